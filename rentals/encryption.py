@@ -1,0 +1,71 @@
+"""Text that is encrypted at rest, with keys of its own so that SECRET_KEY can be replaced freely."""
+
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import models
+
+
+class Secret:
+    """A secret text. It shows itself as `…ea57`; only `reveal()` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __str__(self) -> str:
+        return f"…{self._text[-4:]}" if len(self._text) > 8 else "…"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+
+@lru_cache
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def encrypt(text: str) -> str:
+    """Encrypt with the first of `DESK_SECRET_KEYS`."""
+    return _fernet(tuple(settings.TOKEN_KEYS)).encrypt(text.encode()).decode()
+
+
+def decrypt(stored: str) -> str:
+    """Decrypt with whichever of `DESK_SECRET_KEYS` fits; "" where none does, so that a lost key breaks no page."""
+    try:
+        return _fernet(tuple(settings.TOKEN_KEYS)).decrypt(stored.encode()).decode()
+    except InvalidToken:
+        return ""
+
+
+class EncryptedField(models.TextField[Any, Any]):
+    """A `Secret` in Python, a Fernet text in the database."""
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Secret | None:
+        return None if value is None else Secret(decrypt(value) if value else "")
+
+    def to_python(self, value: Any) -> Any:
+        return Secret(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        text = value.reveal() if isinstance(value, Secret) else str(value)
+        return encrypt(text) if text else ""
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return ""  # a fixture or a dump never carries the secret

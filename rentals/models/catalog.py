@@ -1,0 +1,88 @@
+"""The upstream's catalogue, mirrored: networks with their prefixes, services with their prices."""
+
+import unicodedata
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+def searchable(text: str) -> str:
+    """Return `text` lower-case and without Vietnamese accents: `"DỊCH VỤ Đỏ"` becomes `"dich vu do"`."""
+    decomposed = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+class Network(models.Model):
+    """A mobile network, as the upstream names it."""
+
+    name = models.CharField(_("name"), max_length=40, unique=True)
+    upstream_id = models.CharField(max_length=20, blank=True)
+    active = models.BooleanField(_("offered"), default=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("network")
+        verbose_name_plural = _("networks")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Prefix(models.Model):
+    """First digits of a network's numbers, without the leading 0: `"96"`. Numbers move between networks, so what a
+    prefix tells is likely, not certain."""
+
+    network = models.ForeignKey(Network, on_delete=models.CASCADE, related_name="prefixes", verbose_name=_("network"))
+    digits = models.CharField(_("digits"), max_length=4, unique=True)
+
+    class Meta:
+        verbose_name = _("prefix")
+        verbose_name_plural = _("prefixes")
+        ordering = ["digits"]
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+class Service(models.Model):
+    """Something that sends codes. Identified by the server it lives on and its id there (API page, section 2)."""
+
+    sv = models.CharField("SV", max_length=10, blank=True)
+    upstream_id = models.CharField("ID", max_length=20)
+    name = models.CharField(_("name"), max_length=120)
+    search_name = models.CharField(max_length=160, editable=False)
+    price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
+    seconds = models.PositiveIntegerField(_("waiting time, seconds"), default=300)
+    active = models.BooleanField(_("offered"), default=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("service")
+        verbose_name_plural = _("services")
+        ordering = ["search_name", "sv"]
+        constraints = [models.UniqueConstraint(fields=["sv", "upstream_id"], name="one_service_per_server_and_id")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key(self) -> str:
+        """`SV.ID`, or the bare `ID` where there is no server: what the upstream calls `serviceId`."""
+        return f"{self.sv}.{self.upstream_id}" if self.sv else self.upstream_id
+
+
+class ServicePrice(models.Model):
+    """A price from `since` on, in đồng."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="prices", verbose_name=_("service"))
+    price = models.PositiveIntegerField(_("price, đồng"))
+    since = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("price")
+        verbose_name_plural = _("prices")
+        ordering = ["-since"]
+
+    def __str__(self) -> str:
+        return f"{self.price} ₫"

@@ -1,0 +1,182 @@
+"""A rental, its messages and its timeline."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from rentals.models.catalog import Service
+from rentals.models.tokens import Token
+
+if TYPE_CHECKING:
+    from accounts.policy import Access
+
+
+class Status(models.TextChoices):
+    """Where a rental stands. `rentals.lifecycle` has the drawing, and is the only one to change it."""
+
+    QUEUED = "queued", _("in the queue")
+    PLACING = "placing", _("asking for a number")
+    WAITING = "waiting", _("waiting for the code")
+    RECEIVED = "received", _("code received")
+    EXPIRED = "expired", _("expired without a code")
+    REFUSED = "refused", _("not rented")
+    UNCONFIRMED = "unconfirmed", _("being checked")
+    CANCELLED = "cancelled", _("cancelled")
+
+    @classmethod
+    def open(cls) -> tuple["Status", ...]:
+        """The states in which something may still happen by itself."""
+        return (cls.QUEUED, cls.PLACING, cls.UNCONFIRMED, cls.WAITING)
+
+    @classmethod
+    def holding_a_place(cls) -> tuple["Status", ...]:
+        """The states that count against a token's waiting limit."""
+        return (cls.PLACING, cls.UNCONFIRMED, cls.WAITING)
+
+
+class RentalQuerySet(models.QuerySet["Rental"]):
+    def visible_to(self, access: "Access") -> "RentalQuerySet":
+        """The rentals of the team that the person is working in."""
+        return self.filter(team=access.team_id) if access.team_id is not None else self.none()
+
+    def for_cards(self) -> "RentalQuerySet":
+        """With all that a card shows, in two queries."""
+        return self.select_related("service", "token", "person", "team").prefetch_related("messages")
+
+
+class Rental(models.Model):
+    """One order for one number, and what became of it. Prices are whole đồng, phones are E.164."""
+
+    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="rentals", verbose_name=_("team"))
+    person = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="rentals", verbose_name=_("person")
+    )
+    token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("token"))
+    token_pinned = models.BooleanField(default=False)
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("service"))
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.QUEUED)
+    purpose = models.CharField(_("purpose"), max_length=120, blank=True)
+    imported = models.BooleanField(_("imported"), default=False)
+
+    # What was asked for. Prefixes are without the leading 0.
+    networks = models.JSONField(_("networks asked for"), default=list, blank=True)
+    prefixes = models.JSONField(_("prefixes wanted"), default=list, blank=True)
+    exclude_prefixes = models.JSONField(_("prefixes not wanted"), default=list, blank=True)
+    again_of = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="again", verbose_name=_("rented again from")
+    )
+    keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
+
+    # What came. `upstream_id` is exactly as it was given; `upstream_key` is the part before its dot.
+    upstream_id = models.CharField("ID", max_length=40, blank=True)
+    upstream_key = models.CharField(max_length=40, blank=True)
+    phone = models.CharField(_("phone"), max_length=20, blank=True)
+    network = models.CharField(_("network"), max_length=40, blank=True)
+    price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
+    unasked = models.JSONField(default=list, blank=True)  # filters not honoured: "network", "prefix", "exclude_prefix"
+    upstream_created_at = models.DateTimeField(null=True, blank=True)
+
+    # When. `due_at`: not before this is the order tried (again), or the number looked at (again).
+    queued_at = models.DateTimeField(_("ordered at"))
+    attempt_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    placed_at = models.DateTimeField(_("rented at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    received_at = models.DateTimeField(_("code at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    looks = models.PositiveIntegerField(default=0)
+
+    # Why it ended as it did: a word of `rentals.reasons`, and the upstream's own words.
+    reason = models.CharField(max_length=30, blank=True)
+    reason_detail = models.CharField(max_length=300, blank=True)
+
+    objects = RentalQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("rental")
+        verbose_name_plural = _("rentals")
+        ordering = ["-queued_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["token", "upstream_key"], condition=~Q(upstream_key=""), name="one_rental_per_upstream_id"
+            ),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="known_status"),
+            models.CheckConstraint(
+                condition=~Q(status__in=["waiting", "received", "expired"]) | ~Q(upstream_key=""),
+                name="a_number_has_an_upstream_id",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["team", "-queued_at"], name="rental_team_time"),
+            models.Index(fields=["token", "status", "due_at"], name="rental_token_due"),
+            models.Index(
+                fields=["status", "due_at"],
+                condition=Q(status__in=["queued", "placing", "unconfirmed", "waiting"]),
+                name="rental_open_due",
+            ),
+            models.Index(fields=["phone"], name="rental_phone"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.service} {self.phone}".strip()
+
+    @property
+    def latest_message(self) -> "Message | None":
+        """The newest message; reads the prefetched ones where there are."""
+        return max(self.messages.all(), key=lambda message: (message.at, message.pk), default=None)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When a number that still waits runs out, by our own clock."""
+        return self.expires_at if self.status == Status.WAITING else None
+
+
+class Message(models.Model):
+    """An SMS or a call that a number received. The text is hostile input: always escaped."""
+
+    rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="messages", verbose_name=_("rental"))
+    at = models.DateTimeField(_("at"))
+    code = models.CharField(_("code"), max_length=40, blank=True)
+    text = models.TextField(_("text"), blank=True)
+    is_call = models.BooleanField(_("call"), default=False)
+    audio_url = models.TextField(blank=True)
+    audio = models.FileField(upload_to="calls/%Y/%m", blank=True, max_length=200)
+    audio_type = models.CharField(max_length=60, blank=True)
+    audio_tries = models.PositiveSmallIntegerField(default=0)
+    source = models.CharField(max_length=10)  # poll, callback, history
+    fingerprint = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering = ["at", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["rental", "fingerprint"], name="a_message_is_kept_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class RentalEvent(models.Model):
+    """A line of a rental's timeline, written in the transaction of the change itself."""
+
+    rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(_("at"))
+    kind = models.CharField(max_length=20)
+    before = models.CharField(max_length=12, blank=True)
+    after = models.CharField(max_length=12, blank=True)
+    person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    detail: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.before} → {self.after}"

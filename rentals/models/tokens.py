@@ -1,0 +1,100 @@
+"""The API tokens that teams rent on, and all that is kept per token: pacing, limits, health, balance."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from rentals.encryption import EncryptedField, Secret
+
+
+def digest(text: str) -> str:
+    """SHA-256 in hex: to look a secret up, or to notice that it is there already, without keeping it readable."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Hold(models.TextChoices):
+    """Why a token takes no order now."""
+
+    NONE = "", _("taking orders")
+    PAUSED = "paused", _("paused")
+    INVALID = "invalid", _("refused by ThueSim")
+    LOW_BALANCE = "low_balance", _("balance too low")
+    LIMIT = "limit", _("waiting limit reached")
+    DOWN = "down", _("ThueSim does not answer")
+
+
+class Token(models.Model):
+    """An API token. Its value is encrypted at rest and never shown again once saved.
+
+    `next_turn_at` keeps the gap between number-taking calls; `turn_clock` is the machine's monotonic clock at the last
+    such call, in seconds, with `turn_boot` telling which machine's, so that a stepped wall clock cannot break the gap.
+    """
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    value = EncryptedField(_("value"))
+    value_digest = models.CharField(max_length=64, unique=True, editable=False)
+    teams = models.ManyToManyField("accounts.Team", related_name="tokens", verbose_name=_("teams"), blank=True)
+    paused = models.BooleanField(_("paused"), default=False, help_text=_("A paused token keeps its queue and takes no order."))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    balance = models.BigIntegerField(_("balance, đồng"), null=True, blank=True, editable=False)
+    balance_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    next_turn_at = models.DateTimeField(null=True, blank=True, editable=False)
+    turn_boot = models.CharField(max_length=40, blank=True, editable=False)
+    turn_clock = models.FloatField(default=0, editable=False)
+    waiting_limit = models.PositiveIntegerField(
+        _("waiting limit"), null=True, blank=True, help_text=_("Numbers that may wait at once; learned from ThueSim.")
+    )
+    hold = models.CharField(_("state"), max_length=12, choices=Hold, blank=True, default=Hold.NONE, editable=False)
+    hold_until = models.DateTimeField(null=True, blank=True, editable=False)
+    hold_detail = models.CharField(max_length=200, blank=True, editable=False)
+
+    next_watch_at = models.DateTimeField(null=True, blank=True, editable=False)
+    faults = models.PositiveIntegerField(default=0, editable=False)
+    last_fault = models.CharField(max_length=200, blank=True, editable=False)
+    last_fault_at = models.DateTimeField(null=True, blank=True, editable=False)
+    answered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clock_skew = models.FloatField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("token")
+        verbose_name_plural = _("tokens")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if isinstance(self.value, str):
+            self.value = Secret(self.value.strip())
+        if self.value:  # "" where no key decrypts it: then the digest of the true value stays
+            self.value_digest = digest(self.value.reveal())
+        super().save(*args, **kwargs)
+
+
+class CallbackAddress(models.Model):
+    """A secret address that ThueSim posts a token's results to. Replacing it leaves the old one valid for a while."""
+
+    token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="callback_addresses")
+    secret = EncryptedField(_("secret"))
+    secret_digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("callback address")
+        verbose_name_plural = _("callback addresses")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.token} {self.secret}"
+
+    @classmethod
+    def issue(cls, token: Token) -> "CallbackAddress":
+        """Make a new address for `token`."""
+        text = secrets.token_urlsafe(32)
+        return cls.objects.create(token=token, secret=Secret(text), secret_digest=digest(text))

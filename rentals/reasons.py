@@ -1,0 +1,69 @@
+"""Why an order was refused or waits: one word in the database, one sentence for the person, with what to do next."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from rentals.thuesim import faults
+
+INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason, not a secret
+LIMIT = "limit"
+LOW_BALANCE = "low_balance"
+OUT_OF_STOCK = "out_of_stock"
+SUSPENDED = "suspended"
+TOO_SOON = "too_soon"
+UPSTREAM = "upstream"
+UNREACHABLE = "unreachable"
+REJECTED = "rejected"
+NOT_TAKEN = "not_taken"
+PAUSED = "paused"
+NO_TOKEN = "no_token"  # noqa: S105 - a reason, not a secret
+GAVE_UP = "gave_up"
+TIMED_OUT = "timed_out"
+LOST = "lost"
+GIBBERISH = "gibberish"
+WORKER_DIED = "worker_died"
+NO_CODE = "no_code"
+
+SENTENCES: dict[str, Promise] = {
+    INVALID_TOKEN: _("ThueSim refused the token. Ask an admin to check it; nothing was charged."),
+    LIMIT: _("All waiting places of this token are taken. The order goes on when one gets free."),
+    LOW_BALANCE: _("The token's balance is too low. Ask an admin to top it up; nothing was charged."),
+    OUT_OF_STOCK: _("ThueSim has no such number now. Try other networks or prefixes, or try again in a few minutes."),
+    SUSPENDED: _("ThueSim has suspended this service or no longer offers it. Choose another one."),
+    TOO_SOON: _("ThueSim asks for a longer pause between orders. The order takes its turn again by itself."),
+    UPSTREAM: _("ThueSim reported an error and gave no number. Nothing was charged; try again."),
+    UNREACHABLE: _("ThueSim could not be reached. Nothing was charged; try again in a minute."),
+    REJECTED: _("ThueSim rejected the request. Nothing was charged; tell an admin if it happens again."),
+    NOT_TAKEN: _("No number was taken, as far as ThueSim's history shows. You can order again."),
+    PAUSED: _("The token is paused. An admin can resume it, or choose another token."),
+    NO_TOKEN: _("No token of your team can take orders now. Ask an admin."),
+    GAVE_UP: _("No number came free in the time you gave. Try other networks or prefixes, or try again later."),
+    TIMED_OUT: _("ThueSim did not answer in time. We are checking whether a number was taken; please do not order again."),
+    LOST: _("The connection broke. We are checking whether a number was taken; please do not order again."),
+    GIBBERISH: _("ThueSim's answer made no sense. We are checking whether a number was taken; please do not order again."),
+    WORKER_DIED: _("The desk was interrupted. We are checking whether a number was taken; please do not order again."),
+    NO_CODE: _("No message came before the number expired."),
+}
+
+
+def of(fault: faults.ThueSimFault) -> str:
+    """Return the reason word for what the upstream said."""
+    for kind, word in _WORDS:
+        if isinstance(fault, kind):
+            return word
+    return GIBBERISH if isinstance(fault, faults.OutcomeUnknown) else UPSTREAM
+
+
+_WORDS: tuple[tuple[type[faults.ThueSimFault], str], ...] = (
+    (faults.InvalidToken, INVALID_TOKEN),
+    (faults.PendingLimitReached, LIMIT),
+    (faults.InsufficientBalance, LOW_BALANCE),
+    (faults.OutOfStock, OUT_OF_STOCK),
+    (faults.ServiceUnavailable, SUSPENDED),
+    (faults.TooSoon, TOO_SOON),
+    (faults.CannotConnect, UNREACHABLE),
+    (faults.Rejected, REJECTED),
+    (faults.TimedOut, TIMED_OUT),
+    (faults.ConnectionLost, LOST),
+    (faults.ServerError, GIBBERISH),
+)

@@ -1,0 +1,236 @@
+"""Settings, from the environment alone. `.env.example` lists every variable, in this order."""
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONCE, NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from thuesim_site.secrets import kept_secret, new_fernet_key, new_secret_key
+from thuesim_site.wiring import celery_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# Where it runs
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000)
+DATA_DIR = Path(env.str("DESK_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+PUBLIC_URL = env.str("DESK_PUBLIC_URL", "").rstrip("/")
+DEBUG = env.bool("DEBUG", False)
+
+# Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.
+SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", new_secret_key)
+TOKEN_KEYS = env.list("DESK_SECRET_KEYS", default=[]) or [kept_secret(DATA_DIR / "token_key", new_fernet_key)]
+
+_https = PUBLIC_URL.startswith("https://")
+_public_host = urlsplit(PUBLIC_URL).hostname
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    *([HOST] if HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - compared, not bound
+    *([_public_host] if _public_host else []),
+    *env.list("DESK_ALLOWED_HOSTS", default=[]),
+]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+# Applications
+INSTALLED_APPS = [
+    "accounts",
+    "rentals",
+    "sandbox",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "csp",
+    "django_htmx",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "accounts.middleware.PersonMiddleware",
+]
+ROOT_URLCONF = "thuesim_site.urls"
+WSGI_APPLICATION = "thuesim_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
+                "csp.context_processors.nonce",
+                "thuesim_site.context.desk",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Database
+DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'desk.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE: a transaction that began by reading never fails half-way for want of the write lock.
+    # synchronous=FULL: an order is on the disk before its request leaves.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 24, "timeout": 20}
+CACHES = {
+    # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and nobody is
+    # locked out of the pages while it restarts.
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"},
+}
+
+# Redis and Celery. Redis carries wake-ups only; it may be emptied at any moment.
+REDIS_URL = env.str("REDIS_URL", "") or f"unix://{DATA_DIR / 'redis.sock'}?db=0"
+WORKERS = env.int("DESK_WORKERS", 2)
+CELERY_BROKER_URL = celery_url(REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "slow"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
+
+# People
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "desk"
+ACCOUNT_ADAPTER = "accounts.adapter.ClosedSignup"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+USERSESSIONS_TRACK_ACTIVITY = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "ThueSim Desk"
+EMAIL_CONFIG = env.email_url("EMAIL_URL", "consolemail://")
+globals().update(EMAIL_CONFIG)
+
+# Language and time
+LANGUAGE_CODE = "vi"
+LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "Asia/Ho_Chi_Minh"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+# Static files
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+# The audio of calls. Served by a view that asks who is looking, never from an address of its own.
+MEDIA_ROOT = DATA_DIR / "media"
+
+# Security
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = _https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "media-src": [SELF],
+        "worker-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
+
+# Logging. Every handler redacts tokens; urllib3 would print each address with the token in it.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "rentals.thuesim.RedactingFilter"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("DESK_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "urllib3": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
+
+# ThueSim
+DEMO = not env.str("THUESIM_BASE_URL", "")
+SANDBOX_PORT = env.int("SANDBOX_PORT", 0) or PORT + 1
+THUESIM_BASE_URL = (env.str("THUESIM_BASE_URL", "") or f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
+THUESIM_TIMEOUT_SECONDS = env.float("THUESIM_TIMEOUT", 20.0)
+THUESIM_RENT_GAP_SECONDS = env.float("THUESIM_RENT_GAP", 5.0)
+THUESIM_POLL_SECONDS = env.float("THUESIM_POLL_INTERVAL", 3.0)
+CALLBACK_ALLOW = env.list("DESK_CALLBACK_ALLOW", default=[])
+KEEP_MESSAGES_DAYS = env.int("DESK_KEEP_MESSAGES_DAYS", 90)
+
+TESTING = "pytest" in sys.modules
