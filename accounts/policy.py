@@ -16,6 +16,8 @@ An admin has these rights in every team; anybody else only in the teams that the
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from accounts.models import Membership, Role, Team, User
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ class Access:
         if not self.may_see(rental) or self.team is None or self.role == Role.VIEWER:
             return False
         return self.role == Role.MANAGER or rental.person_id == self.person_id or self.team.shares_codes
+
+    def readable(self) -> Q:
+        """Say of the rows of the team's rentals what `sees_code` says of one."""
+        if self.team is None or self.role == Role.VIEWER:
+            return Q(pk__in=())
+        return Q() if self.role == Role.MANAGER or self.team.shares_codes else Q(person=self.person_id)
 
     def may_reveal(self, rental: "Rental") -> bool:
         return self.may_see(rental) and self.may_rent
