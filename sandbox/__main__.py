@@ -1,0 +1,5 @@
+"""`python -m sandbox`."""
+
+from sandbox.command_line import main
+
+main()

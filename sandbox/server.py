@@ -1,0 +1,251 @@
+"""The stand-in as a server, and as an object for tests: `with Sandbox() as upstream: upstream.url, upstream.token`."""
+
+import contextlib
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from sandbox.answers import Answers, clocks
+from sandbox.catalogue import NETWORKS
+from sandbox.control import Control
+from sandbox.page import Page
+from sandbox.upstream import Settings, Upstream
+from sandbox.wire import Reply, Request, read_request, send
+
+IDLE_SECONDS = 120.0
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    """One client connection: request after request until one side has enough."""
+
+    disable_nagle_algorithm = True
+    timeout = IDLE_SECONDS
+
+    def handle(self) -> None:
+        server = cast("_Server", self.server)
+        server.open.add(self.connection)
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                while not server.sandbox.stopping.is_set() and self._serve_one(server.sandbox):
+                    pass
+        finally:
+            server.open.discard(self.connection)
+
+    def _serve_one(self, sandbox: "Sandbox") -> bool:
+        request = read_request(self.rfile, sandbox.clocks)
+        if request is None:
+            return False
+        return sandbox.serve(request, self.connection) and request.keep_alive
+
+    def finish(self) -> None:
+        # A connection that was reset on purpose has nothing left to flush or close.
+        with contextlib.suppress(OSError):
+            super().finish()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+    def __init__(self, address: tuple[str, int], sandbox: "Sandbox") -> None:
+        self.sandbox = sandbox
+        self.open: set[socket.socket] = set()
+        super().__init__(address, _Connection)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # Only the kind: a request's text holds a token.
+        print(f"sandbox: {sys.exc_info()[0]} while answering", file=sys.stderr)
+
+
+class Sandbox:
+    """A ThueSim of one's own. All money in đồng, all times in seconds; `state` is a file that survives a kill.
+
+    `faults` are names with probabilities, or texts such as `slow=0.5:200`. With `port` 0 the system picks one. The
+    first token stands in `token`; further arguments are those of `upstream.Settings`.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        gap: float = 5.0,
+        waiting_limit: int = 10,
+        message_after: tuple[float, float] | None = (6.0, 25.0),
+        refund_after: float = 60.0,
+        balance: int = 500_000,
+        faults: Mapping[str, float] | Iterable[str] = (),
+        envelope: str = "page",
+        any_token: bool = False,
+        lifetime: float | None = None,
+        history_limit: int = 500,
+        state: str | Path | None = None,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        settings = Settings(
+            seed, gap, waiting_limit, message_after, refund_after, balance, envelope, any_token, lifetime, history_limit
+        )
+        self.upstream = Upstream(settings, Path(state) if state else None)
+        self.upstream.faults.set_all(faults)
+        self.stopping = threading.Event()
+        self.clocks = clocks(self.upstream)
+        self._answers = Answers(self.upstream, self.stopping.wait)
+        self._control = Control(self)
+        self._page = Page(self.upstream)
+        self._address = (host, port)
+        self._server: _Server | None = None
+        known = sorted(self.upstream.books.accounts.values(), key=lambda account: account.number)
+        self.token = token or (known[0].token if known else self.upstream.add_token())
+        self.upstream.add_token(self.token)
+
+    # Starting and stopping.
+
+    @property
+    def url(self) -> str:
+        """The root address, without a slash at the end."""
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    def start(self) -> Self:
+        """Listen, and let time pass; returns itself. Raises OSError where the port is taken."""
+        self._listen()
+        threading.Thread(target=self.upstream.run, name="sandbox-clock", daemon=True).start()
+        return self
+
+    def _listen(self) -> None:
+        self._server = _Server(self._address, self)
+        self._address = (self._address[0], self._server.server_address[1])
+        self.upstream.public_url = self.url
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
+        ).start()
+
+    def _close(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        server.server_close()
+        for connection in list(server.open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """Stop listening, drop every connection, close the books."""
+        self.stopping.set()
+        self._close()
+        self.upstream.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def outage(self, seconds: float) -> None:
+        """Refuse every connection for a while: nobody listens, and what was open is dropped. Returns at once."""
+
+        def out() -> None:
+            self._close()
+            if not self.stopping.wait(seconds):
+                self._listen()
+
+        threading.Thread(target=out, name="sandbox-outage", daemon=True).start()
+
+    # Serving.
+
+    def serve(self, request: Request, connection: socket.socket) -> bool:
+        """Answer one request on its connection; whether the connection goes on."""
+        if request.path.startswith("/_sandbox"):
+            return send(connection, self._control.answer(request), self.stopping.wait)
+        if request.path in ("/", "/send", "/expire"):
+            return send(connection, self._page.answer(request), self.stopping.wait)
+        if request.method != "GET":
+            return send(connection, Reply(b"", 405, close=True), self.stopping.wait)
+        reply, attempt = self._answers.answer(request)
+        delivered = f"cut: {reply.fault}" if reply.fault else "sent"
+        try:
+            return send(connection, reply, self.stopping.wait)
+        except OSError:
+            delivered = "failed"
+            raise
+        finally:
+            if attempt and not self.stopping.is_set():
+                self.upstream.close_attempt(attempt, delivered)
+
+    # For tests.
+
+    def add_token(self, balance: int | None = None, callback_url: str | None = None, token: str | None = None) -> str:
+        """Open another token and return it."""
+        return self.upstream.add_token(token, balance, callback_url)
+
+    def books(self, token: str | None = None) -> dict[str, Any]:
+        """Everything about a token (the first one if none is named), see `Books.report`."""
+        return self.upstream.report(token or self.token)
+
+    def set_fault(
+        self,
+        name: str,
+        probability: float = 1.0,
+        endpoint: str | None = None,
+        token: str | None = None,
+        count: int | None = None,
+        value: float | None = None,
+    ) -> None:
+        """Switch a fault on, see `faults.Faults.set`."""
+        self.upstream.faults.set(name, probability, endpoint, token, count, value)
+
+    def clear_faults(self, name: str | None = None) -> None:
+        """Switch one fault off, or all."""
+        self.upstream.faults.clear(name)
+
+    def deliver(self, phone_or_id: str, text: str, code: str | None = None, call: bool = False) -> dict[str, Any]:
+        """Let a message arrive now, see `Upstream.deliver`."""
+        return self.upstream.deliver(phone_or_id, text, code, call)
+
+    def expire(self, rental_id: str) -> None:
+        """Let a waiting rental expire now."""
+        self.upstream.expire(rental_id)
+
+    def advance(self, seconds: float) -> None:
+        """Skip ahead in the sandbox's time; the gap alone goes by real time."""
+        self.upstream.advance(seconds)
+
+    def reset(self) -> None:
+        """Forget everything but the first token: rentals, books, faults, stock and clock start anew."""
+        self.upstream.reset()
+        self.upstream.add_token(self.token)
+
+    def set_callback_url(self, url: str | None, token: str | None = None) -> None:
+        """Where callbacks go."""
+        self.upstream.set_callback_url(token or self.token, url)
+
+    def set_balance(self, balance: int, token: str | None = None) -> None:
+        """Set the balance, with a correction line."""
+        self.upstream.set_balance(token or self.token, balance)
+
+    def set_stock(self, count: int | None, prefix: str | None = None, network: str | None = None) -> None:
+        """How many numbers are left at a prefix (`096` or `96`), of a network, or everywhere; None never runs out."""
+        chosen = [
+            known
+            for carrier in NETWORKS
+            for known in carrier.prefixes
+            if network in (None, carrier.name) and prefix in (None, known, known[1:])
+        ]
+        if not chosen:
+            raise LookupError(f"no prefix {prefix!r} of network {network!r}")
+        with self.upstream.turn():
+            self.upstream.books.set_stock(dict.fromkeys(chosen, count))
+
+    def seed_rentals(self, count: int, token: str | None = None, service: str = "02.97", age: float = 0.0) -> list[str]:
+        """Put many waiting rentals on a token at once, see `Upstream.seed_rentals`; their ids."""
+        return self.upstream.seed_rentals(token or self.token, count, service, age)

@@ -1,0 +1,120 @@
+"""HTTP by hand: requests as they come off a socket, replies as they go on it, whole or in pieces."""
+
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from io import BufferedIOBase
+from urllib.parse import parse_qsl, urlsplit
+
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=UTF-8"
+_LONGEST_LINE = 65_536
+_LARGEST_BODY = 5_000_000
+
+
+@dataclass
+class Request:
+    """One request; `monotonic` and `at` are taken when its first line was read."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    at: float
+    monotonic: float
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client means to go on with this connection."""
+        return self.headers.get("connection", "").lower() != "close"
+
+
+@dataclass
+class Reply:
+    """One reply, and how to send it.
+
+    `hold` seconds pass first. `send` is "all", "nothing" (close), "reset", or "half" (reset in the middle of the body);
+    `drip` is seconds per byte of the body, `padding` bytes of white space to add to it.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+    hold: float = 0.0
+    send: str = "all"
+    drip: float = 0.0
+    padding: int = 0
+    fault: str = ""
+    close: bool = False
+
+
+def read_request(stream: BufferedIOBase, clock: Callable[[], tuple[float, float]]) -> Request | None:
+    """The next request on the connection, or None where it has ended or is not HTTP."""
+    line = stream.readline(_LONGEST_LINE)
+    at, monotonic = clock()
+    words = line.decode("latin-1").split()
+    if len(words) != 3:
+        return None
+    headers: dict[str, str] = {}
+    while (line := stream.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n", b""):
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > _LARGEST_BODY:
+        return None
+    parts = urlsplit(words[1])
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return Request(words[0], parts.path, query, headers, stream.read(int(length)), at, monotonic)
+
+
+def send(connection: socket.socket, reply: Reply, wait: Callable[[float], object]) -> bool:
+    """Send the reply as it says; whether the connection can be used again. Raises OSError where the client is gone."""
+    if reply.hold:
+        wait(reply.hold)
+    if reply.send == "reset":
+        reset(connection)
+    if reply.send in ("nothing", "reset"):
+        return False
+    head = _head(reply)
+    if reply.send == "half":
+        connection.sendall(head + reply.body[: len(reply.body) // 2])
+        reset(connection)
+        return False
+    if reply.drip:
+        connection.sendall(head)
+        for index in range(len(reply.body)):
+            if wait(reply.drip):
+                return False
+            connection.sendall(reply.body[index : index + 1])
+    else:
+        connection.sendall(head + reply.body)
+    _pad(connection, reply.padding)
+    return not reply.close
+
+
+def _head(reply: Reply) -> bytes:
+    reason = HTTPStatus(reply.status).phrase
+    headers = {
+        "Content-Type": reply.content_type,
+        "Content-Length": str(len(reply.body) + reply.padding),
+        "Connection": "close" if reply.close else "keep-alive",
+    } | reply.headers
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {reply.status} {reason}\r\n{lines}\r\n".encode("latin-1")
+
+
+def _pad(connection: socket.socket, padding: int) -> None:
+    piece = b" " * 65_536
+    while padding > 0:
+        connection.sendall(piece[:padding])
+        padding -= len(piece)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST rather than FIN: the other side sees "connection reset by peer"."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
