@@ -1,0 +1,93 @@
+"""Telling the web processes that something changed, without ever breaking or delaying the one who tells."""
+
+import json
+import logging
+import threading
+import time
+from functools import cache, partial
+
+import redis
+from django.conf import settings
+from django.db import transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rentals.models import Rental
+
+CHANNEL = "desk:live"
+_TIMEOUT_SECONDS = 0.25
+_RETRY_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+def announce(rental: Rental) -> None:
+    """Say on commit that `rental` changed. Call it inside the transaction of the change; it never raises."""
+    _publish_on_commit({"rental": rental.pk, "team": rental.team_id})
+
+
+def announce_team(team_id: int, what: str) -> None:
+    """Say on commit that something else of a team changed: `what` becomes the event's name, such as `tokens`."""
+    _publish_on_commit({"team": team_id, "event": what})
+
+
+def announce_person(person_id: int) -> None:
+    """Say on commit that a person's rights changed (role, team, sign-out, deactivation): streams check them at once."""
+    _publish_on_commit({"person": person_id})
+
+
+def _publish_on_commit(message: dict[str, int | str]) -> None:
+    transaction.on_commit(partial(_publisher().publish, json.dumps(message)), robust=True)
+
+
+class _Publisher:
+    """One per process. While Redis is away nothing is tried for a caller: a thread waits for it to come back and then
+    tells every screen to read its board again, which makes up for all that was left unsaid."""
+
+    def __init__(self, url: str) -> None:
+        # One more attempt: the first may meet a pooled connection that a restarted Redis has dropped.
+        retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+        self._client = redis.Redis.from_url(
+            url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, retry=retry
+        )
+        self._lock = threading.Lock()
+        self._away = False
+
+    def publish(self, message: str) -> None:
+        if self._away:
+            return
+        try:
+            self._client.publish(CHANNEL, message)
+        except (redis.RedisError, OSError) as error:
+            self._lost(type(error).__name__)
+
+    def _lost(self, error: str) -> None:
+        with self._lock:
+            if self._away:
+                return
+            self._away = True
+        logger.warning("Redis does not take announcements (%s): screens fall back to asking.", error)
+        threading.Thread(target=self._wait_for_redis, name="live-redis", daemon=True).start()
+
+    def _wait_for_redis(self) -> None:
+        while True:
+            time.sleep(_RETRY_SECONDS)
+            try:
+                self._client.ping()
+                # Callers publish again from here on, so that nothing falls between the refresh and them.
+                self._away = False
+                self._client.publish(CHANNEL, json.dumps({"refresh": True}))
+            except (redis.RedisError, OSError):
+                self._away = True
+            else:
+                logger.info("Redis takes announcements again.")
+                return
+
+
+@cache
+def _publisher_for(url: str) -> _Publisher:
+    return _Publisher(url)
+
+
+def _publisher() -> _Publisher:
+    return _publisher_for(settings.REDIS_URL)
