@@ -1,7 +1,7 @@
 """Text that is encrypted at rest, with keys of its own so that SECRET_KEY can be replaced freely."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -52,7 +52,13 @@ def decrypt(stored: str) -> str:
         return ""
 
 
-class EncryptedField(models.TextField[Any, Any]):
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField  # takes no parameters at run time
+
+
+class EncryptedField(_TextField):
     """A `Secret` in Python, a Fernet text in the database."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Secret | None:
