@@ -1,0 +1,90 @@
+"""The language of thuesim.xyz as typed values. Pure Python: neither Django, nor settings, nor a database.
+
+>>> from rentals.thuesim import Client
+>>> Client(token).rent("02.97", networks=["VIETTEL"])
+Rented(id='88237016.01', phone='+84852222127', …)
+"""
+
+from .audio import Audio
+from .client import Client
+from .codes import extract_code
+from .drift import Drift
+from .faults import (
+    AudioRefused,
+    CannotConnect,
+    ConnectionLost,
+    Gibberish,
+    InsufficientBalance,
+    InvalidToken,
+    NotRented,
+    NumberUnclear,
+    OutcomeUnknown,
+    OutOfStock,
+    PendingLimitReached,
+    Redirected,
+    RedirectedElsewhere,
+    Rejected,
+    ServerError,
+    ServiceUnavailable,
+    ThueSimFault,
+    TimedOut,
+    TooSoon,
+    UnknownSession,
+    UpstreamError,
+)
+from .redaction import RedactingFilter, Secret, redact
+from .replies import parse_callback
+from .values import (
+    Balance,
+    CallbackBody,
+    CodeReply,
+    HistoryEntry,
+    Message,
+    Network,
+    Rented,
+    Service,
+    State,
+    rental_key,
+)
+
+__all__ = [
+    "Audio",
+    "AudioRefused",
+    "Balance",
+    "CallbackBody",
+    "CannotConnect",
+    "Client",
+    "CodeReply",
+    "ConnectionLost",
+    "Drift",
+    "Gibberish",
+    "HistoryEntry",
+    "InsufficientBalance",
+    "InvalidToken",
+    "Message",
+    "Network",
+    "NotRented",
+    "NumberUnclear",
+    "OutOfStock",
+    "OutcomeUnknown",
+    "PendingLimitReached",
+    "RedactingFilter",
+    "Redirected",
+    "RedirectedElsewhere",
+    "Rejected",
+    "Rented",
+    "Secret",
+    "ServerError",
+    "Service",
+    "ServiceUnavailable",
+    "State",
+    "ThueSimFault",
+    "TimedOut",
+    "TooSoon",
+    "UnknownSession",
+    "UpstreamError",
+    "extract_code",
+    "parse_callback",
+    "redact",
+    "rental_key",
+]

@@ -1,0 +1,96 @@
+"""Reading the fields that rentals, code replies, the history and callbacks share; oddities go to the notes."""
+
+from datetime import datetime
+from typing import Final
+
+from .codes import extract_code, whole_code
+from .decoding import Fields, flag, moment, money, spoken, storable, word
+from .drift import Notes, key_shape
+from .phones import to_e164
+from .values import Message, State
+
+NAME_LIMIT: Final = 200
+_PRICES: Final = range(50, 100_001)
+_LONGEST_CODE: Final = 20
+
+
+def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
+    for name in fields.keys() - known:
+        notes.add(f"unknown field: data.{key_shape(fields.spelled[name])}")
+
+
+def read_name(fields: Fields, *keys: str) -> str:
+    return next((name for key in keys if (name := spoken(fields.get(key)))), "")[:NAME_LIMIT]
+
+
+def read_price(fields: Fields, notes: Notes) -> int | None:
+    raw = fields.get("price")
+    price = money(raw)
+    if price is None and raw is not None:
+        notes.add("a price that is none")
+    elif price is not None and price not in _PRICES:
+        notes.add("a price outside 50 to 100,000 đ")
+    # A rental never costs less than nothing; such a number would turn the ledger round.
+    return price if price is None or price >= 0 else None
+
+
+def read_phone(fields: Fields, notes: Notes) -> str:
+    raw = spoken(fields.get("phone")) or spoken(fields.get("phonenumber"))
+    if not raw:
+        return ""
+    try:
+        phone = to_e164(raw)
+    except ValueError:
+        notes.add("a phone number that is none")
+        return ""
+    if len(phone) != len("+84852222127"):
+        notes.add(f"a phone number of {len(phone) - 3} digits")
+    return phone
+
+
+def read_created(fields: Fields, notes: Notes) -> datetime | None:
+    raw = spoken(fields.get("createdtime"))
+    created = moment(raw)
+    if created is None and raw and not raw.startswith("0001-"):
+        notes.add("a time that is none")
+    return created
+
+
+_STATES: Final = {
+    "1": State.RECEIVED, "hoan thanh": State.RECEIVED, "thanh cong": State.RECEIVED, "da nhan": State.RECEIVED,
+    "0": State.WAITING, "doi tin nhan": State.WAITING, "cho tin nhan": State.WAITING,
+    "dang cho tin nhan": State.WAITING, "dang doi tin nhan": State.WAITING,
+    "2": State.EXPIRED, "het han": State.EXPIRED, "het thoi gian": State.EXPIRED, "da het han": State.EXPIRED,
+}  # fmt: skip
+
+
+def read_state(fields: Fields, notes: Notes) -> State | None:
+    """Return what `Status`, or else `StatusStr`, says; None where it says nothing known."""
+    for key in ("status", "statusstr"):
+        said = word(fields.get(key)).removesuffix(".0")
+        if said in _STATES:
+            return _STATES[said]
+        if said:
+            notes.add(f"unknown status: {key_shape(said)}")
+    return None
+
+
+def read_message(fields: Fields, notes: Notes) -> Message | None:
+    """Return the message in an object of a code reply, the history or a callback; None where there is none yet."""
+    text = spoken(fields.get("sms")) or spoken(fields.get("smscontent"))
+    if word(text) in _STATES:  # "Đợi tin nhắn" in the message's place
+        text = ""
+    audio = spoken(fields.get("callfile"))
+    is_call = (flag(fields.get("iscall")) or flag(fields.get("issound")) or False) or bool(audio)
+    if is_call and not audio and text.lower().startswith(("http://", "https://", "/")):
+        text, audio = "", text
+    code = spoken(fields.get("code"))
+    if code in {"0", "-1"}:
+        code = ""
+    if len(code) > _LONGEST_CODE:
+        notes.add("a code that is a text")
+        text, code = text or code, ""
+    if not (text or code or audio):
+        return None
+    code = whole_code(code, text) if code else extract_code(text)
+    return Message(text=text, code=code, is_call=is_call, audio_url=storable(audio)[:2000])

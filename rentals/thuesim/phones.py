@@ -1,0 +1,49 @@
+"""Forms of a Vietnamese phone number. Which carrier owns a prefix is data, kept elsewhere."""
+
+import re
+from typing import Final
+
+_NOT_DIGITS: Final = re.compile(r"[^0-9]")
+
+
+def to_e164(raw: str) -> str:
+    """Return `+84…` for a number in any form that ThueSim uses; raises ValueError where there is none.
+
+    Told by length first, since 084 is a prefix too: `843044146` is +84 843044146, `84843044146` as well.
+    A length that nobody documents is taken as a national number: a paid number is never refused for its looks.
+    """
+    text = raw.strip()
+    digits = _NOT_DIGITS.sub("", text[:40])
+    if re.search(r"[^0-9+().\s/-]", text) or not 7 <= len(digits) <= 15:
+        raise ValueError("not a phone number")
+    if text.startswith("+") and not digits.startswith("84"):
+        return "+" + digits
+    if digits.startswith("0084"):
+        digits = digits[2:]
+    if text.startswith("+") or (len(digits) >= 11 and digits.startswith("84")):
+        digits = digits[2:]
+    return "+84" + digits.removeprefix("0")
+
+
+def subscriber(e164: str) -> str:
+    """Return the digits after +84, as prefixes are compared with: `"852222127"`."""
+    return e164.removeprefix("+84")
+
+
+def national(e164: str) -> str:
+    """Return the number with its leading 0, as `rephone` wants it: `"0852222127"`."""
+    return "0" + subscriber(e164)
+
+
+def pretty(e164: str) -> str:
+    """Return the number as people read it: `"0852 222 127"`."""
+    digits = national(e164)
+    return f"{digits[:4]} {digits[4:7]} {digits[7:]}".rstrip() if len(digits) == 10 else digits
+
+
+def prefix(raw: str) -> str:
+    """Return a prefix as ThueSim wants it, without the leading 0: `"096"` gives `"96"`; raises ValueError."""
+    digits = raw.strip().removeprefix("+84").removeprefix("0")
+    if not re.fullmatch(r"[0-9]{1,9}", digits):
+        raise ValueError(f"not a phone prefix: {raw[:20]!r}")
+    return digits

@@ -1,0 +1,327 @@
+"""ThueSim's replies as typed values: pure functions from bytes.
+
+Each `parse_…` takes the body of a reply and returns what it says, or raises a fault of `faults.py` (Gibberish for
+whatever is no reply at all) and nothing else. Deviations from the reference go to `on_drift`.
+"""
+
+import email.parser
+import email.policy
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qsl
+
+from .decoding import Fields, decode, identifier, integer, money, session_id
+from .drift import DriftSink, Notes, observed
+from .envelopes import Envelope, open_envelope
+from .faults import Gibberish, InvalidToken, NumberUnclear, UnknownSession, by_text, refusal
+from .fields import (
+    NAME_LIMIT,
+    note_unknown,
+    read_created,
+    read_message,
+    read_name,
+    read_phone,
+    read_price,
+    read_state,
+)
+from .values import (
+    Balance,
+    CallbackBody,
+    CodeReply,
+    HistoryEntry,
+    Message,
+    Network,
+    Rented,
+    Service,
+    State,
+    rental_key,
+)
+
+__all__ = [
+    "Balance",
+    "CallbackBody",
+    "CodeReply",
+    "HistoryEntry",
+    "Message",
+    "Network",
+    "Rented",
+    "Service",
+    "State",
+    "parse_balance",
+    "parse_callback",
+    "parse_code",
+    "parse_history",
+    "parse_networks",
+    "parse_rented",
+    "parse_services",
+    "rental_key",
+]
+
+DEFAULT_SECONDS: Final = 300
+
+
+def parse_balance(body: bytes, *, on_drift: DriftSink | None = None) -> Balance:
+    """Section 0 of the API page."""
+    with observed("balance", on_drift) as notes:
+        reply = _succeeded(body, notes)
+        payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
+        note_unknown(payload, {"balance"}, notes)
+        found = [payload.get("balance"), reply.top.get("balance"), reply.payload]
+        amount = next((sum_ for value in found if (sum_ := money(value)) is not None), None)
+        if amount is None:
+            raise Gibberish("the answer holds no balance")
+        return Balance(amount)
+
+
+def parse_networks(body: bytes, *, on_drift: DriftSink | None = None) -> list[Network]:
+    """Section 1 of the API page."""
+    with observed("networks", on_drift) as notes:
+        found = []
+        for row in _rows(_succeeded(body, notes), {"id", "name"}):
+            if name := read_name(row, "name", "networkname"):
+                found.append(Network(id=identifier(row.get("id")), name=name))
+            else:
+                notes.add("an element without a name")
+        return found
+
+
+def parse_services(body: bytes, *, on_drift: DriftSink | None = None) -> list[Service]:
+    """Section 2 of the API page; absent `SV` is `""`, absent `Time` 300."""
+    with observed("services", on_drift) as notes:
+        found = []
+        for row in _rows(_succeeded(body, notes), {"id", "sv", "name", "servicename", "price", "time"}):
+            id_ = identifier(row.get("id") or row.get("serviceid"))
+            if not id_:
+                notes.add("an element without an id")
+                continue
+            seconds = integer(row.get("time"))
+            if seconds is None or not 0 < seconds <= 7 * 86400:
+                if row.get("time") is not None:
+                    notes.add("a time that is none")
+                seconds = DEFAULT_SECONDS
+            found.append(
+                Service(
+                    sv=identifier(row.get("sv")),
+                    id=id_,
+                    name=read_name(row, "servicename", "name"),
+                    price=read_price(row, notes),
+                    seconds=seconds,
+                )
+            )
+        return found
+
+
+_RENTED_KEYS: Final = {
+    "id", "requestid", "phone", "phonenumber", "balance", "price", "serviceid", "servicename", "img", "smscontent",
+    "statusstr", "createdtime", "issound", "code",
+}  # fmt: skip
+
+
+def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | None = None) -> Rented:
+    """Section 3 of the API page, for `rent` and `rent_again`.
+
+    Success without a number, and a refusal that holds one, are Gibberish: a number may have been taken.
+    """
+    with observed(endpoint, on_drift) as notes:
+        reply = open_envelope(body, notes)
+        payload = _object(reply) if reply.payload is not None else Fields([])
+        id_ = session_id(payload.get("id")) or session_id(payload.get("requestid"))
+        phone = read_phone(payload, notes)
+        if not reply.ok:
+            if id_ or phone:
+                raise NumberUnclear(f"an error that holds a number: {reply.message}", code=reply.code)
+            raise reply.fault()
+        if not (id_ and phone):
+            raise NumberUnclear(f"success without a number: {reply.message}", code=reply.code)
+        note_unknown(payload, _RENTED_KEYS, notes)
+        balance = money(payload.get("balance"))
+        return Rented(
+            id=id_,
+            phone=phone,
+            price=read_price(payload, notes),
+            balance=money(reply.top.get("balance")) if balance is None else balance,
+            service_id=identifier(payload.get("serviceid")),
+            service_name=read_name(payload, "servicename"),
+            created_at=read_created(payload, notes),
+            message=reply.message[:NAME_LIMIT],
+        )
+
+
+_ENTRY_KEYS: Final = {
+    "id", "requestid", "phone", "phonenumber", "serviceid", "servicename", "status", "statusstr", "price",
+    "createdtime", "issound", "iscall", "smscontent", "sms", "code", "callfile", "img",
+}  # fmt: skip
+
+
+def parse_code(body: bytes, *, on_drift: DriftSink | None = None) -> CodeReply:
+    """Section 4 of the API page. A message in hand is RECEIVED whatever else the reply says; no message and no
+    positive "expired" is WAITING; an error is a fault."""
+    with observed("code", on_drift) as notes:
+        reply = open_envelope(body, notes)
+        payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
+        note_unknown(payload, _ENTRY_KEYS, notes)
+        state = read_state(payload, notes)
+        if reply.family == "C" and state is None:
+            state = {"1": State.WAITING, "2": State.EXPIRED}.get(reply.code)
+        if message := read_message(payload, notes):
+            if not reply.ok or state in {State.WAITING, State.EXPIRED}:
+                notes.add("a message in a reply that tells of none")
+            return CodeReply(State.RECEIVED, message)
+        if not reply.ok:
+            _raise_unless_pending(reply)
+        if state is State.RECEIVED:
+            notes.add("received, without a message")
+        return CodeReply(State.EXPIRED if state is State.EXPIRED else State.WAITING, None)
+
+
+def _raise_unless_pending(reply: Envelope) -> None:
+    """Let "not yet" (1) and "expired" (2) of envelope C pass, unless their words are those of another refusal."""
+    if reply.family == "C" and reply.code == "3":
+        raise UnknownSession(reply.message, code="3")
+    if reply.family == "C" and reply.code in {"1", "2"} and reply.success is not False:
+        said = by_text(reply.message)
+        if not said or said[0] not in {InvalidToken, UnknownSession}:
+            return
+        reply.notes.add(f"ResponseCode {reply.code} with the words of {said[0].__name__}")
+        raise refusal(reply.message, reply.code)
+    raise reply.fault()
+
+
+def parse_history(body: bytes, *, on_drift: DriftSink | None = None) -> list[HistoryEntry]:
+    """Section 5 of the API page, in the upstream's order; an element without an id is left out and noted."""
+    with observed("history", on_drift) as notes:
+        reply = _succeeded(body, notes)
+        found = []
+        for row in _rows(reply, _ENTRY_KEYS):
+            if id_ := session_id(row.get("id")) or session_id(row.get("requestid")):
+                found.append(_entry(id_, row, notes))
+            else:
+                notes.add("an element without an id")
+        return found
+
+
+def _entry(id_: str, row: Fields, notes: Notes) -> HistoryEntry:
+    message = read_message(row, notes)
+    state = read_state(row, notes)
+    return HistoryEntry(
+        id=id_,
+        service_id=identifier(row.get("serviceid")),
+        service_name=read_name(row, "servicename"),
+        state=State.RECEIVED if message else state or State.WAITING,
+        price=read_price(row, notes),
+        phone=read_phone(row, notes),
+        created_at=read_created(row, notes),
+        message=message,
+    )
+
+
+def parse_callback(body: bytes, content_type: str = "", *, on_drift: DriftSink | None = None) -> CallbackBody:
+    """Section 3.3 of the API page: JSON or a form, the fields at the top, under `data` or under another object.
+
+    Raises Gibberish where no rental's id can be found.
+    """
+    with observed("callback", on_drift) as notes:
+        document = notes.document = _posted(body, content_type)
+        for fields in _candidates(document):
+            if id_ := session_id(fields.get("requestid")) or session_id(fields.get("id")):
+                break
+        else:
+            raise Gibberish("the callback names no rental")
+        note_unknown(fields, _ENTRY_KEYS, notes)
+        message = read_message(fields, notes)
+        state = State.RECEIVED if message else read_state(fields, notes)
+        if state is State.RECEIVED and not message:
+            notes.add("received, without a message")
+        return CallbackBody(id=id_, state=State.EXPIRED if state is State.EXPIRED else _got(message), message=message)
+
+
+def _got(message: Message | None) -> State:
+    return State.RECEIVED if message else State.WAITING
+
+
+def _posted(body: bytes, content_type: str) -> object:
+    """Return the posted fields, whatever the header says: JSON, else a form of either kind."""
+    try:
+        return decode(body)
+    except Gibberish as fault:
+        pairs = _form(body, content_type)
+        if not pairs:
+            raise Gibberish(fault.message) from None
+    fields: dict[str, object] = {}
+    for name, value in pairs:
+        outer, _, inner = name.partition("[")
+        if inner:  # data[status]=1, as PHP spells nested fields
+            group = fields.setdefault(outer, Fields([]))
+            if isinstance(group, Fields):
+                group.update(Fields([(inner.rstrip("]"), value)]))
+        else:
+            fields[name] = value
+    return Fields(list(fields.items()))
+
+
+def _form(body: bytes, content_type: str) -> list[tuple[str, str]]:
+    if "multipart/form-data" in content_type.lower():
+        header = b"Content-Type: " + content_type.encode("ascii", "replace").replace(b"\r", b"").replace(b"\n", b"")
+        parts = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(header + b"\r\n\r\n" + body)
+        return [
+            (name, bytes(part.get_payload(decode=True)).decode("utf-8", "replace"))
+            for part in parts.iter_parts()
+            if isinstance(name := part.get_param("name", header="content-disposition"), str)
+        ]
+    source = body.decode("utf-8", "replace").strip()
+    try:
+        return parse_qsl(source, keep_blank_values=True, max_num_fields=100) if "=" in source else []
+    except ValueError:
+        return []
+
+
+def _candidates(document: object) -> Iterator[Fields]:
+    """Yield the objects that may hold the fields: the one under `data` first, then the top, then any other."""
+    if not isinstance(document, Fields):
+        return
+    inner = [document.get("data"), document, *document.values()]
+    for value in inner:
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            try:
+                value = decode(value.encode("utf-8", "replace"))
+            except Gibberish:
+                continue
+        if isinstance(value, Fields):
+            yield value
+
+
+def _succeeded(body: bytes, notes: Notes) -> Envelope:
+    reply = open_envelope(body, notes)
+    if not reply.ok:
+        raise reply.fault()
+    return reply
+
+
+def _object(reply: Envelope) -> Fields:
+    """Return the payload as one object; a list of one is taken for it."""
+    payload = reply.payload
+    if isinstance(payload, list) and payload and isinstance(payload[0], Fields):
+        reply.notes.add("a list instead of an object")
+        payload = payload[0]
+    if not isinstance(payload, Fields):
+        raise Gibberish("the answer has a shape that nobody knows", code=reply.code)
+    return payload
+
+
+def _rows(reply: Envelope, known: set[str]) -> Iterator[Fields]:
+    """Yield the payload's objects; one that is none is noted, and hides no other."""
+    rows = reply.payload
+    if isinstance(rows, Fields):  # PHP makes an object of an array whose keys have gaps
+        reply.notes.add("an object instead of a list")
+        rows = list(rows.values()) if all(key.isdecimal() for key in rows) else [rows]
+    if rows is None and any(key in reply.top for key in ("data", "result", "requestlog")):
+        reply.notes.add("null instead of a list")
+        rows = []
+    if not isinstance(rows, list):
+        raise Gibberish("the answer holds no list", code=reply.code)
+    for row in rows:
+        if isinstance(row, Fields):
+            note_unknown(row, known, reply.notes)
+            yield row
+        else:
+            reply.notes.add("an element that is no object")
