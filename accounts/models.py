@@ -47,8 +47,8 @@ class User(AbstractUser):
     language = models.CharField(_("language"), max_length=5, blank=True)
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("person")
-        verbose_name_plural = _("people")
+        verbose_name = _("person")  # type: ignore[assignment]
+        verbose_name_plural = _("people")  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -107,7 +107,7 @@ class AuditRecord(models.Model):
         return f"{self.action} {self.target}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("The audit record cannot be changed.")
         super().save(*args, **kwargs)
 

@@ -38,9 +38,13 @@ SENTENCES: dict[str, Promise] = {
     PAUSED: _("The token is paused. An admin can resume it, or choose another token."),
     NO_TOKEN: _("No token of your team can take orders now. Ask an admin."),
     GAVE_UP: _("No number came free in the time you gave. Try other networks or prefixes, or try again later."),
-    TIMED_OUT: _("ThueSim did not answer in time. We are checking whether a number was taken; please do not order again."),
+    TIMED_OUT: _(
+        "ThueSim did not answer in time. We are checking whether a number was taken; please do not order again."
+    ),
     LOST: _("The connection broke. We are checking whether a number was taken; please do not order again."),
-    GIBBERISH: _("ThueSim's answer made no sense. We are checking whether a number was taken; please do not order again."),
+    GIBBERISH: _(
+        "ThueSim's answer made no sense. We are checking whether a number was taken; please do not order again."
+    ),
     WORKER_DIED: _("The desk was interrupted. We are checking whether a number was taken; please do not order again."),
     NO_CODE: _("No message came before the number expired."),
 }

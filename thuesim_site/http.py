@@ -10,6 +10,6 @@ from accounts.policy import Access
 class DeskRequest(HttpRequest):
     """A signed-in person's request. `access` says what they may do, and for which team the page speaks."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
     access: Access

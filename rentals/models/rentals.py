@@ -52,7 +52,12 @@ class Rental(models.Model):
 
     team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="rentals", verbose_name=_("team"))
     person = models.ForeignKey(
-        "accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="rentals", verbose_name=_("person")
+        "accounts.User",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="rentals",
+        verbose_name=_("person"),
     )
     token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("token"))
     token_pinned = models.BooleanField(default=False)
@@ -66,7 +71,12 @@ class Rental(models.Model):
     prefixes = models.JSONField(_("prefixes wanted"), default=list, blank=True)
     exclude_prefixes = models.JSONField(_("prefixes not wanted"), default=list, blank=True)
     again_of = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="again", verbose_name=_("rented again from")
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="again",
+        verbose_name=_("rented again from"),
     )
     keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
 
@@ -89,6 +99,7 @@ class Rental(models.Model):
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     looks = models.PositiveIntegerField(default=0)
+    looked_at = models.DateTimeField(null=True, blank=True)
 
     # Why it ended as it did: a word of `rentals.reasons`, and the upstream's own words.
     reason = models.CharField(max_length=30, blank=True)

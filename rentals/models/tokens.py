@@ -37,7 +37,9 @@ class Token(models.Model):
     value = EncryptedField(_("value"))
     value_digest = models.CharField(max_length=64, unique=True, editable=False)
     teams = models.ManyToManyField("accounts.Team", related_name="tokens", verbose_name=_("teams"), blank=True)
-    paused = models.BooleanField(_("paused"), default=False, help_text=_("A paused token keeps its queue and takes no order."))
+    paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("A paused token keeps its queue and takes no order.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     balance = models.BigIntegerField(_("balance, đồng"), null=True, blank=True, editable=False)
@@ -54,6 +56,7 @@ class Token(models.Model):
     hold_detail = models.CharField(max_length=200, blank=True, editable=False)
 
     next_watch_at = models.DateTimeField(null=True, blank=True, editable=False)
+    history_distrusted_until = models.DateTimeField(null=True, blank=True, editable=False)
     faults = models.PositiveIntegerField(default=0, editable=False)
     last_fault = models.CharField(max_length=200, blank=True, editable=False)
     last_fault_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -1,0 +1,78 @@
+"""How a token fares with the upstream: its holds, and the pause after several faults in a row (a circuit breaker)."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from rentals import live, thuesim
+from rentals.models import Hold, Token
+
+FAULTS_BEFORE_PAUSE = 3
+LONGEST_PAUSE_SECONDS = 10.0
+INVALID_SECONDS = 10.0
+LIMIT_SECONDS = 10.0
+
+
+def hold_of(token: Token) -> Hold:
+    """Why the token takes no order now; `Hold.NONE` where it does."""
+    if token.paused:
+        return Hold.PAUSED
+    if token.hold and token.hold_until is not None and token.hold_until > timezone.now():
+        return Hold(token.hold)
+    return Hold.NONE
+
+
+def announce(token: Token) -> None:
+    """Tell the screens of the token's teams that its state or balance changed."""
+    for team_id in token.teams.values_list("pk", flat=True):
+        live.announce_team(team_id, "tokens")
+
+
+def put_on_hold(token: Token, hold: Hold, *, seconds: float, detail: str = "") -> None:
+    """Let the token take no order for a while."""
+    until = timezone.now() + timedelta(seconds=seconds)
+    Token.objects.filter(pk=token.pk).update(hold=hold, hold_until=until, hold_detail=detail[:200])
+    if hold_of(token) != hold:
+        announce(token)
+    token.hold, token.hold_until = hold, until
+
+
+def answered(token: Token) -> None:
+    """The upstream answered sensibly: faults are forgotten, and a hold for silence or a refused token ends."""
+    recovered = token.faults >= FAULTS_BEFORE_PAUSE or token.hold in {Hold.DOWN, Hold.INVALID}
+    fields: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
+    if token.hold in {Hold.DOWN, Hold.INVALID}:
+        fields |= {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
+    Token.objects.filter(pk=token.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(token, name, value)
+    if recovered:
+        announce(token)
+
+
+def failed(token: Token, fault: thuesim.ThueSimFault) -> None:
+    """The upstream did not answer sensibly, or refused the token. Several times in a row, it is left in peace a while."""
+    words = f"{type(fault).__name__}: {fault.message}" if fault.message else type(fault).__name__
+    Token.objects.filter(pk=token.pk).update(
+        faults=F("faults") + 1, last_fault=words[:200], last_fault_at=timezone.now()
+    )
+    token.refresh_from_db(fields=["faults"])
+    if isinstance(fault, thuesim.InvalidToken):
+        put_on_hold(token, Hold.INVALID, seconds=INVALID_SECONDS, detail=fault.message)
+    elif token.faults >= FAULTS_BEFORE_PAUSE:
+        put_on_hold(token, Hold.DOWN, seconds=pause_seconds(token), detail=words)
+
+
+def is_sick(fault: thuesim.ThueSimFault) -> bool:
+    """Whether a fault tells of the upstream's or the token's health, and not of the one thing that was asked."""
+    return isinstance(fault, thuesim.OutcomeUnknown | thuesim.CannotConnect | thuesim.InvalidToken | thuesim.Rejected)
+
+
+def pause_seconds(token: Token) -> float:
+    """How long to leave the upstream in peace after so many faults in a row; 0 while they are few."""
+    extra = token.faults - FAULTS_BEFORE_PAUSE
+    if extra < 0:
+        return 0.0
+    return min(LONGEST_PAUSE_SECONDS, float(settings.THUESIM_POLL_SECONDS) * 2.0 ** min(extra, 8))

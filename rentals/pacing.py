@@ -1,0 +1,67 @@
+"""The gap between number-taking calls of one token, over all workers, restarts and clock steps.
+
+ThueSim wants 5 s between two such calls (API page, section 3.1). The turn is a conditional UPDATE of the token's row.
+Two clocks are kept there: the machine's monotonic one, which no clock step can move and which all processes of a machine
+share, and the wall clock for workers on another machine or after a reboot.
+"""
+
+import time
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from rentals.models import Token
+
+# How far past the gap a turn aims: a slow first call and a quick second one meet closer together at the other end.
+MARGIN_SECONDS = 0.1
+
+
+@lru_cache
+def _boot() -> str:
+    """Return what tells this machine's monotonic clock from another's."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def gap_seconds() -> float:
+    """The gap that turns are claimed with."""
+    return float(settings.THUESIM_RENT_GAP_SECONDS) + MARGIN_SECONDS
+
+
+def claim_turn(token: Token) -> bool:
+    """Take the token's next turn. Inside a transaction that is rolled back, the turn was not taken."""
+    now, clock, gap = timezone.now(), time.monotonic(), gap_seconds()
+    here = Q(turn_boot=_boot()) & ~Q(turn_boot="")
+    free = (
+        Q(next_turn_at=None)
+        | (here & Q(turn_clock__lte=clock - gap))
+        | (~here & Q(next_turn_at__lte=now))
+        # So far ahead that only a clock set back can have written it.
+        | (~here & Q(next_turn_at__gt=now + timedelta(seconds=2 * gap)))
+    )
+    return _stamp(Token.objects.filter(free, pk=token.pk), gap) == 1
+
+
+def restamp(token: Token) -> None:
+    """Count the gap from now: the call leaves later than its turn was claimed, or the upstream wants a new pause."""
+    _stamp(Token.objects.filter(pk=token.pk), gap_seconds())
+
+
+def _stamp(tokens: QuerySet[Token], gap: float) -> int:
+    return tokens.update(
+        next_turn_at=timezone.now() + timedelta(seconds=gap), turn_boot=_boot(), turn_clock=time.monotonic()
+    )
+
+
+def seconds_to_turn(token: Token) -> float:
+    """How long until the token may take a number again, as far as its row (as read) tells."""
+    if token.next_turn_at is None:
+        return 0.0
+    if token.turn_boot and token.turn_boot == _boot():
+        return max(0.0, gap_seconds() - (time.monotonic() - token.turn_clock))
+    left = (token.next_turn_at - timezone.now()).total_seconds()
+    return min(max(0.0, left), gap_seconds())

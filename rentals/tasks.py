@@ -1,0 +1,136 @@
+"""The jobs' entrances: ids in, one call, nothing that is not safe to run twice, at once, or never.
+
+A tick finds due work in the database each second, so a message that Redis loses costs a second or two. The other tasks
+are woken by ticks and nudges; each claims its work in the database before it does it. Redis holds ids only.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from celery import shared_task
+from django.db import DatabaseError
+
+from rentals import calls, catalog, jobs, money, nudge, ordering, reconciling, thuesim, watching
+from rentals.models import Callback, Token
+
+logger = logging.getLogger(__name__)
+
+
+def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
+    """Do one thing for each id; one that fails does not keep the others from it."""
+    for pk in ids:
+        try:
+            do(pk)
+        except (DatabaseError, thuesim.ThueSimFault):
+            logger.exception("%s failed for %s", what, pk)
+
+
+@shared_task(name="rentals.tick", ignore_result=True)
+def tick() -> None:
+    """Each second: wake a worker for every token with something due, and apply callbacks that are still lying there.
+
+    A tick that meets a working one changes nothing: all it does is to send nudges and to apply what is applied once.
+    """
+    ordering.sweep()
+    for token_id in ordering.due_tokens():
+        nudge.place(token_id)
+    for token_id in watching.due_tokens():
+        nudge.watch(token_id)
+    for token_id in reconciling.due_tokens():
+        nudge.settle(token_id)
+    _each("callback", watching.pending_callbacks(), _apply_callback)
+    for message_id in calls.waiting_for_audio():
+        nudge.fetch_audio(message_id)
+    jobs.ran("tick")
+
+
+def _apply_callback(pk: int) -> None:
+    callback = Callback.objects.filter(pk=pk).exclude(state=Callback.State.APPLIED).first()
+    if callback is not None:
+        watching.apply_callback(callback)
+
+
+@shared_task(name="rentals.place", ignore_result=True)
+def place(token_id: int) -> None:
+    """Place the token's next order, and come again when its next turn does."""
+    wait = ordering.place_next(token_id)
+    if wait is not None:
+        nudge.place(token_id, in_seconds=wait)
+
+
+@shared_task(name="rentals.watch", ignore_result=True)
+def watch(token_id: int) -> None:
+    """Look at the token's numbers, and come again after the poll interval while any wait."""
+    wait = watching.watch(token_id)
+    if wait is not None:
+        nudge.watch(token_id, in_seconds=wait)
+
+
+@shared_task(name="rentals.look", ignore_result=True)
+def look(rental_id: int) -> None:
+    """Look at one number."""
+    watching.look(rental_id)
+
+
+@shared_task(name="rentals.callback", ignore_result=True)
+def callback(callback_id: int) -> None:
+    """Apply one callback."""
+    _apply_callback(callback_id)
+
+
+@shared_task(name="rentals.settle", ignore_result=True)
+def settle(token_id: int) -> None:
+    """Read the token's history for orders whose outcome is not known."""
+    with jobs.run("settle", token_id):
+        reconciling.settle(token_id)
+
+
+@shared_task(name="rentals.fetch_audio", ignore_result=True)
+def fetch_audio(message_id: int) -> None:
+    """Fetch the audio of a call."""
+    calls.fetch_audio(message_id)
+
+
+@shared_task(name="rentals.sync_token", ignore_result=True)
+def sync_token(token_id: int) -> None:
+    """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
+    read_balance(token_id)
+    sync_catalog(token_id)
+    settle(token_id)
+
+
+@shared_task(name="rentals.read_balance", ignore_result=True)
+def read_balance(token_id: int) -> None:
+    """Read one token's balance."""
+    token = Token.objects.filter(pk=token_id).first()
+    if token is not None:
+        with jobs.run("balance", token_id):
+            money.read_balance(token)
+
+
+@shared_task(name="rentals.sync_catalog", ignore_result=True)
+def sync_catalog(token_id: int) -> None:
+    """Mirror networks and services as one token sees them."""
+    token = Token.objects.filter(pk=token_id).first()
+    if token is not None:
+        with jobs.run("catalog", token_id):
+            catalog.sync_catalog(token)
+
+
+@shared_task(name="rentals.read_balances", ignore_result=True)
+def read_balances() -> None:
+    """Every quarter of a minute: the balances, soon after money moved and now and then otherwise."""
+    _each("balance", jobs.due("balance", seconds=30), read_balance)
+
+
+@shared_task(name="rentals.sync_catalogs", ignore_result=True)
+def sync_catalogs() -> None:
+    """Every minute: the catalogue of each token that was not read for ten minutes, or never."""
+    _each("catalog", jobs.due("catalog", seconds=600), sync_catalog)
+
+
+@shared_task(name="rentals.import_histories", ignore_result=True)
+def import_histories() -> None:
+    """Every half minute: the history of each token that was not read for a minute."""
+    _each("history", jobs.due("settle", seconds=60), settle)

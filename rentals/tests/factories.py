@@ -1,0 +1,68 @@
+"""Rows with meaning for the tests. Each takes what the test is about; the rest is ordinary."""
+
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import Membership, Role, Team, User
+from rentals.encryption import Secret
+from rentals.models import Rental, Service, Status, Token
+from rentals.models.catalog import searchable
+
+_number = count(1)
+
+
+def make_team(name: str = "", **over: Any) -> Team:
+    return Team.objects.create(name=name or f"Team {next(_number)}", **over)
+
+
+def make_person(team: Team | None = None, role: Role = Role.OPERATOR, *, username: str = "", **over: Any) -> User:
+    """A person; with a team, a member of it. The password is `secret-enough`."""
+    person = User.objects.create_user(username or f"person{next(_number)}", password="secret-enough", **over)
+    if team is not None:
+        Membership.objects.create(user=person, team=team, role=role)
+    return person
+
+
+def make_token(*teams: Team, value: str = "", **over: Any) -> Token:
+    number = next(_number)
+    value = value or f"{number}-{number:032x}"
+    token = Token.objects.create(**{"name": f"Token {number}", "value": Secret(value), **over})
+    token.teams.set(teams)
+    return token
+
+
+def make_service(**over: Any) -> Service:
+    name = over.pop("name", f"Service {next(_number)}")
+    fields = {"sv": "02", "upstream_id": str(1000 + next(_number)), "price": 1450, "seconds": 300, **over}
+    return Service.objects.create(name=name, search_name=searchable(name), **fields)
+
+
+def make_rental(status: Status = Status.QUEUED, **over: Any) -> Rental:
+    """A rental in any state, with what that state needs. The only rows that lifecycle did not write."""
+    number = next(_number)
+    now = timezone.now()
+    fields: dict[str, Any] = {"status": status, "queued_at": now, "due_at": now}
+    if "team" not in over:
+        fields["team"] = make_team()
+    if "token" not in over:
+        fields["token"] = make_token(over.get("team") or fields["team"])
+    if "service" not in over:
+        fields["service"] = make_service()
+    if status in {Status.PLACING, Status.UNCONFIRMED, Status.WAITING, Status.RECEIVED, Status.EXPIRED}:
+        fields |= {"attempt_at": now, "attempts": 1}
+    if status in {Status.WAITING, Status.RECEIVED, Status.EXPIRED}:
+        fields |= {
+            "upstream_id": f"{88_000_000 + number}.02",
+            "upstream_key": f"{88_000_000 + number}",
+            "phone": f"+8496{number:07d}",
+            "network": "VIETTEL",
+            "price": 1450,
+            "placed_at": now,
+            "expires_at": now + timedelta(seconds=300),
+        }
+    if status in {Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED}:
+        fields["ended_at"] = now
+    return Rental.objects.create(**{**fields, **over})

@@ -1,0 +1,281 @@
+"""Find out about messages: by looking, and by the callbacks that come unasked. Whatever arrives first wins."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from rentals import health, lifecycle, nudge, thuesim
+from rentals.drift import record as record_drift
+from rentals.models import Callback, Hold, Message, Rental, Status, Token
+from rentals.upstream import client_for
+
+logger = logging.getLogger(__name__)
+
+# From this many numbers on, one call for the history takes the place of one call per number.
+HISTORY_FROM = 4
+# Of the numbers that the history contained, one in so many is looked at singly too: does the history lag behind?
+SAMPLE_ONE_IN = 40
+HISTORY_DISTRUST_SECONDS = 60
+SINGLE_LOOKS_AT_ONCE = 60
+LONGEST_CLAIM_SECONDS = 8.0
+# After its time is up a number is looked at for so long, this often: messages come late, and a second one may come.
+GRACE_SECONDS = 120
+ABSENT_GRACE_SECONDS = 600
+LATE_LOOK_SECONDS = 15
+# A number is looked at less often once it has waited so long.
+HOT_SECONDS = 150
+
+
+def number_known(rental: Rental) -> None:
+    """A rental got its number: apply what callbacks already brought for it, and look soon."""
+    for callback in Callback.objects.filter(
+        token=rental.token_id,
+        upstream_key=rental.upstream_key,
+        state__in=[Callback.State.UNKNOWN, Callback.State.PENDING],
+    ).order_by("at"):
+        apply_callback(callback)
+    nudge.watch(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
+
+
+def due_numbers(token_id: int, now: datetime) -> Sequence[Rental]:
+    """The token's numbers that want a look now, those overdue longest first."""
+    return list(
+        Rental.objects.filter(token=token_id, status__in=_WATCHED)
+        .filter(Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(minutes=5)))  # set by a clock that was ahead
+        .select_related("service")
+        .order_by("due_at")
+    )
+
+
+_WATCHED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
+
+
+def due_tokens() -> list[int]:
+    """The tokens with a number that wants a look, and whose own pause is over."""
+    now = timezone.now()
+    ahead = now + timedelta(minutes=5)
+    return list(
+        Rental.objects.filter(status__in=_WATCHED)
+        .filter(Q(due_at__lte=now) | Q(due_at__gt=ahead))
+        .filter(Q(token__next_watch_at=None) | Q(token__next_watch_at__lte=now) | Q(token__next_watch_at__gt=ahead))
+        .order_by()
+        .values_list("token", flat=True)
+        .distinct()
+    )
+
+
+def watch(token_id: int) -> float | None:
+    """Look at the token's numbers that are due: by one history call where that does, else singly.
+
+    May run any number of times at once: the token's next look is claimed by a conditional update. Returns the seconds
+    until the next look, None where there was nothing to do or somebody else does it.
+    """
+    token = Token.objects.filter(pk=token_id).first()
+    if token is None or not _claim_look(token):
+        return None
+    now = timezone.now()
+    pause = settings.THUESIM_POLL_SECONDS
+    due = due_numbers(token_id, now)
+    try:
+        left = _look_by_history(token, due) if _wants_history(token, due, now) else due
+        for rental in left[1:SINGLE_LOOKS_AT_ONCE]:
+            nudge.look(rental.pk)
+        for rental in left[:1]:
+            look_at(rental)
+    except thuesim.ThueSimFault as fault:
+        if health.is_sick(fault):
+            health.failed(token, fault)
+        pause = max(pause, health.pause_seconds(token))
+    spent = (timezone.now() - now).total_seconds()
+    # Half an interval: the watch that comes after one interval finds its turn free, a doubled one does not.
+    free_at = now + timedelta(seconds=max(spent, pause - settings.THUESIM_POLL_SECONDS / 2))
+    Token.objects.filter(pk=token.pk).update(next_watch_at=free_at)
+    return max(0.0, pause - spent) if due else None
+
+
+def _claim_look(token: Token) -> bool:
+    now = timezone.now()
+    # Long enough for a slow answer; should the worker die meanwhile, short enough that nobody waits long.
+    claimed_until = now + timedelta(seconds=min(settings.THUESIM_TIMEOUT_SECONDS, LONGEST_CLAIM_SECONDS))
+    free = Q(next_watch_at=None) | Q(next_watch_at__lte=now) | Q(next_watch_at__gt=now + timedelta(minutes=5))
+    return bool(Token.objects.filter(free, pk=token.pk).update(next_watch_at=claimed_until))
+
+
+def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
+    if any(_time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
+        return True  # only the history's word lets our clock end a wait
+    distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > now
+    return len(due) >= HISTORY_FROM and not distrusted
+
+
+def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
+    """Ask the history once for all. Returns the rentals that it left out.
+
+    Raises `ThueSimFault` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
+    """
+    oldest = min(rental.queued_at for rental in due)
+    since = timezone.localdate(oldest) - timedelta(days=1)
+    try:
+        entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
+    except thuesim.ThueSimFault as fault:
+        _distrust_history(token)
+        if health.is_sick(fault):
+            raise
+        return due
+    health.answered(token)
+    told = {thuesim.rental_key(entry.id): entry for entry in entries}
+    left, quiet = [], []
+    for rental in due:
+        entry = told.get(rental.upstream_key)
+        if entry is None:
+            left.append(rental)
+            if rental.status == Status.WAITING and _time_is_up(rental, ABSENT_GRACE_SECONDS):
+                apply(rental, thuesim.State.EXPIRED, None, source="history")
+            continue
+        apply(rental, entry.state, entry.message, source="history")
+        if rental.status == Status.WAITING:
+            quiet.append(rental)
+    # A history that lags behind would hide codes: it is checked by looking at a few of the others singly.
+    lags = [look_at(rental) and rental.status == Status.RECEIVED for rental in quiet[::SAMPLE_ONE_IN]]
+    if len(left) == len(due) or any(lags):
+        _distrust_history(token)
+    return left
+
+
+def _distrust_history(token: Token) -> None:
+    until = timezone.now() + timedelta(seconds=HISTORY_DISTRUST_SECONDS)
+    Token.objects.filter(pk=token.pk).update(history_distrusted_until=until)
+
+
+def look(rental_id: int) -> None:
+    """Look at one number, unless somebody else just does. Faults of the upstream go to the token's health."""
+    rental = Rental.objects.filter(pk=rental_id, status__in=_WATCHED).select_related("service", "token").first()
+    if rental is None:
+        return
+    claim = Rental.objects.filter(pk=rental.pk, status=rental.status, looks=rental.looks)
+    if not claim.update(looks=rental.looks + 1, due_at=_next_look(rental)):
+        return
+    try:
+        look_at(rental)
+    except thuesim.ThueSimFault as fault:
+        if health.is_sick(fault):
+            health.failed(rental.token, fault)
+
+
+def look_now(rental: Rental) -> bool:
+    """A person wants this number looked at now; at most once a second, whoever asks."""
+    now = timezone.now()
+    recent = Rental.objects.filter(pk=rental.pk, status__in=_WATCHED).exclude(looked_at__gt=now - timedelta(seconds=1))
+    if not recent.update(due_at=now, looked_at=now):
+        return False
+    nudge.look(rental.pk)
+    return True
+
+
+def look_at(rental: Rental) -> bool:
+    """Ask the upstream for the code of one number and apply the answer. Returns whether it changed the rental.
+
+    Raises `ThueSimFault`, but for a session that the upstream does not know: that is its mistake, and ends no rental.
+    """
+    try:
+        reply = client_for(rental.token).code(rental.upstream_id)
+    except thuesim.UnknownSession:
+        return apply(rental, thuesim.State.WAITING, None, source="poll")
+    health.answered(rental.token)
+    return apply(rental, reply.state, reply.message, source="poll")
+
+
+def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: str) -> bool:
+    changed = False
+    if message is not None:
+        changed = lifecycle.message_arrived(rental, message, source=source)
+        if message.is_call and message.audio_url:
+            _want_audio(rental)
+    elif rental.status == Status.WAITING:
+        told_by_clock = source == "history" and _time_is_up(rental, GRACE_SECONDS)
+        if state == thuesim.State.EXPIRED or told_by_clock:
+            changed = lifecycle.expire(rental)
+    if changed:
+        _place_freed(rental.token_id)
+    Rental.objects.filter(pk=rental.pk).update(due_at=_next_look(rental))
+    return changed
+
+
+def _time_is_up(rental: Rental, grace_seconds: float) -> bool:
+    return rental.expires_at is not None and timezone.now() > rental.expires_at + timedelta(seconds=grace_seconds)
+
+
+def _place_freed(token_id: int) -> None:
+    """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
+    Token.objects.filter(pk=token_id, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
+    nudge.place(token_id)
+
+
+def _next_look(rental: Rental) -> datetime | None:
+    """When the number wants its next look; None where its time and the grace after it are over."""
+    now = timezone.now()
+    poll = settings.THUESIM_POLL_SECONDS
+    expires_at = rental.expires_at or now
+    if rental.status == Status.WAITING:
+        if now > expires_at:
+            return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
+        cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
+        # A little less than the interval, so that the next look of the token finds it due.
+        return now + timedelta(seconds=poll * (1.8 if cold else 0.8))
+    if now < expires_at + timedelta(seconds=GRACE_SECONDS):
+        return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
+    return None
+
+
+def _want_audio(rental: Rental) -> None:
+    for message in Message.objects.filter(rental=rental, is_call=True, audio="").exclude(audio_url=""):
+        nudge.fetch_audio(message.pk)
+
+
+def receive_callback(token: Token, body: bytes, *, content_type: str, address: str | None) -> Callback:
+    """Keep a callback as it came, committed. A worker applies it, or the next tick does (API page, section 3.3).
+
+    One that cannot be understood is kept all the same, for an admin to read.
+    """
+    kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
+    try:
+        told = thuesim.parse_callback(body, content_type, on_drift=record_drift)
+        kept.upstream_key = thuesim.rental_key(told.id)[:40]
+    except thuesim.Gibberish as fault:
+        kept.state = Callback.State.UNREADABLE
+        logger.warning("a callback for token %s was not understood: %s", token.pk, fault)
+    kept.save()
+    return kept
+
+
+def apply_callback(callback: Callback) -> bool:
+    """Apply a kept callback that was understood. Safe to repeat. Returns whether it changed a rental."""
+    state = Callback.State
+    told = thuesim.parse_callback(bytes(callback.body), callback.content_type)
+    rental = (
+        Rental.objects.filter(token=callback.token_id, upstream_key=callback.upstream_key)
+        .select_related("service", "token")
+        .first()
+    )
+    if rental is None:
+        Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
+        return False
+    with transaction.atomic():
+        changed = apply(rental, told.state, told.message, source="callback")
+        Callback.objects.filter(pk=callback.pk).update(state=state.APPLIED, rental=rental, applied_at=timezone.now())
+    return changed
+
+
+def pending_callbacks() -> list[int]:
+    """Callbacks that no worker has applied yet, and those whose rental has become known since."""
+    known_now = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
+    recent = timezone.now() - timedelta(days=1)
+    waiting = Q(state=Callback.State.PENDING) | (
+        Q(state=Callback.State.UNKNOWN, at__gt=recent) & ~Q(upstream_key="") & Exists(known_now)
+    )
+    return list(Callback.objects.filter(waiting).order_by("at").values_list("pk", flat=True)[:500])
