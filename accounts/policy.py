@@ -73,7 +73,12 @@ class Access:
 
 
 def access_for(person: User) -> Access:
-    """Return what `person` may do: in the team they last worked in, else in their first one. Two queries at most."""
+    """Return what `person` may do: in the team they last worked in, else in their first one. Two queries at most.
+
+    A deactivated person has no team, so nothing at all.
+    """
+    if not person.is_active:
+        return Access(person.pk, False, None, None)
     memberships = {
         membership.team_id: membership
         for membership in Membership.objects.filter(user=person).select_related("team").order_by("team__name")
@@ -81,7 +86,9 @@ def access_for(person: User) -> Access:
     is_admin = person.is_active and person.is_staff
     teams = tuple(Team.objects.all()) if is_admin else tuple(m.team for m in memberships.values())
     by_id = {team.pk: team for team in teams}
-    team = by_id.get(person.team_id or 0) or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
+    team = (
+        by_id.get(person.team_id or 0) or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
+    )
     role: Role | None = None
     if team is not None and person.is_active:
         role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
