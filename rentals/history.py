@@ -1,0 +1,143 @@
+"""Pages of the history. By keyset: the thousandth page costs what the first one does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Case, CharField, F, Q, Value, When
+from django.db.models.functions import Cast, Coalesce, Concat, Trim
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.policy import Access
+from rentals.filters import HistoryFilter
+from rentals.models import Network, Rental, Service, Token
+
+if TYPE_CHECKING:
+    from rentals.models.rentals import RentalQuerySet
+
+PAGE = 50
+# Counting stops here: nobody needs to know whether it is 31,000 or 32,000, and the count would cost more than the page.
+COUNTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """An order of the history: by one expression, then by the row's number."""
+
+    key: str
+    label: Promise
+    expression: Any
+    descending: bool
+
+
+SORTINGS: Mapping[str, Sorting] = {
+    sorting.key: sorting
+    for sorting in (
+        Sorting("newest", _("newest first"), F("queued_at"), descending=True),
+        Sorting("oldest", _("oldest first"), F("queued_at"), descending=False),
+        Sorting("dearest", _("dearest first"), Coalesce("price", 0), descending=True),
+        Sorting("cheapest", _("cheapest first"), Coalesce("price", 0), descending=False),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of rentals. `after` and `before` are the marks for the next and the previous page, `""` where there is
+    none; `count` is how many there are in all, up to `COUNTED`, and `more_than_counted` says that there are more."""
+
+    rentals: list[Rental]
+    after: str
+    before: str
+    count: int
+    more_than_counted: bool
+
+
+def page(access: Access, wanted: HistoryFilter, *, sort: str = "newest", after: str = "", before: str = "") -> Page:
+    """Return one page: the rentals past the mark `after`, or those up to the mark `before`. Three queries."""
+    sorting = SORTINGS.get(sort, SORTINGS["newest"])
+    found = wanted.apply(Rental.objects.for_cards(), access).annotate(place=sorting.expression)
+    mark = _read_mark(after or before, sorting)
+    backwards = bool(before) and not after and mark is not None
+    rows = _past(found, mark, descending=sorting.descending ^ backwards)
+    more = len(rows) > PAGE
+    rows = rows[:PAGE]
+    if backwards:
+        rows.reverse()
+    has_next, has_previous = (True, more) if backwards else (more, mark is not None)
+    counted = found.order_by()[: COUNTED + 1].count()
+    return Page(
+        rentals=rows,
+        after=_mark(rows[-1]) if rows and has_next else "",
+        before=_mark(rows[0]) if rows and has_previous else "",
+        count=min(counted, COUNTED),
+        more_than_counted=counted > COUNTED,
+    )
+
+
+def _past(found: "RentalQuerySet", mark: "tuple[datetime | int, int] | None", *, descending: bool) -> list[Rental]:
+    sign, than = ("-", "lt") if descending else ("", "gt")
+    if mark is not None:
+        place, pk = mark
+        # The first condition alone lets an index start at the mark; the second leaves out what ties with it.
+        found = found.filter(Q(**{f"place__{than}e": place})).filter(
+            Q(**{f"place__{than}": place}) | Q(place=place, **{f"pk__{than}": pk})
+        )
+    return list(found.order_by(f"{sign}place", f"{sign}pk")[: PAGE + 1])
+
+
+def _mark(rental: Rental) -> str:
+    """Return the place of a row in the order, as it stands in the address."""
+    place: datetime | int = rental.place  # type: ignore[attr-defined]
+    number = round(place.timestamp() * 1_000_000) if isinstance(place, datetime) else place
+    return f"{number}-{rental.pk}"
+
+
+def _read_mark(text: str, sorting: Sorting) -> "tuple[datetime | int, int] | None":
+    """Return the place that a mark names; None where it names none, as in an address typed by hand."""
+    number, _dash, pk = text.partition("-")
+    if not (number.isdecimal() and pk.isdecimal() and len(number) < 18 and len(pk) < 18):
+        return None
+    if isinstance(sorting.expression, F):
+        return datetime.fromtimestamp(int(number) / 1_000_000, tz=UTC), int(pk)
+    return int(number), int(pk)
+
+
+def options(access: Access) -> dict[str, list[tuple[str, str]]]:
+    """Return what the history's filters offer: `service`, `person`, `token` and `network`. One query."""
+    people = User.objects.filter(Q(memberships__team=access.team_id) | Q(is_staff=True)).distinct()
+    rows = (
+        _option("service", Service.objects.all(), "sv", "upstream_id", F("name"))
+        .union(
+            _option("person", people, Value(""), "pk", _person_name()),
+            _option("token", Token.objects.filter(teams=access.team_id), Value(""), "pk", F("name")),
+            _option("network", Network.objects.all(), Value(""), "name", F("name")),
+            all=True,
+        )
+        .order_by("option_label")
+    )
+    found: dict[str, list[tuple[str, str]]] = {"service": [], "person": [], "token": [], "network": []}
+    for kind, server, value, label in rows:
+        found[kind].append((f"{server}.{value}" if server else value, label))
+    return found
+
+
+def _option(kind: str, rows: Any, server: Any, value: str, label: Any) -> Any:
+    return (
+        rows.order_by()
+        .annotate(
+            option_kind=Value(kind, output_field=CharField()),
+            option_server=Cast(server, CharField()),
+            option_value=Cast(value, CharField()),
+            option_label=Cast(label, CharField()),
+        )
+        .values_list("option_kind", "option_server", "option_value", "option_label")
+    )
+
+
+def _person_name() -> Any:
+    full = Trim(Concat("first_name", Value(" "), "last_name"))
+    return Case(When(first_name="", last_name="", then=F("username")), default=full)

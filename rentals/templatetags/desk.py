@@ -1,0 +1,106 @@
+"""How the pages write money, moments and durations, and draw icons."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.templatetags.static import static
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+
+@register.filter
+def dong(amount: int | None) -> str:
+    """Write an amount as Vietnam does, in every language of the desk: `1.450 ₫`."""
+    if amount is None:
+        return ""
+    sign = "−" if amount < 0 else ""
+    return f"{sign}{abs(amount):,} ₫".replace(",", ".")
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """Draw an icon of `static/icons.svg`. Without a label it says nothing to a screen reader."""
+    address = static("icons.svg")
+    if label:
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, address, name)
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', address, name)
+
+
+@register.filter
+def span(duration: timedelta | int | None) -> str:
+    """Say a duration in words: `45 seconds`, `5 minutes`, `2 hours`."""
+    if duration is None:
+        return ""
+    seconds = round(duration.total_seconds() if isinstance(duration, timedelta) else duration)
+    if seconds < 60:
+        return ngettext("%(n)s second", "%(n)s seconds", seconds) % {"n": seconds}
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return ngettext("%(n)s minute", "%(n)s minutes", minutes) % {"n": minutes}
+    hours = round(minutes / 60)
+    return ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": hours}
+
+
+@register.filter
+def clock(seconds: int) -> str:
+    """Write seconds as a countdown does: `4:32`."""
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+@register.simple_tag
+def moment(at: datetime | None) -> SafeString | str:
+    """Write a moment shortly (the time today, else the day too), with the exact one on hover. Vietnam's time."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    today = timezone.localdate()
+    if local.date() == today:
+        short = local.strftime("%H:%M")
+    elif local.date() == today - timedelta(days=1):
+        short = _("yesterday %(time)s") % {"time": local.strftime("%H:%M")}
+    elif local.year == today.year:
+        short = local.strftime("%d/%m %H:%M") if get_language() == "vi" else formats.date_format(local, "j M H:i")
+    else:
+        short = local.strftime("%d/%m/%Y") if get_language() == "vi" else formats.date_format(local, "j M Y")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), exact(at), short
+    )
+
+
+@register.filter
+def exact(at: datetime) -> str:
+    """Write a moment to the second, in Vietnam's time."""
+    return timezone.localtime(at).strftime("%d/%m/%Y %H:%M:%S")
+
+
+@register.filter
+def epoch(at: datetime) -> int:
+    """Milliseconds since 1970, as JavaScript counts."""
+    return round(at.timestamp() * 1000)
+
+
+@register.filter
+def described_by(field: BoundField) -> str:
+    """Return the ids that describe a field: its help and its errors."""
+    ids = [f"{field.auto_id}_error"] if field.errors else []
+    if field.help_text:
+        ids.append(f"{field.auto_id}_help")
+    return " ".join(ids)
+
+
+@register.filter
+def with_attrs(field: BoundField, css: str = "") -> SafeString:
+    """Draw a form field's widget with our class and with what assistive technology needs to know."""
+    attrs: dict[str, Any] = {"class": css} if css else {}
+    if field.errors:
+        attrs["aria-invalid"] = "true"
+    if described := described_by(field):
+        attrs["aria-describedby"] = described
+    return field.as_widget(attrs={**field.field.widget.attrs, **attrs})

@@ -1,0 +1,58 @@
+"""What the desk shows of the team's tokens: balance, waiting places, queue, and whether they take orders."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from accounts.policy import Access
+from rentals import health
+from rentals.models import Hold, Rental, Status, Token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """A token as it stands. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
+
+    token: Token
+    balance: int | None
+    balance_at: datetime | None
+    waiting: int
+    limit: int | None
+    queued: int
+    hold: Hold
+
+    @property
+    def takes_orders(self) -> bool:
+        return self.hold == Hold.NONE
+
+    @property
+    def places(self) -> str:
+        return f"{self.waiting}/{self.limit}" if self.limit else str(self.waiting)
+
+
+def _count(*statuses: Status) -> Coalesce:
+    """Count by the index of open rentals; joining would read the whole history of the token."""
+    found: QuerySet[Rental] = Rental.objects.filter(token=OuterRef("pk"), status__in=statuses).order_by()
+    counted = found.values("token").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def token_states(access: Access) -> list[TokenState]:
+    """Return the tokens of the person's team, by name. One query."""
+    tokens = Token.objects.filter(teams=access.team_id).annotate(
+        waiting=_count(*Status.holding_a_place()), queued=_count(Status.QUEUED)
+    )
+    return [
+        TokenState(
+            token=token,
+            balance=token.balance,
+            balance_at=token.balance_at,
+            waiting=token.waiting,
+            limit=token.waiting_limit,
+            queued=token.queued,
+            hold=health.hold_of(token),
+        )
+        for token in tokens
+    ]

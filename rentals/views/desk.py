@@ -1,0 +1,58 @@
+"""The desk: the form that rents a number, beside the live board."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from rentals import cards
+from rentals.filters import BoardFilter
+from rentals.forms import RentForm
+from rentals.models import Rental, Status
+from thuesim_site.http import DeskRequest
+
+
+@require_safe
+@never_cache
+def desk(request: DeskRequest) -> HttpResponse:
+    """Show the form and the board."""
+    return _page(request, RentForm(access=request.access))
+
+
+def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:
+    board_filter = BoardFilter.from_query(request.GET)
+    context = {
+        "form": form,
+        "filter": board_filter,
+        "statuses": Status.choices,
+        "cards": cards.board(request.access, board_filter),
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "rentals/desk.html", context, status=status)
+
+
+@require_POST
+def rent(request: DeskRequest) -> HttpResponse:
+    """Order one number."""
+    if not request.access.may_rent:
+        raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
+    form = RentForm(request.POST, access=request.access)
+    rental = form.order(request.user)
+    if not request.htmx:
+        if rental is None:
+            return _page(request, form, status=422)
+        messages.success(request, _("Ordered: %(service)s. The number appears below.") % {"service": rental.service})
+        return redirect("desk")
+    if rental is None:
+        return render(request, "rentals/_rent_form.html", {"form": form}, status=422)
+    form_html = render_to_string("rentals/_rent_form.html", {"form": form.next_order()}, request)
+    return HttpResponse(form_html + _new_card(request, rental))
+
+
+def _new_card(request: DeskRequest, rental: Rental) -> str:
+    fresh = Rental.objects.for_cards().get(pk=rental.pk)
+    return cards.render_card(fresh, request.access, oob=True)

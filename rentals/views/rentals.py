@@ -1,0 +1,32 @@
+"""The history: all rentals of the team, filtered, sorted, page by page."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from rentals import cards, history
+from rentals.filters import HistoryFilter
+from rentals.models import Status
+from thuesim_site.http import DeskRequest
+
+
+@require_safe
+@never_cache
+def rentals(request: DeskRequest) -> HttpResponse:
+    """Show one page of the history."""
+    wanted = HistoryFilter.from_query(request.GET)
+    sort = request.GET.get("sort", "")
+    page = history.page(
+        request.access, wanted, sort=sort, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+    )
+    context = {
+        "filter": wanted,
+        "page": page,
+        "cards": [cards.card_for(rental, request.access) for rental in page.rentals],
+        "options": history.options(request.access),
+        "statuses": Status.choices,
+        "sortings": history.SORTINGS.values(),
+        "sort": sort if sort in history.SORTINGS else "newest",
+    }
+    return render(request, "rentals/rentals.html", context)

@@ -1,0 +1,10 @@
+"""All addresses. Everything asks for a sign-in except what says otherwise."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("rentals.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]
