@@ -1,6 +1,8 @@
 """Secrets that are made at the first start and kept in the data directory, readable by their owner alone."""
 
+import hashlib
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +17,19 @@ def new_fernet_key() -> str:
     return Fernet.generate_key().decode()
 
 
+def new_password() -> str:
+    """Return a password that can be read aloud and typed: 60 bits in three groups, without letters that look alike."""
+    letters = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
+
+
+def short_digest(text: str) -> str:
+    """Return twelve hex digits of `text`'s SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in `path`; make it first where there is none. Two processes that start together agree on one."""
+    """Return the secret in `path`; make it where there is none. Two processes that start together agree on one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         mine = path.with_name(f"{path.name}.{os.getpid()}")

@@ -2,18 +2,19 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from thuesim_site import embedded_redis
+from thuesim_site.environment import BASE_DIR, Environment, read_dot_env
 from thuesim_site.secrets import kept_secret, new_fernet_key, new_secret_key
 from thuesim_site.wiring import celery_url
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
-environ.Env.read_env(BASE_DIR / ".env")
+read_dot_env()
+env = Environment()
 
 # Where it runs
 HOST = env.str("HOST", "127.0.0.1")
@@ -97,7 +98,12 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Database
-DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'desk.sqlite3'}")}
+_database_url = env.str("DATABASE_URL", "")
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url_config(_database_url)
+    if _database_url
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "desk.sqlite3")}
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that began by reading never fails half-way for want of the write lock.
     # synchronous=FULL: an order is on the disk before its request leaves.
@@ -115,7 +121,7 @@ CACHES = {
 }
 
 # Redis and Celery. Redis carries wake-ups only; it may be emptied at any moment.
-REDIS_URL = env.str("REDIS_URL", "") or f"unix://{DATA_DIR / 'redis.sock'}?db=0"
+REDIS_URL = env.str("REDIS_URL", "") or embedded_redis.url(DATA_DIR)
 WORKERS = env.int("DESK_WORKERS", 2)
 CELERY_BROKER_URL = celery_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -183,6 +189,8 @@ MEDIA_ROOT = DATA_DIR / "media"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = _https
+# Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
@@ -216,9 +224,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("DESK_LOG_LEVEL", "INFO")},
     "loggers": {
         "urllib3": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
     },
 }

@@ -1,0 +1,126 @@
+"""`manage.py first_start`: the first team, the people who can sign in to it, and a token to rent on."""
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import BaseUserManager
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
+
+from accounts.models import Membership, Role, Team, User
+from rentals.models import CallbackAddress, Token
+from rentals.models.tokens import digest
+from thuesim_site.environment import Environment
+from thuesim_site.secrets import kept_secret, new_password
+from thuesim_site.wiring import local_host
+
+FIRST_TEAM = "Desk"
+FIRST_ADMIN = "admin"
+DEMO_OPERATOR = "linh"
+ENVIRON = Environment.ENVIRON
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can sign in. `password` is empty unless it is one that was made here and still holds."""
+
+    username: str
+    password: str
+    role: str
+
+
+class Command(BaseCommand):
+    """May run at every start: what is there already stays as it is."""
+
+    help = "Make the first team, its admin and its token, unless they are there."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """`--demo-token` and `--json`."""
+        parser.add_argument("--demo-token", default="", help="the token that the sandbox takes")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="say what was found as one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make what is missing, and say how to sign in."""
+        with transaction.atomic():
+            team = Team.objects.order_by("pk").first() or Team.objects.create(name=FIRST_TEAM)
+            people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
+            token = _token(team, options["demo_token"])
+            callback_url = _callback_url(token) if token and settings.DEMO else ""
+        if options["as_json"]:
+            about = {"team": team.name, "people": [asdict(person) for person in people], "callback_url": callback_url}
+            self.stdout.write(json.dumps(about))
+            return
+        for person in people:
+            self.stdout.write(f"{person.username} ({person.role}): {person.password or 'the password that was set'}")
+
+
+def _password_file(username: str) -> Path:
+    return settings.DATA_DIR / f"{username}-password"
+
+
+def _kept_password(username: str) -> str:
+    return kept_secret(_password_file(username), new_password)
+
+
+def _still_holds(user: User) -> str:
+    """The password that was made for `user`, if there is one and they have not replaced it."""
+    file = _password_file(user.username)
+    password = file.read_text().strip() if file.exists() else ""
+    return password if password and user.check_password(password) else ""
+
+
+def _admin(team: Team) -> Person:
+    """The admin of DJANGO_SUPERUSER_*; where no name is given, the first admin there is, else a new `admin`."""
+    username = ENVIRON.get("DJANGO_SUPERUSER_USERNAME", "")
+    user = User.objects.filter(username=username or FIRST_ADMIN).first()
+    if user is None and not username:
+        user = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    if user is None:
+        username = username or FIRST_ADMIN
+        email = BaseUserManager.normalize_email(ENVIRON.get("DJANGO_SUPERUSER_EMAIL", ""))
+        password = ENVIRON.get("DJANGO_SUPERUSER_PASSWORD", "") or _kept_password(username)
+        user = User.objects.create_superuser(username, email, password, team=team)
+        Membership.objects.create(user=user, team=team, role=Role.MANAGER)
+    return Person(user.username, _still_holds(user), "admin")
+
+
+def _operator(team: Team) -> Person:
+    """A second person, so that two can be tried in demo mode."""
+    user = User.objects.filter(username=DEMO_OPERATOR).first()
+    if user is None:
+        user = User.objects.create_user(DEMO_OPERATOR, password=_kept_password(DEMO_OPERATOR), team=team)
+        Membership.objects.create(user=user, team=team, role=Role.OPERATOR)
+    return Person(user.username, _still_holds(user), "operator")
+
+
+def _token(team: Team, demo_token: str) -> Token | None:
+    """Return the token that the first start gave the team: the sandbox's or THUESIM_TOKEN. Only where it has none."""
+    demo = Token.objects.filter(value_digest=digest(demo_token)).first() if demo_token else None
+    if demo and not settings.DEMO:
+        team.tokens.remove(demo)  # the true upstream does not know it
+    value = demo_token if settings.DEMO else ENVIRON.get("THUESIM_TOKEN", "")
+    if not value:
+        return None
+    token = Token.objects.filter(value_digest=digest(value)).first()
+    if not team.tokens.exists():
+        token = token or Token.objects.create(name=_free_name("Demo" if settings.DEMO else "ThueSim"), value=value)
+        token.teams.add(team)
+    if token and not token.callback_addresses.exists():
+        CallbackAddress.issue(token)
+    return token
+
+
+def _free_name(name: str) -> str:
+    taken = set(Token.objects.values_list("name", flat=True))
+    return next(free for number in count(1) if (free := name if number == 1 else f"{name} {number}") not in taken)
+
+
+def _callback_url(token: Token) -> str:
+    """Where the sandbox posts to: this machine, whatever the public address is."""
+    address = token.callback_addresses.filter(expires_at=None).first()
+    host = local_host(settings.HOST)
+    return f"http://{host}:{settings.PORT}/callback/{address.secret.reveal()}/" if address else ""

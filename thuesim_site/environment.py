@@ -1,0 +1,30 @@
+"""The environment as everything here reads it: `NAME`, or the file that `NAME_FILE` names; empty means unset."""
+
+from pathlib import Path
+
+import environ
+from environ.fileaware_mapping import FileAwareMapping
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Values(FileAwareMapping):  # type: ignore[misc]
+    """White space around a value is dropped: a file usually ends with a new line."""
+
+    def __getitem__(self, name: str) -> str:
+        value = str(super().__getitem__(name)).strip()
+        if not value:
+            raise KeyError(name)
+        return value
+
+
+class Environment(environ.FileAwareEnv):  # type: ignore[misc]
+    """django-environ's typed reading over `Values`. `ENVIRON.get(name)` gives a text as it is, also a leading `$`."""
+
+    ENVIRON = Values(cache=False)
+
+
+def read_dot_env() -> None:
+    """Take from `.env` what the environment does not say itself."""
+    if (BASE_DIR / ".env").is_file():
+        environ.Env.read_env(BASE_DIR / ".env")

@@ -1,0 +1,58 @@
+"""What happens between the settings' being right and the processes' being started, in one process of its own.
+
+Prints, as the last line, what `first_start` has to say as JSON.
+"""
+
+import sys
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connections
+
+from sandbox.catalogue import demo_token
+from thuesim_site.secrets import short_digest
+
+
+def prepare() -> None:
+    """Bring the database and the static files up to date, then make the first team and its people."""
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("createcachetable", verbosity=0)
+    _collect_static()
+    call_command("first_start", as_json=True, demo_token=demo_token(seed=1))
+
+
+def _collect_static() -> None:
+    """Collect unless the files are those of the last time: compressing them all takes seconds."""
+    stamp = Path(settings.STATIC_ROOT) / ".collected"
+    state = short_digest("\n".join(sorted(_static_files())))
+    if stamp.exists() and stamp.read_text() == state:
+        return
+    stamp.unlink(missing_ok=True)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(state)
+
+
+def _static_files() -> list[str]:
+    found = [f"{settings.STORAGES['staticfiles']['BACKEND']}"]
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = Path(storage.path(path)).stat()
+            found.append(f"{path} {status.st_size} {status.st_mtime_ns}")
+    return found
+
+
+def main() -> int:
+    """Run everything; return the exit status."""
+    django.setup()
+    try:
+        prepare()
+    finally:
+        connections.close_all()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

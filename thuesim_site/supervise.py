@@ -1,0 +1,252 @@
+"""`./run` once the requirements are there: checks, prepares, starts supervisord, and says how to sign in.
+
+supervisord keeps the processes running; this one stands between it and the terminal. Whatever ends it (Ctrl-C, SIGTERM,
+a closed terminal, even SIGKILL) ends all of them.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from thuesim_site import checks, embedded_redis, supervisord
+from thuesim_site.environment import BASE_DIR, Environment
+from thuesim_site.log_tail import LogTail
+from thuesim_site.wiring import local_host
+
+TICK_SECONDS = 0.2
+PATIENCE_SECONDS = 60  # for the first page
+STOP_SECONDS = 3 * supervisord.STOP_SECONDS
+OPEN_FILES = 65536
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def say(text: str) -> None:
+    """Print, unless nobody listens any more."""
+    try:
+        print(text, flush=True)
+    except OSError:  # the terminal is closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+
+
+class Stop:
+    """Whether somebody wants us to stop; true from the first signal on."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        signals = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup it stays ignored
+            signals.append(signal.SIGHUP)
+        for number in signals:
+            signal.signal(number, self._want)
+
+    def _want(self, number: int, frame: FrameType | None) -> None:
+        self.wanted = True
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _end_with_parent() -> None:
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def hold(data_dir: Path) -> IO[str]:
+    """Take the data directory for this process alone; it is given back when the file is closed. Raises WrongSetting."""
+    file = (data_dir / "run.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise checks.WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
+    return file
+
+
+class Supervision:
+    """One run, from the preparation to the last process's end."""
+
+    def __init__(self, setup: checks.Setup) -> None:
+        self.setup = setup
+        self.environment = checks.environment_for(setup)
+        self.stop = Stop()
+        self.about: dict[str, Any] = {}
+
+    def run(self) -> int:
+        """Return the exit status."""
+        say("Starting ThueSim Desk …")
+        status = self._prepare()
+        if status or self.stop.wanted:
+            return status
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        _allow_open_files()
+        configuration = supervisord.write_configuration(self.setup)
+        tail = LogTail({p.name: supervisord.log_file(self.setup, p) for p in self._loud()}, say)
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            cwd=BASE_DIR,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        try:
+            self._watch(process, tail)
+        finally:
+            died = process.poll() is not None
+            self._end(process, tail)
+        if died:
+            say(f"The supervisor ended by itself; everything is stopped. See {self.setup.data_dir}/log/supervisord.log")
+            return 1
+        say("Stopped.")
+        return 0
+
+    def _loud(self) -> list[supervisord.Program]:
+        return [program for program in supervisord.programs(self.setup) if not program.quiet]
+
+    def _prepare(self) -> int:
+        """Migrate and the rest, in a process of its own; what it says about signing in is kept."""
+        if self.setup.redis_server:
+            socket = embedded_redis.socket_path(self.setup.data_dir)
+            if socket.parent != self.setup.data_dir:
+                embedded_redis.private_folder(socket.parent)
+        environment = {**os.environ, **self.environment}  # with what only the first start reads
+        process = subprocess.Popen(
+            [sys.executable, "-m", "thuesim_site.prepare"],
+            cwd=BASE_DIR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        said = ""
+        while True:
+            try:
+                said, _ = process.communicate(timeout=TICK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                if self.stop.wanted:
+                    process.terminate()
+        if process.returncode == 0:
+            self.about = json.loads(said.splitlines()[-1])
+        elif not self.stop.wanted:
+            say("The database could not be prepared; the reason stands above.")
+        return 0 if self.stop.wanted else process.returncode
+
+    def _watch(self, process: "subprocess.Popen[bytes]", tail: LogTail) -> None:
+        """Until it is time to stop: pass the logs on, and speak once when the first page is there."""
+        began, told, handed = time.monotonic(), False, not self.about["callback_url"]
+        while not self.stop.wanted and process.poll() is None:
+            tail.pump()
+            handed = handed or self._hand_over_callback_url()
+            if not told and self._answers():
+                told = True
+                say(self._welcome())
+            elif not told and time.monotonic() - began > PATIENCE_SECONDS:
+                told = True
+                say(f"The web server does not answer yet; see {self.setup.data_dir}/log/web.log")
+            time.sleep(TICK_SECONDS)
+
+    def _end(self, process: "subprocess.Popen[bytes]", tail: LogTail) -> None:
+        """Stop everything; what does not stop is killed."""
+        if process.poll() is None:
+            say("\nStopping …")
+            process.terminate()
+        patience = time.monotonic() + STOP_SECONDS
+        while process.poll() is None and time.monotonic() < patience:
+            tail.pump()
+            time.sleep(TICK_SECONDS / 2)
+        process.kill()
+        process.wait()
+        tail.pump()
+        while orphans := _children():
+            for pid in orphans:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    def _hand_over_callback_url(self) -> bool:
+        """Tell the sandbox where to post, over its control address: a command line could be read by others."""
+        body = json.dumps({"url": self.about["callback_url"]}).encode()
+        return _request(f"http://127.0.0.1:{self.setup.sandbox_port}/_sandbox/callback", body)
+
+    def _local_url(self) -> str:
+        return f"http://{local_host(self.setup.host)}:{self.setup.port}"
+
+    def _answers(self) -> bool:
+        return _request(f"{self._local_url()}/accounts/login/")
+
+    def _welcome(self) -> str:
+        lines = [f"  {self.setup.public_url or self._local_url()}/", ""]
+        for person in self.about["people"]:
+            password = person["password"] or "(the one you set)"
+            lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
+        if self.setup.demo:
+            lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
+            if Environment.ENVIRON.get("THUESIM_TOKEN"):
+                lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
+        lines.append(f"  Ctrl-C stops everything; the data and the logs stay in {self.setup.data_dir}")
+        rule = "─" * max(len(line) + 2 for line in lines)
+        return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule])
+
+
+def _request(url: str, body: bytes | None = None) -> bool:
+    """Whether a GET (or, with a body, a POST of JSON) is answered well, within two seconds."""
+    # The header: where the public address is https, plain requests would be sent there.
+    headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - our own addresses
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _allow_open_files() -> None:
+    """Each open screen is an open file: raise the limit as far as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _children() -> list[int]:
+    """The processes whose parent we are: those that a dead supervisord has left to us."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if parent == os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def main() -> int:
+    """Return the exit status: 2 for a wrong setting."""
+    try:
+        setup = checks.check()
+        lock = hold(setup.data_dir)
+    except checks.WrongSetting as wrong:
+        print(f"./run: {wrong}", file=sys.stderr)
+        return 2
+    with lock:
+        return Supervision(setup).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The processes of `./run`, and the configuration of supervisord, which keeps them running."""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from thuesim_site import embedded_redis
+from thuesim_site.checks import Setup
+from thuesim_site.environment import BASE_DIR
+
+STOP_SECONDS = 8  # then a process that ignores SIGTERM is killed
+CELERY = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site"]
+QUICK_THREADS, SLOW_THREADS = 16, 2
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process. What the `ground` gives is stopped after everything that stands on it; a `quiet` one only logs."""
+
+    name: str
+    command: list[str]
+    ground: bool = False
+    quiet: bool = False
+
+
+def programs(setup: Setup) -> list[Program]:
+    """Return everything that runs."""
+    return [
+        *_ground(setup),
+        Program("web", _web(setup)),
+        *(
+            Program(name, _worker(setup, name, "ticks,renting,watching", QUICK_THREADS))
+            for name in (f"worker-{number}" for number in range(1, setup.workers + 1))
+        ),
+        Program("slow", _worker(setup, "slow", "slow", SLOW_THREADS)),
+        Program("beat", _beat(setup)),
+    ]
+
+
+def _ground(setup: Setup) -> list[Program]:
+    found = []
+    if setup.redis_server:
+        command = embedded_redis.command(setup.redis_server, embedded_redis.socket_path(setup.data_dir))
+        found.append(Program("redis", command, ground=True, quiet=True))
+    if setup.demo:
+        state = str(setup.data_dir / "sandbox.sqlite3")
+        options = ["--port", str(setup.sandbox_port), "--state", state, "--gap", str(setup.rent_gap)]
+        found.append(Program("sandbox", [sys.executable, "-m", "sandbox", *options], ground=True, quiet=True))
+    return found
+
+
+def _web(setup: Setup) -> list[str]:
+    return [
+        *[sys.executable, "-m", "uvicorn", "thuesim_site.asgi:application"],
+        *["--host", setup.host, "--port", str(setup.port)],
+        *["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"],
+        *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
+        *["--log-config", str(_log_config(setup.data_dir)), "--log-level", "warning"],
+    ]
+
+
+def _log_config(data_dir: Path) -> Path:
+    return data_dir / "uvicorn-log.json"
+
+
+def _worker(setup: Setup, name: str, queues: str, threads: int) -> list[str]:
+    return [
+        *[*CELERY, "worker", "-n", f"{name}@%h", "-Q", queues, "-P", "threads", "-c", str(threads)],
+        *["-l", setup.log_level, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+    ]
+
+
+def _beat(setup: Setup) -> list[str]:
+    schedule = str(setup.data_dir / "celerybeat-schedule")
+    return [*CELERY, "beat", "-s", schedule, "--pidfile=", "-l", setup.log_level]
+
+
+def write_configuration(setup: Setup) -> Path:
+    """Write supervisord's configuration, the log folder and uvicorn's log settings; return the configuration's path."""
+    (setup.data_dir / "log").mkdir(exist_ok=True)
+    # uvicorn's own handlers would print past the redaction of ours: its loggers get none.
+    _log_config(setup.data_dir).write_text(json.dumps({"version": 1, "disable_existing_loggers": False}))
+    path = setup.data_dir / "supervisord.conf"
+    path.write_text(configuration(setup))
+    return path
+
+
+def configuration(setup: Setup) -> str:
+    """Return supervisord's configuration: every process is started again when it ends, none outlives its SIGTERM long."""
+    running = programs(setup)
+    sections = {"supervisord": _supervisord(setup)}
+    for program in running:
+        sections[f"program:{program.name}"] = _program(setup, program)
+    ground = [program.name for program in running if program.ground]
+    if ground:
+        sections["group:ground"] = {"programs": ",".join(ground), "priority": "1"}
+    above = [program.name for program in running if not program.ground]
+    sections["group:desk"] = {"programs": ",".join(above), "priority": "2"}
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key}={value.replace('%', '%%')}\n" for key, value in options.items())
+        for name, options in sections.items()
+    )
+
+
+def _supervisord(setup: Setup) -> dict[str, str]:
+    return {
+        "nodaemon": "true",
+        "silent": "true",
+        "identifier": "thuesim-desk",
+        "umask": "077",
+        "logfile": str(setup.data_dir / "log" / "supervisord.log"),
+        "logfile_maxbytes": "1MB",
+        "logfile_backups": "2",
+        "pidfile": str(setup.data_dir / "supervisord.pid"),
+    }
+
+
+def _program(setup: Setup, program: Program) -> dict[str, str]:
+    return {
+        "command": shlex.join(program.command),
+        "directory": str(BASE_DIR),
+        "autostart": "true",
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": "1000000",
+        "stopsignal": "TERM",
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "stopwaitsecs": str(STOP_SECONDS),
+        "redirect_stderr": "true",
+        "stdout_logfile": str(log_file(setup, program)),
+        "stdout_logfile_maxbytes": "5MB",
+        "stdout_logfile_backups": "3",
+    }
+
+
+def log_file(setup: Setup, program: Program) -> Path:
+    """Return where a program's output is kept."""
+    return setup.data_dir / "log" / f"{program.name}.log"

@@ -1,0 +1,51 @@
+# Sourced by ./run and ./test: makes .venv and installs a requirements file in it, if that has changed.
+
+fail() {
+    echo "$(basename "$0"): $1" >&2
+    exit "${2:-1}"
+}
+
+find_python() {
+    for python in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is needed; install it (on Debian: apt-get install python3 python3-venv)."
+}
+
+make_venv() {
+    find_python
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+            fail "Python's venv module is not complete; install it (on Debian: apt-get install python$version-venv)."
+        fi
+        echo "Installing python$version-venv …"
+        install_packages "python$version-venv"
+    fi
+    "$python" -m venv --clear .venv || fail "the virtual environment .venv could not be made."
+}
+
+install_packages() {
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+        fail "apt-get could not install $*."
+}
+
+# ensure_venv FILE: what FILE asks for is installed afterwards.
+ensure_venv() {
+    stamp=.venv/installed-$1
+    if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        make_venv
+    fi
+    wanted=$(cat requirements.txt constraints.txt "$1" | cksum)
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+            make_venv # an earlier attempt was cut off
+        fi
+        echo "Installing what $1 asks for into .venv …"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$1" ||
+            fail "the packages of $1 could not be installed; the reason stands above."
+        echo "$wanted" >"$stamp"
+    fi
+}
