@@ -10,9 +10,10 @@ from typing import Any
 
 from sandbox import messages, shapes
 from sandbox.books import RECEIVED, WAITING, Attempt, Rental
-from sandbox.catalogue import EXTRA_NETWORKS, NETWORKS, SERVICES, draw
+from sandbox.catalogue import EXTRA_NETWORKS, NETWORKS, draw
+from sandbox.settings import Refused
 from sandbox.shapes import Dress, Seen
-from sandbox.upstream import Refused, Upstream
+from sandbox.upstream import Upstream
 from sandbox.wire import HTML, JSON, Reply, Request
 
 TAKING = ("rent", "rephone")
@@ -165,8 +166,8 @@ class Answers:
             ("escaped-unicode", {"ascii": True}),
             ("no-accents", {"accents": False}),
             ("id-drop-zero", {"drop_zero": True}),
-            ("id-as-string", {"ids": "string"}),
-            ("id-bare", {"ids": "bare"}),
+            ("id-as-string", {"ids": "full-text"}),
+            ("id-bare", {"ids": "short"}),
             ("phone-forms", {"phone": rng.choice(("space", "bare", "number", "84"))}),
             ("numbers-as-strings", {"numbers": "string"}),
             ("booleans-as-strings", {"booleans": "string"}),
@@ -224,7 +225,7 @@ class Answers:
         settings, fires = self._upstream.settings, self._upstream.faults.fires
         short = fires("services-short", "service", token) is not None
         rows = []
-        for service in () if fires("services-empty", "service", token) is not None else SERVICES:
+        for service in () if fires("services-empty", "service", token) is not None else self._upstream.services():
             seconds = service.lifetime if settings.lifetime is None else max(1, round(settings.lifetime))
             rows.append(shapes.service_row(dress, service, seconds, short))
         return shapes.success(dress, "service", rows)
@@ -289,11 +290,11 @@ class Answers:
             seen.reverse()
         if fires("history-shuffled") is not None:
             draw(self._upstream.settings.seed, "shuffle", self._answered).shuffle(seen)
-        id_form = "bare" if dress.envelope == "A" else "full"
+        id_form = "short" if dress.envelope == "A" else "full"
         if fires("history-full-id") is not None:
             id_form, dress = "full", shapes.change(dress, ids="page")
         if fires("history-bare-id") is not None:
-            id_form, dress = "bare", shapes.change(dress, ids="page")
+            id_form, dress = "short", shapes.change(dress, ids="page")
         rows = [shapes.history_row(dress, one, id_form, shapes.word) for one in seen]
         return shapes.success(dress, "history", rows)
 

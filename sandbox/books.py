@@ -185,6 +185,7 @@ class Books:
         self.callbacks: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.sequences: Counter[str] = Counter()
         self.stock: dict[str, int | None] = {}
+        self.changed_services: dict[str, dict[str, object]] = {}
 
     def _load(self, found: dict[str, dict[str, Any]]) -> None:
         for row in found["account"].values():
@@ -199,6 +200,7 @@ class Books:
         for token, counts in found["calls"].items():
             self.calls[token].update(counts)
         self.stock = found["meta"].get("stock", {})
+        self.changed_services = found["meta"].get("services", {})
         self.sequences.update(found["meta"].get("sequences", {}))
 
     def commit(self) -> None:
@@ -236,6 +238,12 @@ class Books:
         self.stock.update(stock)
         if self._journal:
             self._journal.keep("meta", "stock", self.stock)
+
+    def change_service(self, key: str, changes: dict[str, object]) -> None:
+        """Remember what about a service is other than in the catalogue."""
+        self.changed_services[key] = self.changed_services.get(key, {}) | changes
+        if self._journal:
+            self._journal.keep("meta", "services", self.changed_services)
 
     def add_account(self, account: Account) -> None:
         """Open the books of a token."""

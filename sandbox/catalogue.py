@@ -1,6 +1,7 @@
 """What the stand-in sells: networks with their prefixes, services with their prices, and how each one behaves."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -95,15 +96,15 @@ SERVICES = (
     Service(41, "10", "OpenAI / ChatGPT", 3900, 600),
     Service(301, "", "Vé xe khách", 650, None),
 )
-SERVICE_BY_KEY = {service.key: service for service in SERVICES}
+CATALOGUE = {service.key: service for service in SERVICES}
 
 
-def find_service(service_id: str) -> Service | None:
+def find_service(services: Mapping[str, Service], service_id: str) -> Service | None:
     """The service meant by `SV.ID`; a bare ID means the first one with that ID, as the page allows."""
-    exact = SERVICE_BY_KEY.get(service_id)
+    exact = services.get(service_id)
     if exact or "." in service_id:
         return exact
-    return next((service for service in SERVICES if str(service.id) == service_id), None)
+    return next((service for service in services.values() if str(service.id) == service_id), None)
 
 
 def full_stock(count: int | None) -> dict[str, int | None]:

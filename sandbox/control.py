@@ -49,6 +49,7 @@ class Control:
             "expire": lambda body: sandbox.expire(str(body["id"])),
             "balance": self._balance,
             "stock": lambda body: sandbox.set_stock(body["count"], body.get("prefix"), body.get("network")),
+            "service": lambda body: sandbox.change_service(body.pop("key"), **body),
             "callback": lambda body: sandbox.set_callback_url(body["url"], body.get("token")),
             "clock": self._clock,
             "settings": self._settings,

@@ -55,6 +55,7 @@ _KINDS = (
     Kind("http-errors", "Refusals come with HTTP status 401, 429 or 400 instead of 200."),
     Kind("id-drop-zero", "PHP prints the id 88237016.10 as the number 88237016.1."),
     Kind("id-as-string", "Ids are printed as strings, `number.SV`."),
+    Kind("id-long", "Rentals get ids with more digits than a float can hold."),
     Kind("id-bare", "Rent replies print the id without its SV."),
     Kind("phone-forms", "Phones come in a random form: with a space, bare, a number, with 84."),
     Kind("numbers-as-strings", "Money and numbers are printed as strings, in callbacks too."),

@@ -14,7 +14,8 @@ from sandbox.answers import Answers, clocks
 from sandbox.catalogue import NETWORKS
 from sandbox.control import Control
 from sandbox.page import Page
-from sandbox.upstream import Settings, Upstream
+from sandbox.settings import Settings
+from sandbox.upstream import Upstream
 from sandbox.wire import Reply, Request, read_request, send
 
 IDLE_SECONDS = 120.0
@@ -68,7 +69,7 @@ class Sandbox:
     """A ThueSim of one's own. All money in đồng, all times in seconds; `state` is a file that survives a kill.
 
     `faults` are names with probabilities, or texts such as `slow=0.5:200`. With `port` 0 the system picks one. The
-    first token stands in `token`; further arguments are those of `upstream.Settings`.
+    first token stands in `token`; further arguments are those of `settings.Settings`.
     """
 
     def __init__(
@@ -123,14 +124,15 @@ class Sandbox:
         self._server = _Server(self._address, self)
         self._address = (self._address[0], self._server.server_address[1])
         self.upstream.public_url = self.url
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, name="sandbox", daemon=True).start()
 
     def _close(self) -> None:
         server, self._server = self._server, None
         if server is None:
             return
+        # Wakes the accepting thread at once; it would otherwise look only when its poll ends.
+        with contextlib.suppress(OSError):
+            server.socket.shutdown(socket.SHUT_RDWR)
         server.shutdown()
         server.server_close()
         for connection in list(server.open):
@@ -172,15 +174,17 @@ class Sandbox:
         if request.method != "GET":
             return send(connection, Reply(b"", 405, close=True), self.stopping.wait)
         reply, attempt = self._answers.answer(request)
-        delivered = f"cut: {reply.fault}" if reply.fault else "sent"
-        try:
+        if attempt is None or reply.fault:
+            if attempt:
+                self.upstream.close_attempt(attempt, f"cut: {reply.fault}")
             return send(connection, reply, self.stopping.wait)
+        try:
+            going_on = send(connection, reply, self.stopping.wait)
         except OSError:
-            delivered = "failed"
+            self.upstream.close_attempt(attempt, "failed")
             raise
-        finally:
-            if attempt and not self.stopping.is_set():
-                self.upstream.close_attempt(attempt, delivered)
+        self.upstream.close_attempt(attempt, "sent")
+        return going_on
 
     # For tests.
 
@@ -232,6 +236,14 @@ class Sandbox:
     def set_balance(self, balance: int, token: str | None = None) -> None:
         """Set the balance, with a correction line."""
         self.upstream.set_balance(token or self.token, balance)
+
+    def top_up(self, amount: int, token: str | None = None) -> None:
+        """Pay in."""
+        self.upstream.top_up(token or self.token, amount)
+
+    def change_service(self, key: str, **changes: object) -> None:
+        """Change a service's `price`, `seconds` or `name`, or withdraw it, see `Upstream.change_service`."""
+        self.upstream.change_service(key, **changes)
 
     def set_stock(self, count: int | None, prefix: str | None = None, network: str | None = None) -> None:
         """How many numbers are left at a prefix (`096` or `96`), of a network, or everywhere; None never runs out."""

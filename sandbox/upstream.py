@@ -6,48 +6,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sandbox import messages
 from sandbox.announcing import Announcer, audio_path
 from sandbox.books import Account, Attempt, Books, Message, Rental
 from sandbox.callbacks import Callback, Courier
-from sandbox.catalogue import NETWORK_OF_PREFIX, Service, demo_token, draw, find_service, full_stock, subscriber
+from sandbox.catalogue import CATALOGUE, NETWORK_OF_PREFIX, Service, demo_token, full_stock
 from sandbox.faults import Faults
+from sandbox.settings import Refused, Settings
+from sandbox.shelf import Shelf
 
 FIRST_RENTAL = 88237016
+LONG_RENTAL = 9_007_199_254_740_993_000
 STOCK_PER_PREFIX = 10_000
-
-
-@dataclass
-class Settings:
-    """How the stand-in behaves; all times in seconds, money in đồng.
-
-    `message_after` is the shortest and longest wait for a message, None: none by itself. `lifetime` replaces the `Time`
-    of every service. `history_limit` is how many rows history gives when not asked for a number.
-    """
-
-    seed: int = 1
-    gap: float = 5.0
-    waiting_limit: int = 10
-    message_after: tuple[float, float] | None = (6.0, 25.0)
-    refund_after: float = 60.0
-    balance: int = 500_000
-    envelope: str = "page"
-    any_token: bool = False
-    lifetime: float | None = None
-    history_limit: int = 500
-
-
-class Refused(Exception):
-    """The upstream says no; `reason` is a key of `shapes.REFUSALS`. No number was taken."""
-
-    def __init__(self, reason: str, **about: object) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.about = about
 
 
 class Upstream:
@@ -67,6 +40,7 @@ class Upstream:
         self.courier = Courier(self._callback_sent)
         self._announcer = Announcer(self.faults, self.courier, lambda wait, *about: self._at(self.now() + wait, *about))
         self.books = Books(state)
+        self.shelf = Shelf(self.books, self.faults, settings)
         if not self.books.stock:
             self.books.set_stock(full_stock(STOCK_PER_PREFIX))
         for rental in self.books.rentals.values():
@@ -91,6 +65,8 @@ class Upstream:
     def turn(self) -> Iterator[float]:
         """Hold the books: what is due has happened on entry, what was changed is on disk on exit. Yields the time."""
         with self.lock:
+            if self._stopping:
+                raise ConnectionAbortedError("the sandbox has stopped")
             now = self.now()
             self._settle(now)
             try:
@@ -113,9 +89,8 @@ class Upstream:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self.courier.stop()
-        with self.lock:
             self.books.close()
+        self.courier.stop()
 
     def reset(self) -> None:
         """Forget everything: tokens, rentals, money, faults, what was planned, the clock's offset."""
@@ -131,9 +106,7 @@ class Upstream:
         self._changed.notify()
 
     def _settle(self, now: float) -> None:
-        if self._stopping:
-            return
-        while self._agenda and self._agenda[0][0] <= now:
+        while not self._stopping and self._agenda and self._agenda[0][0] <= now:
             due, _, kind, about = heapq.heappop(self._agenda)
             if kind == "message":
                 self._arrive(about[0], about[1], due)
@@ -212,8 +185,24 @@ class Upstream:
 
     def report(self, token: str) -> dict[str, Any]:
         """The books of one token, see `Books.report`."""
-        with self.turn() as now:
+        with self.lock:
+            now = self.now()
+            self._settle(now)
             return self.books.report(token, now)
+
+    # Services.
+
+    def services(self) -> list[Service]:
+        """What is on sale, as changed by `change_service`."""
+        with self.lock:
+            return list(self.shelf.on_sale().values())
+
+    def change_service(self, key: str, **changes: object) -> None:
+        """Change a service's `price`, `seconds` or `name`, or withdraw it with `withdrawn=True`. Raises LookupError."""
+        if key not in CATALOGUE or not changes.keys() <= {"price", "seconds", "name", "withdrawn"}:
+            raise LookupError(f"no service {key!r}, or nothing called {', '.join(changes)} to change")
+        with self.turn():
+            self.books.change_service(key, changes)
 
     # Taking a number.
 
@@ -261,7 +250,7 @@ class Upstream:
             raise Refused("limit-reached", limit=self._limit(account))
         if self.books.balances[account.token] < service.price:
             raise Refused("insufficient-balance")
-        return self._charge(attempt, service, nine or self._from_stock(attempt), now)
+        return self._charge(attempt, service, nine or self.shelf.number_for(attempt), now)
 
     def _limit(self, account: Account) -> int:
         return self.settings.waiting_limit if account.waiting_limit is None else account.waiting_limit
@@ -278,7 +267,7 @@ class Upstream:
 
     def _wanted(self, attempt: Attempt) -> tuple[Service, str | None]:
         asked = attempt.asked
-        service = find_service(asked.get("serviceId", ""))
+        service = self.shelf.service(asked.get("serviceId", ""))
         if attempt.endpoint == "rent":
             if service is None:
                 raise Refused("service-suspended")
@@ -295,45 +284,26 @@ class Upstream:
             raise Refused("bad-request")
         if asked.get("serviceId") != str(earlier.service_id):
             raise Refused("service-suspended")
-        service = find_service(f"{sv}.{earlier.service_id}" if sv else str(earlier.service_id))
+        service = self.shelf.service(f"{sv}.{earlier.service_id}" if sv else str(earlier.service_id))
         if service is None:
             raise Refused("service-suspended")
         return service, nine
 
-    def _from_stock(self, attempt: Attempt) -> str:
-        carries, wanted, unwanted = (_values(attempt.asked.get(name, "")) for name in ("carries", "yPrefix", "nPrefix"))
-        fits = {
-            prefix: (not carries or NETWORK_OF_PREFIX[prefix] in carries)
-            and (not wanted or prefix[1:] in wanted)
-            and prefix[1:] not in unwanted
-            for prefix in self.books.stock
-        }
-        left = [prefix for prefix, count in self.books.stock.items() if count is None or count > 0]
-        filtered = bool(carries or wanted or unwanted)
-        if filtered and self.faults.fires("filter-ignored", attempt.endpoint, attempt.token) is not None:
-            choice = [prefix for prefix in left if not fits[prefix]]
-        else:
-            choice = [prefix for prefix in left if fits[prefix]]
-        if not choice:
-            raise Refused("out-of-stock")
-        nth = self.books.next("subscriber")
-        prefix = draw(self.settings.seed, "prefix", nth).choice(choice)
-        count = self.books.stock[prefix]
-        self.books.set_stock({prefix: None if count is None else count - 1})
-        return subscriber(prefix, nth, self.settings.seed)
-
     def _charge(self, attempt: Attempt, service: Service, nine: str, now: float) -> Rental:
         rental = self._new_rental(attempt.token, service, nine, now, attempt.number)
         rental.again = attempt.endpoint == "rephone"
-        rental.messages = self._planned_messages(rental, service)
+        rental.messages = self.shelf.messages_for(rental, service)
         self.books.add_rental(rental)
         self.books.post(attempt.token, "charge", -service.price, now, rental.number)
         self._plan_again(rental)
         return rental
 
     def _new_rental(self, token: str, service: Service, nine: str, now: float, attempt: int | None) -> Rental:
+        number = self.books.next("rental", FIRST_RENTAL)
+        if self.faults.fires("id-long", "rent", token) is not None:
+            number += LONG_RENTAL
         return Rental(
-            number=self.books.next("rental", FIRST_RENTAL),
+            number=number,
             token=token,
             service_id=service.id,
             sv=service.sv,
@@ -345,28 +315,6 @@ class Upstream:
             expires=now + (service.lifetime if self.settings.lifetime is None else self.settings.lifetime),
             attempt=attempt,
         )
-
-    def _planned_messages(self, rental: Rental, service: Service) -> list[Message]:
-        fires = self.faults.fires
-        if self.settings.message_after is None or fires("message-never", "rent", rental.token) is not None:
-            return []
-        low, high = self.settings.message_after
-        story = "call" if fires("message-call", "rent", rental.token) is not None else service.story
-        late = fires("message-late", "rent", rental.token)
-        hidden = fires("code-null", "rent", rental.token) is not None
-        found = []
-        for planned in messages.plan(story, service.name, draw(self.settings.seed, "message", rental.number)):
-            due = rental.created + low + planned.share * (high - low) + planned.later * high
-            due = due if late is None else rental.expires + late
-            shown = planned.code_shown and not hidden
-            found.append(Message(due, planned.text, planned.code, planned.call, shown))
-        if late is None and found and found[0].due >= rental.expires:
-            return []
-        later = fires("second-message", "rent", rental.token)
-        if later is not None and found:
-            code = f"{draw(self.settings.seed, 'second', rental.number).randrange(10**6):06d}"
-            found.append(Message(found[0].due + later, f"{service.name}: ma moi cua ban la {code}", code))
-        return found
 
     # What happens to a rental.
 
@@ -463,26 +411,17 @@ class Upstream:
 
     def seed_rentals(self, token: str, count: int, service_key: str = "02.97", age: float = 0.0) -> list[str]:
         """Put `count` waiting rentals, made `age` seconds ago, on the token at once, charged, past gap and limit."""
-        service = find_service(service_key)
+        service = self.shelf.service(service_key)
         if service is None:
             raise LookupError(f"no service {service_key!r}")
         made = []
         with self.turn() as now:
             for _ in range(count):
-                nth = self.books.next("subscriber")
-                prefix = draw(self.settings.seed, "prefix", nth).choice(sorted(self.books.stock))
-                nine = subscriber(prefix, nth, self.settings.seed)
+                nine = self.shelf.number_from(sorted(self.books.stock))
                 rental = self._new_rental(token, service, nine, now - age, None)
-                rental.messages = self._planned_messages(rental, service)
+                rental.messages = self.shelf.messages_for(rental, service)
                 self.books.add_rental(rental)
                 self.books.post(token, "charge", -service.price, rental.created, rental.number)
                 self._plan_again(rental)
                 made.append(rental.id)
         return made
-
-
-def _values(text: str) -> list[str]:
-    """Read a filter: one bare value, or several that are separated and ended by `|`. Raises Refused."""
-    if "|" in text and not text.endswith("|"):
-        raise Refused("bad-request")
-    return [value for value in text.split("|") if value]

@@ -79,6 +79,8 @@ def send(connection: socket.socket, reply: Reply, wait: Callable[[float], object
         reset(connection)
     if reply.send in ("nothing", "reset"):
         return False
+    if _gone(connection):
+        raise ConnectionAbortedError("the client has hung up")
     head = _head(reply)
     if reply.send == "half":
         connection.sendall(head + reply.body[: len(reply.body) // 2])
@@ -105,6 +107,17 @@ def _head(reply: Reply) -> bytes:
     } | reply.headers
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {reply.status} {reason}\r\n{lines}\r\n".encode("latin-1")
+
+
+def _gone(connection: socket.socket) -> bool:
+    timeout = connection.gettimeout()
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    finally:
+        connection.settimeout(timeout)
 
 
 def _pad(connection: socket.socket, padding: int) -> None:

@@ -1,0 +1,131 @@
+"""A sandbox without waiting, and a client that speaks plain HTTP to it."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from sandbox.server import Sandbox
+
+PATHS = {"rent": "/api/register-service/", "rephone": "/api/rephone/"}
+
+
+@dataclass
+class Answer:
+    """One reply as it came."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8-sig")
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text, parse_float=str)
+
+
+def fetch(url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, **headers: str) -> Answer:
+    """One request on a connection of its own."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+    try:
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def ask(sandbox: Sandbox, endpoint: str, token: str | None = None, **query: str) -> Answer:
+    """Call an endpoint by the name it has among the faults."""
+    return fetch(address(sandbox, endpoint, token, **query))
+
+
+def address(sandbox: Sandbox, endpoint: str, token: str | None = None, **query: str) -> str:
+    """Where an endpoint is asked."""
+    if endpoint not in PATHS:
+        query["show"] = endpoint
+    query["token"] = sandbox.token if token is None else token
+    return f"{sandbox.url}{PATHS.get(endpoint, '/api/')}?{urlencode(query)}"
+
+
+def rent(sandbox: Sandbox, service: str = "02.97", **query: str) -> dict[str, Any]:
+    """Rent, and give the RequestLog with its id as text."""
+    answer = ask(sandbox, "rent", serviceId=service, **query).json
+    log = answer["RequestLog"]
+    assert isinstance(log, dict)
+    return log | {"ID": str(log["ID"])}
+
+
+def control(sandbox: Sandbox, name: str, /, **body: object) -> Any:
+    """POST to the control API."""
+    answer = fetch(f"{sandbox.url}/_sandbox/{name}", "POST", json.dumps(body).encode())
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def eventually(what: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """The first true value of `what`, looked at often."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        if found := what():
+            return found
+        threading.Event().wait(0.005)
+    raise AssertionError("it did not happen in time")
+
+
+@dataclass
+class Receiver:
+    """What a callback address was sent: content type and body, in order."""
+
+    url: str = ""
+    got: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def wait_for(self, count: int) -> list[dict[str, Any]]:
+        """The first bodies as JSON."""
+        eventually(lambda: len(self.got) >= count)
+        return [json.loads(body) for _, body in self.got]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox without a gap, in which no message comes by itself."""
+    with Sandbox(gap=0, message_after=None, refund_after=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A server that takes callbacks."""
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.got.append((self.headers["Content-Type"], body))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/callback/secret/"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield receiver
+    server.shutdown()
+    server.server_close()
+    thread.join()

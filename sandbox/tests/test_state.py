@@ -1,0 +1,125 @@
+"""The state file: a kill loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.catalogue import demo_token
+from sandbox.server import Sandbox
+from sandbox.tests.conftest import ask, eventually, fetch, rent
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "sandbox.sqlite3"
+
+
+class Process:
+    """A sandbox in a process of its own."""
+
+    def __init__(self, state: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "sandbox", "--port", "0", "--gap", "0", "--state", str(state), *options]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ})
+        assert self.process.stdout
+        self.line = self.process.stdout.readline()
+        self.url = self.line.split(" at ")[1].split("/ ")[0]
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(2)
+        assert self.process.stdout
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def killed(state: Path) -> Iterator[str]:
+    """A state file that a killed sandbox left behind; the rent reply it sent last."""
+    process = Process(state, "--message-after", "never")
+    try:
+        yield fetch(f"{process.url}/api/register-service/?serviceId=10.40&token={demo_token(1)}").text
+    finally:
+        if process.process.poll() is None:
+            process.end()
+
+
+def test_a_kill_right_after_the_reply_loses_nothing(killed: str, state: Path) -> None:
+    assert '"ID":88237016.10' in killed
+    with Sandbox(state=state, gap=0) as sandbox:
+        books = sandbox.books(demo_token(1))
+        assert books["balance"] == 500_000 - 850
+        assert [rental["id"] for rental in books["rentals"]] == ["88237016.10"]
+        assert books["attempts"][0]["outcome"] == "charged"
+        assert books["calls"]["rent"] == 1
+        assert ask(sandbox, "code", ID="88237016.10").json["ResponseCode"] == 1
+
+
+def test_everything_goes_on_where_it_stopped(state: Path) -> None:
+    with Sandbox(state=state, gap=0, refund_after=30) as sandbox:
+        message, expiring, ended = rent(sandbox), rent(sandbox, "02.98"), rent(sandbox, "02.98")
+        sandbox.expire(ended["ID"])
+        sandbox.set_stock(3, prefix="096")
+        sandbox.change_service("02.97", price=1500)
+        sandbox.set_callback_url("http://127.0.0.1:9/x")
+        other = sandbox.add_token(balance=77)
+        before = sandbox.books()
+    with Sandbox(state=state, gap=0, refund_after=30) as sandbox:
+        assert sandbox.token == demo_token(1)
+        after = sandbox.books()
+        assert {key: after[key] for key in ("balance", "ledger", "rentals", "callback_url", "calls")} == {
+            key: before[key] for key in ("balance", "ledger", "rentals", "callback_url", "calls")
+        }
+        assert sandbox.books(other)["balance"] == 77
+        assert sandbox.upstream.books.stock["096"] == 3
+        sandbox.advance(70)
+        assert ask(sandbox, "code", ID=message["ID"]).json["ResponseCode"] == 0
+        assert ask(sandbox, "code", ID=expiring["ID"]).json["ResponseCode"] == 2
+        assert sandbox.books()["rentals"][2]["refunded"] is True
+        sandbox.advance(60)
+        new = rent(sandbox)
+        assert new["Price"] == 1500
+        assert new["ID"] not in (message["ID"], expiring["ID"], ended["ID"])
+
+
+def test_reset_forgets_all_but_the_first_token(state: Path) -> None:
+    with Sandbox(state=state, gap=0) as sandbox:
+        rent(sandbox)
+        other = sandbox.add_token()
+        sandbox.reset()
+        assert sandbox.books()["rentals"] == []
+        assert sandbox.books()["balance"] == 500_000
+    with Sandbox(state=state, gap=0) as sandbox:
+        assert sandbox.books()["rentals"] == []
+        assert other not in sandbox.upstream.books.accounts
+
+
+def test_it_stops_within_a_second_of_being_told_even_while_it_holds_a_reply(state: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = Process(state, "--fault", "lost-hold")
+
+        def held(url: str = process.url) -> None:
+            with pytest.raises(Exception):  # noqa: B017
+                fetch(f"{url}/api/?show=balance&token={demo_token(1)}")
+
+        thread = threading.Thread(target=held)
+        thread.start()
+        eventually(lambda url=process.url: "lost-hold" in fetch(f"{url}/_sandbox/faults").json["fired"])  # type: ignore[misc]
+        assert process.end(number) == 0
+        thread.join(2)
+
+
+def test_the_token_is_printed_only_when_asked(state: Path) -> None:
+    process = Process(state)
+    process.end()
+    assert demo_token(1) not in process.line
+    process = Process(state, "--show-token")
+    process.end()
+    assert demo_token(1) in process.line
