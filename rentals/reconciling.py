@@ -22,6 +22,7 @@ MISSING_MONEY_SECONDS = 1800
 LATE_EVIDENCE = timedelta(hours=24)
 # How far the upstream's clock may be off beside what we have learned of it.
 CLOCK_TOLERANCE = timedelta(seconds=20)
+LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
 UNKNOWN_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -35,9 +36,11 @@ def due_tokens() -> list[int]:
     )
 
 
-def settle(token_id: int) -> int:
+def settle(token_id: int, *, deep: bool = False) -> int:
     """Read the token's history; give unconfirmed orders the numbers that are theirs, import what is nobody's, and end
     what was surely not taken. Safe to run at any time, any number of times at once. Returns how many orders it settled.
+
+    `deep` reads all that the upstream will give, not just the last days.
 
     Raises `ThueSimFault`.
     """
@@ -47,7 +50,10 @@ def settle(token_id: int) -> int:
     asked_at = timezone.now()
     _push_back(token, asked_at)
     try:
-        entries = client_for(token).history(limit=1000, since=timezone.localdate() - timedelta(days=30))
+        if deep:
+            entries = client_for(token).history(limit=DEEP_LIMIT)
+        else:
+            entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
     except thuesim.ThueSimFault as fault:
         if health.is_sick(fault):
             health.failed(token, fault)

@@ -97,7 +97,8 @@ def sync_token(token_id: int) -> None:
     """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
     read_balance(token_id)
     sync_catalog(token_id)
-    settle(token_id)
+    with jobs.run("settle", token_id):
+        reconciling.settle(token_id, deep=True)
 
 
 @shared_task(name="rentals.read_balance", ignore_result=True)

@@ -20,4 +20,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": os.environ["DESK_DATA_DIR"] + "/test.sqlite3"}
 REDIS_URL = "unix:///nowhere/redis.sock?db=0"
 CELERY_BROKER_URL = "memory://"
+# The middleware for static files warns where there is no such folder.
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405
 LANGUAGE_CODE = "en"

@@ -1,0 +1,52 @@
+"""What the tests of the jobs share: a stand-in upstream of their own, and a team that works with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import Team, User
+from rentals import catalog, likely_network
+from rentals.models import Service, Token
+from rentals.tests.factories import make_person, make_team, make_token
+from sandbox.server import Sandbox
+
+
+@dataclass
+class House:
+    """A team with an operator and a token on the stand-in upstream."""
+
+    upstream: Sandbox
+    team: Team
+    person: User
+    token: Token
+
+    @property
+    def service(self) -> Service:
+        """An ordinary service at 02.97, the one of the API page's examples."""
+        return Service.objects.get(sv="02", upstream_id="97")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_prefixes() -> None:
+    likely_network.forget()
+
+
+@pytest.fixture
+def upstream(settings: Settings) -> Iterator[Sandbox]:
+    """The stand-in, without gap and without messages of its own accord."""
+    with Sandbox(gap=0.0, message_after=None, refund_after=0.0) as sandbox:
+        settings.THUESIM_BASE_URL = sandbox.url
+        settings.THUESIM_TIMEOUT_SECONDS = 2.0
+        yield sandbox
+
+
+@pytest.fixture
+def house(db: None, upstream: Sandbox, settings: Settings) -> House:
+    settings.THUESIM_RENT_GAP_SECONDS = -0.1  # with the margin: no gap at all
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    token = make_token(team, value=upstream.token)
+    catalog.sync_catalog(token)
+    return House(upstream, team, person, token)

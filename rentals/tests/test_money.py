@@ -1,0 +1,102 @@
+"""The ledger beside the upstream's balance."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+
+from rentals import lifecycle, money, ordering
+from rentals.models import LedgerEntry, Rental, Status
+from rentals.tests.conftest import House
+from rentals.tests.factories import make_rental, make_service
+
+pytestmark = pytest.mark.django_db
+
+
+def rent(house: House, **over: object) -> Rental:
+    wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
+    rental = ordering.take_order(**wishes)  # type: ignore[arg-type]
+    ordering.place_next(house.token.pk)
+    rental.refresh_from_db()
+    return rental
+
+
+def expire(house: House, rental: Rental) -> None:
+    house.upstream.expire(rental.upstream_key)
+    lifecycle.expire(rental)
+
+
+def test_the_first_reading_opens_the_ledger(house: House) -> None:
+    reading = money.read_balance(house.token)
+    assert (reading.balance, reading.expected, reading.unexplained) == (500_000, 500_000, 0)
+    assert LedgerEntry.objects.get().kind == LedgerEntry.Kind.OPENING
+
+
+def test_a_first_reading_after_the_first_rental_does_not_count_it_twice(house: House) -> None:
+    rent(house)
+    assert money.read_balance(house.token).unexplained == 0
+    assert money.expected_balance(house.token) == house.upstream.books()["balance"]
+
+
+def test_the_ledger_follows_the_upstreams_books(house: House) -> None:
+    money.read_balance(house.token)
+    for _ in range(3):
+        rent(house)
+    assert money.read_balance(house.token).unexplained == 0
+
+
+def test_a_refund_is_recognised_and_booked_once(house: House) -> None:
+    money.read_balance(house.token)
+    rental = rent(house)
+    expire(house, rental)
+    house.upstream.advance(5)
+    for _ in range(2):
+        assert money.read_balance(house.token).unexplained == 0
+    assert LedgerEntry.objects.filter(rental=rental, kind=LedgerEntry.Kind.REFUND).count() == 1
+    assert "refunded" in {event.kind for event in rental.events.all()}
+
+
+def test_the_database_itself_refuses_a_second_refund(house: House) -> None:
+    rental = rent(house)
+    line = {"token": house.token, "rental": rental, "kind": "refund", "amount": 1, "at": timezone.now()}
+    LedgerEntry.objects.create(**line)
+    with pytest.raises(IntegrityError):
+        LedgerEntry.objects.create(**line)
+
+
+def test_money_that_nobody_explained_is_shown_with_its_time(house: House) -> None:
+    money.read_balance(house.token)
+    house.upstream.set_balance(490_000)
+    assert money.read_balance(house.token).unexplained == -10_000
+    [(older, newer, amount)] = money.unexplained_windows(house.token)
+    assert amount == -10_000
+    assert older.at < newer.at
+
+
+def test_a_top_up_is_not_taken_for_a_refund(house: House) -> None:
+    money.read_balance(house.token)
+    expire(house, rent(house))
+    house.upstream.set_fault("refund-never")
+    house.upstream.top_up(100_001)
+    assert money.read_balance(house.token).unexplained in {100_001, 100_001 + 1450}
+    assert not LedgerEntry.objects.filter(amount=100_001).exists()
+
+
+def test_nothing_is_compared_while_an_order_is_under_way(house: House) -> None:
+    money.read_balance(house.token)
+    make_rental(Status.UNCONFIRMED, token=house.token, team=house.team)
+    assert money.read_balance(house.token).expected is None
+
+
+@pytest.mark.parametrize(
+    ("prices", "total", "chosen"),
+    [([1450, 470, 900], 1370, [1, 2]), ([500, 500], 500, [0]), ([500, 700], 600, []), ([], 500, [])],
+)
+def test_the_refunds_in_a_difference_are_found(prices: list[int], total: int, chosen: list[int]) -> None:
+    now = timezone.now()
+    service = make_service()
+    rentals = [
+        Rental(price=price, service=service, ended_at=now + timedelta(seconds=n)) for n, price in enumerate(prices)
+    ]
+    assert money.subset_of(rentals, total) == [rentals[index] for index in chosen]
