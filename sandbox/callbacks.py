@@ -50,17 +50,18 @@ def encode(values: dict[str, object], form: str) -> tuple[str, bytes]:
 
 def post(callback: Callback) -> None:
     """Make the POST and write down what came back."""
-    parts = urlsplit(callback.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
+        parts = urlsplit(callback.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection = kind(parts.netloc, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("POST", path, callback.body, {"Content-Type": callback.content_type})
             callback.answer = connection.getresponse().status
         finally:
             connection.close()
-    except (OSError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):
+        # ValueError: an address that cannot be written on a request line.
         callback.answer = 0
 
 

@@ -3,6 +3,8 @@
 import json
 from urllib.parse import parse_qs
 
+import pytest
+
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import Receiver, ask, eventually, rent
 
@@ -40,8 +42,9 @@ def test_an_expiry_is_told(sandbox: Sandbox, receiver: Receiver) -> None:
     assert receiver.wait_for(1)[0]["data"]["status"] == 2
 
 
-def test_nobody_at_the_address_is_written_down(sandbox: Sandbox) -> None:
-    sandbox.set_callback_url("http://127.0.0.1:9/")
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/à b", "nonsense", "http://[/"])
+def test_nobody_at_the_address_is_written_down(sandbox: Sandbox, url: str) -> None:
+    sandbox.set_callback_url(url)
     number = rent(sandbox)["ID"]
     sandbox.deliver(number, "1234", "1234")
     assert eventually(lambda: sandbox.books()["callbacks"])[0]["http"] == 0

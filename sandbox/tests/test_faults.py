@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -413,3 +414,14 @@ def test_an_outage_refuses_connections_for_a_while(sandbox: Sandbox) -> None:
 
     eventually(refused)
     eventually(lambda: not refused())
+
+
+def test_two_hundred_connections_at_once_are_all_answered(sandbox: Sandbox) -> None:
+    line = f"GET /api/?show=balance&token={sandbox.token} HTTP/1.1\r\nConnection: close\r\n\r\n".encode()
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    connections = [socket.create_connection((host, int(port)), timeout=5) for _ in range(200)]
+    for connection in connections:
+        connection.sendall(line)
+    for connection in connections:
+        with connection, connection.makefile("rb") as answer:
+            assert answer.read().endswith(b'"data":{"balance":500000}}')
