@@ -19,10 +19,10 @@ def ran(name: str, token_id: int | None = None, *, fault: str = "") -> None:
     fields: dict[str, object] = {"at": now, "fault": fault[:200]}
     if not fault:
         fields["ok_at"] = now
-    token = {"token__isnull": True} if token_id is None else {"token": token_id}
-    if not JobRun.objects.filter(name=name, **token).update(**fields):
+    lookup: dict[str, object] = {"token__isnull": True} if token_id is None else {"token_id": token_id}
+    if not JobRun.objects.filter(name=name, **lookup).update(**fields):
         JobRun.objects.update_or_create(
-            name=name, **token, defaults=fields, create_defaults=fields | {"token_id": token_id}
+            name=name, **lookup, defaults=fields, create_defaults={"name": name, "token_id": token_id, **fields}
         )
 
 

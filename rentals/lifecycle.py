@@ -269,10 +269,8 @@ def _fold_in(imported: Rental, rental: Rental) -> None:
 def fingerprint(message: thuesim.Message) -> str:
     """Return what makes a message itself, whichever way it came: calls by their audio's code, texts by their words."""
     words = " ".join(message.text.split())
-    if message.is_call:
-        identity = f"call:{message.code or message.audio_url or words}"
-    else:
-        identity = f"sms:{words or message.code}"
+    call = f"call:{message.code or message.audio_url or words}"
+    identity = call if message.is_call else f"sms:{words or message.code}"
     return hashlib.sha256(identity.encode()).hexdigest()
 
 

@@ -211,7 +211,7 @@ def test_a_place_in_the_queue_comes_with_the_likely_time(settings: Settings) -> 
 def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.THUESIM_RENT_GAP_SECONDS = 5.0
     clock = [1000.0]
-    monkeypatch.setattr(pacing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("rentals.pacing.time.monotonic", lambda: clock[0])
     token = make_token()
     assert pacing.claim_turn(token)
     clock[0] += 5.05

@@ -175,15 +175,15 @@ def test_a_late_message_in_the_history_reaches_an_expired_rental(house: House) -
 
 
 def test_an_import_of_thousands_takes_a_handful_of_queries(
-    house: House, django_assert_num_queries: DjangoAssertNumQueries
+    house: House, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     house.upstream.seed_rentals(3000, age=3600.0)
     # SQLite takes at most 999 values in a statement, so it needs more of them.
     most = 25 if connection.vendor == "postgresql" else 150
-    with django_assert_num_queries(most, exact=False):
+    with django_assert_max_num_queries(most):
         reconciling.settle(house.token.pk, deep=True)
     assert Rental.objects.filter(imported=True).count() == 3000
-    with django_assert_num_queries(15, exact=False):
+    with django_assert_max_num_queries(15):
         reconciling.settle(house.token.pk, deep=True)
 
 
