@@ -294,7 +294,7 @@ class Books:
     def report(self, token: str, now: float) -> dict[str, Any]:
         """All about one token, as plain values: see the keys below."""
         account = self.accounts[token]
-        arrivals = [attempt.monotonic for attempt in self.attempts[token]]
+        arrivals = sorted(attempt.monotonic for attempt in self.attempts[token])
         gaps = [later - earlier for earlier, later in pairwise(arrivals)]
         totals: Counter[str] = Counter()
         for line in self.lines[token]:

@@ -257,12 +257,15 @@ class Upstream:
 
     def _keep_the_gap(self, account: Account, attempt: Attempt) -> None:
         gap = self.settings.gap
-        since = None if account.last_take is None else attempt.monotonic - account.last_take
-        # Below zero: the state file is from before the machine was started again.
-        too_soon = since is not None and 0 <= since < gap
+        last = account.last_take
+        if last is not None and last > time.perf_counter():
+            # The state file is from before the machine was started again.
+            last = None
+        # Arrivals are not always acted on in their order.
+        too_soon = last is not None and abs(attempt.monotonic - last) < gap
         if too_soon or self.faults.fires("too-soon", attempt.endpoint, attempt.token) is not None:
             raise Refused("too-soon", gap=gap)
-        account.last_take = attempt.monotonic
+        account.last_take = attempt.monotonic if last is None else max(last, attempt.monotonic)
         self.books.keep(account)
 
     def _wanted(self, attempt: Attempt) -> tuple[Service, str | None]:

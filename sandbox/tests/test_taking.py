@@ -1,12 +1,13 @@
 """Who gets a number: the gap, the limit, stock, filters, balance, and renting again."""
 
+import threading
 import time
 
 import pytest
 
 from sandbox.catalogue import NETWORKS
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import ask, rent
+from sandbox.tests.conftest import ask, eventually, rent
 
 PREFIXES = {network.name: {prefix[1:] for prefix in network.prefixes} for network in NETWORKS}
 
@@ -36,6 +37,19 @@ def test_the_gap_counts_from_arrival_to_arrival_and_for_both_calls() -> None:
         assert "quá nhanh" in ask(sandbox, "rephone", **again).text
         time.sleep(0.16)
         assert "thành công" in ask(sandbox, "rephone", **again).text
+
+
+def test_the_gap_holds_for_a_call_that_is_acted_on_after_a_later_one() -> None:
+    with Sandbox(gap=5, message_after=None) as sandbox:
+        sandbox.set_fault("slow", value=200, count=1)
+        slow = threading.Thread(target=ask, args=(sandbox, "rent"), kwargs={"serviceId": "02.97"})
+        slow.start()
+        eventually(lambda: sandbox.books()["attempts"])
+        rent(sandbox)
+        slow.join()
+        books = sandbox.books()
+    assert [attempt["reason"] for attempt in books["attempts"]] == ["too-soon", ""]
+    assert books["gap"]["min"] > 0
 
 
 def test_each_token_has_a_gap_of_its_own() -> None:
