@@ -1,0 +1,274 @@
+"""The Django admin's page of a token: its value goes in and never comes out; what can be done with it is a button."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from accounts import audit
+from accounts.admin import StaffAdmin
+from accounts.models import User
+from rentals import callback_addresses, health, money, nudge, thuesim
+from rentals.encryption import Secret
+from rentals.models import Hold, Status, Token
+from rentals.models.tokens import digest
+from rentals.token_check import Level, check_token
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Token]
+else:
+    ModelForm = forms.ModelForm  # takes no parameter at run time
+
+_View = Callable[["TokenAdmin", HttpRequest, Token], HttpResponse]
+
+
+class TokenForm(ModelForm):
+    """`new_value` is written, never shown: not even after a mistake elsewhere in the form."""
+
+    new_value = forms.CharField(
+        label=gettext_lazy("Value"),
+        max_length=500,
+        widget=forms.PasswordInput(
+            attrs={"autocomplete": "new-password", "spellcheck": "false", "class": "vTextField"}
+        ),
+    )
+
+    class Meta:
+        model = Token
+        fields = ("name", "teams", "waiting_limit")
+        widgets = {"teams": forms.CheckboxSelectMultiple}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        value = self.fields["new_value"]
+        value.help_text = _("As ThueSim shows it. It is encrypted, and nobody will see it here again.")
+        if self.instance.pk:
+            value.required = False
+            value.label = _("New value")
+            value.help_text = _(
+                "Leave it empty to keep %(value)s. A new value takes its place at once; the queue goes on with it."
+            ) % {"value": self.instance.value}
+
+    def clean_new_value(self) -> str:
+        value: str = self.cleaned_data["new_value"]
+        if any(character.isspace() or not character.isprintable() for character in value):
+            raise ValidationError(_("There is a space or a line break in it. Copy the token alone."))
+        other = Token.objects.exclude(pk=self.instance.pk).filter(value_digest=digest(value)).first() if value else None
+        if other is not None:
+            raise ValidationError(
+                _("This token is here already, as “%(name)s”. Give that one to the team.") % {"name": other.name}
+            )
+        return value
+
+
+def _button(view: _View) -> Callable[..., HttpResponse]:
+    """A view behind a button on the token's page: POST alone, for those who may change it."""
+
+    @wraps(view)
+    def checked(self: "TokenAdmin", request: HttpRequest, pk: int) -> HttpResponse:
+        token = get_object_or_404(Token, pk=pk)
+        if not self.has_change_permission(request, token):
+            raise PermissionDenied
+        return view(self, request, token)
+
+    return method_decorator([require_POST, never_cache])(checked)
+
+
+@admin.register(Token)
+class TokenAdmin(StaffAdmin):
+    """Tokens: added, given to teams, checked, paused. None is deleted, since money hangs on it."""
+
+    form = TokenForm
+    fields = ("name", "new_value", "teams", "waiting_limit")
+    audit_hidden = ("new_value",)
+    change_form_template = "admin/rentals/token/change_form.html"
+    list_display = ("name", "masked", "team_names", "state", "amount", "balance_at", "waiting_limit", "last_fault_at")
+    list_filter = ("paused", "teams")
+    search_fields = ("name",)
+    actions = ("pause_selected", "resume_selected")
+
+    @admin.display(description=gettext_lazy("value"))
+    def masked(self, token: Token) -> str:
+        return str(token.value)
+
+    @admin.display(description=gettext_lazy("teams"))
+    def team_names(self, token: Token) -> str:
+        return ", ".join(team.name for team in token.teams.all())
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, token: Token) -> str:
+        return str(health.hold_of(token).label)
+
+    @admin.display(description=gettext_lazy("balance"), ordering="balance")
+    def amount(self, token: Token) -> str:
+        return _dong(token.balance)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
+        tokens: QuerySet[Token] = super().get_queryset(request)
+        return tokens.prefetch_related("teams")
+
+    @method_decorator(sensitive_post_parameters("new_value"))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Token, form: TokenForm, change: bool) -> None:
+        """Write only what the form changed: workers write the turn, the balance and the hold meanwhile."""
+        value = form.cleaned_data["new_value"]
+        if value:
+            obj.value = Secret(value)
+        if not change:
+            obj.save()
+        elif fields := [name for name in form.changed_data if name in {"name", "waiting_limit"}]:
+            obj.save(update_fields=fields)
+        if change and value:
+            obj.save(update_fields=["value", "value_digest"])
+        if value:
+            nudge.sync(obj.pk)
+            nudge.place(obj.pk)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        health.announce(form.instance)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        token = self.get_object(request, object_id)
+        extra = _panels(token) if isinstance(token, Token) else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {
+            "check": self.check_now,
+            "balance": self.refresh_balance,
+            "pause": self.pause,
+            "resume": self.resume,
+            "callback": self.replace_callback,
+        }
+        return [
+            path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"rentals_token_{name}")
+            for name, view in views.items()
+        ] + super().get_urls()
+
+    @_button
+    def check_now(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """Ask the upstream about the token and show what was found. Takes as long as the upstream does."""
+        findings = check_token(token)
+        worst = next((level for level in (Level.FAIL, Level.WARN) if any(f.level == level for f in findings)), Level.OK)
+        _record(request, "token_check", token, {"result": worst.value})
+        return self._page(
+            request, token, "check", {"title": _("Check of %(name)s"), "findings": findings, "worst": worst}
+        )
+
+    @_button
+    def refresh_balance(self, request: HttpRequest, token: Token) -> HttpResponse:
+        try:
+            reading = money.read_balance(token)
+        except thuesim.ThueSimFault as fault:
+            self.message_user(
+                request,
+                _("The balance could not be read (%(fault)s). “Check this token” tells more.")
+                % {"fault": fault.message or type(fault).__name__},
+                messages.ERROR,
+            )
+        else:
+            self.message_user(request, _("Balance: %(amount)s.") % {"amount": _dong(reading.balance)}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def pause(self, request: HttpRequest, token: Token) -> HttpResponse:
+        _set_paused(request, token, True)
+        self.message_user(request, _("%(name)s is paused: it takes no order.") % {"name": token}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def resume(self, request: HttpRequest, token: Token) -> HttpResponse:
+        _set_paused(request, token, False)
+        self.message_user(request, _("%(name)s takes orders again.") % {"name": token}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def replace_callback(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """Make a new callback address and show it, this once."""
+        overlap = callback_addresses.valid_addresses(token).exists()
+        made = callback_addresses.replace(token)
+        _record(request, "callback_replace", token, {"address": str(made.secret)})
+        where = reverse("callback", args=[made.secret.reveal()])
+        address = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
+        return self._page(
+            request,
+            token,
+            "callback_address",
+            {"title": _("Callback address of %(name)s"), "address": address, "overlap": overlap},
+        )
+
+    @admin.action(description=gettext_lazy("Pause the selected tokens"), permissions=["change"])
+    def pause_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        changed = sum(_set_paused(request, token, True) for token in tokens)
+        self.message_user(request, ngettext("%d token paused.", "%d tokens paused.", changed) % changed)
+
+    @admin.action(description=gettext_lazy("Resume the selected tokens"), permissions=["change"])
+    def resume_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        changed = sum(_set_paused(request, token, False) for token in tokens)
+        self.message_user(request, ngettext("%d token resumed.", "%d tokens resumed.", changed) % changed)
+
+    def _page(self, request: HttpRequest, token: Token, name: str, context: dict[str, Any]) -> HttpResponse:
+        whole = {**self.admin_site.each_context(request), "opts": self.opts, "token": token, **context}
+        whole["title"] = context["title"] % {"name": token}
+        return TemplateResponse(request, f"admin/rentals/token/{name}.html", whole)
+
+
+def _set_paused(request: HttpRequest, token: Token, paused: bool) -> bool:
+    """Pause or resume; False where it was so already."""
+    if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
+        return False
+    _record(request, "token_pause" if paused else "token_resume", token)
+    health.announce(token)
+    nudge.place(token.pk)  # the queue moves to the team's other tokens, or goes on here
+    return True
+
+
+def _record(request: HttpRequest, action: str, token: Token, detail: dict[str, object] | None = None) -> None:
+    person = request.user if isinstance(request.user, User) else None
+    audit.record(action, person=person, target=str(token), request=request, detail={"id": token.pk, **(detail or {})})
+
+
+def _panels(token: Token) -> dict[str, Any]:
+    """What stands around the form: state, queue, readings, faults, callback addresses. Seven queries."""
+    rentals = token.rentals.order_by()
+    return {
+        "token": token,
+        "hold": health.hold_of(token),
+        "is_held": health.hold_of(token) not in {Hold.NONE, Hold.PAUSED},
+        "balance": _dong(token.balance),
+        "waiting": rentals.filter(status__in=Status.holding_a_place()).count(),
+        "queued": rentals.filter(status=Status.QUEUED).count(),
+        "readings": [
+            (reading.at, _dong(reading.balance), _dong(reading.expected), _dong(reading.unexplained))
+            for reading in token.readings.all()[:10]
+        ],
+        "job_runs": token.job_runs.order_by("-at")[:10],
+        "addresses": callback_addresses.valid_addresses(token)[:10],
+        "latest_callback": token.callbacks.order_by("-at").values_list("at", flat=True).first(),
+    }
+
+
+def _dong(amount: int | None) -> str:
+    """Return `1.450 ₫`, `–` where it is not known."""
+    return "–" if amount is None else f"{number_format(amount, force_grouping=True)} ₫"
