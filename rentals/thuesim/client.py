@@ -66,12 +66,12 @@ class Client:
     ) -> None:
         # The plain token leaves this frame at once, so that no traceback can show it.
         self._token, token = Secret(token.strip()), ELLIPSIS
+        self.base_url = base_url.rstrip("/")
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
             raise ValueError("base_url is http:// or https://, a host, and nothing secret")
         if not timeout > 0:
             raise ValueError("timeout is a positive number of seconds")
-        self.base_url = base_url.rstrip("/")
         self.timeout = timeout
         self._on_drift = on_drift
         self._kept, self._owner = Adapter(), os.getpid()

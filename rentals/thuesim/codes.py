@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
+# The bound here and those in the patterns keep hostile text from taking long.
 _READ_AT_MOST: Final = 4000
 _ADDRESS: Final = re.compile(
     r"(?:https?://|www\.)\S+"
@@ -13,7 +14,7 @@ _ADDRESS: Final = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT: Final = re.compile(
-    r"[0-9][0-9.,]*(?:\s?(?:đồng|dong(?!\s+y\b)|vnđ|vnd|usd|[đ₫$€])(?!\w)|(?:k|tr|d)(?!\w))"
+    r"(?<![0-9])[0-9][0-9.,]{0,24}(?:\s?(?:đồng|dong(?!\s+y\b)|vnđ|vnd|usd|[đ₫$€])(?!\w)|(?:k|tr|d)(?!\w))"
     r"|[$€]\s?[0-9][0-9.,]*"
     r"|(?<![0-9])[0-9]{1,3}(?:[.,][0-9]{3})+(?![0-9])"
     r"|(?:số tiền|so tien|số dư|so du)(?:\s+(?:là|la|còn|con))?[\s:]+[+-]?[0-9][0-9.,]*",

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 ELLIPSIS: Final = "…"
 # The bounds keep the search linear in hostile text.
-_TOKEN: Final = re.compile(r"[0-9]{1,20}(?:-|%2[dD])[0-9a-fA-F]{28,60}([0-9a-fA-F]{4})")
+_TOKEN: Final = re.compile(r"[0-9]{1,20}(?:-|%2[dD])[0-9a-fA-F]{28}([0-9a-fA-F]{4})")
 _BEFORE_EXTRAS: Final = frozenset(vars(logging.makeLogRecord({})))
 
 

@@ -1,0 +1,162 @@
+"""Every payload of the API page and of the reference, as printed there, with what it means."""
+# ruff: noqa: E501 - a payload stays on its line, as the page prints it
+
+from datetime import datetime
+
+from rentals.thuesim.decoding import VIETNAM
+from rentals.thuesim.values import (
+    Balance,
+    CallbackBody,
+    CodeReply,
+    HistoryEntry,
+    Message,
+    Network,
+    Rented,
+    Service,
+    State,
+)
+
+MOMO = "486460 la ma xac thuc OTP dang ky vi MoMo. De tranh bi mat tien, tuyet doi KHONG chia se ma nay voi bat ky ai."
+MOMO_HASH = f"{MOMO} zniHFS3HBXG"
+WAV = "https://thuesim.xyz/1234500000123456789000006789.wav"
+PLAY = "https://thuesim.xyz/audio/play.php?01=769652844_Man.Club_6645fe035042.wav&phone=769652844"
+CALL_TEXT = "[Call]mã otp của bạn là 059809mã otp của bạn là 059809"
+SMS_TEXT = (
+    "[VU KHUYEN] Trung tam thong bao ma kich hoat tai khoan dang ky tu van du hoc: 529310."
+    " Vui long khong chia se cho bat ky ai"
+)
+AUGUST = datetime(2020, 8, 6, 17, 13, 24, 880_000, tzinfo=VIETNAM)
+MOMO_MESSAGE = Message(MOMO_HASH, "486460", is_call=False, audio_url="")
+WAV_MESSAGE = Message("", "486460", is_call=True, audio_url=WAV)
+NETWORKS = [
+    Network("1", "MOBIFONE"),
+    Network("2", "VINAPHONE"),
+    Network("3", "VIETTEL"),
+    Network("4", "VIETNAMOBILE"),
+    Network("5", "ITELECOM"),
+]
+
+
+def entry(id: str, price: int, message: Message) -> HistoryEntry:
+    return HistoryEntry(id, "1", "Momo", State.RECEIVED, price, "+84987654321", AUGUST, message)
+
+
+# (what it is, parser, body, meaning)
+PAYLOADS: list[tuple[str, str, str, object]] = [
+    (
+        "balance",
+        "balance",
+        '{"status_code":200,"success":true,"message":"successful","data":{"balance":123456}}',
+        Balance(123456),
+    ),
+    (
+        "networks",
+        "networks",
+        '{"status_code":200,"success":true,"message":"successful","data":[{"id":1,"name":"MOBIFONE"},{"id":2,"name":"VINAPHONE"},{"id":3,"name":"VIETTEL"},{"id":4,"name":"VIETNAMOBILE"}, {"id": 5, "name": "ITELECOM"}]}',
+        NETWORKS,
+    ),
+    (
+        "services, B",
+        "services",
+        '{"ResponseCode":1,"Data":[{"ID":97,"SV":"02","SERVICE_NAME":"DV KHÁC (TEST)","PRICE":1450,"Time":"300"}]}',
+        [Service("02", "97", "DV KHÁC (TEST)", 1450, 300)],
+    ),
+    (
+        "services, as the page's list of fields has them",
+        "services",
+        '{"ResponseCode":1,"success":true,"message":"successful","data":[{"id":7,"name":"Facebook","price":"800"},{"id":1,"name":"Momo","price":"350"}]}',
+        [Service("", "7", "Facebook", 800, 300), Service("", "1", "Momo", 350, 300)],
+    ),
+    (
+        "rent, B",
+        "rent",
+        '{"RequestLog":{"ID":88237016.01, "ServiceID":4, "ServiceName":"Yahoo", "IMG":"Yahoo.ico", "Price":470, "Phone":" 0852222127", "SmsContent":null, "StatusStr":"Đợi tin nhắn", "CreatedTime":"2021-10-16T09:27:01", "IsSound":false, "Code":null}, "Balance":123456, "ResponseCode":1, "Message":"Tạo yêu cầu Yahoo thành công !"}',
+        Rented(
+            id="88237016.01",
+            phone="+84852222127",
+            price=470,
+            balance=123456,
+            service_id="4",
+            service_name="Yahoo",
+            created_at=datetime(2021, 10, 16, 9, 27, 1, tzinfo=VIETNAM),
+            message="Tạo yêu cầu Yahoo thành công !",
+        ),
+    ),
+    (
+        "rent, A",
+        "rent",
+        '{"status_code":200,"success":true,"message":"Tạo yêu cầu thành công !","data":{"phone_number":"987654321","balance":50000,"request_id":"122314"}}',
+        Rented("122314", "+84987654321", None, 50000, "", "", None, "Tạo yêu cầu thành công !"),
+    ),
+    (
+        "callback",
+        "callback",
+        '{"data":{"status":1,"requestId":"58098","code":"486460","smsContent":"' + MOMO + '","isSound":"false"}}',
+        CallbackBody("58098", State.RECEIVED, Message(MOMO, "486460", is_call=False, audio_url="")),
+    ),
+    (
+        "code, a message",
+        "code",
+        '{"ResponseCode": 0, "Msg": "OK", "Result": { "SMS": "'
+        + SMS_TEXT
+        + '", "Code": "529310", "IsCall":false, "CallFile":null}}',
+        CodeReply(State.RECEIVED, Message(SMS_TEXT, "529310", is_call=False, audio_url="")),
+    ),
+    (
+        "code, a call",
+        "code",
+        '{"ResponseCode": 0, "Msg": "OK", "Result": { "SMS": "'
+        + CALL_TEXT
+        + '", "Code": "059809", "IsCall":true, "CallFile":"'
+        + PLAY
+        + '"}}',
+        CodeReply(State.RECEIVED, Message(CALL_TEXT, "059809", is_call=True, audio_url=PLAY)),
+    ),
+    (
+        "code, A, a message",
+        "code",
+        '{"status_code":200,"success":true,"message":"successful","data":{"ID":"58098","Phone":"987654321","ServiceID":1,"ServiceName":"Momo","Status":1,"Price":350,"CreatedTime":"2020-08-06T17:13:24.88","IsSound":false,"SmsContent":"'
+        + MOMO_HASH
+        + '","Code":"486460"}}',
+        CodeReply(State.RECEIVED, MOMO_MESSAGE),
+    ),
+    (
+        "code, A, a call",
+        "code",
+        '{"status_code":200,"success":true,"message":"successful","data":{"ID":"58098","Phone":"987654321","ServiceID":1,"ServiceName":"Momo","Status":1,"Price":350,"CreatedTime":"2020-08-06T17:13:24.88","IsSound":true,"SmsContent":"'
+        + WAV
+        + '","Code":"486460"}}',
+        CodeReply(State.RECEIVED, WAV_MESSAGE),
+    ),
+    ("code, not yet", "code", '{"ResponseCode":1,"Msg":"Đợi tin nhắn"}', CodeReply(State.WAITING, None)),
+    ("code, expired", "code", '{"ResponseCode":2,"Msg":"Hết hạn"}', CodeReply(State.EXPIRED, None)),
+    (
+        "history",
+        "history",
+        '{"status_code":200,"success":true,"message":"successful","data":[{"ID":58098,"ServiceID":1,"ServiceName":"Momo","Status":1,"Price":600,"Phone":"987654321","SmsContent":"'
+        + MOMO_HASH
+        + '","IsSound":"false","CreatedTime":"2020-08-06T17:13:24.88","Code":"486460"}, {"ID":58060,"ServiceID":1,"ServiceName":"Momo","Status":1,"Price":600,"Phone":"987654321","SmsContent":"'
+        + WAV
+        + '","IsSound":"true","CreatedTime":"2020-08-06T17:13:24.88","Code":"486460"}]}',
+        [entry("58098", 600, MOMO_MESSAGE), entry("58060", 600, WAV_MESSAGE)],
+    ),
+    (
+        "history, as the page's list of fields has it",
+        "history",
+        '{"status_code":200,"success":true,"message":"successful","data":[{"ID":123456,"ServiceID":1,"ServiceName":"Facebook","Status":1,"Price":600,"Phone":938558302,"SmsContent":"'
+        + MOMO_HASH
+        + '","IsSound":false,"CreatedTime":"2021-08-06T17:13:24.88","Code":486460}]}',
+        [
+            HistoryEntry(
+                id="123456",
+                service_id="1",
+                service_name="Facebook",
+                state=State.RECEIVED,
+                price=600,
+                phone="+84938558302",
+                created_at=AUGUST.replace(year=2021),
+                message=MOMO_MESSAGE,
+            )
+        ],
+    ),
+]

@@ -1,0 +1,252 @@
+"""A socket server that misbehaves in one chosen way, and the ways there are."""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from rentals.thuesim import faults
+from rentals.thuesim.faults import ThueSimFault
+
+Behaviour = Callable[["Upstream", socket.socket], None]
+
+
+class Upstream:
+    """A server on loopback: reads each request's head, then lets `behave` answer it. Counts what it was sent."""
+
+    def __init__(self, behave: Behaviour, *, keep_alive: bool = False) -> None:
+        self.behave = behave
+        self.keep_alive = keep_alive
+        self.requests: list[str] = []
+        self.connections = 0
+        self.sent = 0
+        self.closed = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed.set()
+        # Closing alone does not wake a thread in accept().
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _accept(self) -> None:
+        while not self.closed.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        with connection, contextlib.suppress(OSError):
+            while head := self._head(connection):
+                self.requests.append(head)
+                self.behave(self, connection)
+                if not self.keep_alive:
+                    return
+
+    def _head(self, connection: socket.socket) -> str:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (received := connection.recv(65536)):
+                return ""
+            head += received
+        return head.decode("latin-1")
+
+    def send(self, connection: socket.socket, data: bytes) -> None:
+        connection.sendall(data)
+        self.sent += len(data)
+
+
+class PlainPort(Upstream):
+    """A server that speaks plain HTTP to whoever begins with TLS."""
+
+    def _head(self, connection: socket.socket) -> str:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        return ""
+
+
+def answer(body: bytes | str, status: str = "200 OK", *headers: str) -> Behaviour:
+    """Answer with a whole, well-formed HTTP reply."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers, "", ""]
+
+    def behave(upstream: Upstream, connection: socket.socket) -> None:
+        upstream.send(connection, "\r\n".join(lines).encode() + content)
+
+    return behave
+
+
+def redirect(location: str, status: str = "302 Found") -> Behaviour:
+    return answer("", status, f"Location: {location}")
+
+
+def same_elsewhere(upstream: Upstream, connection: socket.socket) -> None:
+    """Redirect the very request to another scheme, as a web server does before any program runs."""
+    path = upstream.requests[-1].split(" ")[1]
+    redirect(f"https://127.0.0.1:{upstream.port}{path}", "301 Moved Permanently")(upstream, connection)
+
+
+def silence(upstream: Upstream, connection: socket.socket) -> None:
+    upstream.closed.wait(20)
+
+
+def reset(upstream: Upstream, connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def hang_up(upstream: Upstream, connection: socket.socket) -> None:
+    connection.close()
+
+
+def cut_body(upstream: Upstream, connection: socket.socket) -> None:
+    upstream.send(connection, b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"status_code":200')
+
+
+def not_http(upstream: Upstream, connection: socket.socket) -> None:
+    upstream.send(connection, b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+
+def bad_chunks(upstream: Upstream, connection: socket.socket) -> None:
+    upstream.send(connection, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n")
+
+
+def not_gzip(upstream: Upstream, connection: socket.socket) -> None:
+    answer(b"{}" * 50, "200 OK", "Content-Encoding: gzip")(upstream, connection)
+
+
+def odd_headers(upstream: Upstream, connection: socket.socket) -> None:
+    """Make urllib3 complain about the headers in its own log."""
+    upstream.send(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nbroken\r\n\r\nnope")
+
+
+def drip(start: bytes, drop: bytes) -> Behaviour:
+    """Send `start`, then `drop` again and again, never falling silent for long."""
+
+    def behave(upstream: Upstream, connection: socket.socket) -> None:
+        upstream.send(connection, start)
+        while not upstream.closed.wait(0.05):
+            upstream.send(connection, drop)
+
+    return behave
+
+
+def flood(upstream: Upstream, connection: socket.socket) -> None:
+    """Send 50 MB, or as much of it as is taken."""
+    upstream.send(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n")
+    for _ in range(800):
+        upstream.send(connection, b" " * 65536)
+
+
+slow_body = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")
+slow_headers = drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")
+endless_headers = drip(b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n")
+endless_continue = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A misbehaviour after the request was sent, and the fault that a number-taking call must end in."""
+
+    name: str
+    behave: Behaviour
+    fault: type[ThueSimFault]
+    timeout: float = 5.0
+
+
+HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+SENT = [
+    Trouble("silence", silence, faults.TimedOut, 0.4),
+    Trouble("slow body", slow_body, faults.TimedOut, 0.4),
+    Trouble("slow headers", slow_headers, faults.TimedOut, 0.4),
+    Trouble("headers without end", endless_headers, faults.TimedOut, 0.4),
+    Trouble("100 Continue without end", endless_continue, faults.TimedOut, 0.4),
+    Trouble("reset", reset, faults.ConnectionLost),
+    Trouble("hang-up", hang_up, faults.ConnectionLost),
+    Trouble("cut body", cut_body, faults.ConnectionLost),
+    Trouble("not HTTP", not_http, faults.ConnectionLost),
+    Trouble("broken chunks", bad_chunks, faults.ConnectionLost),
+    Trouble("not gzip", not_gzip, faults.Gibberish),
+    Trouble("odd headers", odd_headers, faults.Gibberish),
+    Trouble("50 MB", flood, faults.Gibberish, 20.0),
+    Trouble("HTML", answer(HTML), faults.Gibberish),
+    Trouble("cut JSON", answer('{"status_code":200,"success":true,"da'), faults.Gibberish),
+    Trouble("empty", answer(""), faults.Gibberish),
+    Trouble("no content", answer("", "204 No Content"), faults.Gibberish),
+    Trouble("success without a number", answer('{"ResponseCode":1,"Message":"ok"}'), faults.NumberUnclear),
+    Trouble("400", answer("Bad Request", "400 Bad Request"), faults.Rejected),
+    Trouble("401", answer("no", "401 Unauthorized"), faults.InvalidToken),
+    Trouble("403 HTML", answer(HTML, "403 Forbidden"), faults.Rejected),
+    Trouble("404", answer("", "404 Not Found"), faults.Rejected),
+    Trouble("404 of a framework", answer('{"message":"Not Found"}', "404 Not Found"), faults.Rejected),
+    Trouble("408", answer("", "408 Request Timeout"), faults.TimedOut),
+    Trouble("429", answer("slow down", "429 Too Many Requests"), faults.TooSoon),
+    Trouble(
+        "429 in words",
+        answer("Limit exceeded, tối đa 10 số chờ tin nhắn", "429 Too Many Requests"),
+        faults.PendingLimitReached,
+    ),
+    Trouble("500", answer(HTML, "500 Internal Server Error"), faults.ServerError),
+    Trouble("502", answer(HTML, "502 Bad Gateway"), faults.ServerError),
+    Trouble("503 empty", answer("", "503 Service Unavailable"), faults.ServerError),
+    Trouble(
+        "500 with an error of its own",
+        answer('{"status_code":-1,"success":false,"message":"Có lỗi"}', "500 Oops"),
+        faults.ServerError,
+    ),
+    Trouble("500 inside", answer('{"status_code":500,"success":false,"message":"x"}'), faults.ServerError),
+    Trouble(
+        "500 with a clear refusal",
+        answer('{"status_code":-3,"success":false,"message":"Kho số đang tạm hết"}', "500 Oops"),
+        faults.OutOfStock,
+    ),
+    Trouble("redirect to a login page", redirect("/login"), faults.RedirectedElsewhere),
+    Trouble("redirect of the same request", same_elsewhere, faults.Redirected),
+    Trouble("redirect to nowhere", answer("", "302 Found"), faults.RedirectedElsewhere),
+    Trouble("redirect to nonsense", redirect("http://[::1"), faults.RedirectedElsewhere),
+    Trouble("status 999", answer("", "999 What"), faults.ServerError),
+    Trouble(
+        "refused in words",
+        answer('{"ResponseCode":0,"Message":"Số dư tài khoản không đủ"}'),
+        faults.InsufficientBalance,
+    ),
+]
+
+
+@contextlib.contextmanager
+def full_backlog() -> Iterator[int]:
+    """Yield a port that neither accepts nor refuses: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        time.sleep(0.05)  # let the kernel take the first of them
+        yield address[1]
