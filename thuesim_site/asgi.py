@@ -2,22 +2,19 @@
 
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from thuesim_site.threads import Pages
 from thuesim_site.wsgi import application as django_pages  # sets Django up: goes before what needs its models
 
 from rentals.live.hub import Hub  # isort: skip
 
-THREADS = 16
-
 live = Hub(settings.REDIS_URL)
-pages: Any = WSGIMiddleware(django_pages, workers=THREADS)
+pages = Pages(django_pages)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """`/live/` is the hub's, all else Django's."""
-    if scope["type"] == "http" and scope["path"] == "/live/":
-        await live(scope, receive, send)
-    else:
-        await pages(scope, receive, send)
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await (live if scope["path"] == "/live/" else pages)(scope, receive, send)
