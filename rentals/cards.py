@@ -46,7 +46,7 @@ class Card:
     seconds_left: int
     leaves_at: datetime | None
     place: int | None
-    likely_seconds: int | None
+    likely_wait: timedelta | None
     mine: bool
     may_rent_again: bool
     may_cancel: bool
@@ -116,7 +116,7 @@ def card_for(
         seconds_left=left,
         leaves_at=left_the_board_at(rental),
         place=place[0] if place else None,
-        likely_seconds=place[1] if place else None,
+        likely_wait=_short_wait(place[1]) if place else None,
         mine=rental.person_id == access.person_id,
         may_rent_again=access.may_rent and settled and bool(rental.upstream_key),
         may_cancel=rental.status == Status.QUEUED and access.may_cancel(rental),
@@ -127,6 +127,12 @@ def card_for(
 
 def _or_mask(text: str, shows: bool) -> str:
     return text if shows or not text else MASK
+
+
+def _short_wait(seconds: int) -> timedelta:
+    """Return a likely wait rounded as people say it: to 5 s below a minute, to 30 s above."""
+    step = 5 if seconds < 60 else 30
+    return timedelta(seconds=max(step, round(seconds / step) * step))
 
 
 def reason_sentence(rental: Rental) -> str:
@@ -165,9 +171,3 @@ def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: 
     place = ordering.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
     return render_to_string("rentals/_rental.html", {"card": card, "oob": oob})
-
-
-def short_wait(seconds: int) -> timedelta:
-    """Return a likely wait rounded as people say it: to 5 s below a minute, to 30 s above."""
-    step = 5 if seconds < 60 else 30
-    return timedelta(seconds=max(step, round(seconds / step) * step))

@@ -81,7 +81,7 @@ class RentForm(forms.Form):
     exclude_prefixes = PrefixField(label=gettext_lazy("Prefixes not wanted"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
     keep_trying = forms.IntegerField(
-        label=gettext_lazy("If there is no such number"),
+        label=gettext_lazy("If none is free"),
         required=False,
         min_value=0,
         max_value=ordering.LONGEST_KEEP_TRYING_MINUTES,

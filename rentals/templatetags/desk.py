@@ -104,3 +104,26 @@ def with_attrs(field: BoundField, css: str = "") -> SafeString:
     if described := described_by(field):
         attrs["aria-describedby"] = described
     return field.as_widget(attrs={**field.field.widget.attrs, **attrs})
+
+
+@register.simple_tag
+def page_words() -> dict[str, str]:
+    """Return the sentences that scripts say. `{…}` is filled in by the script."""
+    return {
+        "copied": _("Copied {what}"),
+        "copyFailed": _("The browser does not let us copy. Select the text and copy it by hand."),
+        "noCode": _("There is no code to copy yet."),
+        "newCode": _("New code for {service}, {phone}: {code}"),
+        "newMessage": _("New message for {service}, {phone}"),
+        "desk": _("Desk"),
+        "notifyDenied": _("The browser blocks notifications for this page. Allow them in its settings, then try again."),
+        "noAnswer": _("The desk does not answer. Look at the board before you do it again."),
+        "serverFault": _("Something went wrong at our end. Look at the board before you do it again."),
+        "forbidden": _("You may not do this, or the page is too old. Reload it."),
+        "gone": _("This is not there any more. Reload the page."),
+        "remove": _("Remove {what}"),
+        "wait": _("waits {time}"),
+        "success": _("code in {percent}"),
+        "services": _("Services"),
+        "found": _("{n} found"),
+    }

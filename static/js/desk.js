@@ -1,0 +1,141 @@
+// The desk: what happens when a code comes, the keys, and cards whose time is over.
+const board = () => document.getElementById("board");
+const cards = () => [...document.querySelectorAll("#board > [data-testid=rental]")];
+
+// A code is new when its card shows another one than before. The first sight of a page is not news.
+const codes = new Map();
+let unseen = 0;
+let lately = 0;
+
+function saidBy(card) {
+  const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
+  return code || card.querySelector("[data-testid=sms]")?.textContent || "";
+}
+
+function look() {
+  const fresh = [];
+  for (const card of cards()) {
+    const said = saidBy(card);
+    const known = codes.get(card.id);
+    codes.set(card.id, said);
+    if (said && known !== undefined && known !== said) fresh.push(card);
+    // A card that was not there and brings a young code: it came while we were away or under another filter.
+    else if (said && known === undefined && started && Date.now() + clockAhead - Number(card.dataset.at) < 600000) fresh.push(card);
+  }
+  for (const card of fresh) tell(card);
+}
+
+function tell(card) {
+  const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
+  const shown = /[^•]/.test(code) ? code : "";
+  const parts = { service: card.querySelector("h3").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
+  const line = document.createElement("p");
+  line.textContent = shown ? say("newCode", { ...parts, code: [...shown].join(" ") }) : say("newMessage", parts);
+  const announced = document.getElementById("announce");
+  announced.append(line);
+  if (announced.children.length > 5) announced.firstElementChild.remove();
+  card.classList.add("is-fresh");
+  if (document.hidden) {
+    unseen += 1;
+    showCount();
+  }
+  if (kept.get("sound") === "on") ring();
+  if (kept.get("notify") === "on" && document.hidden && Notification.permission === "granted") {
+    const note = new Notification(shown || parts.service, { body: `${parts.service} · ${parts.phone}`, tag: card.id });
+    note.onclick = () => { focus(); note.close(); };
+  }
+}
+
+const title = document.title;
+function showCount() {
+  document.title = unseen ? `(${unseen}) ${title}` : title;
+}
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  unseen = 0;
+  showCount();
+});
+
+// Two soft notes, made here: nothing to fetch. Codes that come together ring once.
+let audio;
+function ring() {
+  if (Date.now() - lately < 1500) return;
+  lately = Date.now();
+  audio ??= new AudioContext();
+  for (const [i, pitch] of [880, 1318.5].entries()) {
+    const [tone, volume, at] = [audio.createOscillator(), audio.createGain(), audio.currentTime + i * 0.13];
+    tone.frequency.value = pitch;
+    volume.gain.setValueAtTime(0, at);
+    volume.gain.linearRampToValueAtTime(0.16, at + 0.015);
+    volume.gain.exponentialRampToValueAtTime(0.0001, at + 0.45);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(at);
+    tone.stop(at + 0.5);
+  }
+}
+
+function showSwitches() {
+  for (const button of document.querySelectorAll("[data-switch]")) button.setAttribute("aria-pressed", String(kept.get(button.dataset.switch) === "on"));
+  document.querySelector("[data-copy-as]").value = kept.get("copyAs", "digits");
+  document.querySelector("[data-keys-on]").checked = kept.get("keys", "on") === "on";
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-switch]");
+  if (!button) return;
+  const name = button.dataset.switch;
+  const on = kept.get(name) !== "on";
+  if (on && name === "notify" && (await Notification.requestPermission()) !== "granted") return toast(words.notifyDenied, true);
+  kept.set(name, on ? "on" : "off");
+  if (on && name === "sound") ring();
+  showSwitches();
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-copy-as]")) kept.set("copyAs", event.target.value);
+  if (event.target.matches("[data-keys-on]")) kept.set("keys", event.target.checked ? "on" : "off");
+});
+
+// Keys, for hands that stay on the keyboard.
+const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || kept.get("keys", "on") !== "on") return;
+  if (event.key === "/") document.querySelector("service-picker")?.focusInput();
+  else if (event.key === "c") copyNewest("[data-copy]");
+  else if (event.key === "n") copyNewest("[data-copy-phone]");
+  else if (event.key === "?") document.getElementById("keys").showModal();
+  else return;
+  event.preventDefault();
+});
+function copyNewest(what) {
+  // The newest code is the one that came last, not the one of the newest order.
+  const found = cards().filter((card) => card.querySelector(what));
+  const newest = what === "[data-copy]" ? found.sort((a, b) => Number(b.dataset.said) - Number(a.dataset.said))[0] : found[0];
+  if (newest) copyFrom(newest.querySelector(what));
+  else toast(words.noCode, true);
+}
+
+// The purpose is remembered, and offered again.
+function remembered() {
+  const field = document.querySelector("[data-remember]");
+  if (field && !field.value) field.value = kept.get("purpose");
+}
+document.addEventListener("submit", (event) => {
+  const field = event.target.querySelector?.("[data-remember]");
+  if (field) kept.set("purpose", field.value.trim());
+});
+
+// A finished card leaves when its half hour is over, unless somebody is at it.
+setInterval(() => {
+  const now = Date.now() + clockAhead;
+  for (const card of cards()) {
+    if (!card.dataset.leaves || Number(card.dataset.leaves) > now || card.matches(":hover, :focus-within")) continue;
+    card.classList.add("is-leaving");
+    setTimeout(() => card.remove(), 400);
+  }
+}, 5000);
+
+let started = false;
+look();
+started = true;
+showSwitches();
+remembered();
+new MutationObserver(look).observe(document.querySelector(".desk"), { childList: true, subtree: true });
