@@ -14,7 +14,6 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
@@ -28,6 +27,7 @@ from rentals import callback_addresses, health, money, nudge, thuesim
 from rentals.encryption import Secret
 from rentals.models import Hold, Status, Token
 from rentals.models.tokens import digest
+from rentals.templatetags.desk import dong
 from rentals.token_check import Level, check_token
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class TokenAdmin(StaffAdmin):
 
     @admin.display(description=gettext_lazy("balance"), ordering="balance")
     def amount(self, token: Token) -> str:
-        return _dong(token.balance)
+        return dong(token.balance)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         tokens: QuerySet[Token] = super().get_queryset(request)
@@ -188,7 +188,7 @@ class TokenAdmin(StaffAdmin):
                 messages.ERROR,
             )
         else:
-            self.message_user(request, _("Balance: %(amount)s.") % {"amount": _dong(reading.balance)}, messages.SUCCESS)
+            self.message_user(request, _("Balance: %(amount)s.") % {"amount": dong(reading.balance)}, messages.SUCCESS)
         return redirect("admin:rentals_token_change", token.pk)
 
     @_button
@@ -256,19 +256,14 @@ def _panels(token: Token) -> dict[str, Any]:
         "token": token,
         "hold": health.hold_of(token),
         "is_held": health.hold_of(token) not in {Hold.NONE, Hold.PAUSED},
-        "balance": _dong(token.balance),
+        "balance": dong(token.balance),
         "waiting": rentals.filter(status__in=Status.holding_a_place()).count(),
         "queued": rentals.filter(status=Status.QUEUED).count(),
         "readings": [
-            (reading.at, _dong(reading.balance), _dong(reading.expected), _dong(reading.unexplained))
+            (reading.at, dong(reading.balance), dong(reading.expected), dong(reading.unexplained))
             for reading in token.readings.all()[:10]
         ],
         "job_runs": token.job_runs.order_by("-at")[:10],
         "addresses": callback_addresses.valid_addresses(token)[:10],
         "latest_callback": token.callbacks.order_by("-at").values_list("at", flat=True).first(),
     }
-
-
-def _dong(amount: int | None) -> str:
-    """Return `1.450 ₫`, `–` where it is not known."""
-    return "–" if amount is None else f"{number_format(amount, force_grouping=True)} ₫"

@@ -10,12 +10,13 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from rentals import callback_addresses, drift, health, thuesim
 from rentals.models import Network, Rental, Token
+from rentals.templatetags.desk import dong
 from rentals.thuesim.client import Reply
 from rentals.thuesim.decoding import Fields, Number
 from rentals.thuesim.drift import Notes
@@ -97,7 +98,7 @@ _Ask = Callable[[_Listening, Token], Iterator[_Line]]
 
 def _balance(client: _Listening, token: Token) -> Iterator[_Line]:
     amount = client.balance().amount
-    yield Level.OK, _("The token is accepted. Balance: %(amount)s ₫.") % {"amount": _grouped(amount)}
+    yield Level.OK, _("The token is accepted. Balance: %(amount)s.") % {"amount": dong(amount)}
     if amount <= 0:
         yield Level.WARN, _("There is no money on it: top it up at ThueSim before renting.")
 
@@ -306,7 +307,3 @@ _SENTENCES = (
 def _in_words(fault: thuesim.ThueSimFault) -> str:
     words = next((words for kind, words in _SENTENCES if isinstance(fault, kind)), _("ThueSim reports an error."))
     return f"{words} ({fault.message})" if fault.message else str(words)
-
-
-def _grouped(amount: int) -> str:
-    return number_format(amount, force_grouping=True)
