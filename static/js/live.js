@@ -1,0 +1,193 @@
+// Keeps the board as it is on the server: cards come by the event stream, and the whole board is read again at each
+// (re)connection, after sleep, and in doubt. Where no stream can be had, the board is asked for every few seconds.
+//
+// On the page: #board, and templates/rentals/_live.html, which brings the sign, the addresses and this script.
+// Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:board` {codes, expired, away}
+// after the whole board was read (away: seconds since the last good answer), `desk:live` {state} when the sign changes.
+// The event `tokens` triggers what has hx-trigger="sse:tokens".
+(() => {
+  const GREETING = 10_000; // ms that a stream may take to greet before the board is asked for instead
+  const POLL = 4000; // ms between askings, or ten times what one takes
+  const FRESH = 20_000; // ms: older than a beat's interval is worth a word
+  const AWAY = 5000; // ms of hiding after which a page that comes back reads its board
+
+  const sign = document.getElementById("live-state");
+  const board = () => document.getElementById("board");
+  if (!sign || !board()) return;
+  const card = (id) => document.getElementById(`rental-${id}`);
+  const fire = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+
+  let state = ""; // live, reconnecting, polling, offline
+  let heardAt = Date.now();
+  let port;
+  let expired = false;
+
+  // The sign
+
+  function show(next) {
+    if (next !== state) {
+      state = next;
+      fire("desk:live", { state });
+      sign.dataset.state = state;
+      sign.querySelector("[data-live-word]").textContent = sign.dataset[state];
+    }
+    age();
+  }
+  function age() {
+    const seconds = Math.round((Date.now() - heardAt) / 1000);
+    sign.querySelector("[data-live-age]").textContent = seconds * 1000 > FRESH ? sign.dataset.age.replace("{seconds}", seconds) : "";
+  }
+
+  // The stream
+
+  function connect() {
+    // One browser may see several people come and go: the CSRF cookie changes at each sign-in.
+    const person = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+    const url = new URL(sign.dataset.liveUrl, location.href).href;
+    try {
+      if (!port) {
+        const worker = new (window.SharedWorker ?? Worker)(sign.dataset.worker);
+        worker.onerror = () => show("polling");
+        port = worker.port ?? worker;
+        port.onmessage = ({ data }) => hear(data);
+      }
+      port.postMessage({ key: `${person} ${url}`, url });
+    } catch {
+      return show("polling");
+    }
+    wait();
+  }
+  const disconnect = () => port?.postMessage({});
+
+  function wait() {
+    show("reconnecting");
+    setTimeout(() => state === "reconnecting" && show("polling"), GREETING);
+  }
+  function hear({ event, data }) {
+    if (event === "lost") return void (state === "live" && wait());
+    if (event === "full" || event === "waiting" || (event === "hello" && data === "waiting")) show("polling");
+    else if (event === "hello" || event === "refresh") show("live");
+    if (event === "hello") read();
+    else if (event === "refresh") setTimeout(read, Math.random() * 800); // not all screens at once
+    else if (event === "rental") put(data);
+    else if (event === "gone") remove(data);
+    else if (event === "session-expired") signedOut();
+    else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
+    // A greeting proves nothing about the board on the page: reading it does.
+    if (state === "live" && ["rental", "gone", "tokens", "beat"].includes(event)) heardAt = Date.now();
+    age();
+  }
+  // Perhaps only of this session: signed in again elsewhere, the board can still be read, and a stream be had.
+  function signedOut() {
+    expired = true;
+    show("reconnecting");
+    read();
+  }
+
+  // Cards
+
+  const touched = new Set(); // the ids that events changed while the board was being read: they may be newer than it
+  function put(html) {
+    const [, id] = html.match(/id="rental-(\d+)"/) ?? [];
+    const before = card(id)?.dataset.status;
+    touched.add(id);
+    // htmx puts it in the place of the old one, and the focus back by its id; app.js places one that is new.
+    const focused = document.activeElement;
+    const inside = focused?.closest?.("#board > [id]")?.id;
+    htmx.swap(board(), html, { swapStyle: "none" });
+    if (inside && !focused.isConnected && !focused.id) refocus(document.getElementById(inside), focused);
+    if (before && before !== "received" && card(id)?.dataset.status === "received") fire("desk:code", { id });
+  }
+  function refocus(inside, { dataset: { key }, href }) {
+    const same = [...(inside?.querySelectorAll("[data-key], a[href]") ?? [])].find((each) => (key ? each.dataset.key === key : each.href === href));
+    same?.focus({ preventScroll: true });
+  }
+  function remove(id) {
+    touched.add(id);
+    drop(card(id));
+  }
+  // Not while somebody is at it with the keyboard: the next board takes it away.
+  const drop = (old) => old?.matches(":focus-within") || old?.remove();
+
+  // The whole board
+
+  let reading = false;
+  let again = false;
+  async function read() {
+    if (reading) return void (again = true);
+    reading = true;
+    again = false;
+    touched.clear();
+    try {
+      const answer = await fetch(sign.dataset.boardUrl, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(15_000) });
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("board");
+      if (found) merge(found);
+      else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
+    } catch {
+      // No answer: the sign says how long ago the last one was, and the next try comes by itself.
+    }
+    reading = false;
+    if (again) setTimeout(read, 1000);
+  }
+  function merge(found) {
+    const news = { codes: 0, expired: 0, away: Math.round((Date.now() - heardAt) / 1000) };
+    const onIt = new Set();
+    for (const fresh of found.querySelectorAll(":scope > [data-rental-id]")) {
+      const old = document.getElementById(fresh.id);
+      const { rentalId: id, status } = fresh.dataset;
+      onIt.add(fresh.id);
+      if (old && essence(old) === essence(fresh)) continue;
+      if (touched.has(id)) {
+        again = true; // which is the newer? The next board knows.
+        continue;
+      }
+      if (old && status !== old.dataset.status && status === "received") news.codes += 1;
+      if (old && status !== old.dataset.status && status === "expired") news.expired += 1;
+      fresh.setAttribute("hx-swap-oob", "true");
+      put(fresh.outerHTML);
+    }
+    for (const old of board().querySelectorAll(":scope > [data-rental-id]")) {
+      if (!onIt.has(old.id) && !touched.has(old.dataset.rentalId)) drop(old);
+    }
+    heardAt = Date.now();
+    age();
+    if (expired) {
+      expired = false;
+      connect();
+    }
+    fire("desk:board", news);
+  }
+  // What a card says, without what changes by itself: a card that says the same stays, with its focus and its sound.
+  function essence(of) {
+    const copy = of.cloneNode(true);
+    for (const part of copy.querySelectorAll("time, progress, input[type=hidden]")) part.remove();
+    for (const part of copy.querySelectorAll("[class]")) part.removeAttribute("class");
+    return of.dataset.status + copy.innerHTML.replace(/\s+/g, " ");
+  }
+
+  // Time
+
+  async function poll() {
+    const began = Date.now();
+    if (state !== "live") await read();
+    const rest = Math.max(document.hidden ? 4 * POLL : POLL, 10 * (Date.now() - began));
+    setTimeout(poll, rest * (0.75 + Math.random() / 2));
+  }
+  setTimeout(poll, POLL);
+  setInterval(() => {
+    if (state === "offline" && navigator.onLine) wait();
+    else if (state !== "live" && !navigator.onLine) show("offline");
+    else age();
+  }, 1000);
+
+  let hiddenAt = Date.now();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) hiddenAt = Date.now();
+    else if (Date.now() - hiddenAt > AWAY) read();
+  });
+  addEventListener("online", () => (connect(), read()));
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", (event) => event.persisted && connect());
+
+  connect();
+})();
