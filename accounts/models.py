@@ -1,9 +1,13 @@
 """People, the teams they work in, and the record of what they did."""
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -26,6 +30,36 @@ class Team(models.Model):
         _("operators see each other's codes"),
         default=False,
         help_text=_("Otherwise an operator reads in full only the codes of the numbers they rented."),
+    )
+    codes_fade_minutes = models.PositiveSmallIntegerField(
+        _("codes fade after, minutes"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "Then only the person who rented the number still reads the code; others may reveal it. Empty: never."
+        ),
+    )
+    requires_second_step = models.BooleanField(
+        _("second step required"),
+        default=False,
+        help_text=_("Nobody works in this team without an authenticator app or a passkey."),
+    )
+    budget_day = models.PositiveBigIntegerField(
+        _("budget per day, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    budget_month = models.PositiveBigIntegerField(
+        _("budget per month, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    low_balance = models.PositiveBigIntegerField(
+        _("warn when a token's balance falls below, đồng"), null=True, blank=True, help_text=_("Empty: no warning.")
+    )
+    services = models.ManyToManyField(
+        "rentals.Service",
+        blank=True,
+        related_name="+",
+        verbose_name=_("services allowed"),
+        help_text=_("None chosen: all of them."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -60,6 +94,15 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("person"))
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("team"))
     role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.OPERATOR)
+    budget_day = models.PositiveBigIntegerField(
+        _("budget per day, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    budget_month = models.PositiveBigIntegerField(
+        _("budget per month, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    rentals_per_day = models.PositiveIntegerField(
+        _("rentals per day"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -71,14 +114,49 @@ class Membership(models.Model):
         return f"{self.user} · {self.team} · {self.get_role_display()}"
 
 
+class Invitation(models.Model):
+    """A link by which one person joins a team, once, before it expires. Only its digest is kept."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations", verbose_name=_("team"))
+    role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.OPERATOR)
+    note = models.CharField(_("for whom"), max_length=80, blank=True)
+    secret_digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", verbose_name=_("invited by"))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires at"))
+    used_at = models.DateTimeField(_("used at"), null=True, blank=True)
+    used_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("used by")
+    )
+    revoked_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.team} · {self.get_role_display()} · {self.note}".removesuffix(" · ")
+
+    @classmethod
+    def usable(cls) -> Q:
+        """What an invitation is that still lets somebody in."""
+        return Q(used_at=None, revoked_at=None, expires_at__gt=timezone.now())
+
+
 class AuditQuerySet(models.QuerySet["AuditRecord"]):
-    """Append-only: rows are written once by `accounts.audit.record`."""
+    """Append-only: rows are written once by `accounts.audit.record`, and end with their retention alone."""
 
     def update(self, **kwargs: Any) -> NoReturn:
         raise TypeError("The audit record cannot be changed.")
 
     def delete(self) -> NoReturn:
         raise TypeError("The audit record cannot be deleted.")
+
+    def bulk_create(self, objs: "Iterable[AuditRecord]", *args: Any, **kwargs: Any) -> "list[AuditRecord]":
+        if kwargs.get("update_conflicts"):
+            raise TypeError("The audit record cannot be changed.")
+        return super().bulk_create(objs, *args, **kwargs)
 
 
 class AuditRecord(models.Model):
@@ -102,6 +180,8 @@ class AuditRecord(models.Model):
         verbose_name = _("audit record")
         verbose_name_plural = _("audit records")
         ordering = ["-at", "-pk"]
+        base_manager_name = "objects"
+        indexes = [models.Index(fields=["team", "-at"], name="audit_team_time")]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}".strip()
