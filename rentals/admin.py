@@ -141,19 +141,18 @@ class RentalAdmin(ReadOnlyAdmin):
 
     ordering = ("-pk",)
     list_display = (
-        "id",
+        "number",
         "queued_at",
+        "status",
+        "phone_number",
+        "service",
+        "network",
+        "price",
         "team",
         "person",
-        "service",
-        "phone_number",
-        "network",
-        "status",
-        "price",
         "token",
     )
-    list_display_links = ("id", "queued_at")
-    list_select_related = ("team", "person", "service", "token")
+    list_display_links = ("number", "queued_at")
     list_filter = ("status", "queued_at", "imported", "team", "token")
     search_fields = ("phone",)
     search_help_text = gettext_lazy("A whole phone number in any form, ThueSim's ID, or our number of the rental.")
