@@ -1,5 +1,6 @@
 """The web process: the live stream on the event loop, Django's pages on threads beside it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
@@ -9,12 +10,16 @@ from thuesim_site.wsgi import application as django_pages  # sets Django up: goe
 
 from rentals.live.hub import Hub  # isort: skip
 
-live = Hub(settings.REDIS_URL)
-pages = Pages(django_pages)
 
-
-async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:
     """`/live/` is the hub's, all else Django's."""
-    if scope["type"] != "http":
-        raise NotImplementedError(scope["type"])
-    await (live if scope["path"] == "/live/" else pages)(scope, receive, send)
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        await (live if scope["path"] == "/live/" else pages)(scope, receive, send)
+
+    return application
+
+
+application = web(Hub(settings.REDIS_URL), Pages(django_pages))

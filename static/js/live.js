@@ -89,14 +89,22 @@
   const touched = new Set(); // the ids that events changed while the board was being read: they may be newer than it
   function put(html) {
     const [, id] = html.match(/id="rental-(\d+)"/) ?? [];
-    const before = card(id)?.dataset.status;
     touched.add(id);
-    // htmx puts it in the place of the old one, and the focus back by its id; app.js places one that is new.
+    if (!card(id)) return place(new DOMParser().parseFromString(html, "text/html").body.firstElementChild);
+    const before = card(id).dataset.status;
+    // htmx puts it in the place of the old one, and the focus back by its id.
     const focused = document.activeElement;
     const inside = focused?.closest?.("#board > [id]")?.id;
     htmx.swap(board(), html, { swapStyle: "none" });
     if (inside && !focused.isConnected && !focused.id) refocus(document.getElementById(inside), focused);
-    if (before && before !== "received" && card(id)?.dataset.status === "received") fire("desk:code", { id });
+    if (before !== "received" && card(id).dataset.status === "received") fire("desk:code", { id });
+  }
+  function place(fresh) {
+    fresh.removeAttribute("hx-swap-oob");
+    const older = [...board().querySelectorAll(":scope > [data-rental-id]")].find((other) => Number(other.dataset.at) < Number(fresh.dataset.at));
+    board().insertBefore(document.adoptNode(fresh), older ?? board().querySelector(":scope > :not([data-rental-id])"));
+    htmx.process(fresh);
+    if (fresh.dataset.status === "received") fire("desk:code", { id: fresh.dataset.rentalId });
   }
   function refocus(inside, { dataset: { key }, href }) {
     const same = [...(inside?.querySelectorAll("[data-key], a[href]") ?? [])].find((each) => (key ? each.dataset.key === key : each.href === href));
@@ -141,8 +149,8 @@
         again = true; // which is the newer? The next board knows.
         continue;
       }
-      if (old && status !== old.dataset.status && status === "received") news.codes += 1;
-      if (old && status !== old.dataset.status && status === "expired") news.expired += 1;
+      if (status === "received" && old?.dataset.status !== status) news.codes += 1;
+      if (status === "expired" && old && old.dataset.status !== status) news.expired += 1;
       fresh.setAttribute("hx-swap-oob", "true");
       put(fresh.outerHTML);
     }

@@ -87,8 +87,8 @@ class Screens:
 
 
 @contextmanager
-def serving(application: Any) -> Iterator[int]:
-    """uvicorn in a thread, on the port that is yielded."""
+def serving(application: Any, hub: Hub | None = None) -> Iterator[int]:
+    """uvicorn in a thread, on the port that is yielded. The streams of `hub` end first, as a signal would end them."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -98,6 +98,8 @@ def serving(application: Any) -> Iterator[int]:
         wait_until(lambda: server.started, "the server has started")
         yield listener.getsockname()[1]
     finally:
+        if hub is not None and hub._loop is not None:
+            hub._loop.call_soon_threadsafe(hub.end_all)
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive()
@@ -107,7 +109,7 @@ def serving(application: Any) -> Iterator[int]:
 def screens(real_redis: RedisServer, transactional_db: None) -> Iterator[Screens]:
     """The hub, served, with nobody before it yet."""
     hub = Hub(real_redis.url)
-    with serving(hub) as port:
+    with serving(hub, hub) as port:
         screens = Screens(hub, port)
         yield screens
         for stream in screens.streams:
