@@ -12,16 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import environ
-import psycopg
-import redis
 from cryptography.fernet import Fernet
 
 from thuesim_site import embedded_redis
 from thuesim_site.environment import BASE_DIR, Environment, read_dot_env
+
+if TYPE_CHECKING:
+    import redis
 
 OLDEST_POSTGRESQL = 14
 CONNECT_SECONDS = 5
@@ -60,6 +61,8 @@ def check() -> Setup:
     host, port = _text("HOST", "127.0.0.1"), _port("PORT", 8000)
     public_url = _address("DESK_PUBLIC_URL", path_allowed=False)
     _one_of("DEBUG", "False", TRUTHS)
+    for name in ("SECRET_KEY", "DESK_ALLOWED_HOSTS", "DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"):
+        _text(name)  # any text will do, if it can be read
     _keys(data_dir)
     _database(data_dir)
     redis_server = _redis()
@@ -203,6 +206,8 @@ def _sqlite(path: str, named: str) -> None:
 
 
 def _postgresql(config: dict[str, Any]) -> None:
+    import psycopg  # each of the two costs a start some tenths of a second
+
     if not config["NAME"]:
         raise WrongSetting("DATABASE_URL must name a database after the host (postgres://user:password@host/desk).")
     wanted = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
@@ -238,6 +243,8 @@ def _redis() -> Path | None:
                 "REDIS_URL is not set and there is no redis-server 6.2 or later: install one, or set it."
             )
         return server
+    import redis
+
     if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
         raise WrongSetting("REDIS_URL must begin with redis://, rediss:// or unix://.")
     try:
@@ -255,6 +262,8 @@ def _redis() -> Path | None:
 
 
 def _redis_version(client: "redis.Redis") -> tuple[int, ...]:
+    import redis
+
     try:
         text = str(client.info("server")["redis_version"])
     except redis.exceptions.NoPermissionError:  # not everybody may ask; then it is taken to be new enough

@@ -21,12 +21,16 @@ class _Follower:
         """Return the whole lines that are new."""
         new = self._file.read() if self._file else b""
         if self._replaced():
-            if self._file:
-                self._file.close()
+            self.close()
             self._file = self._path.open("rb")
             new += self._file.read()
         *whole, self._rest = (self._rest + new).split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in whole]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file:
+            self._file.close()
 
     def _replaced(self) -> bool:
         try:
@@ -43,6 +47,11 @@ class LogTail:
         self._followers = {name: _Follower(path) for name, path in files.items()}
         self._width = max(map(len, files), default=0)
         self._say = say
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for follower in self._followers.values():
+            follower.close()
 
     def pump(self) -> None:
         """Say what has come since the last time."""

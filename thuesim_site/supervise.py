@@ -4,6 +4,7 @@ supervisord keeps the processes running; this one stands between it and the term
 a closed terminal, even SIGKILL) ends all of them.
 """
 
+import argparse
 import ctypes
 import fcntl
 import json
@@ -106,6 +107,7 @@ class Supervision:
         finally:
             died = process.poll() is not None
             self._end(process, tail)
+            tail.close()
         if died:
             say(f"The supervisor ended by itself; everything is stopped. See {self.setup.data_dir}/log/supervisord.log")
             return 1
@@ -238,6 +240,9 @@ def _children() -> list[int]:
 
 def main() -> int:
     """Return the exit status: 2 for a wrong setting."""
+    parser = argparse.ArgumentParser("./run", description="Start ThueSim Desk; .env.example lists the settings.")
+    parser.add_argument("--check", action="store_true", help="check the settings, show what follows from them, and end")
+    options = parser.parse_args()
     try:
         setup = checks.check()
         lock = hold(setup.data_dir)
@@ -245,6 +250,9 @@ def main() -> int:
         print(f"./run: {wrong}", file=sys.stderr)
         return 2
     with lock:
+        if options.check:
+            say("\n".join(f"{name}: {value}" for name, value in vars(setup).items()))
+            return 0
         return Supervision(setup).run()
 
 

@@ -1,0 +1,123 @@
+"""What all tests share: nothing leaves this machine; a real Redis, the whole desk, and Chromium for those that ask."""
+
+import ipaddress
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Playwright
+from pytest_django import Settings
+
+from thuesim_site.celery import app
+from thuesim_site.testing import RedisServer, RunningDesk
+from thuesim_site.wiring import celery_url
+
+QUIET_CHROMIUM = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class LeftTheMachine(BaseException):
+    """A test tried to reach another machine. Not an Exception: what is caught as a fault of the network must not hide it."""
+
+
+def _stay_here(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"socket.connect", "socket.sendto"}:
+        address = arguments[1]
+        allowed = not isinstance(address, tuple) or _is_here(str(address[0]))  # else the path of a Unix socket
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+        allowed = _is_known(arguments[0])
+    else:
+        return
+    if not allowed:
+        raise LeftTheMachine(f"{event} {arguments[1:] if event == 'socket.connect' else arguments[0]!r}")
+
+
+def _is_here(address: str) -> bool:
+    if address in {"", "localhost"}:
+        return True
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return parsed.is_loopback or parsed.is_unspecified
+
+
+def _is_known(host: object) -> bool:
+    """Whether looking this up asks nobody: an address, this machine, or a name that never exists."""
+    name = host.decode() if isinstance(host, bytes) else str(host or "")
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return name in {"", "localhost"} or name.endswith(".invalid")
+    return True
+
+
+sys.addaudithook(_stay_here)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real redis-server for this test process. Its settings are untouched: see `real_redis`."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+def _send_tasks_to(broker_url: str) -> None:
+    app.conf.update(broker_url=broker_url)
+    app._after_fork()  # type: ignore[attr-defined]  # forgets the connections to the other broker
+
+
+@pytest.fixture
+def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisServer]:
+    """The settings name a real, empty Redis, and Celery sends to it; by default tests have neither."""
+    if not redis_server.answers():
+        redis_server.start()
+    redis_server.flush()
+    before: str = settings.CELERY_BROKER_URL
+    settings.REDIS_URL = redis_server.url
+    settings.CELERY_BROKER_URL = celery_url(redis_server.url)
+    _send_tasks_to(settings.CELERY_BROKER_URL)
+    yield redis_server
+    _send_tasks_to(before)
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
+    """The whole desk in demo mode, as `./run` starts it, with messages that come within two seconds."""
+    running = RunningDesk(tmp_path_factory.mktemp("desk"))
+    running.start()
+    try:
+        running.sandbox("settings", message_after=[1, 2])
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def playwright(playwright: Playwright) -> Playwright:
+    """Playwright's event loop would make Django refuse the database for the rest of the session."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    return playwright
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The machine's own Chromium, which asks nothing of the network; as root it has no sandbox."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.fail("there is no chromium on PATH")
+    sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
+    return {**browser_type_launch_args, "executable_path": executable, "args": [*QUIET_CHROMIUM, *sandbox]}

@@ -1,0 +1,171 @@
+"""For tests and benchmarks: a real redis-server, and the whole desk as `./run` starts it, both on this machine alone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+import requests
+
+from thuesim_site import embedded_redis
+from thuesim_site.environment import BASE_DIR
+
+EXAMPLE = BASE_DIR / ".env.example"
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait for something that other processes do. Raises TimeoutError that says `what` did not come."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds:g} s still not: {what}")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def known_names() -> list[str]:
+    """Return the environment variables that `.env.example` lists, in its order."""
+    lines = (line.removeprefix("#").strip() for line in EXAMPLE.read_text().splitlines())
+    return [name for line in lines if (name := line.partition("=")[0]).isupper() and "=" in line and " " not in name]
+
+
+class RedisServer:
+    """A redis-server on a private socket in `folder`; it can be stopped, emptied and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}?db=0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        server = embedded_redis.find_server()
+        if server is None:
+            raise FileNotFoundError("there is no redis-server 6.2 or later")
+        command = embedded_redis.command(server, self.socket)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
+        wait_until(self.answers, "Redis answers")
+
+    def stop(self) -> None:
+        """Kill it; everything in it is gone."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def answers(self) -> bool:
+        """Whether it can be talked to."""
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def flush(self) -> None:
+        """Empty it."""
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+class RunningDesk:
+    """Everything that `./run` starts, with a data directory and ports of its own. `environment` goes over the defaults.
+
+    `base_url` and `sandbox_url` have no slash at the end; `passwords` has those of `admin` (manager, Django admin) and
+    of `linh` (operator).
+    """
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.data_dir = folder / "var"
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self._said = folder / "said.txt"
+        # Empty means unset, and keeps a developer's own .env out of it.
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "THUESIM_"))},
+            **dict.fromkeys(known_names(), ""),
+            "PORT": str(self.port),
+            "DESK_DATA_DIR": str(self.data_dir),
+            "DESK_WORKERS": "1",
+            "THUESIM_RENT_GAP": "1.0",
+            "THUESIM_POLL_INTERVAL": "1.0",
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 60) -> None:
+        """Start, and wait until it says how to sign in."""
+        with self._said.open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "thuesim_site.supervise"],
+                cwd=BASE_DIR,
+                env=self._environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(lambda: self.ready() or not self.running(), "the desk is ready", seconds)
+        if not self.ready():
+            raise RuntimeError(f"the desk did not start:\n{self.said()}")
+
+    def ready(self) -> bool:
+        """Whether it has said how to sign in."""
+        return "ThueSim Desk is ready" in self.said()
+
+    def running(self) -> bool:
+        """Whether `./run` itself still runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def said(self) -> str:
+        """What stands on the terminal."""
+        return self._said.read_text(errors="replace")
+
+    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 40) -> int:
+        """Send a signal, wait for the end, and return the exit status."""
+        if self.process is None:
+            return 0
+        if self.running():
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The passwords that were made at the first start, by user name."""
+        return {file.name.removesuffix("-password"): file.read_text() for file in self.data_dir.glob("*-password")}
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where the stand-in upstream listens; its control addresses are below `/_sandbox/`."""
+        command = next(command for command in self.processes().values() if "sandbox" in command)
+        return f"http://127.0.0.1:{command[command.index('--port') + 1]}"
+
+    def sandbox(self, name: str, **body: Any) -> Any:
+        """Turn a knob of the stand-in upstream: POST `body` to `/_sandbox/<name>` and return what it answers."""
+        answer = requests.post(f"{self.sandbox_url}/_sandbox/{name}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def processes(self) -> dict[int, list[str]]:
+        """Return every living process of this desk, with its command line, wherever it stands in the tree. Linux only."""
+        mark = f"DESK_DATA_DIR={self.data_dir}\0".encode()
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0").split("\0")
+            except OSError:  # ended meanwhile
+                continue
+        return {pid: command for pid, command in found.items() if command != [""]}
+
+    def pids_of(self, *words: str) -> set[int]:
+        """Return the processes whose command line has all these words."""
+        return {pid for pid, command in self.processes().items() if set(words) <= set(command)}

@@ -1,0 +1,55 @@
+"""Beat, which must not stand still whatever the clock does."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from thuesim_site.celery import SteadyScheduler, app
+
+
+class Recorder(SteadyScheduler):
+    """Notes what it would send."""
+
+    producer = None
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        super().__init__(app)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        self.sent.append(entry.name)
+
+    def run_due(self) -> list[str]:
+        self.sent.clear()
+        for _ in range(20):
+            if self.tick() > 0:
+                break
+        return self.sent
+
+
+@pytest.mark.parametrize("minutes", [-30, -1, 30])
+def test_a_stepped_clock_does_not_stop_beat(minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = Recorder()
+    begun, steady = timezone.now(), time.monotonic()
+    beat.run_due()
+    passed = 2
+    monkeypatch.setattr("thuesim_site.celery.time.monotonic", lambda: steady + passed)
+    with time_machine.travel(begun + timedelta(seconds=passed), tick=False):
+        assert beat.run_due() == ["tick"]
+    for passed in (3, 5):
+        with time_machine.travel(begun + timedelta(minutes=minutes, seconds=passed), tick=False):
+            sent = beat.run_due()
+    assert "tick" in sent
+    passed = 20
+    with time_machine.travel(begun + timedelta(minutes=minutes, seconds=passed), tick=False):
+        assert set(beat.run_due()) == set(app.conf.beat_schedule)
+
+
+def test_beat_never_sleeps_long() -> None:
+    beat = Recorder()
+    beat.run_due()
+    assert beat.tick() <= 1.0

@@ -1,0 +1,190 @@
+"""What `./run` says about the settings before it starts anything."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from thuesim_site import embedded_redis
+from thuesim_site.checks import Setup, WrongSetting, check, environment_for
+from thuesim_site.environment import BASE_DIR
+from thuesim_site.supervise import hold
+from thuesim_site.testing import RedisServer, free_port, known_names
+
+WRONG = [
+    ("PORT", "eighty"),
+    ("PORT", "0"),
+    ("PORT", "70000"),
+    ("PORT", "8000.5"),
+    ("SANDBOX_PORT", "x"),
+    ("HOST", "no-such-host.invalid"),
+    ("HOST", "192.0.2.1"),
+    ("DEBUG", "perhaps"),
+    ("DESK_DATA_DIR", "/dev/null/var"),
+    ("DESK_DATA_DIR", "/proc/var"),
+    ("DESK_DATA_DIR", "/tmp/a;b"),
+    ("DESK_PUBLIC_URL", "desk.example.com"),
+    ("DESK_PUBLIC_URL", "ftp://desk.example.com"),
+    ("DESK_PUBLIC_URL", "https://desk.example.com/desk"),
+    ("DESK_PUBLIC_URL", "https://"),
+    ("DESK_SECRET_KEYS", "secret"),
+    ("DESK_SECRET_KEYS", "a" * 44),
+    ("DATABASE_URL", "mysql://localhost/desk"),
+    ("DATABASE_URL", "desk.sqlite3"),
+    ("DATABASE_URL", "sqlite://:memory:"),
+    ("DATABASE_URL", "sqlite:////nowhere/desk.sqlite3"),
+    ("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1:1/desk"),
+    ("DATABASE_URL", "postgres://127.0.0.1:1/"),
+    ("DATABASE_URL", "postgres://desk@127.0.0.1:port/desk"),
+    ("REDIS_URL", "localhost:6379"),
+    ("REDIS_URL", "http://localhost:6379"),
+    ("REDIS_URL", "redis://:hunter2@127.0.0.1:1/0"),
+    ("REDIS_URL", "redis://127.0.0.1:port/0"),
+    ("REDIS_URL", "unix:///nowhere/redis.sock"),
+    ("DESK_WORKERS", "many"),
+    ("DESK_WORKERS", "0"),
+    ("DESK_WORKERS", "-1"),
+    ("EMAIL_URL", "pigeon://mail"),
+    ("DESK_LOG_LEVEL", "loud"),
+    ("THUESIM_BASE_URL", "thuesim.xyz"),
+    ("THUESIM_BASE_URL", "file:///etc/passwd"),
+    ("THUESIM_BASE_URL", "https://thuesim.xyz/?token=1"),
+    ("THUESIM_TIMEOUT", "soon"),
+    ("THUESIM_TIMEOUT", "0"),
+    ("THUESIM_TIMEOUT", "nan"),
+    ("THUESIM_RENT_GAP", "five"),
+    ("THUESIM_RENT_GAP", "-1"),
+    ("THUESIM_POLL_INTERVAL", "0"),
+    ("DESK_CALLBACK_ALLOW", "10.0.0.0/8,example.com"),
+    ("DESK_KEEP_MESSAGES_DAYS", "0"),
+    ("DESK_KEEP_MESSAGES_DAYS", "ninety"),
+    ("DJANGO_SUPERUSER_EMAIL", "admin"),
+    ("THUESIM_TOKEN", "4801-00000000000000000000000000000000 and more"),
+    ("SECRET_KEY_FILE", "/nowhere/key"),
+    ("THUESIM_TOKEN_FILE", "/nowhere/token"),
+]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Right settings; everything that is not said is unset, also for a developer's own `.env`."""
+    return {**dict.fromkeys(known_names(), ""), "PORT": str(free_port()), "DESK_DATA_DIR": str(tmp_path / "var")}
+
+
+@pytest.fixture
+def found(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
+    """Check these settings over the right ones."""
+
+    def check_with(**over: str) -> Setup:
+        for name, value in (environment | over).items():
+            monkeypatch.setenv(name, value)
+        return check()
+
+    return check_with
+
+
+@pytest.fixture
+def wrong(found: Callable[..., Setup]) -> Callable[..., str]:
+    """What is wrong with these settings."""
+
+    def said_of(**over: str) -> str:
+        with pytest.raises(WrongSetting) as raised:
+            found(**over)
+        return str(raised.value)
+
+    return said_of
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}={value[:30]}" for name, value in WRONG])
+def test_a_wrong_setting_is_one_sentence_that_names_it(wrong: Callable[..., str], name: str, value: str) -> None:
+    said = wrong(**{name: value})
+    assert said.startswith(name.removesuffix("_FILE"))
+    assert said.endswith(".")
+    assert "\n" not in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("over", [{"PORT": "eighty"}, {"DATABASE_URL": "postgres://desk:hunter2@127.0.0.1:1/desk"}])
+def test_the_start_ends_with_that_sentence_alone(environment: dict[str, str], over: dict[str, str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "thuesim_site.supervise"],
+        cwd=BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment, **over},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(f"./run: {next(iter(over))} ")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_right_settings_pass(found: Callable[..., Setup], environment: dict[str, str]) -> None:
+    setup = found()
+    assert (setup.host, str(setup.port), setup.demo, setup.workers) == ("127.0.0.1", environment["PORT"], True, 2)
+    assert setup.redis_server is not None
+
+
+def test_a_port_in_use_is_named(wrong: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert wrong(PORT=str(port)) == f"PORT is {port}, which cannot be used (Address already in use)."
+
+
+def test_the_sandbox_takes_the_next_free_port(found: Callable[..., Setup], environment: dict[str, str]) -> None:
+    port = int(environment["PORT"])
+    with socket.create_server(("127.0.0.1", port + 1)):
+        assert port + 1 < found().sandbox_port < port + 100
+
+
+def test_a_data_directory_in_use_is_named(tmp_path: Path) -> None:
+    with hold(tmp_path), pytest.raises(WrongSetting, match=r"^DESK_DATA_DIR names .* another ./run is using now\.$"):
+        hold(tmp_path)
+
+
+def test_a_database_that_is_none_is_named(wrong: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "desk.sqlite3").write_text("long enough to be read as the head of a database" * 40)
+    said = wrong()
+    assert said.startswith("DESK_DATA_DIR names")
+    assert "not a database" in said
+
+
+def test_a_broken_key_in_the_data_directory_is_named(wrong: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "token_key").write_text("broken")
+    assert wrong().startswith("DESK_SECRET_KEYS is not set, and")
+
+
+def test_without_any_redis_server_it_says_what_to_do(
+    wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_redis, "find_server", lambda: None)
+    assert wrong() == "REDIS_URL is not set and there is no redis-server 6.2 or later: install one, or set it."
+
+
+def test_a_real_redis_is_used(found: Callable[..., Setup], redis_server: RedisServer) -> None:
+    assert found(REDIS_URL=redis_server.url).redis_server is None
+
+
+def test_an_empty_value_is_no_value(found: Callable[..., Setup]) -> None:
+    assert found(DESK_WORKERS=" ").workers == 2
+
+
+def test_a_value_may_stand_in_a_file(found: Callable[..., Setup], tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("3\n")
+    assert found(DESK_WORKERS_FILE=str(tmp_path / "value")).workers == 3
+
+
+def test_the_processes_do_not_inherit_what_only_the_first_start_reads(
+    found: Callable[..., Setup], environment: dict[str, str]
+) -> None:
+    setup = found(THUESIM_TOKEN="4801-0", DJANGO_SUPERUSER_PASSWORD="hunter2", DATABASE_URL="")
+    inherited = environment_for(setup)
+    assert {"THUESIM_TOKEN", "DJANGO_SUPERUSER_PASSWORD"}.isdisjoint(inherited)
+    assert (inherited["PORT"], inherited["SANDBOX_PORT"]) == (environment["PORT"], str(setup.sandbox_port))

@@ -1,0 +1,125 @@
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+
+from accounts.models import Membership, Role, Team, User
+from rentals.models import CallbackAddress, Token
+from thuesim_site.testing import known_names
+
+pytestmark = pytest.mark.django_db
+
+DEMO_TOKEN = "4801-" + "d" * 32
+TRUE_TOKEN = "4802-" + "a" * 32
+Start = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def start(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Run the command with this environment; `demo` says whether the sandbox stands in."""
+    settings.DATA_DIR = tmp_path
+    for name in known_names():
+        monkeypatch.setenv(name, "")
+
+    def run(*, demo: bool = False, **environment: str) -> dict[str, Any]:
+        settings.DEMO = demo
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        said = StringIO()
+        call_command("first_start", as_json=True, demo_token=DEMO_TOKEN, stdout=said)
+        return dict(json.loads(said.getvalue()))
+
+    return run
+
+
+def tokens() -> list[str]:
+    return [token.value.reveal() for token in Token.objects.order_by("pk")]
+
+
+def test_an_admin_with_a_made_password_manages_the_first_team(start: Start, tmp_path: Path) -> None:
+    about = start()
+    admin = User.objects.get()
+    assert (admin.username, admin.is_staff, admin.is_superuser) == ("admin", True, True)
+    assert Membership.objects.get().role == Role.MANAGER
+    assert admin.check_password(about["people"][0]["password"])
+    assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_admin_that_the_environment_names_is_made(start: Start, tmp_path: Path) -> None:
+    about = start(
+        DJANGO_SUPERUSER_USERNAME="boss", DJANGO_SUPERUSER_PASSWORD="$ecret", DJANGO_SUPERUSER_EMAIL="boss@EXAMPLE.com"
+    )
+    boss = User.objects.get()
+    assert (boss.username, boss.email, boss.check_password("$ecret")) == ("boss", "boss@example.com", True)
+    assert about["people"] == [{"username": "boss", "password": "", "role": "admin"}]
+    assert list(tmp_path.glob("*-password")) == []
+
+
+def test_a_password_that_was_replaced_is_neither_shown_nor_set_back(start: Start) -> None:
+    start()
+    admin = User.objects.get()
+    admin.set_password("my own words")
+    admin.save()
+    assert start()["people"][0]["password"] == ""
+    assert User.objects.get().check_password("my own words")
+
+
+def test_a_later_start_without_a_name_keeps_the_admin_there_is(start: Start) -> None:
+    start(DJANGO_SUPERUSER_USERNAME="boss", DJANGO_SUPERUSER_PASSWORD="long enough")
+    assert start(DJANGO_SUPERUSER_USERNAME="", DJANGO_SUPERUSER_PASSWORD="")["people"][0]["username"] == "boss"
+    assert User.objects.count() == 1
+
+
+def test_demo_mode_has_a_second_person_and_the_sandboxs_token(start: Start) -> None:
+    about = start(demo=True, THUESIM_TOKEN=TRUE_TOKEN)
+    assert [(person["username"], person["role"]) for person in about["people"]] == [
+        ("admin", "admin"),
+        ("linh", "operator"),
+    ]
+    assert Membership.objects.get(user__username="linh").role == Role.OPERATOR
+    assert tokens() == [DEMO_TOKEN]
+    assert list(Team.objects.get().tokens.all()) == [Token.objects.get()]
+
+
+def test_the_sandbox_is_given_the_tokens_callback_address(start: Start, settings: Settings) -> None:
+    settings.HOST, settings.PORT = "0.0.0.0", 8123
+    secret = start(demo=True)["callback_url"].removeprefix("http://127.0.0.1:8123/callback/").removesuffix("/")
+    assert CallbackAddress.objects.get().secret.reveal() == secret
+    assert len(secret) > 30
+
+
+def test_a_second_start_changes_nothing(start: Start) -> None:
+    first = start(demo=True)
+    counts = [model.objects.count() for model in (User, Team, Membership, Token, CallbackAddress)]
+    assert start(demo=True) == first
+    assert [model.objects.count() for model in (User, Team, Membership, Token, CallbackAddress)] == counts
+
+
+def test_the_true_token_is_added_once(start: Start) -> None:
+    start(THUESIM_TOKEN=TRUE_TOKEN)
+    start(THUESIM_TOKEN="4803-" + "b" * 32)
+    start(THUESIM_TOKEN=TRUE_TOKEN)
+    assert tokens() == [TRUE_TOKEN]
+
+
+def test_after_the_demo_the_true_token_takes_the_place_of_the_sandboxs(start: Start) -> None:
+    start(demo=True)
+    start(THUESIM_TOKEN=TRUE_TOKEN)
+    assert [token.value.reveal() for token in Team.objects.get().tokens.all()] == [TRUE_TOKEN]
+
+
+def test_a_team_that_is_there_is_the_first_team(start: Start) -> None:
+    Team.objects.create(name="Chăm sóc khách hàng")
+    assert start()["team"] == "Chăm sóc khách hàng"
+
+
+def test_it_tells_a_person_how_to_sign_in(start: Start, settings: Settings) -> None:
+    password = start()["people"][0]["password"]
+    said = StringIO()
+    call_command("first_start", stdout=said)
+    assert said.getvalue() == f"admin (admin): {password}\n"

@@ -1,0 +1,115 @@
+"""The whole of it: what `./run` starts, keeps running, and leaves behind."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+from django.db import connection
+
+from thuesim_site.testing import RedisServer, RunningDesk, wait_until
+
+BACK_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def outside(
+    request: pytest.FixtureRequest, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Where the tests run on PostgreSQL, a database beside theirs and a Redis of our own; else nothing."""
+    if connection.vendor != "postgresql":
+        yield {}
+        return
+    redis_server: RedisServer = request.getfixturevalue("redis_server")
+    settings = connection.settings_dict
+    name = f"{settings['NAME']}_run"
+    server = psycopg.conninfo.make_conninfo(
+        "", host=settings["HOST"], port=settings["PORT"] or None, user=settings["USER"], password=settings["PASSWORD"]
+    )
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" ENCODING UTF8 TEMPLATE template0')
+        url = f"postgres://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{name}"
+        yield {"DATABASE_URL": url, "REDIS_URL": redis_server.url}
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data directory for all of these: only the first start is a long one."""
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture
+def start(folder: Path, outside: dict[str, str]) -> Iterator[Callable[..., RunningDesk]]:
+    started: list[RunningDesk] = []
+
+    def run(**environment: str) -> RunningDesk:
+        running = RunningDesk(folder, **outside | environment)
+        started.append(running)
+        running.start()
+        return running
+
+    yield run
+    for running in started:
+        running.stop(signal.SIGTERM)
+        for pid in running.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def sign_in_page(running: RunningDesk) -> int:
+    return requests.get(f"{running.base_url}/accounts/login/", timeout=5).status_code
+
+
+def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[..., RunningDesk]) -> None:
+    running = start()
+    assert sign_in_page(running) == 200
+    assert all(password in running.said() for password in running.passwords.values())
+    assert sorted(running.passwords) == ["admin", "linh"]
+    assert running.base_url in running.said()
+
+    for words in (["celery", "worker", "ticks,renting,watching"], ["celery", "beat"], ["uvicorn"], ["sandbox"]):
+        kill_and_wait_for_another(running, *words)
+    wait_until(lambda: _answers(running), "the sign-in page again", BACK_SECONDS)
+
+    assert running.stop() == 0
+    assert running.processes() == {}
+    assert "Traceback" not in running.said()
+
+
+def kill(running: RunningDesk, *words: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
+    victims = running.pids_of(*words)
+    assert victims
+    for pid in victims:
+        os.kill(pid, number)
+    return victims
+
+
+def kill_and_wait_for_another(running: RunningDesk, *words: str) -> None:
+    victims = kill(running, *words)
+    wait_until(lambda: running.pids_of(*words) - victims, f"{words} is back", BACK_SECONDS)
+
+
+def _answers(running: RunningDesk) -> bool:
+    try:
+        return sign_in_page(running) == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_process_that_ignores_the_signal_is_killed(start: Callable[..., RunningDesk]) -> None:
+    running = start()
+    kill(running, "uvicorn", number=signal.SIGSTOP)  # it will never see SIGTERM
+    assert running.stop(signal.SIGHUP) == 0
+    assert running.processes() == {}
+
+
+@pytest.mark.parametrize("victim", ["thuesim_site.supervise", "supervisor.supervisord"])
+def test_nothing_is_left_when_what_holds_them_is_killed(start: Callable[..., RunningDesk], victim: str) -> None:
+    running = start()
+    kill(running, victim)
+    wait_until(lambda: running.processes() == {}, "everything is gone", 30)
