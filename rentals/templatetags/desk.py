@@ -115,7 +115,6 @@ def page_words() -> dict[str, str]:
         "noCode": _("There is no code to copy yet."),
         "newCode": _("New code for {service}, {phone}: {code}"),
         "newMessage": _("New message for {service}, {phone}"),
-        "desk": _("Desk"),
         "notifyDenied": _("The browser blocks notifications for this page. Allow them in its settings, then try again."),
         "noAnswer": _("The desk does not answer. Look at the board before you do it again."),
         "serverFault": _("Something went wrong at our end. Look at the board before you do it again."),
@@ -125,5 +124,5 @@ def page_words() -> dict[str, str]:
         "wait": _("waits {time}"),
         "success": _("code in {percent}"),
         "services": _("Services"),
-        "found": _("{n} found"),
+        "away": _("While you were away – codes: {codes}, expired: {expired}."),
     }

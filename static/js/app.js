@@ -123,13 +123,21 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", (event) => {
   if (event.detail.requestConfig.verb !== "get") toast(words.noAnswer, true);
 });
-// A card that the page does not have yet has no place of its own: it goes where its time puts it, newest first.
-document.addEventListener("htmx:oobErrorNoTarget", (event) => {
-  const card = event.detail.content;
+// A card that the page does not have yet gets an empty place, where its time puts it; htmx then fills that.
+function makeRoom(html) {
   const board = document.getElementById("board");
-  if (!board || !card.matches?.("[data-rental-id]")) return;
-  const at = Number(card.dataset.at);
-  const after = [...board.querySelectorAll(":scope > [data-rental-id]")].find((other) => Number(other.dataset.at) < at);
-  board.insertBefore(card, after ?? board.querySelector(":scope > .empty"));
-  htmx.process(card);
-});
+  if (!board) return;
+  const { content } = Object.assign(document.createElement("template"), { innerHTML: html });
+  for (const card of content.querySelectorAll("[data-rental-id][hx-swap-oob]")) {
+    if (document.getElementById(card.id)) continue;
+    const place = Object.assign(document.createElement("article"), { id: card.id, hidden: true });
+    place.dataset.at = card.dataset.at;
+    const older = [...board.querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
+    board.insertBefore(place, older ?? board.querySelector(":scope > .empty"));
+  }
+}
+document.addEventListener("htmx:beforeSwap", (event) => event.detail.shouldSwap && makeRoom(event.detail.serverResponse));
+if (window.htmx) {
+  const { swap } = htmx;
+  htmx.swap = (target, html, ...rest) => (makeRoom(html), swap(target, html, ...rest));
+}

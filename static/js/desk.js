@@ -74,6 +74,10 @@ function ring() {
   }
 }
 
+document.addEventListener("desk:board", ({ detail: { codes, expired, away } }) => {
+  if (away >= 20 && codes + expired) toast(say("away", { codes, expired }));
+});
+
 function showSwitches() {
   for (const button of document.querySelectorAll("[data-switch]")) button.setAttribute("aria-pressed", String(kept.get(button.dataset.switch) === "on"));
   document.querySelector("[data-copy-as]").value = kept.get("copyAs", "digits");

@@ -34,19 +34,21 @@ class ServicePicker extends HTMLElement {
     this.list.setAttribute("aria-label", words.services);
     this.note = document.createElement("p");
     Object.assign(this.note, { id: "service-chosen", className: "picker-chosen" });
-    this.none = document.createElement("p");
-    Object.assign(this.none, { className: "picker-list picker-none", hidden: true, textContent: this.dataset.none });
-    this.none.setAttribute("role", "status");
-    select.replaceWith(this.input, this.list, this.none, this.note);
+    this.note.setAttribute("role", "status");
+    select.replaceWith(this.input, this.list, this.note);
 
     this.input.addEventListener("input", () => {
       this.chosen = null;
       this.showChosen();
       this.open();
+      this.settle();
     });
     this.input.addEventListener("click", () => this.open());
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("blur", () => this.close());
+    this.input.addEventListener("blur", () => {
+      if (!this.chosen && this.found?.length === 1 && this.input.value.trim()) this.choose(this.found[0]);
+      this.close();
+    });
     // Not click: the field would lose the focus, and the list with it, before the click came.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
@@ -67,19 +69,25 @@ class ServicePicker extends HTMLElement {
     return this.options.map((option) => [rank(option), option]).filter(([n]) => n >= 0).sort(([a], [b]) => a - b).map(([, option]) => option);
   }
 
+  // What is typed in full needs no choosing: a key, or a name that no other service shares or continues.
+  settle() {
+    const text = this.input.value.trim();
+    const exact = this.found.filter((option) => option.key === text || option.plain === plain(text));
+    if (text && exact.length === 1 && (this.found.length === 1 || exact[0].key === text)) this.choose(exact[0], text);
+  }
+
   open() {
     const text = this.chosen ? "" : this.input.value;
     this.found = this.search(text).slice(0, SHOWN);
     this.list.replaceChildren(...this.found.map((option, n) => this.draw(option, n)));
     this.list.hidden = !this.found.length;
-    this.none.hidden = this.found.length > 0;
+    if (!this.chosen) this.note.textContent = this.found.length ? "" : this.dataset.none;
     this.input.setAttribute("aria-expanded", String(this.found.length > 0));
     this.mark(this.chosen ? this.found.indexOf(this.chosen) : text && this.found.length ? 0 : -1);
   }
 
   close() {
     this.list.hidden = true;
-    this.none.hidden = true;
     this.input.setAttribute("aria-expanded", "false");
     this.mark(-1);
   }
@@ -116,9 +124,9 @@ class ServicePicker extends HTMLElement {
     } else this.input.removeAttribute("aria-activedescendant");
   }
 
-  choose(option) {
+  choose(option, typed = option.name) {
     this.chosen = option;
-    this.input.value = option.name;
+    this.input.value = typed;
     this.input.removeAttribute("aria-invalid");
     document.getElementById("service-error")?.remove();
     this.close();
@@ -126,9 +134,7 @@ class ServicePicker extends HTMLElement {
   }
 
   showChosen() {
-    this.note.textContent = this.chosen ? this.facts(this.chosen) : "";
-    const price = this.closest("form")?.querySelector(".rent-price");
-    if (price) price.textContent = this.chosen?.price ?? "";
+    this.note.textContent = this.chosen ? [this.chosen.price, this.facts(this.chosen)].join(" · ") : "";
   }
 
   key(event) {
@@ -143,7 +149,7 @@ class ServicePicker extends HTMLElement {
       event.preventDefault();
       this.choose(this.found[this.active]);
     } else if (event.key === "Tab" && open && this.active >= 0 && this.input.value) this.choose(this.found[this.active]);
-    else if (event.key === "Escape" && (open || !this.none.hidden)) {
+    else if (event.key === "Escape" && open) {
       event.stopPropagation();
       this.close();
     } else if (event.key === "Escape" && this.input.value) {
