@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -25,15 +26,12 @@ def outside(
         yield {}
         return
     redis_server: RedisServer = request.getfixturevalue("redis_server")
-    settings = connection.settings_dict
-    name = f"{settings['NAME']}_run"
-    server = psycopg.conninfo.make_conninfo(
-        "", host=settings["HOST"], port=settings["PORT"] or None, user=settings["USER"], password=settings["PASSWORD"]
-    )
-    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as admin:
+    parameters = connection.get_connection_params()
+    name = f"{parameters.pop('dbname')}_run"
+    server = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
+    with psycopg.connect(dbname="postgres", autocommit=True, **server) as admin:
         admin.execute(f'CREATE DATABASE "{name}" ENCODING UTF8 TEMPLATE template0')
-        url = f"postgres://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{name}"
-        yield {"DATABASE_URL": url, "REDIS_URL": redis_server.url}
+        yield {"DATABASE_URL": f"postgres:///{name}?{urlencode(server)}", "REDIS_URL": redis_server.url}
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
