@@ -1,8 +1,11 @@
 """The Celery application. Its settings are those of Django that begin with CELERY_."""
 
 import os
+import time
+from typing import Any
 
 from celery import Celery
+from celery.beat import Scheduler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thuesim_site.settings")
 
@@ -11,11 +14,35 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+class SteadyScheduler(Scheduler):
+    """Beat that goes on when the clock is set back: Celery's own would wait until the clock is where it was.
+
+    It keeps nothing on disk: after a start every entry comes when its interval is over, and that is soon enough.
+    """
+
+    max_interval = 1  # second that it may sleep
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._offset = time.time() - time.monotonic()
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; returns how many seconds to sleep."""
+        offset = time.time() - time.monotonic()
+        if offset < self._offset - 0.5:
+            for entry in self.schedule.values():
+                entry.last_run_at = entry.default_now()
+            self._heap = None
+        self._offset = offset
+        return float(super().tick(*args, **kwargs))
+
+
 def _every(seconds: float, task: str, queue: str = "slow") -> dict[str, object]:
     # A run that could not start before the next one is due is dropped: the next one does its work.
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": max(1.0, seconds * 0.9)}}
 
 
+app.conf.beat_scheduler = "thuesim_site.celery:SteadyScheduler"
 app.conf.beat_schedule = {
     "tick": _every(1.0, "rentals.tick", "ticks"),
     "balances": _every(15.0, "rentals.read_balances"),
