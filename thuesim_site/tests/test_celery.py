@@ -14,7 +14,7 @@ from thuesim_site.celery import SteadyScheduler, app
 class Recorder(SteadyScheduler):
     """Notes what it would send."""
 
-    producer = None
+    producer: Any = None
 
     def __init__(self) -> None:
         self.sent: list[str] = []
