@@ -8,7 +8,7 @@ from typing import Final
 _READ_AT_MOST: Final = 4000
 _ADDRESS: Final = re.compile(
     r"(?:https?://|www\.)\S+"
-    r"|[\w.+-]{1,64}@[\w.-]+"
+    r"|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]+"
     r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[a-z]{2,9}/\S*"
     r"|\b[\w-]{1,63}\.(?:com|vn|net|org|info|xyz|me|io)\b\S*",
     re.IGNORECASE,
@@ -39,6 +39,8 @@ def extract_code(message: str) -> str:
     taken out; letters may touch it, and it may stand there twice.
     """
     rest = unicodedata.normalize("NFC", message[:_READ_AT_MOST])
+    if not re.search("[0-9]{4}", rest):
+        return ""
     for kind in (_ADDRESS, _AMOUNT, _PHONE):
         rest = kind.sub(" ¦ ", rest)
     found = {digits: prefix for prefix, digits in sorted(_CANDIDATE.findall(rest))}

@@ -1,5 +1,6 @@
 """From bytes to values: JSON as PHP services really send it, and the many spellings of numbers, flags and times."""
 
+import contextlib
 import json
 import re
 import string
@@ -54,27 +55,36 @@ def fold_key(key: str) -> str:
 def decode(body: bytes) -> object:
     """Return the JSON in `body`: objects as `Fields`, numbers as `Number`; raises Gibberish.
 
-    The bytes are UTF-8 whatever the header says; BOMs and white space around the JSON do no harm.
+    The bytes are UTF-8 whatever the header says. BOMs and white space around the JSON do no harm, nor do HTML warnings
+    before a reply of ThueSim's.
     """
     source = body.decode("utf-8", "replace").strip(_PADDING)
     if not source:
         raise Gibberish("the answer was empty")
-    reason = "the answer was no JSON, or was cut short"
     try:
-        return json.loads(
-            source,
-            strict=False,
-            parse_float=Number,
-            parse_int=Number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=Fields,
-        )
+        return _loads(source)
     except ValueError:
-        if source.startswith("<"):
-            reason = "the answer was a web page"
+        if not source.startswith("<"):
+            raise Gibberish("the answer was no JSON, or was cut short") from None
     except RecursionError:
-        reason = "the answer was nested too deeply"
-    raise Gibberish(reason)
+        raise Gibberish("the answer was nested too deeply") from None
+    # PHP prints its warnings as HTML before the JSON.
+    with contextlib.suppress(ValueError, RecursionError):
+        document = _loads(source[source.index("{") :])
+        if isinstance(document, Fields) and document.keys() & {"statuscode", "responsecode"}:
+            return document
+    raise Gibberish("the answer was a web page")
+
+
+def _loads(source: str) -> object:
+    return json.loads(
+        source,
+        strict=False,
+        parse_float=Number,
+        parse_int=Number,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=Fields,
+    )
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -14,12 +14,14 @@ from typing import Final
 from . import faults
 from .decoding import Fields, decode, flag, spoken
 from .drift import Notes, key_shape
-from .faults import Gibberish, ThueSimFault
+from .faults import Gibberish, ThueSimFault, fold
 
 _PAYLOAD_KEYS: Final = ("result", "requestlog", "data")
 _ENVELOPE_KEYS: Final = frozenset(
     {"statuscode", "responsecode", "success", "message", "msg", "balance", *_PAYLOAD_KEYS}
 )
+_YES: Final = re.compile(r"\b(?:ok|success\w*|thanh cong)\b")
+_NO: Final = re.compile(r"\b(?:khong|chua|loi|bi|sai|het|that bai|tu choi|no|not|error|fail\w*|invalid|denied)\b")
 _SUCCESS: Final = {"A": "200", "B": "1", "C": "0"}
 # Which envelopes the page prints for an endpoint; the others are read as well, but are news.
 _PRINTED: Final = {"services": "AB", "rent": "AB", "rent_again": "AB", "code": "AC"}
@@ -45,6 +47,13 @@ class Envelope:
             return self.code == _SUCCESS[self.family] and self.success is not False
         return self.success is not False and self.payload is not None
 
+    @property
+    def half_says_yes(self) -> bool:
+        """Whether an error reply also has a sign of success, and no word that denies it."""
+        words = fold(self.message)
+        signs = self.success is True or (self.family != "A" and self.code in {"0", "1", "200"})
+        return (signs or bool(_YES.search(words))) and not _NO.search(words)
+
     def fault(self) -> ThueSimFault:
         """Return what this error reply says, as a fault."""
         if not self.family and self.success is not False:
@@ -67,6 +76,8 @@ def open_envelope(body: bytes, notes: Notes) -> Envelope:
     top = notes.document = decode(body)
     if not isinstance(top, Fields):
         raise Gibberish("the answer is no JSON object")
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        notes.add("HTML before the JSON")
     key = next((key for key in _PAYLOAD_KEYS if key in top), "")
     payload = top.get(key)
     if not payload and notes.endpoint not in {"networks", "services", "history"}:

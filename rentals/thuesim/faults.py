@@ -104,7 +104,7 @@ class Gibberish(OutcomeUnknown):
 
 
 class NumberUnclear(Gibberish):
-    """A reply about a rental that contradicts itself: success without a number, or a refusal that holds one."""
+    """A reply to a rent that is neither a yes nor a no: success without a number, a refusal that holds one."""
 
 
 class RedirectedElsewhere(OutcomeUnknown):

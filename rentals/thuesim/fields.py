@@ -1,5 +1,6 @@
 """Reading the fields that rentals, code replies, the history and callbacks share; oddities go to the notes."""
 
+import re
 from datetime import datetime
 from typing import Final
 
@@ -58,27 +59,39 @@ def read_created(fields: Fields, notes: Notes) -> datetime | None:
 
 _STATES: Final = {
     "1": State.RECEIVED, "hoan thanh": State.RECEIVED, "thanh cong": State.RECEIVED, "da nhan": State.RECEIVED,
-    "0": State.WAITING, "doi tin nhan": State.WAITING, "cho tin nhan": State.WAITING,
-    "dang cho tin nhan": State.WAITING, "dang doi tin nhan": State.WAITING,
+    "0": State.WAITING,
     "2": State.EXPIRED, "het han": State.EXPIRED, "het thoi gian": State.EXPIRED, "da het han": State.EXPIRED,
 }  # fmt: skip
+
+
+_PENDING: Final = re.compile(
+    r"\b(?:(?:doi|cho|chua)\b.{0,20}\b(?:tin nhan|sms|code|ma|otp|cuoc goi)|dang (?:xu ly|cho|doi)|waiting|pending)\b"
+)
+
+
+def state_in(words: str) -> State | None:
+    """Return the state that a status word or a short message speaks of, None where it speaks of none."""
+    return _STATES.get(words) or (State.WAITING if _PENDING.search(words) else None)
 
 
 def read_state(fields: Fields, notes: Notes) -> State | None:
     """Return what `Status`, or else `StatusStr`, says; None where it says nothing known."""
     for key in ("status", "statusstr"):
         said = word(fields.get(key)).removesuffix(".0")
-        if said in _STATES:
-            return _STATES[said]
+        if state := state_in(said):
+            return state
         if said:
             notes.add(f"unknown status: {key_shape(said)}")
     return None
 
 
+_PLACEHOLDERS: Final = frozenset({"doi tin nhan", "dang doi tin nhan", "cho tin nhan", "dang cho tin nhan", "het han"})
+
+
 def read_message(fields: Fields, notes: Notes) -> Message | None:
     """Return the message in an object of a code reply, the history or a callback; None where there is none yet."""
     text = spoken(fields.get("sms")) or spoken(fields.get("smscontent"))
-    if word(text) in _STATES:  # "Đợi tin nhắn" in the message's place
+    if word(text) in _PLACEHOLDERS:  # the status in the message's place
         text = ""
     audio = spoken(fields.get("callfile"))
     is_call = (flag(fields.get("iscall")) or flag(fields.get("issound")) or False) or bool(audio)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl
 
-from .decoding import Fields, decode, identifier, integer, money, session_id
+from .decoding import Fields, decode, identifier, integer, money, session_id, word
 from .drift import DriftSink, Notes, observed
 from .envelopes import Envelope, open_envelope
-from .faults import Gibberish, InvalidToken, NumberUnclear, UnknownSession, by_text, refusal
+from .faults import Gibberish, InvalidToken, NumberUnclear, UnknownSession, UpstreamError, by_text, refusal
 from .fields import (
     NAME_LIMIT,
     note_unknown,
@@ -23,6 +23,7 @@ from .fields import (
     read_phone,
     read_price,
     read_state,
+    state_in,
 )
 from .values import (
     Balance,
@@ -120,17 +121,18 @@ _RENTED_KEYS: Final = {
 def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | None = None) -> Rented:
     """Section 3 of the API page, for `rent` and `rent_again`.
 
-    Success without a number, and a refusal that holds one, are Gibberish: a number may have been taken.
+    Success without a number, a refusal that holds one, and whatever says yes and no at once are NumberUnclear.
     """
     with observed(endpoint, on_drift) as notes:
         reply = open_envelope(body, notes)
-        payload = _object(reply) if reply.payload is not None else Fields([])
+        payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
         id_ = session_id(payload.get("id")) or session_id(payload.get("requestid"))
         phone = read_phone(payload, notes)
         if not reply.ok:
-            if id_ or phone:
-                raise NumberUnclear(f"an error that holds a number: {reply.message}", code=reply.code)
-            raise reply.fault()
+            fault = reply.fault()
+            if id_ or phone or (type(fault) is UpstreamError and reply.half_says_yes):
+                raise NumberUnclear(f"neither a clear yes nor a clear no: {reply.message}", code=reply.code)
+            raise fault
         if not (id_ and phone):
             raise NumberUnclear(f"success without a number: {reply.message}", code=reply.code)
         note_unknown(payload, _RENTED_KEYS, notes)
@@ -168,14 +170,17 @@ def parse_code(body: bytes, *, on_drift: DriftSink | None = None) -> CodeReply:
                 notes.add("a message in a reply that tells of none")
             return CodeReply(State.RECEIVED, message)
         if not reply.ok:
-            _raise_unless_pending(reply)
+            _raise_unless_pending(reply, state)
         if state is State.RECEIVED:
             notes.add("received, without a message")
         return CodeReply(State.EXPIRED if state is State.EXPIRED else State.WAITING, None)
 
 
-def _raise_unless_pending(reply: Envelope) -> None:
-    """Let "not yet" (1) and "expired" (2) of envelope C pass, unless their words are those of another refusal."""
+def _raise_unless_pending(reply: Envelope, state: State | None) -> None:
+    """Let "not yet" (1) and "expired" (2) of envelope C pass, unless their words are those of another refusal.
+
+    An unknown code passes too where all else in the reply says that the message has not come yet.
+    """
     if reply.family == "C" and reply.code == "3":
         raise UnknownSession(reply.message, code="3")
     if reply.family == "C" and reply.code in {"1", "2"} and reply.success is not False:
@@ -184,7 +189,10 @@ def _raise_unless_pending(reply: Envelope) -> None:
             return
         reply.notes.add(f"ResponseCode {reply.code} with the words of {said[0].__name__}")
         raise refusal(reply.message, reply.code)
-    raise reply.fault()
+    fault = reply.fault()
+    waits = state is State.WAITING or state_in(word(reply.message)) is State.WAITING
+    if not (waits and type(fault) is UpstreamError and reply.success is not False and reply.code != "-1"):
+        raise fault
 
 
 def parse_history(body: bytes, *, on_drift: DriftSink | None = None) -> list[HistoryEntry]:

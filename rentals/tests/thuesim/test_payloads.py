@@ -28,6 +28,25 @@ def test_bom_and_white_space_around_it_change_nothing(_: str, parser: str, body:
     assert PARSERS[parser](wrapped) == meaning
 
 
+WARNING = "<br />\n<b>Warning</b>:  Undefined array key 1 in <b>/api/index.php</b> on line <b>97</b><br />\n"
+
+
+@pytest.mark.parametrize(("_", "parser", "body", "meaning"), PAYLOADS, ids=IDS)
+def test_php_warnings_before_it_change_nothing(_: str, parser: str, body: str, meaning: object) -> None:
+    if parser != "callback":
+        assert PARSERS[parser]((WARNING + body).encode()) == meaning
+
+
+def test_json_inside_a_web_page_is_no_reply() -> None:
+    for page in (
+        '<html><script type="application/ld+json">{"@context":"https://schema.org"}</script></html>',
+        '<html><script>var reply = {"status_code":200,"success":true,"data":{"balance":1}}</script></html>',
+        '<html>{"data":{"balance":1}}',
+    ):
+        with pytest.raises(faults.Gibberish, match="web page"):
+            PARSERS["balance"](page.encode())
+
+
 @pytest.mark.parametrize("spell", [str.upper, str.lower, str.title, str.swapcase], ids=lambda spell: spell.__name__)
 @pytest.mark.parametrize(("_", "parser", "body", "meaning"), PAYLOADS, ids=IDS)
 def test_the_case_of_its_keys_changes_nothing(_: str, parser: str, body: str, meaning: object, spell: object) -> None:
@@ -151,6 +170,10 @@ def test_a_wrong_id_is_an_unknown_session(reply: str) -> None:
         '{"status_code":200,"success":true,"data":{"Status":1,"Code":null,"SmsContent":null}}',
         '{"status_code":200,"success":true,"data":{"Status":7}}',
         '{"status_code":200,"success":true,"data":{"SmsContent":"Đợi tin nhắn","StatusStr":"Đợi tin nhắn"}}',
+        '{"status_code":97,"success":true,"message":"successful","data":{"ID":"5","Status":0,"Code":null}}',
+        '{"ResponseCode":97,"Msg":"Đợi tin nhắn"}',
+        '{"ResponseCode":97,"Msg":"Chưa nhận được tin nhắn nào"}',
+        '{"ResponseCode":1,"Msg":"Vui lòng thử lại sau 5 giây"}',
         '{"status_code":200,"success":true,"data":null}',
         '{"status_code":200,"success":true}',
     ],
@@ -179,6 +202,10 @@ def test_only_a_positive_word_means_expired(reply: str) -> None:
         ('{"ResponseCode":1,"Msg":"Lỗi xác thực"}', faults.InvalidToken),
         ('{"ResponseCode":-1,"Msg":"Có lỗi"}', faults.UpstreamError),
         ('{"status_code":200,"success":false,"message":"Có lỗi"}', faults.UpstreamError),
+        ('{"ResponseCode":97,"Msg":"Tài khoản bị khoá"}', faults.UpstreamError),
+        ('{"ResponseCode":97,"Msg":"Số dư tài khoản không đủ"}', faults.InsufficientBalance),
+        ('{"ResponseCode":97,"Msg":"Hết hạn"}', faults.UpstreamError),
+        ('{"status_code":97,"success":false,"message":"Đợi tin nhắn"}', faults.UpstreamError),
         ('{"status_code":503,"success":false,"message":"bảo trì"}', faults.ServerError),
         ("{}", faults.Gibberish),
         ("[]", faults.Gibberish),
@@ -223,8 +250,29 @@ def test_a_message_in_hand_is_received_whatever_else_is_said(reply: str) -> None
         '{"ResponseCode":0,"Message":"Có lỗi","RequestLog":{"ID":88237016.01,"Phone":"0852222127"}}',
         '{"status_code":-3,"success":false,"data":{"request_id":"5","phone_number":"852222127"}}',
         '{"status_code":200,"success":true}',
+        '{"status_code":17,"success":true,"message":"?"}',
+        '{"status_code":1,"message":"Tạo yêu cầu thành công !"}',
+        '{"ResponseCode":0,"Msg":"OK"}',
+        '{"ResponseCode":0}',
+        '{"ResponseCode":5,"Message":"Thành công"}',
+        '{"ResponseCode":1,"Result":{"SMS":null}}',
     ],
 )
-def test_success_without_a_number_and_refusal_with_one_are_uncertain(reply: str) -> None:
+def test_a_reply_that_is_neither_a_clear_yes_nor_a_clear_no_is_uncertain(reply: str) -> None:
     with pytest.raises(faults.OutcomeUnknown):
+        PARSERS["rent"](reply.encode())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"ResponseCode":0,"Message":"Có lỗi"}',
+        '{"ResponseCode":0,"Message":"Tạo yêu cầu không thành công"}',
+        '{"status_code":-1,"success":true,"message":"Có lỗi"}',
+        '{"ResponseCode":9}',
+        '{"status_code":17,"success":false,"message":"?","data":"?"}',
+    ],
+)
+def test_an_unknown_refusal_is_a_refusal(reply: str) -> None:
+    with pytest.raises(faults.UpstreamError):
         PARSERS["rent"](reply.encode())

@@ -58,7 +58,10 @@ def decomposed(text: str) -> str:
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, without_accents, decomposed])
 @pytest.mark.parametrize(("words", "fault"), WORDS.items())
 def test_words_tell_the_fault(words: str, fault: type[ThueSimFault], spell: type[str]) -> None:
-    for reply in ({"ResponseCode": 0, "Message": spell(words)}, {"status_code": -99, "message": spell(words)}):
+    for reply in (
+        {"ResponseCode": 0 if words else 9, "Message": spell(words)},
+        {"status_code": -99, "message": spell(words)},
+    ):
         with pytest.raises(ThueSimFault) as caught:
             replies.parse_rented(json.dumps(reply).encode())
         assert type(caught.value) is fault
