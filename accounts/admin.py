@@ -214,6 +214,7 @@ class TeamAdmin(StaffAdmin):
     ordering = ["name"]
     list_display = ["name", "people", "purpose_required", "shares_codes"]
     search_fields = ["name"]
+    autocomplete_fields = ["services"]
     inlines = [PeopleOfTeam]
 
     @admin.display(description=_("people"), ordering="people")

@@ -404,7 +404,7 @@ def _fill(count: int) -> None:
         Callback.objects.create(token=rental.token, at=now, body=b"{}", rental=rental)
         JobRun.objects.create(name="balance", token=rental.token, at=now)
         rental.token.teams.add(make_team(), make_team())
-        Network.objects.create(name=f"N{rental.pk}").prefixes.create(digits=f"{rental.pk % 10_000}")
+        Network.objects.create(name=f"N{rental.pk}").prefixes.create(digits=f"{rental.pk % 1000:04d}")
 
 
 @pytest.mark.parametrize("model", [*READ_ONLY, Token, Network], ids=lambda model: model.__name__)
