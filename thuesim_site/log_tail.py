@@ -57,4 +57,5 @@ class LogTail:
         """Say what has come since the last time."""
         for name, follower in self._followers.items():
             for line in follower.lines():
-                self._say(f"{name:>{self._width}} | {line}")
+                if line:
+                    self._say(f"{name:>{self._width}} | {line}")

@@ -85,6 +85,7 @@ def _admin(team: Team) -> Person:
         password = ENVIRON.get("DJANGO_SUPERUSER_PASSWORD", "") or _kept_password(username)
         user = User.objects.create_superuser(username, email, password, team=team)
         Membership.objects.create(user=user, team=team, role=Role.MANAGER)
+        return Person(username, "" if ENVIRON.get("DJANGO_SUPERUSER_PASSWORD") else password, "admin")
     return Person(user.username, _still_holds(user), "admin")
 
 
@@ -92,8 +93,10 @@ def _operator(team: Team) -> Person:
     """A second person, so that two can be tried in demo mode."""
     user = User.objects.filter(username=DEMO_OPERATOR).first()
     if user is None:
-        user = User.objects.create_user(DEMO_OPERATOR, password=_kept_password(DEMO_OPERATOR), team=team)
+        password = _kept_password(DEMO_OPERATOR)
+        user = User.objects.create_user(DEMO_OPERATOR, password=password, team=team)
         Membership.objects.create(user=user, team=team, role=Role.OPERATOR)
+        return Person(DEMO_OPERATOR, password, "operator")
     return Person(user.username, _still_holds(user), "operator")
 
 
