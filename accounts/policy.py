@@ -1,38 +1,66 @@
 """Who may do and see what. Every page, fragment, stream and export asks here and nowhere else.
 
-| may                                   | viewer | operator | manager | admin (staff) |
-|---------------------------------------|--------|----------|---------|---------------|
-| see the team's rentals                | yes    | yes      | yes     | yes           |
-| read the codes of own rentals         | masked | yes      | yes     | yes           |
-| read the codes of others' rentals     | masked | if the team shares | yes | yes         |
-| rent, rent again                      | no     | yes      | yes     | yes           |
-| cancel a queued order                 | no     | own      | yes     | yes           |
-| reveal a masked code (recorded)       | no     | yes      | yes     | yes           |
-| export                                | no     | no       | yes     | yes           |
+| may                                    | viewer | operator           | manager  | admin (staff)   |
+|----------------------------------------|--------|--------------------|----------|-----------------|
+| see the team's rentals                 | yes    | yes                | yes      | yes             |
+| read the codes of own rentals          | masked | yes                | yes      | yes             |
+| read the codes of others' rentals      | masked | if the team shares | yes      | yes             |
+| read others' codes that faded          | masked | masked             | masked   | masked          |
+| rent, rent again                       | no     | yes                | yes      | yes             |
+| cancel a queued order                  | no     | own                | yes      | yes             |
+| reveal a masked code (recorded)        | no     | yes                | yes      | yes             |
+| export                                 | no     | no                 | yes      | yes             |
+| see who is in the team                 | yes    | yes                | yes      | yes             |
+| invite, change roles, limits, settings | no     | no                 | yes      | yes             |
+| read and export the audit record       | no     | no                 | yes      | yes             |
+| deactivate, end sessions, password link | no     | no                 | own team's | not superusers  |
+| hold tokens, in the Django admin       | no     | no                 | no       | yes             |
 
-An admin has these rights in every team; anybody else only in the teams that they are a member of.
+An admin has these rights in every team; anybody else only in the teams that they are a member of. "Own team's": an
+account that is also in a team which the manager does not manage, or that is an admin's, is out of their reach. Codes fade
+where the team says so, some minutes after they came. In a team that requires a second step, who has none has no rights.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from allauth.mfa.models import Authenticator
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 
 if TYPE_CHECKING:
     from rentals.models import Rental
 
+# What a manager may read in the audit record of the team's people, beside what was done in the team itself.
+SIGN_IN_ACTIONS = (
+    "sign_in",
+    "sign_out",
+    "sign_in_failed",
+    "sign_in_throttled",
+    "second_step_failed",
+    "second_step_added",
+    "second_step_removed",
+    "recovery_codes_made",
+    "password_changed",
+    "password_reset",
+    "sessions_ended",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one person may do in the team they are working in now. `team` is None where they have none."""
+    """What one person may do in the team they are working in now. `team` is None where they have none, or where it
+    requires a second step that they do not have."""
 
     person_id: int
     is_admin: bool
     team: Team | None
     role: Role | None
     teams: tuple[Team, ...] = ()
+    needs_second_step: bool = False
 
     @property
     def team_id(self) -> int | None:
@@ -44,6 +72,7 @@ class Access:
 
     @property
     def manages(self) -> bool:
+        """Invites, changes roles, limits and settings, reads the audit record."""
         return self.team is not None and self.role == Role.MANAGER
 
     @property
@@ -57,13 +86,27 @@ class Access:
         """Whether the code and the message are shown in full without asking."""
         if not self.may_see(rental) or self.team is None or self.role == Role.VIEWER:
             return False
-        return self.role == Role.MANAGER or rental.person_id == self.person_id or self.team.shares_codes
+        if rental.person_id == self.person_id:
+            return True
+        fades, came = self._fades_before, rental.received_at
+        faded = fades is not None and came is not None and came <= fades
+        return (self.role == Role.MANAGER or self.team.shares_codes) and not faded
 
     def readable(self) -> Q:
         """Say of the rows of the team's rentals what `sees_code` says of one."""
         if self.team is None or self.role == Role.VIEWER:
             return Q(pk__in=())
-        return Q() if self.role == Role.MANAGER or self.team.shares_codes else Q(person=self.person_id)
+        own = Q(person=self.person_id)
+        if self.role != Role.MANAGER and not self.team.shares_codes:
+            return own
+        fades = self._fades_before
+        return Q() if fades is None else own | Q(received_at=None) | Q(received_at__gt=fades)
+
+    @property
+    def _fades_before(self) -> datetime | None:
+        """Codes that came before this are masked for all but their owners; None where they do not fade."""
+        minutes = self.team.codes_fade_minutes if self.team else None
+        return None if minutes is None else timezone.now() - timedelta(minutes=minutes)
 
     def may_reveal(self, rental: "Rental") -> bool:
         return self.may_see(rental) and self.may_rent
@@ -71,9 +114,29 @@ class Access:
     def may_cancel(self, rental: "Rental") -> bool:
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
+    def audited(self) -> Q:
+        """Say which audit records the person may read: what was done in the team, and how its people signed in."""
+        if not self.manages:
+            return Q(pk__in=())
+        people = Membership.objects.filter(team=self.team_id).values("user")
+        return Q(team=self.team_id) | Q(team=None, action__in=SIGN_IN_ACTIONS, person__in=people)
+
+    def may_change_account(self, person: User) -> bool:
+        """Whether they may act on somebody's account as a whole: deactivate it, end its sessions, make a password link.
+
+        Never on their own: that is what the account pages are for, and nobody shuts themselves out. Two queries at most.
+        """
+        if person.pk == self.person_id or not self.manages:
+            return False
+        if self.is_admin:
+            return not person.is_superuser or User.objects.filter(pk=self.person_id, is_superuser=True).exists()
+        teams = set(person.memberships.values_list("team", flat=True))
+        managed = Membership.objects.filter(user=self.person_id, role=Role.MANAGER).values_list("team", flat=True)
+        return not (person.is_staff or person.is_superuser) and self.team_id in teams and teams <= set(managed)
+
 
 def access_for(person: User) -> Access:
-    """Return what `person` may do: in the team they last worked in, else in their first one. Two queries at most.
+    """Return what `person` may do: in the team they last worked in, else in their first one. Three queries at most.
 
     A deactivated person has no team, so nothing at all.
     """
@@ -83,13 +146,27 @@ def access_for(person: User) -> Access:
         membership.team_id: membership
         for membership in Membership.objects.filter(user=person).select_related("team").order_by("team__name")
     }
-    is_admin = person.is_active and person.is_staff
+    is_admin = person.is_staff
     teams = tuple(Team.objects.all()) if is_admin else tuple(m.team for m in memberships.values())
     by_id = {team.pk: team for team in teams}
     team = (
         by_id.get(person.team_id or 0) or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
     )
-    role: Role | None = None
-    if team is not None and person.is_active:
-        role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
+    if team is None:
+        return Access(person.pk, is_admin, None, None, teams)
+    if team.requires_second_step and not has_second_step(person):
+        return Access(person.pk, is_admin, None, None, teams, needs_second_step=True)
+    role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
     return Access(person.pk, is_admin, team, role, teams)
+
+
+def has_second_step(person: User) -> bool:
+    """Whether they sign in with more than a password. Recovery codes alone are none."""
+    kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+    return bool(Authenticator.objects.filter(user=person.pk, type__in=kinds).exists())
+
+
+def must_keep_second_step(person: User) -> bool:
+    """Whether a team of theirs requires one, so that the last may not be taken away."""
+    strict = Team.objects.filter(requires_second_step=True)
+    return (strict if person.is_staff else strict.filter(memberships__user=person.pk)).exists()

@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from accounts import audit
 from accounts.models import Team, User
-from rentals import health, lifecycle, nudge, pacing, reasons, thuesim, watching
+from rentals import clock, health, lifecycle, limits, nudge, pacing, reasons, thuesim, watching
 from rentals.models import Hold, Rental, Service, Status, Token
 from rentals.upstream import client_for
 
@@ -86,19 +87,25 @@ def take_order(
             raise OrderRefused(_("This order never got a number, so there is none to rent again."))
         token = again_of.token
     chosen = _choose_token(team, service, token)
-    rental = lifecycle.queue(
-        team=team,
-        person=person,
-        token=chosen,
-        service=service,
-        again_of=again_of,
-        token_pinned=token is not None,
-        networks=list(networks),
-        prefixes=list(prefixes),
-        exclude_prefixes=list(exclude_prefixes),
-        purpose=purpose[:120],
-        keep_trying_until=timezone.now() + timedelta(minutes=keep_trying_minutes) if keep_trying_minutes else None,
-    )
+    with transaction.atomic():
+        refusal = limits.why_not_taken(team=team, person=person, service=service)
+        if refusal is not None:
+            raise OrderRefused(refusal.sentence, refusal.field)
+        rental = lifecycle.queue(
+            team=team,
+            person=person,
+            token=chosen,
+            service=service,
+            again_of=again_of,
+            token_pinned=token is not None,
+            networks=list(networks),
+            prefixes=list(prefixes),
+            exclude_prefixes=list(exclude_prefixes),
+            purpose=purpose[:120],
+            keep_trying_until=timezone.now() + timedelta(minutes=keep_trying_minutes) if keep_trying_minutes else None,
+        )
+        detail = {"service": service.key, "price": service.price, "token": chosen.name, "purpose": rental.purpose}
+        audit.record("order", person=person, team=team, target=f"rental {rental.pk}", detail=detail)
     nudge.place(chosen.pk)
     return rental
 
@@ -169,9 +176,12 @@ def places_in_queue(token: Token) -> dict[int, tuple[int, int]]:
 
 def due_tokens() -> list[int]:
     """The tokens that have an order to place now, or one to give up."""
-    now = timezone.now()
-    due = Q(due_at__lte=now) | Q(due_at=None) | Q(keep_trying_until__lte=now)
+    due = _due() | Q(keep_trying_until__lte=timezone.now())
     return list(Rental.objects.filter(due, status=Status.QUEUED).order_by().values_list("token", flat=True).distinct())
+
+
+def _due() -> Q:
+    return Q(due_at=None) | clock.is_due("due_at", within=max(OUT_OF_STOCK_PAUSES))
 
 
 def place_next(token_id: int) -> float | None:
@@ -197,15 +207,15 @@ def place_next(token_id: int) -> float | None:
 
 def _claim(token: Token) -> Rental | None:
     """Claim the token's turn for the next order in the queue. None: no turn, no order, or no waiting place."""
-    now = timezone.now()
     with transaction.atomic():
-        rentals = (
-            queue_of(token.pk)
-            .select_related("service", "person", "again_of")
-            .filter(Q(due_at__lte=now) | Q(due_at=None))
-        )
-        rental = rentals.first()
-        if rental is None or not pacing.claim_turn(token):
+        rental = queue_of(token.pk).select_related("service", "person", "again_of").filter(_due()).first()
+        if rental is None:
+            return None
+        if passed := limits.why_not_placed(rental):
+            lifecycle.refuse(rental, reason=passed)
+            nudge.place(token.pk)  # the next one's turn
+            return None
+        if not pacing.claim_turn(token):
             return None
         # The token's row is locked from here on, so the places are counted by one worker at a time.
         holding = Rental.objects.filter(token=token, status__in=Status.holding_a_place()).count()

@@ -23,6 +23,12 @@ LOST = "lost"
 GIBBERISH = "gibberish"
 WORKER_DIED = "worker_died"
 NO_CODE = "no_code"
+TEAM_BUDGET = "team_budget"
+OWN_BUDGET = "own_budget"
+OWN_RENTALS = "own_rentals"
+NOT_ALLOWED = "not_allowed"
+NO_RIGHT = "no_right"
+TOO_MANY = "too_many"
 
 SENTENCES: dict[str, Promise] = {
     INVALID_TOKEN: _("ThueSim refused the token. Ask an admin to check it; nothing was charged."),
@@ -47,6 +53,12 @@ SENTENCES: dict[str, Promise] = {
     ),
     WORKER_DIED: _("The desk was interrupted. We are checking whether a number was taken; please do not order again."),
     NO_CODE: _("No message came before the number expired."),
+    TEAM_BUDGET: _("The team's budget was used up before this order's turn came. Nothing was charged; ask a manager."),
+    OWN_BUDGET: _("Your budget was used up before this order's turn came. Nothing was charged; ask a manager."),
+    OWN_RENTALS: _("Your rentals for today were used up before this order's turn came. Nothing was charged."),
+    NOT_ALLOWED: _("Your team may not rent numbers for this service. Choose another one, or ask a manager."),
+    NO_RIGHT: _("Whoever ordered may no longer rent for this team. Nothing was charged."),
+    TOO_MANY: _("You ordered very many numbers within a minute. Wait a minute, then order again."),
 }
 
 

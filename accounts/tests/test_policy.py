@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.utils import timezone
 
-from accounts import policy
-from accounts.models import Membership, Role, Team, User
+from accounts import audit, policy
+from accounts.models import AuditRecord, Membership, Role, Team, User
 from accounts.policy import Access, access_for
 from rentals.models import Rental, Service, Token
 
@@ -58,6 +60,13 @@ OWN_TEAM: dict[str, tuple[bool, bool, bool, bool, bool, bool, bool]] = {
     "operator": (True, True, False, True, True, True, False),
     "manager": (True, True, True, True, True, True, True),
     "admin": (True, True, True, True, True, True, True),
+}
+# Whose accounts as a whole they may act on: (a colleague's, one's who is also in another team, a superuser's, their own)
+ACCOUNTS: dict[str, tuple[bool, bool, bool, bool]] = {
+    "viewer": (False, False, False, False),
+    "operator": (False, False, False, False),
+    "manager": (True, False, False, False),
+    "admin": (True, True, False, False),
 }
 # (may rent, manages, may export)
 IN_GENERAL: dict[str, tuple[bool, bool, bool]] = {
@@ -116,6 +125,93 @@ def test_the_rows_that_a_person_gets_are_those_that_they_may_see(world: World, r
     assert set(Rental.objects.visible_to(access)) == {rental for rental in rentals if access.may_see(rental)}
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_accounts_are_changed_by_those_who_answer_for_all_of_their_teams(world: World, role: str) -> None:
+    both, above = User.objects.create(username="both"), User.objects.create(username="above", is_superuser=True)
+    for person in (world.colleague, both, above):
+        Membership.objects.create(user=person, team=world.ours, role=Role.OPERATOR)
+    Membership.objects.create(user=both, team=world.theirs, role=Role.VIEWER)
+    access = world.access(role)
+    asked = (world.colleague, both, above, world.people[role])
+    assert tuple(access.may_change_account(person) for person in asked) == ACCOUNTS[role]
+
+
+def test_who_manages_all_teams_of_a_person_may_change_their_account(world: World) -> None:
+    manager = world.people["manager"]
+    for team in (world.ours, world.theirs):
+        Membership.objects.create(user=world.colleague, team=team, role=Role.OPERATOR)
+    Membership.objects.create(user=manager, team=world.theirs, role=Role.MANAGER)
+    assert access_for(manager).may_change_account(world.colleague)
+
+
+def test_a_person_of_another_team_is_out_of_a_managers_reach(world: World) -> None:
+    Membership.objects.create(user=world.colleague, team=world.theirs, role=Role.OPERATOR)
+    assert not world.access("manager").may_change_account(world.colleague)
+    assert not world.access("manager").may_change_account(User.objects.create(username="nowhere"))
+
+
+def test_an_admins_account_is_out_of_a_managers_reach(world: World) -> None:
+    Membership.objects.create(user=world.people["admin"], team=world.ours, role=Role.OPERATOR)
+    assert not world.access("manager").may_change_account(world.people["admin"])
+
+
+def test_a_superuser_may_change_a_superusers_account(world: World) -> None:
+    User.objects.filter(pk=world.people["admin"].pk).update(is_superuser=True)
+    assert world.access("admin").may_change_account(User.objects.create(username="above", is_superuser=True))
+
+
+@pytest.mark.parametrize(("role", "shares"), list(product(ROLES, [False, True])))
+def test_codes_fade_for_all_but_their_owners(world: World, role: str, shares: bool) -> None:
+    Team.objects.update(shares_codes=shares, codes_fade_minutes=10)
+    mine, others = (world.rental(team=world.ours, person=p) for p in (world.people[role], world.colleague))
+    now = timezone.now()
+    for minutes, fresh in ((9, True), (11, False)):
+        Rental.objects.update(received_at=now - timedelta(minutes=minutes))
+        access, rentals = world.access(role), list(Rental.objects.order_by("pk"))
+        seen = {rental for rental in rentals if access.sees_code(rental)}
+        wide = OWN_TEAM[role][3] if shares else OWN_TEAM[role][2]
+        assert seen == {r for r, may in ((mine, OWN_TEAM[role][1]), (others, wide and fresh)) if may}
+        assert set(Rental.objects.filter(access.readable())) == seen
+        assert access.may_reveal(others) is OWN_TEAM[role][4]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_team_that_requires_a_second_step_gives_nothing_to_who_has_none(world: World, role: str) -> None:
+    Team.objects.filter(pk=world.ours.pk).update(requires_second_step=True)
+    rental = world.rental(team=world.ours, person=world.people[role])
+    access = world.access(role)
+    assert access.needs_second_step
+    assert (access.team, access.role) == (None, None)
+    assert not Rental.objects.visible_to(access).exists()
+    assert not any((access.may_rent, access.manages, access.may_see(rental), access.sees_code(rental)))
+    Authenticator.objects.create(user=world.people[role], type=Authenticator.Type.RECOVERY_CODES, data={})
+    assert world.access(role).needs_second_step
+    Authenticator.objects.create(user=world.people[role], type=Authenticator.Type.TOTP, data={})
+    assert world.access(role).team == world.ours
+
+
+def test_the_second_step_is_asked_for_by_the_team_one_works_in(world: World) -> None:
+    Team.objects.filter(pk=world.ours.pk).update(requires_second_step=True)
+    operator = world.people["operator"]
+    Membership.objects.create(user=operator, team=world.theirs, role=Role.OPERATOR)
+    operator.team = world.theirs
+    assert access_for(operator).may_rent
+    assert policy.must_keep_second_step(operator)
+    assert not policy.must_keep_second_step(world.colleague)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_audit_record_of_the_team_is_read_by_those_who_manage_it(world: World, role: str) -> None:
+    operator = world.people["operator"]
+    in_team = audit.record("reveal", person=operator, team=world.ours)
+    sign_in = audit.record("sign_in", person=operator)
+    audit.record("reveal", person=operator, team=world.theirs)
+    audit.record("sign_in", person=world.colleague)
+    audit.record("token_change", person=operator)
+    found = set(AuditRecord.objects.filter(world.access(role).audited()))
+    assert found == ({in_team, sign_in} if role in {"manager", "admin"} else set())
+
+
 def test_an_admin_works_in_any_team_they_switch_to(world: World) -> None:
     world.people["admin"].team = world.theirs
     access = access_for(world.people["admin"])
@@ -164,25 +260,27 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
         if line.startswith("|") and not re.match(r"\|[-|]+$", line)
     ]
     table = {name: dict(zip(ROLES, cells, strict=True)) for name, *cells in rows[1:]}
-    assert set(table) >= {
-        "see the team's rentals",
-        "read the codes of own rentals",
-        "read the codes of others' rentals",
-        "rent, rent again",
-        "cancel a queued order",
-        "reveal a masked code (recorded)",
-        "export",
-    }
+    yes = {True: "yes", False: "no"}
     for role in ROLES:
         see, own_code, others_code, shared_code, reveal, cancel_own, cancel_others = OWN_TEAM[role]
-        rent, _, export = IN_GENERAL[role]
-        yes = {True: "yes", False: "no"}
-        assert table["see the team's rentals"][role] == yes[see]
-        assert table["read the codes of own rentals"][role] == ("yes" if own_code else "masked")
-        assert table["read the codes of others' rentals"][role] == (
-            "yes" if others_code else "if the team shares" if shared_code else "masked"
-        )
-        assert table["rent, rent again"][role] == yes[rent]
-        assert table["cancel a queued order"][role] == ("yes" if cancel_others else "own" if cancel_own else "no")
-        assert table["reveal a masked code (recorded)"][role] == yes[reveal]
-        assert table["export"][role] == yes[export]
+        rent, manages, export = IN_GENERAL[role]
+        colleague, elsewhere, _superuser, _themselves = ACCOUNTS[role]
+        assert {name: cells[role] for name, cells in table.items()} == {
+            "see the team's rentals": yes[see],
+            "read the codes of own rentals": "yes" if own_code else "masked",
+            "read the codes of others' rentals": (
+                "yes" if others_code else "if the team shares" if shared_code else "masked"
+            ),
+            "read others' codes that faded": "masked",
+            "rent, rent again": yes[rent],
+            "cancel a queued order": "yes" if cancel_others else "own" if cancel_own else "no",
+            "reveal a masked code (recorded)": yes[reveal],
+            "export": yes[export],
+            "see who is in the team": yes[see],
+            "invite, change roles, limits, settings": yes[manages],
+            "read and export the audit record": yes[manages],
+            "deactivate, end sessions, password link": (
+                "not superusers" if elsewhere else "own team's" if colleague else "no"
+            ),
+            "hold tokens, in the Django admin": yes[role == "admin"],
+        }

@@ -123,6 +123,7 @@ class Rental(models.Model):
         ]
         indexes = [
             models.Index(fields=["team", "-queued_at"], name="rental_team_time"),
+            models.Index(fields=["team", "placed_at"], name="rental_team_placed"),
             models.Index(fields=["token", "status", "due_at"], name="rental_token_due"),
             models.Index(
                 fields=["status", "due_at"],
