@@ -1,29 +1,71 @@
 """Wake a worker for work that stands in the database already.
 
-A nudge may be lost, doubled or late: the ticks find the same work by themselves within a second or two. So a broker that
-cannot be reached is no error here.
+A nudge may be lost, doubled or late: the ticks find the same work by themselves within a second or two. So nobody waits
+for the broker: a thread of each process sends, and what it cannot send while the broker is away is dropped.
 """
 
 import logging
+import queue
+import threading
+from dataclasses import dataclass
+from functools import cache, partial
 
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+LONGEST_OUTBOX = 1000
+
 logger = logging.getLogger(__name__)
 
 
-def _send(task: str, pk: int, queue: str, countdown: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _Nudge:
+    task: str
+    pk: int
+    queue: str
+    countdown: float
+
+
+def _send(nudge: _Nudge) -> None:
+    """Send one nudge; waits as long as the broker's client does."""
     # A nudge that waited longer than this has been overtaken by a tick.
-    expires = countdown + 30
+    expires = nudge.countdown + 30
     try:
-        current_app.send_task(task, args=(pk,), queue=queue, countdown=countdown or None, expires=expires, retry=False)
+        current_app.send_task(
+            nudge.task,
+            args=(nudge.pk,),
+            queue=nudge.queue,
+            countdown=nudge.countdown or None,
+            expires=expires,
+            retry=False,
+        )
     except (OperationalError, OSError) as error:
-        logger.warning("no nudge for %s: the broker cannot be reached (%s)", task, type(error).__name__)
+        logger.warning("no nudge for %s: the broker cannot be reached (%s)", nudge.task, type(error).__name__)
 
 
-def _on_commit(task: str, pk: int, queue: str, countdown: float = 0) -> None:
-    transaction.on_commit(lambda: _send(task, pk, queue, countdown))
+@cache
+def _outbox() -> "queue.Queue[_Nudge]":
+    """The process's outbox, with the thread that empties it."""
+    outbox: queue.Queue[_Nudge] = queue.Queue(LONGEST_OUTBOX)
+
+    def empty() -> None:
+        while True:
+            _send(outbox.get())
+
+    threading.Thread(target=empty, name="nudges", daemon=True).start()
+    return outbox
+
+
+def _put(nudge: _Nudge) -> None:
+    try:
+        _outbox().put_nowait(nudge)
+    except queue.Full:
+        logger.warning("no nudge for %s: the broker has been away for long", nudge.task)
+
+
+def _on_commit(task: str, pk: int, queue_name: str, countdown: float = 0) -> None:
+    transaction.on_commit(partial(_put, _Nudge(task, pk, queue_name, countdown)))
 
 
 def place(token_id: int, *, in_seconds: float = 0) -> None:

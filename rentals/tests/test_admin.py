@@ -57,7 +57,7 @@ def boss(someone: User) -> Client:
 def nudges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What workers were woken for."""
     sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(nudge, "_send", lambda task, pk, queue, countdown: sent.append((task, pk)))
+    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
     return sent
 
 

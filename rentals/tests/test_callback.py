@@ -32,7 +32,7 @@ def test_it_is_kept_and_a_worker_is_woken(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     sent = []
-    monkeypatch.setattr(nudge, "_send", lambda task, pk, *rest: sent.append((task, pk)))
+    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
     with django_capture_on_commit_callbacks(execute=True):
         assert post(client, address.secret.reveal()) == 200
     kept = Callback.objects.get()

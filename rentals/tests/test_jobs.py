@@ -21,12 +21,16 @@ def test_a_job_leaves_one_mark_per_token() -> None:
     assert sorted(JobRun.objects.values_list("name", "token")) == [("balance", token.pk), ("tick", None)]
 
 
+def answer(fault: thuesim.ThueSimFault) -> None:
+    raise fault
+
+
 def test_a_fault_of_the_upstream_stands_in_the_mark_and_leaves_the_last_success() -> None:
     token = make_token()
     with jobs.run("balance", token.pk):
         pass
     with jobs.run("balance", token.pk):
-        raise thuesim.TimedOut("no answer")
+        answer(thuesim.TimedOut("no answer"))
     mark = JobRun.objects.get()
     assert mark.fault == "TimedOut: no answer"
     assert mark.ok_at is not None

@@ -1,6 +1,8 @@
 """The one place where a rental changes."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def test_nobody_else_writes_a_status() -> None:
 @pytest.mark.parametrize("status", list(Status))
 def test_no_move_that_the_drawing_does_not_have(status: Status) -> None:
     rental = make_rental(status)
-    moves = {
+    moves: dict[Status, Callable[[], bool]] = {
         Status.PLACING: lambda: lifecycle.start_attempt(rental),
         Status.REFUSED: lambda: lifecycle.refuse(rental, reason=reasons.OUT_OF_STOCK),
         Status.UNCONFIRMED: lambda: lifecycle.unconfirm(rental, reason=reasons.LOST),
@@ -84,12 +86,8 @@ def test_an_order_gets_its_number_its_price_and_its_line() -> None:
 
 def test_a_reply_without_a_price_costs_what_the_service_costs() -> None:
     rental = make_rental(Status.PLACING, service=make_service(price=900))
-    lifecycle.number_taken(rental, thuesim.Rented(**{**_fields(RENTED), "price": None}))
+    lifecycle.number_taken(rental, replace(RENTED, price=None))
     assert LedgerEntry.objects.get(rental=rental).amount == -900
-
-
-def _fields(rented: thuesim.Rented) -> dict[str, object]:
-    return {name: getattr(rented, name) for name in rented.__dataclass_fields__}
 
 
 def test_whoever_comes_second_changes_nothing() -> None:
@@ -119,7 +117,7 @@ def test_the_id_of_another_order_is_no_news_of_this_one() -> None:
     lifecycle.number_taken(make_rental(Status.PLACING, token=token), RENTED)
     other = make_rental(Status.PLACING, token=token)
     with pytest.raises(lifecycle.DuplicateNumber):
-        lifecycle.number_taken(other, thuesim.Rented(**{**_fields(RENTED), "id": "88237016.1"}))
+        lifecycle.number_taken(other, replace(RENTED, id="88237016.1"))
     other.refresh_from_db()
     assert other.status == Status.PLACING
     assert LedgerEntry.objects.count() == 1
