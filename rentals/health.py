@@ -6,20 +6,21 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from rentals import live, thuesim
+from rentals import clock, live, thuesim
 from rentals.models import Hold, Token
 
 FAULTS_BEFORE_PAUSE = 3
 LONGEST_PAUSE_SECONDS = 10.0
 INVALID_SECONDS = 10.0
 LIMIT_SECONDS = 10.0
+LONGEST_HOLD_SECONDS = max(LONGEST_PAUSE_SECONDS, INVALID_SECONDS, LIMIT_SECONDS)
 
 
 def hold_of(token: Token) -> Hold:
     """Why the token takes no order now; `Hold.NONE` where it does."""
     if token.paused:
         return Hold.PAUSED
-    if token.hold and token.hold_until is not None and token.hold_until > timezone.now():
+    if token.hold and clock.is_ahead(token.hold_until, within=LONGEST_HOLD_SECONDS):
         return Hold(token.hold)
     return Hold.NONE
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from rentals import clock
 from rentals.models import Token
 
 # How far past the gap a turn aims: a slow first call and a quick second one meet closer together at the other end.
@@ -34,14 +35,12 @@ def gap_seconds() -> float:
 
 def claim_turn(token: Token) -> bool:
     """Take the token's next turn. Inside a transaction that is rolled back, the turn was not taken."""
-    now, clock, gap = timezone.now(), time.monotonic(), gap_seconds()
+    gap = gap_seconds()
     here = Q(turn_boot=_boot()) & ~Q(turn_boot="")
     free = (
         Q(next_turn_at=None)
-        | (here & Q(turn_clock__lte=clock - gap))
-        | (~here & Q(next_turn_at__lte=now))
-        # So far ahead that only a clock set back can have written it.
-        | (~here & Q(next_turn_at__gt=now + timedelta(seconds=2 * gap)))
+        | (here & Q(turn_clock__lte=time.monotonic() - gap))
+        | (~here & clock.is_due("next_turn_at", within=2 * gap))
     )
     return _stamp(Token.objects.filter(free, pk=token.pk), gap) == 1
 

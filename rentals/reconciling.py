@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from rentals import health, lifecycle, money, nudge, reasons, thuesim, watching
+from rentals import clock, health, lifecycle, money, nudge, reasons, thuesim, watching
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import client_for
@@ -29,7 +29,7 @@ UNKNOWN_CLOCK_TOLERANCE = timedelta(minutes=5)
 def due_tokens() -> list[int]:
     """The tokens with an unconfirmed order that wants another look at the history."""
     return list(
-        Rental.objects.filter(status=Status.UNCONFIRMED, due_at__lte=timezone.now())
+        Rental.objects.filter(clock.is_due("due_at", within=max(SETTLE_PAUSES)), status=Status.UNCONFIRMED)
         .order_by()
         .values_list("token", flat=True)
         .distinct()

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from rentals import health, lifecycle, nudge, thuesim
+from rentals import clock, health, lifecycle, nudge, thuesim
 from rentals.drift import record as record_drift
 from rentals.models import Callback, Hold, Message, Rental, Status, Token
 from rentals.upstream import client_for
@@ -29,6 +29,7 @@ ABSENT_GRACE_SECONDS = 600
 LATE_LOOK_SECONDS = 15
 # A number is looked at less often once it has waited so long.
 HOT_SECONDS = 150
+COLD_INTERVALS = 1.8
 
 
 def number_known(rental: Rental) -> None:
@@ -42,11 +43,11 @@ def number_known(rental: Rental) -> None:
     nudge.watch(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
 
 
-def due_numbers(token_id: int, now: datetime) -> Sequence[Rental]:
+def due_numbers(token_id: int) -> Sequence[Rental]:
     """The token's numbers that want a look now, those overdue longest first."""
     return list(
         Rental.objects.filter(token=token_id, status__in=_WATCHED)
-        .filter(Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(minutes=5)))  # set by a clock that was ahead
+        .filter(_due())
         .select_related("service")
         .order_by("due_at")
     )
@@ -55,14 +56,14 @@ def due_numbers(token_id: int, now: datetime) -> Sequence[Rental]:
 _WATCHED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 
+def _due() -> Q:
+    return clock.is_due("due_at", within=max(LATE_LOOK_SECONDS, COLD_INTERVALS * settings.THUESIM_POLL_SECONDS))
+
+
 def due_tokens() -> list[int]:
     """The tokens with a number that wants a look, and whose own pause is over."""
-    now = timezone.now()
-    ahead = now + timedelta(minutes=5)
     return list(
-        Rental.objects.filter(status__in=_WATCHED)
-        .filter(Q(due_at__lte=now) | Q(due_at__gt=ahead))
-        .filter(Q(token__next_watch_at=None) | Q(token__next_watch_at__lte=now) | Q(token__next_watch_at__gt=ahead))
+        Rental.objects.filter(_due(), _free("token__"), status__in=_WATCHED)
         .order_by()
         .values_list("token", flat=True)
         .distinct()
@@ -80,7 +81,7 @@ def watch(token_id: int) -> float | None:
         return None
     now = timezone.now()
     pause = settings.THUESIM_POLL_SECONDS
-    due = due_numbers(token_id, now)
+    due = due_numbers(token_id)
     try:
         left = _look_by_history(token, due) if _wants_history(token, due, now) else due
         for rental in left[1:SINGLE_LOOKS_AT_ONCE]:
@@ -99,11 +100,16 @@ def watch(token_id: int) -> float | None:
 
 
 def _claim_look(token: Token) -> bool:
-    now = timezone.now()
     # Long enough for a slow answer; should the worker die meanwhile, short enough that nobody waits long.
-    claimed_until = now + timedelta(seconds=min(settings.THUESIM_TIMEOUT_SECONDS, LONGEST_CLAIM_SECONDS))
-    free = Q(next_watch_at=None) | Q(next_watch_at__lte=now) | Q(next_watch_at__gt=now + timedelta(minutes=5))
-    return bool(Token.objects.filter(free, pk=token.pk).update(next_watch_at=claimed_until))
+    seconds = min(settings.THUESIM_TIMEOUT_SECONDS, LONGEST_CLAIM_SECONDS)
+    claimed_until = timezone.now() + timedelta(seconds=seconds)
+    return bool(Token.objects.filter(_free(), pk=token.pk).update(next_watch_at=claimed_until))
+
+
+def _free(prefix: str = "") -> Q:
+    """The tokens that nobody looks at just now, and whose own pause is over."""
+    longest = max(health.LONGEST_PAUSE_SECONDS, LONGEST_CLAIM_SECONDS, settings.THUESIM_POLL_SECONDS)
+    return Q(**{f"{prefix}next_watch_at": None}) | clock.is_due(f"{prefix}next_watch_at", within=longest)
 
 
 def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
@@ -226,7 +232,7 @@ def _next_look(rental: Rental) -> datetime | None:
             return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
         # A little less than the interval, so that the next look of the token finds it due.
-        return now + timedelta(seconds=poll * (1.8 if cold else 0.8))
+        return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else 0.8))
     if now < expires_at + timedelta(seconds=GRACE_SECONDS):
         return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
     return None
@@ -242,6 +248,8 @@ def receive_callback(token: Token, body: bytes, *, content_type: str, address: s
 
     One that cannot be understood is kept all the same, for an admin to read.
     """
+    # Byte by byte as it came, but for a token: no table of ours holds one.
+    body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
     kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
     try:
         told = thuesim.parse_callback(body, content_type, on_drift=record_drift)
