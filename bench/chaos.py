@@ -1,0 +1,266 @@
+"""Everything goes wrong at once: `python -m bench.chaos --seed 1 --orders 500 --database postgresql`.
+
+The desk runs as `./run` starts it, against a sandbox with all its faults on. While orders come in, workers, web and beat
+are killed with SIGKILL, Redis is emptied and restarted, beat is doubled, PostgreSQL is restarted once. Then the faults
+end, the desk may settle for a while, and what it says is compared with the sandbox's own books. The exit status is 1
+where a promise is broken. Everything runs on this machine, in a folder of its own, and ends with this program.
+"""
+
+import argparse
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bench.stage import DATABASES, Stage, settled
+
+GAP_SECONDS = 0.4
+TIMEOUT_SECONDS = 2.0
+POLL_SECONDS = 1.0
+LIFETIME_SECONDS = 12.0
+SKEW_SECONDS = 97.0
+SETTLE_SECONDS = 260.0
+# Faults and how likely each strikes, `=probability:value`. One that would end an order for good strikes seldom.
+FAULTS = [
+    "reset-before=.02",
+    "close-before=.02",
+    "hold-before=.01:3",
+    "http-500=.03",
+    "maintenance=.02",
+    "redirect=.01",
+    "slow=.05:400",
+    "lost-hold=.03:3",
+    "lost-reset=.03",
+    "lost-close=.03",
+    "lost-502=.03",
+    "lost-cut=.03",
+    "lost-midway=.03",
+    "lost-empty=.03",
+    "lost-no-number=.03",
+    "slow-reply=.04:800",
+    "drip=.01:20",
+    "huge=.003:7",
+    "bom=.1",
+    "white-space=.1",
+    "php-warning=.03",
+    "wrong-content-type=.1",
+    "wrong-charset=.1",
+    "key-case=.1",
+    "escaped-unicode=.1",
+    "no-accents=.3",
+    "http-errors=.3",
+    "id-drop-zero=.1",
+    "id-as-string=.2",
+    "id-long=.1",
+    "id-bare=.2",
+    "phone-forms=.5",
+    "numbers-as-strings=.2",
+    "booleans-as-strings=.2",
+    "seven-digits=.2",
+    "unknown-fields=.05",
+    "unknown-status=.05",
+    "unknown-code=.05",
+    "extra-networks=.1",
+    "services-short=.1",
+    "services-empty=.1",
+    "invalid-token=.003",
+    "error=.01",
+    "too-soon=.03",
+    "limit-reached=.01",
+    "insufficient-balance=.01",
+    "out-of-stock=.03",
+    "service-suspended=.005",
+    "filter-ignored=.1",
+    "message-never=.1",
+    "message-late=.05:4",
+    "message-call=.1",
+    "second-message=.1:3",
+    "code-null=.1",
+    "refund-never=.05",
+    "refund-late=.1:10",
+    "balance-lag=.05:20",
+    "code-wrong-session=.1:3",
+    "code-says-expired=.01",
+    "code-lag=.1:3",
+    "history-omits-recent=.1:3",
+    "history-lag=.1:5",
+    "history-shuffled=.2",
+    "history-oldest-first=.2",
+    "history-short=.05:20",
+    "history-ignores-filters=.2",
+    "history-bare-id=.1",
+    "history-full-id=.1",
+    "audio-foreign=.1",
+    "audio-html=.1",
+    "callback-never=.2",
+    "callback-twice=.2",
+    "callback-late=.1:5",
+    "callback-out-of-order=.1:3",
+    "callback-early=.1",
+    "callback-unknown-id=.1",
+    "callback-expired-first=.03",
+    "callback-form=.1",
+    "callback-form-nested=.1",
+    "callback-nested=.1",
+    "callback-flat=.1",
+    "callback-full-id=.2",
+    "callback-junk=.05",
+]
+SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
+
+
+@dataclass
+class Strike:
+    """One fault of the machinery: what it was, and when (Unix time) it was over."""
+
+    what: str
+    over_at: float
+    queued: int
+
+
+@dataclass
+class Fire:
+    """The strikes of one run."""
+
+    stage: Stage
+    rng: random.Random
+    queue_length: Callable[[], int]
+    strikes: list[Strike] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._ways: dict[str, Callable[[], object]] = {
+            "worker-1": lambda: self.stage.kill("worker-1"),
+            "worker-2": lambda: self.stage.kill("worker-2"),
+            "both workers": self._both,
+            "slow": lambda: self.stage.kill("slow"),
+            "web": lambda: self.stage.kill("web"),
+            "beat": lambda: self.stage.kill("beat"),
+            "second beat": self.stage.second_beat,
+            "redis flushed": self.stage.redis.flush,
+            "redis restarted": self._restart_redis,
+            "upstream out": self._outage,
+        }
+        self._weights = (6, 6, 2, 2, 1, 2, 1, 3, 2, 2)
+
+    def burn(self, until: Callable[[], bool], *, postgres_at: float) -> None:
+        """Strike every few seconds until told to stop; PostgreSQL once, `postgres_at` seconds from now."""
+        begun, restarted = time.monotonic(), self.stage.postgres is None
+        self.strike("second beat")
+        while not until():
+            if not restarted and time.monotonic() - begun > postgres_at:
+                restarted = True
+                self.strike("postgresql restarted", self._restart_postgres)
+            self.strike(self.rng.choices(list(self._ways), self._weights)[0])
+            time.sleep(self.rng.uniform(2.0, 7.0))
+
+    def strike(self, what: str, way: Callable[[], object] | None = None) -> None:
+        """Do it, and note when it was over and how much work there was then."""
+        (way or self._ways[what])()
+        self.strikes.append(Strike(what, time.time(), self.queue_length()))
+        print(f"  {what}", flush=True)
+
+    def _both(self) -> None:
+        self.stage.kill("worker-1")
+        self.stage.kill("worker-2")
+
+    def _restart_redis(self) -> None:
+        self.stage.redis.stop()
+        time.sleep(self.rng.uniform(0.5, 4.0))
+        self.stage.redis.start()
+
+    def _restart_postgres(self) -> None:
+        assert self.stage.postgres is not None
+        self.stage.postgres.stop()
+        time.sleep(self.rng.uniform(0.5, 3.0))
+        self.stage.postgres.start()
+
+    def _outage(self) -> None:
+        seconds = self.rng.uniform(2.0, 5.0)
+        self.stage.upstream("outage", seconds=seconds)
+        time.sleep(seconds)
+
+
+def switch_on(stage: Stage) -> None:
+    """Turn on every fault of the sandbox."""
+    for text in FAULTS:
+        head, _, value = text.partition(":")
+        name, _, probability = head.partition("=")
+        stage.upstream(
+            "faults", name=name, probability=float(probability), **({"value": float(value)} if value else {})
+        )
+
+
+def stage_for(options: argparse.Namespace) -> Stage:
+    """The processes of a run."""
+    sandbox = ["--gap", str(GAP_SECONDS), "--lifetime", str(LIFETIME_SECONDS), "--message-after", "0.5-6"]
+    sandbox += ["--refund-after", "4", "--waiting-limit", "25", "--balance", "5000000"]
+    return Stage(
+        database=options.database,
+        tokens=options.tokens,
+        sandbox_options=[*sandbox, "--state", str(options.state)] if options.state else sandbox,
+        seed=options.seed,
+        THUESIM_RENT_GAP=str(GAP_SECONDS),
+        THUESIM_TIMEOUT=str(TIMEOUT_SECONDS),
+        THUESIM_POLL_INTERVAL=str(POLL_SECONDS),
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """One run; returns the exit status."""
+    begun = time.monotonic()
+    with stage_for(options) as stage:
+        from bench import desk, verdict  # they need the settings, which the stage makes
+
+        rng = random.Random(options.seed)
+        house = desk.House(stage, rng)
+        stage.upstream("clock", skew=SKEW_SECONDS)
+        print(
+            f"{options.orders} orders on {options.tokens} tokens, {options.database}, seed {options.seed}", flush=True
+        )
+        switch_on(stage)
+        deadline = begun + 60 * options.minutes - SETTLE_SECONDS
+        customers = threading.Thread(target=house.order, args=(options.orders, SERVICES, deadline), daemon=True)
+        customers.start()
+        fire = Fire(stage, rng, house.queue_length)
+        fire.burn(
+            lambda: time.monotonic() > deadline or (not customers.is_alive() and not house.queue_length()),
+            postgres_at=20 if options.orders < 200 else 45,
+        )
+        customers.join(30)
+        fired: Counter[str] = Counter(stage.upstream("faults")["fired"])
+        stage.upstream("faults/clear", now=True)
+        print(f"the fire is out after {time.monotonic() - begun:.0f} s; settling", flush=True)
+        quiet_at = time.monotonic()
+        books = [stage.books(token) for token in stage.tokens]
+
+        def at_rest() -> bool:
+            books[:] = [stage.books(token) for token in stage.tokens]
+            return verdict.at_rest(books)
+
+        settled(at_rest, SETTLE_SECONDS, every=2.0)
+        print(f"settled in {time.monotonic() - quiet_at:.0f} s")
+        print(f"faults that struck: {sum(fired.values())} of {len(fired)} kinds", end="; ")
+        print(", ".join(f"{what} {count}" for what, count in Counter(s.what for s in fire.strikes).items()))
+        missing = {text.partition("=")[0] for text in FAULTS} - set(fired)
+        if missing:
+            print(f"never struck: {', '.join(sorted(missing))}")
+        return verdict.speak(books, gap=GAP_SECONDS, ordered=house.ordered, strikes=fire.strikes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser("bench.chaos", description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else "")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--orders", type=int, default=500)
+    parser.add_argument("--tokens", type=int, default=3)
+    parser.add_argument("--database", choices=DATABASES, default="sqlite")
+    parser.add_argument("--minutes", type=float, default=10.0, help="the longest that the run may take")
+    parser.add_argument("--state", help="keep the sandbox's books in this SQLite file")
+    return run(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
