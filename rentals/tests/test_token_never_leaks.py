@@ -87,19 +87,10 @@ class Listener(threading.Thread):
 
 
 def in_redis(url: str) -> str:
+    """All keys with their values, in Redis's own serial form."""
     client = Redis.from_url(url)
-    found = []
-    for key in client.keys("*"):
-        kind = client.type(key)
-        read: dict[object, Callable[[], object]] = {
-            b"list": lambda key=key: client.lrange(key, 0, -1),
-            b"set": lambda key=key: client.smembers(key),
-            b"hash": lambda key=key: client.hgetall(key),
-            b"zset": lambda key=key: client.zrange(key, 0, -1),
-            b"string": lambda key=key: client.get(key),
-        }
-        found.append(f"{key!r} {read[kind]()!r}")
-    return "\n".join(found)
+    client.config_set("rdbcompression", "no")
+    return "\n".join(f"{key!r} {client.dump(key)!r}" for key in client.scan_iter())
 
 
 def told_by(ask: Callable[[], object]) -> list[str]:
