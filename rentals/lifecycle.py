@@ -25,7 +25,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import Team, User
-from rentals import live, reasons, thuesim
+from rentals import clock, live, reasons, thuesim
 from rentals.likely_network import likely_network
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
 
@@ -144,7 +144,7 @@ def start_attempt(rental: Rental) -> bool:
         rental,
         Status.PLACING,
         kind="asked",
-        detail={"attempt": attempt, "token": rental.token_id},
+        detail={"attempt": attempt, "token": rental.token_id, **clock.mark()},
         attempts=attempt,
         attempt_at=timezone.now(),
         reason="",
@@ -219,6 +219,10 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
         "reason_detail": "",
     }
     with transaction.atomic():
+        # The sweep may have been quicker than a late reply, which is evidence all the same.
+        locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
+        if locked is not None and Status.WAITING in LEGAL[Status(locked.status)]:
+            rental.status = locked.status
         twin = Rental.objects.filter(token=rental.token_id, upstream_key=fields["upstream_key"]).exclude(pk=rental.pk)
         duplicate = twin.first()
         if duplicate is not None:

@@ -259,10 +259,12 @@ def _ask(token: Token, rental: Rental, claimed: float) -> None:
 def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
     now = timezone.now()
     try:
-        lifecycle.number_taken(rental, rented, at=now)
+        taken = lifecycle.number_taken(rental, rented, at=now)
     except lifecycle.DuplicateNumber:
         # The id of another order: a reply that was not meant for this one. The history will tell.
+        taken = False
         lifecycle.unconfirm(rental, reason=reasons.GIBBERISH, detail=rented.message)
+    if not taken:
         nudge.settle(token.pk, in_seconds=1)
         return
     fields: dict[str, object] = {}

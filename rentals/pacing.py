@@ -7,8 +7,6 @@ share, and the wall clock for workers on another machine or after a reboot.
 
 import time
 from datetime import timedelta
-from functools import lru_cache
-from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -21,13 +19,6 @@ from rentals.models import Token
 MARGIN_SECONDS = 0.1
 
 
-@lru_cache
-def _boot() -> str:
-    """Return what tells this machine's monotonic clock from another's."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
-
-
 def gap_seconds() -> float:
     """The gap that turns are claimed with."""
     return float(settings.THUESIM_RENT_GAP_SECONDS) + MARGIN_SECONDS
@@ -36,7 +27,7 @@ def gap_seconds() -> float:
 def claim_turn(token: Token) -> bool:
     """Take the token's next turn. Inside a transaction that is rolled back, the turn was not taken."""
     gap = gap_seconds()
-    here = Q(turn_boot=_boot()) & ~Q(turn_boot="")
+    here = Q(turn_boot=clock.boot()) & ~Q(turn_boot="")
     free = (
         Q(next_turn_at=None)
         | (here & Q(turn_clock__lte=time.monotonic() - gap))
@@ -52,7 +43,7 @@ def restamp(token: Token) -> None:
 
 def _stamp(tokens: QuerySet[Token], gap: float) -> int:
     return tokens.update(
-        next_turn_at=timezone.now() + timedelta(seconds=gap), turn_boot=_boot(), turn_clock=time.monotonic()
+        next_turn_at=timezone.now() + timedelta(seconds=gap), turn_boot=clock.boot(), turn_clock=time.monotonic()
     )
 
 
@@ -60,7 +51,7 @@ def seconds_to_turn(token: Token) -> float:
     """How long until the token may take a number again, as far as its row (as read) tells."""
     if token.next_turn_at is None:
         return 0.0
-    if token.turn_boot and token.turn_boot == _boot():
+    if token.turn_boot and token.turn_boot == clock.boot():
         return max(0.0, gap_seconds() - (time.monotonic() - token.turn_clock))
     left = (token.next_turn_at - timezone.now()).total_seconds()
     return min(max(0.0, left), gap_seconds())

@@ -1,13 +1,14 @@
 """Settle what is uncertain by the upstream's history, and take in what was rented elsewhere with our tokens."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from rentals import clock, health, lifecycle, money, nudge, reasons, thuesim, watching
+from rentals.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import client_for
@@ -20,10 +21,7 @@ SETTLE_PAUSES = (2, 3, 5, 10)
 MISSING_MONEY_SECONDS = 1800
 # An order given up that recently is still matched with a number that turns up late.
 LATE_EVIDENCE = timedelta(hours=24)
-# How far the upstream's clock may be off beside what we have learned of it.
-CLOCK_TOLERANCE = timedelta(seconds=20)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
-UNKNOWN_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def due_tokens() -> list[int]:
@@ -47,8 +45,7 @@ def settle(token_id: int, *, deep: bool = False) -> int:
     token = Token.objects.filter(pk=token_id).first()
     if token is None:
         return 0
-    asked_at = timezone.now()
-    _push_back(token, asked_at)
+    _push_back(token)
     try:
         if deep:
             entries = client_for(token).history(limit=DEEP_LIMIT)
@@ -61,16 +58,23 @@ def settle(token_id: int, *, deep: bool = False) -> int:
     health.answered(token)
     by_key = {thuesim.rental_key(entry.id): entry for entry in entries}
     known = Rental.objects.filter(token=token, upstream_key__in=list(by_key))
+    upstream_clock = _learn_clock(token, known, by_key)
     _catch_up(known.filter(status__in=[Status.WAITING, Status.EXPIRED]), by_key)
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
-    settled = _match(token, by_key)
-    _import(token, by_key, asked_at)
-    return settled + _give_up(token, asked_at)
+    settled = _match(token, by_key, upstream_clock)
+    _import(token, by_key, upstream_clock)
+    return settled + _give_up(token, upstream_clock)
 
 
-def _push_back(token: Token, now: datetime) -> None:
+def _learn_clock(token: Token, known: QuerySet[Rental], by_key: Mapping[str, thuesim.HistoryEntry]) -> UpstreamClock:
+    ours = known.filter(imported=False, attempt_at__isnull=False).order_by("-attempt_at")[:LEARN_FROM]
+    return UpstreamClock(token, _unsettled(token), ours, {key: entry.created_at for key, entry in by_key.items()})
+
+
+def _push_back(token: Token) -> None:
     """Say when each unconfirmed order wants the next look: soon at first."""
+    now = timezone.now()
     for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED):
         age = (now - (rental.attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
         pause = SETTLE_PAUSES[min(max(0, int(age // 10)), len(SETTLE_PAUSES) - 1)]
@@ -85,24 +89,16 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
             watching.apply(rental, entry.state, entry.message, source="history")
 
 
-def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry]) -> int:
-    """Give orders the entries that are theirs, in the order in which both were made, and take these out of `by_key`."""
-    recent = timezone.now() - LATE_EVIDENCE
-    uncertain = (
-        Rental.objects.filter(token=token, attempt_at__gt=recent)
-        .filter(Q(status=Status.UNCONFIRMED) | Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN))
-        .select_related("service", "again_of")
-        .order_by("attempt_at")
-    )
+def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
+    """Give orders the entries that are theirs, and take these out of `by_key`."""
     settled = 0
-    for rental in uncertain:
-        fitting = [(key, entry) for key, entry in by_key.items() if fits(rental, entry, token)]
-        if not fitting:
-            continue
-        key, entry = min(fitting, key=lambda pair: (pair[1].created_at or timezone.now(), len(pair[0]), pair[0]))
+    for rental, entry in match(_unsettled(token), list(by_key.values()), upstream_clock):
+        del by_key[thuesim.rental_key(entry.id)]
+        if rental.status == Status.PLACING:
+            continue  # its own reply is still on its way, and will say the same
         rented = thuesim.Rented(
             id=entry.id,
-            phone=entry.phone,
+            phone=entry.phone or rental.phone,
             price=entry.price,
             balance=None,
             service_id=entry.service_id,
@@ -111,10 +107,9 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry]) -> int:
             message="",
         )
         try:
-            taken = lifecycle.number_taken(rental, rented, at=_ours(entry.created_at, token) or rental.attempt_at)
+            taken = lifecycle.number_taken(rental, rented, at=upstream_clock.ours(entry.created_at, rental))
         except lifecycle.DuplicateNumber:
-            taken = False
-        del by_key[key]
+            continue
         if taken:
             settled += 1
             watching.apply(rental, entry.state, entry.message, source="history")
@@ -122,41 +117,21 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry]) -> int:
     return settled
 
 
-def _ours(time: datetime | None, token: Token) -> datetime | None:
-    """Return the upstream's time by our clock, as far as we have learned the difference; never in the future."""
-    if time is None:
-        return None
-    return min(time - timedelta(seconds=token.clock_skew or 0), timezone.now())
+def _unsettled(token: Token) -> list[Rental]:
+    """The orders that a number of the history may belong to."""
+    uncertain = Q(status__in=[Status.PLACING, Status.UNCONFIRMED]) | Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN)
+    recent = Q(attempt_at__gt=timezone.now() - LATE_EVIDENCE)
+    return list(Rental.objects.filter(uncertain, recent, token=token).select_related("service", "again_of"))
 
 
-def fits(rental: Rental, entry: thuesim.HistoryEntry, token: Token) -> bool:
-    """Whether a history entry may be what became of an order: same service, made at or after the attempt and not after
-    its call was over, and for a re-rent the same phone."""
-    if not _same_service(rental.service, entry):
-        return False
-    if rental.again_of is not None and entry.phone != rental.again_of.phone:
-        return False
-    if entry.created_at is None or rental.attempt_at is None:
-        return True
-    tolerance = CLOCK_TOLERANCE if token.clock_skew is not None else UNKNOWN_CLOCK_TOLERANCE
-    made = entry.created_at - timedelta(seconds=token.clock_skew or 0)
-    longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS)
-    return rental.attempt_at - tolerance <= made <= rental.attempt_at + longest + 3 * tolerance
-
-
-def _same_service(service: Service, entry: thuesim.HistoryEntry) -> bool:
-    if entry.service_id and entry.service_id.rsplit(".", 1)[-1] == service.upstream_id:
-        return True
-    return bool(entry.service_name) and searchable(entry.service_name) == service.search_name
-
-
-def _give_up(token: Token, asked_at: datetime) -> int:
+def _give_up(token: Token, upstream_clock: UpstreamClock) -> int:
     """End the orders of which the history, read after `SETTLE_SECONDS`, shows nothing. While the balance misses the
     price of one, it stays: something was paid for."""
-    latest_end = asked_at - timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + SETTLE_SECONDS)
     given_up = 0
-    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED, attempt_at__lt=latest_end):
-        waited = (asked_at - (rental.attempt_at or asked_at)).total_seconds()
+    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).select_related("service"):
+        waited = upstream_clock.seconds_since(rental)
+        if waited < settings.THUESIM_TIMEOUT_SECONDS + SETTLE_SECONDS:
+            continue
         if waited < MISSING_MONEY_SECONDS and _money_is_missing(token, rental):
             continue
         given_up += lifecycle.refuse(rental, reason=reasons.NOT_TAKEN, detail=rental.reason_detail)
@@ -170,7 +145,7 @@ def _money_is_missing(token: Token, rental: Rental) -> bool:
     return balance is not None and price is not None and read_after and money.expected_balance(token) - balance >= price
 
 
-def _import(token: Token, by_key: dict[str, thuesim.HistoryEntry], asked_at: datetime) -> int:
+def _import(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
     """Take in what no order of ours can have made."""
     team = token.teams.order_by("pk").first()
     if team is None or not by_key:
@@ -180,7 +155,7 @@ def _import(token: Token, by_key: dict[str, thuesim.HistoryEntry], asked_at: dat
             "service", "again_of"
         )
     )
-    free = [entry for entry in by_key.values() if not any(fits(rental, entry, token) for rental in pending)]
+    free = [entry for entry in by_key.values() if not any(fits(rental, entry, upstream_clock) for rental in pending)]
     opening = (
         LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).values_list("at", flat=True).first()
     )

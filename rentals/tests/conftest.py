@@ -1,9 +1,15 @@
 """What the tests of the jobs share: a stand-in upstream of their own, and a team that works with it."""
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from unittest import mock
 
 import pytest
+import time_machine
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Team, User
@@ -26,6 +32,17 @@ class House:
     def service(self) -> Service:
         """An ordinary service at 02.97, the one of the API page's examples."""
         return Service.objects.get(sv="02", upstream_id="97")
+
+
+@contextmanager
+def later(delta: timedelta) -> Iterator[None]:
+    """Let so much time pass, on the wall clock and on the monotonic one; a clock that is set moves the first alone."""
+    steady = time.monotonic
+    with (
+        time_machine.travel(timezone.now() + delta, tick=True),
+        mock.patch("time.monotonic", lambda: steady() + delta.total_seconds()),
+    ):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from rentals import money, ordering, reasons, reconciling, thuesim
 from rentals.models import LedgerEntry, Rental, Status, Token
-from rentals.tests.conftest import House
+from rentals.tests.conftest import House, later
 from rentals.tests.factories import make_person, make_rental
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +67,7 @@ def test_two_lost_orders_of_which_one_was_taken_take_one_number(house: House) ->
     first, second = lost(house), lost(house, fault="http-500")
     assert reconciling.settle(house.token.pk) == 1
     assert Rental.objects.filter(status=Status.WAITING).count() == 1
-    with time_machine.travel(timezone.now() + SETTLED, tick=True):
+    with later(SETTLED):
         reconciling.settle(house.token.pk)
     assert sorted(Rental.objects.values_list("status", flat=True)) == [Status.REFUSED, Status.WAITING]
     assert len(house.upstream.books()["attempts"]) == 2
@@ -91,7 +90,7 @@ def test_an_order_never_sent_is_ended_only_after_a_while_and_never_sent_again(ho
     reconciling.settle(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
-    with time_machine.travel(timezone.now() + SETTLED, tick=True):
+    with later(SETTLED):
         reconciling.settle(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.REFUSED, reasons.NOT_TAKEN)
@@ -102,7 +101,7 @@ def test_an_order_never_sent_is_ended_only_after_a_while_and_never_sent_again(ho
 def test_a_history_that_does_not_answer_settles_nothing(house: House) -> None:
     rental = lost(house, fault="http-500")
     house.upstream.set_fault("maintenance", endpoint="history")
-    with time_machine.travel(timezone.now() + SETTLED, tick=True), pytest.raises(thuesim.Gibberish):
+    with later(SETTLED), pytest.raises(thuesim.Gibberish):
         reconciling.settle(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
@@ -112,7 +111,7 @@ def test_while_money_is_missing_an_order_is_not_given_up(house: House) -> None:
     money.read_balance(house.token)
     rental = lost(house)
     house.upstream.set_fault("history-omits-recent", value=5)
-    with time_machine.travel(timezone.now() + SETTLED, tick=True):
+    with later(SETTLED):
         money.read_balance(house.token)
         reconciling.settle(house.token.pk)
     rental.refresh_from_db()
@@ -126,7 +125,7 @@ def test_while_money_is_missing_an_order_is_not_given_up(house: House) -> None:
 def test_a_number_that_turns_up_after_all_goes_to_the_order_given_up(house: House) -> None:
     rental = lost(house)
     house.upstream.set_fault("history-omits-recent", value=5)
-    with time_machine.travel(timezone.now() + SETTLED, tick=True):
+    with later(SETTLED):
         reconciling.settle(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.REFUSED, reasons.NOT_TAKEN)

@@ -1,0 +1,113 @@
+"""Which rows of the upstream's history belong to orders of ours whose reply was lost.
+
+A token's calls reach the upstream one after the other, seconds apart, so orders and rows have the same sequence, and a
+row is made within moments of its call. The upstream's clock is learned from the rentals that both sides know, against
+our machine's monotonic clock: neither its being off nor a step of ours mixes anything up.
+"""
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from rentals import clock, thuesim
+from rentals.models import Rental, RentalEvent, Service, Token
+from rentals.models.catalog import searchable
+
+# How far the upstream's clock may be off beside what we have learned of it.
+TOLERANCE = timedelta(seconds=20)
+UNKNOWN_TOLERANCE = timedelta(minutes=5)
+LEARN_FROM = 40  # rentals
+
+
+class UpstreamClock:
+    """When, by the upstream's clock, our requests left, and when, by ours, its rows were made."""
+
+    def __init__(
+        self, token: Token, orders: Collection[Rental], known: Collection[Rental], told: Mapping[str, datetime | None]
+    ) -> None:
+        """`known` are rentals that the upstream dates as `told`, by the rental's key."""
+        self._skew = None if token.clock_skew is None else timedelta(seconds=token.clock_skew)
+        asked = RentalEvent.objects.filter(kind="asked", rental__in=[*orders, *known]).order_by("pk")
+        self.marks = dict(asked.values_list("rental", "detail"))
+        samples: dict[str, list[float]] = {}
+        for rental in known:
+            made, mark = told.get(rental.upstream_key), self.marks.get(rental.pk, {})
+            if made is not None and mark.get("boot"):
+                samples.setdefault(mark["boot"], []).append(made.timestamp() - mark["clock"])
+        self._offsets = {boot: statistics.median(found) for boot, found in samples.items()}
+
+    def asked(self, rental: Rental) -> datetime | None:
+        """When the order's last request left, by the upstream's clock; None where nobody noted it."""
+        mark = self.marks.get(rental.pk, {})
+        if mark.get("boot") in self._offsets:
+            return datetime.fromtimestamp(self._offsets[mark["boot"]] + mark["clock"], UTC)
+        return rental.attempt_at and rental.attempt_at + (self._skew or timedelta(0))
+
+    def seconds_since(self, rental: Rental) -> float:
+        """How long ago the order's last request left."""
+        return clock.seconds_since(self.marks.get(rental.pk, {}), rental.attempt_at or rental.queued_at)
+
+    def tolerance(self, rental: Rental) -> timedelta:
+        """How far `asked` may be off."""
+        learned = self.marks.get(rental.pk, {}).get("boot") in self._offsets
+        return TOLERANCE if learned or self._skew is not None else UNKNOWN_TOLERANCE
+
+    def ours(self, made: datetime | None, rental: Rental) -> datetime | None:
+        """When a row of the upstream was made, by our clock as it goes now; never in the future."""
+        asked = self.asked(rental)
+        if made is None or asked is None or rental.attempt_at is None:
+            return rental.attempt_at
+        age = timedelta(seconds=self.seconds_since(rental)) - (made - asked)
+        return timezone.now() - max(timedelta(0), age)
+
+
+def fits(rental: Rental, entry: thuesim.HistoryEntry, upstream_clock: UpstreamClock) -> bool:
+    """Whether a row may be what became of an order: same service, made at or after the attempt and not after its call
+    was over, and for a re-rent the same phone."""
+    if not _same_service(rental.service, entry):
+        return False
+    if rental.again_of is not None and entry.phone not in {"", rental.again_of.phone}:
+        return False
+    asked = upstream_clock.asked(rental)
+    if entry.created_at is None or asked is None:
+        return True
+    tolerance = upstream_clock.tolerance(rental)
+    longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS)
+    return asked - tolerance <= entry.created_at <= asked + longest + 3 * tolerance
+
+
+def _same_service(service: Service, entry: thuesim.HistoryEntry) -> bool:
+    if entry.service_id and entry.service_id.rsplit(".", 1)[-1] == service.upstream_id:
+        return True
+    return bool(entry.service_name) and searchable(entry.service_name) == service.search_name
+
+
+def match(
+    orders: Sequence[Rental], entries: Sequence[thuesim.HistoryEntry], upstream_clock: UpstreamClock
+) -> list[tuple[Rental, thuesim.HistoryEntry]]:
+    """Give as many rows as possible an order, both in their sequence, and so that the times agree best."""
+    last = datetime.max.replace(tzinfo=UTC)
+    orders = sorted(orders, key=lambda rental: (upstream_clock.asked(rental) or last, rental.pk))
+    entries = [entry for entry in entries if any(fits(rental, entry, upstream_clock) for rental in orders)]
+    entries.sort(key=lambda entry: (entry.created_at or last, len(entry.id), entry.id))
+    # best[i][j] is the best for the first i orders and j rows: how many pairs, minus how badly they agree, which ones.
+    nothing: tuple[int, float, tuple[tuple[int, int], ...]] = (0, 0.0, ())
+    best = [[nothing] * (len(entries) + 1) for _ in range(len(orders) + 1)]
+    for i, rental in enumerate(orders):
+        for j, entry in enumerate(entries):
+            choices = [best[i][j + 1], best[i + 1][j]]
+            if fits(rental, entry, upstream_clock):
+                count, agreement, pairs = best[i][j]
+                choices.append((count + 1, agreement - _distance(rental, entry, upstream_clock), (*pairs, (i, j))))
+            best[i + 1][j + 1] = max(choices, key=lambda choice: choice[:2])
+    return [(orders[i], entries[j]) for i, j in best[-1][-1][2]]
+
+
+def _distance(rental: Rental, entry: thuesim.HistoryEntry, upstream_clock: UpstreamClock) -> float:
+    asked = upstream_clock.asked(rental)
+    if entry.created_at is None or asked is None:
+        return 0.0
+    return float((entry.created_at - asked).total_seconds() ** 2)
