@@ -17,98 +17,30 @@ from dataclasses import dataclass, field
 
 from bench.stage import DATABASES, Stage, settled
 
-GAP_SECONDS = 0.4
+GAP_SECONDS = 0.7
 TIMEOUT_SECONDS = 2.0
 POLL_SECONDS = 1.0
 LIFETIME_SECONDS = 12.0
 SKEW_SECONDS = 97.0
 SETTLE_SECONDS = 260.0
 # Faults and how likely each strikes, `=probability:value`. One that would end an order for good strikes seldom.
-FAULTS = [
-    "reset-before=.02",
-    "close-before=.02",
-    "hold-before=.01:3",
-    "http-500=.03",
-    "maintenance=.02",
-    "redirect=.01",
-    "slow=.05:400",
-    "lost-hold=.03:3",
-    "lost-reset=.03",
-    "lost-close=.03",
-    "lost-502=.03",
-    "lost-cut=.03",
-    "lost-midway=.03",
-    "lost-empty=.03",
-    "lost-no-number=.03",
-    "slow-reply=.04:800",
-    "drip=.01:20",
-    "huge=.003:7",
-    "bom=.1",
-    "white-space=.1",
-    "php-warning=.03",
-    "wrong-content-type=.1",
-    "wrong-charset=.1",
-    "key-case=.1",
-    "escaped-unicode=.1",
-    "no-accents=.3",
-    "http-errors=.3",
-    "id-drop-zero=.1",
-    "id-as-string=.2",
-    "id-long=.1",
-    "id-bare=.2",
-    "phone-forms=.5",
-    "numbers-as-strings=.2",
-    "booleans-as-strings=.2",
-    "seven-digits=.2",
-    "unknown-fields=.05",
-    "unknown-status=.05",
-    "unknown-code=.05",
-    "extra-networks=.1",
-    "services-short=.1",
-    "services-empty=.1",
-    "invalid-token=.003",
-    "error=.01",
-    "too-soon=.03",
-    "limit-reached=.01",
-    "insufficient-balance=.01",
-    "out-of-stock=.03",
-    "service-suspended=.005",
-    "filter-ignored=.1",
-    "message-never=.1",
-    "message-late=.05:4",
-    "message-call=.1",
-    "second-message=.1:3",
-    "code-null=.1",
-    "refund-never=.05",
-    "refund-late=.1:10",
-    "balance-lag=.05:20",
-    "code-wrong-session=.1:3",
-    "code-says-expired=.01",
-    "code-lag=.1:3",
-    "history-omits-recent=.1:3",
-    "history-lag=.1:5",
-    "history-shuffled=.2",
-    "history-oldest-first=.2",
-    "history-short=.05:20",
-    "history-ignores-filters=.2",
-    "history-bare-id=.1",
-    "history-full-id=.1",
-    "audio-foreign=.1",
-    "audio-html=.1",
-    "callback-never=.2",
-    "callback-twice=.2",
-    "callback-late=.1:5",
-    "callback-out-of-order=.1:3",
-    "callback-early=.1",
-    "callback-unknown-id=.1",
-    "callback-expired-first=.03",
-    "callback-form=.1",
-    "callback-form-nested=.1",
-    "callback-nested=.1",
-    "callback-flat=.1",
-    "callback-full-id=.2",
-    "callback-junk=.05",
-]
+FAULTS = """
+reset-before=.02 close-before=.02 hold-before=.01:3 http-500=.03 maintenance=.02 redirect=.01 slow=.05:400
+lost-hold=.03:3 lost-reset=.03 lost-close=.03 lost-502=.03 lost-cut=.03 lost-midway=.03 lost-empty=.03
+lost-no-number=.03 slow-reply=.04:800 drip=.01:20 huge=.003:7 bom=.1 white-space=.1 php-warning=.03
+wrong-content-type=.1 wrong-charset=.1 key-case=.1 escaped-unicode=.1 no-accents=.3 http-errors=.3
+id-drop-zero=.1 id-as-string=.2 id-long=.1 id-bare=.2 phone-forms=.5 numbers-as-strings=.2
+booleans-as-strings=.2 seven-digits=.2 unknown-fields=.05 unknown-status=.05 unknown-code=.05 extra-networks=.1
+services-short=.1 services-empty=.1 invalid-token=.003 error=.01 too-soon=.03 limit-reached=.01
+insufficient-balance=.01 out-of-stock=.03 service-suspended=.005 filter-ignored=.1 message-never=.1
+message-late=.05:4 message-call=.1 second-message=.1:3 code-null=.1 refund-never=.05 refund-late=.1:10
+balance-lag=.05:20 code-wrong-session=.1:3 code-says-expired=.01 code-lag=.1:3 history-omits-recent=.1:3
+history-lag=.1:5 history-shuffled=.2 history-oldest-first=.2 history-short=.05:20 history-ignores-filters=.2
+history-bare-id=.1 history-full-id=.1 audio-foreign=.1 audio-html=.1 callback-never=.2 callback-twice=.2
+callback-late=.1:5 callback-out-of-order=.1:3 callback-early=.1 callback-unknown-id=.1
+callback-expired-first=.03 callback-form=.1 callback-form-nested=.1 callback-nested=.1 callback-flat=.1
+callback-full-id=.2 callback-junk=.05
+"""
 SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 
 
@@ -185,7 +117,7 @@ class Fire:
 
 def switch_on(stage: Stage) -> None:
     """Turn on every fault of the sandbox."""
-    for text in FAULTS:
+    for text in FAULTS.split():
         head, _, value = text.partition(":")
         name, _, probability = head.partition("=")
         stage.upstream(
@@ -244,7 +176,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"settled in {time.monotonic() - quiet_at:.0f} s")
         print(f"faults that struck: {sum(fired.values())} of {len(fired)} kinds", end="; ")
         print(", ".join(f"{what} {count}" for what, count in Counter(s.what for s in fire.strikes).items()))
-        missing = {text.partition("=")[0] for text in FAULTS} - set(fired)
+        missing = {text.partition("=")[0] for text in FAULTS.split()} - set(fired)
         if missing:
             print(f"never struck: {', '.join(sorted(missing))}")
         return verdict.speak(books, gap=GAP_SECONDS, ordered=house.ordered, strikes=fire.strikes)

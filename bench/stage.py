@@ -4,6 +4,7 @@ where it is wanted, and the whole desk as `./run` starts it. Whatever is killed 
 
 import contextlib
 import json
+import logging
 import os
 import pwd
 import shutil
@@ -148,6 +149,7 @@ class Stage:
         os.environ.update(self.environment, DESK_DATA_DIR=str(self.desk.data_dir))
         os.environ["DJANGO_SETTINGS_MODULE"] = "thuesim_site.settings"
         django.setup()
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
     def _stop(self, *, keep: bool = False) -> None:
         for process in self._started:

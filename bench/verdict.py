@@ -12,6 +12,7 @@ from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status, To
 from rentals.thuesim import rental_key
 
 LONGEST_STANDSTILL_SECONDS = 15.0
+WHOLE_SECONDS = 2.5
 Books = Mapping[str, Any]
 
 
@@ -66,17 +67,23 @@ def sent_twice(books: Books) -> list[str]:
 
 
 def mixed_up(books: Books) -> list[str]:
-    """Orders of ours that show a number which the sandbox gave for another order."""
-    marks = {str(a["rental"]): _mark(a) for a in books["attempts"] if a["outcome"] == "charged"}
+    """Orders of ours that show a number which the sandbox gave to another one, although the two asked so far apart that
+    the upstream's whole seconds tell which is which."""
+    given = {str(a["rental"]): a for a in books["attempts"] if a["outcome"] == "charged"}
+    asked = {_mark(attempt): attempt["monotonic"] for attempt in books["attempts"]}
     rentals = (
         Rental.objects.filter(token=token_of(books)).exclude(upstream_key="").select_related("again_of", "service")
     )
-    return [
-        f"rental {rental.pk} ({_our_mark(rental)}{', imported' if rental.imported else ''}) has {rental.upstream_key},"
-        f" which was for {marks.get(rental.upstream_key)}"
-        for rental in rentals
-        if marks.get(rental.upstream_key) != _our_mark(rental)
-    ]
+    found = []
+    for rental in rentals:
+        attempt, mark = given.get(rental.upstream_key), _our_mark(rental)
+        if attempt is None or _mark(attempt) == mark:
+            continue
+        apart = abs(attempt["monotonic"] - asked[mark]) if mark in asked else None
+        if apart is None or apart > WHOLE_SECONDS:
+            seconds = "never reached the upstream" if apart is None else f"asked {apart:.1f} s apart"
+            found.append(f"rental {rental.pk} ({mark}) has {rental.upstream_key} of {_mark(attempt)}; {seconds}")
+    return found
 
 
 def codes_not_shown(books: Books) -> list[str]:

@@ -40,7 +40,7 @@ def later(delta: timedelta) -> Iterator[None]:
     steady = time.monotonic
     with (
         time_machine.travel(timezone.now() + delta, tick=True),
-        mock.patch("time.monotonic", lambda: steady() + delta.total_seconds()),
+        mock.patch("time.monotonic", side_effect=lambda: steady() + delta.total_seconds()),
     ):
         yield
 
