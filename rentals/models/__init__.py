@@ -1,16 +1,20 @@
 """What the desk keeps. A rental's status is changed by `rentals.lifecycle` alone."""
 
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
+from rentals.models.figures import ServiceFigure, StarredService
 from rentals.models.inbox import Callback, ContractDrift, JobRun
 from rentals.models.money import BalanceReading, LedgerEntry
+from rentals.models.operations import BackgroundJob, Heartbeat, UpstreamMinute
 from rentals.models.rentals import Message, Rental, RentalEvent, Status
 from rentals.models.tokens import CallbackAddress, Hold, Token
 
 __all__ = [
+    "BackgroundJob",
     "BalanceReading",
     "Callback",
     "CallbackAddress",
     "ContractDrift",
+    "Heartbeat",
     "Hold",
     "JobRun",
     "LedgerEntry",
@@ -20,7 +24,10 @@ __all__ = [
     "Rental",
     "RentalEvent",
     "Service",
+    "ServiceFigure",
     "ServicePrice",
+    "StarredService",
     "Status",
     "Token",
+    "UpstreamMinute",
 ]

@@ -1,0 +1,50 @@
+"""What is counted from the history: how well services, networks and prefixes did, and which services a person stars."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from rentals.models.catalog import Service
+
+
+class ServiceFigure(models.Model):
+    """How a service did for one team lately, as a whole or on one network or prefix. Counted by `rentals.statistics`.
+
+    `network` and `prefix` are empty where all are meant; at most one of them is given.
+    """
+
+    team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+")
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+")
+    network = models.CharField(max_length=40, blank=True)
+    prefix = models.CharField(max_length=4, blank=True)
+    rented = models.PositiveIntegerField()
+    ended = models.PositiveIntegerField()
+    received = models.PositiveIntegerField()
+    median_seconds = models.FloatField(null=True, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("figure of a service")
+        verbose_name_plural = _("figures of services")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "service", "network", "prefix"], name="one_figure_per_team_and_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id} {self.network}{self.prefix}".strip()
+
+
+class StarredService(models.Model):
+    """A service that a person wants to see first."""
+
+    person = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", verbose_name=_("person"))
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+", verbose_name=_("service"))
+
+    class Meta:
+        verbose_name = _("starred service")
+        verbose_name_plural = _("starred services")
+        constraints = [models.UniqueConstraint(fields=["person", "service"], name="one_star_per_person_and_service")]
+
+    def __str__(self) -> str:
+        return f"{self.person} ★ {self.service}"

@@ -1,0 +1,109 @@
+"""How the desk itself is doing: processes that are alive, calls to the upstream, long work in the background."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from rentals.models.tokens import Token
+
+
+class Heartbeat(models.Model):
+    """The last sign of life of one process of ours, and when it last began a task, or beat sent one."""
+
+    class Kind(models.TextChoices):
+        WORKER = "worker", _("worker")
+        BEAT = "beat", _("beat")
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    name = models.CharField(max_length=120, unique=True)
+    queues = models.CharField(max_length=120, blank=True)
+    started_at = models.DateTimeField()
+    at = models.DateTimeField()
+    worked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+        ordering = ["kind", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UpstreamMinute(models.Model):
+    """The calls of one minute to one endpoint with one token: how many, how many failed, how long they took."""
+
+    token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="+")
+    endpoint = models.CharField(max_length=30)
+    minute = models.DateTimeField()
+    calls = models.PositiveIntegerField(default=0)
+    faults = models.PositiveIntegerField(default=0)
+    milliseconds = models.PositiveBigIntegerField(default=0)  # of all calls together
+    slowest = models.PositiveIntegerField(default=0)  # milliseconds
+
+    class Meta:
+        verbose_name = _("minute of upstream calls")
+        verbose_name_plural = _("minutes of upstream calls")
+        constraints = [
+            models.UniqueConstraint(fields=["minute", "token", "endpoint"], name="one_row_per_minute_and_endpoint")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.minute:%H:%M}"
+
+
+class BackgroundJob(models.Model):
+    """Long work for one person, which they can leave and find again.
+
+    `waiting → running → done | failed`. A running one whose worker has shown no life for a while is taken up again, so
+    its work may be done twice. `wanted` says what: the query of an export, or the token of an import.
+    """
+
+    class Kind(models.TextChoices):
+        EXPORT_CSV = "export_csv", _("export, CSV")
+        EXPORT_XLSX = "export_xlsx", _("export, Excel")
+        IMPORT = "import_history", _("import of a token's history")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting for its turn")
+        RUNNING = "running", _("at work")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    person = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", verbose_name=_("person"))
+    team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+", verbose_name=_("team"))
+    token = models.ForeignKey(Token, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    wanted = models.TextField(blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=30, blank=True)
+    file = models.CharField(max_length=120, blank=True)  # inside the folder of exports
+    run = models.CharField(max_length=32, blank=True)  # which attempt it is: an older one notices that it lost its job
+    created_at = models.DateTimeField(auto_now_add=True)
+    alive_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("background job")
+        verbose_name_plural = _("background jobs")
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(state__in=["waiting", "running"]), name="background_job_open"
+            ),
+            models.Index(fields=["person", "-created_at"], name="background_job_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.kind}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.RUNNING}
+
+    @property
+    def percent(self) -> int | None:
+        """How much is done; None where nobody knows yet."""
+        return min(100, 100 * self.done // self.total) if self.total else None
