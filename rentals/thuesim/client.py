@@ -11,7 +11,7 @@ import http.client
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Protocol, Self, TypeVar
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -45,7 +45,7 @@ class Reply:
     """What came over the wire: HTTP status, body without the token, and whether a redirect repeats our request."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)  # messages are nobody's business in a traceback
     repeats: bool = False
 
 
