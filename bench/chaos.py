@@ -7,6 +7,7 @@ where a promise is broken. Everything runs on this machine, in a folder of its o
 """
 
 import argparse
+import contextlib
 import random
 import sys
 import threading
@@ -14,6 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import requests
 
 from bench.stage import DATABASES, Stage, settled
 
@@ -111,7 +114,8 @@ class Fire:
 
     def _outage(self) -> None:
         seconds = self.rng.uniform(2.0, 5.0)
-        self.stage.upstream("outage", seconds=seconds)
+        with contextlib.suppress(requests.ConnectionError):  # it may hang up on this very call
+            self.stage.upstream("outage", seconds=seconds)
         time.sleep(seconds)
 
 
