@@ -40,6 +40,10 @@ def known_names() -> list[str]:
     return [name for line in lines if (name := line.partition("=")[0]).isupper() and "=" in line and " " not in name]
 
 
+def _hang_up_counts() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup over the tests would have it ignored
+
+
 class RedisServer:
     """A redis-server on a private socket in `folder`; it can be stopped, emptied and started again."""
 
@@ -112,6 +116,7 @@ class RunningDesk:
                 env=self._environment,
                 stdout=said,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_hang_up_counts,
             )
         wait_until(lambda: self.ready() or not self.running(), "the desk is ready", seconds)
         if not self.ready():

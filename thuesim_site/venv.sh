@@ -44,7 +44,7 @@ ensure_venv() {
             make_venv # an earlier attempt was cut off
         fi
         echo "Installing what $1 asks for into .venv …"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$1" ||
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input -r "$1" ||
             fail "the packages of $1 could not be installed; the reason stands above."
         echo "$wanted" >"$stamp"
     fi
