@@ -10,6 +10,7 @@ import json
 import logging
 import signal
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -53,6 +54,12 @@ _HEADERS = [
 ]
 
 logger = logging.getLogger(__name__)
+_hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
+
+
+def open_streams() -> int:
+    """How many streams this process holds open."""
+    return sum(len(hub._screens) for hub in _hubs)
 
 
 class Hub:
@@ -76,6 +83,7 @@ class Hub:
         # Apart, so that a thousand browsers coming back at once do not hold up the events of those that are here.
         self._doorkeepers = ThreadPoolExecutor(2, "live-door")
         self._reader = ThreadPoolExecutor(1, "live-read")
+        _hubs.add(self)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         request = ASGIRequest(scope, BytesIO())

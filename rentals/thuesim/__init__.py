@@ -6,7 +6,7 @@ Rented(id='88237016.01', phone='+84852222127', …)
 """
 
 from .audio import Audio
-from .client import Client
+from .client import Call, Client
 from .codes import extract_code
 from .drift import Drift
 from .faults import (
@@ -51,6 +51,7 @@ __all__ = [
     "Audio",
     "AudioRefused",
     "Balance",
+    "Call",
     "CallbackBody",
     "CannotConnect",
     "Client",

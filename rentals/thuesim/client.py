@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -49,11 +50,20 @@ class Reply:
     repeats: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it ended: `balance`, `register-service`, …, how long it took, and the fault if it had one."""
+
+    endpoint: str
+    seconds: float
+    fault: ThueSimFault | None
+
+
 class Client:
     """The calls of the API page, each answered by a typed value or a typed fault.
 
     `timeout` (seconds) bounds the whole of a call, slow drips and name look-up included. `on_drift` is told of every
-    way in which a reply differs from the reference.
+    way in which a reply differs from the reference, `on_call` of every call to the API; neither may raise.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class Client:
         *,
         timeout: float = 20.0,
         on_drift: Callable[[Drift], None] | None = None,
+        on_call: Callable[[Call], None] | None = None,
     ) -> None:
         # The plain token leaves this frame at once, so that no traceback can show it.
         self._token, token = Secret(token.strip()), ELLIPSIS
@@ -73,7 +84,7 @@ class Client:
         if not timeout > 0:
             raise ValueError("timeout is a positive number of seconds")
         self.timeout = timeout
-        self._on_drift = on_drift
+        self._on_drift, self._on_call = on_drift, on_call
         self._kept, self._owner = Adapter(), os.getpid()
 
     def __repr__(self) -> str:
@@ -206,6 +217,22 @@ class Client:
         takes_number: bool = False,
         limit: int = BODY_LIMIT,
     ) -> _T:
+        """Call and parse, and tell `on_call` how it went."""
+        endpoint = params.get("show") or path.strip("/")
+        started = time.monotonic()
+        try:
+            value = self._answer(path, params, parse, takes_number, limit)
+        except ThueSimFault as fault:
+            self._ended(Call(endpoint, time.monotonic() - started, fault))
+            raise
+        self._ended(Call(endpoint, time.monotonic() - started, None))
+        return value
+
+    def _ended(self, call: Call) -> None:
+        if self._on_call is not None:
+            self._on_call(call)
+
+    def _answer(self, path: str, params: dict[str, str], parse: _Parser[_T], takes_number: bool, limit: int) -> _T:
         """Call and parse. A reply of ThueSim's own is believed whatever the HTTP status; else the status tells."""
         reply = self._call(path, params, takes_number=takes_number, limit=limit)
         drifts: list[Drift] = []
