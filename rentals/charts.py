@@ -1,0 +1,112 @@
+"""Charts drawn on the server as SVG, without a script and without `style=`: shapes here, words in the page around them.
+
+A chart never speaks by colour alone: what was given back is hatched, and the numbers stand in a table under it. Shapes
+are in a box of `WIDTH` × `HEIGHT` that the page stretches; text would be stretched with them, so it is HTML.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+WIDTH, HEIGHT = 1000.0, 100.0
+GAP = 0.25  # of a bar's width
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of `value`, of which the lower part `kept` is full and the rest hatched. Lengths in the chart's box."""
+
+    label: str
+    value: int
+    kept: int
+    x: float
+    width: float
+    y: float
+    height: float
+    kept_y: float
+    kept_height: float
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Bars side by side, with the values of the lines drawn across them, from the top down."""
+
+    bars: list[Bar]
+    lines: list[tuple[float, int]]
+    top: int
+
+
+def round_up(value: int) -> int:
+    """Return the next number above that reads well on an axis: 1, 2, 2.5 or 5 and zeros."""
+    if value <= 0:
+        return 1
+    magnitude = 10 ** (len(str(value)) - 1)
+    return next(int(step * magnitude) for step in (1, 2, 2.5, 5, 10) if step * magnitude >= value)
+
+
+def bar_chart(values: Sequence[tuple[str, int, int]]) -> BarChart:
+    """Return a chart of `(label, value, kept)`: `kept` is the part of `value` that stayed."""
+    top = round_up(max((value for _, value, _ in values), default=0))
+    slot = WIDTH / max(len(values), 1)
+    bars = []
+    for n, (label, value, kept) in enumerate(values):
+        height, kept_height = HEIGHT * max(value, 0) / top, HEIGHT * max(min(kept, value), 0) / top
+        bars.append(
+            Bar(
+                label=label,
+                value=value,
+                kept=kept,
+                x=_short(n * slot + slot * GAP / 2),
+                width=_short(slot * (1 - GAP)),
+                y=_short(HEIGHT - height),
+                height=_short(height - kept_height),
+                kept_y=_short(HEIGHT - kept_height),
+                kept_height=_short(kept_height),
+            )
+        )
+    lines = [(HEIGHT * part / 2, round(top * (2 - part) / 2)) for part in (0, 1)]
+    return BarChart(bars, lines, top)
+
+
+@dataclass(frozen=True, slots=True)
+class StepChart:
+    """A value that stays until it changes: the points of its line, and of the surface under it."""
+
+    points: str
+    surface: str
+    lowest: int
+    highest: int
+
+
+def step_chart(values: Sequence[tuple[datetime, int]], *, until: datetime) -> StepChart:
+    """Return the course of `values`, the oldest first, each holding from its moment to the next one's or `until`."""
+    if not values:
+        return StepChart("", "", 0, 0)
+    start = values[0][0]
+    span = max((until - start) / timedelta(seconds=1), 1.0)
+    lowest, highest = min(value for _, value in values), max(value for _, value in values)
+    room = max(highest - lowest, 1)
+    corners: list[tuple[float, float]] = []
+    for at, value in values:
+        x = WIDTH * ((at - start) / timedelta(seconds=1)) / span
+        # A tenth of the height stays free above and below, so that a level line is seen.
+        y = HEIGHT * (0.9 - 0.8 * (value - lowest) / room) if highest > lowest else HEIGHT / 2
+        if corners:
+            corners.append((x, corners[-1][1]))
+        corners.append((x, y))
+    corners.append((WIDTH, corners[-1][1]))
+    points = _points(corners)
+    return StepChart(points, f"0,{HEIGHT:g} {points} {WIDTH:g},{HEIGHT:g}", lowest, highest)
+
+
+def share(part: int, whole: int) -> float:
+    """Return `part` of `whole` in per cent, between 0 and 100."""
+    return _short(min(100.0, max(0.0, 100.0 * part / whole))) if whole > 0 else 0.0
+
+
+def _points(corners: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_short(x):g},{_short(y):g}" for x, y in corners)
+
+
+def _short(number: float) -> float:
+    return round(number, 2)

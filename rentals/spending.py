@@ -1,0 +1,233 @@
+"""What a team spent, and on what: by day, service, person, purpose and token; and the money that nobody has explained.
+
+As with budgets, money belongs to the day on which the number was rented, also where it was given back later. What was
+rented elsewhere with the same token is in it too: it left the same balance. All amounts are whole đồng.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum, Window
+from django.db.models.functions import Coalesce, Lag, TruncDate
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from accounts.policy import Access
+from rentals.models import BalanceReading, LedgerEntry, Rental, Service, Token
+
+LONGEST = timedelta(days=366)
+# Beyond these, the rest of a table is one line.
+MOST_LINES = 15
+MOST_DIFFERENCES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days, both included."""
+
+    since: date
+    until: date
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str] | QueryDict) -> "Period":
+        """Read `?since=2026-10-01&until=2026-10-31`; what is missing or wrong becomes the last thirty days."""
+        today = timezone.localdate()
+        until = _day(query.get("until")) or today
+        since = _day(query.get("since")) or until - timedelta(days=29)
+        return cls(max(min(since, until), until - LONGEST), until)
+
+    @property
+    def start(self) -> datetime:
+        return timezone.make_aware(datetime.combine(self.since, time.min))
+
+    @property
+    def end(self) -> datetime:
+        return timezone.make_aware(datetime.combine(self.until + timedelta(days=1), time.min))
+
+    @property
+    def days(self) -> list[date]:
+        return [self.since + timedelta(days=n) for n in range((self.until - self.since).days + 1)]
+
+    @property
+    def query(self) -> str:
+        return f"since={self.since:%Y-%m-%d}&until={self.until:%Y-%m-%d}"
+
+
+def usual_periods() -> list[tuple[Promise, Period]]:
+    """Return the periods that people ask for, with their names."""
+    today = timezone.localdate()
+    month = today.replace(day=1)
+    before = month - timedelta(days=1)
+    return [
+        (gettext_lazy("Today"), Period(today, today)),
+        (gettext_lazy("7 days"), Period(today - timedelta(days=6), today)),
+        (gettext_lazy("30 days"), Period(today - timedelta(days=29), today)),
+        (gettext_lazy("This month"), Period(month, today)),
+        (gettext_lazy("Last month"), Period(before.replace(day=1), before)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What was spent on one thing. `query` narrows the history to it, `""` where nothing does."""
+
+    label: str
+    rentals: int
+    charged: int
+    refunded: int
+    query: str = ""
+
+    @property
+    def spent(self) -> int:
+        return self.charged - self.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Spending by one thing, the dearest first."""
+
+    key: str
+    label: Promise
+    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Money that appeared on a token (or went, where negative) between two readings, and no ledger line says why."""
+
+    token: Token
+    since: datetime
+    until: datetime
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """All that was spent in a period."""
+
+    total: Line
+    days: list[Line]
+    groupings: list[Grouping]
+
+
+def spending(access: Access, period: Period) -> Spending:
+    """Return what the person's team spent. Five queries, and one for each table's names."""
+    days = _by_day(access, period)
+    total = _sum(_("Together"), days)
+    labels = (
+        ("service", gettext_lazy("Service"), _service_lines),
+        ("person", gettext_lazy("Person"), _person_lines),
+        ("purpose", gettext_lazy("Purpose"), _purpose_lines),
+        ("token", gettext_lazy("Token"), _token_lines),
+    )
+    groupings = [Grouping(key, label, _by(access, period, key, total, named)) for key, label, named in labels]
+    return Spending(total, days, groupings)
+
+
+def differences(access: Access, period: Period) -> list[Difference]:
+    """Return the unexplained differences on the team's tokens, the newest first, at most `MOST_DIFFERENCES`.
+    Two queries, however many tokens there are."""
+    tokens = {token.pk: token for token in Token.objects.filter(teams=access.team_id)}
+    order = [F("at"), F("pk")]
+    # A day more, so that the first reading of the period has one before it.
+    readings = (
+        BalanceReading.objects.filter(token__in=tokens, expected__isnull=False)
+        .filter(at__gte=period.start - timedelta(days=1), at__lt=period.end)
+        .annotate(difference=F("balance") - F("expected"))
+        .annotate(
+            earlier=Window(Lag("difference"), partition_by=F("token"), order_by=order),
+            earlier_at=Window(Lag("at"), partition_by=F("token"), order_by=order),
+        )
+        .filter(earlier__isnull=False, at__gte=period.start)
+        .exclude(difference=F("earlier"))
+        .order_by("-at", "-pk")[:MOST_DIFFERENCES]
+    )
+    rows = readings.values_list("token", "earlier_at", "at", "difference", "earlier")
+    return [Difference(tokens[pk], since, until, now - before) for pk, since, until, now, before in rows]
+
+
+def _rented(access: Access, period: Period) -> QuerySet[Rental]:
+    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
+    rented = Rental.objects.visible_to(access).filter(placed_at__gte=period.start, placed_at__lt=period.end)
+    return rented.annotate(refund=refund).order_by()
+
+
+def _sums() -> dict[str, Any]:
+    # A rental has one refund at most, so the join doubles no row.
+    return {
+        "n": Count("pk"),
+        "charged": Coalesce(Sum("price"), 0),
+        "refunded": Coalesce(Sum("refund__amount"), 0),
+    }
+
+
+def _by_day(access: Access, period: Period) -> list[Line]:
+    rows = _rented(access, period).annotate(day=TruncDate("placed_at")).values_list("day").annotate(**_sums())
+    found = {day: sums for day, *sums in rows}
+    return [
+        Line(day.strftime("%d/%m/%Y"), *found.get(day, (0, 0, 0)), f"since={day}&until={day}")
+        for day in period.days
+    ]
+
+
+_Named = Callable[[list[Any]], dict[Any, tuple[str, str]]]
+
+
+def _by(access: Access, period: Period, key: str, total: Line, named: _Named) -> list[Line]:
+    rows = list(
+        _rented(access, period)
+        .values(key)
+        .annotate(**_sums(), spent=F("charged") - F("refunded"))
+        .order_by("-spent", "-n", key)[: MOST_LINES + 1]
+    )
+    names = named([row[key] for row in rows[:MOST_LINES]])
+    lines = []
+    for row in rows[:MOST_LINES]:
+        label, query = names.get(row[key], ("", ""))
+        query = f"{query}&{period.query}" if query else ""
+        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query))
+    if len(rows) > MOST_LINES:
+        shown = _sum("", lines)
+        rest = (total.rentals - shown.rentals, total.charged - shown.charged, total.refunded - shown.refunded)
+        lines.append(Line(_("all others"), *rest))
+    return lines
+
+
+def _sum(label: str, lines: Iterable[Line]) -> Line:
+    lines = list(lines)
+    return Line(label, sum(x.rentals for x in lines), sum(x.charged for x in lines), sum(x.refunded for x in lines))
+
+
+def _service_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+    return {s.pk: (f"{s.name} · {s.key}", f"service={s.key}") for s in Service.objects.filter(pk__in=keys)}
+
+
+def _person_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+    named = {person.pk: (str(person), f"person={person.pk}") for person in User.objects.filter(pk__in=keys)}
+    return {None: (_("rented elsewhere (imported)"), ""), **named}
+
+
+def _purpose_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+    query = QueryDict(mutable=True)
+    named = {}
+    for key in keys:
+        query["q"] = key
+        named[key] = (key, query.urlencode()) if key else (_("no purpose given"), "")
+    return named
+
+
+def _token_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+    return {token.pk: (token.name, f"token={token.pk}") for token in Token.objects.filter(pk__in=keys)}
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
