@@ -77,8 +77,7 @@ document.addEventListener("change", (event) => {
 // Empty filters stay out of the address, so that it can be read and kept.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-filters]")) return;
-  for (const field of event.target.elements) if (field.name && !field.value && field !== event.submitter) field.disabled = true;
-  if (event.submitter?.name && !event.submitter.value) event.submitter.removeAttribute("name");
+  for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
 });
 addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("[data-filters] :disabled")) field.disabled = false;

@@ -28,7 +28,7 @@ function look() {
 function tell(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
   const shown = /[^•]/.test(code) ? code : "";
-  const parts = { service: card.querySelector("h3").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
+  const parts = { service: card.querySelector(".rental-service").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
   const line = document.createElement("p");
   line.textContent = shown ? say("newCode", { ...parts, code: [...shown].join(" ") }) : say("newMessage", parts);
   const announced = document.getElementById("announce");

@@ -1,0 +1,41 @@
+"""What the browser tests share: a page that reports every complaint of the browser, and people to sign in as."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect
+
+from thuesim_site.testing import RunningDesk
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """Fails the test when a script throws, a resource is missing, or the page breaks its own CSP."""
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        # A form sent back with what is wrong in it, and pages that are meant to be refused, are no fault of the page.
+        meant = any(status in message.text for status in ("status of 422", "status of 404", "status of 403"))
+        if message.type == "error" and not meant:
+            complaints.append(message.text)
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.set_default_timeout(15_000)
+    yield page
+    assert not complaints
+
+
+@pytest.fixture
+def sign_in(desk: RunningDesk) -> Callable[[Page, str], None]:
+    """Sign in to the running desk, as `linh` (operator) or `admin`."""
+
+    def do(page: Page, person: str = "linh") -> None:
+        page.goto(f"{desk.base_url}/")
+        page.fill("[name=login]", person)
+        page.fill("[name=password]", desk.passwords[person])
+        page.click("button[type=submit]")
+        page.wait_for_url(f"{desk.base_url}/")
+        expect(page.locator("#no-services")).to_have_count(0, timeout=30_000)  # read within seconds of the first start
+
+    return do

@@ -1,0 +1,144 @@
+"""axe finds nothing, on every page and in every state; nothing is wider than the screen."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, Page
+
+from accounts.models import Role, User
+from rentals.models import Message, Network, Prefix, Rental, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.browser
+
+# Colours differ by theme and sizes by width: two looks show both.
+LOOKS = [("light", 1440), ("dark", 390)]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture
+def operator(transactional_db: None, settings: Any) -> User:
+    settings.DEMO = True
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    person.memberships.create(team=make_team("Tests"), role=Role.OPERATOR)
+    token = make_token(team, name="Main", balance=1_234_500, waiting_limit=10)
+    make_token(team, name="Spare", paused=True)
+    network = Network.objects.update_or_create(name="VIETTEL", defaults={"active": True})[0]
+    Prefix.objects.get_or_create(digits="96", defaults={"network": network})
+    service = make_service(name="Facebook", sv="02", upstream_id="97")
+    now = timezone.now()
+    for minutes, status in enumerate(Status):
+        rental = make_rental(
+            status, team=team, person=person, token=token, service=service, purpose="QA",
+            queued_at=now - timedelta(minutes=minutes), reason={"refused": "out_of_stock", "expired": "no_code"}.get(status, ""),
+            unasked=["network"] if status == Status.RECEIVED else [],
+        )  # fmt: skip
+        rental.events.create(at=now, kind="ordered", after="queued", person=person)
+    for owner in (person, make_person(team)):
+        rental = make_rental(Status.RECEIVED, team=team, person=owner, token=token, service=service)
+        Message.objects.create(rental=rental, at=now, code="059809", text="là 059809", source="poll", fingerprint="1")
+    return person
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def look(request: Any, browser: Browser, live_server: Any, operator: User) -> Iterator[Page]:
+    """A page of a signed-in operator, in one of the looks."""
+    scheme, width = request.param
+    client = Client()
+    client.force_login(operator)
+    with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en") as context:
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+        yield context.new_page()
+
+
+def faults_of(page: Page, state: str) -> list[str]:
+    """What axe finds on the page as it stands, and whether it is wider than the screen."""
+    page.wait_for_timeout(150)  # the colours of a transition are not those to be judged
+    found = [
+        f"{state}: {fault['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for fault in Axe().run(page, options=RULES).response["violations"]
+        for node in fault["nodes"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append(f"{state}: wider than the screen")
+    return found
+
+
+def open_keys(page: Page) -> None:
+    page.evaluate("document.getElementById('keys').showModal()")
+
+
+def find_service(page: Page) -> None:
+    page.fill("#service", "face")
+    page.wait_for_selector("[role=option]")
+
+
+def order_badly(page: Page) -> None:
+    page.fill("#service", "nothing")
+    page.locator(".wishes").evaluate("details => details.open = true")
+    page.fill("#prefixes", "abc")
+    page.click(".rent-go")
+    page.wait_for_selector("#service-error")
+
+
+def open_(selector: str) -> Callable[[Page], None]:
+    return lambda page: page.click(f"{selector} > summary")
+
+
+DESK_STATES: dict[str, Callable[[Page], None]] = {
+    "plain": lambda page: None,
+    "service list": find_service,
+    "errors": order_badly,
+    "menu": open_("details.menu"),
+    "filter": open_("details.filter"),
+    "keys": open_keys,
+}
+
+
+def test_the_desk(look: Page, live_server: Any) -> None:
+    faults = []
+    for state, reach in DESK_STATES.items():
+        look.goto(live_server.url)
+        look.wait_for_selector("service-picker input")
+        reach(look)
+        faults += faults_of(look, f"desk, {state}")
+    assert not faults
+
+
+PAGES = [
+    "/?mine=1&status=cancelled",
+    "/rentals/",
+    "/rentals/?status=received&q=059809",
+    "/rentals/?q=nothing",
+    "/rentals/999999/",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+    "/accounts/sessions/",
+    "/accounts/logout/",
+]
+
+
+def test_the_other_pages(look: Page, live_server: Any) -> None:
+    faults = []
+    received = Rental.objects.filter(status=Status.RECEIVED)
+    for path in [*PAGES, *(f"/rentals/{rental.pk}/" for rental in received)]:
+        look.goto(live_server.url + path)
+        faults += faults_of(look, path)
+    assert not faults
+
+
+def test_signing_in(look: Page, live_server: Any) -> None:
+    look.context.clear_cookies()
+    look.goto(f"{live_server.url}/accounts/login/")
+    faults = faults_of(look, "sign-in")
+    look.fill("[name=login]", "linh")
+    look.fill("[name=password]", "wrong")
+    look.click("button[type=submit]")
+    look.wait_for_selector("[role=alert]")
+    assert not faults + faults_of(look, "sign-in refused")

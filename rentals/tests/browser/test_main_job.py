@@ -1,0 +1,160 @@
+"""The main job in a browser, against the whole desk: sign in, rent, see the code arrive."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from thuesim_site.testing import RunningDesk
+
+pytestmark = pytest.mark.browser
+SignIn = Callable[..., None]
+
+
+def choose_service(page: Page, text: str = "khac") -> None:
+    page.keyboard.press("/")
+    page.keyboard.type(text)
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Enter")
+
+
+def rentals(page: Page) -> list[str]:
+    """The ids on the board, from the top."""
+    ids: list[str] = page.eval_on_selector_all("[data-testid=rental]", "cards => cards.map(card => card.dataset.rentalId)")
+    return ids
+
+
+def rent(page: Page, text: str = "khac") -> str:
+    """Rent by the keyboard alone; return the new rental's id."""
+    before = rentals(page)
+    choose_service(page, text)
+    page.keyboard.press("Enter")
+    page.wait_for_function("n => document.querySelectorAll('[data-testid=rental]').length > n", arg=len(before))
+    return rentals(page)[0]
+
+
+def test_a_code_appears_by_itself_for_the_whole_team(
+    page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn
+) -> None:
+    hosts: set[str] = set()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    sign_in(page)
+    expect(page.locator("#live-state")).to_contain_text("Live")
+    with browser.new_context(locale="en") as other_context:
+        other = other_context.new_page()
+        sign_in(other, "admin")
+        expect(other.locator("#live-state")).to_contain_text("Live")
+        rental = rent(page)
+        card = page.locator(f"#rental-{rental}")
+        code = card.get_by_test_id("code")
+        expect(code).to_be_visible(timeout=30_000)
+        assert card.get_attribute("data-status") == "received"
+        assert (code.text_content() or "") in (card.get_by_test_id("sms").text_content() or "")
+        assert re.fullmatch(r"0\d{3} \d{3} \d{3}", card.get_by_test_id("phone").text_content() or "")
+        expect(page.locator("#announce")).to_contain_text("New code")
+        expect(other.locator(f"#rental-{rental}").get_by_test_id("code")).to_have_text(code.text_content() or "-")
+    assert hosts == {urlsplit(desk.base_url).netloc}
+    assert page.evaluate("document.activeElement.id") == "service"  # nothing moved the focus
+
+
+def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.base_url)
+    sign_in(page)
+    card = page.locator(f"#rental-{rent(page)}")
+    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    page.locator("#main").focus()
+    page.keyboard.press("c")
+    expect(page.locator("#toasts")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == card.get_by_test_id("code").text_content()
+    page.select_option("#copy-as", "international")
+    card.get_by_test_id("phone").click()
+    expect(page.locator("#toasts")).to_contain_text("+84")
+    phone = (card.get_by_test_id("phone").text_content() or "").replace(" ", "")
+    assert page.evaluate("navigator.clipboard.readText()") == "+84" + phone[1:]
+
+
+def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(page: Page, sign_in: SignIn) -> None:
+    sign_in(page)
+    before = rentals(page)
+    page.fill("#service", "zzzz")
+    page.locator("label.chip", has_text="VIETTEL").click()
+    page.fill("#prefixes", "96,")
+    page.fill("#purpose", "Kiểm thử")
+    page.keyboard.press("Enter")
+    expect(page.locator("#service-error")).to_contain_text("There is no service “zzzz”")
+    assert page.input_value("#service") == "zzzz"
+    assert page.input_value("#purpose") == "Kiểm thử"
+    assert page.locator("[name=networks][value=VIETTEL]").is_checked()
+    expect(page.locator(".prefix")).to_have_text("096 ×")
+    assert rentals(page) == before
+
+
+def test_the_combobox_is_worked_by_the_keyboard(page: Page, sign_in: SignIn) -> None:
+    sign_in(page)
+    field = page.get_by_role("combobox", name="Service")
+    page.keyboard.press("/")
+    expect(field).to_be_focused()
+    page.keyboard.type("KHÁC")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    options = page.locator("#service-list [role=option]")
+    first = options.first
+    expect(first).to_have_attribute("aria-selected", "true")
+    assert field.get_attribute("aria-activedescendant") == first.get_attribute("id")
+    page.keyboard.press("ArrowUp")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("02.97")  # a whole key needs no choosing
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    expect(page.locator("#service-chosen")).not_to_be_empty()
+
+
+def test_keys_can_be_read_and_switched_off(page: Page, sign_in: SignIn) -> None:
+    sign_in(page)
+    expect(page.locator("#live-state")).to_contain_text("Live")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_label("Single keys work").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.locator("#service")).not_to_be_focused()
+
+
+def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+    sign_in(page)
+    rental = rent(page)
+    page.get_by_role("link", name="Mine").click()
+    page.wait_for_url(f"{desk.base_url}/?mine=1")
+    expect(page.locator(f"#rental-{rental}")).to_be_visible()
+    page.locator("details.filter > summary").click()
+    page.select_option("#filter-status", "cancelled")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url(f"{desk.base_url}/?mine=1&status=cancelled")
+    expect(page.locator(f"#rental-{rental}")).to_have_count(0)
+    page.locator(".filter-chip").click()
+    page.wait_for_url(f"{desk.base_url}/?mine=1")
+
+
+def test_a_code_counts_in_the_title_while_the_page_is_hidden(page: Page, sign_in: SignIn) -> None:
+    sign_in(page)
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    card = page.locator(f"#rental-{rent(page)}")
+    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    page.wait_for_function("document.title.startsWith('(1)')")
+
+
+def test_the_countdown_runs(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+    desk.sandbox("settings", message_after=None)
+    try:
+        sign_in(page)
+        left = page.locator(f"#rental-{rent(page)}").get_by_test_id("expires")
+        expect(left).to_be_visible(timeout=20_000)
+        before = left.text_content()
+        page.wait_for_function(
+            "before => document.querySelector('[data-testid=expires]').textContent !== before", arg=before
+        )
+    finally:
+        desk.sandbox("settings", message_after=[1, 2])

@@ -1,0 +1,385 @@
+"""The desk: the order form, the board, and what one may do with a card."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditRecord, Role, Team, User
+from rentals.models import LedgerEntry, Message, Network, Rental, Service, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def operator(team: Team) -> User:
+    return make_person(team, username="linh")
+
+
+@pytest.fixture
+def signed_in(client: Client, operator: User) -> Client:
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def service(team: Team) -> Service:
+    make_token(team, name="Main", balance=123456, waiting_limit=10)
+    for name in ("VIETTEL", "MOBIFONE"):
+        Network.objects.update_or_create(name=name, defaults={"active": True})
+    return make_service(name="DV KHÁC (TEST)", sv="02", upstream_id="97")
+
+
+def with_code(rental: Rental, code: str = "059809", text: str = "059809 is your code") -> Rental:
+    Message.objects.create(rental=rental, at=timezone.now(), code=code, text=text, source="poll", fingerprint=code)
+    return rental
+
+
+def html(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def test_the_desk_asks_strangers_to_sign_in(client: Client, db: None) -> None:
+    assert client.get("/").headers["Location"] == "/accounts/login/?next=/"
+
+
+def test_the_desk_shows_balance_places_and_hold(signed_in: Client, team: Team, service: Service) -> None:
+    make_token(team, name="Spare", balance=None, paused=True)
+    page = html(signed_in.get("/"))
+    assert '<span class="token-balance" data-testid="balance">123.456 ₫</span>' in page.replace("\n", "")
+    assert "0/10 waiting" in page
+    assert "paused" in page
+
+
+@pytest.mark.parametrize("typed", ["02.97", "97", "DV KHÁC (TEST)", "dv khac (test)"])
+def test_an_order_takes_the_service_in_any_form(signed_in: Client, service: Service, typed: str) -> None:
+    response = signed_in.post("/rent/", {"service": typed, "networks": ["VIETTEL"], "prefixes": "96|097", "purpose": "QA"})
+    assert response.headers["Location"] == "/"
+    rental = Rental.objects.get()
+    assert (rental.service, rental.status) == (service, Status.QUEUED)
+    assert (rental.networks, rental.prefixes, rental.purpose) == (["VIETTEL"], ["96", "97"], "QA")
+
+
+def test_an_order_by_htmx_answers_with_the_form_and_the_new_card(signed_in: Client, service: Service) -> None:
+    page = html(signed_in.post("/rent/", {"service": "02.97", "purpose": "QA"}, headers=HTMX))
+    assert page.count("<form id=") == 1
+    assert 'hx-swap-oob="true"' in page
+    assert 'data-status="queued"' in page
+    assert 'value="QA"' in page
+    assert "selected data-name" not in page  # a second Enter buys nothing
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"service": ""}, "Choose a service first"),
+        ({"service": "nothing"}, "There is no service “nothing”"),
+        ({"networks": ["NOKIA"]}, "does not offer the network “NOKIA”"),
+        ({"prefixes": "9x"}, "“9x” is not a prefix"),
+        ({"prefixes": "96", "exclude_prefixes": "096"}, "Prefix 96 is both wanted and unwanted"),
+        ({"keep_trying": "5000"}, "60"),
+        ({"token": "0"}, "not one of your team&#x27;s"),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_bad_input_is_said_and_nothing_is_lost(
+    signed_in: Client, service: Service, wrong: dict[str, Any], sentence: str, headers: dict[str, str]
+) -> None:
+    response = signed_in.post("/rent/", {"service": "02.97", "purpose": "Thử", **wrong}, headers=headers)
+    assert response.status_code == 422
+    assert sentence in html(response)
+    assert 'value="Thử"' in html(response)
+    assert not Rental.objects.exists()
+
+
+def test_a_bare_id_on_two_servers_must_be_chosen(signed_in: Client, service: Service) -> None:
+    make_service(name="Other", sv="03", upstream_id="97")
+    assert "lives on several servers" in html(signed_in.post("/rent/", {"service": "97"}))
+
+
+def test_a_purpose_is_wanted_where_the_team_says_so(signed_in: Client, team: Team, service: Service) -> None:
+    Team.objects.update(purpose_required=True)
+    assert "Say what the number is for" in html(signed_in.post("/rent/", {"service": "02.97"}))
+
+
+def test_another_teams_token_is_refused(signed_in: Client, service: Service) -> None:
+    foreign = make_token(make_team())
+    assert "not one of your team" in html(signed_in.post("/rent/", {"service": "02.97", "token": foreign.pk}))
+
+
+def test_a_viewer_cannot_rent(client: Client, team: Team, service: Service) -> None:
+    client.force_login(make_person(team, Role.VIEWER))
+    assert "<form id=" not in html(client.get("/"))
+    response = client.post("/rent/", {"service": "02.97"})
+    assert response.status_code == 403
+    assert "Ask a manager of your team" in html(response)
+
+
+def test_rent_wants_a_post(signed_in: Client) -> None:
+    assert signed_in.get("/rent/").status_code == 405
+
+
+def test_services_used_most_come_first_with_how_often_a_code_came(
+    signed_in: Client, team: Team, operator: User, service: Service
+) -> None:
+    often = make_service(name="Zalo")
+    for status in [Status.RECEIVED] * 4 + [Status.EXPIRED]:
+        make_rental(status, team=team, service=often)
+    page = html(signed_in.get("/"))
+    assert page.index('data-name="Zalo"') < page.index('data-name="DV KHÁC (TEST)"')
+    assert 'data-success="80 %"' in page
+
+
+def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, team: Team, service: Service) -> None:
+    now = timezone.now()
+    old = make_rental(Status.WAITING, team=team, queued_at=now - timedelta(minutes=2))
+    new = make_rental(Status.QUEUED, team=team, queued_at=now)
+    make_rental(Status.WAITING)
+    gone = make_rental(Status.EXPIRED, team=team, queued_at=now - timedelta(hours=2), ended_at=now - timedelta(hours=1))
+    page = html(signed_in.get("/board/"))
+    assert page.index(f'data-rental-id="{new.pk}"') < page.index(f'data-rental-id="{old.pk}"')
+    assert page.count('data-testid="rental"') == 2
+    assert f'data-rental-id="{gone.pk}"' not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", {"mine", "theirs"}),
+        ("mine=1", {"mine"}),
+        ("status=received", {"theirs"}),
+        ("status=received&status=waiting", {"mine", "theirs"}),
+        ("network=VIETTEL", {"mine"}),
+        ("prefix=096", {"mine"}),
+        ("service=02.97", {"mine"}),
+        ("status=nonsense", {"mine", "theirs"}),
+    ],
+)
+def test_filters_in_the_address_hold_for_the_board_and_for_each_card(
+    signed_in: Client, team: Team, operator: User, service: Service, query: str, shown: set[str]
+) -> None:
+    from django.http import QueryDict
+
+    from accounts.policy import access_for
+    from rentals.filters import BoardFilter
+
+    rentals = {
+        "mine": make_rental(Status.WAITING, team=team, person=operator, service=service, network="VIETTEL"),
+        "theirs": make_rental(Status.RECEIVED, team=team, network="MOBIFONE", phone="+84771234567"),
+    }
+    page = html(signed_in.get(f"/?{query}"))
+    board_filter = BoardFilter.from_query(QueryDict(query))
+    access = access_for(operator)
+    for name, rental in rentals.items():
+        assert (f'data-rental-id="{rental.pk}"' in page) == (name in shown)
+        assert board_filter.matches(rental, access) == (name in shown)
+
+
+def test_a_card_says_all_there_is_to_say(signed_in: Client, team: Team, operator: User) -> None:
+    rental = make_rental(
+        Status.RECEIVED, team=team, person=operator, phone="+84852222127", price=1450, unasked=["network"]
+    )
+    with_code(rental)
+    page = html(signed_in.get("/"))
+    assert ">0852 222 127</button>" in page
+    assert '<span data-testid="code" aria-hidden="true">059809</span>' in page
+    assert "0 5 9 8 0 9" in page
+    assert '<span data-testid="price">1.450 ₫</span>' in page
+    assert "another network than you asked for" in page
+
+
+def test_hostile_messages_are_shown_as_text(signed_in: Client, team: Team, operator: User) -> None:
+    with_code(make_rental(Status.RECEIVED, team=team, person=operator), "1234", "<script>alert(1)</script>\u202e")
+    page = html(signed_in.get("/"))
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.mark.parametrize("address", ["/", "/board/", "/rentals/", "/rentals/{}/"])
+def test_another_persons_code_is_masked_everywhere(signed_in: Client, team: Team, address: str) -> None:
+    other = make_person(team)
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=other), "778899", "778899 la ma cua ban")
+    page = html(signed_in.get(address.format(rental.pk)))
+    assert "••••" in page
+    assert "778899" not in page
+    assert "la ma cua ban" not in page
+
+
+def test_revealing_shows_the_code_and_is_recorded(signed_in: Client, team: Team, operator: User) -> None:
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=make_person(team)), "778899")
+    page = html(signed_in.post(reverse("reveal", args=[rental.pk]), headers=HTMX))
+    assert ">778899</span>" in page
+    record = AuditRecord.objects.get(action="reveal")
+    assert (record.person, record.target) == (operator, f"rental {rental.pk}")
+
+
+def test_looking_at_ones_own_code_is_no_reveal(signed_in: Client, team: Team, operator: User) -> None:
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=operator))
+    signed_in.post(reverse("reveal", args=[rental.pk]))
+    assert not AuditRecord.objects.filter(action="reveal").exists()
+
+
+def test_a_viewer_may_not_reveal(client: Client, team: Team) -> None:
+    client.force_login(make_person(team, Role.VIEWER))
+    rental = with_code(make_rental(Status.RECEIVED, team=team), "778899")
+    response = client.post(reverse("reveal", args=[rental.pk]))
+    assert response.status_code == 403
+    assert "778899" not in html(response)
+
+
+@pytest.mark.parametrize("name", ["rental", "audio"])
+def test_another_teams_rental_is_not_there(signed_in: Client, name: str) -> None:
+    assert signed_in.get(reverse(name, args=[make_rental(Status.WAITING).pk])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["rent_again", "cancel", "check", "reveal"])
+def test_nothing_can_be_done_with_another_teams_rental(signed_in: Client, name: str) -> None:
+    assert signed_in.post(reverse(name, args=[make_rental(Status.QUEUED).pk])).status_code == 404
+
+
+def test_ones_own_queued_order_can_be_cancelled(signed_in: Client, team: Team, operator: User) -> None:
+    rental = make_rental(Status.QUEUED, team=team, person=operator)
+    page = html(signed_in.post(reverse("cancel", args=[rental.pk]), headers=HTMX))
+    assert 'data-status="cancelled"' in page
+    assert "Nothing was charged" in page
+
+
+def test_a_number_that_waits_cannot_be_cancelled(signed_in: Client, team: Team, operator: User) -> None:
+    rental = make_rental(Status.WAITING, team=team, person=operator)
+    assert "cannot be given back" in html(signed_in.post(reverse("cancel", args=[rental.pk]), headers=HTMX))
+
+
+def test_another_persons_order_is_not_cancelled_by_an_operator(signed_in: Client, team: Team) -> None:
+    rental = make_rental(Status.QUEUED, team=team, person=make_person(team))
+    assert signed_in.post(reverse("cancel", args=[rental.pk])).status_code == 403
+    rental.refresh_from_db()
+    assert rental.status == Status.QUEUED
+
+
+def test_renting_again_orders_the_same_number(signed_in: Client, team: Team, operator: User) -> None:
+    earlier = make_rental(Status.RECEIVED, team=team, person=operator, purpose="QA")
+    signed_in.post(reverse("rent_again", args=[earlier.pk]))
+    order = Rental.objects.latest("pk")
+    assert (order.again_of, order.phone, order.purpose) == (earlier, earlier.phone, "QA")
+
+
+def test_a_refused_again_is_said(signed_in: Client, team: Team) -> None:
+    never = make_rental(Status.REFUSED, team=team, reason="out_of_stock")
+    page = html(signed_in.post(reverse("rent_again", args=[never.pk]), follow=True))
+    assert "never got a number" in page
+
+
+def test_check_now_makes_the_number_due(signed_in: Client, team: Team, operator: User) -> None:
+    later = timezone.now() + timedelta(minutes=1)
+    rental = make_rental(Status.WAITING, team=team, person=operator, due_at=later)
+    signed_in.post(reverse("check", args=[rental.pk]))
+    rental.refresh_from_db()
+    assert rental.due_at is not None
+    assert rental.due_at < later
+
+
+def test_a_calls_audio_is_played_in_ranges(
+    signed_in: Client, team: Team, operator: User, settings: Any, tmp_path: Any
+) -> None:
+    from django.core.files.base import ContentFile
+
+    settings.MEDIA_ROOT = tmp_path
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=operator))
+    message = rental.messages.get()
+    message.audio.save("call.wav", ContentFile(b"0123456789"))
+    Message.objects.update(audio_type="audio/wav", is_call=True)
+    address = reverse("audio", args=[rental.pk])
+    assert f'<audio class="audio" controls preload="none" src="{address}"' in html(signed_in.get("/"))
+    whole = signed_in.get(address)
+    assert (whole.content, whole.headers["Content-Type"]) == (b"0123456789", "audio/wav")
+    part = signed_in.get(address, headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"234", "bytes 2-4/10")
+    assert signed_in.get(address, headers={"Range": "bytes=20-"}).status_code == 416
+
+
+def test_a_masked_calls_audio_is_not_given(client: Client, team: Team, settings: Any, tmp_path: Any) -> None:
+    from django.core.files.base import ContentFile
+
+    settings.MEDIA_ROOT = tmp_path
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=make_person(team)))
+    rental.messages.get().audio.save("call.wav", ContentFile(b"x"))
+    client.force_login(make_person(team))
+    assert client.get(reverse("audio", args=[rental.pk])).status_code == 404
+
+
+def test_the_page_of_a_rental_tells_its_story(signed_in: Client, team: Team, operator: User) -> None:
+    rental = with_code(make_rental(Status.RECEIVED, team=team, person=operator))
+    again = make_rental(
+        Status.WAITING, team=team, person=operator, service=rental.service, phone=rental.phone, again_of=rental
+    )
+    LedgerEntry.objects.create(
+        token=rental.token, rental=rental, kind="rent", amount=-1450, at=timezone.now()
+    )
+    rental.events.create(at=timezone.now(), kind="rented", before="placing", after="waiting")
+    rental.events.create(at=timezone.now(), kind="received", before="waiting", after="received", detail={"by": "callback"})
+    page = html(signed_in.get(reverse("rental", args=[rental.pk])))
+    assert "Number rented" in page
+    assert "sent by ThueSim" in page
+    assert "−1.450 ₫" in page
+    assert reverse("rental", args=[again.pk]) in page
+
+
+def test_the_desk_takes_the_same_queries_however_full_it_is(
+    signed_in: Client, team: Team, operator: User, service: Service, django_assert_max_num_queries: Any
+) -> None:
+    token = make_token(team)
+    for status in (Status.QUEUED, Status.WAITING, Status.RECEIVED):
+        for _ in range(5):
+            with_code(make_rental(status, team=team, person=operator, token=token), str(Rental.objects.count()))
+    with django_assert_max_num_queries(13):
+        signed_in.get("/")
+    with django_assert_max_num_queries(7):
+        signed_in.get("/board/")
+
+
+def test_the_language_is_kept_with_the_person(signed_in: Client, operator: User) -> None:
+    signed_in.post("/language/", {"language": "vi", "next": "/rentals/"})
+    operator.refresh_from_db()
+    assert operator.language == "vi"
+    assert '<html lang="vi"' in html(signed_in.get("/"))
+
+
+def test_the_language_switch_leads_nowhere_else(client: Client, db: None) -> None:
+    response = client.post("/language/", {"language": "en", "next": "https://elsewhere.invalid/"})
+    assert response.headers["Location"] == "/"
+
+
+def test_a_person_of_several_teams_can_switch(signed_in: Client, operator: User, team: Team) -> None:
+    other = make_team("Tests")
+    operator.memberships.create(team=other, role=Role.OPERATOR)
+    here = make_rental(Status.WAITING, team=other)
+    signed_in.post("/team/switch/", {"team": other.pk})
+    assert f'data-rental-id="{here.pk}"' in html(signed_in.get("/"))
+    assert signed_in.post("/team/switch/", {"team": make_team().pk}).status_code == 404
+
+
+def test_sign_in_says_what_is_wrong(client: Client, operator: User) -> None:
+    response = client.post("/accounts/login/", {"login": "linh", "password": "wrong"})
+    assert "not correct" in html(response)
+    assert 'value="linh"' in html(response)
+
+
+def test_demo_mode_is_said_with_a_way_to_send_an_sms(signed_in: Client, settings: Any) -> None:
+    settings.DEMO = True
+    settings.THUESIM_BASE_URL = "http://127.0.0.1:8001"
+    assert 'href="http://127.0.0.1:8001/"' in html(signed_in.get("/"))
+
+
+def test_a_missing_page_is_designed(signed_in: Client) -> None:
+    response = signed_in.get("/rentals/999999/")
+    assert response.status_code == 404
+    assert "There is nothing at this address" in html(response)
