@@ -1,12 +1,12 @@
 """Place orders in turn: who is served next, on which token, and what each answer of the upstream means for the order."""
 
+import contextlib
 import re
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Count, F, Max, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
@@ -22,8 +22,6 @@ from rentals.upstream import client_for
 # An order that is tried again because the stock is out waits this long in between, in seconds.
 OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)
 LONGEST_KEEP_TRYING_MINUTES = 60
-# A turn claimed longer ago than this, when its call leaves, is counted from the call instead.
-LATE_CALL_SECONDS = 0.04
 
 
 class OrderRefused(Exception):
@@ -184,28 +182,23 @@ def _due() -> Q:
     return Q(due_at=None) | clock.is_due("due_at", within=max(OUT_OF_STOCK_PAUSES))
 
 
-def place_next(token_id: int) -> float | None:
+def place_next(token_id: int) -> None:
     """Place the order whose turn it is, if there is one and the token has its turn.
 
     May run any number of times, anywhere, at once: the turn and the order are claimed in one transaction, committed
-    before the request leaves. Returns the seconds after which the next turn comes, None where this call took none.
+    before the request leaves. Whoever gets a request on its way wakes a worker for the next turn.
     """
     token = Token.objects.filter(pk=token_id).first()
     if token is None:
-        return None
+        return
     _give_up_overdue(token)
     if health.hold_of(token) != Hold.NONE:
         _move_on(token)
-        return None
-    rental = _claim(token)
-    if rental is None:
-        return None
-    claimed = time.monotonic()
-    _ask(token, rental, claimed)
-    return max(0.0, pacing.gap_seconds() - (time.monotonic() - claimed))
+    elif claimed := _claim(token):
+        _ask(token, *claimed)
 
 
-def _claim(token: Token) -> Rental | None:
+def _claim(token: Token) -> tuple[Rental, float] | None:
     """Claim the token's turn for the next order in the queue. None: no turn, no order, or no waiting place."""
     with transaction.atomic():
         rental = queue_of(token.pk).select_related("service", "person", "again_of").filter(_due()).first()
@@ -215,7 +208,8 @@ def _claim(token: Token) -> Rental | None:
             lifecycle.refuse(rental, reason=passed)
             nudge.place(token.pk)  # the next one's turn
             return None
-        if not pacing.claim_turn(token):
+        turn = pacing.claim_turn(token)
+        if turn is None:
             return None
         # The token's row is locked from here on, so the places are counted by one worker at a time.
         holding = Rental.objects.filter(token=token, status__in=Status.holding_a_place()).count()
@@ -223,29 +217,24 @@ def _claim(token: Token) -> Rental | None:
         if full or not lifecycle.start_attempt(rental):
             transaction.set_rollback(True)
             return None
-    return rental
+    return rental, turn
 
 
-def _ask(token: Token, rental: Rental, claimed: float) -> None:
+def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
-    client = client_for(token)
-    if time.monotonic() - claimed > LATE_CALL_SECONDS:
-        pacing.restamp(token)
+    kept = pacing.keep_turn(token, turn)
+    if kept is None:
+        lifecycle.requeue(rental, reason=reasons.TOO_SOON, due_at=timezone.now())
+        return
+
+    def sent() -> None:
+        with contextlib.suppress(DatabaseError):  # the answer is worth more
+            pacing.keep_turn(token, kept)
+        nudge.place(token.pk, in_seconds=pacing.gap_seconds())
+
     try:
-        if rental.again_of is not None:
-            rented = client.rent_again(
-                phone=rental.again_of.phone,
-                service_id=rental.service.upstream_id,
-                earlier_id=rental.again_of.upstream_id,
-                sv=rental.service.sv,
-            )
-        else:
-            rented = client.rent(
-                rental.service.key,
-                networks=rental.networks,
-                prefixes=rental.prefixes,
-                exclude_prefixes=rental.exclude_prefixes,
-            )
+        with thuesim.when_sent(sent):
+            rented = _request(client_for(token), rental)
     except thuesim.OutcomeUnknown as fault:
         lifecycle.unconfirm(rental, reason=reasons.of(fault), detail=fault.message)
         health.failed(token, fault)
@@ -254,6 +243,22 @@ def _ask(token: Token, rental: Rental, claimed: float) -> None:
         _not_rented(token, rental, fault)
     else:
         _rented(token, rental, rented)
+
+
+def _request(client: thuesim.Client, rental: Rental) -> thuesim.Rented:
+    if rental.again_of is not None:
+        return client.rent_again(
+            phone=rental.again_of.phone,
+            service_id=rental.service.upstream_id,
+            earlier_id=rental.again_of.upstream_id,
+            sv=rental.service.sv,
+        )
+    return client.rent(
+        rental.service.key,
+        networks=rental.networks,
+        prefixes=rental.prefixes,
+        exclude_prefixes=rental.exclude_prefixes,
+    )
 
 
 def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:

@@ -17,6 +17,8 @@ from rentals.models import Token
 
 # How far past the gap a turn aims: a slow first call and a quick second one meet closer together at the other end.
 MARGIN_SECONDS = 0.1
+# A call that leaves later than this after its turn was counted has the gap counted anew.
+LATE_SECONDS = 0.04
 
 
 def gap_seconds() -> float:
@@ -24,8 +26,9 @@ def gap_seconds() -> float:
     return float(settings.THUESIM_RENT_GAP_SECONDS) + MARGIN_SECONDS
 
 
-def claim_turn(token: Token) -> bool:
-    """Take the token's next turn. Inside a transaction that is rolled back, the turn was not taken."""
+def claim_turn(token: Token) -> float | None:
+    """Take the token's next turn: returns its mark, None where it has none now. Inside a transaction that is rolled
+    back, the turn was not taken."""
     gap = gap_seconds()
     here = Q(turn_boot=clock.boot()) & ~Q(turn_boot="")
     free = (
@@ -33,18 +36,27 @@ def claim_turn(token: Token) -> bool:
         | (here & Q(turn_clock__lte=time.monotonic() - gap))
         | (~here & clock.is_due("next_turn_at", within=2 * gap))
     )
-    return _stamp(Token.objects.filter(free, pk=token.pk), gap) == 1
+    return _stamp(Token.objects.filter(free, pk=token.pk))
+
+
+def keep_turn(token: Token, turn: float) -> float | None:
+    """Count the gap from now, if the turn is still ours. A worker that stood still for long has lost it: None."""
+    if time.monotonic() - turn <= LATE_SECONDS:
+        return turn
+    return _stamp(Token.objects.filter(pk=token.pk, turn_boot=clock.boot(), turn_clock=turn))
 
 
 def restamp(token: Token) -> None:
-    """Count the gap from now: the call leaves later than its turn was claimed, or the upstream wants a new pause."""
-    _stamp(Token.objects.filter(pk=token.pk), gap_seconds())
+    """Count the gap from now: the upstream wants a new pause."""
+    _stamp(Token.objects.filter(pk=token.pk))
 
 
-def _stamp(tokens: QuerySet[Token], gap: float) -> int:
-    return tokens.update(
-        next_turn_at=timezone.now() + timedelta(seconds=gap), turn_boot=clock.boot(), turn_clock=time.monotonic()
+def _stamp(tokens: QuerySet[Token]) -> float | None:
+    turn = time.monotonic()
+    changed = tokens.update(
+        next_turn_at=timezone.now() + timedelta(seconds=gap_seconds()), turn_boot=clock.boot(), turn_clock=turn
     )
+    return turn if changed else None
 
 
 def seconds_to_turn(token: Token) -> float:

@@ -11,7 +11,21 @@ from typing import Any
 from celery import shared_task
 from django.db import DatabaseError
 
-from rentals import calls, catalog, jobs, money, nudge, ordering, reconciling, thuesim, watching
+from rentals import (
+    background,
+    calls,
+    catalog,
+    heartbeats,
+    jobs,
+    money,
+    nudge,
+    ordering,
+    reconciling,
+    statistics,
+    thuesim,
+    upstream_calls,
+    watching,
+)
 from rentals.models import Callback, Token
 
 logger = logging.getLogger(__name__)
@@ -53,10 +67,8 @@ def _apply_callback(pk: int) -> None:
 
 @shared_task(name="rentals.place", ignore_result=True)
 def place(token_id: int) -> None:
-    """Place the token's next order, and come again when its next turn does."""
-    wait = ordering.place_next(token_id)
-    if wait is not None:
-        nudge.place(token_id, in_seconds=wait)
+    """Place the token's next order."""
+    ordering.place_next(token_id)
 
 
 @shared_task(name="rentals.watch", ignore_result=True)
@@ -135,3 +147,30 @@ def sync_catalogs() -> None:
 def import_histories() -> None:
     """Every half minute: the history of each token that was not read for a minute."""
     _each("history", jobs.due("settle", seconds=60), settle)
+
+
+@shared_task(name="rentals.background", ignore_result=True)
+def background_job(job_id: int) -> None:
+    """Do long work that somebody waits for."""
+    background.work(job_id)
+
+
+@shared_task(name="rentals.open_background", ignore_result=True)
+def open_background() -> None:
+    """Every quarter of a minute: the long work that nobody does, since its message or its worker was lost."""
+    for job_id in background.open_jobs():
+        nudge.background(job_id)
+
+
+@shared_task(name="rentals.refresh_statistics", ignore_result=True)
+def refresh_statistics() -> None:
+    """Every minute: count anew how services did, where the last count is too old."""
+    statistics.refresh_if_due()
+
+
+@shared_task(name="rentals.tidy", ignore_result=True)
+def tidy() -> None:
+    """Every ten minutes: forget old heartbeats, counted calls, and exports."""
+    heartbeats.forget_old()
+    upstream_calls.forget_old()
+    background.forget_old()

@@ -13,6 +13,7 @@ from rentals import clock, health, lifecycle, ordering, pacing, reasons, thuesim
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.thuesim import transport
 
 pytestmark = pytest.mark.django_db
 
@@ -213,11 +214,11 @@ def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkey
     clock = [1000.0]
     monkeypatch.setattr("rentals.pacing.time.monotonic", lambda: clock[0])
     token = make_token()
-    assert pacing.claim_turn(token)
+    assert pacing.claim_turn(token) is not None
     clock[0] += 5.05
-    assert not pacing.claim_turn(token), "50 ms past the gap is too near to it"
+    assert pacing.claim_turn(token) is None, "50 ms past the gap is too near to it"
     with time_machine.travel(timezone.now() + timedelta(minutes=10)):
-        assert not pacing.claim_turn(token), "a clock set forward makes no turn"
+        assert pacing.claim_turn(token) is None, "a clock set forward makes no turn"
     clock[0] += 0.06
     with time_machine.travel(timezone.now() - timedelta(minutes=10)):
         assert pacing.claim_turn(token), "a clock set back takes none away"
@@ -225,14 +226,47 @@ def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkey
     assert pacing.seconds_to_turn(token) == pytest.approx(5.1)
 
 
+def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("rentals.pacing.time.monotonic", lambda: now[0])
+
+    def rent(*args: object, **kwargs: object) -> None:
+        now[0] += 3.0  # the way there is slow
+        on_sent = transport._on_sent.get()
+        assert on_sent is not None
+        on_sent()
+        now[0] += 30.0  # and the answer slower
+        raise thuesim.TimedOut("")
+
+    monkeypatch.setattr(thuesim.Client, "rent", rent)
+    place(house, order(house))
+    house.token.refresh_from_db()
+    assert house.token.turn_clock == 1003.0
+
+
+def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = pacing.claim_turn
+
+    def claim_and_stand_still(token: Token) -> float | None:
+        turn = claim(token)
+        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
+        assert claim(token) is not None, "another worker's turn"
+        return turn
+
+    monkeypatch.setattr(pacing, "claim_turn", claim_and_stand_still)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
+    assert house.upstream.books()["attempts"] == []
+
+
 def test_on_another_machine_the_wall_clock_keeps_the_gap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.THUESIM_RENT_GAP_SECONDS = 5.0
     token = make_token()
-    assert pacing.claim_turn(token)
+    assert pacing.claim_turn(token) is not None
     monkeypatch.setattr(clock, "boot", lambda: "another machine")
-    assert not pacing.claim_turn(token)
+    assert pacing.claim_turn(token) is None
     with time_machine.travel(timezone.now() + timedelta(seconds=5.2)):
-        assert pacing.claim_turn(token)
+        assert pacing.claim_turn(token) is not None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -243,7 +277,7 @@ def test_of_many_workers_one_gets_the_turn(settings: Settings) -> None:
 
     def claim() -> None:
         try:
-            won.append(pacing.claim_turn(token))
+            won.append(pacing.claim_turn(token) is not None)
         finally:
             connection.close()
 

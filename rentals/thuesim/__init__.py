@@ -34,6 +34,7 @@ from .faults import (
 )
 from .redaction import RedactingFilter, Secret, redact
 from .replies import parse_callback
+from .transport import when_sent
 from .values import (
     Balance,
     CallbackBody,
@@ -88,4 +89,5 @@ __all__ = [
     "parse_callback",
     "redact",
     "rental_key",
+    "when_sent",
 ]

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPResponse
@@ -28,6 +28,19 @@ from .redaction import redact
 _Address = tuple[Any, ...]
 
 
+_on_sent: ContextVar[Callable[[], None] | None] = ContextVar("thuesim_on_sent", default=None)
+
+
+@contextmanager
+def when_sent(do: Callable[[], None]) -> Iterator[None]:
+    """Call `do` as soon as the request of a call made herein is on its way, however long its answer takes."""
+    mark = _on_sent.set(do)
+    try:
+        yield
+    finally:
+        _on_sent.reset(mark)
+
+
 class Attempt:
     """One call under way: its deadline on the monotonic clock, how far it came, and whether anything was sent."""
 
@@ -36,6 +49,7 @@ class Attempt:
         self.stage = "resolving the name"
         self.failure = ""
         self.sent = False
+        self.on_sent = _on_sent.get()
 
     def left(self) -> float:
         """Return the seconds left; raises TimeoutError when there are none."""
@@ -124,6 +138,9 @@ class _Obedient(HTTPConnection):
         self.sock.settimeout(attempt.left())
         attempt.sent = True
         super().send(data)
+        tell, attempt.on_sent = attempt.on_sent, None
+        if tell is not None:
+            tell()
 
 
 class _ObedientTLS(_Obedient, HTTPSConnection):
