@@ -107,7 +107,7 @@ class RunningDesk:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 60) -> None:
+    def start(self, seconds: float = 180) -> None:
         """Start, and wait until it says how to sign in."""
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
