@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from rentals import health, live, thuesim
@@ -42,7 +42,7 @@ def read_balance(token: Token) -> BalanceReading:
         expected = None
         if before is not None and before == _ledger_mark(token):
             _open_ledger(token, balance)
-            _book_refunds(token, balance - expected_balance(token))
+            _book_refunds(token, _confirmed(token, balance - expected_balance(token)))
             expected = expected_balance(token)
         reading = BalanceReading.objects.create(token=token, at=now, balance=balance, expected=expected)
         if changed:
@@ -71,14 +71,22 @@ def _ledger_mark(token: Token) -> tuple[int, int] | None:
     return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
 
 
+def _confirmed(token: Token, difference: int) -> int:
+    """What of a difference stood in the reading before, too: a balance may be printed that is half a minute old."""
+    before = token.readings.filter(expected__isnull=False).first()
+    return min(difference, before.unexplained or 0) if before else 0
+
+
 def _book_refunds(token: Token, difference: int) -> None:
-    """Book the refunds that make up `difference`, if some set of expired, not yet refunded rentals does exactly."""
+    """Book the refunds that make up `difference`, if some set of rentals that ran out of time does exactly; those too
+    whose message came after all, since ThueSim may have given the money back before."""
     if difference <= 0:
         return
     since = timezone.now() - REFUND_WINDOW
+    ran_out = Q(status=Status.EXPIRED) | Q(events__kind="expired") | Q(received_at__gte=F("expires_at"))
     candidates = list(
-        Rental.objects.filter(token=token, status__in=[Status.EXPIRED, Status.RECEIVED], ended_at__gt=since)
-        .filter(price__gt=0, events__kind="expired")
+        Rental.objects.filter(ran_out, token=token, status__in=[Status.EXPIRED, Status.RECEIVED], ended_at__gt=since)
+        .filter(price__gt=0, ledger__kind=LedgerEntry.Kind.RENT)
         .exclude(ledger__kind=LedgerEntry.Kind.REFUND)
         .order_by("ended_at")
         .distinct()[:MOST_CANDIDATES]

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
-from rentals import lifecycle, money, ordering
+from rentals import lifecycle, money, ordering, thuesim
 from rentals.models import LedgerEntry, Rental, Status
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental, make_service
@@ -51,10 +51,36 @@ def test_a_refund_is_recognised_and_booked_once(house: House) -> None:
     rental = rent(house)
     expire(house, rental)
     house.upstream.advance(5)
+    assert money.read_balance(house.token).unexplained == 1450, "one reading may be an old one"
     for _ in range(2):
         assert money.read_balance(house.token).unexplained == 0
     assert LedgerEntry.objects.filter(rental=rental, kind=LedgerEntry.Kind.REFUND).count() == 1
     assert "refunded" in {event.kind for event in rental.events.all()}
+
+
+def test_an_old_balance_is_not_taken_for_a_refund(house: House) -> None:
+    house.upstream.set_fault("refund-never")
+    expire(house, rent(house))
+    money.read_balance(house.token)
+    house.upstream.advance(60)
+    rent(house)
+    house.upstream.set_fault("balance-lag", count=1, value=30)
+    assert money.read_balance(house.token).unexplained == 1450
+    assert money.read_balance(house.token).unexplained == 0
+    assert not LedgerEntry.objects.filter(kind=LedgerEntry.Kind.REFUND).exists()
+
+
+def test_a_refund_is_recognised_though_the_message_came_late(house: House) -> None:
+    money.read_balance(house.token)
+    rental = rent(house)
+    house.upstream.expire(rental.upstream_key)
+    house.upstream.advance(5)
+    late = thuesim.Message("Ma: 123456", "123456", is_call=False, audio_url="")
+    assert rental.expires_at is not None
+    lifecycle.message_arrived(rental, late, source="poll", at=rental.expires_at + timedelta(seconds=5))
+    for _ in range(2):
+        reading = money.read_balance(house.token)
+    assert reading.unexplained == 0
 
 
 def test_the_database_itself_refuses_a_second_refund(house: House) -> None:
