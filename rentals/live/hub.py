@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from types import FrameType
@@ -23,13 +23,14 @@ import redis.asyncio
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
+from django.db import close_old_connections
 from django.http import HttpRequest
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from rentals.live.announcing import CHANNEL
-from rentals.live.screens import Screen, Viewer, compose, frame, open_screen, recheck
+from rentals.live.screens import Screen, Viewer, compose, frame, open_screen, read, recheck, warm_up
+from rentals.models import Rental
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +40,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 BEAT_SECONDS = 15.0  # how often a silent stream is written to, which is also how soon a dead one is noticed
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
-ROUND = 25  # rentals that are read and sent together
+ROUND = 25  # rentals that are read together
+PART = 250  # screens that are checked together
 SILENCE_SECONDS = 20.0  # without a word from Redis, it is asked whether it is there
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
@@ -129,9 +131,16 @@ class Hub:
             self._wake, self._subscribed = asyncio.Event(), asyncio.Event()
             jobs = (self._listen, self._deliver, self._beat, self._check)
             self._tasks = [asyncio.create_task(job(), name=f"live{job.__name__}") for job in jobs]
+            self._tasks.append(asyncio.create_task(self._warm_up()))
             _on_stop(lambda: self._loop.call_soon_threadsafe(self.end_all) if self._loop else None)
         with contextlib.suppress(TimeoutError):  # the screen is told that it is `waiting`
             await asyncio.wait_for(self._subscribed.wait(), 2)
+
+    async def _warm_up(self) -> None:
+        try:
+            await self._in_thread(self._reader, warm_up)
+        except Exception:  # it only makes the first card slower
+            logger.exception("No card could be drawn.")
 
     async def _listen(self) -> None:
         """Keep one subscription, coming back by itself. Events may have been missed meanwhile: every screen rereads."""
@@ -196,26 +205,26 @@ class Hub:
             await asyncio.sleep(CHECK_SECONDS)
             await self._round(list(self._screens), {})
 
-    async def _round(self, screens: Collection[Screen], rentals: Collection[int]) -> None:
-        """Check the viewers of `screens`, then send what became of `rentals` to those who may go on looking."""
-        if not screens:
-            return
+    async def _round(self, screens: Sequence[Screen], rental_ids: Collection[int]) -> None:
+        """Check the viewers of `screens`, then send what became of the rentals to those who may go on looking.
+
+        In parts: the loop sends one while the next is checked.
+        """
+        made: dict[object, bytes] = {}
         try:
-            changed, frames = await self._in_thread(self._reader, _look, screens, rentals)
+            rentals = await self._in_thread(self._reader, read, rental_ids) if rental_ids and screens else []
+            for start in range(0, len(screens), PART):
+                part = screens[start : start + PART]
+                changed, frames = await self._in_thread(self._reader, _look, part, rentals, made)
+                for screen, viewer in changed.items():
+                    _change(screen, viewer)
+                for group, data in frames:
+                    for screen in group:
+                        screen.offer(data)
         except Exception:  # a broken card or a database that is away must not end the stream of all others
             logger.exception("Live changes could not be read.")
             for screen in screens:
                 screen.offer(_REFRESH)
-            return
-        for screen, viewer in changed.items():
-            if viewer is None:
-                screen.offer(_EXPIRED)
-                screen.end()
-            else:
-                screen.seen_by(viewer)
-                screen.offer(_REFRESH)
-        for screen, data in frames:
-            screen.offer(data)
 
     async def _beat(self) -> None:
         """Each second a part of the screens, so that thousands are never written to at once."""
@@ -236,16 +245,25 @@ class Hub:
             try:
                 return work(*args, **kwargs)
             finally:
-                connections.close_all()
+                close_old_connections()
 
         return await asyncio.get_running_loop().run_in_executor(pool, with_database)
 
 
 def _look(
-    screens: Collection[Screen], rentals: Collection[int]
-) -> tuple[dict[Screen, Viewer | None], list[tuple[Screen, bytes]]]:
+    screens: Collection[Screen], rentals: Collection[Rental], made: dict[object, bytes]
+) -> tuple[dict[Screen, Viewer | None], list[tuple[list[Screen], bytes]]]:
     changed = recheck(screens)
-    return changed, compose(rentals, [screen for screen in screens if screen not in changed]) if rentals else []
+    return changed, compose(rentals, [screen for screen in screens if screen not in changed], made)
+
+
+def _change(screen: Screen, viewer: Viewer | None) -> None:
+    if viewer is None:
+        screen.offer(_EXPIRED)
+        screen.end()
+    else:
+        screen.seen_by(viewer)
+        screen.offer(_REFRESH)
 
 
 async def _messages(redis_url: str) -> AsyncIterator[Message]:
