@@ -101,3 +101,8 @@ def fetch_audio(message_id: int) -> None:
 def sync(token_id: int) -> None:
     """The token is new, or its catalogue wants to be read again."""
     _on_commit("rentals.sync_token", token_id, "slow")
+
+
+def background(job_id: int) -> None:
+    """Somebody waits for long work."""
+    _on_commit("rentals.background", job_id, "slow")

@@ -169,11 +169,12 @@ def _sums() -> dict[str, Any]:
 
 def _by_day(access: Access, period: Period) -> list[Line]:
     rows = _rented(access, period).annotate(day=TruncDate("placed_at")).values_list("day").annotate(**_sums())
-    found = {day: sums for day, *sums in rows}
-    return [
-        Line(day.strftime("%d/%m/%Y"), *found.get(day, (0, 0, 0)), f"since={day}&until={day}")
-        for day in period.days
-    ]
+    found = {day: (n, charged, refunded) for day, n, charged, refunded in rows}
+    lines = []
+    for day in period.days:
+        n, charged, refunded = found.get(day, (0, 0, 0))
+        lines.append(Line(day.strftime("%d/%m/%Y"), n, charged, refunded, f"since={day}&until={day}"))
+    return lines
 
 
 _Named = Callable[[list[Any]], dict[Any, tuple[str, str]]]

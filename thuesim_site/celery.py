@@ -48,4 +48,7 @@ app.conf.beat_schedule = {
     "balances": _every(15.0, "rentals.read_balances"),
     "catalogue": _every(15.0, "rentals.sync_catalogs"),
     "history": _every(15.0, "rentals.import_histories"),
+    "background": _every(15.0, "rentals.open_background"),
+    "statistics": _every(60.0, "rentals.refresh_statistics"),
+    "tidy": _every(600.0, "rentals.tidy"),
 }

@@ -1,0 +1,264 @@
+"""How the desk and the upstream are doing, as the system page shows it: what runs, how old each reading is, what waits.
+
+A person sees their team's tokens and orders; an admin sees all of them. Every age comes with the number of seconds past
+which it is stale, since an age alone says nothing to somebody who does not know the schedule.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import redis
+from django.conf import settings
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.policy import Access
+from rentals import health
+from rentals.models import BackgroundJob, Callback, Heartbeat, Hold, JobRun, Rental, Status, Token, UpstreamMinute
+
+# The recurring jobs in words, with the seconds after which one that has not succeeded is late.
+JOBS: Mapping[str, tuple[Promise, int]] = {
+    "tick": (_("Looking for work"), 10),
+    "statistics": (_("Counting success"), 600),
+    "balance": (_("Balance"), 120),
+    "catalog": (_("Catalogue"), 1200),
+    "settle": (_("ThueSim's history"), 240),
+}
+HEARTBEAT_STALE_SECONDS = 35
+CALLS_SINCE = timedelta(hours=1)
+CELERY_QUEUES = ("ticks", "renting", "watching", "slow")
+REDIS_TIMEOUT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """When something last was well, and after how many seconds that is too long ago."""
+
+    at: datetime | None
+    stale_after: int
+
+    @property
+    def is_stale(self) -> bool:
+        return self.at is None or timezone.now() - self.at > timedelta(seconds=self.stale_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A recurring job: `age` since it last succeeded, and what went wrong since."""
+
+    label: Promise | str
+    age: Age
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker or beat."""
+
+    kind: str
+    name: str
+    queues: str
+    age: Age
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The calls to one endpoint in the last hour; durations in milliseconds."""
+
+    name: str
+    calls: int
+    faults: int
+    average: int
+    slowest: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHealth:
+    """A token as the upstream treats it."""
+
+    token: Token
+    hold: Hold
+    answered: Age
+    jobs: list[Job]
+    endpoints: list[Endpoint]
+
+    @property
+    def is_well(self) -> bool:
+        return self.hold == Hold.NONE and not any(job.age.is_stale for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Open rentals: how many in each state, and since when the oldest order has been due."""
+
+    queued: int
+    placing: int
+    waiting: int
+    unconfirmed: int
+    oldest_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What ThueSim sent in the last day."""
+
+    last_at: datetime | None
+    today: int
+    pending: int
+    unknown: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemState:
+    """All that the system page shows. `messages` are the lengths of the broker's queues, None where it is silent."""
+
+    at: datetime
+    jobs: list[Job]
+    processes: list[Process]
+    tokens: list[TokenHealth]
+    queue: Queue
+    callbacks: Callbacks
+    messages: dict[str, int] | None
+    background: int
+
+    @property
+    def missing(self) -> list[str]:
+        """The kinds of process of which none is alive."""
+        alive = {process.kind for process in self.processes if not process.age.is_stale}
+        return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in alive]
+
+    @property
+    def is_well(self) -> bool:
+        late = any(job.age.is_stale for job in self.jobs)
+        return (
+            not self.missing and not late and all(token.is_well for token in self.tokens) and self.messages is not None
+        )
+
+
+def system_state(access: Access) -> SystemState:
+    """Return how everything is doing. Eight queries, however many tokens there are, and one question to Redis."""
+    tokens = list(_tokens(access))
+    runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
+    return SystemState(
+        at=timezone.now(),
+        jobs=_jobs(run for run in runs if run.token_id is None),
+        processes=_processes(access),
+        tokens=_token_healths(tokens, runs),
+        queue=_queue(access),
+        callbacks=_callbacks(access, tokens),
+        messages=_messages(),
+        background=BackgroundJob.objects.filter(state__in=["waiting", "running"]).count(),
+    )
+
+
+def _tokens(access: Access) -> QuerySet[Token]:
+    return Token.objects.all() if access.is_admin else Token.objects.filter(teams=access.team_id)
+
+
+def _jobs(runs: Iterable[JobRun]) -> list[Job]:
+    found = {run.name: run for run in runs if run.name in JOBS}
+    return [_job(found[name]) for name in JOBS if name in found]
+
+
+def _job(run: JobRun) -> Job:
+    label, stale_after = JOBS[run.name]
+    return Job(label, Age(run.ok_at, stale_after), run.fault)
+
+
+def _processes(access: Access) -> list[Process]:
+    """The host's name and the process number are for admins."""
+    return [
+        Process(
+            kind=beat.kind,
+            name=beat.name if access.is_admin else beat.name.partition("@")[0],
+            queues=beat.queues,
+            age=Age(beat.at, HEARTBEAT_STALE_SECONDS),
+        )
+        for beat in Heartbeat.objects.order_by("kind", "name")
+    ]
+
+
+def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[TokenHealth]:
+    jobs: dict[int, list[Job]] = {}
+    for run in runs:
+        if run.token_id is not None and run.name in JOBS:
+            jobs.setdefault(run.token_id, []).append(_job(run))
+    calls = _endpoints(tokens)
+    return [
+        TokenHealth(
+            token=token,
+            hold=health.hold_of(token),
+            answered=Age(token.answered_at, 120),
+            jobs=jobs.get(token.pk, []),
+            endpoints=calls.get(token.pk, []),
+        )
+        for token in tokens
+    ]
+
+
+def _endpoints(tokens: Iterable[Token]) -> dict[int, list[Endpoint]]:
+    rows = (
+        UpstreamMinute.objects.filter(minute__gt=timezone.now() - CALLS_SINCE, token__in=tokens)
+        .values_list("token", "endpoint")
+        .annotate(Sum("calls"), Sum("faults"), Sum("milliseconds"), Max("slowest"))
+        .order_by("token", "endpoint")
+    )
+    found: dict[int, list[Endpoint]] = {}
+    for token_id, name, calls, faults, milliseconds, slowest in rows:
+        endpoint = Endpoint(name, calls, faults, round(milliseconds / max(calls, 1)), slowest)
+        found.setdefault(token_id, []).append(endpoint)
+    return found
+
+
+def _queue(access: Access) -> Queue:
+    rentals = Rental.objects.all() if access.is_admin else Rental.objects.visible_to(access)
+    now = timezone.now()
+    rows = dict(rentals.filter(status__in=Status.open()).order_by().values_list("status").annotate(Count("pk")))
+    # Watched numbers are taken up by token, not by the row: only an order's due time says that nobody came.
+    late = rentals.filter(status__in=[Status.QUEUED, Status.PLACING, Status.UNCONFIRMED], due_at__lt=now)
+    oldest = late.order_by().aggregate(at=Min("due_at"))["at"]
+    return Queue(
+        queued=rows.get(Status.QUEUED, 0),
+        placing=rows.get(Status.PLACING, 0),
+        waiting=rows.get(Status.WAITING, 0),
+        unconfirmed=rows.get(Status.UNCONFIRMED, 0),
+        oldest_due=oldest,
+    )
+
+
+def _callbacks(access: Access, tokens: Iterable[Token]) -> Callbacks:
+    found = Callback.objects.all()
+    if not access.is_admin:
+        found = found.filter(Q(rental=None) | Q(rental__team=access.team_id), token__in=tokens)
+    state = Callback.State
+    counted = found.filter(at__gt=timezone.now() - timedelta(days=1)).aggregate(
+        last=Max("at"),
+        today=Count("pk"),
+        pending=Count("pk", filter=Q(state=state.PENDING)),
+        unknown=Count("pk", filter=Q(state=state.UNKNOWN)),
+        unreadable=Count("pk", filter=Q(state=state.UNREADABLE)),
+    )
+    return Callbacks(counted["last"], counted["today"], counted["pending"], counted["unknown"], counted["unreadable"])
+
+
+def _messages() -> dict[str, int] | None:
+    """Ask the broker how many messages lie in each of Celery's queues."""
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            pipe = client.pipeline(transaction=False)
+            for name in CELERY_QUEUES:
+                pipe.llen(name)
+            return dict(zip(CELERY_QUEUES, pipe.execute(), strict=True))
+    except (redis.RedisError, OSError):
+        return None
