@@ -242,3 +242,4 @@ CALLBACK_ALLOW = env.list("DESK_CALLBACK_ALLOW", default=[])
 KEEP_MESSAGES_DAYS = env.int("DESK_KEEP_MESSAGES_DAYS", 90)
 
 TESTING = "pytest" in sys.modules
+METRICS_TOKEN = env.str("DESK_METRICS_TOKEN", "")
