@@ -29,7 +29,8 @@ ABSENT_GRACE_SECONDS = 600
 LATE_LOOK_SECONDS = 15
 # A number is looked at less often once it has waited so long.
 HOT_SECONDS = 150
-COLD_INTERVALS = 1.8
+# In intervals; a little less than a whole one, so that the next look of the token finds it due.
+HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
 
 
 def number_known(rental: Rental) -> None:
@@ -120,7 +121,7 @@ def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
 
 
 def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
-    """Ask the history once for all. Returns the rentals that it left out.
+    """Ask the history once for all that wait, due or not. Returns the due ones that it left out.
 
     Raises `ThueSimFault` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
     """
@@ -135,22 +136,33 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
         return due
     health.answered(token)
     told = {thuesim.rental_key(entry.id): entry for entry in entries}
+    due_pks = {rental.pk for rental in due}
+    waiting = Rental.objects.filter(token=token, status=Status.WAITING, upstream_key__in=told).select_related("service")
     left, quiet = [], []
-    for rental in due:
+    for rental in [*due, *(rental for rental in waiting if rental.pk not in due_pks)]:
         entry = told.get(rental.upstream_key)
         if entry is None:
             left.append(rental)
             if rental.status == Status.WAITING and _time_is_up(rental, ABSENT_GRACE_SECONDS):
                 apply(rental, thuesim.State.EXPIRED, None, source="history")
-            continue
-        apply(rental, entry.state, entry.message, source="history")
-        if rental.status == Status.WAITING:
+        elif _is_quiet(rental, entry):
             quiet.append(rental)
+        else:
+            apply(rental, entry.state, entry.message, source="history")
+    soon = timezone.now() + timedelta(seconds=HOT_INTERVALS * settings.THUESIM_POLL_SECONDS)
+    Rental.objects.filter(pk__in=[rental.pk for rental in quiet]).update(due_at=soon)
     # A history that lags behind would hide codes: it is checked by looking at a few of the others singly.
     lags = [look_at(rental) and rental.status == Status.RECEIVED for rental in quiet[::SAMPLE_ONE_IN]]
     if len(left) == len(due) or any(lags):
         _distrust_history(token)
     return left
+
+
+def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
+    """Whether the number just goes on waiting, so that there is nothing to apply."""
+    if rental.status != Status.WAITING or entry.message is not None or entry.state == thuesim.State.EXPIRED:
+        return False
+    return not _time_is_up(rental, GRACE_SECONDS)
 
 
 def _distrust_history(token: Token) -> None:
@@ -231,8 +243,7 @@ def _next_look(rental: Rental) -> datetime | None:
         if now > expires_at:
             return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
-        # A little less than the interval, so that the next look of the token finds it due.
-        return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else 0.8))
+        return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
     if now < expires_at + timedelta(seconds=GRACE_SECONDS):
         return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
     return None
