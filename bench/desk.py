@@ -12,7 +12,7 @@ from rentals import lifecycle, nudge, ordering
 from rentals.models import CallbackAddress, LedgerEntry, Rental, Service, Status, Token
 
 PEOPLE = 5
-AGAIN, CANCELLED, KEEP_TRYING = 0.05, 0.02, 0.5
+AGAIN, CANCELLED, KEEP_TRYING = 0.05, 0.02, 0.5  # how likely each is
 # Longer than any number's own prefix, so that it filters nothing: an order is known by it in the sandbox's books.
 FIRST_MARK = 1000
 

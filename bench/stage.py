@@ -186,7 +186,9 @@ class Stage:
         return found
 
     def second_beat(self) -> None:
-        """Start another beat beside the one that supervisord keeps running."""
+        """Start another beat beside the one that supervisord keeps running, in place of an earlier such one."""
+        for process in self._started:
+            process.kill()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site", "beat", "--pidfile=", "-l", "WARNING"]
         schedule = str(self.folder / "second-beat")
