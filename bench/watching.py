@@ -1,0 +1,138 @@
+"""How soon a message is found by looking, and what looking costs: `python -m bench.watching [delay|calls|many]`.
+
+No callbacks. The sandbox's own books tell when a message could be known and which calls arrived.
+"""
+
+import argparse
+import math
+import random
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import requests
+
+from bench.stage import DATABASES, Stage, settled
+
+POLL_SECONDS = 3.0
+SLOW_MILLISECONDS = 200
+
+
+def _stage(options: argparse.Namespace, tokens: int, *sandbox: str) -> Stage:
+    return Stage(
+        database=options.database,
+        tokens=tokens,
+        sandbox_options=["--gap", "0", "--waiting-limit", "1000", "--balance", "50000000", *sandbox],
+        THUESIM_RENT_GAP="0.1",
+        THUESIM_POLL_INTERVAL=str(POLL_SECONDS),
+    )
+
+
+def _say(what: str, value: float, limit: float, unit: str) -> bool:
+    kept = value <= limit
+    print(
+        f"{'ok    ' if kept else 'BROKEN'} {what}: {value:.3f} {unit} (at most {limit:.3f}, ratio {value / limit:.2f})"
+    )
+    return kept
+
+
+def delay(options: argparse.Namespace) -> bool:
+    """Seconds from a message's being there to its being in our database."""
+    kept = True
+    for count in (3, 40):
+        with _stage(options, 1, "--message-after", "5-45") as stage:
+            from bench import desk
+            from rentals.models import Message
+
+            house = desk.House(stage, random.Random(1), callbacks=False)
+            for _ in range(6 if count < 10 else 1):
+                house.order(house.ordered + count, ("02.97",), time.monotonic() + 60)
+                settled(_nothing_open, 120)
+            found = dict(Message.objects.order_by("-at").values_list("rental__upstream_key", "at"))
+            rows = stage.books(stage.tokens[0])["rentals"]
+            waits = [found[str(row["number"])].timestamp() - row["messages"][0]["available_at"] for row in rows]
+            trip = _round_trip(stage)
+            what = f"mean delay by polling, {count} waiting at once, {len(waits)} messages"
+            kept &= _say(what, statistics.fmean(waits), 1.2 * (POLL_SECONDS / 2 + trip), "s")
+            print(f"       longest {max(waits):.2f} s, one round trip {trip * 1000:.0f} ms")
+    return kept
+
+
+def _nothing_open() -> bool:
+    from rentals.models import Rental, Status
+
+    return not Rental.objects.filter(status__in=Status.open()).exists()
+
+
+def _round_trip(stage: Stage) -> float:
+    def ask() -> float:
+        begun = time.monotonic()
+        address = f"{stage.environment['THUESIM_BASE_URL']}/api/?show=history&token={stage.tokens[0]}"
+        requests.get(address, timeout=10)
+        return time.monotonic() - begun
+
+    return statistics.median(ask() for _ in range(9))
+
+
+def calls(options: argparse.Namespace) -> bool:
+    """Upstream calls per interval with 200 numbers waiting on one token."""
+    with _stage(options, 1, "--message-after", "never") as stage:
+        log, seconds = _watched(stage, 200, 30)
+        looks = sum(call["endpoint"] in {"code", "history"} for call in log) / (seconds / POLL_SECONDS)
+        return _say("calls per interval for 200 numbers", looks, 200 / 20, "calls")
+
+
+def many(options: argparse.Namespace) -> bool:
+    """How often each of 2,000 numbers on 20 tokens is looked at, the upstream answering in 200 ms."""
+    with _stage(options, 20, "--message-after", "never", "--fault", f"slow=1:{SLOW_MILLISECONDS}") as stage:
+        log, seconds = _watched(stage, 100, 60)
+        by_token: dict[str, list[float]] = defaultdict(list)
+        for call in log:
+            if call["endpoint"] == "history":
+                by_token[call["token"]].append(call["monotonic"])
+        gaps = [later - earlier for times in by_token.values() for earlier, later in pairwise(sorted(times))]
+        if len(by_token) < 20 or not gaps:
+            print(f"BROKEN only {len(by_token)} of 20 tokens were looked at")
+            return False
+        print(f"       {len(log)} calls in {seconds:.0f} s, mean {statistics.fmean(gaps):.2f} s, max {max(gaps):.2f} s")
+        return _say("2,000 numbers, looked at every (p95)", _p95(gaps), 5.0, "s")
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def _watched(stage: Stage, per_token: int, seconds: float) -> tuple[list[dict[str, Any]], float]:
+    """Put waiting numbers on every token, wait until they are known, and return the calls of the next `seconds`."""
+    from bench import desk
+    from rentals.models import Rental
+
+    for token in stage.tokens:
+        stage.upstream("rentals", count=per_token, token=token)
+    desk.House(stage, random.Random(1), callbacks=False)
+    if not settled(lambda: Rental.objects.count() == per_token * len(stage.tokens), 180):
+        raise TimeoutError("not all numbers were imported")
+    time.sleep(2 * POLL_SECONDS)
+    since = time.time()
+    time.sleep(seconds)
+    found: list[dict[str, Any]] = stage.upstream(f"calls?since={since}")["calls"]
+    return found, time.time() - since
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, all three by default; returns 1 where a figure is past its limit."""
+    parts = {"delay": delay, "calls": calls, "many": many}
+    parser = argparse.ArgumentParser("bench.watching")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument("--database", choices=DATABASES, default="sqlite")
+    options = parser.parse_args(arguments)
+    kept = [parts[name](options) for name in options.parts]
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
