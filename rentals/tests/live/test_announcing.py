@@ -1,0 +1,106 @@
+"""Announcing: after the commit, ids alone, and never at the cost of the one who announces."""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.db import transaction
+from pytest_django import Settings
+
+from accounts.models import Team
+from rentals import live
+from rentals.live.announcing import CHANNEL
+from rentals.models import Rental
+from thuesim_site.testing import RedisServer, wait_until
+
+MakeRental = Callable[..., Rental]
+
+
+class Listener:
+    """Hears what is published."""
+
+    def __init__(self, url: str) -> None:
+        self.client = redis.Redis.from_url(url)
+        self.subscription = self.client.pubsub()  # type: ignore[no-untyped-call]
+        self.subscription.subscribe(CHANNEL)
+        assert self.subscription.get_message(timeout=5)
+
+    def next(self, seconds: float = 5) -> dict[str, object] | None:
+        message = self.subscription.get_message(timeout=seconds)
+        return json.loads(message["data"]) if message else None
+
+
+@pytest.fixture
+def listener(real_redis: RedisServer) -> Iterator[Listener]:
+    listener = Listener(real_redis.url)
+    yield listener
+    listener.subscription.close()
+    listener.client.close()
+
+
+def test_what_is_said_names_ids_and_nothing_else(listener: Listener, team: Team, make_rental: MakeRental) -> None:
+    rental = make_rental(team, code="529310")
+    live.announce(rental)
+    live.announce_team(team.pk, "tokens")
+    live.announce_person(7)
+    assert listener.next() == {"rental": rental.pk, "team": team.pk}
+    assert listener.next() == {"team": team.pk, "event": "tokens"}
+    assert listener.next() == {"person": 7}
+
+
+def test_nothing_is_said_before_the_commit_nor_after_a_rollback(
+    listener: Listener, team: Team, make_rental: MakeRental
+) -> None:
+    rental = make_rental(team)
+    with transaction.atomic():
+        live.announce(rental)
+        assert listener.next(0.2) is None
+    assert listener.next() is not None
+    with transaction.atomic():
+        live.announce(rental)
+        transaction.set_rollback(True)
+    assert listener.next(0.2) is None
+
+
+def test_redis_that_is_away_is_told_of_once_and_delays_nobody(
+    team: Team, make_rental: MakeRental, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.REDIS_URL = f"unix://{tmp_path}/none.sock"
+    rental = make_rental(team)
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING, "rentals.live"):
+        for _ in range(1000):
+            live.announce(rental)
+    assert time.monotonic() - began < 2
+    assert len(caplog.records) == 1
+
+
+def test_redis_that_hangs_costs_one_short_wait(
+    team: Team, make_rental: MakeRental, settings: Settings, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf.sock"))
+        deaf.listen()  # and never answers
+        settings.REDIS_URL = f"unix://{tmp_path}/deaf.sock"
+        rental = make_rental(team)
+        began = time.monotonic()
+        for _ in range(100):
+            live.announce(rental)
+        assert time.monotonic() - began < 3
+
+
+def test_when_redis_is_back_every_screen_is_told_to_read_again(
+    team: Team, make_rental: MakeRental, real_redis: RedisServer
+) -> None:
+    real_redis.stop()
+    live.announce(make_rental(team))
+    real_redis.start()
+    listener = Listener(real_redis.url)
+    wait_until(lambda: listener.next(1) == {"refresh": True}, "the refresh is published")
+    listener.subscription.close()
+    listener.client.close()
