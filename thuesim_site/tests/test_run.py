@@ -76,7 +76,7 @@ def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[...
 
     assert running.stop() == 0
     assert running.processes() == {}
-    assert "Traceback" not in running.said()
+    assert "Traceback" not in running.said(), running.said()
 
 
 def kill(running: RunningDesk, *words: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
