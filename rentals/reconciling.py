@@ -85,7 +85,7 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
     """Messages that came too late for the last look at their number."""
     for rental in rentals:
         entry = by_key[rental.upstream_key]
-        if entry.message is not None:
+        if entry.state == thuesim.State.RECEIVED:
             watching.apply(rental, entry.state, entry.message, source="history")
 
 

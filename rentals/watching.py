@@ -160,9 +160,8 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
 
 def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
     """Whether the number just goes on waiting, so that there is nothing to apply."""
-    if rental.status != Status.WAITING or entry.message is not None or entry.state == thuesim.State.EXPIRED:
-        return False
-    return not _time_is_up(rental, GRACE_SECONDS)
+    waits = rental.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
+    return waits and not _time_is_up(rental, GRACE_SECONDS)
 
 
 def _distrust_history(token: Token) -> None:
@@ -221,7 +220,15 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
     if changed:
         _place_freed(rental.token_id)
     Rental.objects.filter(pk=rental.pk).update(due_at=_next_look(rental))
+    if source != "poll" and state == thuesim.State.RECEIVED and not (message and (message.code or message.text)):
+        _want_words(rental)
     return changed
+
+
+def _want_words(rental: Rental) -> None:
+    """The history and callbacks may say that something came and not what: of a call, the recording alone."""
+    if not Message.objects.filter(rental=rental).exclude(code="", text="").exists():
+        nudge.look(rental.pk)
 
 
 def _time_is_up(rental: Rental, grace_seconds: float) -> bool:

@@ -1,14 +1,16 @@
 """Messages are found by looking and by callbacks, however the upstream tells of them."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
-from rentals import nudge, ordering, watching
+from rentals import nudge, ordering, thuesim, watching
 from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental
@@ -269,3 +271,28 @@ def test_a_callback_address_is_told_by_its_secret_alone(house: House) -> None:
     address = CallbackAddress.issue(house.token)
     assert address.secret.reveal() not in str(address)
     assert len(address.secret.reveal()) >= 40
+
+
+def test_of_a_call_that_the_history_tells_without_words_the_code_is_asked_for(house: House, looks: list[int]) -> None:
+    rentals = rent(house, 5)
+    house.upstream.deliver(rentals[0].upstream_key, "[Call]mã otp của bạn là 059809", call=True)
+    watch(house, *rentals)
+    assert looks == [rentals[0].pk]
+    assert {message.code for message in rentals[0].messages.all()} >= {"059809"}
+    watch(house, *rentals)
+    assert looks == [rentals[0].pk], "once is enough"
+
+
+def test_a_history_that_says_received_and_no_more_is_not_the_last_word(
+    house: House, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rentals = rent(house, 5)
+    house.upstream.deliver(rentals[0].upstream_key, "Ma: 121212", "121212")
+    history = thuesim.Client.history
+
+    def wordless(client: thuesim.Client, **filters: Any) -> list[thuesim.HistoryEntry]:
+        return [replace(entry, message=None) for entry in history(client, **filters)]
+
+    monkeypatch.setattr(thuesim.Client, "history", wordless)
+    watch(house, *rentals)
+    assert rentals[0].status == Status.RECEIVED
