@@ -1,7 +1,25 @@
-"""How allauth behaves here: nobody signs up by themselves."""
+"""How allauth behaves here: nobody signs up by themselves, second steps stay where a team requires them, and what
+happens to sessions is recorded and felt by the open screens."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.models import User
+from accounts.policy import must_keep_second_step
+
+# The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
+THROTTLED_SECONDS = 60
 
 
 class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
@@ -9,3 +27,47 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Refuse after too many failures, per account and per address, and say so in the audit record."""
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            address = self.get_client_ip(request)
+            if cache.add(f"sign-in-throttled:{address}", 1, THROTTLED_SECONDS):
+                audit.record("sign_in_throttled", person=_known(credentials), request=request)
+            raise
+
+
+def _known(credentials: dict[str, Any]) -> User | None:
+    """The person meant. Other names are not kept: people type passwords there by mistake."""
+    name = str(credentials.get("username") or credentials.get("email") or "")
+    wanted = {"email__iexact": name} if "@" in name else {"username__iexact": name}
+    return User.objects.filter(**wanted).first() if name else None
+
+
+class KeptSecondStep(DefaultMFAAdapter):  # type: ignore[misc]
+    """The last second step of somebody whose team requires one cannot be taken away."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "cannot_delete_authenticator": _("Your team requires a second step. Add another one before you remove this."),
+    }
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        others = Authenticator.objects.filter(
+            user=authenticator.user, type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+        ).exclude(pk=authenticator.pk)
+        return bool(others.exists()) or not must_keep_second_step(authenticator.user)
+
+
+class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    """A session that is ended takes its open screens along."""
+
+    def end_sessions(self, sessions: Sequence[UserSession]) -> None:
+        super().end_sessions(sessions)
+        # Here, not above: the announcement stands on models that are loaded after this module.
+        from accounts.people import sessions_ended
+
+        for person in {session.user for session in sessions}:
+            sessions_ended(person, by=person, count=sum(session.user_id == person.pk for session in sessions))

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("People and teams")
+
+    def ready(self) -> None:
+        from accounts import signing_in  # noqa: F401  # its receivers

@@ -1,16 +1,26 @@
 """Puts on each signed-in request what its person may do, and in which language they read."""
 
 from collections.abc import Callable
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, resolve_url
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
+from django_htmx.http import HttpResponseClientRedirect
 
+from accounts import audit
 from accounts.policy import access_for
+
+# What somebody without the second step that their team requires still reaches: the way to set it up, and the way out.
+_WITHOUT_SECOND_STEP = ("account_", "mfa_", "usersessions_", "language", "team_switch", "healthz", "readyz", "metrics")
 
 
 class PersonMiddleware:
-    """`request.access` is computed at its first use; a person's own language goes before the browser's."""
+    """`request.access` is computed at its first use; a person's own language goes before the browser's.
+
+    Where the team requires a second step and the person has none, every page leads to its set-up.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -22,4 +32,16 @@ class PersonMiddleware:
             if user.language:
                 translation.activate(user.language)
                 request.LANGUAGE_CODE = translation.get_language()
-        return self.get_response(request)
+        with audit.during(request):
+            return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        access = getattr(request, "access", None)
+        name = (request.resolver_match and request.resolver_match.view_name) or ""
+        if access is None or name.startswith(_WITHOUT_SECOND_STEP) or not access.needs_second_step:
+            return None
+        if request.headers.get("HX-Request") == "true":
+            return HttpResponseClientRedirect(resolve_url("mfa_index"))
+        return redirect("mfa_index")

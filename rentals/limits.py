@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -22,6 +21,7 @@ from accounts.models import Membership, Role, Team, User
 from accounts.policy import Access
 from rentals import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
+from rentals.templatetags.desk import dong
 
 # One person's orders in a minute: above what anybody types, below what a runaway script does.
 ORDERS_PER_MINUTE = 60
@@ -93,11 +93,6 @@ class _Used:
     person_day: int
     person_month: int
     rentals: int
-
-
-def dong(amount: int) -> str:
-    """Return an amount as it is written in the active language: `1.450 ₫`."""
-    return f"{intcomma(amount)} ₫"
 
 
 def services_of(team: Team | None) -> QuerySet[Service]:

@@ -76,6 +76,7 @@ def check() -> Setup:
     _number("THUESIM_POLL_INTERVAL", 3.0, least=0.1, most=3600)
     _networks()
     _whole("DESK_KEEP_MESSAGES_DAYS", 90, least=1, most=36500)
+    _whole("DESK_KEEP_AUDIT_DAYS", 730, least=30, most=36500)
     _token()
     _free("PORT", host, port)
     sandbox_port = _sandbox_port(port) if demo else 0

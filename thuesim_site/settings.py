@@ -158,7 +158,11 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 - a class
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
+USERSESSIONS_ADAPTER = "accounts.adapter.WatchedSessions"
+MFA_ADAPTER = "accounts.adapter.KeptSecondStep"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
 EMAIL_CONFIG = env.email_url("EMAIL_URL", "consolemail://")
@@ -239,7 +243,8 @@ THUESIM_TIMEOUT_SECONDS = env.float("THUESIM_TIMEOUT", 20.0)
 THUESIM_RENT_GAP_SECONDS = env.float("THUESIM_RENT_GAP", 5.0)
 THUESIM_POLL_SECONDS = env.float("THUESIM_POLL_INTERVAL", 3.0)
 CALLBACK_ALLOW = env.list("DESK_CALLBACK_ALLOW", default=[])
+METRICS_TOKEN = env.str("DESK_METRICS_TOKEN", "")
 KEEP_MESSAGES_DAYS = env.int("DESK_KEEP_MESSAGES_DAYS", 90)
+AUDIT_DAYS = env.int("DESK_KEEP_AUDIT_DAYS", 730)
 
 TESTING = "pytest" in sys.modules
-METRICS_TOKEN = env.str("DESK_METRICS_TOKEN", "")

@@ -66,7 +66,7 @@ def test_the_database_refuses_to_change_a_record(kept: AuditRecord) -> None:
 def test_postgresql_refuses_to_delete_a_young_record_past_the_model(kept: AuditRecord) -> None:
     try:
         with transaction.atomic():
-            AuditRecord.objects.all()._raw_delete("default")  # type: ignore[attr-defined]
+            AuditRecord.objects.all()._raw_delete("default")
     except DatabaseError:
         refused = True
     else:

@@ -74,7 +74,7 @@ def test_a_team_orders_up_to_its_budget_and_not_past_it(
     limit_team(team, **{field: 2500})
     order(team, person, service)
     order(team, make_person(team), service)
-    assert "500 ₫ of 2,500 ₫ left, and this order costs 1,000 ₫" in refused(team, person, service)
+    assert "500 ₫ of 2.500 ₫ left, and this order costs 1.000 ₫" in refused(team, person, service)
 
 
 @pytest.mark.parametrize("field", ["budget_day", "budget_month"])

@@ -1,0 +1,155 @@
+"""What managers fill in. Amounts are whole đồng and may be typed as `200.000` or `200 000 ₫`."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext_lazy
+
+from accounts import invitations
+from accounts.models import Membership, Role, Team, User
+from accounts.policy import has_second_step
+
+if TYPE_CHECKING:
+    TeamForm = forms.ModelForm[Team]
+    MembershipForm = forms.ModelForm[Membership]
+    PersonForm = forms.ModelForm[User]
+else:  # they take no parameters at run time
+    TeamForm = MembershipForm = PersonForm = forms.ModelForm
+
+MOST_DONG = 10**12
+
+
+class DongField(forms.IntegerField):
+    """An amount in whole đồng; empty is None."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs = {"required": False, "min_value": 0, "max_value": MOST_DONG, "localize": False, **kwargs}
+        super().__init__(widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}), **kwargs)
+
+    def to_python(self, value: Any) -> int | None:
+        return super().to_python(re.sub(r"[\s.,₫đ]", "", str(value)) if value not in self.empty_values else value)
+
+
+class TeamSettingsForm(TeamForm):
+    """The settings of a team. `by` is the person who changes them."""
+
+    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"))
+    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"))
+    low_balance = DongField(label=gettext_lazy("Warn when a token's balance falls below, đồng"))
+
+    class Meta:
+        model = Team
+        fields = (
+            "name",
+            "budget_day",
+            "budget_month",
+            "low_balance",
+            "purpose_required",
+            "shares_codes",
+            "codes_fade_minutes",
+            "requires_second_step",
+        )
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.by = by
+        self.fields["codes_fade_minutes"].widget.attrs["max"] = 32767
+
+    def clean_requires_second_step(self) -> bool:
+        wanted: bool = self.cleaned_data["requires_second_step"]
+        if wanted and not self.instance.requires_second_step and not has_second_step(self.by):
+            raise forms.ValidationError(
+                _("Set up your own second step first (menu at the top right), or you shut yourself out.")
+            )
+        return wanted
+
+
+class LimitsForm(MembershipForm):
+    """What one person may spend and rent in the team."""
+
+    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"))
+    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"))
+
+    class Meta:
+        model = Membership
+        fields = ("budget_day", "budget_month", "rentals_per_day")
+
+
+class InviteForm(forms.Form):
+    """A link for one new person."""
+
+    note = forms.CharField(label=gettext_lazy("For whom"), max_length=80, required=False)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.OPERATOR)
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Good for"),
+        coerce=int,
+        choices=[(days, ngettext_lazy("%d day", "%d days", days) % days) for days in invitations.DAYS],
+        initial=3,
+    )
+
+
+class JoinForm(PersonForm):
+    """A new account for somebody who was invited."""
+
+    password1 = forms.CharField(
+        label=gettext_lazy("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=gettext_lazy("At least 10 characters, and not one of the passwords that everybody tries."),
+    )
+    password2 = forms.CharField(
+        label=gettext_lazy("Password again"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "first_name", "email")
+        labels = {"first_name": gettext_lazy("Name, as colleagues see it"), "email": gettext_lazy("E-mail")}
+        help_texts = {"username": ""}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].widget.attrs |= {"autocomplete": "username", "autocapitalize": "none"}
+        self.fields["first_name"].widget.attrs["autocomplete"] = "name"
+        self.fields["email"].widget.attrs["autocomplete"] = "email"
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=name).exists():
+            raise forms.ValidationError(_("This user name is taken. Choose another one."))
+        return name
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email and User.objects.filter(email__iexact=email).exists():
+            raise forms.ValidationError(
+                _("Somebody has this e-mail already. Sign in with that account, then open the link.")
+            )
+        return email
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        first, second = self.cleaned_data.get("password1"), self.cleaned_data.get("password2")
+        if first and second and first != second:
+            self.add_error("password2", _("The two passwords differ. Type the same one twice."))
+        return cleaned
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if password := self.cleaned_data.get("password1"):
+            try:
+                password_validation.validate_password(password, self.instance)
+            except forms.ValidationError as error:
+                self.add_error("password1", error)
+
+    def save(self, commit: bool = True) -> User:
+        person: User = super().save(commit=False)
+        person.set_password(self.cleaned_data["password1"])
+        if commit:
+            person.save()
+        return person

@@ -1,0 +1,75 @@
+"""Joining a team by a link: made by a manager, good for one person, for some days."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.people import NotDone
+from accounts.policy import Access
+from rentals import live
+
+DAYS = (1, 3, 7, 14)
+
+
+def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -> tuple[Invitation, str]:
+    """Make an invitation. Returns it with the secret of its link, which is kept nowhere."""
+    secret = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        invitation = Invitation.objects.create(
+            team=team,
+            role=role,
+            note=note[:80],
+            secret_digest=_digest(secret),
+            invited_by=by,
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+        detail = {"role": role.value, "days": days}
+        audit.record("invite", person=by, team=team, target=note or f"invitation {invitation.pk}", detail=detail)
+    return invitation, secret
+
+
+def withdraw(by: User, access: Access, invitation: Invitation) -> bool:
+    """End an invitation before somebody uses it. False where it was over already."""
+    if not access.manages or invitation.team_id != access.team_id:
+        return False
+    usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)
+    with transaction.atomic():
+        if not usable.update(revoked_at=timezone.now()):
+            return False
+        target = invitation.note or f"invitation {invitation.pk}"
+        audit.record("invite_withdrawn", person=by, team=invitation.team, target=target)
+    return True
+
+
+def find(secret: str) -> Invitation | None:
+    """Return the invitation behind a link, if it still lets somebody in."""
+    found = Invitation.objects.filter(
+        Invitation.usable(), secret_digest=_digest(secret), invited_by__is_active=True
+    ).select_related("team", "invited_by")
+    return found.first()
+
+
+@transaction.atomic
+def accept(invitation: Invitation, person: User) -> Membership:
+    """Make `person` a member. Raises `NotDone` where the link was used meanwhile, or they are a member already."""
+    if Membership.objects.filter(user=person, team=invitation.team).exists():
+        raise NotDone(_("You are in this team already."))
+    used = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk, invited_by__is_active=True)
+    if not used.update(used_at=timezone.now(), used_by=person):
+        raise NotDone(_("This link has been used or has expired. Ask for a new one."))
+    membership = Membership.objects.create(user=person, team=invitation.team, role=invitation.role)
+    User.objects.filter(pk=person.pk).update(team=invitation.team)
+    detail = {"role": [None, invitation.role], "invited by": str(invitation.invited_by)}
+    audit.record("join", person=person, team=invitation.team, target=str(person), detail=detail)
+    live.announce_person(person.pk)
+    return membership
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,173 @@
+"""What those who manage a team do to its people: roles, limits, leaving, sessions, password links.
+
+Each function decides by `accounts.policy`, guards the team's last manager, writes an audit record in the same
+transaction, and tells the person's open screens. What may not be is refused with a sentence for the page.
+"""
+
+from collections.abc import Mapping
+
+from allauth.account.adapter import get_adapter
+from allauth.account.utils import user_pk_to_url_str
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.policy import Access
+from accounts.reset_links import ResetLinks
+from rentals import live
+
+
+class NotDone(Exception):
+    """What was asked for may not be. `sentence` is for the person."""
+
+    def __init__(self, sentence: str | Promise) -> None:
+        super().__init__(str(sentence))
+        self.sentence = str(sentence)
+
+
+def change_role(by: User, access: Access, membership: Membership, role: Role) -> None:
+    """Give somebody of the team another role. Raises `NotDone`."""
+    with transaction.atomic():
+        _hold(access, membership)
+        if membership.user_id == by.pk and not access.is_admin:
+            raise NotDone(_("Another manager or an admin changes your own role, so that nobody shuts themselves out."))
+        if role != Role.MANAGER:
+            _keep_a_manager(membership)
+        if role == membership.role:
+            return
+        detail = audit.changes({"role": membership.role}, {"role": role.value})
+        membership.role = role
+        membership.save(update_fields=["role"])
+        if role != Role.MANAGER:
+            _withdraw_invitations(membership.user, membership.team)
+        _record("role", by, membership, detail)
+
+
+def set_limits(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
+    """Set the budgets and the rentals per day of somebody of the team."""
+    with transaction.atomic():
+        _hold(access, membership)
+        detail = audit.changes({name: getattr(membership, name) for name in limits}, limits)
+        if not detail:
+            return
+        for name in detail:
+            setattr(membership, name, limits[name])
+        membership.save(update_fields=list(detail))
+        _record("limits", by, membership, detail)
+
+
+def remove(by: User, access: Access, membership: Membership) -> None:
+    """Take somebody out of the team; their account and their other teams stay. Raises `NotDone`."""
+    with transaction.atomic():
+        _hold(access, membership)
+        if membership.user_id == by.pk and not access.is_admin:
+            raise NotDone(
+                _("Another manager or an admin takes you out of the team, so that nobody shuts themselves out.")
+            )
+        _keep_a_manager(membership)
+        _withdraw_invitations(membership.user, membership.team)
+        _record("removed", by, membership, {"role": [membership.role, None]})
+        membership.delete()
+
+
+def deactivate(by: User, access: Access, person: User) -> None:
+    """End an account: its sessions, open screens, links and queued orders' rights. The name stays on what they did.
+
+    Raises `NotDone`.
+    """
+    with transaction.atomic():
+        _may(access, person)
+        for membership in person.memberships.select_related("team", "user"):
+            Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
+            _keep_a_manager(membership)
+        if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
+            return
+        _withdraw_invitations(person)
+        ended = left(person)
+        detail = {"is_active": [True, False], "sessions": ended}
+        audit.record("deactivated", person=by, team=access.team, target=str(person), detail=detail)
+
+
+def activate(by: User, access: Access, person: User) -> None:
+    """Let somebody sign in again. Raises `NotDone`."""
+    with transaction.atomic():
+        _may(access, person)
+        if User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
+            detail = {"is_active": [False, True]}
+            audit.record("activated", person=by, team=access.team, target=str(person), detail=detail)
+
+
+def end_sessions(by: User, access: Access, person: User) -> int:
+    """Sign somebody out everywhere. Returns how many sessions ended. Raises `NotDone`."""
+    with transaction.atomic():
+        _may(access, person)
+        ended = left(person)
+        sessions_ended(person, by=by, count=ended, team=access.team)
+    return ended
+
+
+def password_link(by: User, access: Access, person: User) -> str:
+    """Return the path at which somebody sets a new password, once and within a day. Raises `NotDone`."""
+    _may(access, person)
+    if not person.is_active:
+        raise NotDone(_("This account is deactivated. Activate it first."))
+    key = f"{user_pk_to_url_str(person)}-{ResetLinks().make_token(person)}"
+    audit.record("password_link", person=by, team=access.team, target=str(person))
+    address: str = get_adapter().get_reset_password_from_key_url(key)
+    return address
+
+
+def left(person: User) -> int:
+    """End all sessions of somebody, and the screens they have open. Returns how many sessions there were."""
+    sessions = list(UserSession.objects.filter(user=person.pk))
+    for session in sessions:
+        session.end()
+    live.announce_person(person.pk)
+    return len(sessions)
+
+
+def sessions_ended(person: User, *, by: User, count: int, team: Team | None = None) -> None:
+    """Record that sessions of `person` were ended, and let their screens notice."""
+    audit.record("sessions_ended", person=by, team=team, target=str(person), detail={"sessions": count})
+    live.announce_person(person.pk)
+
+
+def _hold(access: Access, membership: Membership) -> None:
+    """Keep the team's roles as they are until the transaction ends."""
+    if not access.manages or membership.team_id != access.team_id:
+        raise NotDone(_("Only a manager of the team may do this."))
+    Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
+    membership.refresh_from_db()
+
+
+def _keep_a_manager(membership: Membership) -> None:
+    if membership.role != Role.MANAGER or not membership.user.is_active:
+        return
+    others = Membership.objects.filter(team=membership.team_id, role=Role.MANAGER, user__is_active=True)
+    if not others.exclude(pk=membership.pk).exists():
+        raise NotDone(
+            _("%(person)s is the last manager of %(team)s. Make somebody else a manager first.")
+            % {"person": membership.user, "team": membership.team}
+        )
+
+
+def _may(access: Access, person: User) -> None:
+    if person.pk == access.person_id:
+        raise NotDone(_("This is your own account. Use the pages in the menu at the top right."))
+    if not access.may_change_account(person):
+        raise NotDone(_("This person also works in another team, or is an admin. Only an admin may do this."))
+
+
+def _withdraw_invitations(person: User, team: Team | None = None) -> None:
+    """Links that somebody made end with their right to make them."""
+    made = Invitation.objects.filter(Invitation.usable(), invited_by=person)
+    (made.filter(team=team) if team else made).update(revoked_at=timezone.now())
+
+
+def _record(action: str, by: User, membership: Membership, detail: Mapping[str, object]) -> None:
+    audit.record(action, person=by, team=membership.team, target=str(membership.user), detail=detail)
+    live.announce_person(membership.user_id)

@@ -1,0 +1,139 @@
+"""Joining a team by a link: once, in time, and only while somebody answers for it."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import invitations
+from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from accounts.people import NotDone
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+NEW = {
+    "username": "hoa",
+    "first_name": "Hoa",
+    "email": "",
+    "password1": "nine tall trees",
+    "password2": "nine tall trees",
+}
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def boss(team: Team) -> User:
+    return make_person(team, Role.MANAGER, username="boss")
+
+
+@pytest.fixture
+def secret(team: Team, boss: User) -> str:
+    return invitations.invite(boss, team, role=Role.OPERATOR, note="Hoa")[1]
+
+
+def join(secret: str, client: Client | None = None, **over: str) -> int:
+    return (client or Client()).post(reverse("join", args=[secret]), {**NEW, **over}).status_code
+
+
+def test_a_manager_makes_a_link_and_sees_it_once(boss: User, team: Team) -> None:
+    client = Client()
+    client.force_login(boss)
+    page = client.post(reverse("invite"), {"role": "viewer", "days": 7, "note": "Hoa"}).content.decode()
+    secret = page.split("/join/")[1].split("/")[0]
+    invitation = Invitation.objects.get()
+    assert invitations.find(secret) == invitation
+    assert (invitation.team, invitation.role, invitation.invited_by) == (team, Role.VIEWER, boss)
+    assert secret not in client.get(reverse("team")).content.decode()
+    assert AuditRecord.objects.filter(action="invite", person=boss, team=team).exists()
+    assert secret not in str(list(AuditRecord.objects.values()))
+
+
+def test_a_new_person_joins_and_is_signed_in(secret: str, team: Team, boss: User) -> None:
+    client = Client()
+    assert join(secret, client) == 302
+    person = User.objects.get(username="hoa")
+    assert client.get("/").status_code == 200
+    assert Membership.objects.get(user=person).role == Role.OPERATOR
+    assert (person.is_staff, person.is_superuser) == (False, False)
+    record = AuditRecord.objects.get(action="join")
+    assert (record.person, record.team) == (person, team)
+
+
+def test_a_link_lets_one_person_in(secret: str) -> None:
+    assert join(secret) == 302
+    assert join(secret, username="minh") == 404
+    assert Client().get(reverse("join", args=[secret])).status_code == 404
+    assert not User.objects.filter(username="minh").exists()
+
+
+def test_a_link_expires(secret: str) -> None:
+    with time_machine.travel(timezone.now() + timedelta(days=3, seconds=1)):
+        assert join(secret) == 404
+
+
+def test_a_withdrawn_link_lets_nobody_in(secret: str, boss: User) -> None:
+    client = Client()
+    client.force_login(boss)
+    client.post(reverse("invite_withdraw", args=[Invitation.objects.get().pk]))
+    assert join(secret) == 404
+    assert AuditRecord.objects.filter(action="invite_withdrawn").exists()
+
+
+def test_the_links_of_a_deactivated_person_let_nobody_in(secret: str, boss: User) -> None:
+    User.objects.filter(pk=boss.pk).update(is_active=False)
+    assert join(secret) == 404
+
+
+def test_somebody_with_an_account_joins_with_it(secret: str, team: Team) -> None:
+    person = make_person(make_team("Sales"), username="minh")
+    client = Client()
+    client.force_login(person)
+    assert b"Support" in client.get(reverse("join", args=[secret])).content
+    assert join(secret, client) == 302
+    person.refresh_from_db()
+    assert person.team == team
+    assert person.memberships.count() == 2
+    assert not User.objects.filter(username="hoa").exists()
+
+
+def test_a_member_does_not_use_a_link_up(secret: str, boss: User) -> None:
+    client = Client()
+    client.force_login(boss)
+    join(secret, client)
+    assert Membership.objects.get(user=boss).role == Role.MANAGER
+    assert join(secret) == 302
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("username", "BOSS"),
+        ("password1", "short"),
+        ("password1", "password1234"),
+        ("password2", "something else"),
+        ("email", "boss@example.com"),
+        ("email", "no address"),
+    ],
+)
+def test_what_is_wrong_is_said_and_uses_nothing_up(secret: str, boss: User, field: str, value: str) -> None:
+    User.objects.filter(pk=boss.pk).update(email="Boss@example.com")
+    assert Client().post(reverse("join", args=[secret]), {**NEW, field: value}).status_code == 422
+    assert not User.objects.filter(username="hoa").exists()
+    assert join(secret) == 302
+
+
+def test_a_link_is_used_once_also_when_two_come_at_once(secret: str) -> None:
+    invitation = invitations.find(secret)
+    assert invitation is not None
+    invitations.accept(invitation, make_person())
+    with pytest.raises(NotDone):
+        invitations.accept(invitation, make_person())
+    assert Membership.objects.filter(team=invitation.team, role=Role.OPERATOR).count() == 1

@@ -1,0 +1,160 @@
+"""Sign-ins, failures, second steps: recorded, throttled, required."""
+
+import json
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core.cache import cache
+from django.test import Client, TestCase
+from django.urls import reverse
+
+from accounts.models import AuditRecord, Role, Team, User
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_throttle(db: None) -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, username="linh")
+
+
+def sign_in(client: Client, name: str = "linh", password: str = "secret-enough", address: str = "10.0.0.1") -> str:
+    answer = client.post(reverse("account_login"), {"login": name, "password": password}, REMOTE_ADDR=address)
+    return answer["Location"] if answer.status_code == 302 else answer.content.decode()
+
+
+def actions() -> list[str]:
+    return list(AuditRecord.objects.order_by("pk").values_list("action", flat=True))
+
+
+def test_signing_in_and_out_is_recorded_with_the_address(linh: User) -> None:
+    client = Client()
+    assert sign_in(client) == "/"
+    client.post(reverse("account_logout"), REMOTE_ADDR="10.0.0.1")
+    assert actions() == ["sign_in", "sign_out"]
+    assert set(AuditRecord.objects.values_list("person", "address")) == {(linh.pk, "10.0.0.1")}
+    assert AuditRecord.objects.filter(action="sign_in", detail={"by": ["password"]}).exists()
+
+
+def test_a_failure_is_recorded_without_what_was_typed(linh: User) -> None:
+    sign_in(Client(), password="my-real-passw0rd")
+    sign_in(Client(), name="my-real-passw0rd")
+    assert actions() == ["sign_in_failed", "sign_in_failed"]
+    assert list(AuditRecord.objects.order_by("pk").values_list("person", flat=True)) == [linh.pk, None]
+    assert "my-real-passw0rd" not in json.dumps(list(AuditRecord.objects.values("target", "detail")))
+
+
+def test_an_account_is_throttled_from_wherever_it_is_tried(linh: User) -> None:
+    for number in range(5):
+        sign_in(Client(), password="wrong", address=f"10.0.1.{number}")
+    assert "Too many failed" in sign_in(Client(), address="10.0.2.1")
+    assert actions() == ["sign_in_failed"] * 5 + ["sign_in_throttled"]
+    sign_in(Client(), address="10.0.2.1")
+    assert actions().count("sign_in_throttled") == 1
+
+
+def test_an_address_is_throttled_whatever_account_it_tries(linh: User) -> None:
+    for number in range(10):
+        sign_in(Client(), name=f"somebody{number}", password="wrong")
+    assert "Too many failed" in sign_in(Client())
+    assert sign_in(Client(), address="10.9.9.9") == "/"
+
+
+def test_a_deactivated_person_does_not_sign_in(linh: User) -> None:
+    User.objects.update(is_active=False)
+    assert "/accounts/inactive/" in sign_in(Client()) or "sign_in" not in actions()
+    assert "sign_in" not in actions()
+
+
+def requires_second_step(team: Team) -> None:
+    Team.objects.filter(pk=team.pk).update(requires_second_step=True)
+
+
+@pytest.mark.parametrize("where", ["/", "/board/", "/rentals/", "/team/", "/admin/"])
+def test_without_the_second_step_that_the_team_requires_every_page_leads_to_its_set_up(
+    linh: User, team: Team, where: str
+) -> None:
+    requires_second_step(team)
+    User.objects.update(is_staff=True)
+    client = Client()
+    client.force_login(linh)
+    assert client.get(where)["Location"] == reverse("mfa_index")
+    assert client.get(where, headers={"HX-Request": "true"})["HX-Redirect"] == reverse("mfa_index")
+    assert client.get(reverse("mfa_index")).status_code == 200
+    assert client.post(reverse("account_logout")).status_code == 302
+
+
+def set_up_totp(client: Client) -> str:
+    """Add an authenticator app on the page for it; return its secret."""
+    client.post(reverse("account_reauthenticate"), {"password": "secret-enough"})
+    page = client.get(reverse("mfa_activate_totp"))
+    secret: str = page.context["form"].secret
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        answer = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    assert answer.status_code == 302
+    return secret
+
+
+def code_of(secret: str) -> str:
+    counter = next(iter(yield_hotp_counters_from_time()))
+    code: str = format_hotp_value(hotp_value(secret, counter))
+    return code
+
+
+def test_a_second_step_is_set_up_recorded_and_asked_for(linh: User, team: Team) -> None:
+    requires_second_step(team)
+    client = Client()
+    sign_in(client)
+    secret = set_up_totp(client)
+    assert client.get("/").status_code == 200
+    assert {"second_step_added", "recovery_codes_made"} <= set(actions())
+    cache.clear()
+    fresh = Client()
+    assert sign_in(fresh) == reverse("mfa_authenticate")
+    assert fresh.get("/").status_code == 302
+    fresh.post(reverse("mfa_authenticate"), {"code": "000000"})
+    assert "second_step_failed" in actions()
+    cache.clear()
+    fresh.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    assert fresh.get("/").status_code == 200
+
+
+def test_the_last_second_step_stays_where_the_team_requires_one(linh: User, team: Team) -> None:
+    client = Client()
+    sign_in(client)
+    set_up_totp(client)
+    requires_second_step(team)
+    page = client.post(reverse("mfa_deactivate_totp"))
+    assert page.status_code == 200
+    assert "Your team requires a second step" in page.content.decode()
+    assert Authenticator.objects.filter(user=linh, type=Authenticator.Type.TOTP).exists()
+    Team.objects.update(requires_second_step=False)
+    client.post(reverse("mfa_deactivate_totp"))
+    assert not Authenticator.objects.filter(user=linh, type=Authenticator.Type.TOTP).exists()
+    assert "second_step_removed" in actions()
+
+
+def test_changing_ones_password_is_recorded(linh: User) -> None:
+    client = Client()
+    sign_in(client)
+    new = {"oldpassword": "secret-enough", "password1": "nine tall trees", "password2": "nine tall trees"}
+    client.post(reverse("account_change_password"), new)
+    assert actions()[-1] == "password_changed"
+
+
+def test_a_viewer_reads_no_audit_record(team: Team) -> None:
+    client = Client()
+    client.force_login(make_person(team, Role.VIEWER))
+    assert client.get(reverse("team_audit")).status_code == 403

@@ -1,0 +1,126 @@
+"""The page of the team: who is in it, who is invited, its limits and settings."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import audit
+from accounts.forms import InviteForm, TeamSettingsForm
+from accounts.models import Invitation, Membership, Role, Team
+from rentals import limits, live
+from rentals.models import Service
+from thuesim_site.http import DeskRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of the team, with what they spent and rented there."""
+
+    membership: Membership
+    day: int
+    month: int
+    rentals: int
+
+
+def managed_team(request: DeskRequest) -> Team:
+    """The team that the person manages. Raises `PermissionDenied`."""
+    if request.access.team is None or not request.access.manages:
+        raise PermissionDenied(_("Only a manager of the team may do this."))
+    return request.access.team
+
+
+@require_safe
+@never_cache
+def team(request: DeskRequest) -> HttpResponse:
+    """Show the team."""
+    if request.access.team is None:
+        raise Http404
+    return page(request)
+
+
+def page(
+    request: DeskRequest,
+    *,
+    settings_form: TeamSettingsForm | None = None,
+    invite_form: InviteForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the page of the team, with a form that somebody filled in wrongly in its place."""
+    team = request.access.team
+    if team is None:
+        raise Http404
+    context: dict[str, object] = {"members": _members(team), "left": limits.left_for(request.access)}
+    if request.access.manages:
+        chosen = list(team.services.order_by("search_name"))
+        context |= {
+            "settings_form": settings_form or TeamSettingsForm(instance=team, by=request.user),
+            "invite_form": invite_form or InviteForm(),
+            "invitations": team.invitations.filter(Invitation.usable()).select_related("invited_by"),
+            "services": chosen,
+            "other_services": Service.objects.filter(active=True).exclude(pk__in=[service.pk for service in chosen]),
+        }
+    return render(request, "team/team.html", context, status=status)
+
+
+def _members(team: Team) -> list[Member]:
+    spent = limits.spent_by_person(team)
+    memberships = team.memberships.select_related("user").order_by("-user__is_active", "user__username")
+    return [Member(m, *spent.get(m.user_id, (0, 0, 0))) for m in memberships]
+
+
+@require_POST
+def team_settings(request: DeskRequest) -> HttpResponse:
+    """Change the team's settings and budgets."""
+    team = Team.objects.get(pk=managed_team(request).pk)
+    before = {name: getattr(team, name) for name in TeamSettingsForm.Meta.fields}
+    form = TeamSettingsForm(request.POST, instance=team, by=request.user)
+    if not form.is_valid():
+        return page(request, settings_form=form, status=422)
+    detail = audit.changes(before, {name: getattr(team, name) for name in before})
+    if detail:
+        with transaction.atomic():
+            team.save(update_fields=list(detail))
+            audit.record("team_settings", person=request.user, team=team, target=str(team), detail=detail)
+            live.announce_team(team.pk, "refresh")
+    messages.success(request, _("Saved."))
+    return redirect("team")
+
+
+@require_POST
+def team_services(request: DeskRequest) -> HttpResponse:
+    """Allow one more service, or one less. With none chosen, all are allowed."""
+    team = managed_team(request)
+    adds = "add" in request.POST
+    key = request.POST.get("add" if adds else "remove", "")
+    sv, _dot, upstream_id = key.rpartition(".")
+    service = Service.objects.filter(sv=sv, upstream_id=upstream_id).first()
+    if service is None:
+        messages.error(request, _("There is no such service. Choose one from the list."))
+        return redirect("team")
+    with transaction.atomic():
+        before = sorted(chosen.key for chosen in team.services.all())
+        team.services.add(service) if adds else team.services.remove(service)
+        after = sorted(chosen.key for chosen in team.services.all())
+        detail = audit.changes({"services": before}, {"services": after})
+        if detail:
+            audit.record("team_services", person=request.user, team=team, target=str(service), detail=detail)
+    return redirect(f"{request.build_absolute_uri('/team/')}#services")
+
+
+@require_safe
+@never_cache
+def left(request: DeskRequest) -> HttpResponse:
+    """What is left of the budgets, as a fragment."""
+    return render(request, "rentals/_left.html", {"left": limits.left_for(request.access)})
+
+
+def roles() -> list[tuple[str, str]]:
+    """The roles to choose from."""
+    return [(str(value), str(label)) for value, label in Role.choices]

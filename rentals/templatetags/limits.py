@@ -1,0 +1,14 @@
+"""`{% limits_left access %}`: what is left of the budgets before an order."""
+
+from django import template
+
+from accounts.policy import Access
+from rentals import limits
+
+register = template.Library()
+
+
+@register.inclusion_tag("rentals/_left.html")
+def limits_left(access: Access) -> dict[str, limits.Left]:
+    """Show the limits of the person and their team, with warnings from 80 % on. Three queries at most."""
+    return {"left": limits.left_for(access)}
