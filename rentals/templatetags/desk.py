@@ -98,12 +98,26 @@ def described_by(field: BoundField) -> str:
 @register.filter
 def with_attrs(field: BoundField, css: str = "") -> SafeString:
     """Draw a form field's widget with our class and with what assistive technology needs to know."""
-    attrs: dict[str, Any] = {"class": css} if css else {}
+    # A placeholder that repeats the label says nothing and goes away when one types.
+    attrs: dict[str, Any] = {"class": css, "placeholder": False} if css else {"placeholder": False}
     if field.errors:
         attrs["aria-invalid"] = "true"
     if described := described_by(field):
         attrs["aria-describedby"] = described
     return field.as_widget(attrs={**field.field.widget.attrs, **attrs})
+
+
+_BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("SamsungBrowser", "Samsung Internet"), ("coc_coc", "Cốc Cốc"),
+             ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))  # fmt: skip
+_SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+            ("CrOS", "ChromeOS"), ("Linux", "Linux"))  # fmt: skip
+
+
+@register.filter
+def browser_name(user_agent: str) -> str:
+    """Return a browser as people call it, `Firefox · Windows`, from what it says of itself."""
+    names = [next((name for word, name in words if word in user_agent), "") for words in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(name for name in names if name) or user_agent[:60]
 
 
 @register.simple_tag

@@ -33,10 +33,11 @@ def operator(transactional_db: None, settings: Any) -> User:
     Prefix.objects.get_or_create(digits="96", defaults={"network": network})
     service = make_service(name="Facebook", sv="02", upstream_id="97")
     now = timezone.now()
+    reasons = {Status.REFUSED: "out_of_stock", Status.EXPIRED: "no_code"}
     for minutes, status in enumerate(Status):
         rental = make_rental(
             status, team=team, person=person, token=token, service=service, purpose="QA",
-            queued_at=now - timedelta(minutes=minutes), reason={"refused": "out_of_stock", "expired": "no_code"}.get(status, ""),
+            queued_at=now - timedelta(minutes=minutes), reason=reasons.get(status, ""),
             unasked=["network"] if status == Status.RECEIVED else [],
         )  # fmt: skip
         rental.events.create(at=now, kind="ordered", after="queued", person=person)

@@ -1,0 +1,155 @@
+"""Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
+
+    python docs/screenshots.py                 two looks of each page into docs/
+    python docs/screenshots.py --all --out /tmp/pictures   every language, theme and width
+
+Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BASE_DIR))
+
+from thuesim_site.testing import RunningDesk  # noqa: E402
+
+Look = tuple[str, str, int]  # language, theme, width
+TWO_LOOKS: list[Look] = [("en", "light", 1440), ("vi", "dark", 390)]
+EVERY_LOOK: list[Look] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
+HEIGHTS = {1440: 900, 390: 844}
+
+# Service, text typed for it, purpose. The last ones keep waiting.
+ANSWERED = [("Facebook", "Tạo trang bán hàng"), ("Zalo", "Khách 0912"), ("Shopee", "Kiểm thử đăng ký"), ("Momo", "")]
+WAITING = [("Facebook", "Trang thứ hai"), ("Telegram", "CSKH")]
+
+
+def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wishes: str) -> None:
+    """Order one number through the form."""
+    page.goto(f"{desk.base_url}/")
+    page.fill("#service", service)
+    page.locator("[role=option]").first.click()
+    page.locator("#purpose").evaluate("(field, value) => field.value = value", purpose)
+    for name, value in wishes.items():
+        page.locator(f"[name={name}]").evaluate("(field, value) => field.value = value", value)
+    page.click(".rent-go")
+    page.wait_for_timeout(700)
+
+
+def fill(page: Page, desk: RunningDesk) -> None:
+    """Make a desk that looks like a working morning."""
+    page.locator("#no-services").wait_for(state="detached", timeout=60_000)
+    for service, purpose in ANSWERED:
+        order(page, desk, service, purpose)
+    wait_for(page, desk, "received", len(ANSWERED))
+    desk.sandbox("settings", message_after=None)
+    for service, purpose in WAITING:
+        order(page, desk, service, purpose)
+    wait_for(page, desk, "waiting", len(WAITING))
+    desk.sandbox("stock", count=0)
+    order(page, desk, "Grab", prefixes="96", keep_trying="10")
+    order(page, desk, "Lazada")
+    wait_for(page, desk, "refused", 1)
+
+
+def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
+    """Wait until so many numbers are in a state; the sandbox is slow on purpose."""
+    end = time.monotonic() + 90
+    while page.locator(f"[data-status={status}]").count() < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"not {count} {status}")
+        page.wait_for_timeout(500)
+
+
+def open_service_list(page: Page) -> None:
+    if page.viewport_size and page.viewport_size["width"] > 500:
+        page.fill("#service", "o")
+
+
+def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page], Any]]]:
+    """Name, path and what is done before the picture."""
+    page.goto(f"{desk.base_url}/rentals/?status=received")
+    received = page.locator("[data-testid=rental]").first.get_attribute("data-rental-id")
+    nothing: Callable[[Page], Any] = lambda page: None  # noqa: E731
+    found = [
+        ("desk", "/", nothing),
+        ("desk-services", "/", open_service_list),
+        ("history", "/rentals/", nothing),
+        ("rental", f"/rentals/{received}/", nothing),
+        ("password", "/accounts/password/change/", nothing),
+        ("second-step", "/accounts/2fa/", nothing),
+        ("sessions", "/accounts/sessions/", nothing),
+        ("not-found", "/rentals/999999/", nothing),
+    ]
+    # Pages that this person's navigation leads to, whatever they are called.
+    links = page.eval_on_selector_all("nav.pages a", "links => links.map(link => link.getAttribute('href'))")
+    found += [(link.strip("/"), link, nothing) for link in links if link not in {"/", "/rentals/"}]
+    return found
+
+
+def take(browser: Browser, desk: RunningDesk, out: Path, looks: list[Look]) -> None:
+    """Save every page in every look."""
+    for language, theme, width in looks:
+        with browser.new_context(
+            viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=theme, locale=language  # type: ignore[arg-type]
+        ) as context:
+            page = context.new_page()
+            name = f"{language}-{theme}-{width}"
+            page.goto(f"{desk.base_url}/accounts/login/")
+            page.screenshot(path=out / f"sign-in-{name}.png")
+            sign_in(page, desk, "admin")
+            for title, path, prepare in pages(desk, page):
+                page.goto(desk.base_url + path)
+                page.wait_for_timeout(800)
+                prepare(page)
+                page.wait_for_timeout(200)
+                page.screenshot(path=out / f"{title}-{name}.png")
+                print(f"{title}-{name}.png")
+
+
+def sign_in(page: Page, desk: RunningDesk, person: str) -> None:
+    page.goto(f"{desk.base_url}/accounts/login/")
+    page.fill("[name=login]", person)
+    page.fill("[name=password]", desk.passwords[person])
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{desk.base_url}/")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="every language, theme and width")
+    parser.add_argument("--out", type=Path, default=BASE_DIR / "docs", help="where the pictures go")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        desk = RunningDesk(Path(folder), THUESIM_RENT_GAP="0.3")
+        desk.start(seconds=120)
+        try:
+            desk.sandbox("settings", gap=0.0, message_after=[1, 3])
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+                args=["--no-sandbox"] if os.getuid() == 0 else [],
+            )
+            with browser.new_context(locale="en") as context:
+                page = context.new_page()
+                sign_in(page, desk, "admin")
+                fill(page, desk)
+            take(browser, desk, options.out, EVERY_LOOK if options.all else TWO_LOOKS)
+            shutil.copy(options.out / "desk-en-light-1440.png", options.out / "desk.png")
+            browser.close()
+        finally:
+            desk.stop()
+
+
+if __name__ == "__main__":
+    main()
