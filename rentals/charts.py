@@ -37,11 +37,11 @@ class BarChart:
 
 
 def round_up(value: int) -> int:
-    """Return the next number above that reads well on an axis: 1, 2, 2.5 or 5 and zeros."""
+    """Return the next number that reads well on an axis, and whose half does."""
     if value <= 0:
         return 1
-    magnitude = 10 ** (len(str(value)) - 1)
-    return next(int(step * magnitude) for step in (1, 2, 2.5, 5, 10) if step * magnitude >= value)
+    magnitude: int = 10 ** (len(str(value)) - 1)
+    return next(step * magnitude for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * magnitude >= value)
 
 
 def bar_chart(values: Sequence[tuple[str, int, int]]) -> BarChart:

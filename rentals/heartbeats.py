@@ -91,7 +91,7 @@ def _queues(consumer: Any) -> str:
 def _worker_is_ready(sender: Any, **_: Any) -> None:
     pulse = Pulse(Heartbeat.Kind.WORKER, f"{sender.hostname}/{os.getpid()}"[:120], _queues(sender))
     signals.task_prerun.connect(pulse.worked, weak=False)
-    signals.worker_shutting_down.connect(pulse.end, weak=False)
+    signals.worker_shutdown.connect(pulse.end, weak=False)
     pulse.start(sender.pool.apply_async)
 
 

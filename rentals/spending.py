@@ -229,6 +229,8 @@ def _token_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text or "")
+        day = date.fromisoformat(text or "")
     except ValueError:
         return None
+    # Days that nobody means have no day a year before or after them.
+    return day if 2000 <= day.year < 3000 else None

@@ -1,0 +1,178 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Role, Team, User
+from accounts.policy import access_for
+from rentals import statistics
+from rentals.models import JobRun, Rental, Service, ServiceFigure, ServicePrice, StarredService, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team()
+
+
+@pytest.fixture
+def person(team: Team, client: Client) -> User:
+    person = make_person(team)
+    client.force_login(person)
+    return person
+
+
+def ended(team: Team, service: Service, *, seconds: float | None, **over: Any) -> Rental:
+    """A rental that ended: with a code after so many seconds, or without one."""
+    at = timezone.now() - timedelta(hours=1)
+    token = team.tokens.first() or make_token(team)
+    fields: dict[str, Any] = {"team": team, "token": token, "service": service, "placed_at": at, **over}
+    if seconds is None:
+        return make_rental(Status.EXPIRED, **fields)
+    return make_rental(Status.RECEIVED, received_at=at + timedelta(seconds=seconds), **fields)
+
+
+def test_success_is_counted_by_service_network_and_prefix(team: Team) -> None:
+    service = make_service()
+    for seconds in (10, 20, 60, None, None):
+        ended(team, service, seconds=seconds, network="VIETTEL", phone=f"+8496{seconds or 0:07d}")
+    ended(team, service, seconds=100, network="MOBIFONE", phone="+84901234567")
+
+    statistics.refresh(team.pk)
+
+    person = make_person(team)
+    networks, prefixes = statistics.by_network_and_prefix(access_for(person), service)
+    assert [(f.name, f.rented, f.received, f.median_seconds, f.success) for f in networks] == [
+        ("VIETTEL", 5, 3, 20.0, 60),
+        ("MOBIFONE", 1, 1, 100.0, None),  # one alone tells nothing
+    ]
+    assert [(f.name, f.ended, f.received) for f in prefixes] == [("096", 5, 3), ("090", 1, 1)]
+    assert statistics.figure_of(access_for(person), service).median_seconds == 40.0  # between 20 and 60
+
+
+def test_a_rental_made_elsewhere_counts_as_a_success_and_tells_no_seconds(team: Team) -> None:
+    service = make_service()
+    ended(team, service, seconds=5000, imported=True)
+    statistics.refresh(team.pk)
+    figure = ServiceFigure.objects.get(service=service, network="", prefix="")
+    assert (figure.received, figure.median_seconds) == (1, None)
+
+
+def test_a_second_count_replaces_the_first(team: Team) -> None:
+    old, new = make_service(), make_service()
+    gone = ended(team, old, seconds=10)
+    statistics.refresh(team.pk)
+    Rental.objects.filter(pk=gone.pk).update(service=new)
+    statistics.refresh(team.pk)
+    statistics.refresh(team.pk)
+    assert set(ServiceFigure.objects.values_list("service", flat=True)) == {new.pk}
+
+
+def test_rentals_of_another_team_and_old_ones_are_not_counted(team: Team) -> None:
+    service = make_service()
+    ended(make_team(), service, seconds=10)
+    ended(team, service, seconds=10, placed_at=timezone.now() - timedelta(days=statistics.DAYS, minutes=1))
+    statistics.refresh(team.pk)
+    assert not ServiceFigure.objects.filter(team=team).exists()
+
+
+def test_counting_is_due_after_a_while_and_not_before(team: Team) -> None:
+    assert statistics.refresh_if_due()
+    assert not statistics.refresh_if_due()
+    JobRun.objects.update(at=timezone.now() - timedelta(seconds=statistics.REFRESH_SECONDS + 1))
+    assert statistics.refresh_if_due()
+
+
+def test_starred_services_go_first_then_the_most_used(team: Team, person: User) -> None:
+    rare, often, starred = make_service(name="Rare"), make_service(name="Often"), make_service(name="Starred")
+    ended(team, rare, seconds=10)
+    for _ in range(2):
+        ended(team, often, seconds=10)
+    statistics.refresh(team.pk)
+    StarredService.objects.create(person=person, service=starred)
+    lines = statistics.service_lines(access_for(person))
+    assert [line.service.name for line in lines] == ["Starred", "Often", "Rare"]
+
+
+def test_services_that_the_team_may_not_order_are_left_out_and_shown_on_request(team: Team, person: User) -> None:
+    allowed, other = make_service(name="Zalo"), make_service(name="Shopee")
+    team.services.add(allowed)
+    access = access_for(person)
+    assert [line.service for line in statistics.service_lines(access)] == [allowed]
+    assert {(line.service, line.allowed) for line in statistics.service_lines(access, all_services=True)} == {
+        (allowed, True),
+        (other, False),
+    }
+
+
+def test_the_page_shows_prices_and_what_the_team_may_rent(client: Client, team: Team, person: User) -> None:
+    zalo, shopee = make_service(name="Zalo", price=1450), make_service(name="Shopee")
+    team.services.add(zalo)
+    for days, price in ((9, 1400), (1, 1450)):
+        ServicePrice.objects.create(service=zalo, price=price, since=timezone.now() - timedelta(days=days))
+    page = client.get("/services/").content.decode()
+    assert "1.450 ₫" in page
+    assert "+50 ₫" in page
+    assert "Shopee" not in page
+    assert "not for your team" in client.get("/services/?show=all").content.decode()
+    assert reverse("service", args=[shopee.pk]) not in page
+
+
+def test_the_search_ignores_accents(client: Client, person: User) -> None:
+    make_service(name="Dịch vụ khác")
+    make_service(name="Zalo")
+    page = client.get("/services/?q=dich vu").content.decode()
+    assert "Dịch vụ khác" in page
+    assert "Zalo" not in page
+
+
+def test_a_services_page_says_how_it_did_by_network(client: Client, team: Team, person: User) -> None:
+    service = make_service(name="Zalo")
+    for _ in range(5):
+        ended(team, service, seconds=30, network="VIETTEL")
+    statistics.refresh(team.pk)
+    page = client.get(reverse("service", args=[service.pk])).content.decode()
+    assert "VIETTEL" in page
+    assert "100 %" in page
+    assert "30 seconds" in page
+
+
+def test_the_page_takes_the_same_queries_for_one_service_and_for_many(
+    client: Client, person: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(30):
+        ServicePrice.objects.create(service=make_service(), price=1, since=timezone.now())
+    with django_assert_max_num_queries(11):
+        client.get("/services/")
+
+
+def test_an_operator_stars_a_service_and_takes_the_star_away(client: Client, person: User) -> None:
+    service = make_service()
+    star = reverse("service_star", args=[service.pk])
+    client.post(star, {"starred": "1"})
+    client.post(star, {"starred": "1"})
+    assert StarredService.objects.filter(person=person, service=service).count() == 1
+    answer = client.post(star, {"starred": ""}, headers={"HX-Request": "true"})
+    assert 'aria-pressed="false"' in answer.content.decode()
+    assert not StarredService.objects.exists()
+
+
+def test_a_viewer_has_no_stars(client: Client, team: Team) -> None:
+    client.force_login(make_person(team, Role.VIEWER))
+    service = make_service()
+    assert client.post(reverse("service_star", args=[service.pk]), {"starred": "1"}).status_code == 403
+    assert "service_star" not in client.get("/services/").content.decode()
+
+
+def test_stars_are_not_taken_by_a_link(client: Client, person: User) -> None:
+    assert client.get(reverse("service_star", args=[make_service().pk])).status_code == 405
+
+
+def test_strangers_sign_in_first(client: Client) -> None:
+    assert client.get("/services/").headers["Location"].startswith("/accounts/login/")
