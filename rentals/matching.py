@@ -44,7 +44,10 @@ class UpstreamClock:
         mark = self.marks.get(rental.pk, {})
         if mark.get("boot") in self._offsets:
             return datetime.fromtimestamp(self._offsets[mark["boot"]] + mark["clock"], UTC)
-        return rental.attempt_at and rental.attempt_at + (self._skew or timedelta(0))
+        if rental.attempt_at is None:
+            return None
+        # Not `attempt_at`: where our clock was set since, it was set right.
+        return timezone.now() - timedelta(seconds=self.seconds_since(rental)) + (self._skew or timedelta(0))
 
     def seconds_since(self, rental: Rental) -> float:
         """How long ago the order's last request left."""

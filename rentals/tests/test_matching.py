@@ -96,6 +96,17 @@ def test_a_stepped_clock_of_ours_mixes_nothing_up(token: Token, service: Service
     assert paired(token, rows) == {order.pk: "8"}
 
 
+@pytest.mark.parametrize("step", [-600, 600])
+def test_so_does_a_clock_set_right_where_nothing_is_known_of_the_upstreams(
+    token: Token, service: Service, step: int
+) -> None:
+    token.clock_skew = None
+    order = asked(token, service, ago=20)
+    asked(token, service, ago=9)
+    Rental.objects.update(attempt_at=timezone.now() + timedelta(seconds=step))
+    assert paired(token, [row(8, service, ago=19.5)]) == {order.pk: "8"}
+
+
 def test_a_row_without_a_phone_may_be_a_number_rented_again(token: Token, service: Service) -> None:
     earlier = make_rental(Status.EXPIRED, token=token, service=service)
     again = asked(token, service, ago=5, again_of=earlier)
