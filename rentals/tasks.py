@@ -11,6 +11,7 @@ from typing import Any
 from celery import shared_task
 from django.db import DatabaseError
 
+from accounts import audit
 from rentals import (
     background,
     calls,
@@ -20,6 +21,7 @@ from rentals import (
     money,
     nudge,
     ordering,
+    privacy,
     reconciling,
     statistics,
     thuesim,
@@ -174,3 +176,16 @@ def tidy() -> None:
     heartbeats.forget_old()
     upstream_calls.forget_old()
     background.forget_old()
+
+
+@shared_task(name="rentals.keep_private", ignore_result=True)
+def keep_private() -> None:
+    """Every ten minutes: delete the messages, and the audit records, that are past their time."""
+    privacy.delete_old_messages()
+    audit.delete_old()
+
+
+@shared_task(name="rentals.fade", ignore_result=True)
+def fade() -> None:
+    """Every quarter of a minute: mask on the open screens the codes that have just faded."""
+    privacy.fade()

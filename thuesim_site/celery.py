@@ -51,4 +51,6 @@ app.conf.beat_schedule = {
     "background": _every(15.0, "rentals.open_background"),
     "statistics": _every(60.0, "rentals.refresh_statistics"),
     "tidy": _every(600.0, "rentals.tidy"),
+    "privacy": _every(600.0, "rentals.keep_private"),
+    "fade": _every(15.0, "rentals.fade"),
 }
