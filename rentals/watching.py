@@ -218,7 +218,7 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
         if state == thuesim.State.EXPIRED or told_by_clock:
             changed = lifecycle.expire(rental)
     if changed:
-        _place_freed(rental.token_id)
+        _place_freed(rental.token)
     Rental.objects.filter(pk=rental.pk).update(due_at=_next_look(rental))
     if source != "poll" and state == thuesim.State.RECEIVED and not (message and (message.code or message.text)):
         _want_words(rental)
@@ -235,10 +235,11 @@ def _time_is_up(rental: Rental, grace_seconds: float) -> bool:
     return rental.expires_at is not None and timezone.now() > rental.expires_at + timedelta(seconds=grace_seconds)
 
 
-def _place_freed(token_id: int) -> None:
+def _place_freed(token: Token) -> None:
     """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
-    Token.objects.filter(pk=token_id, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
-    nudge.place(token_id)
+    Token.objects.filter(pk=token.pk, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
+    health.announce(token)
+    nudge.place(token.pk)
 
 
 def _next_look(rental: Rental) -> datetime | None:
