@@ -1,0 +1,15 @@
+"""The short form of `bench.chaos`: real processes, all the upstream's faults, kills, and the books compared."""
+
+import subprocess
+import sys
+
+from django.conf import settings
+
+LONGEST_SECONDS = 300
+
+
+def test_no_number_is_lost_or_paid_twice_while_everything_fails() -> None:
+    command = [sys.executable, "-m", "bench.chaos", "--brief", "--orders", "30", "--tokens", "2", "--minutes", "2.5"]
+    run = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=LONGEST_SECONDS)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    assert "ok     numbers charged but unknown to us: 0" in run.stdout
