@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -151,6 +152,23 @@ def broken_timelines() -> list[int]:
     return broken
 
 
+def close_calls(all_books: Iterable[Books], gap: float) -> list[str]:
+    """The calls that came too close to the one before, and where the time went."""
+    asked = {
+        _our_mark(event.rental): event.detail.get("clock", 0.0)
+        for event in RentalEvent.objects.filter(kind="asked").select_related("rental__again_of", "rental__service")
+    }
+    found = []
+    for books in all_books:
+        attempts = sorted(books["attempts"], key=lambda attempt: attempt["monotonic"])
+        for one, two in pairwise(attempts):
+            apart = two["monotonic"] - one["monotonic"]
+            if apart < gap:
+                ways = [f"{a['monotonic'] - asked.get(_mark(a), 0.0):.3f} s" for a in (one, two)]
+                found.append(f"{apart:.3f} s apart; from our claim to its arrival the two took {' and '.join(ways)}")
+    return found
+
+
 def speak(
     all_books: Sequence[Books], *, gap: float, ordered: int, strikes: Sequence[Strike] = (), brief: bool = False
 ) -> int:
@@ -181,7 +199,10 @@ def speak(
         line(what, len(found), not found, found)
     smallest = min((books["gap"]["min"] for books in all_books if books["gap"]["min"] is not None), default=None)
     shown = "none" if smallest is None else f"{smallest:.3f} s (the sandbox wants {gap:g} s)"
-    line("smallest gap between number-taking calls of a token", shown, smallest is None or smallest >= gap)
+    kept = smallest is None or smallest >= gap
+    line(
+        "smallest gap between number-taking calls of a token", shown, kept, [] if kept else close_calls(all_books, gap)
+    )
     differences = [money_missing(books) for books in all_books]
     line("đồng by which ledger and balance differ, per token", differences, not any(differences))
     unsettled = [Status.PLACING] if brief else [Status.PLACING, Status.UNCONFIRMED]
