@@ -68,32 +68,43 @@ def headings() -> list[str]:
 
 
 def rows(found: "RentalQuerySet", access: Access) -> Iterator[list[str | int | None]]:
-    """Yield a row for each rental, read by the thousand: three queries each, however many there are."""
+    """Yield a row for each rental that is there now. Four queries per thousand; none stays open between two rows, or
+    on SQLite nobody could write meanwhile, not even how far the export is."""
+    keys = list(found.values_list("pk", flat=True))
+    for start in range(0, len(keys), BATCH):
+        for rental in _read(found, keys[start : start + BATCH]):
+            yield _row(rental, access)
+
+
+def _read(found: "RentalQuerySet", keys: list[int]) -> "RentalQuerySet":
     refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
-    found = found.select_related("service", "token", "person", "team").prefetch_related("messages")
-    for rental in found.annotate(refund=refund, refunded=F("refund__amount")).iterator(chunk_size=BATCH):
-        card = cards.card_for(rental, access)
-        yield [
-            rental.pk,
-            _local(rental.queued_at),
-            card.phone.digits if card.phone else "",
-            rental.service.name,
-            rental.service.key,
-            rental.network,
-            card.state,
-            card.code,
-            card.sms,
-            _local(rental.received_at),
-            rental.price,
-            rental.refunded,  # type: ignore[attr-defined]
-            str(rental.person) if rental.person else _("imported"),
-            rental.purpose,
-            rental.token.name,
-            _local(rental.placed_at),
-            _local(rental.ended_at),
-            rental.upstream_id,
-            card.reason,
-        ]
+    batch = found.filter(pk__in=keys).select_related("service", "token", "person", "team")
+    return batch.prefetch_related("messages").annotate(refund=refund, refunded=F("refund__amount"))
+
+
+def _row(rental: Rental, access: Access) -> list[str | int | None]:
+    card = cards.card_for(rental, access)
+    return [
+        rental.pk,
+        _local(rental.queued_at),
+        card.phone.digits if card.phone else "",
+        rental.service.name,
+        rental.service.key,
+        rental.network,
+        card.state,
+        card.code,
+        card.sms,
+        _local(rental.received_at),
+        rental.price,
+        rental.refunded,  # type: ignore[attr-defined]
+        str(rental.person) if rental.person else _("imported"),
+        rental.purpose,
+        rental.token.name,
+        _local(rental.placed_at),
+        _local(rental.ended_at),
+        rental.upstream_id,
+        card.reason,
+    ]
 
 
 def _local(at: datetime | None) -> str:

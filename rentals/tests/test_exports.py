@@ -1,4 +1,5 @@
 import csv
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO, StringIO
@@ -7,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -256,6 +258,30 @@ class TestInTheBackground:
             background.forget_old()
         assert not BackgroundJob.objects.exists()
         assert list(background.folder().iterdir()) == []
+
+    @pytest.mark.django_db(transaction=True)
+    def test_others_write_while_it_is_made(self, client: Client) -> None:
+        job = self.begin(client)
+        told = background._told
+
+        def another_writes() -> None:
+            make_team()
+            connection.close()
+
+        def after_another_wrote(*args: Any, **fields: Any) -> None:
+            thread = threading.Thread(target=another_writes)
+            thread.start()
+            thread.join()
+            told(*args, **fields)
+
+        with (
+            patch.object(background, "_told", after_another_wrote),
+            patch.object(background, "TELL_EVERY", 1),
+            patch.object(exports, "BATCH", 1),
+        ):
+            background.work(job.pk)
+        job.refresh_from_db()
+        assert (job.state, job.done) == ("done", 2)
 
     def test_a_full_disk_is_said(self, client: Client) -> None:
         job = self.begin(client)
