@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib.auth import password_validation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import invitations
 from accounts.models import Membership, Role, Team, User
@@ -20,14 +20,18 @@ else:  # they take no parameters at run time
     TeamForm = MembershipForm = PersonForm = forms.ModelForm
 
 MOST_DONG = 10**12
+_NO_LIMIT = gettext_lazy("Empty: no limit.")
 
 
 class DongField(forms.IntegerField):
     """An amount in whole đồng; empty is None."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs = {"required": False, "min_value": 0, "max_value": MOST_DONG, "localize": False, **kwargs}
+        kwargs = {"required": False, "min_value": 0, "max_value": MOST_DONG, **kwargs}
         super().__init__(widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:,}".replace(",", ".") if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> int | None:
         return super().to_python(re.sub(r"[\s.,₫đ]", "", str(value)) if value not in self.empty_values else value)
@@ -36,8 +40,8 @@ class DongField(forms.IntegerField):
 class TeamSettingsForm(TeamForm):
     """The settings of a team. `by` is the person who changes them."""
 
-    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"))
-    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"))
+    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
+    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
     low_balance = DongField(label=gettext_lazy("Warn when a token's balance falls below, đồng"))
 
     class Meta:
@@ -70,12 +74,16 @@ class TeamSettingsForm(TeamForm):
 class LimitsForm(MembershipForm):
     """What one person may spend and rent in the team."""
 
-    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"))
-    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"))
+    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
+    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
 
     class Meta:
         model = Membership
         fields = ("budget_day", "budget_month", "rentals_per_day")
+
+
+def _days() -> list[tuple[int, str]]:
+    return [(days, ngettext("%d day", "%d days", days) % days) for days in invitations.DAYS]
 
 
 class InviteForm(forms.Form):
@@ -86,7 +94,7 @@ class InviteForm(forms.Form):
     days = forms.TypedChoiceField(
         label=gettext_lazy("Good for"),
         coerce=int,
-        choices=[(days, ngettext_lazy("%d day", "%d days", days) % days) for days in invitations.DAYS],
+        choices=_days,
         initial=3,
     )
 

@@ -24,6 +24,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Team, User
 from rentals import clock, live, reasons, thuesim
 from rentals.likely_network import likely_network
@@ -63,10 +64,10 @@ def _move(
     if after not in LEGAL[before]:
         raise IllegalTransition(f"{before} → {after}")
     with transaction.atomic():
-        # The attempt is part of the comparison: a worker back from the dead must not end a later attempt.
-        changed = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts).update(
-            status=after, **fields
-        )
+        # The attempt is part of the comparison: a worker back from the dead must not end a later attempt. So is the
+        # token: an order that was moved meanwhile must not be asked for on the one before.
+        as_read = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts, token=rental.token_id)
+        changed = as_read.update(status=after, **fields)
         if not changed:
             return False
         for name, value in fields.items():
@@ -122,7 +123,11 @@ def cancel(rental: Rental, *, person: User | None) -> bool:
     """Take an order out of the queue. False where it is no longer in it."""
     if rental.status != Status.QUEUED:
         return False
-    return _move(rental, Status.CANCELLED, kind="cancelled", person=person, ended_at=timezone.now(), due_at=None)
+    with transaction.atomic():
+        done = _move(rental, Status.CANCELLED, kind="cancelled", person=person, ended_at=timezone.now(), due_at=None)
+        if done and person is not None:
+            audit.record("cancel", person=person, team=rental.team, target=f"rental {rental.pk}")
+    return done
 
 
 def move_to_token(rental: Rental, token: Token) -> bool:

@@ -10,6 +10,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from rentals import nudge
 from rentals.models import Callback, CallbackAddress
 from rentals.tests.factories import make_token
+from rentals.views import callback
 from rentals.views.callback import LONGEST_BODY_BYTES
 
 pytestmark = pytest.mark.django_db
@@ -82,3 +83,13 @@ def test_only_the_senders_on_the_list_may_post(
 ) -> None:
     settings.CALLBACK_ALLOW = allowed
     assert post(client, address.secret.reveal()) == status
+
+
+def test_more_than_any_upstream_sends_is_refused_and_not_kept(
+    client: Client, address: CallbackAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback, "MOST_PER_MINUTE", 2)
+    assert [post(client, address.secret.reveal()) for _ in range(3)] == [200, 200, 429]
+    assert Callback.objects.count() == 2
+    Callback.objects.update(at=timezone.now() - timedelta(seconds=61))
+    assert post(client, address.secret.reveal()) == 200

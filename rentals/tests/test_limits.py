@@ -290,3 +290,12 @@ def test_each_persons_spending_is_known(team: Team, person: User, token: Token, 
     assert limits.spent_by_person(team) == {person.pk: (1700, 1700, 2)}
     lifecycle.cancel(Rental.objects.get(status=Status.QUEUED), person=person)
     assert limits.spent_by_person(team) == {person.pk: (700, 700, 1)}
+
+
+def test_cancelling_is_an_audit_record(team: Team, person: User, token: Token, service: Service) -> None:
+    rental = order(team, person, service)
+    colleague = make_person(team, Role.MANAGER)
+    assert lifecycle.cancel(rental, person=colleague)
+    assert not lifecycle.cancel(rental, person=colleague)
+    record = AuditRecord.objects.get(action="cancel")
+    assert (record.person, record.team, record.target) == (colleague, team, f"rental {rental.pk}")

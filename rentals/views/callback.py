@@ -1,6 +1,7 @@
 """Where ThueSim posts its results (API page, section 3.3). The address is the secret."""
 
 import ipaddress
+from datetime import timedelta
 from http import HTTPStatus
 
 from django.conf import settings
@@ -17,6 +18,8 @@ from rentals.models import Callback, CallbackAddress, Token
 from rentals.models.tokens import digest
 
 LONGEST_BODY_BYTES = 64 * 1024
+# Of one token: far above what ThueSim sends. What is refused here, polling finds.
+MOST_PER_MINUTE = 1200
 
 
 @csrf_exempt
@@ -28,6 +31,8 @@ def callback(request: HttpRequest, secret: str) -> HttpResponse:
     token = _token_behind(secret)
     if token is None or not _allowed(address):
         raise Http404
+    if token.callbacks.filter(at__gt=timezone.now() - timedelta(minutes=1)).count() >= MOST_PER_MINUTE:
+        return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "60"})
     body = _read(request)
     if body is None:
         return HttpResponse(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
