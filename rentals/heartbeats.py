@@ -20,6 +20,7 @@ from rentals import upstream_calls
 from rentals.models import Heartbeat
 
 EVERY_SECONDS = 10
+STALE_SECONDS = 35
 # A process that went without a word is shown for so long, then forgotten.
 REMEMBERED = timedelta(hours=1)
 
@@ -57,6 +58,10 @@ class Pulse:
                     "worked_at": self._worked_at,
                 },
             )
+            # The one that this process took the place of.
+            place = self.name.rpartition("/")[0] + "/"
+            stale = timezone.now() - timedelta(seconds=STALE_SECONDS)
+            Heartbeat.objects.filter(name__startswith=place, at__lt=stale).delete()
             upstream_calls.write()
         except Error as error:
             logger.warning("no heartbeat could be left: %s", type(error).__name__)

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from accounts.policy import Access
-from rentals import health
+from rentals import health, heartbeats
 from rentals.models import BackgroundJob, Callback, Heartbeat, Hold, JobRun, Rental, Status, Token, UpstreamMinute
 
 # The recurring jobs in words, with the seconds after which one that has not succeeded is late.
@@ -29,7 +29,6 @@ JOBS: Mapping[str, tuple[Promise, int]] = {
     "catalog": (_("Catalogue"), 1200),
     "settle": (_("ThueSim's history"), 240),
 }
-HEARTBEAT_STALE_SECONDS = 35
 CALLS_SINCE = timedelta(hours=1)
 CELERY_QUEUES = ("ticks", "renting", "watching", "slow")
 REDIS_TIMEOUT_SECONDS = 0.5
@@ -178,7 +177,7 @@ def _processes(access: Access) -> list[Process]:
             kind=beat.kind,
             name=beat.name if access.is_admin else beat.name.partition("@")[0],
             queues=beat.queues,
-            age=Age(beat.at, HEARTBEAT_STALE_SECONDS),
+            age=Age(beat.at, heartbeats.STALE_SECONDS),
         )
         for beat in Heartbeat.objects.order_by("kind", "name")
     ]

@@ -217,6 +217,13 @@ class TestPulse:
             assert timezone.now() - mark.at < timedelta(seconds=2)
             assert mark.worked_at is not None
 
+    def test_a_process_takes_the_place_of_the_one_before_it(self) -> None:
+        long_ago = timezone.now() - timedelta(minutes=5)
+        for name in ("worker@here/1", "worker@there/1"):
+            Heartbeat.objects.create(kind="worker", name=name, started_at=long_ago, at=long_ago)
+        heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/2").leave_mark()
+        assert set(Heartbeat.objects.values_list("name", flat=True)) == {"worker@here/2", "worker@there/1"}
+
     def test_a_beat_that_sends_nothing_leaves_no_new_mark(self) -> None:
         pulse = heartbeats.Pulse(Heartbeat.Kind.BEAT, "beat@here/1")
         pulse.leave_mark()
