@@ -259,6 +259,21 @@ def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, m
     assert house.upstream.books()["attempts"] == []
 
 
+def test_an_order_moved_while_it_is_claimed_is_not_asked_for_here(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental, other = order(house), make_token(house.team)
+    claim = pacing.claim_turn
+
+    def claim_while_it_moves(token: Token) -> float | None:
+        assert lifecycle.move_to_token(Rental.objects.get(pk=rental.pk), other)
+        return claim(token)
+
+    monkeypatch.setattr(pacing, "claim_turn", claim_while_it_moves)
+    ordering.place_next(house.token.pk)
+    assert house.upstream.books()["attempts"] == []
+
+
 def test_on_another_machine_the_wall_clock_keeps_the_gap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.THUESIM_RENT_GAP_SECONDS = 5.0
     token = make_token()
