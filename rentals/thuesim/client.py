@@ -63,7 +63,8 @@ class Client:
     """The calls of the API page, each answered by a typed value or a typed fault.
 
     `timeout` (seconds) bounds the whole of a call, slow drips and name look-up included. `on_drift` is told of every
-    way in which a reply differs from the reference, `on_call` of every call to the API; neither may raise.
+    way in which a reply differs from the reference, `on_call` of every call to the API; one that raises is
+    logged and changes nothing.
     """
 
     def __init__(
@@ -230,7 +231,7 @@ class Client:
 
     def _ended(self, call: Call) -> None:
         if self._on_call is not None:
-            self._on_call(call)
+            tell(self._on_call, call)
 
     def _answer(self, path: str, params: dict[str, str], parse: _Parser[_T], takes_number: bool, limit: int) -> _T:
         """Call and parse. A reply of ThueSim's own is believed whatever the HTTP status; else the status tells."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from .faults import Gibberish
 from .redaction import redact
@@ -16,6 +16,7 @@ _FORMS_PER_REPLY: Final = 10
 _STATUS_KEYS: Final = frozenset({"statuscode", "responsecode", "success", "status", "issound", "iscall"})
 _PLAIN_WORDS: Final = frozenset({"", "OK", "successful", "true", "false", "null", "none"})
 
+_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 
@@ -73,12 +74,12 @@ def observed(endpoint: str, on_drift: DriftSink | None) -> Iterator[Notes]:
                 tell(on_drift, drift)
 
 
-def tell(on_drift: DriftSink, drift: Drift) -> None:
-    """Hand one deviation over. A failing observer must not lose the number that the reply just brought."""
+def tell(observer: Callable[[_T], None], news: _T) -> None:
+    """Tell an observer. One that fails must not lose the number that the reply just brought."""
     try:
-        on_drift(drift)
+        observer(news)
     except Exception as error:  # noqa: BLE001
-        logger.warning("a deviation could not be kept: %s", type(error).__name__)
+        logger.warning("an observer of the client failed: %s", type(error).__name__)
 
 
 def shape(document: object) -> str:

@@ -115,14 +115,14 @@ def test_an_error_page_under_an_error_status_is_no_news() -> None:
 
 
 def test_an_observer_that_fails_does_not_lose_the_number(caplog: pytest.LogCaptureFixture) -> None:
-    def failing(drift: Drift) -> None:
+    def failing(news: object) -> None:
         raise RuntimeError("the database is away")
 
     body = '{"ResponseCode":1,"Extra":1,"RequestLog":{"ID":1.02,"Phone":"0852222127"}}'
     with Upstream(answer(body)) as server:
-        rented = Client(TOKEN, server.url, on_drift=failing).rent("02.97")
+        rented = Client(TOKEN, server.url, on_drift=failing, on_call=failing).rent("02.97")
     assert isinstance(rented, Rented)
-    assert "a deviation could not be kept: RuntimeError" in caplog.text
+    assert "an observer of the client failed: RuntimeError" in caplog.text
 
 
 def test_without_an_observer_nothing_changes() -> None:
