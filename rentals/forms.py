@@ -152,7 +152,8 @@ class RentForm(forms.Form):
         found = self._services_meant(text)
         if not found:
             raise forms.ValidationError(
-                _("There is no service “%(text)s”. Type a part of its name and choose from the list."), params={"text": text}
+                _("There is no service “%(text)s”. Type a part of its name and choose from the list."),
+                params={"text": text},
             )
         if len(found) > 1:
             raise forms.ValidationError(_("This service lives on several servers. Choose one of them from the list."))

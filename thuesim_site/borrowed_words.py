@@ -111,9 +111,7 @@ WORDS = (
     _("Deactivate Authenticator App"),
     _("You are about to deactivate authenticator app based authentication. Are you sure?"),
     _("Trust this Browser?"),
-    _(
-        "If you choose to trust this browser, you will not be asked for a verification code the next time you sign in."
-    ),
+    _("If you choose to trust this browser, you will not be asked for a verification code the next time you sign in."),
     _("Trust for %(period)s"),
     _("Don't Trust"),
     _("Add Security Key"),

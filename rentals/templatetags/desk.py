@@ -29,7 +29,9 @@ def icon(name: str, label: str = "") -> SafeString:
     """Draw an icon of `static/icons.svg`. Without a label it says nothing to a screen reader."""
     address = static("icons.svg")
     if label:
-        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, address, name)
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, address, name
+        )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', address, name)
 
 
@@ -69,9 +71,7 @@ def moment(at: datetime | None) -> SafeString | str:
         short = local.strftime("%d/%m %H:%M") if get_language() == "vi" else formats.date_format(local, "j M H:i")
     else:
         short = local.strftime("%d/%m/%Y") if get_language() == "vi" else formats.date_format(local, "j M Y")
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), exact(at), short
-    )
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), exact(at), short)
 
 
 @register.filter
@@ -129,7 +129,9 @@ def page_words() -> dict[str, str]:
         "noCode": _("There is no code to copy yet."),
         "newCode": _("New code for {service}, {phone}: {code}"),
         "newMessage": _("New message for {service}, {phone}"),
-        "notifyDenied": _("The browser blocks notifications for this page. Allow them in its settings, then try again."),
+        "notifyDenied": _(
+            "The browser blocks notifications for this page. Allow them in its settings, then try again."
+        ),
         "noAnswer": _("The desk does not answer. Look at the board before you do it again."),
         "serverFault": _("Something went wrong at our end. Look at the board before you do it again."),
         "forbidden": _("You may not do this, or the page is too old. Reload it."),

@@ -62,7 +62,9 @@ def test_the_desk_shows_balance_places_and_hold(signed_in: Client, team: Team, s
 
 @pytest.mark.parametrize("typed", ["02.97", "97", "DV KHÁC (TEST)", "dv khac (test)"])
 def test_an_order_takes_the_service_in_any_form(signed_in: Client, service: Service, typed: str) -> None:
-    response = signed_in.post("/rent/", {"service": typed, "networks": ["VIETTEL"], "prefixes": "96|097", "purpose": "QA"})
+    response = signed_in.post(
+        "/rent/", {"service": typed, "networks": ["VIETTEL"], "prefixes": "96|097", "purpose": "QA"}
+    )
     assert response.headers["Location"] == "/"
     rental = Rental.objects.get()
     assert (rental.service, rental.status) == (service, Status.QUEUED)
@@ -321,11 +323,11 @@ def test_the_page_of_a_rental_tells_its_story(signed_in: Client, team: Team, ope
     again = make_rental(
         Status.WAITING, team=team, person=operator, service=rental.service, phone=rental.phone, again_of=rental
     )
-    LedgerEntry.objects.create(
-        token=rental.token, rental=rental, kind="rent", amount=-1450, at=timezone.now()
-    )
+    LedgerEntry.objects.create(token=rental.token, rental=rental, kind="rent", amount=-1450, at=timezone.now())
     rental.events.create(at=timezone.now(), kind="rented", before="placing", after="waiting")
-    rental.events.create(at=timezone.now(), kind="received", before="waiting", after="received", detail={"by": "callback"})
+    rental.events.create(
+        at=timezone.now(), kind="received", before="waiting", after="received", detail={"by": "callback"}
+    )
     page = html(signed_in.get(reverse("rental", args=[rental.pk])))
     assert "Number rented" in page
     assert "sent by ThueSim" in page

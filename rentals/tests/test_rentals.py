@@ -75,7 +75,13 @@ def test_each_filter(signed_in: Client, team: Team, operator: User, query: str, 
     at = datetime(2026, 3, 10, 23, 59, 59, tzinfo=timezone.get_default_timezone())
     service = make_service(sv="02", upstream_id="97")
     rental = make_rental(
-        Status.RECEIVED, team=team, person=operator, service=service, phone="+84852222127", network="VIETTEL", queued_at=at
+        Status.RECEIVED,
+        team=team,
+        person=operator,
+        service=service,
+        phone="+84852222127",
+        network="VIETTEL",
+        queued_at=at,
     )
     stranger = make_person(team)
     query = query.format(person=operator.pk, stranger=stranger.pk, token=rental.token_id)
