@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from rentals.models.catalog import Service
@@ -131,6 +132,13 @@ class Rental(models.Model):
                 name="rental_open_due",
             ),
             models.Index(fields=["phone"], name="rental_phone"),
+            # The history's filters and orders, each read from its newest row on.
+            models.Index(fields=["team", "service", "-queued_at"], name="rental_team_service"),
+            models.Index(fields=["team", "person", "-queued_at"], name="rental_team_person"),
+            models.Index(fields=["team", "status", "-queued_at"], name="rental_team_status"),
+            models.Index(fields=["team", "token", "-queued_at"], name="rental_team_token"),
+            models.Index(fields=["team", "network", "-queued_at"], name="rental_team_network"),
+            models.Index("team", Coalesce("price", 0), "id", name="rental_team_price"),
         ]
 
     def __str__(self) -> str:
