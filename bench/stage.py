@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -149,7 +150,7 @@ class Stage:
                 start_new_session=True,
                 preexec_fn=_another_machine,
             )
-        wait_until(self._sandbox_answers, "the sandbox answers")
+        wait_until(self._sandbox_listens, "the sandbox listens")
         self.desk.start(240)
         os.environ.update(self.environment, DESK_DATA_DIR=str(self.desk.data_dir))
         os.environ["DJANGO_SETTINGS_MODULE"] = "thuesim_site.settings"
@@ -171,15 +172,16 @@ class Stage:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _sandbox_answers(self) -> bool:
+    def _sandbox_listens(self) -> bool:
         try:
-            self.upstream("")
-        except requests.ConnectionError:
+            socket.create_connection(("127.0.0.1", self._sandbox_port), 5).close()
+        except OSError:
             return False
         return True
 
     def upstream(self, name: str, /, **body: Any) -> Any:
         """Read (without a body) or turn a knob of the sandbox; see `sandbox.control`. Returns what it answers."""
+        wait_until(self._sandbox_listens, "the sandbox listens again")
         address = f"{self.environment['THUESIM_BASE_URL']}/_sandbox/{name}"
         answer = requests.post(address, json=body, timeout=60) if body else requests.get(address, timeout=60)
         answer.raise_for_status()
