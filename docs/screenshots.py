@@ -38,7 +38,6 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
     """Order one number through the form."""
     page.goto(f"{desk.base_url}/")
     page.fill("#service", service)
-    page.locator("[role=option]").first.click()
     page.locator("#purpose").evaluate("(field, value) => field.value = value", purpose)
     for name, value in wishes.items():
         page.locator(f"[name={name}]").evaluate("(field, value) => field.value = value", value)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from thuesim_site.testing import RunningDesk
 
@@ -158,3 +158,20 @@ def test_the_countdown_runs(page: Page, desk: RunningDesk, sign_in: SignIn) -> N
         )
     finally:
         desk.sandbox("settings", message_after=[1, 2])
+
+
+def test_the_first_view_is_small(page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn) -> None:
+    sign_in(page)
+    with browser.new_context() as fresh:
+        fresh.add_cookies([cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"])  # type: ignore[misc]
+        first = fresh.new_page()
+        sizes: list[int] = []
+        answered: list[Request] = []
+        first.on("requestfinished", lambda request: answered.append(request))
+        first.goto(f"{desk.base_url}/")
+        expect(first.locator("#live-state")).to_have_attribute("data-state", "live")
+        for request in answered:
+            measured = request.sizes()
+            sizes.append(measured["responseBodySize"] + measured["responseHeadersSize"])
+    print(f"first view: {sum(sizes)} bytes, {len(sizes)} requests")
+    assert sum(sizes) < 120_000
