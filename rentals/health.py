@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from rentals import clock, live, thuesim
 from rentals.models import Hold, Token
+from rentals.upstream import client_for
 
 FAULTS_BEFORE_PAUSE = 3
 LONGEST_PAUSE_SECONDS = 10.0
@@ -64,6 +65,22 @@ def failed(token: Token, fault: thuesim.ThueSimFault) -> None:
         put_on_hold(token, Hold.INVALID, seconds=INVALID_SECONDS, detail=fault.message)
     elif token.faults >= FAULTS_BEFORE_PAUSE:
         put_on_hold(token, Hold.DOWN, seconds=pause_seconds(token), detail=words)
+
+
+def is_well(token: Token) -> bool:
+    """Whether orders may be placed. After faults in a row something harmless is asked first: an order that meets an
+    upstream in trouble is in doubt for minutes."""
+    if token.faults < FAULTS_BEFORE_PAUSE:
+        return True
+    # Whoever asks holds the token meanwhile, so that one worker asks.
+    put_on_hold(token, Hold.DOWN, seconds=LONGEST_PAUSE_SECONDS, detail=token.last_fault)
+    try:
+        client_for(token).balance()
+    except thuesim.ThueSimFault as fault:
+        failed(token, fault)
+        return False
+    answered(token)
+    return True
 
 
 def is_sick(fault: thuesim.ThueSimFault) -> bool:

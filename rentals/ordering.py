@@ -22,6 +22,7 @@ from rentals.upstream import client_for
 # An order that is tried again because the stock is out waits this long in between, in seconds.
 OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)
 LONGEST_KEEP_TRYING_MINUTES = 60
+DOUBTFUL_SECONDS = 10
 
 
 class OrderRefused(Exception):
@@ -130,7 +131,7 @@ def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[
         .exclude(pk__in=without)
         .annotate(
             ahead=Count("rentals", filter=Q(rentals__status=Status.QUEUED)),
-            holding=Count("rentals", filter=Q(rentals__status__in=Status.holding_a_place())),
+            holding=Count("rentals", filter=_holding("rentals__")),
         )
     )
 
@@ -141,6 +142,14 @@ def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[
         return held, poor, full, token.ahead, pacing.seconds_to_turn(token)  # type: ignore[attr-defined]
 
     return sorted(tokens, key=rank)
+
+
+def _holding(prefix: str = "") -> Q:
+    """The orders that count against a token's waiting limit. One that has been uncertain for a while hardly holds a
+    place; should it do so all the same, the upstream says no, and nothing is lost."""
+    recent = timezone.now() - timedelta(seconds=DOUBTFUL_SECONDS)
+    doubtful = Q(**{f"{prefix}status": Status.UNCONFIRMED, f"{prefix}attempt_at__gt": recent})
+    return Q(**{f"{prefix}status__in": [Status.PLACING, Status.WAITING]}) | doubtful
 
 
 def queue_of(token_id: int) -> QuerySet[Rental]:
@@ -194,7 +203,7 @@ def place_next(token_id: int) -> None:
     _give_up_overdue(token)
     if health.hold_of(token) != Hold.NONE:
         _move_on(token)
-    elif claimed := _claim(token):
+    elif health.is_well(token) and (claimed := _claim(token)):
         _ask(token, *claimed)
 
 
@@ -212,7 +221,7 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
         if turn is None:
             return None
         # The token's row is locked from here on, so the places are counted by one worker at a time.
-        holding = Rental.objects.filter(token=token, status__in=Status.holding_a_place()).count()
+        holding = Rental.objects.filter(_holding(), token=token).count()
         full = token.waiting_limit is not None and holding >= token.waiting_limit
         if full or not lifecycle.start_attempt(rental):
             transaction.set_rollback(True)

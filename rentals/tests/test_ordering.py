@@ -370,6 +370,29 @@ def test_an_upstream_that_is_down_is_left_in_peace_and_holds_its_orders(house: H
         assert place(house, waiting).status == Status.WAITING
 
 
+def test_no_order_is_risked_on_an_upstream_that_is_still_down(house: House) -> None:
+    house.upstream.set_fault("http-500")
+    for _ in range(3):
+        place(house, order(house))
+    waiting = order(house)
+    for seconds in (11, 22, 33):
+        with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True):
+            assert place(house, waiting).status == Status.QUEUED
+    assert len(house.upstream.books()["attempts"]) == 3
+    house.upstream.clear_faults()
+    with time_machine.travel(timezone.now() + timedelta(seconds=44), tick=True):
+        assert place(house, waiting).status == Status.WAITING
+
+
+def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) -> None:
+    Token.objects.update(waiting_limit=1)
+    make_rental(Status.UNCONFIRMED, token=house.token, team=house.team, service=house.service)
+    rental = place(house, order(house))
+    assert rental.status == Status.QUEUED
+    with time_machine.travel(timezone.now() + timedelta(seconds=ordering.DOUBTFUL_SECONDS + 1), tick=True):
+        assert place(house, rental).status == Status.WAITING
+
+
 def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
     with pytest.raises(ordering.OrderRefused, match="Choose another"):
         order(house, service=make_service(active=False))
