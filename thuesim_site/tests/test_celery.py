@@ -46,7 +46,8 @@ def test_a_stepped_clock_does_not_stop_beat(minutes: int, monkeypatch: pytest.Mo
     assert "tick" in sent
     passed = 20
     with time_machine.travel(begun + timedelta(minutes=minutes, seconds=passed), tick=False):
-        assert set(beat.run_due()) == set(app.conf.beat_schedule)
+        soon = {name for name, entry in app.conf.beat_schedule.items() if entry["schedule"] <= 15}
+        assert set(beat.run_due()) == soon
 
 
 def test_beat_never_sleeps_long() -> None:
