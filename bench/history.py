@@ -1,0 +1,300 @@
+"""The history of a million rentals on PostgreSQL: `python -m bench.history [rentals] [rounds]`.
+
+Makes the rows by SQL in a database of its own, then asks for pages of `/rentals/` with every filter, sorting and kind
+of search, from the first page to the deepest, in turn with the Django admin's list of the same rows. Times are those in
+the server, from the request to the last byte of the page; queries are counted. Prints the bars that it meets or misses.
+"""
+
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.stage import Postgres
+
+BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
+DAYS = 730
+
+# {n}: how many rentals. Nine of ten belong to the team that is measured.
+ROWS = """
+INSERT INTO rentals_rental (team_id, person_id, token_id, token_pinned, service_id, status, purpose, imported, networks,
+    prefixes, exclude_prefixes, upstream_id, upstream_key, phone, network, price, unasked, queued_at, attempt_at,
+    attempts, placed_at, expires_at, received_at, ended_at, looks, reason, reason_detail)
+SELECT CASE WHEN n % 10 = 0 THEN {other} ELSE {team} END, {person} + n % 20, {token} + n % 3, false,
+    {service} + (n::bigint * n) % 40,
+    CASE WHEN s < 0.72 THEN 'received' WHEN s < 0.92 THEN 'expired' ELSE 'refused' END,
+    (ARRAY['', '', 'QA payments', 'support ticket ' || n % 5000])[1 + n % 4], false, '[]', '[]', '[]',
+    CASE WHEN s < 0.92 THEN n || '.02' ELSE '' END, CASE WHEN s < 0.92 THEN n::text ELSE '' END,
+    CASE WHEN s < 0.92 THEN '+84' || (ARRAY['96','97','98','86','91','94','90','93','92','56'])[1 + n % 10]
+        || lpad(((n::bigint * 7919) % 10000000)::text, 7, '0') ELSE '' END,
+    CASE WHEN s < 0.92 THEN (ARRAY['VIETTEL','VIETTEL','VIETTEL','VIETTEL','VINAPHONE','VINAPHONE','MOBIFONE','MOBIFONE',
+        'VIETNAMOBILE','VIETNAMOBILE'])[1 + n % 10] ELSE '' END,
+    CASE WHEN s < 0.92 THEN 470 + 10 * (n % 300) END, '[]', at, at, 1, CASE WHEN s < 0.92 THEN at END,
+    at + interval '300 s', CASE WHEN s < 0.72 THEN at + (5 + n % 120) * interval '1 s' END, at + interval '300 s', 3,
+    CASE WHEN s < 0.92 THEN '' ELSE 'out_of_stock' END, ''
+FROM (SELECT n, (n * 7 % 1000) / 1000.0 AS s, now() - interval '{days} days' * (n::float / {n}) AS at
+      FROM generate_series(1, {n}) AS n) AS made;
+INSERT INTO rentals_message (rental_id, at, code, text, is_call, audio_url, audio, audio_type, audio_tries,
+    source, fingerprint)
+SELECT id, received_at, lpad((id * 7919 % 1000000)::text, 6, '0'),
+    'Ma xac thuc cua ban la ' || lpad((id * 7919 % 1000000)::text, 6, '0') || '. Khong chia se. Ma giao dich '
+        || md5(id::text), false, '', '', '', 0, 'poll', md5(id::text)
+FROM rentals_rental WHERE status = 'received';
+INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note)
+SELECT token_id, id, 'rent', -price, placed_at, '' FROM rentals_rental WHERE price IS NOT NULL;
+INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note)
+SELECT token_id, id, 'refund', price, ended_at, '' FROM rentals_rental WHERE status = 'expired';
+"""
+FILTERS = {
+    "no filter": "",
+    "state received": "status=received",
+    "state refused (8 %)": "status=refused",
+    "two states": "status=expired&status=refused",
+    "service": "service=02.1007",
+    "person": "person={person}",
+    "network": "network=MOBIFONE",
+    "prefix": "prefix=096",
+    "token": "token={token}",
+    "one day": "since={old_day}&until={old_day}",
+    "a month": "since={month}&until={old_day}",
+    "service, network, person": "service=02.1007&network=VIETTEL&person={person}",
+    "token, state, month": "token={token}&status=expired&since={month}&until={old_day}",
+    "nothing found": "service=02.1007&prefix=059",
+}
+SORTINGS = ("", "oldest", "dearest", "cheapest")
+SEARCHES = {
+    "a whole number": "q={phone}",
+    "a number's end": "q={tail}",
+    "a code": "q={code}",
+    "a word of a message": "q={word}",
+    "a word of all messages": "q=xac+thuc",
+    "a purpose": "q=ticket+4711",
+    "a service's name": "q=service+17",
+    "nothing found": "q=zzzzzz",
+}
+
+
+def main() -> None:
+    """Make the rows, measure, print. Exit status 1 where a bar is missed."""
+    rentals = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    with tempfile.TemporaryDirectory(prefix="desk-bench-") as folder:
+        postgres = Postgres(Path(folder))
+        postgres.start()
+        try:
+            os.environ |= {
+                "DATABASE_URL": postgres.url,
+                "DESK_DATA_DIR": f"{folder}/var",
+                "SECRET_KEY": "only-for-benchmarks",
+                "THUESIM_BASE_URL": "http://127.0.0.1:9",
+                "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
+                "DEBUG": "1",
+            }
+            Path(f"{folder}/var/static").mkdir(parents=True)
+            import django
+
+            django.setup()
+            kept = _measure(rentals, rounds)
+        finally:
+            _close()
+            postgres.stop()
+    sys.exit(not kept)
+
+
+def _close() -> None:
+    from django.db import connections
+
+    for connection in connections.all():
+        connection.close()
+        close_pool: Callable[[], None] = getattr(connection, "close_pool", lambda: None)
+        close_pool()
+
+
+def _measure(rentals: int, rounds: int) -> bool:
+    from django.conf import settings
+
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["testserver"]
+    names = _make(rentals)
+    client = _signed_in()
+    timings = _Timings(client)
+    marks = _deep_marks(client)
+    for _ in range(rounds):
+        for label, query in FILTERS.items():
+            timings.ask(f"filter: {label}", f"/rentals/?{query.format(**names)}")
+        for sort in SORTINGS:
+            timings.ask(f"sorting: {sort or 'newest'}", f"/rentals/?sort={sort}")
+            timings.ask(f"deep page: {sort or 'newest'}", f"/rentals/?sort={sort}&after={marks[sort]}")
+        for label, query in SEARCHES.items():
+            timings.ask(f"search: {label}", f"/rentals/?{query.format(**names)}")
+        timings.ask("admin: first page", "/admin/rentals/rental/")
+        timings.ask("admin: deep page", f"/admin/rentals/rental/?p={rentals // 200}")
+        timings.ask("admin: state received", "/admin/rentals/rental/?status__exact=received")
+        timings.ask("admin: a whole number", f"/admin/rentals/rental/?q={names['phone']}")
+    return timings.report()
+
+
+def _make(rentals: int) -> dict[str, Any]:
+    """Fill the database; return what the filters ask for."""
+    from datetime import timedelta
+
+    from django.core.management import call_command
+    from django.db import connection
+    from django.utils import timezone
+
+    from accounts.models import Membership, Team, User
+    from rentals.models import Message, Rental, Service, Token
+
+    call_command("migrate", verbosity=0)
+    call_command("createcachetable", verbosity=0)
+    team, other = (Team.objects.create(name=name) for name in ("Measured", "Other"))
+    people = [User.objects.create_user(f"person{n}") for n in range(20)]
+    Membership.objects.bulk_create([Membership(user=person, team=team, role="operator") for person in people])
+    tokens = [Token.objects.create(name=f"Token {n}", value=f"{n}-{n:032x}") for n in range(1, 4)]
+    for token in tokens:
+        token.teams.add(team, other)
+    services = [
+        Service.objects.create(
+            sv="02", upstream_id=str(1000 + n), name=f"Service {n}", search_name=f"service {n}", price=1450
+        )
+        for n in range(40)
+    ]
+    boss = User.objects.create_superuser("boss", password="only-for-benchmarks")
+    Membership.objects.create(user=boss, team=team, role="manager")
+    began = time.monotonic()
+    with connection.cursor() as cursor:
+        sql = ROWS.format(
+            n=rentals,
+            days=DAYS,
+            team=team.pk,
+            other=other.pk,
+            person=people[0].pk,
+            token=tokens[0].pk,
+            service=services[0].pk,
+        )
+        cursor.execute("SET session_replication_role = replica")  # the rows refer to one another rightly by themselves
+        cursor.execute(sql)
+        cursor.execute("VACUUM ANALYZE")
+    print(
+        f"{Rental.objects.count():,} rentals, {Message.objects.count():,} messages in {time.monotonic() - began:.0f} s"
+    )
+    old = timezone.localdate() - timedelta(days=300)
+    message = Message.objects.filter(rental__team=team).order_by("-pk").select_related("rental")[10]
+    return {
+        "person": people[7].pk,
+        "token": tokens[1].pk,
+        "old_day": old,
+        "month": old - timedelta(days=30),
+        "phone": f"0{message.rental.phone[3:]}",
+        "tail": message.rental.phone[-6:],
+        "code": message.code,
+        "word": message.text.split()[-1],
+    }
+
+
+def _signed_in() -> Any:
+    from django.test import Client
+
+    from accounts.models import User
+
+    client = Client()
+    client.force_login(User.objects.get(username="boss"), backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def _deep_marks(client: Any) -> dict[str, str]:
+    """A mark in the middle of each sorting: where the 9,000th page would be."""
+    from django.db.models.functions import Coalesce
+
+    from accounts.models import Team
+    from rentals.models import Rental
+
+    team = Rental.objects.filter(team=Team.objects.get(name="Measured"))
+    middle = team.count() // 2
+    newest = team.order_by("-queued_at", "-pk")[middle]
+    dear = team.annotate(place=Coalesce("price", 0)).order_by("-place", "-pk")[middle]
+    by_time, by_price = round(newest.queued_at.timestamp() * 1_000_000), dear.place  # type: ignore[attr-defined]
+    return {
+        "": f"{by_time}-{newest.pk}",
+        "oldest": f"{by_time}-{newest.pk}",
+        "dearest": f"{by_price}-{dear.pk}",
+        "cheapest": f"{by_price}-{dear.pk}",
+    }
+
+
+class _Timings:
+    """Seconds on the clock and of processor time (ours and PostgreSQL's), per kind of page."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._seconds: dict[str, list[float]] = {}
+        self._worked: dict[str, float] = {}
+        self._queries: dict[str, int] = {}
+
+    def ask(self, label: str, address: str) -> None:
+        """Ask for a page. The first time warms up and counts the queries."""
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        if label not in self._queries:
+            with CaptureQueriesContext(connection) as queries:
+                answer = self._client.get(address)
+            self._queries[label] = len(queries)
+            if answer.status_code != 200:
+                raise SystemExit(f"{address}: {answer.status_code}")
+            self._seconds[label], self._worked[label] = [], 0.0
+        start, worked = time.perf_counter(), _processor_seconds()
+        self._client.get(address)
+        self._seconds[label].append(time.perf_counter() - start)
+        self._worked[label] += _processor_seconds() - worked
+
+    def report(self) -> bool:
+        """Print every line; return whether all bars are met."""
+        ours = [label for label in self._seconds if not label.startswith("admin")]
+        theirs = [label for label in self._seconds if label.startswith("admin")]
+        for label, times in self._seconds.items():
+            median, p95 = statistics.median(times) * 1000, _p95(times) * 1000
+            worked = self._worked[label] / len(times) * 1000
+            mark = "  ← over the bar" if p95 > BAR_MS and label in ours else ""
+            queries = f"{self._queries[label]} queries"
+            print(f"{label:36} median {median:7.1f} ms  p95 {p95:7.1f} ms  processor {worked:7.1f} ms  {queries}{mark}")
+        every = [seconds for label in ours for seconds in self._seconds[label]]
+        worst = max(_p95(self._seconds[label]) for label in ours) * 1000
+        admins = statistics.median(seconds for label in theirs for seconds in self._seconds[label])
+        ratio, queries_most = admins / statistics.median(every), max(self._queries[label] for label in ours)
+        print(f"all pages p95 {_p95(every) * 1000:.1f} ms, worst kind p95 {worst:.1f} ms (bar {BAR_MS:.0f} ms)")
+        print(f"queries at most {queries_most} (bar {BAR_QUERIES})")
+        print(f"{ratio:.1f} × faster than the admin's list, by the medians (bar {BAR_RATIO:.0f} ×)")
+        return worst <= BAR_MS and queries_most <= BAR_QUERIES and ratio >= BAR_RATIO
+
+
+def _processor_seconds() -> float:
+    """Processor time of this process and of every PostgreSQL process of its cluster, which a busy machine moves less."""
+    return time.process_time() + sum(_worked(child) for child in _children(os.getpid()))
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return found + [grandchild for child in found for grandchild in _children(child)]
+    return []
+
+
+def _worked(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
+
+
+if __name__ == "__main__":
+    main()
