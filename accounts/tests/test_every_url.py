@@ -123,12 +123,12 @@ GET  admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in
 POST admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_user_change admin:*_team_change admin:*_token_change   in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_network_change                                         in   in   in   in   ok  | in   in   in   in   ok
+POST admin:index admin:app_list admin:*password_change              in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_change                                                 in   in   in   in   403 | in   in   in   in   403
 GET  admin:*_add admin:*_delete admin:autocomplete                  in   in   in   in   403 | in   in   in   in   403
 POST admin:*_add admin:*_delete                                     in   in   in   in   403 | in   in   in   in   403
 POST admin:autocomplete admin:jsi18n admin:password_change_done     in   in   in   in   405 | in   in   in   in   405
 GET  admin:index admin:app_list admin:jsi18n admin:*password_change in   in   in   in   ok  | in   in   in   in   ok
-POST admin:index admin:app_list admin:*password_change              in   in   in   in   ok  | in   in   in   in   ok
 GET  admin:password_change_done                                     in   in   in   in   ok  | in   in   in   in   ok
 GET  admin:rentals_token_*                                          in   in   in   in   405 | in   in   in   in   405
 POST admin:rentals_token_*                                          in   in   in   in   ok  | in   in   in   in   ok
