@@ -175,3 +175,23 @@ def test_the_first_view_is_small(page: Page, browser: Browser, desk: RunningDesk
             sizes.append(measured["responseBodySize"] + measured["responseHeadersSize"])
     print(f"first view: {sum(sizes)} bytes, {len(sizes)} requests")
     assert sum(sizes) < 120_000
+
+
+def test_all_but_liveness_works_without_scripts(browser: Browser, desk: RunningDesk, sign_in: SignIn) -> None:
+    with browser.new_context(java_script_enabled=False, locale="en") as context:
+        page = context.new_page()
+        sign_in(page)
+        page.select_option("select#service", "02.97")
+        page.fill("[name=purpose]", "không script")
+        page.click(".rent-go")
+        expect(page.locator(".notice")).to_contain_text("Ordered: DV KHÁC (TEST)")
+        card = page.get_by_test_id("rental").filter(has_text="không script").first
+        expect(card).to_be_visible()
+        for _ in range(40):
+            if card.get_attribute("data-status") == "received":
+                break
+            page.wait_for_timeout(500)
+            page.reload()
+        expect(card.get_by_test_id("code")).to_be_visible()
+        card.get_by_role("button", name="Rent again").click()
+        expect(page.locator(".notice")).to_contain_text("Ordered again")
