@@ -220,15 +220,14 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
     if changed:
         _place_freed(rental.token)
     Rental.objects.filter(pk=rental.pk).update(due_at=_next_look(rental))
-    if source != "poll" and state == thuesim.State.RECEIVED and not (message and (message.code or message.text)):
-        _want_words(rental)
+    if source != "poll" and state == thuesim.State.RECEIVED and _lacks_words(rental):
+        nudge.look(rental.pk)
     return changed
 
 
-def _want_words(rental: Rental) -> None:
-    """The history and callbacks may say that something came and not what: of a call, the recording alone."""
-    if not Message.objects.filter(rental=rental).exclude(code="", text="").exists():
-        nudge.look(rental.pk)
+def _lacks_words(rental: Rental) -> bool:
+    """Whether something came and nobody knows what: of a call, the history and callbacks may have the recording alone."""
+    return not Message.objects.filter(rental=rental).exclude(code="", text="").exists()
 
 
 def _time_is_up(rental: Rental, grace_seconds: float) -> bool:
@@ -252,9 +251,15 @@ def _next_look(rental: Rental) -> datetime | None:
             return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
         return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
-    if now < expires_at + timedelta(seconds=GRACE_SECONDS):
+    if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_words(rental):
         return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
     return None
+
+
+def _wants_words(rental: Rental) -> bool:
+    recent = timezone.now() - timedelta(seconds=ABSENT_GRACE_SECONDS)
+    received = rental.status == Status.RECEIVED and rental.received_at is not None and rental.received_at > recent
+    return received and _lacks_words(rental)
 
 
 def _want_audio(rental: Rental) -> None:

@@ -296,3 +296,19 @@ def test_a_history_that_says_received_and_no_more_is_not_the_last_word(
     monkeypatch.setattr(thuesim.Client, "history", wordless)
     watch(house, *rentals)
     assert rentals[0].status == Status.RECEIVED
+
+
+def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    [rental] = rent(house)
+    long_ago = timezone.now() - timedelta(hours=1)
+    Rental.objects.update(expires_at=long_ago)
+    rental.refresh_from_db()
+    house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
+    recording = thuesim.Message("", "", is_call=True, audio_url="http://127.0.0.1/1.wav")
+    monkeypatch.setattr(nudge, "look", lambda pk: None)  # and Redis lost it
+    watching.apply(rental, thuesim.State.RECEIVED, recording, source="history")
+    rental.refresh_from_db()
+    assert rental.due_at is not None
+    watch(house, rental)
+    assert "059809" in {message.code for message in rental.messages.all()}
+    assert rental.due_at is None
