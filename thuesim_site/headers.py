@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 # What the pages need is given to them alone; everything else that a browser offers to scripts stays shut.
 PERMISSIONS = (
-    "accelerometer=(), autoplay=(self), bluetooth=(), browsing-topics=(), camera=(), clipboard-write=(self), "
+    "accelerometer=(), autoplay=(self), browsing-topics=(), camera=(), clipboard-write=(self), "
     "display-capture=(), fullscreen=(self), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), "
     "midi=(), payment=(), publickey-credentials-create=(self), publickey-credentials-get=(self), "
     "screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
