@@ -188,7 +188,10 @@ def test_a_team_is_added_changed_and_never_deleted(staff: User) -> None:
     team.refresh_from_db()
     assert team.shares_codes
     assert browser.post(at("team_delete", team.pk), {"post": "yes"}).status_code == 403
-    assert list(AuditRecord.objects.order_by("pk").values_list("action", flat=True)) == ["team_add", "team_change"]
+    assert list(AuditRecord.objects.exclude(action="sign_in").order_by("pk").values_list("action", flat=True)) == [
+        "team_add",
+        "team_change",
+    ]
 
 
 # The audit record
@@ -205,14 +208,14 @@ def test_the_audit_record_can_be_read_and_nothing_else(root: User) -> None:
     assert browser.post(at("auditrecord_delete", record.pk), {"post": "yes"}).status_code == 403
     chosen = {"action": "delete_selected", "_selected_action": [record.pk], "post": "yes"}
     browser.post(at("auditrecord_changelist"), chosen)
-    assert AuditRecord.objects.get().action == "reveal"
+    assert AuditRecord.objects.exclude(action="sign_in").get().action == "reveal"
 
 
 @pytest.mark.parametrize(("term", "found"), [("reveal", True), ("rental #1", True), ("boss", True), ("other", False)])
 def test_the_audit_record_is_searched_by_action_thing_and_person(staff: User, term: str, found: bool) -> None:
     audit.record("reveal", person=staff, target="rental #1")
     page = signed_in(staff).get(at("auditrecord_changelist"), {"q": term}).content.decode()
-    assert ("1 result" in page) is found
+    assert ("rental #1" in page.replace(f'value="{term}"', "")) is found
 
 
 # Fast
@@ -230,7 +233,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
 
     browser = signed_in(staff)
     fill(0, 2)
-    with django_assert_max_num_queries(8) as few:
+    with django_assert_max_num_queries(11) as few:
         browser.get(at(f"{name}_changelist"))
     fill(2, 10)
     with django_assert_max_num_queries(len(few.captured_queries)):

@@ -66,7 +66,7 @@ def at(name: str, *args: object) -> str:
 
 
 def audited() -> list[str]:
-    return list(AuditRecord.objects.order_by("pk").values_list("action", flat=True))
+    return list(AuditRecord.objects.exclude(action="sign_in").order_by("pk").values_list("action", flat=True))
 
 
 def token_form(team: Team, **over: Any) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_a_change_is_audited_with_before_and_after(boss: Client, someone: User) 
     old, new = make_team("Old"), make_team("New")
     token = make_token(old, value=VALUE, name="Main")
     boss.post(at("token_change", token.pk), token_form(new, name="Renamed", new_value=""), REMOTE_ADDR="10.1.2.3")
-    record = AuditRecord.objects.get()
+    record = AuditRecord.objects.exclude(action="sign_in").get()
     assert (record.action, record.person, record.target, record.address) == (
         "token_change",
         someone,
@@ -198,7 +198,7 @@ def test_a_button_is_for_admins_alone(button: str) -> None:
     client = Client()
     client.force_login(make_person(make_team(), Role.MANAGER))
     assert client.post(at(f"token_{button}", token.pk)).status_code in {302, 403}
-    assert not AuditRecord.objects.exists()
+    assert not AuditRecord.objects.exclude(action="sign_in").exists()
     assert not CallbackAddress.objects.exists()
 
 
@@ -220,7 +220,7 @@ def test_checking_a_token_shows_what_was_found(boss: Client, upstream: Sandbox) 
     assert "The token is accepted." in page
     assert 'data-level="ok"' in page
     assert upstream.token not in page
-    assert AuditRecord.objects.get().action == "token_check"
+    assert AuditRecord.objects.exclude(action="sign_in").get().action == "token_check"
 
 
 def test_checking_a_refused_token_says_what_to_do(boss: Client, upstream: Sandbox) -> None:
@@ -375,9 +375,17 @@ def test_the_page_of_one_row_shows_the_code_and_escapes_the_text(
 
 def test_every_model_of_the_desk_that_an_admin_needs_has_a_page() -> None:
     inside_others = {Prefix, ServicePrice, RentalEvent, CallbackAddress}
+    # Counted by jobs and shown on the pages for services and the system.
+    on_pages = {
+        models.Heartbeat,
+        models.UpstreamMinute,
+        models.BackgroundJob,
+        models.ServiceFigure,
+        models.StarredService,
+    }
     ours = {getattr(models, name) for name in models.__all__}
     kept = {model for model in ours if hasattr(model, "_meta")}
-    assert {model for model in admin.site._registry if model in kept} == kept - inside_others
+    assert {model for model in admin.site._registry if model in kept} == kept - inside_others - on_pages
 
 
 @pytest.mark.parametrize("model", [*READ_ONLY, Token, Network], ids=lambda model: model.__name__)
@@ -413,7 +421,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
 ) -> None:
     address = at(f"{model._meta.model_name}_changelist")
     _fill(2)
-    with django_assert_max_num_queries(8) as few:
+    with django_assert_max_num_queries(11) as few:
         boss.get(address)
     _fill(8)
     with django_assert_max_num_queries(len(few.captured_queries)):
