@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
 
 LONGEST_SECONDS = 300
+
+pytestmark = pytest.mark.alone
 
 
 def test_no_number_is_lost_or_paid_twice_while_everything_fails() -> None:

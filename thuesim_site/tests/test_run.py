@@ -14,6 +14,8 @@ from django.db import connection
 
 from thuesim_site.testing import RedisServer, RunningDesk, wait_until
 
+pytestmark = pytest.mark.alone
+
 BACK_SECONDS = 60  # a second or two where the machine has nothing else to do
 
 
