@@ -100,7 +100,9 @@ def take(browser: Browser, desk: RunningDesk, out: Path, looks: list[Look]) -> N
     """Save every page in every look."""
     for language, theme, width in looks:
         with browser.new_context(
-            viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=theme, locale=language  # type: ignore[arg-type]
+            viewport={"width": width, "height": HEIGHTS[width]},
+            color_scheme=theme,  # type: ignore[arg-type]
+            locale=language,
         ) as context:
             page = context.new_page()
             name = f"{language}-{theme}-{width}"

@@ -175,9 +175,11 @@ class HistoryFilter:
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    # The first and last days there are have no midnight in every time zone.
+    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
 
 
 def _midnight(day: date) -> datetime:

@@ -198,3 +198,14 @@ def test_marks_are_on_each_row(signed_in: Client, team: Team, operator: User) ->
     page = signed_in.get("/rentals/").content.decode()
     for mark in ("rental", "phone", "code", "sms", "network", "price", "expires", "reason"):
         assert f'data-testid="{mark}"' in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2026-13-40", "yesterday"])
+def test_a_day_that_cannot_be_is_no_filter(client: Client, day: str) -> None:
+    team = make_team()
+    client.force_login(make_person(team))
+    make_rental(team=team)
+    page = client.get("/rentals/", {"since": day, "until": day})
+    assert page.status_code == 200
+    assert b'data-testid="rental"' in page.content

@@ -22,7 +22,9 @@ def choose_service(page: Page, text: str = "khac") -> None:
 
 def rentals(page: Page) -> list[str]:
     """The ids on the board, from the top."""
-    ids: list[str] = page.eval_on_selector_all("[data-testid=rental]", "cards => cards.map(card => card.dataset.rentalId)")
+    ids: list[str] = page.eval_on_selector_all(
+        "[data-testid=rental]", "cards => cards.map(card => card.dataset.rentalId)"
+    )
     return ids
 
 
