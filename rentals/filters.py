@@ -39,7 +39,14 @@ def _words(query: Query, name: str, allowed: frozenset[str] | None = None) -> tu
 
 
 def _word(query: Query, name: str) -> str:
-    return (query.get(name) or "").strip()[:80]
+    # PostgreSQL takes no NUL in a text, not even to compare with.
+    return (query.get(name) or "").replace("\0", "").strip()[:80]
+
+
+def _row(query: Query, name: str) -> str:
+    """Return a row's number; `""` where it is none, or larger than a database's."""
+    word = _word(query, name)
+    return word if word.isascii() and word.isdecimal() and len(word) <= 18 else ""
 
 
 def _prefix(text: str) -> str:
@@ -135,12 +142,12 @@ class HistoryFilter:
     def from_query(cls, query: Query) -> "HistoryFilter":
         return cls(
             q=_word(query, "q"),
-            person=_word(query, "person") if _word(query, "person").isdecimal() else "",
+            person=_row(query, "person"),
             statuses=_words(query, "status", _STATUSES),
             service=_word(query, "service"),
             network=_word(query, "network"),
             prefix=_prefix(_word(query, "prefix")),
-            token=_word(query, "token") if _word(query, "token").isdecimal() else "",
+            token=_row(query, "token"),
             since=_day(_word(query, "since")),
             until=_day(_word(query, "until")),
         )

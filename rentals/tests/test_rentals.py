@@ -201,6 +201,15 @@ def test_marks_are_on_each_row(signed_in: Client, team: Team, operator: User) ->
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("field", ["q", "service", "network", "prefix", "person", "token", "status"])
+def test_no_text_in_the_address_breaks_the_page(client: Client, field: str) -> None:
+    client.force_login(make_person(make_team()))
+    for text in ("\0", "02.\0", "'\"%_\\", "9" * 40, "\u202e"):
+        assert client.get("/rentals/", {field: text}).status_code == 200
+        assert client.get("/", {field: text}).status_code == 200
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2026-13-40", "yesterday"])
 def test_a_day_that_cannot_be_is_no_filter(client: Client, day: str) -> None:
     team = make_team()
