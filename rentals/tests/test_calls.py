@@ -33,7 +33,7 @@ def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> 
     assert not calls.fetch_audio(call.pk)
     call.refresh_from_db()
     assert call.audio_type == "audio/wav"
-    assert (tmp_path / call.audio.name).read_bytes().startswith(b"RIFF")
+    assert (tmp_path / str(call.audio.name)).read_bytes().startswith(b"RIFF")
     assert calls.waiting_for_audio() == []
     assert call.code == "059809"
 
