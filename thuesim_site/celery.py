@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery
@@ -17,7 +18,8 @@ app.autodiscover_tasks()
 class SteadyScheduler(Scheduler):
     """Beat that goes on when the clock is set back: Celery's own would wait until the clock is where it was.
 
-    It keeps nothing on disk: after a start every entry comes when its interval is over, and that is soon enough.
+    It keeps nothing on disk: at a start every entry comes at once, so that the first catalogue is there when the first
+    person is.
     """
 
     max_interval = 1  # second that it may sleep
@@ -25,6 +27,11 @@ class SteadyScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._offset = time.time() - time.monotonic()
         super().__init__(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.last_run_at = entry.default_now() - timedelta(days=1)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; returns how many seconds to sleep."""

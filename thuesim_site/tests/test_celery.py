@@ -31,6 +31,10 @@ class Recorder(SteadyScheduler):
         return self.sent
 
 
+def test_everything_comes_at_once_at_a_start() -> None:
+    assert set(Recorder().run_due()) == set(app.conf.beat_schedule)
+
+
 @pytest.mark.parametrize("minutes", [-30, -1, 30])
 def test_a_stepped_clock_does_not_stop_beat(minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     beat = Recorder()
