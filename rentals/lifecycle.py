@@ -206,23 +206,8 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
     Raises `DuplicateNumber` where the id belongs to another order.
     """
     at = at or timezone.now()
-    price = rented.price if rented.price is not None else rental.service.price
-    network = likely_network(rented.phone)
-    fields: dict[str, Any] = {
-        "upstream_id": rented.id,
-        "upstream_key": thuesim.rental_key(rented.id),
-        "phone": rented.phone,
-        "network": network,
-        "price": price,
-        "unasked": _unasked(rental, rented.phone, network),
-        "upstream_created_at": rented.created_at,
-        "placed_at": at,
-        "expires_at": at + timedelta(seconds=rental.service.seconds),
-        "due_at": timezone.now(),
-        "ended_at": None,
-        "reason": "",
-        "reason_detail": "",
-    }
+    fields = _as_rented(rental, rented, at)
+    price = fields["price"]
     with transaction.atomic():
         # The sweep may have been quicker than a late reply, which is evidence all the same.
         locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
@@ -249,6 +234,26 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
             defaults={"token_id": rental.token_id, "amount": -(price or 0), "at": at},
         )
     return True
+
+
+def _as_rented(rental: Rental, rented: thuesim.Rented, at: datetime) -> dict[str, Any]:
+    """Return the fields of an order that has its number."""
+    network = likely_network(rented.phone)
+    return {
+        "upstream_id": rented.id,
+        "upstream_key": thuesim.rental_key(rented.id),
+        "phone": rented.phone,
+        "network": network,
+        "price": rented.price if rented.price is not None else rental.service.price,
+        "unasked": _unasked(rental, rented.phone, network),
+        "upstream_created_at": rented.created_at,
+        "placed_at": at,
+        "expires_at": at + timedelta(seconds=rental.service.seconds),
+        "due_at": timezone.now(),
+        "ended_at": None,
+        "reason": "",
+        "reason_detail": "",
+    }
 
 
 def _unasked(rental: Rental, phone: str, network: str) -> list[str]:

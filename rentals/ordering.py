@@ -17,12 +17,14 @@ from accounts import audit
 from accounts.models import Team, User
 from rentals import clock, health, lifecycle, limits, nudge, pacing, reasons, thuesim, watching
 from rentals.models import Hold, Rental, Service, Status, Token
+from rentals.thuesim import phones
 from rentals.upstream import client_for
 
 # An order that is tried again because the stock is out waits this long in between, in seconds.
 OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)
 LONGEST_KEEP_TRYING_MINUTES = 60
 DOUBTFUL_SECONDS = 10
+LONGEST_PREFIX = 4  # digits
 
 
 class OrderRefused(Exception):
@@ -40,15 +42,15 @@ def parse_prefixes(text: str) -> list[str]:
     Raises `OrderRefused` for anything that is not 1 to 4 digits.
     """
     found: list[str] = []
-    for word in re.split(r"[\s,;|]+", text.strip()):
-        digits = word.removeprefix("+84").removeprefix("0")
-        if not word:
-            continue
-        if not re.fullmatch(r"[0-9]{1,4}", digits):
+    for word in filter(None, re.split(r"[\s,;|]+", text)):
+        try:
+            digits = phones.prefix(word)
+        except ValueError:
+            digits = ""
+        if not 1 <= len(digits) <= LONGEST_PREFIX:
             raise OrderRefused(_("“%(word)s” is not a prefix. Write digits such as 96 or 097.") % {"word": word[:20]})
-        if digits not in found:
-            found.append(digits)
-    return found
+        found.append(digits)
+    return list(dict.fromkeys(found))
 
 
 def take_order(
@@ -69,18 +71,7 @@ def take_order(
     Raises `OrderRefused`.
     """
     purpose = " ".join(purpose.split())
-    if team.purpose_required and not purpose:
-        raise OrderRefused(_("Say what the number is for; your team wants a purpose with every order."), "purpose")
-    if not service.active:
-        raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
-    clash = sorted(set(prefixes) & set(exclude_prefixes))
-    if clash:
-        raise OrderRefused(
-            _("Prefix %(prefix)s is both wanted and unwanted. Take it out of one of the two.") % {"prefix": clash[0]},
-            "exclude_prefixes",
-        )
-    if not 0 <= keep_trying_minutes <= LONGEST_KEEP_TRYING_MINUTES:
-        raise OrderRefused(_("Keep trying for 0 to 60 minutes."), "keep_trying")
+    _check(team, service, purpose, prefixes, exclude_prefixes, keep_trying_minutes)
     if again_of is not None:
         if not again_of.phone:
             raise OrderRefused(_("This order never got a number, so there is none to rent again."))
@@ -107,6 +98,29 @@ def take_order(
         audit.record("order", person=person, team=team, target=f"rental {rental.pk}", detail=detail)
     nudge.place(chosen.pk)
     return rental
+
+
+def _check(
+    team: Team,
+    service: Service,
+    purpose: str,
+    prefixes: Sequence[str],
+    exclude_prefixes: Sequence[str],
+    keep_trying_minutes: int,
+) -> None:
+    """Raise `OrderRefused` for an order that could not be meant."""
+    if team.purpose_required and not purpose:
+        raise OrderRefused(_("Say what the number is for; your team wants a purpose with every order."), "purpose")
+    if not service.active:
+        raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
+    clash = sorted(set(prefixes) & set(exclude_prefixes))
+    if clash:
+        raise OrderRefused(
+            _("Prefix %(prefix)s is both wanted and unwanted. Take it out of one of the two.") % {"prefix": clash[0]},
+            "exclude_prefixes",
+        )
+    if not 0 <= keep_trying_minutes <= LONGEST_KEEP_TRYING_MINUTES:
+        raise OrderRefused(_("Keep trying for 0 to 60 minutes."), "keep_trying")
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:
