@@ -245,19 +245,24 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
 
 def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
-    kept = pacing.keep_turn(token, turn)
-    if kept is None:
-        lifecycle.requeue(rental, reason=reasons.TOO_SOON, due_at=timezone.now())
-        return
 
-    def sent() -> None:
+    def may_leave() -> bool:
+        # We may have stood still, or the way there may have been slow, until another worker had the turn.
+        nonlocal turn
+        kept = pacing.keep_turn(token, turn)
+        turn = kept or turn
+        return kept is not None
+
+    def left() -> None:
         with contextlib.suppress(DatabaseError):  # the answer is worth more
-            pacing.keep_turn(token, kept)
+            pacing.keep_turn(token, turn)
         nudge.place(token.pk, in_seconds=pacing.gap_seconds())
 
     try:
-        with thuesim.when_sent(sent):
+        with thuesim.around_sending(may_leave, left):
             rented = _request(client_for(token), rental)
+    except thuesim.KeptBack as fault:
+        lifecycle.requeue(rental, reason=reasons.of(fault), due_at=timezone.now())
     except thuesim.OutcomeUnknown as fault:
         lifecycle.unconfirm(rental, reason=reasons.of(fault), detail=fault.message)
         health.failed(token, fault)

@@ -77,6 +77,7 @@ _WORDS: tuple[tuple[type[faults.ThueSimFault], str], ...] = (
     (faults.OutOfStock, OUT_OF_STOCK),
     (faults.ServiceUnavailable, SUSPENDED),
     (faults.TooSoon, TOO_SOON),
+    (faults.KeptBack, TOO_SOON),
     (faults.CannotConnect, UNREACHABLE),
     (faults.Rejected, REJECTED),
     (faults.TimedOut, TIMED_OUT),

@@ -258,16 +258,17 @@ class Life(RuleBasedStateMachine):
     def read_balance(self) -> None:
         money.read_balance(self.token)
 
-    @rule(which=st.integers(0, 30), move=st.sampled_from(["refuse", "unconfirm", "expire"]))
-    def a_ghost_moves(self, which: int, move: str) -> None:
-        """A worker that read the row long ago, and comes back only now."""
-        rentals = list(Rental.objects.filter(attempts__gt=0))
+    @rule(which=st.integers(0, 30), move=st.sampled_from(["refuse", "unconfirm", "expire"]), behind=st.integers(0, 1))
+    def a_ghost_moves(self, which: int, move: str, behind: int) -> None:
+        """A worker that read the row in this attempt or in the one before, and comes back only now."""
+        believed = Status.WAITING if move == "expire" else Status.PLACING
+        rentals = [rental for rental in Rental.objects.filter(attempts__gt=0) if behind or rental.status != believed]
         if not rentals:
             return
         stale = rentals[which % len(rentals)]
         before = stale.status
-        stale.attempts -= 1
-        stale.status = Status.WAITING if move == "expire" else Status.PLACING
+        stale.attempts -= behind
+        stale.status = believed
         moves: dict[str, Any] = {
             "refuse": lambda: lifecycle.refuse(stale, reason=reasons.OUT_OF_STOCK),
             "unconfirm": lambda: lifecycle.unconfirm(stale, reason=reasons.LOST),

@@ -1,5 +1,6 @@
 """Orders: taken, placed in turn, paced, and what each answer of the upstream makes of them."""
 
+import socket
 import threading
 from datetime import timedelta
 
@@ -231,17 +232,19 @@ def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: 
     monkeypatch.setattr("rentals.pacing.time.monotonic", lambda: now[0])
 
     def rent(*args: object, **kwargs: object) -> None:
+        sending = transport._sending.get()
+        assert sending is not None
         now[0] += 3.0  # the way there is slow
-        on_sent = transport._on_sent.get()
-        assert on_sent is not None
-        on_sent()
+        assert sending.may_leave()
+        now[0] += 1.0
+        sending.left()
         now[0] += 30.0  # and the answer slower
         raise thuesim.TimedOut("")
 
     monkeypatch.setattr(thuesim.Client, "rent", rent)
     place(house, order(house))
     house.token.refresh_from_db()
-    assert house.token.turn_clock == 1003.0
+    assert house.token.turn_clock == 1004.0
 
 
 def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +260,22 @@ def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, m
     rental = place(house, order(house))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
     assert house.upstream.books()["attempts"] == []
+
+
+def test_a_call_whose_way_there_outlasted_its_turn_is_kept_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = transport._connect
+
+    def connect_slowly(host: str, port: int, attempt: transport.Attempt) -> socket.socket:
+        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
+        assert pacing.claim_turn(house.token) is not None, "another worker's turn"
+        return connect(host, port, attempt)
+
+    monkeypatch.setattr(transport, "_connect", connect_slowly)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
+    assert house.upstream.books()["attempts"] == []
+    house.token.refresh_from_db()
+    assert house.token.faults == 0, "that says nothing about the upstream"
 
 
 def test_an_order_moved_while_it_is_claimed_is_not_asked_for_here(

@@ -16,6 +16,7 @@ from .faults import (
     Gibberish,
     InsufficientBalance,
     InvalidToken,
+    KeptBack,
     NotRented,
     NumberUnclear,
     OutcomeUnknown,
@@ -34,7 +35,7 @@ from .faults import (
 )
 from .redaction import RedactingFilter, Secret, redact
 from .replies import parse_callback
-from .transport import when_sent
+from .transport import around_sending
 from .values import (
     Balance,
     CallbackBody,
@@ -63,6 +64,7 @@ __all__ = [
     "HistoryEntry",
     "InsufficientBalance",
     "InvalidToken",
+    "KeptBack",
     "Message",
     "Network",
     "NotRented",
@@ -85,9 +87,9 @@ __all__ = [
     "TooSoon",
     "UnknownSession",
     "UpstreamError",
+    "around_sending",
     "extract_code",
     "parse_callback",
     "redact",
     "rental_key",
-    "when_sent",
 ]

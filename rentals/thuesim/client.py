@@ -343,6 +343,8 @@ class Client:
 def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimFault:
     """Return the fault for a call without a reply; its text is ours, since theirs hold the address."""
     reason = "no time left" if attempt.over else attempt.failure or type(error).__name__
+    if attempt.kept_back:
+        return faults.KeptBack("the request did not leave")
     if not attempt.sent:
         return faults.CannotConnect(f"{attempt.stage} failed: {reason}")
     if attempt.over or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):

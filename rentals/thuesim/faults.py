@@ -75,6 +75,10 @@ class CannotConnect(NotRented):
     """Refused, no such host, TLS failure, or no connection in time: not one byte of the request was sent."""
 
 
+class KeptBack(NotRented):
+    """The caller kept its own request back when the connection stood: not one byte of it was sent."""
+
+
 class Rejected(NotRented):
     """HTTP 4xx without a reply of ThueSim's own: a server or proxy refused the request itself."""
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any, Final
 
@@ -28,17 +29,27 @@ from .redaction import redact
 _Address = tuple[Any, ...]
 
 
-_on_sent: ContextVar[Callable[[], None] | None] = ContextVar("thuesim_on_sent", default=None)
+@dataclass(frozen=True)
+class Sending:
+    """What a caller wants to say, and to know, about the moment its request leaves."""
+
+    may_leave: Callable[[], bool]
+    left: Callable[[], None]
+
+
+_sending: ContextVar[Sending | None] = ContextVar("thuesim_sending", default=None)
 
 
 @contextmanager
-def when_sent(do: Callable[[], None]) -> Iterator[None]:
-    """Call `do` as soon as the request of a call made herein is on its way, however long its answer takes."""
-    mark = _on_sent.set(do)
+def around_sending(may_leave: Callable[[], bool], left: Callable[[], None]) -> Iterator[None]:
+    """Ask `may_leave` once the connection stands, right before the request of a call made herein leaves: where it says
+    no, the call raises `KeptBack`. Call `left` as soon as it is on its way, however long its answer takes.
+    """
+    mark = _sending.set(Sending(may_leave, left))
     try:
         yield
     finally:
-        _on_sent.reset(mark)
+        _sending.reset(mark)
 
 
 class Attempt:
@@ -49,7 +60,8 @@ class Attempt:
         self.stage = "resolving the name"
         self.failure = ""
         self.sent = False
-        self.on_sent = _on_sent.get()
+        self.kept_back = False
+        self.sending = _sending.get()
 
     def left(self) -> float:
         """Return the seconds left; raises TimeoutError when there are none."""
@@ -135,12 +147,15 @@ class _Obedient(HTTPConnection):
         if self.sock is None:
             self.connect()
         attempt = _attempt.get()
+        sending, attempt.sending = attempt.sending, None
+        if sending is not None and not sending.may_leave():
+            attempt.kept_back = True
+            raise ConnectionAbortedError
         self.sock.settimeout(attempt.left())
         attempt.sent = True
         super().send(data)
-        tell, attempt.on_sent = attempt.on_sent, None
-        if tell is not None:
-            tell()
+        if sending is not None:
+            sending.left()
 
 
 class _ObedientTLS(_Obedient, HTTPSConnection):
