@@ -1,9 +1,10 @@
 """Everything goes wrong at once: `python -m bench.chaos --seed 1 --orders 500 --database postgresql`.
 
 The desk runs as `./run` starts it, against a sandbox with all its faults on. While orders come in, workers, web and beat
-are killed with SIGKILL, Redis is emptied and restarted, beat is doubled, PostgreSQL is restarted once. Then the faults
-end, the desk may settle for a while, and what it says is compared with the sandbox's own books. The exit status is 1
-where a promise is broken. Everything runs on this machine, in a folder of its own, and ends with this program.
+are killed with SIGKILL, a worker or Redis stands still, Redis is emptied and restarted, beat is doubled, PostgreSQL is
+restarted once. Then the faults end, the desk may settle for a while, and what it says is compared with the sandbox's own
+books. The exit status is 1 where a promise is broken. Everything runs on this machine, in a folder of its own, and ends
+with this program.
 """
 
 import argparse
@@ -84,9 +85,11 @@ class Fire:
             "redis flushed": self.stage.redis.flush,
             "redis restarted": self._restart_redis,
             "upstream out": self._outage,
+            "worker frozen": lambda: self.stage.freeze("worker-1", self.rng.uniform(1.0, 6.0)),
+            "redis frozen": self._freeze_redis,
             "postgresql restarted": self._restart_postgres,
         }
-        self._weights = (6, 6, 2, 2, 1, 2, 1, 3, 2, 2, 0)
+        self._weights = (6, 6, 2, 2, 1, 2, 1, 3, 2, 2, 2, 1, 0)
 
     def burn(self, until: Callable[[], bool], *, postgres_at: float) -> None:
         """Strike every few seconds until told to stop; PostgreSQL once, `postgres_at` seconds from now."""
@@ -132,6 +135,10 @@ class Fire:
         self.stage.redis.stop()
         time.sleep(self.rng.uniform(0.5, 4.0))
         self.stage.redis.start()
+
+    def _freeze_redis(self) -> None:
+        with self.stage.redis.frozen():
+            time.sleep(self.rng.uniform(1.0, 8.0))
 
     def _restart_postgres(self) -> None:
         assert self.stage.postgres is not None

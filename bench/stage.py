@@ -213,6 +213,16 @@ class Stage:
                 os.kill(pid, signal.SIGKILL)
         return bool(found)
 
+    def freeze(self, program: str, seconds: float) -> None:
+        """Let a worker of the desk, with all its children, stand still for so long."""
+        found = self.desk.pids_of(f"{program}@%h")
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            if number == signal.SIGSTOP:
+                time.sleep(seconds)
+
     def alive(self, *programs: str) -> bool:
         """Whether supervisord has all these running."""
         commands = list(self.desk.processes().values())
