@@ -60,6 +60,21 @@ def set_limits(by: User, access: Access, membership: Membership, limits: Mapping
         _record("limits", by, membership, detail)
 
 
+def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str, int | None] | None = None) -> None:
+    """Take somebody into the team that `access` manages. Raises `NotDone`."""
+    if access.team is None or not access.manages:
+        raise NotDone(_("Only a manager of the team may do this."))
+    set_now = {name: limit for name, limit in (limits or {}).items() if limit is not None}
+    with transaction.atomic():
+        membership, added = Membership.objects.get_or_create(
+            user=person, team=access.team, defaults={"role": role, **set_now}
+        )
+        if not added:
+            raise NotDone(_("%(person)s is in this team already.") % {"person": person})
+        detail = {"role": [None, role.value], **audit.changes({}, set_now)}
+        _record("added", by, membership, detail)
+
+
 def remove(by: User, access: Access, membership: Membership) -> None:
     """Take somebody out of the team; their account and their other teams stay. Raises `NotDone`."""
     with transaction.atomic():
@@ -75,30 +90,52 @@ def remove(by: User, access: Access, membership: Membership) -> None:
 
 
 def deactivate(by: User, access: Access, person: User) -> None:
-    """End an account: its sessions, open screens, links and queued orders' rights. The name stays on what they did.
-
-    Raises `NotDone`.
-    """
-    with transaction.atomic():
-        _may(access, person)
-        for membership in person.memberships.select_related("team", "user"):
-            Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
-            _keep_a_manager(membership)
-        if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
-            return
-        _withdraw_invitations(person)
-        ended = left(person)
-        detail = {"is_active": [True, False], "sessions": ended}
-        audit.record("deactivated", person=by, team=access.team, target=str(person), detail=detail)
+    """End an account, for somebody who manages all of its teams. Raises `NotDone`."""
+    _may(access, person)
+    end_account(by, person, team=access.team)
 
 
 def activate(by: User, access: Access, person: User) -> None:
     """Let somebody sign in again. Raises `NotDone`."""
-    with transaction.atomic():
-        _may(access, person)
-        if User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
-            detail = {"is_active": [False, True]}
-            audit.record("activated", person=by, team=access.team, target=str(person), detail=detail)
+    _may(access, person)
+    reopen_account(by, person, team=access.team)
+
+
+@transaction.atomic
+def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
+    """End an account: its sessions, open screens, password links and invitations. The name stays on what they did.
+
+    Whoever calls has decided that `by` may; the last manager of a team and one's own account are guarded here too.
+    False where it was ended already. Raises `NotDone`.
+    """
+    if person.pk == by.pk:
+        raise NotDone(_("This is your own account. Use the pages in the menu at the top right."))
+    list(Team.objects.select_for_update(no_key=True, of=("self",)).filter(memberships__user=person).order_by("pk"))
+    for membership in person.memberships.select_related("team", "user"):
+        _keep_a_manager(membership)
+    if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
+        return False
+    _withdraw_invitations(person)
+    detail = {"is_active": [True, False], "sessions": left(person)}
+    audit.record("deactivated", person=by, team=team, target=str(person), detail=detail)
+    return True
+
+
+@transaction.atomic
+def reopen_account(by: User, person: User, *, team: Team | None = None) -> bool:
+    """Let somebody sign in again whose account was ended. False where it was not."""
+    if not User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
+        return False
+    audit.record("activated", person=by, team=team, target=str(person), detail={"is_active": [False, True]})
+    return True
+
+
+def no_longer_admin(person: User) -> None:
+    """Withdraw the invitations that somebody could make as an admin alone, and let their screens notice."""
+    manages = Membership.objects.filter(user=person, role=Role.MANAGER).values("team")
+    made = Invitation.objects.filter(Invitation.usable(), invited_by=person).exclude(team__in=manages)
+    made.update(revoked_at=timezone.now())
+    live.announce_person(person.pk)
 
 
 def end_sessions(by: User, access: Access, person: User) -> int:

@@ -1,0 +1,6 @@
+"""The Django admin for people and teams, and the rules that all our admin pages keep."""
+
+from accounts.admin import invitations, people, records, teams
+from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
+
+__all__ = ["ReadOnlyAdmin", "ReadOnlyInline", "StaffAdmin", "StaffInline", "invitations", "people", "records", "teams"]

@@ -1,0 +1,216 @@
+"""What all pages of the Django admin keep to: for admins alone, nothing deleted, each change recorded, fast lists."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from allauth.account.admin import EmailAddress
+from allauth.account.decorators import secure_admin_login
+from allauth.mfa.admin import Authenticator
+from allauth.usersessions.admin import UserSession
+from django.contrib import admin, messages
+from django.contrib.auth import admin as registers_groups  # noqa: F401
+from django.contrib.auth.models import Group
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.models import Role, Team, User
+from accounts.people import NotDone
+from accounts.policy import Access
+
+if TYPE_CHECKING:
+    Admin = admin.ModelAdmin[Any]
+    _Pages = Paginator[Any]
+else:  # they take no parameters at run time
+    Admin, _Pages = admin.ModelAdmin, Paginator
+
+admin.site.site_header = admin.site.site_title = "ThueSim Desk"
+admin.site.index_title = _("Administration")
+# Through the product's own sign-in: its throttle, its second factor and its records count here too.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.unregister(Group)  # who may do what is decided by role, in `accounts.policy`
+# Their pages would print what a second factor and a session rest on, or change where password links go, unrecorded.
+admin.site.unregister([Authenticator, EmailAddress, UserSession])
+
+
+class BoundedPaginator(_Pages):
+    """Counting stops at `COUNTED` rows: it would read a whole table for a number that nobody needs to the last digit.
+    What lies beyond is found by searching and filtering."""
+
+    COUNTED = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        found = self.object_list
+        if not isinstance(found, QuerySet):
+            return len(found)
+        return found.order_by()[: self.COUNTED].count()
+
+
+class StaffAdmin(Admin):
+    """For every admin (active staff), without single permissions; nothing is deleted; each change is audited.
+
+    The record has each field's value before and after; of fields in `audit_hidden` it says only that they changed, and
+    what is in `audit_apart` (fields, and models edited inside the page) is recorded by what changes it.
+    """
+
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    paginator = BoundedPaginator
+    audit_hidden: tuple[str, ...] = ()
+    audit_apart: tuple[str | type[Model], ...] = ()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_admin(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_admin(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """What the product refuses is refused here too, as a whole, with its own sentence."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except NotDone as refused:
+            self.message_user(request, refused.sentence, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> list[Any]:
+        """Django's own list of what changed, followed by what the audit record keeps of it."""
+        message: list[Any] = list(super().construct_change_message(request, form, formsets, add))
+        detail = self._changes(form, add=add)
+        for formset in formsets or ():
+            if formset.model not in self.audit_apart:
+                detail |= _changes_inside(formset)
+        return [*message, {"audit": detail}] if detail or add else message
+
+    def _changes(self, form: Any, *, add: bool) -> dict[str, Any]:
+        """Return what a form changed as `{field: [before, after]}`."""
+        detail: dict[str, Any] = {}
+        for name in form.changed_data:
+            if name in self.audit_hidden:
+                detail[name] = "set" if add else "replaced"
+            elif name not in self.audit_apart:
+                before = None if add else form.initial.get(name)
+                detail[name] = [_plain(before), _plain(form.cleaned_data.get(name))]
+        return detail
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        return super().log_addition(request, obj, self._audited(request, obj, "add", message))
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        return super().log_change(request, obj, self._audited(request, obj, "change", message))
+
+    def _audited(self, request: HttpRequest, obj: Model, verb: str, message: Any) -> Any:
+        """Write the audit record; return what is left of `message` for Django's log."""
+        if not isinstance(message, list):
+            self.record(request, f"{self.opts.model_name}_{verb}", obj, {"said": str(message)})
+            return message
+        for part in message:
+            if "audit" in part:
+                self.record(request, f"{self.opts.model_name}_{verb}", obj, part["audit"])
+        return [part for part in message if "audit" not in part]
+
+    def record(self, request: HttpRequest, action: str, obj: Model, detail: Mapping[str, object] | None = None) -> None:
+        """Write an audit record about a row. What is done to a team, its managers may read."""
+        team = obj if isinstance(obj, Team) else None
+        detail = {"id": obj.pk, **(detail or {})}
+        audit.record(action, person=person_of(request), team=team, target=str(obj), request=request, detail=detail)
+
+
+class ReadOnlyAdmin(StaffAdmin):
+    """Rows that the product alone writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class StaffInline:
+    """The same rule for rows that are edited inside another's page."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_admin(request)
+
+
+class ReadOnlyInline(StaffInline):
+    """Rows that are only shown inside another's page."""
+
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def is_admin(request: HttpRequest) -> bool:
+    """Whether the asking person may use the Django admin."""
+    return isinstance(request.user, User) and request.user.is_active and request.user.is_staff
+
+
+def may_appoint(request: HttpRequest) -> bool:
+    """Whether the asking person may make others admins."""
+    return is_admin(request) and isinstance(request.user, User) and request.user.is_superuser
+
+
+def person_of(request: HttpRequest) -> User | None:
+    """The asking person."""
+    return request.user if isinstance(request.user, User) else None
+
+
+def access_in(request: HttpRequest, team: Team) -> tuple[User, Access]:
+    """The asking admin, and what they may do in a team: what its managers may."""
+    person = person_of(request)
+    if person is None or not is_admin(request):
+        raise NotDone(_("Only an admin may do this."))
+    return person, Access(person.pk, True, team, Role.MANAGER)
+
+
+def _changes_inside(formset: Any) -> dict[str, Any]:
+    """Return what changed in the rows that were edited inside a page."""
+    kind = formset.model._meta.model_name
+    detail: dict[str, Any] = {}
+    for form in formset.initial_forms:
+        if form.has_changed() and form not in formset.deleted_forms:
+            for name in form.changed_data:
+                values = [_plain(form.initial.get(name)), _plain(form.cleaned_data.get(name))]
+                detail[f"{kind} {form.instance.pk} {name}"] = values
+    for verb, rows in (("added", formset.new_objects), ("removed", formset.deleted_objects)):
+        if rows:
+            detail[f"{kind} {verb}"] = ", ".join(str(row) for row in rows)
+    return detail
+
+
+def _plain(value: object) -> object:
+    """Return `value` as the audit record keeps it."""
+    if isinstance(value, QuerySet | list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int) else str(value)[:200]

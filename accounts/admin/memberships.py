@@ -1,0 +1,109 @@
+"""Who is in which team, edited inside the pages of people and of teams. Every change goes the way of the team page:
+`accounts.people` guards the last manager, records it, and tells the person's screens."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts import people
+from accounts.admin.base import StaffInline, access_in
+from accounts.forms import LimitsForm
+from accounts.models import Membership, Role, Team, User
+
+if TYPE_CHECKING:
+    Inline = admin.TabularInline[Membership, Any]
+else:
+    Inline = admin.TabularInline  # takes no parameters at run time
+
+LIMITS = ("budget_day", "budget_month", "rentals_per_day")
+
+
+class _Link(forms.Widget):
+    """The row's other end, to be read and followed: not to be changed, and no select box that asks for it."""
+
+    needs_multipart_form = False
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        if not isinstance(value, User | Team):
+            return SafeString("")
+        where = reverse(f"admin:accounts_{value._meta.model_name}_change", args=[value.pk])
+        return format_html('<a href="{}">{}</a>', where, value)
+
+
+class MembershipForm(LimitsForm):
+    """A role and its limits. Once somebody is in a team, neither the one nor the other is exchanged."""
+
+    class Meta(LimitsForm.Meta):
+        fields: tuple[str, ...] = ("role", *LIMITS)  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in LIMITS:
+            self.fields[name].widget.attrs["class"] = "vIntegerField"
+            self.fields[name].help_text = ""
+        for name in ("user", "team"):
+            if self.instance.pk and name in self.fields:
+                label = self.fields[name].label
+                known = forms.Field(widget=_Link, disabled=True, required=False, label=label)
+                self.fields[name] = known
+                self.initial[name] = getattr(self.instance, name)
+
+
+class MembershipInline(StaffInline, Inline):
+    model = Membership
+    form = MembershipForm
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        rows: QuerySet[Membership] = super().get_queryset(request)
+        return rows.select_related("user", "team").order_by("team__name", "user__username")
+
+
+class TeamsOfPerson(MembershipInline):
+    fields = ("team", "role", *LIMITS)
+    autocomplete_fields = ("team",)
+
+
+class PeopleOfTeam(MembershipInline):
+    fields = ("user", "role", *LIMITS)
+    autocomplete_fields = ("user",)
+
+
+def save(request: HttpRequest, formset: Any) -> None:
+    """Do what a formset of memberships asks for: whoever becomes a manager first, so that one may follow another.
+
+    Raises `NotDone`.
+    """
+    formset.save(commit=False)
+    for form in sorted(formset.forms, key=lambda form: _place(form, formset)):
+        if form in formset.deleted_forms:
+            for membership in _fresh(form):
+                by, access = access_in(request, membership.team)
+                people.remove(by, access, membership)
+        elif form.instance in formset.new_objects:
+            row = form.instance
+            by, access = access_in(request, row.team)
+            people.add(by, access, row.user, Role(row.role), {name: getattr(row, name) for name in LIMITS})
+        elif form.has_changed():
+            for membership in _fresh(form):
+                by, access = access_in(request, membership.team)
+                people.change_role(by, access, membership, Role(form.cleaned_data["role"]))
+                people.set_limits(by, access, membership, {name: form.cleaned_data[name] for name in LIMITS})
+
+
+def _place(form: Any, formset: Any) -> int:
+    if form in formset.deleted_forms:
+        return 2
+    return 0 if form.instance.role == Role.MANAGER else 1
+
+
+def _fresh(form: Any) -> Iterator[Membership]:
+    """The row as the database has it, if it is there still."""
+    yield from Membership.objects.select_related("user", "team").filter(pk=form.instance.pk)

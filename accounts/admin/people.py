@@ -1,0 +1,138 @@
+"""People in the Django admin. Whoever leaves is deactivated: their name stays on what they did."""
+
+from typing import TYPE_CHECKING, Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts import people
+from accounts.admin import memberships
+from accounts.admin.base import StaffAdmin, may_appoint, person_of
+from accounts.models import Membership, User
+from rentals import live
+
+if TYPE_CHECKING:
+    PersonAdminBase = UserAdmin[User]
+    ChangeForm = UserChangeForm[User]
+else:  # they take no parameters at run time
+    PersonAdminBase, ChangeForm = UserAdmin, UserChangeForm
+
+
+class PersonForm(ChangeForm):
+    """An e-mail belongs to one person: people sign in with it, and password links go to it."""
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email and User.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(gettext("Somebody else has this e-mail already."))
+        return email
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(gettext("This user name is taken. Choose another one."))
+        return name
+
+
+@admin.register(User)
+class PersonAdmin(StaffAdmin, PersonAdminBase):
+    form = PersonForm
+    audit_hidden = ("password", "password1", "password2")
+    audit_apart = ("is_active", Membership)
+    list_display = (
+        "username", "get_full_name", "email", "roles", "has_second_step", "is_active", "is_staff", "last_login"
+    )  # fmt: skip
+    list_filter = ("is_active", "is_staff", "memberships__role", "memberships__team")
+    search_fields = ("username", "first_name", "last_name", "email")
+    filter_horizontal = ()
+    autocomplete_fields = ("team",)
+    actions = ("sign_out_selected",)
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email", "language", "team")}),
+        (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+
+    @admin.display(description=_("teams and roles"))
+    def roles(self, person: User) -> str:
+        return ", ".join(f"{m.team} ({m.get_role_display()})" for m in person.memberships.all())
+
+    @admin.display(description=_("second step"), boolean=True)
+    def has_second_step(self, person: User) -> bool:
+        return person.second_step  # type: ignore[attr-defined, no-any-return]  # annotated below
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        steps = Authenticator.objects.filter(
+            user=OuterRef("pk"), type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+        )
+        found: QuerySet[User] = super().get_queryset(request)
+        return found.prefetch_related("memberships__team").annotate(second_step=Exists(steps))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "language":
+            choices = [("", _("as the browser asks")), *settings.LANGUAGES]
+            return forms.ChoiceField(label=_("Language"), choices=choices, required=False)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Only a superuser changes a superuser: a password set for one would be a way up."""
+        above = isinstance(obj, User) and obj.is_superuser and not may_appoint(request)
+        return super().has_change_permission(request, obj) and not above
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Superusers alone appoint admins, and nobody takes their own access away."""
+        fixed = ["last_login", "date_joined"]
+        if not may_appoint(request) or obj == request.user:
+            fixed += ["is_staff", "is_superuser"]
+        return [*fixed, "is_active"] if obj == request.user else fixed
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> list[Any]:
+        return [memberships.TeamsOfPerson] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Write what the form changed; an account ends and opens again the way it does on the team's page."""
+        by = person_of(request)
+        if not change or by is None:
+            super().save_model(request, obj, form, change)
+            return
+        columns = {field.name for field in User._meta.concrete_fields}
+        if fields := [name for name in form.changed_data if name in columns and name != "is_active"]:
+            obj.save(update_fields=fields)
+        if "email" in fields:  # the one before must not set passwords any more
+            EmailAddress.objects.filter(user=obj).exclude(email__iexact=obj.email).delete()
+        if "is_staff" in fields and not obj.is_staff:
+            people.no_longer_admin(obj)
+        if "is_active" in form.changed_data:
+            people.reopen_account(by, obj) if obj.is_active else people.end_account(by, obj)
+        live.announce_person(obj.pk)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        memberships.save(request, formset)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """A password that somebody else set ends the sessions that the old one began."""
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        person = User.objects.filter(pk=id).first()
+        if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:
+            people.left(person)
+        return answer
+
+    @admin.action(description=_("Sign the selected people out everywhere"), permissions=["change"])
+    def sign_out_selected(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        by, ended = person_of(request), 0
+        for person in chosen:
+            if by is not None and person != by and self.has_change_permission(request, person):
+                count = people.left(person)
+                people.sessions_ended(person, by=by, count=count)
+                ended += count
+        self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)

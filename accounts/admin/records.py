@@ -1,0 +1,42 @@
+"""The audit record in the Django admin: read, searched, and nothing else."""
+
+import json
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.admin.base import ReadOnlyAdmin
+from accounts.models import AuditRecord
+
+
+@admin.register(AuditRecord)
+class AuditAdmin(ReadOnlyAdmin):
+    """Who did what. Searched by the whole action, the beginning of the thing, or the person's whole user name."""
+
+    list_display = ("at", "person", "team", "words", "target", "address")
+    list_display_links = ("at", "words")
+    list_select_related = ("person", "team")
+    list_filter = ("at", "team")
+    search_fields = ("action",)
+    search_help_text = _("An action such as token_change, the beginning of the thing, or a user name.")
+    fields = ("at", "person", "team", "words", "action", "target", "details", "address")
+
+    @admin.display(description=_("what happened"), ordering="action")
+    def words(self, record: AuditRecord) -> str:
+        return str(audit.ACTIONS.get(record.action, record.action))
+
+    @admin.display(description=_("detail"))
+    def details(self, record: AuditRecord) -> SafeString:
+        return format_html('<pre class="desk-detail">{}</pre>', json.dumps(record.detail, ensure_ascii=False, indent=1))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditRecord], search_term: str
+    ) -> tuple[QuerySet[AuditRecord], bool]:
+        term = search_term.strip()
+        wanted = Q(action=term) | Q(target__startswith=term) | Q(person__username=term)
+        return queryset.filter(wanted) if term else queryset, False

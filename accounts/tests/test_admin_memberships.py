@@ -1,0 +1,256 @@
+"""Roles, limits and accounts changed in the Django admin keep to the rules of the team's page, and leave its records."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from rentals import live
+from rentals.live.screens import open_screen, recheck
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff() -> User:
+    return make_person(username="boss", is_staff=True)
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, Role.MANAGER, username="linh")
+
+
+def browser(person: User) -> Client:
+    """Signed in as people do: only then is the session listed."""
+    client = Client()
+    client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
+    return client
+
+
+def row(number: int, membership: Membership | None = None, **over: Any) -> dict[str, Any]:
+    """A row of the table of memberships, as the page sends it."""
+    fields: dict[str, Any] = {"role": "operator", "budget_day": "", "budget_month": "", "rentals_per_day": ""}
+    if membership is not None:
+        limits = ("budget_day", "budget_month", "rentals_per_day")
+        fields |= {"id": membership.pk, "role": membership.role}
+        fields |= {name: value for name in limits if (value := getattr(membership, name)) is not None}
+    return {f"memberships-{number}-{name}": value for name, value in {**fields, **over}.items()}
+
+
+def save_team(by: User, team: Team, *rows: dict[str, Any]) -> str:
+    """Save the team's page with these rows of people; return what was said."""
+    sent: dict[str, Any] = {"name": team.name, "memberships-INITIAL_FORMS": team.memberships.count()}
+    sent["memberships-TOTAL_FORMS"] = len(rows)
+    for n, fields in enumerate(rows):
+        sent |= fields | {f"memberships-{n}-team": team.pk}
+    answer = browser(by).post(reverse("admin:accounts_team_change", args=[team.pk]), sent)
+    assert answer.status_code == 302, answer.context["errors"]
+    return " ".join(str(message) for message in get_messages(answer.wsgi_request))
+
+
+def save_person(by: User, person: User, *rows: dict[str, Any], **over: Any) -> str:
+    """Save the person's page; return what was said."""
+    fields: dict[str, Any] = {"username": person.username, "is_active": "on", "team": person.team_id or ""}
+    if person.is_staff:
+        fields["is_staff"] = "on"
+    fields |= {"memberships-INITIAL_FORMS": person.memberships.count(), "memberships-TOTAL_FORMS": len(rows)}
+    for n, each in enumerate(rows):
+        fields |= each | {f"memberships-{n}-user": person.pk}
+    sent = {name: value for name, value in {**fields, **over}.items() if value is not None}
+    answer = browser(by).post(reverse("admin:accounts_user_change", args=[person.pk]), sent)
+    assert answer.status_code == 302, answer.context["errors"]
+    return " ".join(str(message) for message in get_messages(answer.wsgi_request))
+
+
+def own(person: User) -> Membership:
+    return Membership.objects.get(user=person)
+
+
+def records() -> Iterator[tuple[str, str, Any]]:
+    """What was recorded, but for sign-ins: action, thing, detail."""
+    for record in AuditRecord.objects.exclude(action="sign_in").order_by("pk"):
+        yield record.action, record.target, record.detail
+
+
+def test_a_role_and_a_limit_are_changed_and_recorded_as_on_the_team_s_page(staff: User, team: Team, linh: User) -> None:
+    lan = make_person(team, username="lan")
+    Membership.objects.filter(user=lan).update(budget_day=5000)
+    save_team(staff, team, row(0, own(lan), role="viewer", budget_day="20.000"), row(1, own(linh)))
+    assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 20_000)
+    assert list(records()) == [
+        ("role", "lan", {"role": ["operator", "viewer"]}),
+        ("limits", "lan", {"budget_day": [5000, 20_000]}),
+    ]
+    record = AuditRecord.objects.get(action="limits")
+    assert (record.person, record.team, record.address) == (staff, team, "127.0.0.1")
+
+
+def test_somebody_is_added_with_limits_and_recorded(staff: User, team: Team, linh: User) -> None:
+    lan = make_person(username="lan")
+    save_team(staff, team, row(0, own(linh)), row(1, user=lan.pk, role="operator", rentals_per_day="7"))
+    assert own(lan).rentals_per_day == 7
+    assert list(records()) == [("added", "lan", {"role": [None, "operator"], "rentals_per_day": [None, 7]})]
+
+
+def test_a_role_is_given_on_the_person_s_page(staff: User, team: Team) -> None:
+    lan = make_person(username="lan")
+    save_person(staff, lan, row(0, team=team.pk, role="manager"))
+    assert own(lan).role == Role.MANAGER
+    assert list(records()) == [("added", "lan", {"role": [None, "manager"]})]
+
+
+@pytest.mark.parametrize("change", [{"role": "operator"}, {"DELETE": "on"}])
+def test_the_last_manager_stays_one_on_both_pages(staff: User, team: Team, linh: User, change: dict[str, str]) -> None:
+    assert "last manager" in save_team(staff, team, row(0, own(linh), **change))
+    assert "last manager" in save_person(staff, linh, row(0, own(linh), **change))
+    assert own(linh).role == Role.MANAGER
+    assert list(records()) == []
+
+
+def test_what_is_refused_changes_nothing_else_on_the_page_either(staff: User, team: Team, linh: User) -> None:
+    save_person(staff, linh, row(0, own(linh), role="viewer"), first_name="Changed")
+    linh.refresh_from_db()
+    assert linh.first_name == ""
+
+
+def test_a_manager_may_follow_another_in_one_go(staff: User, team: Team, linh: User) -> None:
+    lan = make_person(team, username="lan")
+    save_team(staff, team, row(0, own(lan), role="manager"), row(1, own(linh), role="operator"))
+    assert (own(lan).role, own(linh).role) == (Role.MANAGER, Role.OPERATOR)
+    save_team(staff, team, row(0, own(lan), DELETE="on"), row(1, own(linh), role="manager"))
+    assert (own(linh).role, lan.memberships.count()) == (Role.MANAGER, 0)
+    assert [action for action, _target, _detail in records()] == ["role", "role", "role", "removed"]
+
+
+def test_a_membership_is_not_handed_to_somebody_else(staff: User, team: Team, linh: User) -> None:
+    lan = make_person(username="lan")
+    save_team(staff, team, row(0, own(linh), user=lan.pk))
+    assert own(linh).team == team
+    assert not lan.memberships.exists()
+
+
+def test_screens_hear_of_a_role_changed_in_the_admin(
+    staff: User, team: Team, linh: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(live, "announce_person", told.append)
+    save_team(staff, team, row(0, own(linh), rentals_per_day="3"))
+    assert linh.pk in told
+
+
+def test_deactivating_in_the_admin_ends_sessions_streams_and_invitations_at_once(
+    staff: User, team: Team, linh: User
+) -> None:
+    make_person(team, Role.MANAGER)
+    theirs = browser(linh)
+    screen = open_screen(theirs.get("/").wsgi_request, theirs.session.session_key)
+    assert screen is not None
+    theirs.post(reverse("invite"), {"role": "operator", "days": 3})
+    save_person(staff, linh, row(0, own(linh)), is_active=None)
+    assert recheck([screen]) == {screen: None}
+    assert not UserSession.objects.filter(user=linh).exists()
+    assert theirs.get("/").status_code == 302
+    assert Invitation.objects.get().revoked_at is not None
+    record = AuditRecord.objects.get(action="deactivated")
+    assert (record.person, record.target) == (staff, "linh")
+    assert record.detail == {"is_active": [True, False], "sessions": 1}
+    assert not AuditRecord.objects.filter(action="user_change").exists()
+
+
+def test_an_account_opens_again_in_the_admin(staff: User) -> None:
+    lan = make_person(username="lan", is_active=False)
+    save_person(staff, lan, is_active="on")
+    lan.refresh_from_db()
+    assert lan.is_active
+    assert list(records()) == [("activated", "lan", {"is_active": [False, True]})]
+
+
+def test_the_last_manager_of_a_team_is_not_deactivated(staff: User, linh: User) -> None:
+    assert "last manager" in save_person(staff, linh, row(0, own(linh)), is_active=None)
+    linh.refresh_from_db()
+    assert linh.is_active
+
+
+def test_who_is_no_admin_any_more_invites_nobody_where_they_manage_nothing(team: Team, linh: User) -> None:
+    root = make_person(username="root", is_staff=True, is_superuser=True)
+    other = make_team("Sales")
+    lan = make_person(other, Role.MANAGER, username="lan", is_staff=True)
+    User.objects.filter(pk=lan.pk).update(team=team)
+    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    User.objects.filter(pk=lan.pk).update(team=other)
+    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    lan.refresh_from_db()
+    save_person(root, lan, row(0, own(lan)), is_staff=None)
+    open_ones = Invitation.objects.filter(Invitation.usable())
+    assert [invitation.team for invitation in open_ones] == [other]
+    assert AuditRecord.objects.get(action="user_change").detail == {"id": lan.pk, "is_staff": [True, False]}
+
+
+def test_a_password_set_by_an_admin_ends_the_sessions_of_the_old_one(staff: User, linh: User) -> None:
+    theirs = browser(linh)
+    new = {"password1": "a fine long one 9", "password2": "a fine long one 9", "usable_password": "true"}
+    browser(staff).post(reverse("admin:auth_user_password_change", args=[linh.pk]), new)
+    assert theirs.get("/").status_code == 302
+    assert not UserSession.objects.filter(user=linh).exists()
+    assert AuditRecord.objects.get(action="user_change").detail == {"id": linh.pk, "password": "replaced"}
+
+
+def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_superuser(staff: User, linh: User) -> None:
+    root = make_person(username="root", is_superuser=True, is_staff=True)
+    theirs, above, mine = browser(linh), browser(root), browser(staff)
+    chosen = [linh.pk, root.pk, staff.pk]
+    sent = {"action": "sign_out_selected", "_selected_action": chosen}
+    mine.post(reverse("admin:accounts_user_changelist"), sent)
+    assert [client.get("/").status_code for client in (theirs, above, mine)] == [302, 200, 200]
+    assert AuditRecord.objects.get(action="sessions_ended").target == "linh"
+
+
+# Invitations
+
+
+def test_an_invitation_is_withdrawn_in_the_admin_and_nothing_else_is_done_to_it(staff: User, linh: User) -> None:
+    browser(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
+    invitation = Invitation.objects.get()
+    client = browser(staff)
+    page = client.get(reverse("admin:accounts_invitation_change", args=[invitation.pk])).content.decode()
+    assert invitation.secret_digest not in page
+    assert 'name="_save"' not in page
+    address = reverse("admin:accounts_invitation_changelist")
+    assert "Mai" in client.get(address, {"state": "open"}).content.decode()
+    client.post(address, {"action": "withdraw_selected", "_selected_action": [invitation.pk]})
+    invitation.refresh_from_db()
+    assert invitation.revoked_at is not None
+    record = AuditRecord.objects.get(action="invite_withdrawn")
+    assert (record.person, record.team, record.target) == (staff, linh.memberships.get().team, "Mai")
+    assert "Mai" not in client.get(address, {"state": "open"}).content.decode()
+    assert "Mai" in client.get(address, {"state": "withdrawn"}).content.decode()
+
+
+# Fast
+
+
+def test_a_team_of_many_takes_as_many_queries_as_a_small_one(
+    staff: User, team: Team, linh: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = browser(staff)
+    address = reverse("admin:accounts_team_change", args=[team.pk])
+    with django_assert_max_num_queries(14) as few:
+        client.get(address)
+    for _ in range(20):
+        make_person(team)
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        page = client.get(address).content.decode()
+    assert page.count('name="memberships-') > 20
