@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -52,11 +53,16 @@ def restamp(token: Token) -> None:
 
 
 def _stamp(tokens: QuerySet[Token]) -> float | None:
-    turn = time.monotonic()
-    changed = tokens.update(
-        next_turn_at=timezone.now() + timedelta(seconds=gap_seconds()), turn_boot=clock.boot(), turn_clock=turn
-    )
-    return turn if changed else None
+    with transaction.atomic():
+        # The lock first (on SQLite the whole database's, with BEGIN): one may wait long for it, and the gap counts from
+        # when it is ours.
+        if not list(tokens.select_for_update().values_list("pk")):
+            return None
+        turn = time.monotonic()
+        tokens.update(
+            next_turn_at=timezone.now() + timedelta(seconds=gap_seconds()), turn_boot=clock.boot(), turn_clock=turn
+        )
+    return turn
 
 
 def seconds_to_turn(token: Token) -> float:

@@ -2,11 +2,12 @@
 
 import socket
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -301,6 +302,29 @@ def test_on_another_machine_the_wall_clock_keeps_the_gap(settings: Settings, mon
     assert pacing.claim_turn(token) is None
     with time_machine.travel(timezone.now() + timedelta(seconds=5.2)):
         assert pacing.claim_turn(token) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gap_counts_from_when_the_row_is_ours_however_long_the_wait_for_it() -> None:
+    token, held, let_go = make_token(), threading.Event(), [0.0]
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                Token.objects.filter(pk=token.pk).update(name="held")
+                held.set()
+                time.sleep(0.3)
+                let_go[0] = time.monotonic()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    turn = pacing.claim_turn(token)
+    thread.join()
+    assert turn is not None
+    assert turn >= let_go[0]
 
 
 @pytest.mark.django_db(transaction=True)
