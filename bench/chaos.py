@@ -48,7 +48,7 @@ callback-full-id=.2 callback-junk=.05
 """
 KILLED = {"worker-1", "worker-2", "both workers", "slow", "web", "beat"}
 BARE_START = "import django, thuesim_site.celery; django.setup(); import rentals.tasks"
-TWO_AT_ONCE, PATIENCE_SECONDS = 0.3, 90.0
+TWO_AT_ONCE, NOTICED_SECONDS, PATIENCE_SECONDS = 0.3, 6.0, 90.0
 SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 
 
@@ -56,12 +56,14 @@ SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 class Strike:
     """One fault of the machinery: what it was, and how long after its end a number was asked for again.
 
-    `start` is how long a bare start of our processes took meanwhile on this machine, for what was killed.
+    `start` is how long a bare start of our processes took meanwhile on this machine, for what was killed; `tokens` how
+    the tokens stood after a few seconds of standstill.
     """
 
     what: str
     stood: float
     start: float = 0.0
+    tokens: str = ""
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Fire:
     stage: Stage
     rng: random.Random
     queue_length: Callable[[], int]
+    tokens: Callable[[], str]
     strikes: list[Strike] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -109,18 +112,20 @@ class Fire:
             self._ways[way]()
         begun, what = time.time(), " + ".join(ways)
         start = subprocess.Popen([sys.executable, "-c", BARE_START]) if KILLED & set(ways) else None
-        started = 0.0
+        started, tokens = 0.0, ""
         while (
             not (arrivals := self._arrivals(begun)) and self.queue_length() and time.time() < begun + PATIENCE_SECONDS
         ):
             time.sleep(0.2)
+            if not tokens and time.time() - begun > NOTICED_SECONDS:
+                tokens = self.tokens()
             if start and start.poll() is not None and not started:
                 started = time.time() - begun
         if start and not started:
             start.wait()
             started = time.time() - begun
         if arrivals or self.queue_length():
-            self.strikes.append(Strike(what, (arrivals[0] if arrivals else time.time()) - begun, started))
+            self.strikes.append(Strike(what, (arrivals[0] if arrivals else time.time()) - begun, started, tokens))
         print(f"  {what}", flush=True)
 
     def _arrivals(self, since: float) -> list[float]:
@@ -195,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
         deadline = begun + 60 * options.minutes - settle_seconds
         customers = threading.Thread(target=house.order, args=(options.orders, SERVICES, deadline), daemon=True)
         customers.start()
-        fire = Fire(stage, rng, house.queue_length)
+        fire = Fire(stage, rng, house.queue_length, house.tokens_told)
         fire.burn(
             lambda: time.monotonic() > deadline or (not customers.is_alive() and not house.queue_length()),
             postgres_at=45,

@@ -58,6 +58,16 @@ class House:
         finally:
             connection.close()
 
+    def tokens_told(self) -> str:
+        """How the tokens stand, for people to read."""
+        try:
+            tokens = list(Token.objects.order_by("pk"))
+        except DatabaseError:
+            return "the database does not answer"
+        finally:
+            connection.close()
+        return "; ".join(f"{token.name} {token.hold or 'free'}, {token.faults} faults" for token in tokens)
+
     def order(self, count: int, services: tuple[str, ...], deadline: float, *, most_queued: int = 60) -> None:
         """Order `count` numbers, each under a mark of its own, never more than `most_queued` ahead of the workers."""
         while self.ordered < count and time.monotonic() < deadline:

@@ -23,6 +23,7 @@ class Strike(Protocol):
     what: str
     stood: float
     start: float
+    tokens: str
 
 
 def token_of(books: Books) -> Token:
@@ -213,6 +214,7 @@ def speak(
     stood = sorted(strikes, key=lambda strike: strike.start - strike.stood)
     worst = ", ".join(f"{s.stood:.1f} s ({s.what}; a bare start took {s.start:.1f} s)" for s in stood[:3])
     in_time = all(s.stood - s.start <= LONGEST_STANDSTILL_SECONDS for s in stood)
-    line("longest until work went on after a fault's end", worst or "no strike left work to do", brief or in_time)
+    told = [f"{s.what}: {s.tokens}" for s in stood[:3] if s.tokens]
+    line("longest until work went on after a fault's end", worst or "no strike left work to do", brief or in_time, told)
     print("BROKEN: " + "; ".join(broken) if broken else "every promise kept")
     return 1 if broken else 0

@@ -159,6 +159,7 @@ class Life(RuleBasedStateMachine):
         self.marks = itertools.count(FIRST_MARK)
         self.upstream = Upstream()
         self.received: set[int] = set()
+        self.given_up: set[int] = set()
         self.callbacks: list[int] = []
         self._begin()
         self.team = make_team()
@@ -195,9 +196,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize(target=orders)
     def a_busy_morning(self) -> Any:
-        return multiple(*(self.order(n % 2, n % 2, 0) for n in range(4)))
+        return multiple(*(self.order(n % 2, 0, 0) for n in range(6)))
 
-    @rule(target=orders, person=st.integers(0, 1), service=st.integers(0, 1), minutes=st.sampled_from([0, 0, 5]))
+    @rule(target=orders, person=st.integers(0, 1), service=st.sampled_from([0, 0, 1]), minutes=st.sampled_from([0, 0, 5]))
     def order(self, person: int, service: int, minutes: int) -> str:
         mark = str(next(self.marks))
         ordering.take_order(
@@ -242,6 +243,12 @@ class Life(RuleBasedStateMachine):
         except thuesim.ServerError:
             assert not answers
         self.upstream.hidden, self.upstream.history_answers = 0, True
+
+    @rule()
+    def the_history_lags_until_an_order_is_given_up(self) -> None:
+        self.place(["lost after"], 5.2)
+        self.pass_time(TIMEOUT + reconciling.SETTLE_SECONDS + 5)
+        self.settle(1, True)
 
     @rule(twice=st.booleans())
     def watch(self, twice: bool) -> None:
@@ -361,6 +368,14 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def no_order_is_charged_twice(self) -> None:
         assert max(Counter(number.order for number in self.upstream.numbers).values(), default=1) == 1
+
+    @invariant()
+    def an_order_is_given_up_only_after_its_time(self) -> None:
+        for rental in Rental.objects.filter(status=Status.REFUSED, reason=reasons.NOT_TAKEN):
+            if rental.pk not in self.given_up:
+                asked = rental.events.filter(kind="asked").latest("pk")
+                assert self._steady - asked.detail["clock"] >= TIMEOUT + reconciling.SETTLE_SECONDS
+                self.given_up.add(rental.pk)
 
     @invariant()
     def what_was_received_stays_received(self) -> None:
