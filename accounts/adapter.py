@@ -3,18 +3,22 @@ happens to sessions is recorded and felt by the open screens."""
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
+from accounts import audit, mail
 from accounts.models import User
 from accounts.policy import must_keep_second_step
 
@@ -37,6 +41,19 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
             if cache.add(f"sign-in-throttled:{address}", 1, THROTTLED_SECONDS):
                 audit.record("sign_in_throttled", person=_known(credentials), request=request)
             raise
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Return where a new password is set, as it is reached from outside: never by the name in a request's Host."""
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        path = path.replace("UID-KEY", quote(key))
+        return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else str(self.request.build_absolute_uri(path))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Write in the person's own language, and send it beside the request."""
+        person = context.get("user")
+        with translation.override(getattr(person, "language", "") or translation.get_language()):
+            letter = self.render_mail(template_prefix, email, {"request": self.request, "email": email, **context})
+        mail.send(letter)
 
 
 def _known(credentials: dict[str, Any]) -> User | None:

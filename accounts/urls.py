@@ -1,8 +1,8 @@
-"""The addresses of the team: its people, invitations, settings, audit record."""
+"""The addresses of the team: its people, invitations, settings, audit record; and of allauth's, those that are ours."""
 
 from django.urls import path
 
-from accounts.views import audit, invitations, people, team
+from accounts.views import audit, invitations, password_reset, people, team
 
 urlpatterns = [
     path("team/", team.team, name="team"),
@@ -22,4 +22,7 @@ urlpatterns = [
     path("team/audit/", audit.team_audit, name="team_audit"),
     path("team/audit/export.csv", audit.team_audit_export, name="team_audit_export"),
     path("join/<str:secret>/", invitations.join, name="join"),
+    path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
+    path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
+    path("accounts/email/", password_reset.email, name="account_email"),
 ]

@@ -67,8 +67,9 @@ def check() -> Setup:
     _database(data_dir)
     redis_server = _redis()
     workers = _whole("DESK_WORKERS", 2, least=1, most=64)
-    _email_address()
+    _email_address("DJANGO_SUPERUSER_EMAIL")
     _email_url()
+    _email_address("EMAIL_FROM")
     log_level = _log_level()
     demo = not _address("THUESIM_BASE_URL", path_allowed=True)
     _number("THUESIM_TIMEOUT", 20.0, least=0.1, most=300)
@@ -272,14 +273,14 @@ def _redis_version(client: "redis.Redis") -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".")[:2])
 
 
-def _email_address() -> None:
-    text = _text("DJANGO_SUPERUSER_EMAIL")
+def _email_address(name: str) -> None:
+    text = _text(name)
     if text and "@" not in parseaddr(text)[1]:
-        raise WrongSetting(f"DJANGO_SUPERUSER_EMAIL must be an e-mail address, not {text!r}.")
+        raise WrongSetting(f"{name} must be an e-mail address, not {text!r}.")
 
 
 def _email_url() -> None:
-    text = _text("EMAIL_URL", "consolemail://")
+    text = _text("EMAIL_URL", "dummymail://")
     if urlsplit(text).scheme not in environ.Env.EMAIL_SCHEMES:
         raise WrongSetting("EMAIL_URL must begin with smtp://, smtp+tls://, smtp+ssl:// or consolemail://.")
 

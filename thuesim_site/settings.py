@@ -157,6 +157,8 @@ ACCOUNT_ADAPTER = "accounts.adapter.ClosedSignup"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 - a class
@@ -166,8 +168,12 @@ USERSESSIONS_ADAPTER = "accounts.adapter.WatchedSessions"
 MFA_ADAPTER = "accounts.adapter.KeptSecondStep"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
-EMAIL_CONFIG = env.email_url("EMAIL_URL", "consolemail://")
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Without it nothing is sent: passwords are set by links that managers hand over.
+EMAIL_CONFIG = env.email_url("EMAIL_URL", "dummymail://")
 globals().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 20  # seconds
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "") or f"ThueSim Desk <desk@{_public_host or 'localhost'}>"
 
 # Language and time
 LANGUAGE_CODE = "vi"

@@ -50,6 +50,7 @@ WRONG = [
     ("DESK_WORKERS", "0"),
     ("DESK_WORKERS", "-1"),
     ("EMAIL_URL", "pigeon://mail"),
+    ("EMAIL_FROM", "desk"),
     ("DESK_LOG_LEVEL", "loud"),
     ("THUESIM_BASE_URL", "thuesim.xyz"),
     ("THUESIM_BASE_URL", "file:///etc/passwd"),

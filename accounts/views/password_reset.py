@@ -1,0 +1,42 @@
+"""A forgotten password: by e-mail where the desk sends it, else by a link that a manager or an admin hands over."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from allauth.account import views as allauth_views
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from accounts import mail
+
+_View = Callable[[HttpRequest], HttpResponse]
+
+
+def _by_hand_without_mail(view: _View) -> _View:
+    """Where no e-mail can be sent, say who helps instead of seeming to send one."""
+
+    @login_not_required
+    @never_cache
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        if mail.is_set_up():
+            return view(request)
+        hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+        return render(request, "account/password_reset_by_hand.html", {"hours": hours})
+
+    return wrapped
+
+
+password_reset = _by_hand_without_mail(allauth_views.password_reset)
+password_reset_done = _by_hand_without_mail(allauth_views.password_reset_done)
+
+
+def email(request: HttpRequest) -> HttpResponse:
+    """A person's addresses: they are proved by a letter, so there is no such page where none can be sent."""
+    if not mail.is_set_up():
+        raise Http404
+    response: HttpResponse = allauth_views.email(request)
+    return response
