@@ -60,10 +60,17 @@ def accept(invitation: Invitation, person: User) -> Membership:
     """Make `person` a member. Raises `NotDone` where the link was used meanwhile, or they are a member already."""
     if Membership.objects.filter(user=person, team=invitation.team).exists():
         raise NotDone(_("You are in this team already."))
-    used = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk, invited_by__is_active=True)
-    if not used.update(used_at=timezone.now(), used_by=person):
+    # The row's own columns alone: a condition on another table would make this an update by subquery, which
+    # PostgreSQL does not look at again after waiting for the row, and everybody at once would get in.
+    usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)
+    answered_for = User.objects.filter(pk=invitation.invited_by_id, is_active=True).exists()
+    if not answered_for or not usable.update(used_at=timezone.now(), used_by=person):
         raise NotDone(_("This link has been used or has expired. Ask for a new one."))
-    membership = Membership.objects.create(user=person, team=invitation.team, role=invitation.role)
+    membership, joined = Membership.objects.get_or_create(
+        user=person, team=invitation.team, defaults={"role": invitation.role}
+    )
+    if not joined:  # by another link, in the same moment
+        raise NotDone(_("You are in this team already."))
     User.objects.filter(pk=person.pk).update(team=invitation.team)
     detail = {"role": [None, invitation.role], "invited by": str(invitation.invited_by)}
     audit.record("join", person=person, team=invitation.team, target=str(person), detail=detail)

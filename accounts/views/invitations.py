@@ -4,7 +4,7 @@ from allauth.account.utils import perform_login
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -58,16 +58,23 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         return _join_signed_in(request, request.user, invitation)
     form = JoinForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
-        context = {"invitation": invitation, "form": form}
-        return render(request, "team/join.html", context, status=422 if form.is_bound else 200)
+        return _form(request, invitation, form)
     try:
         with transaction.atomic():
             person = form.save()
             invitations.accept(invitation, person)
     except NotDone:
         return render(request, "team/join_over.html", status=404)
+    except IntegrityError:  # somebody took the name in the same moment
+        form.add_error("username", _("This user name is taken. Choose another one."))
+        return _form(request, invitation, form)
     response: HttpResponse = perform_login(request, person, redirect_url=reverse("desk"))
     return response
+
+
+def _form(request: HttpRequest, invitation: Invitation, form: JoinForm) -> HttpResponse:
+    context = {"invitation": invitation, "form": form}
+    return render(request, "team/join.html", context, status=422 if form.is_bound else 200)
 
 
 def _join_signed_in(request: HttpRequest, person: User, invitation: Invitation) -> HttpResponse:
