@@ -22,6 +22,7 @@ ACTIONS: Mapping[str, Promise] = {
     "second_step_failed": _("Second step failed"),
     "second_step_added": _("Second step added"),
     "second_step_removed": _("Second step removed"),
+    "second_step_reset": _("Second step taken off the account"),
     "recovery_codes_made": _("Recovery codes made"),
     "password_changed": _("Password changed"),
     "password_reset": _("Password set by a link"),

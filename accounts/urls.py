@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import audit, invitations, password_reset, people, team
+from accounts.views import audit, invitations, password_reset, people, second_step, team
 
 urlpatterns = [
     path("team/", team.team, name="team"),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("team/people/<int:pk>/deactivate/", people.person_deactivate, name="person_deactivate"),
     path("team/people/<int:pk>/activate/", people.person_activate, name="person_activate"),
     path("team/people/<int:pk>/sign-out/", people.person_sign_out, name="person_sign_out"),
+    path("team/people/<int:pk>/second-step/", people.person_second_step, name="person_second_step"),
     path("team/people/<int:pk>/password/", people.person_password, name="person_password"),
     path("team/invite/", invitations.invite, name="invite"),
     path("team/invite/<int:pk>/withdraw/", invitations.invite_withdraw, name="invite_withdraw"),
@@ -25,4 +26,5 @@ urlpatterns = [
     path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
     path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
     path("accounts/email/", password_reset.email, name="account_email"),
+    path("accounts/2fa/webauthn/keys/<int:pk>/remove/", second_step.passkey_remove, name="mfa_remove_webauthn"),
 ]

@@ -106,6 +106,8 @@ GET  account_reauthenticate account_confirm_login_code              in   ok   ok
 POST account_reauthenticate account_confirm_login_code              in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  mfa_deactivate_totp mfa_download_* mfa_view_recovery_codes     in   404  404  404  404 | in   404  404  404  404
 POST mfa_deactivate_totp mfa_download_*                             in   404  404  404  404 | in   404  404  404  404
+GET  mfa_remove_webauthn                                            in   404  404  404  404 | in   404  404  404  404
+POST mfa_remove_webauthn                                            in   404  404  404  404 | in   404  404  404  404
 POST mfa_index mfa_list_webauthn mfa_view_recovery_codes            in   405  405  405  405 | in   405  405  405  405
 GET  mfa_* usersessions_list                                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 POST mfa_* usersessions_list                                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok

@@ -10,6 +10,7 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from accounts.models import AuditRecord, Role, Team, User
+from rentals.live.screens import open_screen, recheck
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +83,13 @@ def requires_second_step(team: Team) -> None:
     Team.objects.filter(pk=team.pk).update(requires_second_step=True)
 
 
-@pytest.mark.parametrize("where", ["/", "/board/", "/rentals/", "/team/", "/admin/"])
+EVERYWHERE = [
+    "/", "/board/", "/rentals/", "/rentals/1/", "/rentals/1/audio/", "/rentals/export.csv", "/rentals/export.xlsx",
+    "/services/", "/spend/", "/system/", "/team/", "/team/left/", "/team/audit/", "/admin/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", EVERYWHERE)
 def test_without_the_second_step_that_the_team_requires_every_page_leads_to_its_set_up(
     linh: User, team: Team, where: str
 ) -> None:
@@ -92,8 +99,27 @@ def test_without_the_second_step_that_the_team_requires_every_page_leads_to_its_
     client.force_login(linh)
     assert client.get(where)["Location"] == reverse("mfa_index")
     assert client.get(where, headers={"HX-Request": "true"})["HX-Redirect"] == reverse("mfa_index")
-    assert client.get(reverse("mfa_index")).status_code == 200
+    assert "Your team requires a second step" in client.get(reverse("mfa_index")).content.decode()
     assert client.post(reverse("account_logout")).status_code == 302
+
+
+@pytest.mark.parametrize("where", ["/rent/", "/rentals/1/again/", "/rentals/1/reveal/", "/team/invite/"])
+def test_without_it_nothing_is_done_either(linh: User, team: Team, where: str) -> None:
+    requires_second_step(team)
+    client = Client()
+    client.force_login(linh)
+    assert client.post(where)["Location"] == reverse("mfa_index")
+
+
+def test_a_stream_that_is_open_when_the_team_begins_to_require_it_shows_nothing_more(linh: User, team: Team) -> None:
+    client = Client()
+    sign_in(client)
+    screen = open_screen(client.get("/").wsgi_request, client.session.session_key)
+    assert screen is not None
+    requires_second_step(team)
+    viewer = recheck([screen])[screen]
+    assert viewer is not None
+    assert viewer.access.team is None
 
 
 def set_up_totp(client: Client) -> str:
@@ -144,6 +170,77 @@ def test_the_last_second_step_stays_where_the_team_requires_one(linh: User, team
     client.post(reverse("mfa_deactivate_totp"))
     assert not Authenticator.objects.filter(user=linh, type=Authenticator.Type.TOTP).exists()
     assert "second_step_removed" in actions()
+
+
+def passkey(person: User, name: str) -> Authenticator:
+    return Authenticator.objects.create(
+        user=person, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": {}}
+    )
+
+
+def test_the_last_passkey_stays_where_the_team_requires_a_second_step(linh: User, team: Team) -> None:
+    client = Client()
+    sign_in(client)
+    client.post(reverse("account_reauthenticate"), {"password": "secret-enough"})
+    laptop, phone = passkey(linh, "Laptop"), passkey(linh, "Phone")
+    requires_second_step(team)
+    assert client.post(reverse("mfa_remove_webauthn", args=[phone.pk])).status_code == 302
+    refused = client.post(reverse("mfa_remove_webauthn", args=[laptop.pk]), follow=True)
+    assert "Your team requires a second step" in refused.content.decode()
+    assert list(Authenticator.objects.filter(user=linh, type=Authenticator.Type.WEBAUTHN)) == [laptop]
+    Team.objects.update(requires_second_step=False)
+    client.post(reverse("mfa_remove_webauthn", args=[laptop.pk]))
+    assert not Authenticator.objects.filter(user=linh).exists()
+
+
+def test_somebody_elses_passkey_is_not_there(linh: User, team: Team) -> None:
+    theirs = passkey(make_person(team), "Theirs")
+    client = Client()
+    sign_in(client)
+    client.post(reverse("account_reauthenticate"), {"password": "secret-enough"})
+    for name in ("mfa_remove_webauthn", "mfa_edit_webauthn"):
+        assert client.get(reverse(name, args=[theirs.pk])).status_code == 404
+        assert client.post(reverse(name, args=[theirs.pk])).status_code == 404
+    assert Authenticator.objects.filter(pk=theirs.pk).exists()
+
+
+@pytest.mark.parametrize("said", ["", "{}", "[]", "1", "null", '{"response": 1}', '{"response": {"userHandle": null}}'])
+def test_gibberish_for_a_passkey_signs_nobody_in(linh: User, said: str) -> None:
+    client = Client()
+    client.get(reverse("mfa_login_webauthn"), headers={"accept": "application/json"})
+    answer = client.post(reverse("mfa_login_webauthn"), {"credential": said})
+    assert answer["Location"] == reverse("account_login")
+
+
+def test_who_lost_the_second_step_is_helped_by_a_manager(linh: User, team: Team) -> None:
+    client = Client()
+    sign_in(client)
+    set_up_totp(client)
+    requires_second_step(team)
+    boss = make_person(team, Role.MANAGER, username="boss")
+    Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
+    boss_client = Client()
+    boss_client.force_login(boss)
+    boss_client.post(reverse("person_second_step", args=[linh.pk]))
+    assert not Authenticator.objects.filter(user=linh).exists()
+    assert client.get("/")["Location"].startswith(reverse("account_login"))
+    record = AuditRecord.objects.get(action="second_step_reset")
+    assert (record.person, record.target, record.detail["kinds"]) == (boss, "linh", ["recovery_codes", "totp"])
+    cache.clear()
+    fresh = Client()
+    assert sign_in(fresh) == "/"
+    assert fresh.get("/")["Location"] == reverse("mfa_index")
+
+
+def test_nobody_takes_their_own_second_step_off_this_way_nor_an_admins(linh: User, team: Team) -> None:
+    boss = make_person(team, Role.MANAGER, username="boss")
+    admin = make_person(team, username="root", is_staff=True)
+    client = Client()
+    client.force_login(boss)
+    for person in (boss, admin):
+        Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={})
+        client.post(reverse("person_second_step", args=[person.pk]))
+    assert Authenticator.objects.count() == 2
 
 
 def test_changing_ones_password_is_recorded(linh: User) -> None:

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import people
+from accounts import people, second_steps
 from accounts.forms import LimitsForm
 from accounts.models import Membership, Role
 from accounts.policy import has_second_step
@@ -126,19 +126,22 @@ def person_sign_out(request: DeskRequest, membership: Membership) -> str:
 
 
 @_action
+def person_second_step(request: DeskRequest, membership: Membership) -> str:
+    """Take the second step off their account."""
+    second_steps.take_away(request.user, request.access, membership.user)
+    return _("%(person)s signs in by the password alone now, and can set up a new second step.") % {
+        "person": membership.user
+    }
+
+
+@_action
 @never_cache
 def person_password(request: DeskRequest, membership: Membership) -> HttpResponse:
     """Make a link by which they set a new password, and show it, this once."""
     link = people.password_link(request.user, request.access, membership.user)
     context = {
         "person": membership.user,
-        "link": _public(link),
+        "link": link,
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
     }
     return render(request, "team/password_link.html", context)
-
-
-def _public(address: str) -> str:
-    """Return one of our addresses as it is reached from outside."""
-    path = address.split("://", 1)[-1].partition("/")[2]
-    return f"{settings.PUBLIC_URL}/{path}" if settings.PUBLIC_URL else address

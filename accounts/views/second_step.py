@@ -1,0 +1,20 @@
+"""What allauth's pages for the second step do not ask: whether the last passkey may go."""
+
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn import views as allauth_views
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from thuesim_site.http import DeskRequest
+
+
+def passkey_remove(request: DeskRequest, pk: int) -> HttpResponse:
+    """Remove a passkey, but the last second step of somebody whose team requires one."""
+    passkey = get_object_or_404(Authenticator, pk=pk, user=request.user, type=Authenticator.Type.WEBAUTHN)
+    if request.method == "POST" and not get_adapter().can_delete_authenticator(passkey):
+        messages.error(request, get_adapter().error_messages["cannot_delete_authenticator"])
+        return redirect("mfa_list_webauthn")
+    response: HttpResponse = allauth_views.remove_webauthn(request, pk=pk)
+    return response
