@@ -124,14 +124,3 @@ def subset_of(rentals: Sequence[Rental], total: int) -> list[Rental]:
         if total in ways:
             break
     return [rentals[index] for index in ways.get(total, ())]
-
-
-def unexplained_windows(token: Token, *, most: int = 50) -> list[tuple[BalanceReading, BalanceReading, int]]:
-    """Return the times between two comparable readings in which the unexplained difference changed: (from, to, đồng)."""
-    readings = list(token.readings.filter(expected__isnull=False)[: most + 1])
-    pairs = zip(readings[1:], readings, strict=False)
-    return [
-        (older, newer, (newer.unexplained or 0) - (older.unexplained or 0))
-        for older, newer in pairs
-        if newer.unexplained != older.unexplained
-    ]
