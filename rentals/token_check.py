@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from rentals import callback_addresses, drift, health, thuesim
+from rentals import callback_addresses, drift, health, thuesim, upstream_calls
 from rentals.models import Network, Rental, Token
 from rentals.templatetags.desk import dong
 from rentals.thuesim.client import Reply
@@ -69,9 +69,17 @@ def check_token(token: Token) -> list[Finding]:
     if not token.value:
         sentence = _("The value cannot be decrypted: its key is missing from DESK_SECRET_KEYS. Enter the token again.")
         return [Finding(about, Level.FAIL, sentence)]
+    try:
+        return _asked(token)
+    finally:
+        # The web process has no heartbeat that would write down what was counted.
+        upstream_calls.write()
+
+
+def _asked(token: Token) -> list[Finding]:
     findings: list[Finding] = []
-    timeout = settings.THUESIM_TIMEOUT_SECONDS
-    with _Listening(token.value.reveal(), settings.THUESIM_BASE_URL, timeout=timeout) as client:
+    value, address, seconds = token.value.reveal(), settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS
+    with _Listening(value, address, timeout=seconds, on_call=upstream_calls.counter(token.pk)) as client:
         for heading, endpoint, ask in (
             (_("Balance"), "balance", _balance),
             (_("Networks"), "networks", _networks),

@@ -1,7 +1,7 @@
 """How the upstream answers: calls, faults and durations, per token and endpoint and minute.
 
-Counted in memory, which costs a call nothing, and written with a worker's heartbeat. A process without one (the web
-process, which calls the upstream only where an admin checks a token) counts and never writes.
+Counted in memory, which costs a call nothing, and written with a worker's heartbeat. The web process has none: it calls
+the upstream only where an admin checks a token, and writes at the end of that.
 """
 
 import threading

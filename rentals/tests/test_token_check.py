@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from rentals import drift, thuesim
+from rentals import drift, thuesim, upstream_calls
 from rentals.encryption import Secret
-from rentals.models import Callback, CallbackAddress, ContractDrift, Hold, Network, Prefix, Status, Token
+from rentals.models import Callback, CallbackAddress, ContractDrift, Hold, Network, Prefix, Status, Token, UpstreamMinute
 from rentals.seed_prefixes import seed
 from rentals.tests.factories import make_rental, make_service, make_token
 from rentals.token_check import Finding, Level, check_token
@@ -47,6 +47,13 @@ def test_it_takes_no_number_and_costs_nothing(token: Token, upstream: Sandbox) -
     after = upstream.books()
     assert after["balance"] == before["balance"]
     assert {call[3] for call in upstream.upstream.books.call_log} == {"balance", "networks", "service", "history"}
+
+
+def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None:
+    upstream_calls.forget()
+    check_token(token)
+    counted = UpstreamMinute.objects.filter(token=token).values_list("endpoint", "calls")
+    assert sorted(counted) == [("balance", 1), ("history", 1), ("networks", 1), ("service", 1)]
 
 
 @pytest.mark.parametrize(
