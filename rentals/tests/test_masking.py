@@ -2,18 +2,23 @@
 
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 
 import openpyxl
 import pytest
+import time_machine
+from django.core.files.base import ContentFile
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team, User
 from rentals.live.screens import compose, open_screen
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.views import audio
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +146,35 @@ def test_a_viewer_reveals_nothing(team: Team, rental: Rental) -> None:
     assert answer.status_code == 403
     assert CODE not in answer.content.decode()
     assert not AuditRecord.objects.filter(action="reveal").exists()
+
+
+@pytest.fixture
+def call(rental: Rental, settings: Settings, tmp_path: Path) -> Rental:
+    settings.MEDIA_ROOT = tmp_path
+    message = rental.messages.get()
+    message.audio.save("call.wav", ContentFile(b"RIFF"))
+    Message.objects.update(audio_type="audio/wav", is_call=True)
+    return rental
+
+
+def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Rental) -> None:
+    client, address = browser(make_person(team)), reverse("audio", args=[call.pk])
+    assert client.get(address).status_code == 404
+    client.post(reverse("reveal", args=[call.pk]))
+    assert AuditRecord.objects.filter(action="reveal").count() == 1
+    answer = client.get(address)
+    assert (answer.status_code, answer.content) == (200, b"RIFF")
+    assert browser(make_person(team)).get(address).status_code == 404  # the look was somebody else's
+    with time_machine.travel(timezone.now() + audio.LOOK, tick=False):
+        assert client.get(address).status_code == 404
+
+
+def test_one_reveal_plays_one_call(team: Team, owner: User, call: Rental) -> None:
+    client, person = browser(make_person(team, username="minh")), User.objects.get(username="minh")
+    other = make_rental(Status.RECEIVED, team=team, person=owner, received_at=timezone.now())
+    message = Message.objects.create(rental=other, at=timezone.now(), code="1", text="1", source="poll", is_call=True)
+    message.audio.save("other.wav", ContentFile(b"RIFF"))
+    client.post(reverse("reveal", args=[call.pk]))
+    assert client.get(reverse("audio", args=[other.pk])).status_code == 404
+    person.memberships.update(role=Role.VIEWER)
+    assert client.get(reverse("audio", args=[call.pk])).status_code == 404

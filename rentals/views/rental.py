@@ -1,10 +1,8 @@
 """One rental: its page, and what a person may do with it."""
 
-import re
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -12,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from rentals import cards, lifecycle, ordering, watching
-from rentals.models import Message, Rental
+from rentals.models import Rental
 from rentals.rental_page import page_of
 from rentals.views.language import local_address
 from thuesim_site.http import DeskRequest
@@ -94,33 +92,3 @@ def _answer(request: DeskRequest, said: str, *, level: int = messages.SUCCESS, c
     card = cards.render_card(_visible(request, changed), request.access, oob=True) if changed else ""
     line = render(request, "_toast.html", {"said": said, "failed": level == messages.ERROR})
     return HttpResponse(line.content.decode() + card)
-
-
-@require_safe
-@never_cache
-def audio(request: DeskRequest, pk: int) -> HttpResponse | FileResponse:
-    """Play a call. `?message=` names one of several; else it is the latest. Serves byte ranges, which Safari asks for."""
-    found = _visible(request, pk)
-    if not request.access.sees_code(found):
-        raise Http404
-    wanted = request.GET.get("message", "")
-    calls = [m for m in found.messages.all() if m.audio and (not wanted or str(m.pk) == wanted)]
-    if not calls:
-        raise Http404
-    return _ranged(request, calls[-1])
-
-
-def _ranged(request: DeskRequest, call: Message) -> HttpResponse:
-    with call.audio.open("rb") as kept:
-        body = kept.read()
-    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
-    headers = {"Accept-Ranges": "bytes", "Content-Disposition": "inline", "X-Content-Type-Options": "nosniff"}
-    content_type = call.audio_type or "audio/wav"
-    if not wanted or wanted.group(1) == "":
-        return HttpResponse(body, content_type=content_type, headers=headers)
-    first = int(wanted.group(1))
-    last = min(int(wanted.group(2) or len(body) - 1), len(body) - 1)
-    if first > last:
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{len(body)}"})
-    headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
-    return HttpResponse(body[first : last + 1], content_type=content_type, headers=headers, status=206)
