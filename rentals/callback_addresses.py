@@ -17,6 +17,12 @@ def valid_addresses(token: Token) -> QuerySet[CallbackAddress]:
     return token.callback_addresses.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
+def end_replaced(token: Token) -> int:
+    """End the overlap: what was replaced stops working now. Returns how many addresses that were."""
+    now = timezone.now()
+    return token.callback_addresses.filter(expires_at__gt=now).update(expires_at=now)
+
+
 @transaction.atomic
 def replace(token: Token) -> CallbackAddress:
     """Make a new address for `token`; what worked until now works for 24 hours more, or for what it had left."""

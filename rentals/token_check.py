@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from rentals import callback_addresses, drift, health, thuesim, upstream_calls
+from rentals.encryption import Secret
 from rentals.models import Network, Rental, Token
 from rentals.templatetags.desk import dong
 from rentals.thuesim.client import Reply
@@ -41,10 +42,22 @@ class Finding:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found about a value. `accepted`: the upstream gave its balance. `ours` is of the newest numbers rented here
+    how many its history holds, and of how many; None where that could not be told."""
+
+    findings: list[Finding]
+    accepted: bool = False
+    ours: tuple[int, int] | None = None
+
+
 class _Listening(thuesim.Client):
     """A client that keeps the last reply and the differences in it. Its replies never hold the token."""
 
     last: Reply | None = None
+    accepted = False
+    ours: tuple[int, int] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seen: list[thuesim.Drift] = []
@@ -65,21 +78,28 @@ def check_token(token: Token) -> list[Finding]:
 
     A balance that comes proves the token good, so a hold for a refused token ends.
     """
-    about = _("Token")
     if not token.value:
         sentence = _("The value cannot be decrypted: its key is missing from DESK_SECRET_KEYS. Enter the token again.")
-        return [Finding(about, Level.FAIL, sentence)]
+        return [Finding(_("Token"), Level.FAIL, sentence)]
+    check = examine(token, token.value)
+    if check.accepted:
+        health.answered(token)
+    return check.findings
+
+
+def examine(token: Token, value: Secret) -> Check:
+    """Ask the upstream about `value`, as if it were the value of `token`. Writes nothing about the token but the calls."""
     try:
-        return _asked(token)
+        return _asked(token, value)
     finally:
         # The web process has no heartbeat that would write down what was counted.
         upstream_calls.write()
 
 
-def _asked(token: Token) -> list[Finding]:
+def _asked(token: Token, value: Secret) -> Check:
     findings: list[Finding] = []
-    value, address, seconds = token.value.reveal(), settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS
-    with _Listening(value, address, timeout=seconds, on_call=upstream_calls.counter(token.pk)) as client:
+    address, seconds = settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS
+    with _Listening(value.reveal(), address, timeout=seconds, on_call=upstream_calls.counter(token.pk)) as client:
         for heading, endpoint, ask in (
             (_("Balance"), "balance", _balance),
             (_("Networks"), "networks", _networks),
@@ -91,13 +111,13 @@ def _asked(token: Token) -> list[Finding]:
             except thuesim.ThueSimFault as fault:
                 findings.append(Finding(heading, Level.FAIL, _in_words(fault)))
                 if isinstance(fault, thuesim.InvalidToken | thuesim.CannotConnect):
-                    return findings  # the others would end the same way
+                    return Check(findings)  # the others would end the same way
             else:
                 findings += [Finding(heading, *line) for line in said]
                 findings += [Finding(heading, *line) for line in _envelope(client, endpoint)]
             findings += [Finding(heading, *line) for line in _differences(client)]
-    health.answered(token)
-    return findings + [Finding(_("Callback"), *line) for line in _callbacks(token)]
+        findings += [Finding(_("Callback"), *line) for line in _callbacks(token)]
+        return Check(findings, client.accepted, client.ours)
 
 
 _Line = tuple[Level, str]
@@ -106,6 +126,7 @@ _Ask = Callable[[_Listening, Token], Iterator[_Line]]
 
 def _balance(client: _Listening, token: Token) -> Iterator[_Line]:
     amount = client.balance().amount
+    client.accepted = True
     yield Level.OK, _("The token is accepted. Balance: %(amount)s.") % {"amount": dong(amount)}
     if amount <= 0:
         yield Level.WARN, _("There is no money on it: top it up at ThueSim before renting.")
@@ -164,7 +185,7 @@ def _history(client: _Listening, token: Token) -> Iterator[_Line]:
     entries = client.history()
     if not entries:
         yield Level.WARN, _("The list is empty: its form and order can be told after the first rental.")
-        yield from _compared(token, entries)
+        yield from _compared(client, token, entries)
         return
     times = [entry.created_at for entry in entries if entry.created_at]
     reach = date_format(timezone.localtime(min(times)), "SHORT_DATE_FORMAT") if times else "?"
@@ -196,10 +217,10 @@ def _history(client: _Listening, token: Token) -> Iterator[_Line]:
             ngettext("%(count)d rental has no readable time.", "%(count)d rentals have no readable time.", count)
             % {"count": count},
         )
-    yield from _compared(token, entries)
+    yield from _compared(client, token, entries)
 
 
-def _compared(token: Token, entries: Sequence[thuesim.HistoryEntry]) -> Iterator[_Line]:
+def _compared(client: _Listening, token: Token, entries: Sequence[thuesim.HistoryEntry]) -> Iterator[_Line]:
     """Whether the history holds what was rented here: one history call can then stand for many code calls."""
     ours = list(
         Rental.objects.filter(token=token, imported=False)
@@ -211,6 +232,7 @@ def _compared(token: Token, entries: Sequence[thuesim.HistoryEntry]) -> Iterator
         return
     theirs = {thuesim.rental_key(entry.id) for entry in entries}
     found = sum(key in theirs for key in ours)
+    client.ours = found, len(ours)
     level = Level.OK if found == len(ours) else Level.WARN
     yield level, _("Of the %(all)d newest numbers rented here, it holds %(some)d.") % {"all": len(ours), "some": found}
 

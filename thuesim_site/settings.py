@@ -225,6 +225,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
+# An error page for developers shows forms and variables; no token among them, with DEBUG neither.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.errors.CautiousReport"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
 
 # Logging. Every handler redacts tokens; urllib3 would print each address with the token in it.

@@ -129,6 +129,8 @@ POST admin:*_add admin:*_delete                                     in   in   in
 POST admin:autocomplete admin:jsi18n admin:password_change_done     in   in   in   in   405 | in   in   in   in   405
 GET  admin:index admin:app_list admin:jsi18n admin:*password_change in   in   in   in   ok  | in   in   in   in   ok
 GET  admin:password_change_done                                     in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:rentals_token_replace                                    in   in   in   in   ok  | in   in   in   in   ok
+POST admin:rentals_token_replace                                    in   in   in   in   422 | in   in   in   in   422
 GET  admin:rentals_token_*                                          in   in   in   in   405 | in   in   in   in   405
 POST admin:rentals_token_*                                          in   in   in   in   ok  | in   in   in   in   ok
 GET  admin:view_on_site admin:nowhere                               in   in   in   in   404 | in   in   in   in   404

@@ -9,11 +9,12 @@ from unittest import mock
 
 import pytest
 import time_machine
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Team, User
-from rentals import catalog, likely_network
+from rentals import catalog, likely_network, nudge
 from rentals.models import Service, Token
 from rentals.tests.factories import make_person, make_team, make_token
 from sandbox.server import Sandbox
@@ -67,3 +68,24 @@ def house(db: None, upstream: Sandbox, settings: Settings) -> House:
     token = make_token(team, value=upstream.token)
     catalog.sync_catalog(token)
     return House(upstream, team, person, token)
+
+
+@pytest.fixture
+def someone() -> User:
+    return make_person(username="boss", is_staff=True)
+
+
+@pytest.fixture
+def boss(someone: User) -> Client:
+    """Signed in as an admin who is no superuser."""
+    client = Client()
+    client.force_login(someone)
+    return client
+
+
+@pytest.fixture
+def nudges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What workers were woken for."""
+    sent: list[tuple[str, int]] = []
+    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
+    return sent

@@ -1,24 +1,20 @@
 """The Django admin of the desk: useful, fast, and no way round the product's rules."""
 
-import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
-from accounts.models import AuditRecord, Role, Team, User
-from rentals import likely_network, models, nudge
+from accounts.models import Role
+from rentals import likely_network, models
 from rentals.models import (
     BalanceReading,
     Callback,
     CallbackAddress,
     ContractDrift,
-    Hold,
     JobRun,
     LedgerEntry,
     Message,
@@ -31,284 +27,12 @@ from rentals.models import (
     Status,
     Token,
 )
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
-from sandbox.server import Sandbox
+from rentals.tests.admin_pages import at, audited
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
 
 pytestmark = pytest.mark.django_db
 
-VALUE = "4321-0123456789abcdef0123456789abea57"
 READ_ONLY = [Rental, Message, LedgerEntry, BalanceReading, Callback, ContractDrift, JobRun, Service]
-
-
-@pytest.fixture
-def someone() -> User:
-    return make_person(username="boss", is_staff=True)
-
-
-@pytest.fixture
-def boss(someone: User) -> Client:
-    """Signed in as an admin who is no superuser."""
-    client = Client()
-    client.force_login(someone)
-    return client
-
-
-@pytest.fixture
-def nudges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What workers were woken for."""
-    sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
-    return sent
-
-
-def at(name: str, *args: object) -> str:
-    return reverse(f"admin:rentals_{name}", args=args)
-
-
-def audited() -> list[str]:
-    return list(AuditRecord.objects.exclude(action="sign_in").order_by("pk").values_list("action", flat=True))
-
-
-def token_form(team: Team, **over: Any) -> dict[str, Any]:
-    return {"name": "Main", "new_value": VALUE, "teams": [team.pk], "waiting_limit": "", **over}
-
-
-# Adding a token, and its value
-
-
-def test_a_token_is_added_encrypted_audited_and_read_at_once(
-    boss: Client, nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
-    team = make_team()
-    with django_capture_on_commit_callbacks(execute=True):
-        answer = boss.post(at("token_add"), token_form(team))
-    assert answer.status_code == 302
-    token = Token.objects.get()
-    assert (token.value.reveal(), list(token.teams.all())) == (VALUE, [team])
-    assert ("rentals.sync_token", token.pk) in nudges
-    assert audited() == ["token_add"]
-
-
-def test_a_token_is_masked_on_every_page(boss: Client) -> None:
-    token = make_token(make_team(), value=VALUE)
-    for address in (at("token_changelist"), at("token_change", token.pk), at("token_history", token.pk)):
-        page = boss.get(address).content.decode()
-        assert VALUE not in page
-    assert "…ea57" in boss.get(at("token_changelist")).content.decode()
-
-
-def test_a_value_is_not_given_back_after_a_mistake_elsewhere(boss: Client) -> None:
-    page = boss.post(at("token_add"), token_form(make_team(), name="")).content.decode()
-    assert "This field is required" in page
-    assert VALUE not in page
-
-
-def test_a_token_that_is_here_already_is_refused_by_name(boss: Client) -> None:
-    make_token(value=VALUE, name="Old one")
-    page = boss.post(at("token_add"), token_form(make_team())).content.decode()
-    assert "This token is here already, as “Old one”." in page
-    assert Token.objects.count() == 1
-
-
-@pytest.mark.parametrize("value", ["two words", "line\u00a0break", ""])
-def test_a_value_that_is_none_is_refused(boss: Client, value: str) -> None:
-    boss.post(at("token_add"), token_form(make_team(), new_value=value))
-    assert not Token.objects.exists()
-
-
-# Changing a token
-
-
-def test_an_empty_new_value_keeps_the_old_one(boss: Client) -> None:
-    token = make_token(make_team(), value=VALUE)
-    boss.post(at("token_change", token.pk), token_form(make_team(), name="Renamed", new_value=""))
-    token.refresh_from_db()
-    assert (token.name, token.value.reveal()) == ("Renamed", VALUE)
-
-
-def test_a_new_value_replaces_the_old_one_and_nobody_reads_either(
-    boss: Client, nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
-    token = make_token(make_team(), value="1-" + "0" * 32)
-    with django_capture_on_commit_callbacks(execute=True):
-        boss.post(at("token_change", token.pk), token_form(make_team()))
-    token.refresh_from_db()
-    assert token.value.reveal() == VALUE
-    assert ("rentals.sync_token", token.pk) in nudges
-    record = AuditRecord.objects.get(action="token_change")
-    assert VALUE not in str(record.detail)
-    assert "0" * 32 not in str(record.detail)
-
-
-def test_saving_the_form_does_not_undo_what_workers_wrote_meanwhile(
-    boss: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team = make_team()
-    token = make_token(team, value=VALUE, name="Main")
-    later = timezone.now() + timedelta(seconds=5)
-    save = Token.save
-
-    def worker_first(self: Token, *args: Any, **kwargs: Any) -> None:
-        Token.objects.filter(pk=self.pk).update(next_turn_at=later, balance=77, hold=Hold.LIMIT, paused=True)
-        save(self, *args, **kwargs)
-
-    monkeypatch.setattr(Token, "save", worker_first)
-    boss.post(at("token_change", token.pk), token_form(team, name="Renamed", waiting_limit="7"))
-    token.refresh_from_db()
-    assert (token.name, token.waiting_limit) == ("Renamed", 7)
-    assert (token.next_turn_at, token.balance, token.hold, token.paused) == (later, 77, Hold.LIMIT, True)
-
-
-def test_a_change_is_audited_with_before_and_after(boss: Client, someone: User) -> None:
-    old, new = make_team("Old"), make_team("New")
-    token = make_token(old, value=VALUE, name="Main")
-    boss.post(at("token_change", token.pk), token_form(new, name="Renamed", new_value=""), REMOTE_ADDR="10.1.2.3")
-    record = AuditRecord.objects.exclude(action="sign_in").get()
-    assert (record.action, record.person, record.target, record.address) == (
-        "token_change",
-        someone,
-        "Renamed",
-        "10.1.2.3",
-    )
-    values = record.detail["message"][0]["changed"]["values"]
-    assert values == {"name": ["Main", "Renamed"], "teams": [["Old"], ["New"]]}
-
-
-def test_nothing_changed_is_nothing_audited(boss: Client) -> None:
-    team = make_team()
-    token = make_token(team, value=VALUE, name="Main")
-    boss.post(at("token_change", token.pk), token_form(team, new_value=""))
-    assert audited() == []
-
-
-# Buttons
-
-
-BUTTONS = ["check", "balance", "pause", "resume", "callback"]
-
-
-@pytest.mark.parametrize("button", BUTTONS)
-def test_a_button_is_a_post(boss: Client, button: str) -> None:
-    assert boss.get(at(f"token_{button}", make_token().pk)).status_code == 405
-
-
-@pytest.mark.parametrize("button", BUTTONS)
-def test_a_button_is_for_admins_alone(button: str) -> None:
-    token = make_token()
-    client = Client()
-    client.force_login(make_person(make_team(), Role.MANAGER))
-    assert client.post(at(f"token_{button}", token.pk)).status_code in {302, 403}
-    assert not AuditRecord.objects.exclude(action="sign_in").exists()
-    assert not CallbackAddress.objects.exists()
-
-
-@pytest.mark.parametrize("button", BUTTONS)
-def test_a_button_wants_the_csrf_token(someone: User, button: str) -> None:
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(someone)
-    assert client.post(at(f"token_{button}", make_token().pk)).status_code == 403
-
-
-@pytest.mark.parametrize("button", BUTTONS)
-def test_a_button_for_a_token_that_is_not_there_is_not_found(boss: Client, button: str) -> None:
-    assert boss.post(at(f"token_{button}", 999)).status_code == 404
-
-
-def test_checking_a_token_shows_what_was_found(boss: Client, upstream: Sandbox) -> None:
-    token = make_token(value=upstream.token)
-    page = boss.post(at("token_check", token.pk)).content.decode()
-    assert "The token is accepted." in page
-    assert 'data-level="ok"' in page
-    assert upstream.token not in page
-    assert AuditRecord.objects.exclude(action="sign_in").get().action == "token_check"
-
-
-def test_checking_a_refused_token_says_what_to_do(boss: Client, upstream: Sandbox) -> None:
-    upstream.set_fault("invalid-token")
-    page = boss.post(at("token_check", make_token(value=upstream.token).pk)).content.decode()
-    assert 'data-level="fail"' in page
-    assert "Something does not work." in page
-
-
-def test_refreshing_the_balance_reads_and_shows_it(boss: Client, upstream: Sandbox) -> None:
-    token = make_token(value=upstream.token)
-    page = boss.post(at("token_balance", token.pk), follow=True).content.decode()
-    assert "Balance: 500.000 ₫." in page
-    assert BalanceReading.objects.get().balance == 500_000
-
-
-def test_a_balance_that_cannot_be_read_is_a_sentence(boss: Client, upstream: Sandbox) -> None:
-    upstream.set_fault("maintenance")
-    page = boss.post(at("token_balance", make_token(value=upstream.token).pk), follow=True).content.decode()
-    assert "The balance could not be read" in page
-
-
-def test_pausing_and_resuming_are_audited_and_wake_the_queue(
-    boss: Client, nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
-    token = make_token()
-    for button, paused in (("pause", True), ("pause", True), ("resume", False)):
-        with django_capture_on_commit_callbacks(execute=True):
-            boss.post(at(f"token_{button}", token.pk))
-        assert Token.objects.get().paused is paused
-    assert audited() == ["token_pause", "token_resume"]
-    assert nudges == [("rentals.place", token.pk)] * 2
-
-
-def test_several_tokens_are_paused_from_the_list(boss: Client) -> None:
-    tokens = [make_token(), make_token()]
-    boss.post(at("token_changelist"), {"action": "pause_selected", "_selected_action": [t.pk for t in tokens]})
-    assert not Token.objects.filter(paused=False).exists()
-    assert audited() == ["token_pause"] * 2
-
-
-# The callback address
-
-
-def _shown(answer: Any) -> str:
-    found = re.search(r'value="(http[^"]+)"', answer.content.decode())
-    assert found
-    return found[1]
-
-
-def test_a_callback_address_is_shown_once_and_works(boss: Client) -> None:
-    token = make_token()
-    answer = boss.post(at("token_callback", token.pk))
-    address = _shown(answer)
-    assert "no-store" in answer["Cache-Control"]
-    secret = CallbackAddress.objects.get().secret.reveal()
-    assert address == f"http://testserver/callback/{secret}/"
-    assert secret not in boss.get(at("token_change", token.pk)).content.decode()
-    assert secret not in str(AuditRecord.objects.get(action="callback_replace").detail)
-
-
-def test_the_public_address_is_used_where_there_is_one(boss: Client, settings: Settings) -> None:
-    settings.PUBLIC_URL = "https://desk.example.com"
-    assert _shown(boss.post(at("token_callback", make_token().pk))).startswith("https://desk.example.com/callback/")
-
-
-def test_a_replaced_address_works_for_a_day_more(boss: Client) -> None:
-    token = make_token()
-    boss.post(at("token_callback", token.pk))
-    old = CallbackAddress.objects.get()
-    boss.post(at("token_callback", token.pk))
-    old.refresh_from_db()
-    assert old.expires_at is not None
-    assert timedelta(hours=23) < old.expires_at - timezone.now() <= timedelta(hours=24)
-    assert CallbackAddress.objects.get(expires_at=None) != old
-
-
-def test_replacing_twice_does_not_lengthen_the_life_of_the_first(boss: Client) -> None:
-    token = make_token()
-    soon = timezone.now() + timedelta(hours=1)
-    old = CallbackAddress.issue(token)
-    CallbackAddress.objects.filter(pk=old.pk).update(expires_at=soon)
-    boss.post(at("token_callback", token.pk))
-    old.refresh_from_db()
-    assert old.expires_at == soon
-
-
-# Nothing else can be changed or deleted
 
 
 @pytest.fixture
@@ -437,17 +161,6 @@ def test_a_rental_with_much_behind_it_takes_few_queries(
         Message.objects.create(rental=rental, at=timezone.now(), source="poll", fingerprint=str(n))
     with django_assert_max_num_queries(12):
         boss.get(at("rental_change", rental.pk))
-
-
-def test_the_page_of_a_token_takes_few_queries(
-    boss: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    token = make_token(make_team(), make_team())
-    for _ in range(20):
-        CallbackAddress.issue(token)
-        BalanceReading.objects.create(token=token, at=timezone.now(), balance=1)
-    with django_assert_max_num_queries(18):
-        boss.get(at("token_change", token.pk))
 
 
 # Finding
