@@ -28,6 +28,8 @@ def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
 def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
         audit.record("sign_out", person=user, request=request)
+        # Django tells of it before it ends the session, and the screens look at once.
+        request.session.flush()
         live.announce_person(user.pk)
 
 
