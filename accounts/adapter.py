@@ -1,6 +1,8 @@
 """How allauth behaves here: nobody signs up by themselves, second steps stay where a team requires them, and what
 happens to sessions is recorded and felt by the open screens."""
 
+import base64
+import secrets
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit, mail
 from accounts.models import User
 from accounts.policy import must_keep_second_step
+from rentals import encryption
 
 # The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
 THROTTLED_SECONDS = 60
@@ -70,6 +73,17 @@ class KeptSecondStep(DefaultMFAAdapter):  # type: ignore[misc]
         **DefaultMFAAdapter.error_messages,
         "cannot_delete_authenticator": _("Your team requires a second step. Add another one before you remove this."),
     }
+
+    def encrypt(self, text: str) -> str:
+        """With the keys of the API tokens: whoever reads the database alone makes nobody's codes."""
+        return encryption.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """A secret from before there was encryption is read as it is. One whose key is lost fits no code: an empty one
+        would fit a code that anybody can reckon."""
+        if not encryption.is_encrypted(encrypted_text):
+            return encrypted_text
+        return encryption.decrypt(encrypted_text) or base64.b32encode(secrets.token_bytes(20)).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         others = Authenticator.objects.filter(

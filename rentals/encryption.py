@@ -52,6 +52,31 @@ def decrypt(stored: str) -> str:
         return ""
 
 
+def is_encrypted(stored: str) -> bool:
+    """Whether this is a Fernet text: they all begin with the same version byte."""
+    return stored.startswith("gAAAA")
+
+
+def newly_encrypted(stored: str) -> str | None:
+    """Return an encrypted text under the first of `DESK_SECRET_KEYS`; None where it is under that already.
+
+    Raises `KeyLost` where no key fits.
+    """
+    newest, *_others = settings.TOKEN_KEYS
+    try:
+        Fernet(newest).decrypt(stored.encode())
+    except InvalidToken:
+        try:
+            return _fernet(tuple(settings.TOKEN_KEYS)).rotate(stored.encode()).decode()
+        except InvalidToken:
+            raise KeyLost from None
+    return None
+
+
+class KeyLost(Exception):
+    """No key decrypts it."""
+
+
 if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
 else:

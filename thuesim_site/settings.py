@@ -24,7 +24,7 @@ PUBLIC_URL = env.str("DESK_PUBLIC_URL", "").rstrip("/")
 DEBUG = env.bool("DEBUG", False)
 
 # Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.
-SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", new_secret_key)
+SECRET_KEY = env.ENVIRON.get("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", new_secret_key)
 TOKEN_KEYS = env.list("DESK_SECRET_KEYS", default=[]) or [kept_secret(DATA_DIR / "token_key", new_fernet_key)]
 
 _https = PUBLIC_URL.startswith("https://")
@@ -252,7 +252,7 @@ THUESIM_TIMEOUT_SECONDS = env.float("THUESIM_TIMEOUT", 20.0)
 THUESIM_RENT_GAP_SECONDS = env.float("THUESIM_RENT_GAP", 5.0)
 THUESIM_POLL_SECONDS = env.float("THUESIM_POLL_INTERVAL", 3.0)
 CALLBACK_ALLOW = env.list("DESK_CALLBACK_ALLOW", default=[])
-METRICS_TOKEN = env.str("DESK_METRICS_TOKEN", "")
+METRICS_TOKEN = env.ENVIRON.get("DESK_METRICS_TOKEN", "")
 KEEP_MESSAGES_DAYS = env.int("DESK_KEEP_MESSAGES_DAYS", 90)
 AUDIT_DAYS = env.int("DESK_KEEP_AUDIT_DAYS", 730)
 
