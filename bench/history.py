@@ -20,24 +20,27 @@ from bench.stage import Postgres
 BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
 DAYS = 730
 
-# {n}: how many rentals. Nine of ten belong to the team that is measured.
+# {n}: how many rentals. Nine of ten belong to the team that is measured. Each column has a lot of its own, so that every
+# filter finds its share; services and people are used as unevenly as in life.
 ROWS = """
+CREATE FUNCTION lot(n bigint, kind bigint, sides bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+    AS 'SELECT abs(hashint8extended(n, kind) % sides)';
 INSERT INTO rentals_rental (team_id, person_id, token_id, token_pinned, service_id, status, purpose, imported, networks,
     prefixes, exclude_prefixes, upstream_id, upstream_key, phone, network, price, unasked, queued_at, attempt_at,
     attempts, placed_at, expires_at, received_at, ended_at, looks, reason, reason_detail)
-SELECT CASE WHEN n % 10 = 0 THEN {other} ELSE {team} END, {person} + n % 20, {token} + n % 3, false,
-    {service} + (n::bigint * n) % 40,
-    CASE WHEN s < 0.72 THEN 'received' WHEN s < 0.92 THEN 'expired' ELSE 'refused' END,
-    (ARRAY['', '', 'QA payments', 'support ticket ' || n % 5000])[1 + n % 4], false, '[]', '[]', '[]',
-    CASE WHEN s < 0.92 THEN n || '.02' ELSE '' END, CASE WHEN s < 0.92 THEN n::text ELSE '' END,
-    CASE WHEN s < 0.92 THEN '+84' || (ARRAY['96','97','98','86','91','94','90','93','92','56'])[1 + n % 10]
-        || lpad(((n::bigint * 7919) % 10000000)::text, 7, '0') ELSE '' END,
-    CASE WHEN s < 0.92 THEN (ARRAY['VIETTEL','VIETTEL','VIETTEL','VIETTEL','VINAPHONE','VINAPHONE','MOBIFONE','MOBIFONE',
-        'VIETNAMOBILE','VIETNAMOBILE'])[1 + n % 10] ELSE '' END,
-    CASE WHEN s < 0.92 THEN 470 + 10 * (n % 300) END, '[]', at, at, 1, CASE WHEN s < 0.92 THEN at END,
-    at + interval '300 s', CASE WHEN s < 0.72 THEN at + (5 + n % 120) * interval '1 s' END, at + interval '300 s', 3,
-    CASE WHEN s < 0.92 THEN '' ELSE 'out_of_stock' END, ''
-FROM (SELECT n, (n * 7 % 1000) / 1000.0 AS s, now() - interval '{days} days' * (n::float / {n}) AS at
+SELECT CASE WHEN lot(n, 1, 10) = 0 THEN {other} ELSE {team} END, {person} + least(lot(n, 2, 20), lot(n, 3, 20)),
+    {token} + lot(n, 4, 3), false, {service} + least(lot(n, 5, 40), lot(n, 6, 40)),
+    CASE WHEN s < 72 THEN 'received' WHEN s < 92 THEN 'expired' ELSE 'refused' END,
+    (ARRAY['', '', 'QA payments', 'support ticket ' || lot(n, 7, 5000)])[1 + lot(n, 8, 4)], false, '[]', '[]', '[]',
+    CASE WHEN s < 92 THEN n || '.02' ELSE '' END, CASE WHEN s < 92 THEN n::text ELSE '' END,
+    CASE WHEN s < 92 THEN '+84' || (ARRAY['96','97','98','86','91','94','90','93','92','56'])[1 + p]
+        || lpad(lot(n, 9, 10000000)::text, 7, '0') ELSE '' END,
+    CASE WHEN s < 92 THEN (ARRAY['VIETTEL','VIETTEL','VIETTEL','VIETTEL','VINAPHONE','VINAPHONE','MOBIFONE','MOBIFONE',
+        'VIETNAMOBILE','VIETNAMOBILE'])[1 + p] ELSE '' END,
+    CASE WHEN s < 92 THEN 470 + 10 * lot(n, 10, 300) END, '[]', at, at, 1, CASE WHEN s < 92 THEN at END,
+    at + interval '300 s', CASE WHEN s < 72 THEN at + (5 + lot(n, 11, 120)) * interval '1 s' END,
+    at + interval '300 s', 3, CASE WHEN s < 92 THEN '' ELSE 'out_of_stock' END, ''
+FROM (SELECT n, lot(n, 12, 100) AS s, lot(n, 13, 10) AS p, now() - interval '{days} days' * (n::float / {n}) AS at
       FROM generate_series(1, {n}) AS n) AS made;
 INSERT INTO rentals_message (rental_id, at, code, text, is_call, audio_url, audio, audio_type, audio_tries,
     source, fingerprint)
@@ -62,8 +65,11 @@ FILTERS = {
     "token": "token={token}",
     "one day": "since={old_day}&until={old_day}",
     "a month": "since={month}&until={old_day}",
+    "a rare service": "service=02.1039",
     "service, network, person": "service=02.1007&network=VIETTEL&person={person}",
+    "rare service and person": "service=02.1039&person={rare_person}",
     "token, state, month": "token={token}&status=expired&since={month}&until={old_day}",
+    "person, by price": "person={person}&sort=dearest",
     "nothing found": "service=02.1007&prefix=059",
 }
 SORTINGS = ("", "oldest", "dearest", "cheapest")
@@ -141,17 +147,30 @@ def _measure(rentals: int, rounds: int) -> bool:
 
 def _make(rentals: int) -> dict[str, Any]:
     """Fill the database; return what the filters ask for."""
-    from datetime import timedelta
-
     from django.core.management import call_command
     from django.db import connection
-    from django.utils import timezone
 
-    from accounts.models import Membership, Team, User
-    from rentals.models import Message, Rental, Service, Token
+    from rentals.models import Message, Rental
 
     call_command("migrate", verbosity=0)
     call_command("createcachetable", verbosity=0)
+    first = _make_people()
+    began = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # the rows refer to one another rightly by themselves
+        cursor.execute(ROWS.format(n=rentals, days=DAYS, **first))
+        cursor.execute("VACUUM ANALYZE")
+    print(
+        f"{Rental.objects.count():,} rentals, {Message.objects.count():,} messages in {time.monotonic() - began:.0f} s"
+    )
+    return _names(first)
+
+
+def _make_people() -> dict[str, int]:
+    """Make two teams, people, tokens and services; return the number of the first of each."""
+    from accounts.models import Membership, Team, User
+    from rentals.models import Service, Token
+
     team, other = (Team.objects.create(name=name) for name in ("Measured", "Other"))
     people = [User.objects.create_user(f"person{n}") for n in range(20)]
     Membership.objects.bulk_create([Membership(user=person, team=team, role="operator") for person in people])
@@ -166,28 +185,24 @@ def _make(rentals: int) -> dict[str, Any]:
     ]
     boss = User.objects.create_superuser("boss", password="only-for-benchmarks")
     Membership.objects.create(user=boss, team=team, role="manager")
-    began = time.monotonic()
-    with connection.cursor() as cursor:
-        sql = ROWS.format(
-            n=rentals,
-            days=DAYS,
-            team=team.pk,
-            other=other.pk,
-            person=people[0].pk,
-            token=tokens[0].pk,
-            service=services[0].pk,
-        )
-        cursor.execute("SET session_replication_role = replica")  # the rows refer to one another rightly by themselves
-        cursor.execute(sql)
-        cursor.execute("VACUUM ANALYZE")
-    print(
-        f"{Rental.objects.count():,} rentals, {Message.objects.count():,} messages in {time.monotonic() - began:.0f} s"
-    )
+    first = {"team": team, "other": other, "person": people[0], "token": tokens[0], "service": services[0]}
+    return {name: row.pk for name, row in first.items()}
+
+
+def _names(first: dict[str, int]) -> dict[str, Any]:
+    """Return what is asked for, from among the rows."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from rentals.models import Message
+
     old = timezone.localdate() - timedelta(days=300)
-    message = Message.objects.filter(rental__team=team).order_by("-pk").select_related("rental")[10]
+    message = Message.objects.filter(rental__team=first["team"]).order_by("-pk").select_related("rental")[10]
     return {
-        "person": people[7].pk,
-        "token": tokens[1].pk,
+        "person": first["person"] + 7,
+        "rare_person": first["person"] + 19,
+        "token": first["token"] + 1,
         "old_day": old,
         "month": old - timedelta(days=30),
         "phone": f"0{message.rental.phone[3:]}",

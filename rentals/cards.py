@@ -141,6 +141,8 @@ def reason_sentence(rental: Rental) -> str:
 
 
 def _warnings(rental: Rental) -> tuple[str, ...]:
+    if not rental.unasked:
+        return ()
     sentences = {
         "network": _("ThueSim gave a number of another network than you asked for."),
         "prefix": _("ThueSim gave a number without the prefix you asked for."),

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Q, Subquery
 from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.policy import Access
-from rentals.models import Message, Rental, Service, Status
-from rentals.models.catalog import searchable
+from rentals import search
+from rentals.models import Rental, Service, Status
 from rentals.thuesim import phones
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class HistoryFilter:
         return len(self.statuses) + sum(bool(value) for value in values)
 
     def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
-        """Narrow `queryset` to what the person may see and asked to see."""
+        """Narrow `queryset` to what the person may see and asked to see. A search may cost a query of its own."""
         found = queryset.visible_to(access)
         if self.person:
             found = found.filter(person=int(self.person))
@@ -177,7 +177,7 @@ class HistoryFilter:
             found = found.filter(queued_at__gte=_midnight(self.since))
         if self.until:
             found = found.filter(queued_at__lt=_midnight(self.until + timedelta(days=1)))
-        return found.filter(_search(self.q, access)) if self.q else found
+        return found.filter(search.matching(self.q, access)) if self.q else found
 
 
 def _day(text: str) -> date | None:
@@ -191,23 +191,3 @@ def _day(text: str) -> date | None:
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def _search(text: str, access: Access) -> Q:
-    """Match a number in any form, a purpose, a service's name, and what the person may read of the messages."""
-    digits = "".join(c for c in text if c.isdigit())
-    is_number = not any(c.isalpha() for c in text)
-    if is_number and len(subscriber := _subscriber_part(digits)) == 9:
-        return Q(phone=f"+84{subscriber}")  # a whole number: by its index, not by reading every message
-    found = Q(purpose__icontains=text) | Q(service__search_name__contains=searchable(text))
-    if len(digits) >= 3 and is_number:
-        found |= Q(phone__contains=_subscriber_part(digits))
-    said = Message.objects.filter(Q(code__iexact=text) | Q(text__icontains=text), rental=OuterRef("pk"))
-    return found | (Q(Exists(said)) & access.readable())
-
-
-def _subscriber_part(digits: str) -> str:
-    """Return the part of a typed number that is the same in all its forms: `0852…`, `84852…` and `852…` give `852…`."""
-    if len(digits) >= 11 and digits.startswith("84"):
-        digits = digits[2:]
-    return digits.removeprefix("0")

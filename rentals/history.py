@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Case, CharField, F, Q, Value, When
-from django.db.models.functions import Cast, Coalesce, Concat, Trim
+from django.db.models import F, IntegerField, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.policy import Access
 from rentals.filters import HistoryFilter
 from rentals.models import Network, Rental, Service, Token
+from rentals.models.catalog import searchable
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
@@ -56,19 +57,30 @@ class Page:
     more_than_counted: bool
 
 
+class _Count(Subquery):
+    """How many rows a query has, as a column of another one."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
 def page(access: Access, wanted: HistoryFilter, *, sort: str = "newest", after: str = "", before: str = "") -> Page:
-    """Return one page: the rentals past the mark `after`, or those up to the mark `before`. Three queries."""
+    """Return one page: the rentals past the mark `after`, or those up to the mark `before`. Two queries, and one more
+    where a text is searched for."""
     sorting = SORTINGS.get(sort, SORTINGS["newest"])
-    found = wanted.apply(Rental.objects.for_cards(), access).annotate(place=sorting.expression)
+    found = wanted.apply(Rental.objects.all(), access)
+    counting = found.order_by().values("pk")[: COUNTED + 1]
     mark = _read_mark(after or before, sorting)
     backwards = bool(before) and not after and mark is not None
-    rows = _past(found, mark, descending=sorting.descending ^ backwards)
+    placed = found.for_rows().annotate(place=sorting.expression, counted=_Count(counting))
+    rows = _past(placed, mark, descending=sorting.descending ^ backwards)
+    # Past the last row there is none to carry the count.
+    counted: int = rows[0].counted if rows else counting.count() if mark else 0  # type: ignore[attr-defined]
     more = len(rows) > PAGE
     rows = rows[:PAGE]
     if backwards:
         rows.reverse()
     has_next, has_previous = (True, more) if backwards else (more, mark is not None)
-    counted = found.order_by()[: COUNTED + 1].count()
     return Page(
         rentals=rows,
         after=_mark(rows[-1]) if rows and has_next else "",
@@ -107,37 +119,26 @@ def _read_mark(text: str, sorting: Sorting) -> "tuple[datetime | int, int] | Non
 
 
 def options(access: Access) -> dict[str, list[tuple[str, str]]]:
-    """Return what the history's filters offer: `service`, `person`, `token` and `network`. One query."""
+    """Return what the history's filters offer: `service`, `person`, `token` and `network`, by name. One query."""
     people = User.objects.filter(Q(memberships__team=access.team_id) | Q(is_staff=True)).distinct()
-    rows = (
-        _option("service", Service.objects.all(), "sv", "upstream_id", F("name"))
-        .union(
-            _option("person", people, Value(""), "pk", _person_name()),
-            _option("token", Token.objects.filter(teams=access.team_id), Value(""), "pk", F("name")),
-            _option("network", Network.objects.all(), Value(""), "name", F("name")),
-            all=True,
-        )
-        .order_by("option_label")
+    rows = _texts("service", Service.objects.all(), "sv", "upstream_id", "name").union(
+        _texts("person", people, "first_name", "last_name", "username"),
+        _texts("token", Token.objects.filter(teams=access.team_id), "name"),
+        _texts("network", Network.objects.all(), "name"),
+        all=True,
     )
     found: dict[str, list[tuple[str, str]]] = {"service": [], "person": [], "token": [], "network": []}
-    for kind, server, value, label in rows:
-        found[kind].append((f"{server}.{value}" if server else value, label))
-    return found
+    for kind, pk, first, second, third in rows:
+        if kind == "service":
+            option = (f"{first}.{second}" if first else second, third)
+        elif kind == "person":
+            option = (str(pk), f"{first} {second}".strip() or third)
+        else:
+            option = (str(pk) if kind == "token" else first, first)
+        found[kind].append(option)
+    return {kind: sorted(pairs, key=lambda pair: searchable(pair[1])) for kind, pairs in found.items()}
 
 
-def _option(kind: str, rows: Any, server: Any, value: str, label: Any) -> Any:
-    return (
-        rows.order_by()
-        .annotate(
-            option_kind=Value(kind, output_field=CharField()),
-            option_server=Cast(server, CharField()),
-            option_value=Cast(value, CharField()),
-            option_label=Cast(label, CharField()),
-        )
-        .values_list("option_kind", "option_server", "option_value", "option_label")
-    )
-
-
-def _person_name() -> Any:
-    full = Trim(Concat("first_name", Value(" "), "last_name"))
-    return Case(When(first_name="", last_name="", then=F("username")), default=full)
+def _texts(kind: str, rows: Any, *texts: str) -> Any:
+    nothing = {f"nothing_{n}": Value("") for n in range(3 - len(texts))}
+    return rows.order_by().annotate(kind=Value(kind), **nothing).values_list("kind", "pk", *texts, *nothing)

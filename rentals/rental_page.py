@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.conf import settings
+from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.policy import Access
@@ -24,6 +28,7 @@ KINDS: Mapping[str, Promise] = {
     "refused": _("Not rented"),
     "unconfirmed": _("Answer lost: checking whether a number was taken"),
     "cancelled": _("Cancelled"),
+    "refunded": _("Price given back: seen in the balance"),
     "imported": _("Found in ThueSim's history: rented elsewhere with the same token"),
 }
 _SOURCES: Mapping[str, Promise] = {
@@ -56,11 +61,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class RentalPage:
-    """All that the page of a rental shows."""
+    """All that the page of a rental shows. `silence` says why there is no message, where there is none."""
 
     card: Card
     steps: list[Step]
     messages: list[Said]
+    silence: str
     ledger: list[LedgerEntry]
     chain: list[Rental]
 
@@ -74,9 +80,29 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
         card=card,
         steps=[_step(event) for event in rental.events.select_related("person")],
         messages=[_said(message, card) for message in messages],
+        silence=_silence(rental),
         ledger=list(rental.ledger.all()),
         chain=_chain(rental, access),
     )
+
+
+def deleted_sentence(rental: Rental) -> str:
+    """Say that the messages of a rental were deleted after their time; `""` where they were not, or none ever came."""
+    if rental.status != Status.RECEIVED or rental.latest_message is not None:
+        return ""
+    days = settings.KEEP_MESSAGES_DAYS
+    if rental.received_at is None or rental.received_at > timezone.now() - timedelta(days=days):
+        return ""
+    return ngettext(
+        "Deleted after %(n)s day, as all messages are.", "Deleted after %(n)s days, as all messages are.", days
+    ) % {"n": days}
+
+
+def _silence(rental: Rental) -> str:
+    """Say why there is no message to show."""
+    if rental.status == Status.RECEIVED:
+        return deleted_sentence(rental) or gettext("A message came, but ThueSim has not given its text.")
+    return gettext("No message has come.")
 
 
 def _step(event: RentalEvent) -> Step:

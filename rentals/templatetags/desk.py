@@ -1,6 +1,7 @@
 """How the pages write money, moments and durations, and draw icons."""
 
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any
 
 from django import template
@@ -27,7 +28,16 @@ def dong(amount: int | None) -> str:
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
     """Draw an icon of `static/icons.svg`. Without a label it says nothing to a screen reader."""
-    address = static("icons.svg")
+    return _drawn(_icons(), name, str(label))
+
+
+@cache
+def _icons() -> str:
+    return static("icons.svg")
+
+
+@lru_cache(maxsize=500)
+def _drawn(address: str, name: str, label: str) -> SafeString:
     if label:
         return format_html(
             '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, address, name

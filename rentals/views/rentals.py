@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from rentals import cards, history
+from rentals import history
 from rentals.filters import HistoryFilter
 from rentals.models import Status
 from thuesim_site.http import DeskRequest
@@ -23,7 +23,6 @@ def rentals(request: DeskRequest) -> HttpResponse:
     context = {
         "filter": wanted,
         "page": page,
-        "cards": [cards.card_for(rental, request.access) for rental in page.rentals],
         "options": history.options(request.access),
         "statuses": Status.choices,
         "sortings": history.SORTINGS.values(),
