@@ -56,3 +56,9 @@ def whole_code(code: str, message: str) -> str:
         return code
     shown = set(re.findall(rf"(?<![0-9])0+{code}(?![0-9])", message))
     return str(shown.pop()) if len(shown) == 1 else code
+
+
+def visible(code: str) -> str:
+    """Return `code` without what nobody sees: marks that turn it around, zero-width and control characters. What is
+    read, heard and copied is then the same."""
+    return "".join(character for character in code if character.isprintable())

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from .codes import extract_code, whole_code
+from .codes import extract_code, visible, whole_code
 from .decoding import Fields, flag, moment, money, spoken, storable, word
 from .drift import Notes, key_shape
 from .phones import to_e164
@@ -97,7 +97,7 @@ def read_message(fields: Fields, notes: Notes) -> Message | None:
     is_call = (flag(fields.get("iscall")) or flag(fields.get("issound")) or False) or bool(audio)
     if is_call and not audio and text.lower().startswith(("http://", "https://", "/")):
         text, audio = "", text
-    code = spoken(fields.get("code"))
+    code = visible(spoken(fields.get("code")))
     if code in {"0", "-1"}:
         code = ""
     if len(code) > _LONGEST_CODE:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from rentals.thuesim import extract_code
-from rentals.thuesim.codes import whole_code
+from rentals.thuesim.codes import visible, whole_code
 
 from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
 
@@ -83,3 +83,10 @@ def test_finding_it_takes_no_time_in_hostile_text() -> None:
 )
 def test_a_number_gets_the_zeros_back_that_json_took(given: str, text: str, code: str) -> None:
     assert whole_code(given, text) == code
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200b", "\ufeff", "\u200f", "\x1b", "\x00", "\n", "\u2028"])
+def test_a_code_is_rid_of_what_turns_it_around_or_hides_in_it(mark: str) -> None:
+    assert visible(f"{mark}59{mark}809{mark}") == "59809"
+    assert visible("G-195829") == "G-195829"
+    assert visible("mã 12") == "mã 12"
