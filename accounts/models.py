@@ -72,6 +72,14 @@ class Team(models.Model):
         return self.name
 
 
+class CopyAs(models.TextChoices):
+    """The form in which a number is copied, shown by an example."""
+
+    DIGITS = "digits", "0852222127"
+    NATIONAL = "national", "0852 222 127"
+    INTERNATIONAL = "international", "+84852222127"
+
+
 class User(AbstractUser):
     """A person. Staff (Django's flag) are admins: they hold the tokens, in the Django admin."""
 
@@ -79,6 +87,13 @@ class User(AbstractUser):
         Team, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("team last worked in")
     )
     language = models.CharField(_("language"), max_length=5, blank=True)
+
+    # How the desk serves them, on whatever browser. Here and not in a table of their own: every page has read this row.
+    copy_as = models.CharField(_("numbers are copied as"), max_length=13, choices=CopyAs, default=CopyAs.DIGITS)
+    sounds = models.BooleanField(_("sound when a code comes"), default=False)
+    notifies = models.BooleanField(_("desktop notification when a code comes"), default=False)
+    counts_in_title = models.BooleanField(_("new codes are counted in the title"), default=True)
+    single_keys = models.BooleanField(_("single keys work"), default=True)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]

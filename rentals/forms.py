@@ -1,8 +1,7 @@
 """The order as a person gives it. What is wrong is said at the field; what was typed stays."""
 
-from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from django import forms
 from django.utils.functional import cached_property
@@ -12,44 +11,34 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from accounts.policy import Access
 from rentals import ordering
-from rentals.models import Network, Prefix, Rental, Service, Status, Token
+from rentals.models import Network, Rental, Service, Token
 from rentals.models.catalog import searchable
+from rentals.statistics import ServiceLine, service_lines
+from rentals.templatetags.desk import dong, span
 from rentals.token_states import TokenState, token_states
 
-# How many of the team's latest rentals tell which services are used most, and how often a code comes.
-LATEST = 500
-ENOUGH_TO_TELL = 5
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
+# How many of a person's latest orders tell what they may be ordering for, and how many purposes are offered again.
+LATEST_ORDERS = 40
+PURPOSES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceChoice:
-    """A service in the list: how often the team used it lately, and in how many per cent of these a code came."""
+class Offer(NamedTuple):
+    """A service as a line of the list, `rated` where its success stands in the text."""
 
     service: Service
-    used: int
-    success: int | None
+    text: str
+    rated: bool
+    starred: bool
 
 
-def service_choices(access: Access) -> list[ServiceChoice]:
-    """Return the services on offer, the team's most used first, then by name. Two queries."""
-    latest = Rental.objects.visible_to(access).order_by("-queued_at", "-pk").values_list("service", "status")[:LATEST]
-    used: Counter[int] = Counter()
-    ended: Counter[int] = Counter()
-    received: Counter[int] = Counter()
-    for service_id, status in latest:
-        used[service_id] += 1
-        ended[service_id] += status in {Status.RECEIVED, Status.EXPIRED}
-        received[service_id] += status == Status.RECEIVED
-    choices = [
-        ServiceChoice(
-            service,
-            used[service.pk],
-            round(100 * received[service.pk] / ended[service.pk]) if ended[service.pk] >= ENOUGH_TO_TELL else None,
-        )
-        for service in Service.objects.filter(active=True)
-    ]
-    return sorted(choices, key=lambda choice: -choice.used)
+def _offer(line: ServiceLine) -> Offer:
+    """Write name, price, waiting time and success in one line; `service-picker.js` takes them apart again."""
+    service, success = line.service, line.figure.success
+    parts = [service.name, dong(service.price) or "–", span(service.seconds)]
+    if success is not None:
+        parts.append(_("code in {percent}").format(percent=f"{success} %"))
+    return Offer(service, " · ".join(parts), success is not None, line.starred)
 
 
 class PrefixField(forms.CharField):
@@ -98,31 +87,55 @@ class RentForm(forms.Form):
     def __init__(self, *args: Any, access: Access, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access = access
+        self.fields["purpose"].initial = self._last_purpose
         self.fields["networks"].choices = [(name, name) for name in self.network_names]  # type: ignore[attr-defined]
         self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
 
     @cached_property
-    def choices(self) -> list[ServiceChoice]:
-        """The services to choose from."""
-        return service_choices(self.access)
+    def _lines(self) -> list[ServiceLine]:
+        return service_lines(self.access, all_services=True)
 
     @cached_property
+    def choices(self) -> list[ServiceLine]:
+        """The services to choose from: the person's stars, then what the team uses most, then the rest by name."""
+        return [line for line in self._lines if line.allowed]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Offer]]]:
+        """The choices under their headings."""
+
+        def heading(line: ServiceLine) -> str:
+            return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
+
+        return [(name, [_offer(line) for line in lines]) for name, lines in groupby(self.choices, heading)]
+
+    @cached_property
+    def purposes(self) -> list[str]:
+        """What the person ordered for lately, the latest first; an order for nothing said is `""`. One query."""
+        orders = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
+        return list(dict.fromkeys(orders.values_list("purpose", flat=True)[:LATEST_ORDERS]))[:PURPOSES]
+
+    @cached_property
+    def suggestions(self) -> dict[str, list[str]]:
+        """The networks to choose from, each with the prefixes that likely belong to it. One query."""
+        found: dict[str, list[str]] = {}
+        networks = Network.objects.filter(active=True).order_by("pk", "prefixes__digits")
+        for name, digits in networks.values_list("name", "prefixes__digits"):
+            found.setdefault(name, []).extend([digits] if digits else [])
+        return found
+
+    @property
     def network_names(self) -> list[str]:
         """The networks to choose from."""
-        return list(Network.objects.filter(active=True).values_list("name", flat=True))
+        return list(self.suggestions)
 
     @cached_property
     def tokens(self) -> list[TokenState]:
         """The tokens to choose from, as they stand."""
         return token_states(self.access)
 
-    @cached_property
-    def suggestions(self) -> dict[str, list[str]]:
-        """The prefixes that likely belong to each network."""
-        found: dict[str, list[str]] = {}
-        for digits, name in Prefix.objects.filter(network__active=True).values_list("digits", "network__name"):
-            found.setdefault(name, []).append(digits)
-        return found
+    def _last_purpose(self) -> str:
+        return next(iter(self.purposes), "")
 
     @property
     def keep_trying_choices(self) -> list[tuple[int, str]]:
@@ -139,7 +152,7 @@ class RentForm(forms.Form):
 
     def _services_meant(self, text: str) -> list[Service]:
         text = text.strip()
-        services = [choice.service for choice in self.choices]
+        services = [line.service for line in self._lines]
         wanted = searchable(text)
         return (
             [service for service in services if service.key == text]

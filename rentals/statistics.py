@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Value, Window
+from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber, Substr
 from django.utils import timezone
 
@@ -128,20 +128,22 @@ def _medians(rentals: "QuerySet[Rental]") -> dict[tuple[int, str], float]:
 
 
 def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:
-    """Return the services on offer, starred ones first, then the team's most used ones, then by name. Four queries.
+    """Return the services on offer, starred ones first, then the team's most used ones, then by name. Two queries.
 
     Only those that the team may order, unless `all_services` are wanted.
     """
-    allowed = set(limits.services_of(access.team).values_list("pk", flat=True))
-    starred = set(StarredService.objects.filter(person=access.person_id).values_list("service", flat=True))
+    starred = StarredService.objects.filter(person=access.person_id, service=OuterRef("pk"))
+    services = Service.objects.filter(active=True).annotate(
+        allowed=Exists(limits.services_of(access.team).filter(pk=OuterRef("pk"))), starred=Exists(starred)
+    )
+    if not all_services:
+        services = services.filter(allowed=True)
     figures = {
         row.service_id: _figure(row) for row in ServiceFigure.objects.filter(team=access.team_id, network="", prefix="")
     }
     nothing = Figure("", 0, 0, 0, None)
     lines = [
-        ServiceLine(service, service.pk in starred, service.pk in allowed, figures.get(service.pk, nothing))
-        for service in Service.objects.filter(active=True)
-        if all_services or service.pk in allowed
+        ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing)) for service in services
     ]
     return sorted(lines, key=lambda line: (not line.starred, -line.used))
 

@@ -58,6 +58,8 @@ POST desk board tokens rentals team left rental audio               in   405  40
 GET  rent rent_again cancel check reveal                            in   405  405  405  405 | in   405  405  405  405
 POST rent                                                           in   403  ok   ok   ok  | in   403  422  422  422
 POST rent_again cancel check reveal                                 in   403  ok   ok   ok  | in   404  404  404  404
+GET  preferences                                                    in   405  405  405  405 | in   405  405  405  405
+POST preferences                                                    in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  team_switch                                                    in   405  405  405  405 | in   405  405  405  405
 POST team_switch                                                    in   ok   ok   ok   ok  | in   404  404  404  ok
 

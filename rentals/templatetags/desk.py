@@ -96,6 +96,12 @@ def epoch(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
+@register.simple_tag
+def now_ms() -> int:
+    """The server's clock as JavaScript counts, for countdowns that do not trust the browser's."""
+    return epoch(timezone.now())
+
+
 @register.filter
 def described_by(field: BoundField) -> str:
     """Return the ids that describe a field: its help and its errors."""
@@ -148,7 +154,5 @@ def page_words() -> dict[str, str]:
         "gone": _("This is not there any more. Reload the page."),
         "remove": _("Remove {what}"),
         "wait": _("waits {time}"),
-        "success": _("code in {percent}"),
         "services": _("Services"),
-        "away": _("While you were away – codes: {codes}, expired: {expired}."),
     }

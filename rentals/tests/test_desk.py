@@ -1,5 +1,6 @@
 """The desk: the order form, the board, and what one may do with a card."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Role, Team, User
-from rentals.models import LedgerEntry, Message, Network, Rental, Service, Status
+from rentals import statistics
+from rentals.models import LedgerEntry, Message, Network, Rental, Service, StarredService, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 HTMX = {"HX-Request": "true"}
@@ -81,6 +83,25 @@ def test_an_order_by_htmx_answers_with_the_form_and_the_new_card(signed_in: Clie
 
 
 @pytest.mark.parametrize(
+    ("page_it_comes_from", "shown"),
+    [
+        ("/", True),
+        ("/?mine=1", True),
+        ("/?status=received", False),
+        ("/?network=VIETTEL", True),
+        ("/rentals/999999/", False),
+    ],
+)
+def test_a_new_card_comes_where_the_asking_page_has_room_for_it(
+    signed_in: Client, service: Service, page_it_comes_from: str, shown: bool
+) -> None:
+    headers = {**HTMX, "HX-Current-URL": f"http://testserver{page_it_comes_from}"}
+    page = html(signed_in.post("/rent/", {"service": "02.97"}, headers=headers))
+    assert ('data-testid="rental"' in page) == shown
+    assert ("Ordered: DV KHÁC (TEST). The filter hides it." in page) != shown
+
+
+@pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"service": ""}, "Choose a service first"),
@@ -120,7 +141,7 @@ def test_another_teams_token_is_refused(signed_in: Client, service: Service) -> 
 
 def test_a_viewer_cannot_rent(client: Client, team: Team, service: Service) -> None:
     client.force_login(make_person(team, Role.VIEWER))
-    assert "<form id=" not in html(client.get("/"))
+    assert '<form id="rent"' not in html(client.get("/"))
     response = client.post("/rent/", {"service": "02.97"})
     assert response.status_code == 403
     assert "Ask a manager of your team" in html(response)
@@ -130,15 +151,48 @@ def test_rent_wants_a_post(signed_in: Client) -> None:
     assert signed_in.get("/rent/").status_code == 405
 
 
-def test_services_used_most_come_first_with_how_often_a_code_came(
+def test_starred_services_come_first_then_the_teams_most_used_with_how_often_a_code_came(
     signed_in: Client, team: Team, operator: User, service: Service
 ) -> None:
-    often = make_service(name="Zalo")
+    often, starred, seldom = (make_service(name=name, price=1600) for name in ("Zalo", "Yahoo", "Wechat"))
     for status in [Status.RECEIVED] * 4 + [Status.EXPIRED]:
-        make_rental(status, team=team, service=often)
+        make_rental(status, team=team, service=often, placed_at=timezone.now())
+    make_rental(Status.WAITING, team=team, service=seldom, placed_at=timezone.now())
+    StarredService.objects.create(person=operator, service=starred)
+    StarredService.objects.create(person=make_person(team), service=seldom)  # somebody else's star
+    statistics.refresh(team.pk)
+    page, _, _ = html(signed_in.get("/")).partition("</service-picker>")
+    offers = re.findall(r'<optgroup label="([^"]+)">|<option value="[^"]*"([^>]*)>([^<]+ · [^<]+)</option>', page)
+    assert [group or f"{text}{attributes}" for group, attributes, text in offers] == [
+        "Starred",
+        "Yahoo · 1.600 ₫ · 5 minutes data-starred",
+        "Used by your team",
+        "Zalo · 1.600 ₫ · 5 minutes · code in 80 % data-rated",
+        "Wechat · 1.600 ₫ · 5 minutes",
+        "All others",
+        "DV KHÁC (TEST) · 1.450 ₫ · 5 minutes",
+    ]
+
+
+def test_a_service_that_the_team_may_not_order_is_not_offered(signed_in: Client, team: Team, service: Service) -> None:
+    team.services.add(make_service(name="Zalo"))
+    assert "DV KHÁC (TEST)" not in html(signed_in.get("/"))
+    assert "may not rent numbers for this service" in html(signed_in.post("/rent/", {"service": "02.97"}))
+
+
+def test_the_last_purpose_stands_in_the_form_and_earlier_ones_are_offered(
+    signed_in: Client, team: Team, operator: User, service: Service
+) -> None:
+    now = timezone.now()
+    for minutes, purpose in enumerate(["Shop A", "Kiểm thử", "Shop A", ""]):
+        make_rental(
+            team=team, person=operator, service=service, purpose=purpose, queued_at=now - timedelta(minutes=minutes)
+        )
+    make_rental(team=team, person=make_person(team), service=service, purpose="Of another", queued_at=now)
     page = html(signed_in.get("/"))
-    assert page.index('data-name="Zalo"') < page.index('data-name="DV KHÁC (TEST)"')
-    assert 'data-success="80 %"' in page
+    assert 'name="purpose" maxlength="120" autocomplete="off" list="purposes" value="Shop A"' in page
+    [offered] = re.findall(r'<datalist id="purposes">(.*)</datalist>', page)
+    assert re.findall(r'value="([^"]*)"', offered) == ["Shop A", "Kiểm thử"]
 
 
 def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, team: Team, service: Service) -> None:

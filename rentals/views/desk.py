@@ -9,10 +9,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.models import CopyAs
 from rentals import cards
 from rentals.filters import BoardFilter
 from rentals.forms import RentForm
 from rentals.models import Rental, Status
+from rentals.views.asking_page import has_room_for
 from thuesim_site.http import DeskRequest
 
 
@@ -31,6 +33,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "statuses": Status.choices,
         "cards": cards.board(request.access, board_filter),
         "query": request.GET.urlencode(),
+        "copy_forms": CopyAs.choices,
     }
     return render(request, "rentals/desk.html", context, status=status)
 
@@ -50,9 +53,11 @@ def rent(request: DeskRequest) -> HttpResponse:
     if rental is None:
         return render(request, "rentals/_rent_form.html", {"form": form}, status=422)
     form_html = render_to_string("rentals/_rent_form.html", {"form": form.next_order()}, request)
-    return HttpResponse(form_html + _new_card(request, rental))
+    return HttpResponse(form_html + _answer(request, Rental.objects.for_cards().get(pk=rental.pk)))
 
 
-def _new_card(request: DeskRequest, rental: Rental) -> str:
-    fresh = Rental.objects.for_cards().get(pk=rental.pk)
-    return cards.render_card(fresh, request.access, oob=True)
+def _answer(request: DeskRequest, rental: Rental) -> str:
+    if has_room_for(request, rental):
+        return cards.render_card(rental, request.access, oob=True)
+    said = _("Ordered: %(service)s. The filter hides it.") % {"service": rental.service}
+    return render_to_string("_toast.html", {"said": said}, request)

@@ -12,6 +12,7 @@ from accounts import audit
 from rentals import cards, lifecycle, ordering, watching
 from rentals.models import Rental
 from rentals.rental_page import page_of
+from rentals.views.asking_page import has_room_for
 from rentals.views.language import local_address
 from thuesim_site.http import DeskRequest
 
@@ -45,7 +46,7 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
         return _answer(request, refused.sentence, level=messages.ERROR)
     forms = cards.phone_forms(earlier.phone)
     said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}
-    return _answer(request, said, changed=order.pk)
+    return _answer(request, said, changed=order.pk if has_room_for(request, order) else 0)
 
 
 @require_POST

@@ -2,11 +2,6 @@
 const words = JSON.parse(document.getElementById("words").textContent);
 const say = (name, parts = {}) => Object.entries(parts).reduce((text, [key, value]) => text.replace(`{${key}}`, value), words[name] ?? name);
 
-// Settings are the browser's own: two people at one desk differ.
-const kept = {
-  get: (name, otherwise = "") => localStorage.getItem(name) ?? otherwise,
-  set: (name, value) => localStorage.setItem(name, value),
-};
 
 function toast(text, failed = false) {
   const line = document.createElement("p");
@@ -19,9 +14,9 @@ new MutationObserver((changes) => {
   for (const { addedNodes } of changes) for (const line of addedNodes) if (line.nodeType === 1) setTimeout(() => line.remove(), 7000);
 }).observe(document.getElementById("toasts"), { childList: true });
 
-// Colours
+// Colours: the browser's own, since rooms and screens differ. What else a person prefers is kept with them, on the server.
 function showTheme() {
-  const chosen = kept.get("theme");
+  const chosen = localStorage.getItem("theme") ?? "";
   if (chosen) document.documentElement.dataset.theme = chosen;
   else delete document.documentElement.dataset.theme;
   for (const button of document.querySelectorAll("[data-theme-choice]")) button.setAttribute("aria-pressed", String(button.dataset.themeChoice === chosen));
@@ -47,7 +42,8 @@ async function copy(text) {
   }
 }
 async function copyFrom(button) {
-  const text = button.dataset.copy ?? button.dataset[kept.get("copyAs", "digits")];
+  const { copyAs } = (document.getElementById("preferences") ?? document.body).dataset;
+  const text = button.dataset.copy ?? button.dataset[copyAs];
   if (!(await copy(text))) return toast(words.copyFailed, true);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
@@ -60,7 +56,7 @@ document.addEventListener("click", (event) => {
   if (!target) return;
   if (target.matches("[data-copy], [data-copy-phone]")) copyFrom(target);
   else if ("themeChoice" in target.dataset) {
-    kept.set("theme", target.dataset.themeChoice);
+    localStorage.setItem("theme", target.dataset.themeChoice);
     showTheme();
   } else document.getElementById(target.dataset.opens).showModal();
 });
@@ -105,14 +101,6 @@ countDown();
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
   if (token && event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = token;
-});
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr } = event.detail;
-  // Signed out meanwhile: the sign-in page must not land inside a card.
-  if (new URL(xhr.responseURL || location.href, location.href).pathname.startsWith("/accounts/login")) {
-    event.detail.shouldSwap = false;
-    location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
-  }
 });
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.requestConfig.verb === "get") return;

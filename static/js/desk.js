@@ -1,4 +1,5 @@
 // The desk: what happens when a code comes, the keys, and cards whose time is over.
+const wants = (what) => document.getElementById("preferences").dataset[what] === "on";
 const board = () => document.getElementById("board");
 const cards = () => [...document.querySelectorAll("#board > [data-testid=rental]")];
 
@@ -25,22 +26,24 @@ function look() {
   for (const card of fresh) tell(card);
 }
 
+function announce(text) {
+  const announced = document.getElementById("announce");
+  announced.append(Object.assign(document.createElement("p"), { textContent: text }));
+  if (announced.children.length > 5) announced.firstElementChild.remove();
+}
+
 function tell(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
   const shown = /[^•]/.test(code) ? code : "";
   const parts = { service: card.querySelector(".rental-service").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
-  const line = document.createElement("p");
-  line.textContent = shown ? say("newCode", { ...parts, code: [...shown].join(" ") }) : say("newMessage", parts);
-  const announced = document.getElementById("announce");
-  announced.append(line);
-  if (announced.children.length > 5) announced.firstElementChild.remove();
+  announce(shown ? say("newCode", { ...parts, code: [...shown].join(" ") }) : say("newMessage", parts));
   card.classList.add("is-fresh");
   if (document.hidden) {
     unseen += 1;
     showCount();
   }
-  if (kept.get("sound") === "on") ring();
-  if (kept.get("notify") === "on" && document.hidden && Notification.permission === "granted") {
+  if (wants("sounds")) ring();
+  if (wants("notifies") && document.hidden && notifying() === "granted") {
     const note = new Notification(shown || parts.service, { body: `${parts.service} · ${parts.phone}`, tag: card.id });
     note.onclick = () => { focus(); note.close(); };
   }
@@ -48,7 +51,7 @@ function tell(card) {
 
 const title = document.title;
 function showCount() {
-  document.title = unseen ? `(${unseen}) ${title}` : title;
+  document.title = unseen && wants("counts") ? `(${unseen}) ${title}` : title;
 }
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -74,34 +77,47 @@ function ring() {
   }
 }
 
-document.addEventListener("desk:board", ({ detail: { codes, expired, away } }) => {
-  if (away >= 20 && codes + expired) toast(say("away", { codes, expired }));
+// One line says what happened meanwhile, and stays until it is put away.
+document.addEventListener("desk:away", ({ detail: { sentence } }) => {
+  const line = document.getElementById("away");
+  line.querySelector("span").textContent = sentence;
+  line.hidden = false;
+  announce(sentence);
+});
+document.getElementById("away").addEventListener("click", ({ currentTarget, target }) => {
+  if (!target.closest("button")) return;
+  currentTarget.hidden = true;
+  document.getElementById("main").focus({ preventScroll: true });
 });
 
-function showSwitches() {
-  for (const button of document.querySelectorAll("[data-switch]")) button.setAttribute("aria-pressed", String(kept.get(button.dataset.switch) === "on"));
-  document.querySelector("[data-copy-as]").value = kept.get("copyAs", "digits");
-  document.querySelector("[data-keys-on]").checked = kept.get("keys", "on") === "on";
+// Preferences are forms that work by themselves. Notifications need the browser's leave as well, and it differs by browser.
+const notifying = () => window.Notification?.permission ?? "denied";
+function showNotifying() {
+  const button = document.getElementById("notify-switch");
+  const asks = wants("notifies") && notifying() !== "granted";
+  button.classList.toggle("asks", asks);
+  button.title = asks ? button.dataset.ask : button.textContent.trim();
 }
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-switch]");
+  const button = event.target.closest("#sound-switch, #notify-switch");
   if (!button) return;
-  const name = button.dataset.switch;
-  const on = kept.get(name) !== "on";
-  if (on && name === "notify" && (await Notification.requestPermission()) !== "granted") return toast(words.notifyDenied, true);
-  kept.set(name, on ? "on" : "off");
-  if (on && name === "sound") ring();
-  showSwitches();
+  const on = button.getAttribute("aria-pressed") === "true";
+  if (button.id === "sound-switch") return void (on || ring());
+  if (notifying() === "granted" || (on && notifying() === "denied")) return;
+  event.preventDefault();
+  if ((await window.Notification?.requestPermission()) !== "granted") return toast(words.notifyDenied, true);
+  if (on) showNotifying();
+  else button.form.requestSubmit(button);
 });
-document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-copy-as]")) kept.set("copyAs", event.target.value);
-  if (event.target.matches("[data-keys-on]")) kept.set("keys", event.target.checked ? "on" : "off");
+document.addEventListener("htmx:afterSettle", () => {
+  showNotifying();
+  showCount();
 });
 
 // Keys, for hands that stay on the keyboard.
 const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || kept.get("keys", "on") !== "on") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || !wants("keys")) return;
   if (event.key === "/") document.querySelector("service-picker")?.focusInput();
   else if (event.key === "c") copyNewest("[data-copy]");
   else if (event.key === "n") copyNewest("[data-copy-phone]");
@@ -117,16 +133,6 @@ function copyNewest(what) {
   else toast(words.noCode, true);
 }
 
-// The purpose is remembered, and offered again.
-function remembered() {
-  const field = document.querySelector("[data-remember]");
-  if (field && !field.value) field.value = kept.get("purpose");
-}
-document.addEventListener("submit", (event) => {
-  const field = event.target.querySelector?.("[data-remember]");
-  if (field) kept.set("purpose", field.value.trim());
-});
-
 // A finished card leaves when its half hour is over, unless somebody is at it.
 setInterval(() => {
   const now = Date.now() + clockAhead;
@@ -140,6 +146,5 @@ setInterval(() => {
 let started = false;
 look();
 started = true;
-showSwitches();
-remembered();
+showNotifying();
 new MutationObserver(look).observe(document.querySelector(".desk"), { childList: true, subtree: true });

@@ -2,11 +2,21 @@
 const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
 const SHOWN = 80;
 
+// An option reads "name · price · waiting time", and "· success" where it is known; its group is the heading over it.
+function read(option) {
+  const parts = option.text.split(" · ");
+  const success = "rated" in option.dataset ? parts.pop() : "";
+  const wait = parts.pop();
+  const price = parts.pop();
+  const name = parts.join(" · ");
+  return { key: option.value, name, plain: plain(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
+}
+
 class ServicePicker extends HTMLElement {
   connectedCallback() {
     const select = this.querySelector("select");
     if (!select) return;
-    this.options = [...select.options].filter((option) => option.value).map((option) => ({ key: option.value, plain: plain(option.dataset.name), ...option.dataset }));
+    this.options = [...select.options].filter((option) => option.value).map(read);
     this.chosen = this.options.find((option) => option.key === select.value) ?? null;
     this.active = -1;
     this.build(select);
@@ -28,7 +38,7 @@ class ServicePicker extends HTMLElement {
     if (select.getAttribute("aria-invalid")) this.input.setAttribute("aria-invalid", "true");
     this.input.setAttribute("aria-describedby", ["service-chosen", described].filter(Boolean).join(" "));
     this.input.value = this.chosen?.name ?? this.dataset.typed ?? "";
-    this.list = document.createElement("ul");
+    this.list = document.createElement("div");
     Object.assign(this.list, { id: "service-list", className: "picker-list", hidden: true });
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", words.services);
@@ -79,7 +89,7 @@ class ServicePicker extends HTMLElement {
   open() {
     const text = this.chosen ? "" : this.input.value;
     this.found = this.search(text).slice(0, SHOWN);
-    this.list.replaceChildren(...this.found.map((option, n) => this.draw(option, n)));
+    this.list.replaceChildren(...(text.trim() ? this.found.map((option, n) => this.draw(option, n)) : this.grouped()));
     this.list.hidden = !this.found.length;
     if (!this.chosen) this.note.textContent = this.found.length ? "" : this.dataset.none;
     this.input.setAttribute("aria-expanded", String(this.found.length > 0));
@@ -92,8 +102,30 @@ class ServicePicker extends HTMLElement {
     this.mark(-1);
   }
 
+  // With nothing typed, the list stands under its headings: starred, used, all others.
+  grouped() {
+    const groups = new Map();
+    for (const [n, option] of this.found.entries()) {
+      if (!groups.has(option.group)) {
+        const group = document.createElement("div");
+        group.setAttribute("role", "group");
+        group.setAttribute("aria-label", option.group);
+        const heading = Object.assign(document.createElement("p"), { className: "picker-group", textContent: option.group });
+        heading.setAttribute("role", "presentation");
+        group.append(heading);
+        groups.set(option.group, group);
+      }
+      groups.get(option.group).append(this.draw(option, n));
+    }
+    return [...groups.values()];
+  }
+
+  get items() {
+    return [...this.list.querySelectorAll("[role=option]")];
+  }
+
   draw(option, n) {
-    const item = document.createElement("li");
+    const item = document.createElement("div");
     item.id = `service-option-${n}`;
     item.className = "picker-option";
     item.dataset.n = n;
@@ -105,19 +137,21 @@ class ServicePicker extends HTMLElement {
       piece.textContent = text;
       return piece;
     };
-    item.append(part("picker-name", option.name), part("picker-price", option.price), part("picker-facts", this.facts(option)));
+    const name = part("picker-name", option.name);
+    if (option.starred) name.prepend(Object.assign(part("picker-star", "★"), { ariaHidden: "true" }), " ");
+    item.append(name, part("picker-price", option.price), part("picker-facts", this.facts(option)));
     return item;
   }
 
   facts(option) {
-    const success = option.success ? say("success", { percent: option.success }) : "";
-    return [say("wait", { time: option.wait }), success, option.key].filter(Boolean).join(" · ");
+    return [say("wait", { time: option.wait }), option.success, option.key].filter(Boolean).join(" · ");
   }
 
   mark(n) {
     this.active = n;
-    for (const [i, item] of [...this.list.children].entries()) item.setAttribute("aria-selected", String(i === n));
-    const item = this.list.children[n];
+    const { items } = this;
+    for (const [i, other] of items.entries()) other.setAttribute("aria-selected", String(i === n));
+    const item = items[n];
     if (item) {
       this.input.setAttribute("aria-activedescendant", item.id);
       item.scrollIntoView({ block: "nearest" });
@@ -139,7 +173,7 @@ class ServicePicker extends HTMLElement {
 
   key(event) {
     const open = !this.list.hidden;
-    const last = this.list.children.length - 1;
+    const last = this.items.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (!open) return this.open();
@@ -152,6 +186,9 @@ class ServicePicker extends HTMLElement {
     else if (event.key === "Escape" && open) {
       event.stopPropagation();
       this.close();
+    } else if (event.key === "/" && !this.input.value) {
+      event.preventDefault(); // the key that finds a service, pressed where one is found
+      this.open();
     } else if (event.key === "Escape" && this.input.value) {
       this.input.value = "";
       this.chosen = null;
