@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from rentals import cards
+from rentals import away, cards
 from rentals.filters import BoardFilter
 from rentals.token_states import token_states
 from thuesim_site.http import DeskRequest
@@ -14,9 +14,14 @@ from thuesim_site.http import DeskRequest
 @require_safe
 @never_cache
 def board(request: DeskRequest) -> HttpResponse:
-    """The whole board, for the filter in the address."""
-    found = cards.board(request.access, BoardFilter.from_query(request.GET))
-    return render(request, "rentals/_board.html", {"cards": found})
+    """The whole board, for the filter in the address; with `?since=` (ms since 1970) also what happened after that."""
+    board_filter = BoardFilter.from_query(request.GET)
+    since = away.moment_of(request.GET.get("since", ""))
+    context = {
+        "cards": cards.board(request.access, board_filter),
+        "news": away.news(request.access, board_filter, since) if since else None,
+    }
+    return render(request, "rentals/_board.html", context)
 
 
 @require_safe

@@ -2,14 +2,16 @@
 // (re)connection, after sleep, and in doubt. Where no stream can be had, the board is asked for every few seconds.
 //
 // On the page: #board, and templates/rentals/_live.html, which brings the sign, the addresses and this script.
-// Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:board` {codes, expired, away}
-// after the whole board was read (away: seconds since the last good answer), `desk:live` {state} when the sign changes.
+// Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:away` {sentence} when its person
+// is back and something happened meanwhile, `desk:live` {state} when the sign changes.
 // The event `tokens` triggers what has hx-trigger="sse:tokens".
 (() => {
   const GREETING = 10_000; // ms that a stream may take to greet before the board is asked for instead
   const POLL = 4000; // ms between askings, or ten times what one takes
   const FRESH = 20_000; // ms: older than a beat's interval is worth a word
   const AWAY = 5000; // ms of hiding after which a page that comes back reads its board
+  const NEWS = 30_000; // ms without a fresh board in sight after which it is told what happened meanwhile
+  const RETRY = 3000; // ms
 
   const sign = document.getElementById("live-state");
   const board = () => document.getElementById("board");
@@ -19,6 +21,8 @@
 
   let state = ""; // live, reconnecting, polling, offline
   let heardAt = Date.now();
+  let seenAt = Date.now(); // when a board known to be fresh was last in sight
+  let current = true; // whether the board was read since the stream began: only then does a beat prove it fresh
   let port;
   let expired = false;
 
@@ -64,6 +68,7 @@
     setTimeout(() => state === "reconnecting" && show("polling"), GREETING);
   }
   function hear({ event, data }) {
+    if (["lost", "hello", "refresh"].includes(event)) current = false;
     if (event === "lost") return void (state === "live" && wait());
     if (event === "full" || event === "waiting" || (event === "hello" && data === "waiting")) show("polling");
     else if (event === "hello" || event === "refresh") show("live");
@@ -74,7 +79,7 @@
     else if (event === "session-expired") signedOut();
     else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
     // A greeting proves nothing about the board on the page: reading it does.
-    if (state === "live" && ["rental", "gone", "tokens", "beat"].includes(event)) heardAt = Date.now();
+    if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) heardAt = Date.now();
     age();
   }
   // Perhaps only of this session: signed in again elsewhere, the board can still be read, and a stream be had.
@@ -120,37 +125,40 @@
   // The whole board
 
   let reading = false;
-  let again = false;
+  let again = 0; // ms after which the board is to be read once more
   async function read() {
-    if (reading) return void (again = true);
+    if (reading) return void (again = 1000);
     reading = true;
-    again = false;
+    again = 0;
     touched.clear();
+    const away = !document.hidden && Date.now() - seenAt >= NEWS;
     try {
-      const answer = await fetch(sign.dataset.boardUrl, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(15_000) });
-      const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("board");
-      if (found) merge(found);
-      else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
+      const address = away ? `${sign.dataset.boardUrl}&since=${Math.round(seenAt + clockAhead)}` : sign.dataset.boardUrl;
+      const answer = await fetch(address, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(15_000) });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const found = page.getElementById("board");
+      if (found) {
+        merge(found);
+        const sentence = page.getElementById("away-news")?.textContent.trim();
+        if (sentence) fire("desk:away", { sentence });
+      } else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
+      else again = RETRY;
     } catch {
-      // No answer: the sign says how long ago the last one was, and the next try comes by itself.
+      again = RETRY; // no answer: the sign says how long ago the last one was
     }
     reading = false;
-    if (again) setTimeout(read, 1000);
+    if (again) setTimeout(read, again);
   }
   function merge(found) {
-    const news = { codes: 0, expired: 0, away: Math.round((Date.now() - heardAt) / 1000) };
     const onIt = new Set();
     for (const fresh of found.querySelectorAll(":scope > [data-rental-id]")) {
       const old = document.getElementById(fresh.id);
-      const { rentalId: id, status } = fresh.dataset;
       onIt.add(fresh.id);
       if (old && essence(old) === essence(fresh)) continue;
-      if (touched.has(id)) {
-        again = true; // which is the newer? The next board knows.
+      if (touched.has(fresh.dataset.rentalId)) {
+        again = 1000; // which is the newer? The next board knows.
         continue;
       }
-      if (status === "received" && old?.dataset.status !== status) news.codes += 1;
-      if (status === "expired" && old && old.dataset.status !== status) news.expired += 1;
       fresh.setAttribute("hx-swap-oob", "true");
       put(fresh.outerHTML);
     }
@@ -158,12 +166,13 @@
       if (!onIt.has(old.id) && !touched.has(old.dataset.rentalId)) drop(old);
     }
     heardAt = Date.now();
+    if (!document.hidden) seenAt = heardAt;
+    current = true;
     age();
     if (expired) {
       expired = false;
       connect();
     }
-    fire("desk:board", news);
   }
   // What a card says, without what changes by itself: a card that says the same stays, with its focus and its sound.
   function essence(of) {
@@ -182,7 +191,12 @@
     setTimeout(poll, rest * (0.75 + Math.random() / 2));
   }
   setTimeout(poll, POLL);
+  let ticked = Date.now();
   setInterval(() => {
+    const slept = Date.now() - ticked > FRESH && !document.hidden;
+    ticked = Date.now();
+    if (slept) read();
+    else if (state === "live" && current && !reading && !document.hidden) seenAt = heardAt;
     if (state === "offline" && navigator.onLine) wait();
     else if (state !== "live" && !navigator.onLine) show("offline");
     else age();

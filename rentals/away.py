@@ -1,0 +1,68 @@
+"""What happened on the desk while its person was away: told in one line when they are back."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Count, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.policy import Access
+from rentals.filters import BoardFilter
+from rentals.models import Rental, Status
+
+LONGEST = timedelta(days=7)
+# No rental is open for longer: what was ordered before that cannot have ended in the meantime.
+LONGEST_LIFE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """How many codes came, numbers expired and orders were refused after `since`."""
+
+    since: datetime
+    codes: int
+    expired: int
+    refused: int
+
+    def __bool__(self) -> bool:
+        return bool(self.codes or self.expired or self.refused)
+
+    @property
+    def counted(self) -> str:
+        """What there is, in words: `3 codes, 1 expired`."""
+        parts = [
+            (self.codes, ngettext("%(n)s code", "%(n)s codes", self.codes)),
+            (self.expired, ngettext("%(n)s expired", "%(n)s expired", self.expired)),
+            (self.refused, ngettext("%(n)s not rented", "%(n)s not rented", self.refused)),
+        ]
+        return ", ".join(words % {"n": n} for n, words in parts if n)
+
+    @property
+    def sentence(self) -> str:
+        local = timezone.localtime(self.since)
+        time = local.strftime("%H:%M" if local.date() == timezone.localdate() else "%d/%m %H:%M")
+        return _("While you were away (since %(time)s): %(what)s.") % {"time": time, "what": self.counted}
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return the moment that a page gives in milliseconds since 1970; None where it is none, or not in the last days."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 13):
+        return None
+    at = datetime.fromtimestamp(int(text) / 1000, UTC)
+    now = timezone.now()
+    return max(at, now - LONGEST) if at < now else None
+
+
+def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
+    """Count what happened after `since` to the rentals that the desk is about, in whatever state they are. One query."""
+    everything = replace(board_filter, statuses=())
+    rentals = everything.apply_to_all(Rental.objects.filter(queued_at__gt=since - LONGEST_LIFE), access).order_by()
+    ended = Q(ended_at__gt=since)
+    counts = rentals.aggregate(
+        codes=Count("pk", filter=Q(received_at__gt=since)),
+        expired=Count("pk", filter=Q(status=Status.EXPIRED) & ended),
+        refused=Count("pk", filter=Q(status=Status.REFUSED) & ended),
+    )
+    return News(since, **counts)
