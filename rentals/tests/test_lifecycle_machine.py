@@ -111,11 +111,11 @@ class Upstream:
         self.numbers.append(number)
         return number
 
-    def _number(self, id: str) -> Number:
+    def number_of(self, id: str) -> Number:
         return next(number for number in self.numbers if str(number.id) == thuesim.rental_key(id))
 
     def code(self, _client: object, id: str) -> thuesim.CodeReply:
-        state, message = self.state_of(self._number(id))
+        state, message = self.state_of(self.number_of(id))
         return thuesim.CodeReply(state, message)
 
     @staticmethod
@@ -196,9 +196,13 @@ class Life(RuleBasedStateMachine):
 
     @initialize(target=orders)
     def a_busy_morning(self) -> Any:
-        return multiple(*(self.order(n % 2, 0, 0) for n in range(6)))
+        orders = [self.order(n % 2, 0, 0) for n in range(8)]
+        self.place(["given"] * 3, 5.2)
+        return multiple(*orders)
 
-    @rule(target=orders, person=st.integers(0, 1), service=st.sampled_from([0, 0, 1]), minutes=st.sampled_from([0, 0, 5]))
+    @rule(
+        target=orders, person=st.integers(0, 1), service=st.sampled_from([0, 0, 1]), minutes=st.sampled_from([0, 0, 5])
+    )
     def order(self, person: int, service: int, minutes: int) -> str:
         mark = str(next(self.marks))
         ordering.take_order(
@@ -222,6 +226,10 @@ class Life(RuleBasedStateMachine):
     def place(self, answers: list[str], wait: float) -> None:
         for answer in answers:
             self._place(answer, wait)
+
+    @rule(answers=st.lists(st.sampled_from(["lost before", "lost after"]), min_size=2, max_size=2))
+    def replies_are_lost_in_a_row(self, answers: list[str]) -> None:
+        self.place(answers, 5.2)
 
     def _place(self, answer: str, wait: float) -> None:
         self.pass_time(wait)
@@ -302,6 +310,16 @@ class Life(RuleBasedStateMachine):
         waiting = [number for number in self.upstream.numbers if not number.codes and not number.expired]
         if waiting:
             waiting[which % len(waiting)].expired = True
+
+    @rule(which=st.integers(0, 30))
+    def a_message_comes_after_the_end(self, which: int) -> None:
+        waiting = list(Rental.objects.filter(status=Status.WAITING).order_by("pk"))
+        if waiting:
+            rental = waiting[which % len(waiting)]
+            number = self.upstream.number_of(rental.upstream_id)
+            number.expired = True
+            watching.look(rental.pk)
+            number.codes.append(f"{number.id % 1000:03d}{len(number.codes):03d}")
 
     @rule(which=st.integers(0, 30))
     def money_comes_back(self, which: int) -> None:
