@@ -6,13 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.test import TransactionTestCase
 from playwright.sync_api import Playwright
 from pytest_django import Settings
 
 from thuesim_site.celery import app
-from thuesim_site.testing import RedisServer, RunningDesk
+from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers
 from thuesim_site.wiring import celery_url
 
 QUIET_CHROMIUM = [
@@ -64,6 +66,20 @@ sys.addaudithook(_stay_here)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _audit_record_can_be_emptied() -> Iterator[None]:
+    """After a test with real transactions Django empties every table. The audit record's triggers let nobody do that, so
+    they are away for that moment."""
+    empty_all = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def empty_all_without_triggers(self: TransactionTestCase) -> None:
+        with no_audit_triggers():
+            empty_all(self)
+
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_all_without_triggers):
+        yield
 
 
 @pytest.fixture(scope="session")

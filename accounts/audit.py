@@ -3,9 +3,10 @@
 import contextvars
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -106,6 +107,17 @@ def delete_old(*, batch: int = 1000) -> int:
     cutoff = timezone.now() - timedelta(days=max(settings.AUDIT_DAYS, LEAST_DAYS))
     deleted = 0
     while old := list(AuditRecord.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
-        # Past the model, which deletes nothing: this is the one place that may.
-        deleted += AuditRecord.objects.filter(pk__in=old)._raw_delete("default")
+        with _retention_ends(cutoff):
+            # Past the model, which deletes nothing: this is the one place that may.
+            deleted += AuditRecord.objects.filter(pk__in=old)._raw_delete("default")
     return deleted
+
+
+@contextmanager
+def _retention_ends(cutoff: datetime) -> Iterator[None]:
+    """Let this transaction delete records from before `cutoff`. The database lets nobody else, and never the young ones."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        at = connection.ops.adapt_datetimefield_value(cutoff)
+        cursor.execute("INSERT INTO accounts_auditretention (cutoff) VALUES (%s)", [at])
+        yield
+        cursor.execute("DELETE FROM accounts_auditretention")

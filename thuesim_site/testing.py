@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 import requests
+from django.db import connection
 
 from thuesim_site import embedded_redis
 from thuesim_site.environment import BASE_DIR
@@ -39,6 +40,27 @@ def known_names() -> list[str]:
     """Return the environment variables that `.env.example` lists, in its order."""
     lines = (line.removeprefix("#").strip() for line in EXAMPLE.read_text().splitlines())
     return [name for line in lines if (name := line.partition("=")[0]).isupper() and "=" in line and " " not in name]
+
+
+@contextlib.contextmanager
+def no_audit_triggers() -> Iterator[None]:
+    """Take the triggers off the audit record, and put them on again."""
+    table = "accounts_auditrecord"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            off = [f"ALTER TABLE {table} DISABLE TRIGGER USER"]
+            on = [f"ALTER TABLE {table} ENABLE TRIGGER USER"]
+        else:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
+            found = cursor.fetchall()
+            off, on = [f"DROP TRIGGER {name}" for name, _sql in found], [sql for _name, sql in found]
+        for statement in off:
+            cursor.execute(statement)
+        try:
+            yield
+        finally:
+            for statement in on:
+                cursor.execute(statement)
 
 
 def _hang_up_counts() -> None:

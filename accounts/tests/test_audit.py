@@ -4,11 +4,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import DatabaseError, connection, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import audit
-from accounts.models import AuditRecord
+from accounts.models import AuditRecord, Team, User
 
 pytestmark = pytest.mark.django_db
 
@@ -57,19 +60,80 @@ def test_a_queryset_cannot_change_records(kept: AuditRecord, way: str) -> None:
     assert AuditRecord.objects.get().action == "reveal"
 
 
-def test_the_database_refuses_to_change_a_record(kept: AuditRecord) -> None:
+# Past Django: what the database itself refuses, by its triggers
+
+YOUNG, OLD = 5, 400  # days
+RAW: dict[str, str] = {
+    "update": "UPDATE accounts_auditrecord SET action = 'nothing'",
+    "update of one": "UPDATE accounts_auditrecord SET detail = '{}' WHERE id > 0",
+    "delete": "DELETE FROM accounts_auditrecord",
+    "delete of the old": "DELETE FROM accounts_auditrecord WHERE at < '2100-01-01'",
+    "upsert": "INSERT INTO accounts_auditrecord (id, at, action, target, detail) "
+    "SELECT id, at, 'nothing', '', '{}' FROM accounts_auditrecord WHERE true "
+    "ON CONFLICT (id) DO UPDATE SET action = 'nothing'",
+}
+RAW_BY_VENDOR = {
+    "sqlite": {
+        "insert or replace": "INSERT OR REPLACE INTO accounts_auditrecord (id, at, action, target, detail) "
+        "SELECT id, at, 'nothing', '', '{}' FROM accounts_auditrecord",
+        "replace": "REPLACE INTO accounts_auditrecord SELECT * FROM accounts_auditrecord",
+        "update or ignore": "UPDATE OR IGNORE accounts_auditrecord SET action = 'nothing'",
+    },
+    "postgresql": {
+        "truncate": "TRUNCATE accounts_auditrecord",
+        "truncate by the way": "TRUNCATE accounts_user CASCADE",
+        "merge": "MERGE INTO accounts_auditrecord USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE",
+        "delete by a query": "WITH gone AS (DELETE FROM accounts_auditrecord RETURNING 1) SELECT count(*) FROM gone",
+    },
+}
+
+
+def made(days: int) -> AuditRecord:
+    with time_machine.travel(timezone.now() - timedelta(days=days)):
+        return audit.record(f"{days} days")
+
+
+@pytest.mark.parametrize("way", [*RAW, *(way for ways in RAW_BY_VENDOR.values() for way in ways)])
+def test_the_database_refuses(way: str) -> None:
+    made(OLD), made(YOUNG)
+    statement = RAW.get(way) or RAW_BY_VENDOR[connection.vendor].get(way)
+    if statement is None:
+        assert way in RAW_BY_VENDOR["sqlite" if connection.vendor == "postgresql" else "postgresql"]
+        return
+    connection.check_constraints()  # else TRUNCATE is refused for what is still to be checked
     with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("UPDATE accounts_auditrecord SET action = 'nothing'")
-    assert AuditRecord.objects.get().action == "reveal"
+        cursor.execute(statement)
+    assert set(AuditRecord.objects.values_list("action", flat=True)) == {"400 days", "5 days"}
 
 
-def test_postgresql_refuses_to_delete_a_young_record_past_the_model(kept: AuditRecord) -> None:
-    try:
-        with transaction.atomic():
-            AuditRecord.objects.all()._raw_delete("default")
-    except DatabaseError:
-        refused = True
-    else:
-        refused = False
-    assert refused is (connection.vendor == "postgresql")
-    assert AuditRecord.objects.exists() is refused
+def test_the_database_refuses_what_goes_past_the_model_s_own_refusal() -> None:
+    for record in (made(OLD), made(YOUNG)):
+        with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
+            AuditRecord.objects.filter(pk=record.pk)._raw_delete("default")
+    assert AuditRecord.objects.count() == 2
+
+
+def test_who_announces_a_deletion_still_cannot_delete_what_is_young() -> None:
+    made(YOUNG)
+    with pytest.raises(DatabaseError, match="cannot be changed"), audit._retention_ends(timezone.now()):
+        AuditRecord.objects.all()._raw_delete("default")
+
+
+def test_the_job_deletes_the_old_and_leaves_no_door_open(settings: Settings) -> None:
+    settings.AUDIT_DAYS = 60
+    kept, gone = made(59), made(61)
+    assert audit.delete_old(batch=1) == 1
+    assert list(AuditRecord.objects.all()) == [kept]
+    assert gone.pk is not None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM accounts_auditretention")
+        assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("model", [User, Team], ids=lambda model: model.__name__)
+def test_nobody_with_a_record_is_deleted_with_it(model: type[User | Team]) -> None:
+    team = Team.objects.create(name="Support")
+    person = User.objects.create_user("linh")
+    audit.record("reveal", person=person, team=team)
+    with pytest.raises(ProtectedError):
+        model.objects.all().delete()
