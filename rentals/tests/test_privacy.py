@@ -1,22 +1,30 @@
 """Messages are deleted after their time; the money and the timeline stay."""
 
+import json
+import os
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
+from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import audit
-from accounts.models import AuditRecord
+from accounts.models import AuditRecord, Role
 from accounts.policy import access_for
-from rentals import live, privacy
+from rentals import lifecycle, live, ordering, privacy, statistics, thuesim, watching
 from rentals.cards import card_for
-from rentals.models import Callback, LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.tests.conftest import House, later
 from rentals.tests.factories import make_person, make_rental, make_team
+from thuesim_site.celery import app
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +68,137 @@ def test_a_recording_that_is_gone_already_holds_nothing_up(tmp_path: Any) -> Non
     rental = received(1000)
     default_storage.delete(str(rental.messages.get().audio.name))
     assert privacy.delete_old_messages() == 1
+
+
+CANARY, CODE_CANARY = "chim hoang yến 8842", "884213"
+
+
+def everything(folder: Path) -> str:
+    """All rows of all tables, and all files, as they are kept."""
+    rows = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            rows += [f"{table} {_plain(value)}" for row in cursor.fetchall() for value in row]
+    files = [path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file()]
+    return "\n".join([*rows, *files])
+
+
+def _plain(value: object) -> str:
+    """A value as text, with what JSON wrote as \\u1ec5 read."""
+    text = bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | memoryview) else str(value)
+    return text + re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+
+
+def live_through(house: House, client: Client) -> list[Rental]:
+    """One text by polling, one by callback and again in a callback of its own accord, one call with its recording, one by
+    the history's import: each looked at on every page that shows it, exported, revealed."""
+    rentals = []
+    for _ in range(3):
+        rentals.append(ordering.take_order(person=house.person, team=house.team, service=house.service))
+        ordering.place_next(house.token.pk)
+    polled, posted, called = (Rental.objects.get(pk=rental.pk) for rental in rentals)
+    said = f"{CANARY} {CODE_CANARY}"
+    message = thuesim.Message(code=CODE_CANARY, text=said, is_call=False, audio_url="")
+    watching.apply(polled, thuesim.State.RECEIVED, message, source="poll")
+    body = json.dumps({"status": 1, "requestId": posted.upstream_id, "code": CODE_CANARY, "smsContent": said})
+    address = CallbackAddress.issue(house.token).secret.reveal()
+    for text in (body, body, f"not json {said}"):
+        client.post(f"/callback/{address}/", text.encode(), content_type="application/json")
+    for pk in watching.pending_callbacks():
+        watching.apply_callback(Callback.objects.get(pk=pk))
+    call = thuesim.Message(
+        code="", text=said, is_call=True, audio_url="http://upstream.invalid/a.wav?say=" + CODE_CANARY
+    )
+    watching.apply(called, thuesim.State.RECEIVED, call, source="poll")
+    name = default_storage.save("calls/2026/01/1.audio", ContentFile(said.encode()))
+    lifecycle.audio_kept(called.messages.get(), name=name, content_type="audio/wav")
+    entry = thuesim.HistoryEntry(
+        id="777.02", phone="+84961234567", service_id="97", service_name="X", state=thuesim.State.RECEIVED, price=1450,
+        created_at=timezone.now(), message=message,
+    )  # fmt: skip
+    lifecycle.record_imported([(entry, house.service)], token=house.token, team=house.team, booked_from=None)
+    look_everywhere(house, client, [polled, posted, called])
+    return [polled, posted, called]
+
+
+def look_everywhere(house: House, client: Client, rentals: list[Rental]) -> None:
+    boss = make_person(house.team, Role.MANAGER, is_staff=True, is_superuser=True)
+    client.force_login(boss)
+    for rental in rentals:
+        client.get(f"/rentals/{rental.pk}/")
+        client.post(f"/rentals/{rental.pk}/reveal/")
+        client.get(f"/admin/rentals/rental/{rental.pk}/change/")
+    for where in ("/", "/rentals/?q=hoang", "/rentals/export.csv", "/rentals/export.xlsx", "/admin/rentals/callback/"):
+        client.get(where)
+    statistics.refresh_if_due()
+
+
+def test_nothing_of_a_message_is_left_in_any_table_or_file(
+    house: House, client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.KEEP_MESSAGES_DAYS = 30
+    rentals = live_through(house, client)
+    before = everything(tmp_path)
+    for table in ("rentals_message", "rentals_callback"):
+        assert f"{table} {CANARY}" in before or f'{table} {{"status' in before
+    assert before.count(CODE_CANARY) > 8
+    money = [
+        list(LedgerEntry.objects.order_by("pk").values()),
+        list(RentalEvent.objects.order_by("pk").values()),
+        list(Rental.objects.order_by("pk").values("pk", "status", "price", "phone", "received_at", "purpose")),
+    ]
+    with later(timedelta(days=30, minutes=1)):
+        privacy.delete_old_messages()
+    after = everything(tmp_path)
+    for canary in (CANARY, CODE_CANARY):
+        assert [line for line in after.splitlines() if canary in line] == []
+    assert money == [
+        list(LedgerEntry.objects.order_by("pk").values()),
+        list(RentalEvent.objects.order_by("pk").values()),
+        list(Rental.objects.order_by("pk").values("pk", "status", "price", "phone", "received_at", "purpose")),
+    ]
+    assert len(rentals) == 3
+
+
+def test_a_message_that_comes_again_after_its_time_is_deleted_again(house: House, settings: Settings) -> None:
+    settings.KEEP_MESSAGES_DAYS = 30
+    old = received(40)
+    Rental.objects.filter(pk=old.pk).update(queued_at=timezone.now() - timedelta(days=40))
+    privacy.delete_old_messages()
+    message = thuesim.Message(code="123456", text="Ma 123456", is_call=False, audio_url="")
+    watching.apply(Rental.objects.get(pk=old.pk), thuesim.State.RECEIVED, message, source="callback")
+    assert Message.objects.filter(rental=old).exists()
+    assert privacy.delete_old_messages() == 1
+
+
+def test_a_recording_that_no_row_knows_goes_after_its_time(settings: Settings, tmp_path: Path) -> None:
+    settings.KEEP_MESSAGES_DAYS = 30
+    now = timezone.now()
+    files = {}
+    for days in (0, 29, 31, 400):
+        made = now - timedelta(days=days)
+        path = files[days] = tmp_path / f"calls/{made:%Y/%m}/{days}.audio"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"RIFF")
+        os.utime(path, (made.timestamp(), made.timestamp()))
+    privacy.delete_old_messages()
+    assert [days for days, path in files.items() if path.exists()] == [0, 29]
+    assert not files[400].parent.exists()
+
+
+def test_a_batch_takes_as_many_queries_for_many_messages_as_for_few(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for _ in range(10):
+        received(1000)
+    with django_assert_num_queries(7):  # old: look, delete, look; come again: look; callbacks: look, delete, look
+        privacy.delete_old_messages()
+
+
+def test_beat_does_it_every_ten_minutes() -> None:
+    [entry] = [entry for entry in app.conf.beat_schedule.values() if entry["task"] == "rentals.keep_private"]
+    assert entry["schedule"] == 600
 
 
 def test_audit_records_have_a_retention_of_their_own(settings: Settings) -> None:
