@@ -1,6 +1,7 @@
 """The Django admin for what the desk keeps. The product alone writes rentals and money: here they can be read.
 
-Lists show no codes; the page of one rental or message does, since an admin may read them all (`accounts.policy`).
+Lists show no codes; the page of one rental, message or callback does, and where the desk would have masked it, that look
+is recorded.
 """
 
 from contextlib import suppress
@@ -10,12 +11,14 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import audit
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
+from accounts.admin.base import access_in, person_of
 from rentals import likely_network, reasons
 from rentals.models import (
     BalanceReading,
@@ -116,6 +119,39 @@ class NetworkAdmin(StaffAdmin):
         transaction.on_commit(likely_network.forget)
 
 
+class CodeOnPage(ReadOnlyAdmin):
+    """Rows whose page shows a code. Where the desk would mask it for the admin who opens it, the look is recorded."""
+
+    def rental_of(self, row: Any) -> Rental | None:
+        """The rental that the code belongs to; None where nobody knows."""
+        found: Rental | None = row.rental
+        return found
+
+    def shows_code(self, row: Any) -> bool:
+        return True
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and self.shows_code(obj):
+            self._looked_at(request, obj, self.rental_of(obj))
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _looked_at(self, request: HttpRequest, row: Model, rental: Rental | None) -> None:
+        seen_anyway = rental is not None and access_in(request, rental.team)[1].sees_code(rental)
+        if not seen_anyway:
+            team, thing = (rental.team, f"rental {rental.pk}") if rental else (None, f"{self.opts.model_name} {row.pk}")
+            audit.record(
+                "reveal", person=person_of(request), team=team, target=thing, request=request, detail={"in": "admin"}
+            )
+
+
 class MessageInline(ReadOnlyInline, Inline):
     model = Message
     fields = readonly_fields = ("at", "code", "text", "is_call", "source")
@@ -136,7 +172,7 @@ class LedgerInline(ReadOnlyInline, Inline):
 
 
 @admin.register(Rental)
-class RentalAdmin(ReadOnlyAdmin):
+class RentalAdmin(CodeOnPage):
     """All rentals of all teams, with their messages, timeline and money."""
 
     ordering = ("-pk",)
@@ -172,6 +208,12 @@ class RentalAdmin(ReadOnlyAdmin):
         ),
     )  # fmt: skip
 
+    def rental_of(self, row: Rental) -> Rental:
+        return row
+
+    def shows_code(self, row: Rental) -> bool:
+        return row.messages.exists()
+
     @admin.display(description=gettext_lazy("number"), ordering="pk")
     def number(self, rental: Rental) -> str:
         return f"#{rental.pk}"
@@ -206,7 +248,7 @@ class RentalAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(CodeOnPage):
     ordering = ("-pk",)
     list_display = ("at", "rental", "is_call", "source")
     list_filter = ("at", "is_call", "source")
@@ -214,7 +256,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         messages: QuerySet[Message] = super().get_queryset(request)
-        return messages.select_related("rental__service").defer("audio_url")
+        return messages.select_related("rental__service", "rental__team").defer("audio_url")
 
 
 @admin.register(LedgerEntry)
@@ -242,7 +284,7 @@ class ReadingAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Callback)
-class CallbackAdmin(ReadOnlyAdmin):
+class CallbackAdmin(CodeOnPage):
     """Callbacks as they came."""
 
     ordering = ("-pk",)
@@ -257,7 +299,7 @@ class CallbackAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Callback]:
         callbacks: QuerySet[Callback] = super().get_queryset(request)
-        return callbacks.select_related("token", "rental__service").defer("body")
+        return callbacks.select_related("token", "rental__service", "rental__team").defer("body")
 
 
 @admin.register(ContractDrift)

@@ -140,4 +140,4 @@ def _csv(found: QuerySet[AuditRecord]) -> Iterator[str]:
 
 def _no_formula(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
