@@ -7,11 +7,13 @@ counts only for the run that still holds the job.
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Q
@@ -28,15 +30,17 @@ from rentals.models import BackgroundJob, Rental, Token
 
 KEPT = timedelta(days=1)
 LOST_SECONDS = 60
-TELL_EVERY = 500  # rows
+TELL_SECONDS = 2
 # With more rows than this, an export is made in the background.
 MOST_AT_ONCE = 5000
+MOST_IN_EXCEL = 1_048_575  # beside the headings
 
 T = TypeVar("T")
 # Why a job failed, and what to do.
 SENTENCES: Mapping[str, Promise] = {
     "no_right": _("You may not do this in this team any more. Ask a manager of the team."),
     "upstream": _("ThueSim did not give its history. Look at the system page, and try again."),
+    "too_many": _("Excel takes 1,048,576 rows at most. Narrow the filter, or export CSV."),
     "disk": _("The file could not be written: the disk may be full. Tell an admin."),
 }
 State = BackgroundJob.State
@@ -97,7 +101,16 @@ def _free() -> Q:
 
 
 def work(pk: int) -> None:
-    """Do one job, if nobody else does. May run twice."""
+    """Do one job, if nobody else does, and while no other runs: balances, the catalogue and ThueSim's history are read by
+    the same few threads, and wait for nobody's export. May run twice."""
+    if BackgroundJob.objects.filter(state=State.RUNNING).exclude(_free()).exists():
+        return
+    _work(pk)
+    for waiting in open_jobs()[:1]:
+        nudge.background(waiting)
+
+
+def _work(pk: int) -> None:
     run = secrets.token_hex(8)
     claimed = BackgroundJob.objects.filter(_free(), pk=pk).update(
         state=State.RUNNING, run=run, alive_at=timezone.now(), done=0, total=None
@@ -145,25 +158,58 @@ def _export(job: BackgroundJob) -> None:
         return
     found = exports.wanted_rentals(access, HistoryFilter.from_query(QueryDict(job.wanted)))
     total = found.order_by().count()
-    _told(job, total=total)
     is_csv = job.kind == BackgroundJob.Kind.EXPORT_CSV
+    if not is_csv and total > MOST_IN_EXCEL:
+        _end(job, State.FAILED, reason="too_many")
+        return
+    _told(job, total=total)
     path = folder() / f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
     path.touch(mode=0o600)
     try:
         with translation.override(job.person.language or settings.LANGUAGE_CODE):
-            table = _counted(job, exports.rows(found, access))
-            (exports.write_csv if is_csv else exports.write_xlsx)(table, path)
+            progress = _Progress(job)
+            table = progress.counting(exports.rows(found, access))
+            if is_csv:
+                exports.write_csv(table, path)
+            else:
+                with _Telling(path.open("wb", buffering=0), progress) as file:
+                    exports.write_xlsx(table, file)
         _told(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def _counted(job: BackgroundJob, things: Iterable[T]) -> Iterator[T]:
-    for n, thing in enumerate(things, start=1):
-        if n % TELL_EVERY == 0:
-            _told(job, done=n)
-        yield thing
+class _Progress:
+    """Says now and then how far a job is, and that its worker is alive."""
+
+    def __init__(self, job: BackgroundJob) -> None:
+        self._job, self._done, self._told_at = job, 0, time.monotonic()
+
+    def counting(self, things: Iterable[T]) -> Iterator[T]:
+        """Hand `things` on, and count them."""
+        for thing in things:
+            self._done += 1
+            self.tell()
+            yield thing
+
+    def tell(self) -> None:
+        """Say it, if it is time. Raises `LostToAnother`."""
+        if time.monotonic() - self._told_at >= TELL_SECONDS:
+            _told(self._job, done=self._done)
+            self._told_at = time.monotonic()
+
+
+class _Telling(BufferedWriter):
+    """A file that tells of each write: an Excel file is put together after its last row, for a minute where it is big."""
+
+    def __init__(self, raw: RawIOBase, progress: _Progress) -> None:
+        super().__init__(raw)
+        self._progress = progress
+
+    def write(self, data: Any, /) -> int:
+        self._progress.tell()
+        return super().write(data)
 
 
 def _import(job: BackgroundJob) -> None:
@@ -172,7 +218,8 @@ def _import(job: BackgroundJob) -> None:
         return
     known = Rental.objects.filter(token=job.token, imported=True)
     before = known.count()
-    reconciling.settle(job.token.pk, deep=True)
+    # How many there are is known once ThueSim has answered.
+    reconciling.settle(job.token.pk, deep=True, told=lambda done, total: _told(job, done=done, total=total))
     _told(job, state=State.DONE, ended_at=timezone.now(), done=max(0, known.count() - before))
 
 

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from django.db.models import F, FilteredRelation, Q
+from django.db.models import F, FilteredRelation, Prefetch, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from openpyxl import Workbook
@@ -72,14 +72,23 @@ def rows(found: "RentalQuerySet", access: Access) -> Iterator[list[str | int | N
     on SQLite nobody could write meanwhile, not even how far the export is."""
     keys = list(found.values_list("pk", flat=True))
     for start in range(0, len(keys), BATCH):
-        for rental in _read(found, keys[start : start + BATCH]):
-            yield _row(rental, access)
+        batch = keys[start : start + BATCH]
+        there = _read(batch)
+        for pk in batch:
+            if pk in there:
+                yield _row(there[pk], access)
 
 
-def _read(found: "RentalQuerySet", keys: list[int]) -> "RentalQuerySet":
+def _read(keys: list[int]) -> dict[int, Rental]:
+    """Read by the rows' numbers alone: with the filter and its order beside them, SQLite goes through the whole history
+    for every batch."""
     refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
-    batch = found.filter(pk__in=keys).select_related("service", "token", "person", "team")
-    return batch.prefetch_related("messages").annotate(refund=refund, refunded=F("refund__amount"))
+    batch = (
+        Rental.objects.order_by()
+        .select_related("service", "token", "person")
+        .prefetch_related(Prefetch("messages", to_attr="messages_at_hand"))
+    )
+    return batch.annotate(refund=refund, refunded=F("refund__amount")).in_bulk(keys)
 
 
 def _row(rental: Rental, access: Access) -> list[str | int | None]:

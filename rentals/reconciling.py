@@ -1,6 +1,6 @@
 """Settle what is uncertain by the upstream's history, and take in what was rented elsewhere with our tokens."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -22,6 +22,10 @@ MISSING_MONEY_SECONDS = 1800
 # An order given up that recently is still matched with a number that turns up late.
 LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
+IMPORTED_AT_ONCE = 1000  # rows; each a transaction, so that others write meanwhile
+
+# Told how many rows of the history have been taken in, and how many there are.
+Told = Callable[[int, int], None]
 
 
 def due_tokens() -> list[int]:
@@ -34,11 +38,11 @@ def due_tokens() -> list[int]:
     )
 
 
-def settle(token_id: int, *, deep: bool = False) -> int:
+def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> int:
     """Read the token's history; give unconfirmed orders the numbers that are theirs, import what is nobody's, and end
     what was surely not taken. Safe to run at any time, any number of times at once. Returns how many orders it settled.
 
-    `deep` reads all that the upstream will give, not just the last days.
+    `deep` reads all that the upstream will give, not just the last days. `told` hears how far the import is.
 
     Raises `ThueSimFault`.
     """
@@ -63,7 +67,7 @@ def settle(token_id: int, *, deep: bool = False) -> int:
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
     settled = _match(token, by_key, upstream_clock)
-    _import(token, by_key, upstream_clock)
+    _import(token, by_key, upstream_clock, told)
     return settled + _give_up(token, upstream_clock)
 
 
@@ -145,7 +149,9 @@ def _money_is_missing(token: Token, rental: Rental) -> bool:
     return balance is not None and price is not None and read_after and money.expected_balance(token) - balance >= price
 
 
-def _import(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
+def _import(
+    token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock, told: Told | None
+) -> int:
     """Take in what no order of ours can have made."""
     team = token.teams.order_by("pk").first()
     if team is None or not by_key:
@@ -161,7 +167,13 @@ def _import(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_cloc
     )
     skew = timedelta(seconds=token.clock_skew or 0)
     rows = [(entry, service) for entry, service in zip(free, _services(free), strict=True)]
-    count = lifecycle.record_imported(rows, token=token, team=team, booked_from=opening + skew if opening else None)
+    booked_from = opening + skew if opening else None
+    count = 0
+    for done in range(0, len(rows), IMPORTED_AT_ONCE):
+        if told:
+            told(done, len(rows))
+        part = rows[done : done + IMPORTED_AT_ONCE]
+        count += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
     if count:
         nudge.watch(token.pk)
     return count

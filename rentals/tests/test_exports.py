@@ -248,6 +248,38 @@ class TestInTheBackground:
         assert "<html" not in page
         assert f'data-testid="job" data-state="{BackgroundJob.objects.get(pk=job.pk).state}"' in page
 
+    def test_one_is_made_at_a_time(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, second = self.begin(client), self.begin(client, "status=received")
+        woken: list[int] = []
+        monkeypatch.setattr("rentals.nudge.background", woken.append)
+        BackgroundJob.objects.filter(pk=first.pk).update(state="running", alive_at=timezone.now(), run="another")
+        background.work(second.pk)
+        second.refresh_from_db()
+        assert second.state == "waiting"
+        BackgroundJob.objects.filter(pk=first.pk).update(state="waiting")
+        background.work(first.pk)
+        assert woken == [second.pk]
+
+    def test_an_excel_file_is_told_to_be_alive_while_it_is_put_together(self, client: Client) -> None:
+        job = self.begin(client, kind="xlsx")
+        told: list[dict[str, Any]] = []
+        real = background._told
+
+        def tell(job: BackgroundJob, **fields: Any) -> None:
+            told.append(fields)
+            real(job, **fields)
+
+        with patch.object(background, "TELL_SECONDS", 0), patch.object(background, "_told", tell):
+            background.work(job.pk)
+        after_the_last_row = [fields for fields in told if fields.get("done") == 2]
+        assert len(after_the_last_row) > 3
+
+    def test_more_rows_than_excel_takes_are_refused(self, client: Client) -> None:
+        job = self.begin(client, kind="xlsx")
+        with patch.object(background, "MOST_IN_EXCEL", 1):
+            background.work(job.pk)
+        assert "Narrow the filter, or export CSV." in client.get("/background/").content.decode()
+
     def test_files_are_kept_for_a_day(self, client: Client) -> None:
         job = self.begin(client)
         background.work(job.pk)
@@ -276,7 +308,7 @@ class TestInTheBackground:
 
         with (
             patch.object(background, "_told", after_another_wrote),
-            patch.object(background, "TELL_EVERY", 1),
+            patch.object(background, "TELL_SECONDS", 0),
             patch.object(exports, "BATCH", 1),
         ):
             background.work(job.pk)

@@ -173,6 +173,15 @@ def test_a_late_message_in_the_history_reaches_an_expired_rental(house: House) -
     assert rental.status == Status.RECEIVED
 
 
+def test_an_import_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciling, "IMPORTED_AT_ONCE", 2)
+    house.upstream.seed_rentals(5)
+    told: list[tuple[int, int]] = []
+    reconciling.settle(house.token.pk, deep=True, told=lambda done, total: told.append((done, total)))
+    assert told == [(0, 5), (2, 5), (4, 5)]
+    assert Rental.objects.filter(imported=True).count() == 5
+
+
 def test_an_import_of_thousands_takes_a_handful_of_queries(
     house: House, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
