@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from rentals import clock, live, thuesim
+from rentals import clock, live, nudge, thuesim
 from rentals.models import Hold, Token
 from rentals.upstream import client_for
 
@@ -43,15 +43,18 @@ def put_on_hold(token: Token, hold: Hold, *, seconds: float, detail: str = "") -
 
 def answered(token: Token) -> None:
     """The upstream answered sensibly: faults are forgotten, and a hold for silence or a refused token ends."""
-    recovered = token.faults >= FAULTS_BEFORE_PAUSE or token.hold in {Hold.DOWN, Hold.INVALID}
-    fields: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
-    if token.hold in {Hold.DOWN, Hold.INVALID}:
-        fields |= {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
-    Token.objects.filter(pk=token.pk).update(**fields)
-    for name, value in fields.items():
+    well: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
+    free: dict[str, object] = {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
+    # By the row: whoever asked may have read it before the hold was put on.
+    held = Token.objects.filter(pk=token.pk, hold__in=[Hold.DOWN, Hold.INVALID])
+    recovered = held.update(**well, **free)
+    if not recovered:
+        Token.objects.filter(pk=token.pk).update(**well)
+    for name, value in (well | free if recovered else well).items():
         setattr(token, name, value)
     if recovered:
         announce(token)
+        nudge.place(token.pk)
 
 
 def failed(token: Token, fault: thuesim.ThueSimFault) -> None:

@@ -413,6 +413,13 @@ def test_an_upstream_that_is_down_is_left_in_peace_and_holds_its_orders(house: H
         assert place(house, waiting).status == Status.WAITING
 
 
+def test_a_good_answer_ends_the_pause_whoever_asked_before_it_began(house: House) -> None:
+    asked_before = Token.objects.get(pk=house.token.pk)
+    health.put_on_hold(house.token, Hold.DOWN, seconds=10)
+    health.answered(asked_before)
+    assert place(house, order(house)).status == Status.WAITING
+
+
 def test_no_order_is_risked_on_an_upstream_that_is_still_down(house: House) -> None:
     house.upstream.set_fault("http-500")
     for _ in range(3):
