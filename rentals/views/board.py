@@ -3,6 +3,7 @@
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from rentals import away, cards
@@ -13,6 +14,7 @@ from thuesim_site.http import DeskRequest
 
 @require_safe
 @never_cache
+@gzip_page
 def board(request: DeskRequest) -> HttpResponse:
     """The whole board, for the filter in the address; with `?since=` (ms since 1970) also what happened after that."""
     board_filter = BoardFilter.from_query(request.GET)

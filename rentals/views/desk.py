@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import CopyAs
@@ -20,6 +21,7 @@ from thuesim_site.http import DeskRequest
 
 @require_safe
 @never_cache
+@gzip_page
 def desk(request: DeskRequest) -> HttpResponse:
     """Show the form and the board."""
     return _page(request, RentForm(access=request.access))

@@ -81,7 +81,7 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.sees_code(found):
         audit.record("reveal", person=request.user, team=found.team, target=f"rental {pk}", request=request)
     if request.htmx:
-        return HttpResponse(cards.render_card(found, request.access, revealed=True))
+        return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
     return render(request, "rentals/rental.html", {"page": page_of(found, request.access, revealed=True)})
 
 

@@ -123,7 +123,14 @@ function makeRoom(html) {
     board.insertBefore(place, older ?? board.querySelector(":scope > .empty"));
   }
 }
-document.addEventListener("htmx:beforeSwap", (event) => event.detail.shouldSwap && makeRoom(event.detail.serverResponse));
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!detail.shouldSwap) return;
+  makeRoom(detail.serverResponse);
+  if (detail.requestConfig.elt.isConnected) return;
+  // The card was drawn anew while its button was answered: htmx would look for the targets around the old one.
+  detail.shouldSwap = false;
+  htmx.swap(document.body, detail.serverResponse, { swapStyle: "none" });
+});
 if (window.htmx) {
   const { swap } = htmx;
   htmx.swap = (target, html, ...rest) => (makeRoom(html), swap(target, html, ...rest));

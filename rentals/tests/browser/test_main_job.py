@@ -71,10 +71,14 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
     expect(page.locator("#toasts")).to_contain_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == card.get_by_test_id("code").text_content()
     page.select_option("#copy-as", "international")
+    expect(page.locator("#preferences")).to_have_attribute("data-copy-as", "international")
     card.get_by_test_id("phone").click()
     expect(page.locator("#toasts")).to_contain_text("+84")
     phone = (card.get_by_test_id("phone").text_content() or "").replace(" ", "")
     assert page.evaluate("navigator.clipboard.readText()") == "+84" + phone[1:]
+    page.goto(f"{desk.base_url}/rentals/")  # and so on every page
+    page.get_by_test_id("phone").first.click()
+    expect(page.locator("#toasts")).to_contain_text("+84")
 
 
 def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(page: Page, sign_in: SignIn) -> None:
@@ -119,10 +123,45 @@ def test_keys_can_be_read_and_switched_off(page: Page, sign_in: SignIn) -> None:
     expect(page.locator("#live-state")).to_contain_text("Live")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.get_by_label("Single keys work").uncheck()
+    switch = page.get_by_role("switch", name="Single keys work")
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "false")
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.locator("#service")).not_to_be_focused()
+    page.locator("[data-opens=keys]").click()
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "true")
+
+
+def test_what_one_switches_on_is_on_in_another_browser(
+    page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn
+) -> None:
+    sign_in(page)
+    for switch in ("#sound-switch", "#count-switch"):
+        before = page.get_attribute(switch, "aria-pressed")
+        page.locator(switch).click()
+        expect(page.locator(switch)).not_to_have_attribute("aria-pressed", before or "")
+        expect(page.locator(switch)).to_be_focused()
+    with browser.new_context(locale="en") as elsewhere:
+        other = elsewhere.new_page()
+        sign_in(other)
+        for switch in ("#sound-switch", "#count-switch"):
+            assert other.get_attribute(switch, "aria-pressed") == page.get_attribute(switch, "aria-pressed")
+    page.locator("#count-switch").click()
+    expect(page.locator("#count-switch")).to_have_attribute("aria-pressed", "true")
+
+
+def test_notifications_want_the_browsers_leave_too(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+    page.context.clear_permissions()
+    sign_in(page)
+    page.evaluate("Notification.requestPermission = async () => 'denied'")
+    page.locator("#notify-switch").click()
+    expect(page.locator("#toasts")).to_contain_text("blocks notifications")
+    expect(page.locator("#notify-switch")).to_have_attribute("aria-pressed", "false")
+    page.evaluate("Notification.requestPermission = async () => 'granted'")
+    page.locator("#notify-switch").click()
+    expect(page.locator("#notify-switch")).to_have_attribute("aria-pressed", "true")
 
 
 def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
@@ -136,8 +175,61 @@ def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: Sig
     page.get_by_role("button", name="Show").click()
     page.wait_for_url(f"{desk.base_url}/?mine=1&status=cancelled")
     expect(page.locator(f"#rental-{rental}")).to_have_count(0)
+    before = rentals(page)
+    page.fill("#service", "khac")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("The filter hides it")  # ordered, and said so
+    assert rentals(page) == before
     page.locator(".filter-chip").click()
     page.wait_for_url(f"{desk.base_url}/?mine=1")
+
+
+def test_who_is_signed_out_meanwhile_is_led_to_the_sign_in_and_back(
+    page: Page, desk: RunningDesk, sign_in: SignIn
+) -> None:
+    sign_in(page)
+    page.goto(f"{desk.base_url}/?mine=1")
+    expect(page.locator("#live-state")).to_contain_text("Live")
+    page.context.clear_cookies(name="sessionid")
+    page.fill("#service", "khac")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{desk.base_url}/accounts/login/?next=/%3Fmine%3D1")
+    page.fill("[name=login]", "linh")
+    page.fill("[name=password]", desk.passwords["linh"])
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{desk.base_url}/?mine=1")
+
+
+def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    sign_in(page)
+    card = page.locator(f"#rental-{rent(page)}")
+    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    before = rentals(page)
+    card.get_by_role("button", name="Rent again").click()
+    expect(page.locator("#toasts")).to_contain_text("Ordered again")
+    page.wait_for_function("n => document.querySelectorAll('[data-testid=rental]').length > n", arg=len(before))
+    page.goto(f"{desk.base_url}/rentals/{before[0]}/")
+    page.get_by_role("button", name="Rent again").click()
+    page.wait_for_url(f"{desk.base_url}/")  # where the number will show
+    expect(page.locator(".notice.is-good")).to_contain_text("Ordered again")
+    desk.sandbox("stock", count=0)
+    try:
+        page.goto(f"{desk.base_url}/")
+        page.locator("#keep_trying").select_option("10")
+        waits = page.locator(f"#rental-{rent(page)}")
+        for _ in range(10):  # it is asked for again and again, and cannot be cancelled meanwhile
+            waits.get_by_role("button", name="Cancel").click()
+            page.wait_for_timeout(700)
+            if waits.get_attribute("data-status") == "cancelled":
+                break
+        expect(waits).to_have_attribute("data-status", "cancelled")
+    finally:
+        desk.sandbox("stock", count=None)
+    assert said == []
 
 
 def test_a_code_counts_in_the_title_while_the_page_is_hidden(page: Page, sign_in: SignIn) -> None:
