@@ -64,6 +64,10 @@ class Process:
     queues: str
     age: Age
 
+    @property
+    def queue_names(self) -> list[str]:
+        return self.queues.split(", ") if self.queues else []
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -128,9 +132,15 @@ class SystemState:
 
     @property
     def missing(self) -> list[str]:
-        """The kinds of process of which none is alive."""
-        alive = {process.kind for process in self.processes if not process.age.is_stale}
-        return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in alive]
+        """The kinds of process of which none is alive, and the queues whose workers all fell silent."""
+        alive = [process for process in self.processes if not process.age.is_stale]
+        kinds = {process.kind for process in alive}
+        served = {queue for process in alive for queue in process.queue_names}
+        known = {queue for process in self.processes for queue in process.queue_names}
+        silent = sorted(known - served) if Heartbeat.Kind.WORKER in kinds else []
+        return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in kinds] + [
+            f"{Heartbeat.Kind.WORKER.label} ({queue})" for queue in silent
+        ]
 
     @property
     def is_well(self) -> bool:

@@ -1,6 +1,7 @@
 """How the pages draw charts: SVG whose looks are in the style sheets. Numbers in attributes are never localised."""
 
 from django import template
+from django.template.defaultfilters import floatformat
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -80,3 +81,9 @@ def share_bar(part: float | None, whole: float) -> SafeString | str:
         '<rect class="chart-kept" width="{}%" height="100%"/></svg>',
         share(round(part), round(whole)),
     )
+
+
+@register.filter
+def seconds(duration: float) -> str:
+    """Write a short time in seconds, which is what people compare services by: `8.4 s`, `72 s`."""
+    return f"{floatformat(duration, 1 if duration < 10 else 0)} s"

@@ -69,6 +69,17 @@ def test_it_says_that_everything_runs(client: Client, token: Token, person: User
 
 
 @pytest.mark.usefixtures("real_redis")
+def test_a_queue_whose_only_worker_is_silent_is_named(client: Client, token: Token, person: User) -> None:
+    all_is_well(token)
+    now = timezone.now()
+    for name, queues, seconds in (("slow", "slow", 60), ("worker-1", "renting, ticks", 60), ("worker-2", "renting", 1)):
+        at = now - timedelta(seconds=seconds)
+        Heartbeat.objects.create(kind="worker", name=f"{name}@here/2", queues=queues, started_at=at, at=at)
+    assert state(person).missing == ["worker (slow)", "worker (ticks)"]
+    assert "No sign of life from: worker (slow), worker (ticks)." in client.get("/system/").content.decode()
+
+
+@pytest.mark.usefixtures("real_redis")
 def test_it_turns_stale_by_itself(token: Token, person: User) -> None:
     all_is_well(token)
     with time_machine.travel(timezone.now() + timedelta(seconds=36)):
