@@ -95,35 +95,19 @@ def prepare(people: int) -> tuple[list[str], Any]:
     import django
 
     django.setup()
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
-    from django.contrib.sessions.models import Session
     from django.core.management import call_command
     from django.utils import timezone
 
-    from accounts.models import Membership, Role, Team, User
+    from accounts.models import Team
     from rentals.models import Rental, Service, Status, Token
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     team = Team.objects.create(name="bench", shares_codes=True)
-    names = (f"bench{number}" for number in range(people))
-    users = User.objects.bulk_create(User(username=name, password="!", language="vi") for name in names)
-    Membership.objects.bulk_create(Membership(user=user, team=team, role=Role.OPERATOR) for user in users)
-    store: Any = SessionStore()
-    sessions: list[Session] = []
-    for number, user in enumerate(users):
-        store._session_cache = {
-            SESSION_KEY: str(user.pk),
-            BACKEND_SESSION_KEY: django.conf.settings.AUTHENTICATION_BACKENDS[0],
-            HASH_SESSION_KEY: user.get_session_auth_hash(),
-        }
-        store._session_key = f"{number:032}"
-        sessions.append(store.create_model_instance(store._session_cache))
-    Session.objects.bulk_create(sessions)
+    keys = sessions_for(team, people)
     rental = Rental.objects.create(
         team=team,
-        person=users[0],
+        person=team.memberships.order_by("pk")[0].user,
         service=Service.objects.create(name="Bench", upstream_id="1"),
         token=Token.objects.create(name="bench", value="1-" + "0" * 32),
         status=Status.RECEIVED,
@@ -132,7 +116,33 @@ def prepare(people: int) -> tuple[list[str], Any]:
         queued_at=timezone.now(),
         received_at=timezone.now(),
     )
-    return [session.session_key for session in sessions], rental
+    return keys, rental
+
+
+def sessions_for(team: Any, people: int) -> list[str]:
+    """Make so many operators of a team, each signed in; return their sessions' keys. Needs Django set up."""
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.contrib.sessions.models import Session
+
+    from accounts.models import Membership, Role, User
+
+    names = (f"bench{number}" for number in range(people))
+    users = User.objects.bulk_create(User(username=name, password="!", language="vi") for name in names)
+    Membership.objects.bulk_create(Membership(user=user, team=team, role=Role.OPERATOR) for user in users)
+    store: Any = SessionStore()
+    sessions: list[Session] = []
+    for number, user in enumerate(users):
+        store._session_cache = {
+            SESSION_KEY: str(user.pk),
+            BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+            HASH_SESSION_KEY: user.get_session_auth_hash(),
+        }
+        store._session_key = f"{number:032}"
+        sessions.append(store.create_model_instance(store._session_cache))
+    Session.objects.bulk_create(sessions)
+    return [session.session_key for session in sessions]
 
 
 def commit(rental: Any, code: str, tell: Callable[[Any, str], None]) -> float:
