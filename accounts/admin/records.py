@@ -18,6 +18,7 @@ from accounts.models import AuditRecord
 class AuditAdmin(ReadOnlyAdmin):
     """Who did what. Searched by the whole action, the beginning of the thing, or the person's whole user name."""
 
+    ordering = ("-pk",)  # written in this order; its index leads here
     list_display = ("at", "person", "team", "words", "target", "address")
     list_display_links = ("at", "words")
     list_select_related = ("person", "team")

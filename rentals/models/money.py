@@ -47,7 +47,7 @@ class BalanceReading(models.Model):
     """A balance as the upstream gave it. `expected` is what the ledger said then; empty where orders were under way
     and the two cannot be compared."""
 
-    token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="readings", verbose_name=_("token"))
+    token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="readings", verbose_name=_("token"))
     at = models.DateTimeField(_("at"))
     balance = models.BigIntegerField(_("balance, đồng"))
     expected = models.BigIntegerField(_("expected, đồng"), null=True, blank=True)
