@@ -218,7 +218,7 @@ def _signed_in() -> Any:
     from accounts.models import User
 
     client = Client()
-    client.force_login(User.objects.get(username="boss"), backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(User.objects.get(username="boss"), backend="accounts.backend.OneCheck")
     return client
 
 

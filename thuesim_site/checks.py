@@ -68,6 +68,7 @@ def check() -> Setup:
     redis_server = _redis()
     workers = _whole("DESK_WORKERS", 2, least=1, most=64)
     _email_address("DJANGO_SUPERUSER_EMAIL")
+    _whole("DESK_SESSION_HOURS", 12, least=1, most=24 * 365)
     _email_url()
     _email_address("EMAIL_FROM")
     log_level = _log_level()

@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "thuesim_site.texts.TextsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.sign_in_required.SignInRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -90,7 +91,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "csp.context_processors.nonce",
+                "thuesim_site.headers.nonce",
                 "thuesim_site.context.desk",
             ],
         },
@@ -145,7 +146,7 @@ CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
 
 # People
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backend.OneCheck"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -161,6 +162,7 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+SESSION_COOKIE_AGE = env.int("DESK_SESSION_HOURS", 12) * 3600
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 - a class
 PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
@@ -201,6 +203,8 @@ MEDIA_ROOT = DATA_DIR / "media"
 # Security
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
+# The browser itself then refuses one that another host of the domain, or a plain connection, tries to set.
+SESSION_COOKIE_NAME = "__Host-sessionid" if _https else "sessionid"
 SECURE_SSL_REDIRECT = _https
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
@@ -228,6 +232,7 @@ CONTENT_SECURITY_POLICY = {
 # An error page for developers shows forms and variables; no token among them, with DEBUG neither.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.errors.CautiousReport"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
+FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the same are dropped as they come
 
 # Logging. Every handler redacts tokens; urllib3 would print each address with the token in it.
 LOGGING = {

@@ -12,7 +12,7 @@ def local_address(request: HttpRequest, fallback: str = "desk") -> str:
     """Return where the form says that the person came from, if it is one of our own addresses."""
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return back if safe else fallback
+    return back if safe and back.startswith("/") else fallback  # else Django takes it for the name of a page
 
 
 @login_not_required

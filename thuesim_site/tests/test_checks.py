@@ -49,6 +49,7 @@ WRONG = [
     ("DESK_WORKERS", "many"),
     ("DESK_WORKERS", "0"),
     ("DESK_WORKERS", "-1"),
+    ("DESK_SESSION_HOURS", "0"),
     ("EMAIL_URL", "pigeon://mail"),
     ("EMAIL_FROM", "desk"),
     ("DESK_LOG_LEVEL", "loud"),

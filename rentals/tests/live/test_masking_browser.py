@@ -61,7 +61,7 @@ def look(browser: Chromium, site: str) -> Iterator[Callable[..., Page]]:
 
 def everything(page: Page) -> str:
     """All that the page shows, holds and told."""
-    return page.content() + page.title() + str(page.evaluate("heard")) + page.evaluate("JSON.stringify(localStorage)")
+    return f"{page.content()} {page.title()} {page.evaluate('heard')} {page.evaluate('JSON.stringify(localStorage)')}"
 
 
 @pytest.fixture
