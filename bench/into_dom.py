@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Streams:
         for session in sessions:
             lines = ["GET /live/ HTTP/1.1", "Host: localhost", f"Cookie: sessionid={session}", "", ""]
             request = "\r\n".join(lines).encode()
-            _, client = await self._loop.create_connection(lambda request=request: Client(request), "127.0.0.1", port)
+            _, client = await self._loop.create_connection(partial(Client, request), "127.0.0.1", port)
             await client.greeted
             self._clients.append(client)
 
