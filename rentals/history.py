@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, IntegerField, Q, Subquery, Value
 from django.db.models.functions import Coalesce
+from django.http import QueryDict
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
 from rentals.filters import HistoryFilter
-from rentals.models import Network, Rental, Service, Token
+from rentals.models import Network, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ class Sorting:
 SORTINGS: Mapping[str, Sorting] = {
     sorting.key: sorting
     for sorting in (
-        Sorting("newest", _("newest first"), F("queued_at"), descending=True),
-        Sorting("oldest", _("oldest first"), F("queued_at"), descending=False),
-        Sorting("dearest", _("dearest first"), Coalesce("price", 0), descending=True),
-        Sorting("cheapest", _("cheapest first"), Coalesce("price", 0), descending=False),
+        Sorting("newest", gettext_lazy("newest first"), F("queued_at"), descending=True),
+        Sorting("oldest", gettext_lazy("oldest first"), F("queued_at"), descending=False),
+        Sorting("dearest", gettext_lazy("dearest first"), Coalesce("price", 0), descending=True),
+        Sorting("cheapest", gettext_lazy("cheapest first"), Coalesce("price", 0), descending=False),
     )
 }
 
@@ -142,3 +144,27 @@ def options(access: Access) -> dict[str, list[tuple[str, str]]]:
 def _texts(kind: str, rows: Any, *texts: str) -> Any:
     nothing = {f"nothing_{n}": Value("") for n in range(3 - len(texts))}
     return rows.order_by().annotate(kind=Value(kind), **nothing).values_list("kind", "pk", *texts, *nothing)
+
+
+def chosen(
+    wanted: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
+) -> list[tuple[str, str]]:
+    """Return what each filter that is set says, with the address's query without it."""
+    names = {kind: dict(pairs) for kind, pairs in offered.items()}
+    said = [
+        ("q", wanted.q, f"“{wanted.q}”"),
+        *(("status", status, str(Status(status).label)) for status in wanted.statuses),
+        *((kind, word, names[kind].get(word, word)) for kind in names if (word := getattr(wanted, kind))),
+        ("prefix", wanted.prefix, f"0{wanted.prefix}"),
+        ("since", wanted.since, _("from %(day)s") % {"day": f"{wanted.since:%d/%m/%Y}"} if wanted.since else ""),
+        ("until", wanted.until, _("to %(day)s") % {"day": f"{wanted.until:%d/%m/%Y}"} if wanted.until else ""),
+    ]
+    return [(says, _without(query, name, str(value))) for name, value, says in said if value]
+
+
+def _without(query: QueryDict, name: str, value: str) -> str:
+    left = query.copy()
+    left.setlist(name, [other for other in left.getlist(name) if name == "status" and other != value])
+    for mark in ("after", "before"):
+        left.pop(mark, None)
+    return left.urlencode()

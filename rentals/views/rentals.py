@@ -20,10 +20,12 @@ def rentals(request: DeskRequest) -> HttpResponse:
     page = history.page(
         request.access, wanted, sort=sort, after=request.GET.get("after", ""), before=request.GET.get("before", "")
     )
+    offered = history.options(request.access)
     context = {
         "filter": wanted,
         "page": page,
-        "options": history.options(request.access),
+        "options": offered,
+        "chosen": history.chosen(wanted, offered, request.GET),
         "statuses": Status.choices,
         "sortings": history.SORTINGS.values(),
         "sort": sort if sort in history.SORTINGS else "newest",
