@@ -186,8 +186,10 @@
 
   async function poll() {
     const began = Date.now();
-    if (state !== "live") await read();
-    const rest = Math.max(document.hidden ? 4 * POLL : POLL, 10 * (Date.now() - began));
+    // A place in the queue changes with the orders before it, of which this card's stream says nothing.
+    const queues = state === "live" && !document.hidden && board().querySelector(":scope > [data-status=queued]");
+    if (state !== "live" || queues) await read();
+    const rest = Math.max(document.hidden ? 4 * POLL : queues ? 2 * POLL : POLL, 10 * (Date.now() - began));
     setTimeout(poll, rest * (0.75 + Math.random() / 2));
   }
   setTimeout(poll, POLL);

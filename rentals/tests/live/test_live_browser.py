@@ -91,6 +91,20 @@ def test_new_cards_stand_newest_first(desk: Page, team: Team, make_rental: Calla
     assert ids == [str(rental.pk) for rental in reversed(rentals)]
 
 
+def test_a_place_in_the_queue_moves_on_by_itself(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    first, second = (
+        make_rental(team, person=operator.person, status=Status.QUEUED, phone="", upstream_key="") for _ in range(2)
+    )
+    for rental in (first, second):
+        live.announce(rental)
+    expect(card(desk, second)).to_contain_text("Place 2 in the queue")
+    Rental.objects.filter(pk=first.pk).update(status=Status.CANCELLED)
+    live.announce(first)  # nobody says a word about the second
+    expect(card(desk, second)).to_contain_text("Place 1 in the queue", timeout=30_000)
+
+
 def test_focus_stays_where_it_is_when_its_card_changes(
     desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
 ) -> None:
