@@ -101,12 +101,14 @@ def _free() -> Q:
 
 
 def work(pk: int) -> None:
-    """Do one job, if nobody else does, and while no other runs: balances, the catalogue and ThueSim's history are read by
-    the same few threads, and wait for nobody's export. May run twice."""
-    if BackgroundJob.objects.filter(state=State.RUNNING).exclude(_free()).exists():
+    """Do one job, if nobody else does. One export at a time, and one import: balances, the catalogue and ThueSim's history
+    are read by the same few threads, and wait for nobody's export. May run twice."""
+    imports = Q(kind=BackgroundJob.Kind.IMPORT)
+    alike = imports if BackgroundJob.objects.filter(imports, pk=pk).exists() else ~imports
+    if BackgroundJob.objects.filter(alike, state=State.RUNNING).exclude(_free()).exists():
         return
     _work(pk)
-    for waiting in open_jobs()[:1]:
+    for waiting in open_jobs():
         nudge.background(waiting)
 
 

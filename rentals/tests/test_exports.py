@@ -167,7 +167,10 @@ class TestInTheBackground:
         address = reverse("background_file", args=[job.pk])
         assert "2 rows" in page
         assert address in page
-        body = b"".join(client.get(address).streaming_content)  # type: ignore[attr-defined]
+        answer = client.get(address)
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="rentals-{timezone.localdate()}.{kind}"'
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        body = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
         rows = read_xlsx(body) if kind == "xlsx" else body.decode().splitlines()
         assert len(rows) == 3
 
@@ -256,7 +259,11 @@ class TestInTheBackground:
         background.work(second.pk)
         second.refresh_from_db()
         assert second.state == "waiting"
-        BackgroundJob.objects.filter(pk=first.pk).update(state="waiting")
+        BackgroundJob.objects.filter(pk=first.pk).update(kind=BackgroundJob.Kind.IMPORT)
+        background.work(second.pk)
+        second.refresh_from_db()
+        assert second.state == "done", "an import and an export go on side by side"
+        BackgroundJob.objects.update(kind=BackgroundJob.Kind.EXPORT_CSV, state="waiting")
         background.work(first.pk)
         assert woken == [second.pk]
 

@@ -47,7 +47,9 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
         file = BytesIO()
         exports.write_xlsx(table, file)
         body = file.getvalue()
-    return HttpResponse(body, content_type=TYPES[kind], headers=_attachment(kind))
+    return HttpResponse(
+        body, content_type=TYPES[kind], headers={"Content-Disposition": f'attachment; filename="{_file_name(kind)}"'}
+    )
 
 
 @require_safe
@@ -70,9 +72,8 @@ def background_file(request: DeskRequest, pk: int) -> FileResponse:
     job, path = found
     kind = path.suffix.removeprefix(".")
     audit.record("export", person=request.user, team=request.access.team, target=f"file {job.pk}", request=request)
-    return FileResponse(path.open("rb"), content_type=TYPES[kind], headers=_attachment(kind))
+    return FileResponse(path.open("rb"), content_type=TYPES[kind], as_attachment=True, filename=_file_name(kind))
 
 
-def _attachment(kind: str) -> dict[str, str]:
-    name = f"rentals-{timezone.localdate():%Y-%m-%d}.{kind}"
-    return {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+def _file_name(kind: str) -> str:
+    return f"rentals-{timezone.localdate():%Y-%m-%d}.{kind}"
