@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 import pytest
 from django.http import QueryDict
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import Settings
 
 from accounts.models import Role, Team, User
 from rentals.history import COUNTED, PAGE
 from rentals.models import Message, Network, Rental, Status
+from rentals.templatetags.desk import grouped
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 
@@ -223,6 +224,13 @@ def test_counting_stops_where_it_would_cost_more_than_the_page(signed_in: Client
         make_rental(Status.WAITING, team=team, token=token, service=service)
     assert COUNTED >= 1000
     assert "more than 3 rentals" in signed_in.get("/rentals/").content.decode()
+
+
+@pytest.mark.parametrize(("language", "written"), [("vi", "1.234.567"), ("en", "1,234,567")])
+def test_numbers_are_written_as_the_language_does(language: str, written: str) -> None:
+    with translation.override(language):
+        assert grouped(1_234_567) == written
+        assert grouped(999) == "999"
 
 
 def test_a_page_takes_a_handful_of_queries(
