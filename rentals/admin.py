@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
-from accounts.admin.base import access_in, person_of
+from accounts.admin.base import access_in, exact, person_of
 from rentals import likely_network, reasons
 from rentals.models import (
     BalanceReading,
@@ -45,6 +45,8 @@ else:  # they take no parameters at run time
     Inline, PrefixModelForm = admin.TabularInline, forms.ModelForm
 
 __all__ = ["TokenAdmin"]
+
+AT = exact("at", gettext_lazy("at"))
 
 
 class PriceInline(ReadOnlyInline, Inline):
@@ -154,12 +156,12 @@ class CodeOnPage(ReadOnlyAdmin):
 
 class MessageInline(ReadOnlyInline, Inline):
     model = Message
-    fields = readonly_fields = ("at", "code", "text", "is_call", "source")
+    fields = readonly_fields = (AT, "code", "text", "is_call", "source")
 
 
 class EventInline(ReadOnlyInline, Inline):
     model = RentalEvent
-    fields = readonly_fields = ("at", "kind", "before", "after", "person", "detail")
+    fields = readonly_fields = (AT, "kind", "before", "after", "person", "detail")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RentalEvent]:
         events: QuerySet[RentalEvent] = super().get_queryset(request)
@@ -168,7 +170,7 @@ class EventInline(ReadOnlyInline, Inline):
 
 class LedgerInline(ReadOnlyInline, Inline):
     model = LedgerEntry
-    fields = readonly_fields = ("at", "kind", "amount", "note")
+    fields = readonly_fields = (AT, "kind", "amount", "note")
 
 
 @admin.register(Rental)
@@ -263,7 +265,7 @@ class SourceFilter(admin.SimpleListFilter):
 @admin.register(Message)
 class MessageAdmin(CodeOnPage):
     ordering = ("-pk",)
-    list_display = ("at", "rental", "is_call", "source")
+    list_display = (AT, "rental", "is_call", "source")
     list_filter = ("at", "is_call", SourceFilter)
     fields = ("rental", "at", "code", "text", "is_call", "source")
 
@@ -275,7 +277,7 @@ class MessageAdmin(CodeOnPage):
 @admin.register(LedgerEntry)
 class LedgerAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = ("at", "token", "kind", "amount", "rental", "note", "person")
+    list_display = (AT, "token", "kind", "amount", "rental", "note", "person")
     list_filter = ("kind", "at", "token")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
@@ -286,7 +288,7 @@ class LedgerAdmin(ReadOnlyAdmin):
 @admin.register(BalanceReading)
 class ReadingAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = ("at", "token", "balance", "expected", "unexplained")
+    list_display = (AT, "token", "balance", "expected", "unexplained")
     list_select_related = ("token",)
     list_filter = ("at", "token")
     fields = ("token", "at", "balance", "expected", "unexplained")
@@ -301,7 +303,7 @@ class CallbackAdmin(CodeOnPage):
     """Callbacks as they came."""
 
     ordering = ("-pk",)
-    list_display = ("at", "token", "state", "upstream_key", "rental", "address")
+    list_display = (AT, "token", "state", "upstream_key", "rental", "address")
     list_filter = ("state", "at", "token")
     search_fields = ("=upstream_key",)
     fields = ("token", "at", "state", "upstream_key", "rental", "applied_at", "address", "content_type", "text")
@@ -329,6 +331,6 @@ class DriftAdmin(ReadOnlyAdmin):
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
     ordering = ("-at",)
-    list_display = ("name", "token", "at", "ok_at", "fault")
+    list_display = ("name", "token", AT, exact("ok_at", gettext_lazy("last success")), "fault")
     list_select_related = ("token",)
     list_filter = ("name", "token")

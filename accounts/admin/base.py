@@ -1,6 +1,6 @@
 """What all pages of the Django admin keep to: for admins alone, nothing deleted, each change recorded, fast lists."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.admin import EmailAddress
@@ -13,7 +13,8 @@ from django.contrib.auth.models import Group
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
-from django.utils.functional import cached_property
+from django.utils import timezone
+from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
@@ -169,6 +170,18 @@ class ReadOnlyInline(StaffInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def exact(name: str, label: str | Promise) -> Callable[[Any], str | None]:
+    """A column or a field that tells a moment to the second."""
+
+    @admin.display(description=label, ordering=name)
+    def moment(row: Any) -> str | None:
+        at = getattr(row, name)
+        return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else None
+
+    moment.__name__ = name
+    return moment
 
 
 def is_admin(request: HttpRequest) -> bool:

@@ -46,7 +46,7 @@ class MembershipForm(LimitsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in LIMITS:
-            self.fields[name].widget.attrs["class"] = "vIntegerField"
+            self.fields[name].widget.attrs["class"] = "vIntegerField" if name == "rentals_per_day" else "desk-money"
             self.fields[name].help_text = ""
         for name in ("user", "team"):
             if self.instance.pk and name in self.fields:

@@ -27,6 +27,13 @@ else:  # they take no parameters at run time
     PersonAdminBase, ChangeForm = UserAdmin, UserChangeForm
 
 
+_ACCESS = {
+    "is_active": _("Take it away when somebody leaves: they are signed out everywhere at once, and their links end."),
+    "is_staff": _("An admin: holds the tokens, here, and may do in every team what its managers may."),
+    "is_superuser": _("Appoints admins."),
+}
+
+
 class PersonForm(ChangeForm):
     """An e-mail belongs to one person: people sign in with it, and password links go to it."""
 
@@ -82,6 +89,8 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
         if db_field.name == "language":
             choices = [("", _("as the browser asks")), *settings.LANGUAGES]
             return forms.ChoiceField(label=_("Language"), choices=choices, required=False)
+        if db_field.name in _ACCESS:
+            kwargs["help_text"] = _ACCESS[db_field.name]
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
