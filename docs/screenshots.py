@@ -48,6 +48,8 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
 def fill(page: Page, desk: RunningDesk) -> None:
     """Make a desk that looks like a working morning."""
     page.locator("#no-services").wait_for(state="detached", timeout=60_000)
+    for service in ("Zalo", "Grab"):
+        star(page, desk, service)
     for service, purpose in ANSWERED:
         order(page, desk, service, purpose)
     wait_for(page, desk, "received", len(ANSWERED))
@@ -71,8 +73,14 @@ def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
 
 
 def open_service_list(page: Page) -> None:
-    if page.viewport_size and page.viewport_size["width"] > 500:
-        page.fill("#service", "o")
+    page.click("#service")
+
+
+def star(page: Page, desk: RunningDesk, service: str) -> None:
+    """Star a service, so that it stands first."""
+    page.goto(f"{desk.base_url}/services/?q={service}&show=all")
+    page.locator(".star button").first.click()
+    page.wait_for_timeout(500)
 
 
 def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page], Any]]]:

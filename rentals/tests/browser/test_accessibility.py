@@ -80,6 +80,17 @@ def find_service(page: Page) -> None:
     page.wait_for_selector("[role=option]")
 
 
+def list_services(page: Page) -> None:
+    page.click("#service")
+    page.wait_for_selector("#service-list [role=group]")
+
+
+def come_back(page: Page) -> None:
+    sentence = "While you were away (since 14:02): 3 codes, 1 expired."
+    page.evaluate("sentence => document.dispatchEvent(new CustomEvent('desk:away', { detail: { sentence } }))", sentence)
+    page.wait_for_selector("#away:not([hidden])")
+
+
 def order_badly(page: Page) -> None:
     page.fill("#service", "nothing")
     page.locator(".wishes").evaluate("details => details.open = true")
@@ -95,6 +106,8 @@ def open_(selector: str) -> Callable[[Page], None]:
 DESK_STATES: dict[str, Callable[[Page], None]] = {
     "plain": lambda page: None,
     "service list": find_service,
+    "all services": list_services,
+    "back again": come_back,
     "errors": order_badly,
     "menu": open_("details.menu"),
     "filter": open_("details.filter"),
