@@ -46,8 +46,6 @@ else:  # they take no parameters at run time
 
 __all__ = ["TokenAdmin"]
 
-AT = exact("at", gettext_lazy("at"))
-
 
 class PriceInline(ReadOnlyInline, Inline):
     model = ServicePrice
@@ -156,12 +154,12 @@ class CodeOnPage(ReadOnlyAdmin):
 
 class MessageInline(ReadOnlyInline, Inline):
     model = Message
-    fields = readonly_fields = (AT, "code", "text", "is_call", "source")
+    fields = readonly_fields = ("exact_at", "code", "text", "is_call", "source")
 
 
 class EventInline(ReadOnlyInline, Inline):
     model = RentalEvent
-    fields = readonly_fields = (AT, "kind", "before", "after", "person", "detail")
+    fields = readonly_fields = ("exact_at", "kind", "before", "after", "person", "detail")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RentalEvent]:
         events: QuerySet[RentalEvent] = super().get_queryset(request)
@@ -170,7 +168,7 @@ class EventInline(ReadOnlyInline, Inline):
 
 class LedgerInline(ReadOnlyInline, Inline):
     model = LedgerEntry
-    fields = readonly_fields = (AT, "kind", "amount", "note")
+    fields = readonly_fields = ("exact_at", "kind", "amount", "note")
 
 
 @admin.register(Rental)
@@ -265,7 +263,7 @@ class SourceFilter(admin.SimpleListFilter):
 @admin.register(Message)
 class MessageAdmin(CodeOnPage):
     ordering = ("-pk",)
-    list_display = (AT, "rental", "is_call", "source")
+    list_display = ("exact_at", "rental", "is_call", "source")
     list_filter = ("at", "is_call", SourceFilter)
     fields = ("rental", "at", "code", "text", "is_call", "source")
 
@@ -277,7 +275,7 @@ class MessageAdmin(CodeOnPage):
 @admin.register(LedgerEntry)
 class LedgerAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = (AT, "token", "kind", "amount", "rental", "note", "person")
+    list_display = ("exact_at", "token", "kind", "amount", "rental", "note", "person")
     list_filter = ("kind", "at", "token")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
@@ -288,7 +286,7 @@ class LedgerAdmin(ReadOnlyAdmin):
 @admin.register(BalanceReading)
 class ReadingAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = (AT, "token", "balance", "expected", "unexplained")
+    list_display = ("exact_at", "token", "balance", "expected", "unexplained")
     list_select_related = ("token",)
     list_filter = ("at", "token")
     fields = ("token", "at", "balance", "expected", "unexplained")
@@ -303,7 +301,7 @@ class CallbackAdmin(CodeOnPage):
     """Callbacks as they came."""
 
     ordering = ("-pk",)
-    list_display = (AT, "token", "state", "upstream_key", "rental", "address")
+    list_display = ("exact_at", "token", "state", "upstream_key", "rental", "address")
     list_filter = ("state", "at", "token")
     search_fields = ("=upstream_key",)
     fields = ("token", "at", "state", "upstream_key", "rental", "applied_at", "address", "content_type", "text")
@@ -331,6 +329,10 @@ class DriftAdmin(ReadOnlyAdmin):
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
     ordering = ("-at",)
-    list_display = ("name", "token", AT, exact("ok_at", gettext_lazy("last success")), "fault")
+    list_display = ("name", "token", "exact_at", "last_success", "fault")
     list_select_related = ("token",)
     list_filter = ("name", "token")
+
+    @admin.display(description=gettext_lazy("last success"), ordering="ok_at")
+    def last_success(self, run: JobRun) -> str:
+        return exact(run.ok_at)

@@ -1,6 +1,7 @@
 """What all pages of the Django admin keep to: for admins alone, nothing deleted, each change recorded, fast lists."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.admin import EmailAddress
@@ -14,7 +15,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.functional import Promise, cached_property
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
@@ -51,7 +52,20 @@ class BoundedPaginator(_Pages):
         return found.order_by()[: self.COUNTED].count()
 
 
-class StaffAdmin(Admin):
+def exact(at: datetime | None) -> str:
+    """Return a moment to the second, by the desk's clock."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else "–"
+
+
+class WithMoment:
+    """Rows that happened `at` a moment."""
+
+    @admin.display(description=_("at"), ordering="at")
+    def exact_at(self, row: Any) -> str:
+        return exact(row.at)
+
+
+class StaffAdmin(WithMoment, Admin):
     """For every admin (active staff), without single permissions; nothing is deleted; each change is audited.
 
     The record has each field's value before and after; of fields in `audit_hidden` it says only that they changed, and
@@ -157,7 +171,7 @@ class StaffInline:
         return is_admin(request)
 
 
-class ReadOnlyInline(StaffInline):
+class ReadOnlyInline(WithMoment, StaffInline):
     """Rows that are only shown inside another's page."""
 
     extra = 0
@@ -170,18 +184,6 @@ class ReadOnlyInline(StaffInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-def exact(name: str, label: str | Promise) -> Callable[[Any], str | None]:
-    """A column or a field that tells a moment to the second."""
-
-    @admin.display(description=label, ordering=name)
-    def moment(row: Any) -> str | None:
-        at = getattr(row, name)
-        return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else None
-
-    moment.__name__ = name
-    return moment
 
 
 def is_admin(request: HttpRequest) -> bool:

@@ -10,10 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
-from accounts.admin.base import ReadOnlyAdmin, exact
+from accounts.admin.base import ReadOnlyAdmin
 from accounts.models import AuditRecord
-
-AT = exact("at", _("at"))
 
 
 @admin.register(AuditRecord)
@@ -21,13 +19,13 @@ class AuditAdmin(ReadOnlyAdmin):
     """Who did what. Searched by the whole action, the beginning of the thing, or the person's whole user name."""
 
     ordering = ("-pk",)  # written in this order; its index leads here
-    list_display = (AT, "person", "team", "words", "target", "address")
-    list_display_links = (AT, "words")
+    list_display = ("exact_at", "person", "team", "words", "target", "address")
+    list_display_links = ("exact_at", "words")
     list_select_related = ("person", "team")
     list_filter = ("at", "team")
     search_fields = ("action",)
     search_help_text = _("An action such as token_change, the beginning of the thing, or a user name.")
-    fields = (AT, "person", "team", "words", "action", "target", "details", "address")
+    fields = ("exact_at", "person", "team", "words", "action", "target", "details", "address")
 
     @admin.display(description=_("what happened"), ordering="action")
     def words(self, record: AuditRecord) -> str:
