@@ -21,6 +21,6 @@ def take_away(by: User, access: Access, person: User) -> int:
         if not kinds:
             return 0
         steps.delete()
-        detail = {"kinds": kinds, "sessions": people.left(person)}
+        detail = {"kinds": ", ".join(kinds), "sessions": people.left(person)}
         audit.record("second_step_reset", person=by, team=access.team, target=str(person), detail=detail)
     return len(kinds)

@@ -203,3 +203,12 @@ def test_who_has_no_second_step_cannot_require_one(boss: User, team: Team) -> No
 def test_the_name_of_another_team_is_taken(boss: User, team: Team) -> None:
     make_team("Sales")
     assert browser(boss).post(reverse("team_settings"), {"name": "Sales"}).status_code == 422
+
+
+def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> None:
+    act(boss, "role", linh, role="viewer")
+    act(boss, "limits", linh, budget_day="20.000")
+    page = browser(boss).get(reverse("team_audit")).content.decode()
+    assert "budget per day, đồng: <del>–</del>" in page
+    assert "<ins>20.000 ₫</ins>" in page
+    assert "role: <del>operator</del>" in page
