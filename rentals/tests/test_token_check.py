@@ -8,7 +8,17 @@ from pytest_django import Settings
 
 from rentals import drift, thuesim, upstream_calls
 from rentals.encryption import Secret
-from rentals.models import Callback, CallbackAddress, ContractDrift, Hold, Network, Prefix, Status, Token, UpstreamMinute
+from rentals.models import (
+    Callback,
+    CallbackAddress,
+    ContractDrift,
+    Hold,
+    Network,
+    Prefix,
+    Status,
+    Token,
+    UpstreamMinute,
+)
 from rentals.seed_prefixes import seed
 from rentals.tests.factories import make_rental, make_service, make_token
 from rentals.token_check import Finding, Level, check_token
