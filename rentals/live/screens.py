@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -103,11 +104,14 @@ _numbers = count()
 
 def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
     """The screen of the person signed in with `session_key`, None for nobody. Reads the database."""
-    browser_language = translation.get_language_from_request(request)
+    query = QueryDict(request.META["QUERY_STRING"])
+    # The page says what it speaks: a worker's request need not say it as the page's own did.
+    said = query.get("lang", "")
+    browser_language = said if said in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
     viewer = _viewer(session_key, browser_language) if session_key else None
     if viewer is None:
         return None
-    return Screen(viewer, BoardFilter.from_query(QueryDict(request.META["QUERY_STRING"])), browser_language)
+    return Screen(viewer, BoardFilter.from_query(query), browser_language)
 
 
 def recheck(screens: Collection[Screen]) -> dict[Screen, Viewer | None]:

@@ -113,6 +113,18 @@ def test_each_screen_speaks_its_language(
     assert [stream.next() for stream in streams] == [("rental", "en"), ("rental", "vi"), ("rental", "en")]
 
 
+def test_a_screen_speaks_what_its_page_speaks(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rentals.live.screens.render_card", lambda *args, **kwargs: get_language())
+    browser = sign_in(team)
+    User.objects.filter(pk=browser.person.pk).update(language="")
+    page = screens.watch(browser, "?status=waiting&lang=vi", Accept_Language="en")
+    other = screens.watch(browser, "?lang=xx", Accept_Language="en")
+    live.announce(make_rental(team))
+    assert (page.skip_to("rental"), other.skip_to("rental")) == ("vi", "en")
+
+
 def test_hostile_text_cannot_forge_an_event(
     screens: Screens, team: Team, sign_in: SignIn, make_rental: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
