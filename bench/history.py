@@ -19,6 +19,8 @@ from bench.stage import Postgres
 
 BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
 PEER = "/plain-admin/rentals/rental/"
+# Newest first, as the history has it and the model says; and by the row's number, which is the best that it can do.
+PEERS = {"admin": "", "admin, by number": "o=-1"}
 DAYS = 730
 
 # {n}: how many rentals. Nine of ten belong to the team that is measured. Each column has a lot of its own, so that every
@@ -140,10 +142,11 @@ def _measure(rentals: int, rounds: int) -> bool:
             timings.ask(f"deep page: {sort or 'newest'}", f"/rentals/?sort={sort}&after={marks[sort]}")
         for label, query in SEARCHES.items():
             timings.ask(f"search: {label}", f"/rentals/?{query.format(**names)}")
-        timings.ask("admin: first page", PEER)
-        timings.ask("admin: deep page", f"{PEER}?p={rentals // 100}")
-        timings.ask("admin: state received", f"{PEER}?status__exact=received")
-        timings.ask("admin: a whole number", f"{PEER}?q={names['phone'][1:]}")
+        for peer, order in PEERS.items():
+            timings.ask(f"{peer}: first page", f"{PEER}?{order}")
+            timings.ask(f"{peer}: deep page", f"{PEER}?p={rentals // 100}&{order}")
+            timings.ask(f"{peer}: state received", f"{PEER}?status__exact=received&{order}")
+            timings.ask(f"{peer}: a whole number", f"{PEER}?q={names['phone'][1:]}&{order}")
     return timings.report()
 
 
@@ -273,7 +276,6 @@ class _Timings:
     def report(self) -> bool:
         """Print every line; return whether all bars are met."""
         ours = [label for label in self._seconds if not label.startswith("admin")]
-        theirs = [label for label in self._seconds if label.startswith("admin")]
         for label, times in self._seconds.items():
             median, p95 = statistics.median(times) * 1000, _p95(times) * 1000
             worked = self._worked[label] / len(times) * 1000
@@ -282,13 +284,19 @@ class _Timings:
             print(f"{label:36} median {median:7.1f} ms  p95 {p95:7.1f} ms  processor {worked:7.1f} ms  {queries}{mark}")
         every = [seconds for label in ours for seconds in self._seconds[label]]
         worst = max(_p95(self._seconds[label]) for label in ours) * 1000
-        admins = statistics.median(seconds for label in theirs for seconds in self._seconds[label])
-        ratio, queries_most = admins / statistics.median(every), max(self._queries[label] for label in ours)
+        ratios = {peer: self._median(f"{peer}:") / statistics.median(every) for peer in PEERS}
+        queries_most = max(self._queries[label] for label in ours)
         print(f"all pages p95 {_p95(every) * 1000:.1f} ms, worst kind p95 {worst:.1f} ms (bar {BAR_MS:.0f} ms)")
         print(f"queries at most {queries_most} (bar {BAR_QUERIES})")
         print(f"load {os.getloadavg()[0]:.1f}")
-        print(f"{ratio:.1f} × faster than the admin's list, by the medians (bar {BAR_RATIO:.0f} ×)")
-        return worst <= BAR_MS and queries_most <= BAR_QUERIES and ratio >= BAR_RATIO
+        for peer, ratio in ratios.items():
+            print(f"{ratio:.1f} × faster than the list of the {peer}, by the medians (bar {BAR_RATIO:.0f} ×)")
+        return worst <= BAR_MS and queries_most <= BAR_QUERIES and min(ratios.values()) >= BAR_RATIO
+
+    def _median(self, labels: str) -> float:
+        return statistics.median(
+            seconds for label, times in self._seconds.items() if label.startswith(labels) for seconds in times
+        )
 
 
 def _processor_seconds() -> float:
