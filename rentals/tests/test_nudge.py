@@ -13,6 +13,12 @@ from thuesim_site.celery import app
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _an_outbox_of_its_own() -> None:
+    """The thread of the former one may be busy with what another test sent."""
+    nudge._outbox.cache_clear()
+
+
 def wait_for(sent: Sequence[object]) -> None:
     deadline = time.monotonic() + 5
     while not sent and time.monotonic() < deadline:
