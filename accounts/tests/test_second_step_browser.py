@@ -59,8 +59,9 @@ def sign_in(page: Page, where: str, person: Person) -> None:
 
 
 def sign_out(page: Page, where: str) -> None:
-    page.goto(f"{where}/accounts/logout/")
-    page.locator("main button[type=submit]").click()
+    page.goto(f"{where}/accounts/logout/")  # half-way through a sign-in this leads back to the second step
+    leave = re.compile("^(Sign out|Sign in as somebody else)$")
+    page.locator("main").get_by_role("button", name=leave).click()
     page.wait_for_url(re.compile("/accounts/login/"))
 
 
