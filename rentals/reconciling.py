@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -22,7 +23,8 @@ MISSING_MONEY_SECONDS = 1800
 # An order given up that recently is still matched with a number that turns up late.
 LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
-IMPORTED_AT_ONCE = 1000  # rows; each a transaction, so that others write meanwhile
+# Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback that came.
+AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200
 
 # Told how many rows of the history have been taken in, and how many there are.
 Told = Callable[[int, int], None]
@@ -169,10 +171,11 @@ def _import(
     rows = [(entry, service) for entry, service in zip(free, _services(free), strict=True)]
     booked_from = opening + skew if opening else None
     count = 0
-    for done in range(0, len(rows), IMPORTED_AT_ONCE):
+    size = AT_ONCE if connection.vendor == "postgresql" else AT_ONCE_ON_SQLITE
+    for done in range(0, len(rows), size):
         if told:
             told(done, len(rows))
-        part = rows[done : done + IMPORTED_AT_ONCE]
+        part = rows[done : done + size]
         count += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
     if count:
         nudge.watch(token.pk)
