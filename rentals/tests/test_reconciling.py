@@ -188,7 +188,7 @@ def test_an_import_of_thousands_takes_a_handful_of_queries(
 ) -> None:
     house.upstream.seed_rentals(3000, age=3600.0)
     # SQLite takes at most 999 values in a statement, and its write lock is held for a few rows only.
-    most = 25 if connection.vendor == "postgresql" else 300
+    most = 35 if connection.vendor == "postgresql" else 300
     with django_assert_max_num_queries(most):
         reconciling.settle(house.token.pk, deep=True)
     assert Rental.objects.filter(imported=True).count() == 3000
