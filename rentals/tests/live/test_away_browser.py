@@ -34,7 +34,8 @@ class Cable:
         self.port = self._listener.getsockname()[1]
         self._whole = True
         self._ends: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def cut(self) -> None:
         self._whole = False
@@ -46,8 +47,17 @@ class Cable:
         self._whole = True
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
-        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+        for end in [*self._ends, self._listener]:
+            end.close()
+
+    def _start(self, target: Callable[..., None], *args: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=target, args=args, daemon=True))
+        self._threads[-1].start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -59,7 +69,7 @@ class Cable:
                 there = socket.create_connection(("127.0.0.1", self._to))
                 self._ends += [here, there]
                 for one, other in ((here, there), (there, here)):
-                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+                    self._start(self._carry, one, other)
 
     @staticmethod
     def _carry(one: socket.socket, other: socket.socket) -> None:
