@@ -16,6 +16,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 
 MAX_BODY_BYTES = 2_500_000  # above what any page takes; Django's own, lower limits answer with a page
+SLOWEST_READER_SECONDS = 30.0  # for one part of a long answer; whoever takes none of it so long holds a thread no more
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,7 +48,12 @@ class Pages:
             await send(message)
 
         def send_from_thread(message: Message) -> None:
-            asyncio.run_coroutine_threadsafe(send_part(message), loop).result()
+            sending = asyncio.run_coroutine_threadsafe(send_part(message), loop)
+            try:
+                sending.result(SLOWEST_READER_SECONDS)
+            except TimeoutError:
+                sending.cancel()
+                raise ConnectionResetError from None
 
         work = contextvars.copy_context().run
         try:
