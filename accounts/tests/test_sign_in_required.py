@@ -14,7 +14,9 @@ def test_a_page_is_redirected(client: Client) -> None:
     assert client.get("/rentals/?q=1").headers["Location"] == "/accounts/login/?next=/rentals/%3Fq%3D1"
 
 
-@pytest.mark.parametrize(("method", "address"), [("post", "/rent/"), ("get", "/tokens/"), ("post", "/rentals/1/check/")])
+@pytest.mark.parametrize(
+    ("method", "address"), [("post", "/rent/"), ("get", "/tokens/"), ("post", "/rentals/1/check/")]
+)
 def test_a_part_of_a_page_leads_the_whole_page_away_and_back(client: Client, method: str, address: str) -> None:
     response: Any = getattr(client, method)(address, headers=DESK)
     assert response.status_code == 200

@@ -87,7 +87,9 @@ def list_services(page: Page) -> None:
 
 def come_back(page: Page) -> None:
     sentence = "While you were away (since 14:02): 3 codes, 1 expired."
-    page.evaluate("sentence => document.dispatchEvent(new CustomEvent('desk:away', { detail: { sentence } }))", sentence)
+    page.evaluate(
+        "sentence => document.dispatchEvent(new CustomEvent('desk:away', { detail: { sentence } }))", sentence
+    )
     page.wait_for_selector("#away:not([hidden])")
 
 
