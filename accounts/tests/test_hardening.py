@@ -131,7 +131,7 @@ def test_a_sender_that_is_no_address_breaks_nothing_and_is_recorded_nowhere(linh
 
 
 # What PostgreSQL or a number refuses, what forges a header, what is long, what looks like a number.
-TEXTS = ["a\x00b", "9" * 40, "\r\nSet-Cookie: x=1", "x" * 100_000, "-1", "٣"]
+TEXTS = ["a\x00b", "9" * 40, "\r\nSet-Cookie: x=1", "x" * 10_000, "-1", "٣"]
 NAMES = [
     "q", "person", "service", "network", "prefix", "token", "status", "since", "until", "sort", "before", "after", "mine",
     "action", "next", "language", "team", "name", "note", "role", "days", "add", "remove", "purpose", "login", "password",
