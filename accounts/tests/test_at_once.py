@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from accounts import invitations
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 8
@@ -33,16 +33,6 @@ def at_once(*requests: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(requests)) as pool:
         return list(pool.map(one, requests))
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def boss(team: Team) -> User:
-    return make_person(team, Role.MANAGER, username="boss")
 
 
 @pytest.fixture

@@ -25,16 +25,6 @@ NEW = {
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def boss(team: Team) -> User:
-    return make_person(team, Role.MANAGER, username="boss")
-
-
-@pytest.fixture
 def secret(team: Team, boss: User) -> str:
     return invitations.invite(boss, team, role=Role.OPERATOR, note="Hoa")[1]
 

@@ -16,16 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def boss(team: Team) -> User:
-    return make_person(team, Role.MANAGER, username="boss")
-
-
-@pytest.fixture
 def linh(team: Team) -> User:
     return make_person(team, username="linh")
 

@@ -13,21 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import AuditRecord, Role, Team, User
+from accounts.models import AuditRecord, Team, User
 from accounts.views import audit as audit_view
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def boss(team: Team) -> User:
-    return make_person(team, Role.MANAGER, username="boss")
 
 
 @pytest.fixture
