@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, mail
 from accounts.models import User
-from accounts.policy import must_keep_second_step
+from accounts.policy import must_keep_second_step, second_steps
 from rentals import encryption
 
 # The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
@@ -86,10 +86,8 @@ class KeptSecondStep(DefaultMFAAdapter):  # type: ignore[misc]
         return encryption.decrypt(encrypted_text) or base64.b32encode(secrets.token_bytes(20)).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        others = Authenticator.objects.filter(
-            user=authenticator.user, type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-        ).exclude(pk=authenticator.pk)
-        return bool(others.exists()) or not must_keep_second_step(authenticator.user)
+        others = second_steps(authenticator.user_id).exclude(pk=authenticator.pk)
+        return others.exists() or not must_keep_second_step(authenticator.user)
 
 
 class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]

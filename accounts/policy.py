@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from allauth.mfa.models import Authenticator
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
@@ -161,9 +161,15 @@ def access_for(person: User) -> Access:
 
 
 def has_second_step(person: User) -> bool:
-    """Whether they sign in with more than a password. Recovery codes alone are none."""
+    """Whether they sign in with more than a password."""
+    return second_steps(person.pk).exists()
+
+
+def second_steps(person: int | OuterRef) -> QuerySet[Authenticator]:
+    """What somebody signs in with beside a password. Recovery codes alone are none."""
     kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-    return bool(Authenticator.objects.filter(user=person.pk, type__in=kinds).exists())
+    found: QuerySet[Authenticator] = Authenticator.objects.filter(user=person, type__in=kinds)
+    return found
 
 
 def must_keep_second_step(person: User) -> bool:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -18,6 +17,7 @@ from accounts import people
 from accounts.admin import memberships
 from accounts.admin.base import StaffAdmin, may_appoint, person_of
 from accounts.models import Membership, User
+from accounts.policy import second_steps
 from rentals import live
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
         return person.second_step  # type: ignore[attr-defined, no-any-return]  # annotated below
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        steps = Authenticator.objects.filter(
-            user=OuterRef("pk"), type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-        )
+        steps = second_steps(OuterRef("pk"))
         found: QuerySet[User] = super().get_queryset(request)
         return found.prefetch_related("memberships__team").annotate(second_step=Exists(steps))
 
