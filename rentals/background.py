@@ -68,7 +68,10 @@ def begin(
     ).first()
     if same is not None:
         return same
-    job = BackgroundJob.objects.create(kind=kind, person=person, team=team, wanted=wanted, token=token)
+    language = translation.get_language() or settings.LANGUAGE_CODE
+    job = BackgroundJob.objects.create(
+        kind=kind, person=person, team=team, wanted=wanted, token=token, language=language
+    )
     nudge.background(job.pk)
     return job
 
@@ -168,7 +171,7 @@ def _export(job: BackgroundJob) -> None:
     path = folder() / f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
     path.touch(mode=0o600)
     try:
-        with translation.override(job.person.language or settings.LANGUAGE_CODE):
+        with translation.override(job.language or settings.LANGUAGE_CODE):
             progress = _Progress(job)
             table = progress.counting(exports.rows(found, access))
             if is_csv:

@@ -128,7 +128,7 @@ def _medians(rentals: "QuerySet[Rental]") -> dict[tuple[int, str], float]:
 
 
 def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:
-    """Return the services on offer, starred ones first, then the team's most used ones, then by name. Two queries.
+    """Return the services on offer, starred ones first, then the team's most used ones, then by name. Three queries.
 
     Only those that the team may order, unless `all_services` are wanted.
     """

@@ -56,7 +56,8 @@ class BackgroundJob(models.Model):
     """Long work for one person, which they can leave and find again.
 
     `waiting → running → done | failed`. A running one whose worker has shown no life for a while is taken up again, so
-    its work may be done twice. `wanted` says what: the query of an export, or the token of an import.
+    its work may be done twice. `wanted` says what: the query of an export, or the token of an import; `language` in
+    which language, that of the page on which it was asked for.
     """
 
     class Kind(models.TextChoices):
@@ -75,6 +76,7 @@ class BackgroundJob(models.Model):
     team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+", verbose_name=_("team"))
     token = models.ForeignKey(Token, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     wanted = models.TextField(blank=True)
+    language = models.CharField(max_length=10, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(null=True, blank=True)

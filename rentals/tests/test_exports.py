@@ -174,6 +174,17 @@ class TestInTheBackground:
         rows = read_xlsx(body) if kind == "xlsx" else body.decode().splitlines()
         assert len(rows) == 3
 
+    def test_the_file_is_in_the_language_in_which_it_was_asked_for(self, client: Client) -> None:
+        headings = {}
+        for language, query in (("vi", ""), ("en", "status=received")):
+            client.cookies["django_language"] = language
+            job = self.begin(client, query)
+            background.work(job.pk)
+            job.refresh_from_db()
+            headings[language] = (background.folder() / job.file).read_text(encoding="utf-8-sig").splitlines()[0]
+        assert '"Number","Service"' in headings["en"]
+        assert '"Số","Dịch vụ"' in headings["vi"]
+
     def test_the_same_export_is_not_begun_twice(self, client: Client) -> None:
         job = self.begin(client)
         assert self.begin(client) == job

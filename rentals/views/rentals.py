@@ -3,6 +3,7 @@
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from rentals import history
@@ -13,6 +14,7 @@ from thuesim_site.http import DeskRequest
 
 @require_safe
 @never_cache
+@gzip_page
 def rentals(request: DeskRequest) -> HttpResponse:
     """Show one page of the history."""
     wanted = HistoryFilter.from_query(request.GET)

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from rentals import charts, limits, statistics
@@ -21,6 +22,7 @@ PER_PAGE = 100
 
 @require_safe
 @never_cache
+@gzip_page
 def services(request: DeskRequest) -> HttpResponse:
     """Show the services on offer: `?q=` a part of a name, `?show=starred|all`."""
     lines = statistics.service_lines(request.access, all_services=True)
@@ -61,6 +63,7 @@ def _courses(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
 
 @require_safe
 @never_cache
+@gzip_page
 def service(request: DeskRequest, pk: int) -> HttpResponse:
     """Show one service: its prices, and how it did by network and by prefix."""
     prices = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))

@@ -5,6 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from rentals import charts, spending
@@ -13,6 +14,7 @@ from thuesim_site.http import DeskRequest
 
 @require_safe
 @never_cache
+@gzip_page
 def spend(request: DeskRequest) -> HttpResponse:
     """Show the money of a period: `?since=` and `?until=` are days, both included."""
     if not request.access.manages:
