@@ -178,7 +178,7 @@ def _export(job: BackgroundJob) -> None:
                 exports.write_csv(table, path)
             else:
                 with _Telling(path.open("wb", buffering=0), progress) as file:
-                    exports.write_xlsx(table, file)
+                    exports.write_xlsx(table, file, scratch=folder())
         _told(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -10,15 +10,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from django.db.models import F, FilteredRelation, Prefetch, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
+from xlsxwriter import Workbook
 
 from accounts.policy import Access
 from rentals import cards
@@ -151,27 +148,18 @@ def write_csv(table: Iterable[list[str | int | None]], path: Path) -> None:
         file.writelines(csv_lines(table))
 
 
-def write_xlsx(table: Iterable[list[str | int | None]], file: "Path | IO[bytes]") -> None:
-    """Write the Excel file, row by row: it never stands in memory as a whole."""
-    book = Workbook(write_only=True)
-    sheet: Any = book.create_sheet(_("History"))
-    sheet.freeze_panes = "A2"
-    names = headings()
-    for n in range(1, len(names) + 1):
-        sheet.column_dimensions[get_column_letter(n)].width = _WIDE.get(n - 1, 16)
-    sheet.append([_cell(sheet, name, bold=True) for name in names])
-    for row in table:
-        sheet.append([_cell(sheet, value) for value in row])
-    book.save(file)
-
-
-def _cell(sheet: Any, value: str | int | None, *, bold: bool = False) -> Any:
-    """Return a cell; a text is a text, whatever it looks like."""
-    if not isinstance(value, str):
-        return WriteOnlyCell(sheet, value)
-    cell = WriteOnlyCell(sheet, _UNWRITABLE.sub("\ufffd", value)[:_LONGEST_CELL])
-    cell.data_type = "s"
-    cell.number_format = "@"
-    if bold:
-        cell.font = Font(bold=True)
-    return cell
+def write_xlsx(table: Iterable[list[str | int | None]], file: "Path | IO[bytes]", *, scratch: Path) -> None:
+    """Write the Excel file, row by row: it never stands in memory as a whole, but for a while in the folder `scratch`."""
+    with Workbook(file, {"constant_memory": True, "tmpdir": str(scratch)}) as book:
+        sheet = book.add_worksheet(_("History"))
+        bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
+        sheet.freeze_panes(1, 0)
+        for column, name in enumerate(headings()):
+            sheet.set_column(column, column, _WIDE.get(column, 16))
+            sheet.write_string(0, column, name, bold)
+        for number, row in enumerate(table, start=1):
+            for column, value in enumerate(row):
+                if isinstance(value, int):
+                    sheet.write_number(number, column, value)
+                elif value:  # a text is a text, whatever it looks like
+                    sheet.write_string(number, column, _UNWRITABLE.sub("\ufffd", value)[:_LONGEST_CELL], text)

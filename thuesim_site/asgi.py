@@ -1,5 +1,6 @@
 """The web process: the live stream on the event loop, Django's pages on threads beside it."""
 
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,4 +23,7 @@ def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:
     return application
 
 
+# What is there now stays: no collection has to walk through it, in the middle of somebody's page.
+gc.collect()
+gc.freeze()
 application = web(Hub(settings.REDIS_URL), Pages(django_pages))

@@ -21,8 +21,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, User
-from accounts.tests.test_every_url import World, _address, addresses
-from accounts.tests.test_every_url import world as world
+from accounts.tests.world import World, address_of, addresses
+from accounts.tests.world import world as world
 from rentals.tests.factories import make_person, make_team
 from thuesim_site.environment import BASE_DIR
 from thuesim_site.headers import HeadersMiddleware
@@ -44,7 +44,7 @@ def everywhere(world: World) -> list[tuple[str, str]]:
     """Every address of the project, filled in with what is the person's own: (name, address)."""
     things = world.things["own"]
     return [
-        (name, _address(pattern, name, things, things["rental"]))
+        (name, address_of(pattern, name, things, things["rental"]))
         for name, patterns in addresses().items()
         for pattern in patterns
     ]

@@ -13,7 +13,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from rentals.markup import draw
+
 register = template.Library()
+
+_MOMENT = '<time datetime="{}" title="{}">{}</time>'
+_EXACTLY = "%d/%m/%Y %H:%M:%S"
 
 
 @register.filter
@@ -78,8 +83,7 @@ def moment(at: datetime | None) -> SafeString | str:
     """Write a moment shortly (the time today, else the day too), with the exact one on hover. Vietnam's time."""
     if at is None:
         return ""
-    local = timezone.localtime(at)
-    today = timezone.localdate()
+    local, today = timezone.localtime(at), timezone.localdate()
     if local.date() == today:
         short = local.strftime("%H:%M")
     elif local.date() == today - timedelta(days=1):
@@ -88,13 +92,13 @@ def moment(at: datetime | None) -> SafeString | str:
         short = local.strftime("%d/%m %H:%M") if get_language() == "vi" else formats.date_format(local, "j M H:i")
     else:
         short = local.strftime("%d/%m/%Y") if get_language() == "vi" else formats.date_format(local, "j M Y")
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), exact(at), short)
+    return draw(_MOMENT, at.isoformat(timespec="seconds"), local.strftime(_EXACTLY), short)
 
 
 @register.filter
 def exact(at: datetime) -> str:
     """Write a moment to the second, in Vietnam's time."""
-    return timezone.localtime(at).strftime("%d/%m/%Y %H:%M:%S")
+    return timezone.localtime(at).strftime(_EXACTLY)
 
 
 @register.filter

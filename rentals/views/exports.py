@@ -45,7 +45,7 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
         body = "".join(exports.csv_lines(table)).encode()
     else:
         file = BytesIO()
-        exports.write_xlsx(table, file)
+        exports.write_xlsx(table, file, scratch=background.folder())
         body = file.getvalue()
     return HttpResponse(
         body, content_type=TYPES[kind], headers={"Content-Disposition": f'attachment; filename="{_file_name(kind)}"'}

@@ -17,7 +17,7 @@ from thuesim_site.threads import Pages
 @contextmanager
 def pages(redis: RedisServer, settings: Any) -> Iterator[str]:
     """Serve them; yields the address."""
-    settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_AUTOREFRESH = True
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     hub = Hub(redis.url)
     with serving(web(hub, Pages(WSGIHandler())), hub) as port:
         yield f"http://127.0.0.1:{port}"

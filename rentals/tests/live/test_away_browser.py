@@ -20,7 +20,7 @@ from rentals.tests.live.test_live_browser import Site, card, expect_live, receiv
 __all__ = ["site"]  # the fixture
 pytestmark = [
     pytest.mark.browser,
-    # A picture that was on its way when the cable was cut: servestatic closes its file when it is forgotten.
+    # A picture that was on its way when the cable was cut: whitenoise closes its file when it is forgotten.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 

@@ -28,7 +28,7 @@ class Site:
 
 @pytest.fixture
 def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[Site]:
-    settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_AUTOREFRESH = True
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     hub = Hub(real_redis.url)
     with serving(web(hub, Pages(WSGIHandler())), hub) as port:
         yield Site(hub, f"http://127.0.0.1:{port}")

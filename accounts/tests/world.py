@@ -1,0 +1,157 @@
+"""Two teams that have one of everything, and every address of the project filled in with what is theirs."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import audit, invitations
+from accounts.models import Role, Team, User
+from rentals.models import (
+    BackgroundJob,
+    BalanceReading,
+    Callback,
+    CallbackAddress,
+    ContractDrift,
+    JobRun,
+    LedgerEntry,
+    Message,
+    Network,
+    Rental,
+    Status,
+    Token,
+)
+from rentals.tests.factories import make_person, make_rental, make_team, make_token
+
+ROLES = ("nobody", "viewer", "operator", "manager", "admin")
+CODE, SAID = "749216", "Ma xac nhan cua ban la 749216"
+
+
+@dataclass(frozen=True)
+class World:
+    """Two teams alike: everything that the one has, the other has too."""
+
+    ours: Team
+    theirs: Team
+    people: dict[str, User]
+    things: dict[str, dict[str, Any]]  # by "own" and "other"
+    cookies: dict[str, SimpleCookie]
+
+
+def furnish(team: Team, mark: str) -> dict[str, Any]:
+    """Give a team one of everything; what is written says `mark`."""
+    person = make_person(team, username=f"{mark}-colleague")
+    token = make_token(team, name=f"{mark}-token", balance=7_654_321)
+    boss = make_person(team, Role.MANAGER, username=f"{mark}-boss")
+    invitation, secret = invitations.invite(boss, team, role=Role.VIEWER, note=f"{mark}-guest")
+    rental = _received(team, person, token, mark)
+    reading = BalanceReading.objects.create(token=token, at=timezone.now(), balance=1, expected=1)
+    kept = Callback.objects.create(token=token, at=timezone.now(), body=b"{}", upstream_key=f"{mark}-key")
+    return {
+        "rental": rental,
+        "message": rental.messages.get(),
+        "ledgerentry": rental.ledger.get(),
+        "user": person,
+        "token": token,
+        "team": team,
+        "service": rental.service,
+        "invitation": invitation,
+        "secret": secret,
+        "callback": CallbackAddress.issue(token).secret.reveal(),
+        "kept callback": kept,
+        "balancereading": reading,
+        "job": BackgroundJob.objects.create(kind="export_csv", person=person, team=team),
+        "jobrun": JobRun.objects.create(name=mark, token=token),
+        "auditrecord": audit.record("reveal", person=person, team=team, target=f"{mark}-target"),
+        "contractdrift": ContractDrift.objects.create(
+            endpoint="code", form=mark, first_at=timezone.now(), last_at=timezone.now()
+        ),
+        "network": Network.objects.create(name=f"NET-{mark}"),
+    }
+
+
+def _received(team: Team, person: User, token: Token, mark: str) -> Rental:
+    """A call that came, with a code, a text and a recording."""
+    now = timezone.now()
+    rental = make_rental(
+        Status.RECEIVED, team=team, person=person, token=token, purpose=f"{mark}-purpose", received_at=now, ended_at=now
+    )
+    LedgerEntry.objects.create(token=token, rental=rental, kind="rent", amount=-1450, at=now, note=f"{mark}-note")
+    kept = default_storage.save("calls/x.audio", ContentFile(b"RIFF"))
+    Message.objects.create(
+        rental=rental, at=now, code=f"{mark}-{CODE}", text=f"{mark}-{SAID}", is_call=True, source="poll", audio=kept,
+        audio_type="audio/wav", fingerprint=mark,
+    )  # fmt: skip
+    return rental
+
+
+@pytest.fixture
+def world(db: None, settings: Settings, tmp_path: Any) -> World:
+    settings.MEDIA_ROOT = tmp_path
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}  # no throttle
+    ours, theirs = make_team("Ours"), make_team("Theirs")
+    people = {role: make_person(ours, Role(role), username=role) for role in ROLES[1:4]}
+    people["admin"] = make_person(username="admin", is_staff=True, team=ours)
+    things = {"own": furnish(ours, "own"), "other": furnish(theirs, "other")}
+    return World(ours, theirs, people, things, {role: _signed_in(people.get(role)) for role in ROLES})
+
+
+def _signed_in(person: User | None) -> SimpleCookie:
+    client = Client()
+    if person is not None:
+        client.force_login(person)
+    return client.cookies
+
+
+@cache
+def addresses() -> dict[str, list[str]]:
+    """Every pattern of the project by its view's name; several may share one."""
+    found: dict[str, list[str]] = {}
+
+    def walk(resolver: URLResolver, prefix: str, namespace: str) -> None:
+        for pattern in resolver.url_patterns:
+            whole = f"{prefix}{pattern.pattern}"
+            if isinstance(pattern, URLResolver):
+                walk(pattern, whole, f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace)
+            else:
+                name = pattern.name or ("row_old" if whole.endswith("object_id>/") else "nowhere")
+                found.setdefault(f"{namespace}{name}", []).append(whole)
+
+    walk(get_resolver(), "/", "")
+    return found
+
+
+def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) -> str:
+    """Fill a pattern in with what belongs to one of the teams."""
+    model = re.match(r"admin:(?:rentals|accounts)_([a-z]+)_", name)
+    by_name: dict[str, Any] = {
+        "person": things["user"],
+        "invite": things["invitation"],
+        "service": things["service"],
+        "import": things["token"],
+        "background": things["job"],
+    }
+    row = by_name.get(name.partition("_")[0], rental)
+    if model:
+        row = things["kept callback" if model[1] == "callback" else model[1]]
+    values = {
+        "pk": row.pk, "object_id": row.pk, "id": things["user"].pk, "secret": things["secret"], "content_type_id": 1,
+        "uidb36": "1", "key": "wrong", "app_label": "rentals", "url": "nowhere",
+    }  # fmt: skip
+    if name == "callback":
+        values["secret"] = things["callback"]
+    filled = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(values[m[1]]), pattern)
+    return (
+        re.sub(r"\(\?P<(\w+)>[^)]*\)|\^|\$", lambda m: str(values[m[1]]) if m[1] else "", pattern)
+        if "(?P" in pattern
+        else filled
+    )
