@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 BASE_DIR = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(BASE_DIR))
 
-from thuesim_site.testing import RunningDesk  # noqa: E402
+from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
 
 Look = tuple[str, str, int]  # language, theme, width
 TWO_LOOKS: list[Look] = [("en", "light", 1440), ("vi", "dark", 390)]
@@ -32,6 +32,21 @@ HEIGHTS = {1440: 900, 390: 844}
 # Service, text typed for it, purpose. The last ones keep waiting.
 ANSWERED = [("Facebook", "Tạo trang bán hàng"), ("Zalo", "Khách 0912"), ("Shopee", "Kiểm thử đăng ký"), ("Momo", "")]
 WAITING = [("Facebook", "Trang thứ hai"), ("Telegram", "CSKH")]
+
+
+def write_past(desk: RunningDesk) -> None:
+    """Give the running desk a month of rentals to look back at."""
+    # Playwright's event loop runs in this thread, which says nothing about the database.
+    os.environ |= desk.environment | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
+    import django
+
+    django.setup()
+    import past_month
+
+    from rentals.models import Service
+
+    wait_until(lambda: Service.objects.exists(), "the catalogue is read", 60)
+    past_month.write()
 
 
 def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wishes: str) -> None:
@@ -48,6 +63,8 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
 def fill(page: Page, desk: RunningDesk) -> None:
     """Make a desk that looks like a working morning."""
     page.locator("#no-services").wait_for(state="detached", timeout=60_000)
+    page.goto(f"{desk.base_url}/system/")
+    page.locator("form[action$='/import/'] button").first.click()  # background work to be seen
     for service in ("Zalo", "Grab"):
         star(page, desk, service)
     for service, purpose in ANSWERED:
@@ -85,23 +102,33 @@ def star(page: Page, desk: RunningDesk, service: str) -> None:
 
 def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page], Any]]]:
     """Name, path and what is done before the picture."""
-    page.goto(f"{desk.base_url}/rentals/?status=received")
-    received = page.locator("[data-testid=rental]").first.get_attribute("data-rental-id")
     nothing: Callable[[Page], Any] = lambda page: None  # noqa: E731
-    found = [
+
+    def first_link(path: str, links: str) -> str:
+        """The address that the first of these links on a page leads to."""
+        page.goto(desk.base_url + path)
+        return page.locator(links).first.get_attribute("href") or ""
+
+    rental = first_link("/rentals/?status=received", "[data-testid=rental] a").strip("/")
+    return [
         ("desk", "/", nothing),
         ("desk-services", "/", open_service_list),
         ("history", "/rentals/", nothing),
-        ("rental", f"/rentals/{received}/", nothing),
+        ("rental", f"/rentals/{rental}/", nothing),
+        ("services", "/services/", nothing),
+        ("service", first_link("/services/?q=Facebook", "main td a, main tbody a"), nothing),
+        ("spend", "/spend/", nothing),
+        ("team", "/team/", nothing),
+        ("person", first_link("/team/", "main a[href*='/team/people/']"), nothing),
+        ("audit", "/team/audit/", nothing),
+        ("system", "/system/", nothing),
+        ("background", "/background/", nothing),
         ("password", "/accounts/password/change/", nothing),
         ("second-step", "/accounts/2fa/", nothing),
         ("sessions", "/accounts/sessions/", nothing),
         ("not-found", "/rentals/999999/", nothing),
+        ("admin-token", "/admin/rentals/token/1/change/", nothing),
     ]
-    # Pages that this person's navigation leads to, whatever they are called.
-    links = page.eval_on_selector_all("nav.pages a", "links => links.map(link => link.getAttribute('href'))")
-    found += [(link.strip("/"), link, nothing) for link in links if link not in {"/", "/rentals/"}]
-    return found
 
 
 def take(browser: Browser, desk: RunningDesk, out: Path, looks: list[Look]) -> None:
@@ -145,6 +172,7 @@ def main() -> None:
         desk.start(seconds=120)
         try:
             desk.sandbox("settings", gap=0.0, message_after=[1, 3])
+            write_past(desk)
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
                 args=["--no-sandbox"] if os.getuid() == 0 else [],

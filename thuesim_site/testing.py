@@ -119,7 +119,7 @@ class RunningDesk:
     """Everything that `./run` starts, with a data directory and ports of its own. `environment` goes over the defaults.
 
     `base_url` and `sandbox_url` have no slash at the end; `passwords` has those of `admin` (manager, Django admin) and
-    of `linh` (operator).
+    of `linh` (operator). `environment` is what its processes are given.
     """
 
     def __init__(self, folder: Path, **environment: str) -> None:
@@ -128,7 +128,7 @@ class RunningDesk:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._said = folder / "said.txt"
         # Empty means unset, and keeps a developer's own .env out of it.
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "THUESIM_"))},
             **dict.fromkeys(known_names(), ""),
             "PORT": str(self.port),
@@ -146,7 +146,7 @@ class RunningDesk:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "thuesim_site.supervise"],
                 cwd=BASE_DIR,
-                env=self._environment,
+                env=self.environment,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 preexec_fn=_hang_up_counts,

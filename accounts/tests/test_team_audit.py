@@ -31,7 +31,7 @@ def shown(client: Client, **asked: Any) -> list[str]:
     """The things on the page, newest first."""
     answer = client.get(reverse("team_audit"), asked)
     assert answer.status_code == 200
-    return [record.target for record, _action, _words in answer.context["records"] if record.target]
+    return [record.target for record, *_said in answer.context["records"] if record.target]
 
 
 def exported(client: Client, **asked: Any) -> list[list[str]]:
@@ -119,3 +119,13 @@ def test_taking_it_away_is_recorded_itself(client: Client, boss: User, team: Tea
     exported(client, q="lan", action="role")
     record = AuditRecord.objects.get(action="audit_export")
     assert (record.person, record.team, record.detail) == (boss, team, {"asked": {"q": "lan", "action": "role"}})
+
+
+def test_it_speaks_the_reader_s_language_and_leads_to_the_rental(client: Client, boss: User, team: Team) -> None:
+    audit.record("order", person=boss, team=team, target="rental 12", detail={"purpose": "CSKH"})
+    audit.record("sign_in", person=boss, detail={"by": ["password", "totp"]})
+    User.objects.filter(pk=boss.pk).update(language="vi")
+    page = client.get(reverse("team_audit")).content.decode()
+    assert '<a href="/rentals/12/">lượt thuê 12</a>' in page
+    assert "mục đích: CSKH" in page
+    assert "mật khẩu, ứng dụng xác thực" in page

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
 from django.core.exceptions import PermissionDenied
@@ -10,35 +10,18 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
-from accounts.models import AuditRecord, Membership, Role, Team, User
+from accounts.audit_words import details, thing
+from accounts.models import AuditRecord, User
 from accounts.policy import Access
 from accounts.views.team import managed_team
-from rentals.templatetags.desk import dong
 from thuesim_site.http import DeskRequest
 
 PAGE = 50
 MOST_EXPORTED = 100_000
-# What the details are called, in the words of the settings; others are shown as they are kept.
-_LABELS: Mapping[str, object] = {
-    **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
-    "by": gettext_lazy("by"),
-    "days": gettext_lazy("days"),
-    "invited by": gettext_lazy("invited by"),
-    "kind": gettext_lazy("kind"),
-    "kinds": gettext_lazy("kind"),
-    "price": gettext_lazy("price"),
-    "service": gettext_lazy("service"),
-    "services": gettext_lazy("services allowed"),
-    "sessions": gettext_lazy("sessions"),
-    "token": gettext_lazy("token"),
-}
-_MONEY = {"budget_day", "budget_month", "low_balance", "price"}
 
 
 class _Echo:
@@ -61,7 +44,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("before", None)
     context = {
-        "records": [(record, _action(record.action), _words(record)) for record in records[:PAGE]],
+        "records": [(record, _action(record.action), thing(record), details(record)) for record in records[:PAGE]],
         "next": records[PAGE - 1].pk if len(records) > PAGE else None,
         "query": query.urlencode(),
         "asked": request.GET,
@@ -114,33 +97,6 @@ def _midnight(text: str) -> datetime | None:
 
 def _action(action: str) -> str:
     return str(audit.ACTIONS.get(action, action))
-
-
-def _words(record: AuditRecord) -> list[tuple[str, str, str | None]]:
-    """Return the details as (name, value or value before, value after or None)."""
-    detail = record.detail if isinstance(record.detail, dict) else {}
-    lines: list[tuple[str, str, str | None]] = []
-    for name, value in detail.items():
-        label = str(_LABELS.get(name, name.replace("_", " ")))
-        if isinstance(value, list) and len(value) == 2 and name != "by":
-            lines.append((label, _plain(value[0], name), _plain(value[1], name)))
-        elif value not in ("", None, [], {}):
-            lines.append((label, _plain(value, name), None))
-    return lines
-
-
-def _plain(value: object, name: str) -> str:
-    if value is None or value == "":
-        return "–"
-    if name in _MONEY and isinstance(value, int):
-        return dong(value)
-    if name == "role" and value in Role.values:
-        return str(Role(value).label)
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value) or "–"
-    return json.dumps(value, ensure_ascii=False)[:200] if isinstance(value, dict) else str(value)
 
 
 def _csv(found: QuerySet[AuditRecord]) -> Iterator[str]:

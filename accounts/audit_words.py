@@ -1,0 +1,81 @@
+"""The audit record in the reader's words: on what something was done, and what was there before and after."""
+
+import json
+from collections.abc import Mapping
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import AuditRecord, Membership, Role, Team, User
+from rentals.templatetags.desk import dong
+
+# What the details are called, in the words of the settings; others are shown as they are kept.
+_LABELS: Mapping[str, object] = {
+    **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
+    "asked": gettext_lazy("asked for"),
+    "background": gettext_lazy("in the background"),
+    "by": gettext_lazy("by"),
+    "days": gettext_lazy("days"),
+    "invited by": gettext_lazy("invited by"),
+    "kind": gettext_lazy("kind"),
+    "kinds": gettext_lazy("kind"),
+    "price": gettext_lazy("price"),
+    "purpose": gettext_lazy("purpose"),
+    "rows": gettext_lazy("rows"),
+    "service": gettext_lazy("service"),
+    "services": gettext_lazy("services allowed"),
+    "sessions": gettext_lazy("sessions"),
+    "token": gettext_lazy("token"),
+}
+_MONEY = {"budget_day", "budget_month", "low_balance", "price"}
+# How somebody signed in, or which second step it is about.
+_WAYS_IN = {"by", "kind", "kinds"}
+_WAYS: Mapping[str, object] = {
+    "password": gettext_lazy("password"),
+    "totp": gettext_lazy("authenticator app"),
+    "webauthn": gettext_lazy("passkey"),
+    "recovery_codes": gettext_lazy("recovery codes"),
+}
+
+
+def thing(record: AuditRecord) -> tuple[str, str]:
+    """Return on what it was done, and the address of its page, `""` where it has none."""
+    kind, _space, number = record.target.partition(" ")
+    if kind == "rental" and number.isdecimal():
+        return _("rental %(n)s") % {"n": number}, reverse("rental", args=[int(number)])
+    if kind == "file" and number.isdecimal():
+        return _("file %(n)s") % {"n": number}, ""
+    if record.target == "rentals":
+        return _("history"), ""
+    return record.target, ""
+
+
+def details(record: AuditRecord) -> list[tuple[str, str, str | None]]:
+    """Return the details as (name, value or value before, value after or None)."""
+    detail = record.detail if isinstance(record.detail, dict) else {}
+    lines: list[tuple[str, str, str | None]] = []
+    for name, value in detail.items():
+        label = str(_LABELS.get(name, name.replace("_", " ")))
+        if isinstance(value, list) and len(value) == 2 and name != "by":
+            lines.append((label, _plain(value[0], name), _plain(value[1], name)))
+        elif value not in ("", None, [], {}):
+            lines.append((label, _plain(value, name), None))
+    return lines
+
+
+def _plain(value: object, name: str) -> str:
+    if value is None or value == "":
+        return "–"
+    if name in _MONEY and isinstance(value, int):
+        return dong(value)
+    if name == "role" and value in Role.values:
+        return str(Role(value).label)
+    if name in _WAYS_IN:
+        ways = value if isinstance(value, list) else [value]
+        return ", ".join(str(_WAYS.get(str(way), way)) for way in ways) or "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "–"
+    return json.dumps(value, ensure_ascii=False)[:200] if isinstance(value, dict) else str(value)
