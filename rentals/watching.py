@@ -226,8 +226,9 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
 
 
 def _lacks_words(rental: Rental) -> bool:
-    """Whether something came and nobody knows what: of a call, the history and callbacks may have the recording alone."""
-    return not Message.objects.filter(rental=rental).exclude(code="", text="").exists()
+    """Whether something came and nobody knows what it said: of a call, the history and callbacks may have the recording
+    alone, or the recording and the code, and only the code call the words."""
+    return not Message.objects.filter(rental=rental).exclude(text="").exists()
 
 
 def _time_is_up(rental: Rental, grace_seconds: float) -> bool:

@@ -312,3 +312,15 @@ def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.M
     watch(house, rental)
     assert "059809" in {message.code for message in rental.messages.all()}
     assert rental.due_at is None
+
+
+def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(house: House, looks: list[int]) -> None:
+    [rental] = rent(house)
+    house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
+    told = thuesim.Message(text="", code="059809", is_call=True, audio_url="http://127.0.0.1/1.wav")
+    watching.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    assert looks == [rental.pk]
+    [message] = rental.messages.all()
+    assert (message.code, message.text) == ("059809", "[Call]mã otp của bạn là 059809")
+    watching.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    assert looks == [rental.pk], "once is enough"
