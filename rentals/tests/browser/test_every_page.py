@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from accounts.models import Role, User
 from accounts.tests.world import address_of, addresses, furnish
+from rentals import reasons
 from rentals.models import BackgroundJob, Rental, Status
 from rentals.tests.browser.looks import LOOK_NAMES, LOOKS, Look, faults_of, looking, signed_in
 from rentals.tests.factories import make_person, make_rental, make_team
@@ -140,10 +141,14 @@ def test_every_page(
 @pytest.mark.parametrize("look", LOOKS, ids=LOOK_NAMES)
 def test_a_rental_in_every_state(browser: Browser, live_server: Any, things: dict[str, Any], look: Look) -> None:
     person: User = things["user"]
-    reasons = {Status.REFUSED: "out_of_stock", Status.EXPIRED: "no_code", Status.UNCONFIRMED: "lost_reply"}
+    why = {
+        Status.REFUSED: reasons.OUT_OF_STOCK,
+        Status.EXPIRED: reasons.NO_CODE,
+        Status.UNCONFIRMED: reasons.LOST,
+    }
     received = timezone.now() - timedelta(days=200)
     shown: list[Rental] = [
-        make_rental(status, team=things["team"], person=person, token=things["token"], reason=reasons.get(status, ""))
+        make_rental(status, team=things["team"], person=person, token=things["token"], reason=why.get(status, ""))
         for status in Status
     ]
     shown.append(make_rental(Status.RECEIVED, team=things["team"], person=person, received_at=received))
