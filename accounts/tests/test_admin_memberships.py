@@ -24,11 +24,6 @@ def staff() -> User:
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
 def linh(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="linh")
 
