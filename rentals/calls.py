@@ -32,7 +32,7 @@ def fetch_audio(message_id: int) -> bool:
     try:
         audio = client_for(message.rental.token).audio(message.audio_url)
     except thuesim.OutcomeUnknown as fault:
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             health.failed(message.rental.token, fault)
         return False
     except thuesim.NotRented:

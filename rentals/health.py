@@ -86,11 +86,6 @@ def is_well(token: Token) -> bool:
     return True
 
 
-def is_sick(fault: thuesim.ThueSimFault) -> bool:
-    """Whether a fault tells of the upstream's or the token's health, and not of the one thing that was asked."""
-    return isinstance(fault, thuesim.OutcomeUnknown | thuesim.CannotConnect | thuesim.InvalidToken | thuesim.Rejected)
-
-
 def pause_seconds(token: Token) -> float:
     """How long to leave the upstream in peace after so many faults in a row; 0 while they are few."""
     extra = token.faults - FAULTS_BEFORE_PAUSE

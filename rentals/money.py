@@ -29,7 +29,7 @@ def read_balance(token: Token) -> BalanceReading:
     try:
         balance = client_for(token).balance().amount
     except thuesim.ThueSimFault as fault:
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             health.failed(token, fault)
         raise
     health.answered(token)

@@ -316,7 +316,7 @@ def _not_rented(token: Token, rental: Rental, fault: thuesim.NotRented) -> None:
     """Surely no number: try again in turn, move to another token, or tell the person."""
     now = timezone.now()
     reason = reasons.of(fault)
-    if health.is_sick(fault):
+    if fault.blames_upstream:
         health.failed(token, fault)
     else:
         health.answered(token)

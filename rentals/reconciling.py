@@ -58,7 +58,7 @@ def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> in
         else:
             entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
     except thuesim.ThueSimFault as fault:
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             health.failed(token, fault)
         raise
     health.answered(token)

@@ -14,7 +14,6 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from rentals import health
 from rentals.models import Token, UpstreamMinute
 from rentals.thuesim import Call
 
@@ -48,7 +47,7 @@ def count(token_id: int, call: Call) -> None:
     with _lock:
         if len(_unwritten) >= MOST_UNWRITTEN:
             return
-        sick = call.fault is not None and health.is_sick(call.fault)
+        sick = call.fault is not None and call.fault.blames_upstream
         found = _unwritten.setdefault((minute, token_id, call.endpoint[:30]), _Sum())
         found.add(_Sum(1, int(sick), milliseconds, milliseconds))
 

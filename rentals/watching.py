@@ -90,7 +90,7 @@ def watch(token_id: int) -> float | None:
         for rental in left[:1]:
             look_at(rental)
     except thuesim.ThueSimFault as fault:
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             health.failed(token, fault)
         pause = max(pause, health.pause_seconds(token))
     spent = (timezone.now() - now).total_seconds()
@@ -131,7 +131,7 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
         entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
     except thuesim.ThueSimFault as fault:
         _distrust_history(token)
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             raise
         return due
     health.answered(token)
@@ -180,7 +180,7 @@ def look(rental_id: int) -> None:
     try:
         look_at(rental)
     except thuesim.ThueSimFault as fault:
-        if health.is_sick(fault):
+        if fault.blames_upstream:
             health.failed(rental.token, fault)
 
 

@@ -7,7 +7,7 @@ For calls that take no number the family means nothing, the class still does.
 
 import re
 import unicodedata
-from typing import Final
+from typing import ClassVar, Final
 
 from .redaction import redact
 
@@ -18,8 +18,11 @@ class ThueSimFault(Exception):
     """Any failure of a call.
 
     `message` is the upstream's own words where it had some (without tokens, at most 300 characters), else ours;
-    `code` is its status code, or the HTTP status, or `""`.
+    `code` is its status code, or the HTTP status, or `""`. `blames_upstream` is true where the failure tells of the
+    upstream's or the token's health, and false where it tells of the one thing that was asked.
     """
+
+    blames_upstream: ClassVar[bool] = False
 
     def __init__(self, message: str = "", *, code: str = "") -> None:
         self.message = tidy(message)
@@ -34,9 +37,13 @@ class NotRented(ThueSimFault):
 class OutcomeUnknown(ThueSimFault):
     """A number may have been taken: settle it by evidence, never by asking again."""
 
+    blames_upstream = True
+
 
 class InvalidToken(NotRented):
     """401: the token is not, or no longer, valid."""
+
+    blames_upstream = True
 
 
 class PendingLimitReached(NotRented):
@@ -74,6 +81,8 @@ class UpstreamError(NotRented):
 class CannotConnect(NotRented):
     """Refused, no such host, TLS failure, or no connection in time: not one byte of the request was sent."""
 
+    blames_upstream = True
+
 
 class KeptBack(NotRented):
     """The caller kept its own request back when the connection stood: not one byte of it was sent."""
@@ -81,6 +90,8 @@ class KeptBack(NotRented):
 
 class Rejected(NotRented):
     """HTTP 4xx without a reply of ThueSim's own: a server or proxy refused the request itself."""
+
+    blames_upstream = True
 
 
 class Redirected(NotRented):
