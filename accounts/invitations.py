@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.people import NotDone
 from accounts.policy import Access
-from rentals import live
+from lib import announce
 
 DAYS = (1, 3, 7, 14)
 
@@ -74,7 +74,7 @@ def accept(invitation: Invitation, person: User) -> Membership:
     User.objects.filter(pk=person.pk).update(team=invitation.team)
     detail = {"role": [None, invitation.role], "invited by": str(invitation.invited_by)}
     audit.record("join", person=person, team=invitation.team, target=str(person), detail=detail)
-    live.announce_person(person.pk)
+    announce.person(person.pk)
     return membership
 
 

@@ -18,7 +18,7 @@ from accounts import audit
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.policy import Access
 from accounts.reset_links import ResetLinks
-from rentals import live
+from lib import announce
 
 
 class NotDone(Exception):
@@ -135,7 +135,7 @@ def no_longer_admin(person: User) -> None:
     manages = Membership.objects.filter(user=person, role=Role.MANAGER).values("team")
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person).exclude(team__in=manages)
     made.update(revoked_at=timezone.now())
-    live.announce_person(person.pk)
+    announce.person(person.pk)
 
 
 def end_sessions(by: User, access: Access, person: User) -> int:
@@ -163,14 +163,14 @@ def left(person: User) -> int:
     sessions = list(UserSession.objects.filter(user=person.pk))
     for session in sessions:
         session.end()
-    live.announce_person(person.pk)
+    announce.person(person.pk)
     return len(sessions)
 
 
 def sessions_ended(person: User, *, by: User, count: int, team: Team | None = None) -> None:
     """Record that sessions of `person` were ended, and let their screens notice."""
     audit.record("sessions_ended", person=by, team=team, target=str(person), detail={"sessions": count})
-    live.announce_person(person.pk)
+    announce.person(person.pk)
 
 
 def _hold(access: Access, membership: Membership) -> None:
@@ -207,4 +207,4 @@ def _withdraw_invitations(person: User, team: Team | None = None) -> None:
 
 def _record(action: str, by: User, membership: Membership, detail: Mapping[str, object]) -> None:
     audit.record(action, person=by, team=membership.team, target=str(membership.user), detail=detail)
-    live.announce_person(membership.user_id)
+    announce.person(membership.user_id)

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from accounts import audit
 from accounts.models import User
-from rentals import live
+from lib import announce
 
 
 @receiver(auth.user_logged_in)
@@ -30,7 +30,7 @@ def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
         audit.record("sign_out", person=user, request=request)
         # Django tells of it before it ends the session, and the screens look at once.
         request.session.flush()
-        live.announce_person(user.pk)
+        announce.person(user.pk)
 
 
 @receiver(auth.user_login_failed)
@@ -43,13 +43,13 @@ def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = No
 @receiver([account.password_changed, account.password_set])
 def password_changed(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit.record("password_changed", person=user, request=request)
-    live.announce_person(user.pk)
+    announce.person(user.pk)
 
 
 @receiver(account.password_reset)
 def password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit.record("password_reset", person=user, request=request)
-    live.announce_person(user.pk)
+    announce.person(user.pk)
 
 
 @receiver(mfa.authentication_failed)
@@ -62,10 +62,10 @@ def second_step_added(request: HttpRequest, user: User, authenticator: Authentic
     codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
     action = "recovery_codes_made" if codes else "second_step_added"
     audit.record(action, person=user, request=request, detail={"kind": str(authenticator.type)})
-    live.announce_person(user.pk)
+    announce.person(user.pk)
 
 
 @receiver(mfa.authenticator_removed)
 def second_step_removed(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     audit.record("second_step_removed", person=user, request=request, detail={"kind": str(authenticator.type)})
-    live.announce_person(user.pk)
+    announce.person(user.pk)

@@ -162,9 +162,7 @@ def commit(rental: Any, code: str, tell: Callable[[Any, str], None]) -> float:
 
 
 def _tell_us(rental: Any, code: str) -> None:
-    from rentals import live
-
-    live.announce(rental)
+    rental.announce()
 
 
 def _tell_peer(client: redis.Redis, channel: str, wrap: Callable[[str], Any]) -> Callable[[Any, str], None]:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from rentals import clock, live, nudge, thuesim
+from rentals import clock, nudge, thuesim
 from rentals.models import Hold, Token
 from rentals.upstream import client_for
 
@@ -26,18 +26,12 @@ def hold_of(token: Token) -> Hold:
     return Hold.NONE
 
 
-def announce(token: Token) -> None:
-    """Tell the screens of the token's teams that its state or balance changed."""
-    for team_id in token.teams.values_list("pk", flat=True):
-        live.announce_team(team_id, "tokens")
-
-
 def put_on_hold(token: Token, hold: Hold, *, seconds: float, detail: str = "") -> None:
     """Let the token take no order for a while."""
     until = timezone.now() + timedelta(seconds=seconds)
     Token.objects.filter(pk=token.pk).update(hold=hold, hold_until=until, hold_detail=detail[:200])
     if hold_of(token) != hold:
-        announce(token)
+        token.announce()
     token.hold, token.hold_until = hold, until
 
 
@@ -53,7 +47,7 @@ def answered(token: Token) -> None:
     for name, value in (well | free if recovered else well).items():
         setattr(token, name, value)
     if recovered:
-        announce(token)
+        token.announce()
         nudge.place(token.pk)
 
 

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Team, User
-from rentals import clock, live, reasons, thuesim
+from rentals import clock, reasons, thuesim
 from rentals.likely_network import likely_network
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
 
@@ -94,7 +94,7 @@ def _write(
         person=person,
         detail=dict(detail or {}),
     )
-    live.announce(rental)
+    rental.announce()
 
 
 @transaction.atomic
@@ -345,7 +345,7 @@ def _complete(rental: Rental, kept: Message, message: thuesim.Message) -> bool:
     }
     if missing:
         Message.objects.filter(pk=kept.pk).update(**missing)
-        live.announce(rental)
+        rental.announce()
     return bool(missing)
 
 
@@ -360,7 +360,7 @@ def audio_kept(message: Message, *, name: str, content_type: str) -> None:
     """Note where a call's audio was kept, and show it."""
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(audio=name, audio_type=content_type)
-        live.announce(message.rental)
+        message.rental.announce()
 
 
 _STATUS = {
@@ -456,4 +456,4 @@ def _write_imported(
         batch_size=1000,
     )
     if fresh:
-        live.announce(fresh[-1][0])
+        fresh[-1][0].announce()

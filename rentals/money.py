@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-from rentals import health, live, thuesim
+from rentals import health, thuesim
 from rentals.models import BalanceReading, LedgerEntry, Rental, RentalEvent, Status, Token
 from rentals.upstream import client_for
 
@@ -46,7 +46,7 @@ def read_balance(token: Token) -> BalanceReading:
             expected = expected_balance(token)
         reading = BalanceReading.objects.create(token=token, at=now, balance=balance, expected=expected)
         if changed:
-            health.announce(token)
+            token.announce()
     return reading
 
 
@@ -110,7 +110,7 @@ def _book_refunds(token: Token, difference: int) -> None:
                 )
         except IntegrityError:
             continue  # booked by another reading
-        live.announce(rental)
+        rental.announce()
 
 
 def subset_of(rentals: Sequence[Rental], total: int) -> list[Rental]:

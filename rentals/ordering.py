@@ -307,7 +307,7 @@ def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
         fields["clock_skew"] = (rented.created_at - now).total_seconds()
     if fields:
         Token.objects.filter(pk=token.pk).update(**fields)
-        health.announce(token)
+        token.announce()
     health.answered(token)
     watching.number_known(rental)
 

@@ -14,7 +14,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Team
-from rentals import live
 from rentals.models import Callback, Message, Rental
 
 BATCH = 500
@@ -78,6 +77,6 @@ def fade() -> int:
     for team in Team.objects.filter(codes_fade_minutes__isnull=False):
         faded = now - timedelta(minutes=team.codes_fade_minutes or 0)
         for rental in Rental.objects.filter(team=team, received_at__gt=faded - FADING, received_at__lte=faded):
-            live.announce(rental)
+            rental.announce()
             told += 1
     return told

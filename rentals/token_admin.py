@@ -177,7 +177,7 @@ class TokenAdmin(StaffAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        health.announce(form.instance)
+        form.instance.announce()
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -298,7 +298,7 @@ class TokenAdmin(StaffAdmin):
         if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
             return False
         self.record(request, "token_pause" if paused else "token_resume", token, {"paused": [not paused, paused]})
-        health.announce(token)
+        token.announce()
         nudge.place(token.pk)  # the queue moves to the team's other tokens, or goes on here
         return True
 

@@ -62,7 +62,7 @@ def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> 
                 return _CHANGED_MEANWHILE
             token.refresh_from_db()
             health.answered(token)
-            health.announce(token)
+            token.announce()
             nudge.sync(token.pk)
             nudge.place(token.pk)
             nudge.watch(token.pk)

@@ -238,7 +238,7 @@ def _time_is_up(rental: Rental, grace_seconds: float) -> bool:
 def _place_freed(token: Token) -> None:
     """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
     Token.objects.filter(pk=token.pk, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
-    health.announce(token)
+    token.announce()
     nudge.place(token.pk)
 
 

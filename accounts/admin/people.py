@@ -18,7 +18,7 @@ from accounts.admin import memberships
 from accounts.admin.base import StaffAdmin, may_appoint, person_of
 from accounts.models import Membership, User
 from accounts.policy import second_steps
-from rentals import live
+from lib import announce
 
 if TYPE_CHECKING:
     PersonAdminBase = UserAdmin[User]
@@ -121,7 +121,7 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
             people.no_longer_admin(obj)
         if "is_active" in form.changed_data:
             people.reopen_account(by, obj) if obj.is_active else people.end_account(by, obj)
-        live.announce_person(obj.pk)
+        announce.person(obj.pk)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         memberships.save(request, formset)

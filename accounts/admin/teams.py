@@ -11,7 +11,7 @@ from accounts.admin import memberships
 from accounts.admin.base import StaffAdmin
 from accounts.forms import TeamSettingsForm
 from accounts.models import Membership, Team, User
-from rentals import live
+from lib import announce
 from rentals.templatetags.desk import dong
 
 
@@ -73,7 +73,7 @@ class TeamAdmin(StaffAdmin):
             obj.save()
         elif fields := [name for name in form.changed_data if name in columns]:
             obj.save(update_fields=fields)
-        live.announce_team(obj.pk, "refresh")
+        announce.team(obj.pk, "refresh")
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         memberships.save(request, formset)

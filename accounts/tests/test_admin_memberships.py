@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
-from rentals import live
+from lib import announce
 from rentals.live.screens import open_screen, recheck
 from rentals.tests.factories import make_person, make_team
 
@@ -141,7 +141,7 @@ def test_screens_hear_of_a_role_changed_in_the_admin(
     staff: User, team: Team, linh: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr(live, "announce_person", told.append)
+    monkeypatch.setattr(announce, "person", told.append)
     save_team(staff, team, row(0, own(linh), rentals_per_day="3"))
     assert linh.pk in told
 

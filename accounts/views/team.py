@@ -14,7 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import audit
 from accounts.forms import InviteForm, TeamSettingsForm
 from accounts.models import Invitation, Membership, Role, Team
-from rentals import limits, live
+from lib import announce
+from rentals import limits
 from rentals.models import Service
 from thuesim_site.http import DeskRequest
 
@@ -88,7 +89,7 @@ def team_settings(request: DeskRequest) -> HttpResponse:
         with transaction.atomic():
             team.save(update_fields=list(detail))
             audit.record("team_settings", person=request.user, team=team, target=str(team), detail=detail)
-            live.announce_team(team.pk, "refresh")
+            announce.team(team.pk, "refresh")
     messages.success(request, _("Saved."))
     return redirect("team")
 

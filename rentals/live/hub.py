@@ -28,7 +28,7 @@ from django.http import HttpRequest
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from rentals.live.announcing import CHANNEL
+from lib.announce import CHANNEL
 from rentals.live.screens import Screen, Viewer, compose, frame, open_screen, read, recheck, warm_up
 from rentals.models import Rental
 

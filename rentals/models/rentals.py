@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from lib import announce
 from rentals.models.catalog import Service
 from rentals.models.tokens import Token
 
@@ -158,6 +159,10 @@ class Rental(models.Model):
         at_hand: list[Message] | None = self.__dict__.get("messages_at_hand")
         messages = self.messages.all() if at_hand is None else at_hand
         return max(messages, key=lambda message: (message.at, message.pk), default=None)
+
+    def announce(self) -> None:
+        """Tell the open screens on commit that this rental changed. Call it inside the transaction of the change."""
+        announce.rental(self.pk, team=self.team_id)
 
     @property
     def ends_at(self) -> datetime | None:

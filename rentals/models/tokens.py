@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from lib import announce
 from rentals.encryption import EncryptedField, Secret
 
 
@@ -77,6 +78,11 @@ class Token(models.Model):
         if self.value:  # "" where no key decrypts it: then the digest of the true value stays
             self.value_digest = digest(self.value.reveal())
         super().save(*args, **kwargs)
+
+    def announce(self) -> None:
+        """Tell the screens of the token's teams on commit that its state or balance changed."""
+        for team_id in self.teams.values_list("pk", flat=True):
+            announce.team(team_id, "tokens")
 
 
 class CallbackAddress(models.Model):

@@ -19,7 +19,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts import audit
 from accounts.models import AuditRecord, Role
 from accounts.policy import access_for
-from rentals import lifecycle, live, ordering, privacy, statistics, thuesim, watching
+from lib import announce
+from rentals import lifecycle, ordering, privacy, statistics, thuesim, watching
 from rentals.cards import card_for
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
 from rentals.tests.conftest import House, later
@@ -219,7 +220,7 @@ def test_no_setting_deletes_a_young_audit_record(settings: Settings) -> None:
 
 def test_screens_are_told_when_a_code_fades(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
-    monkeypatch.setattr(live, "announce", lambda rental: told.append(rental.pk))
+    monkeypatch.setattr(announce, "rental", lambda rental_id, team: told.append(rental_id))
     team = make_team(codes_fade_minutes=10, shares_codes=True)
     now = timezone.now()
 

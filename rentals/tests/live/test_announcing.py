@@ -13,8 +13,8 @@ from django.db import transaction
 from pytest_django import Settings
 
 from accounts.models import Team
-from rentals import live
-from rentals.live.announcing import CHANNEL
+from lib import announce
+from lib.announce import CHANNEL
 from rentals.models import Rental
 from thuesim_site.testing import RedisServer, wait_until
 
@@ -45,9 +45,9 @@ def listener(real_redis: RedisServer) -> Iterator[Listener]:
 
 def test_what_is_said_names_ids_and_nothing_else(listener: Listener, team: Team, make_rental: MakeRental) -> None:
     rental = make_rental(team, code="529310")
-    live.announce(rental)
-    live.announce_team(team.pk, "tokens")
-    live.announce_person(7)
+    rental.announce()
+    announce.team(team.pk, "tokens")
+    announce.person(7)
     assert listener.next() == {"rental": rental.pk, "team": team.pk}
     assert listener.next() == {"team": team.pk, "event": "tokens"}
     assert listener.next() == {"person": 7}
@@ -58,11 +58,11 @@ def test_nothing_is_said_before_the_commit_nor_after_a_rollback(
 ) -> None:
     rental = make_rental(team)
     with transaction.atomic():
-        live.announce(rental)
+        rental.announce()
         assert listener.next(0.2) is None
     assert listener.next() is not None
     with transaction.atomic():
-        live.announce(rental)
+        rental.announce()
         transaction.set_rollback(True)
     assert listener.next(0.2) is None
 
@@ -75,7 +75,7 @@ def test_redis_that_is_away_is_told_of_once_and_delays_nobody(
     began = time.monotonic()
     with caplog.at_level(logging.WARNING, "rentals.live"):
         for _ in range(1000):
-            live.announce(rental)
+            rental.announce()
     assert time.monotonic() - began < 2
     assert len(caplog.records) == 1
 
@@ -90,7 +90,7 @@ def test_redis_that_hangs_costs_one_short_wait(
         rental = make_rental(team)
         began = time.monotonic()
         for _ in range(100):
-            live.announce(rental)
+            rental.announce()
         assert time.monotonic() - began < 3
 
 
@@ -98,7 +98,7 @@ def test_when_redis_is_back_every_screen_is_told_to_read_again(
     team: Team, make_rental: MakeRental, real_redis: RedisServer
 ) -> None:
     real_redis.stop()
-    live.announce(make_rental(team))
+    make_rental(team).announce()
     real_redis.start()
     listener = Listener(real_redis.url)
     wait_until(lambda: listener.next(1) == {"refresh": True}, "the refresh is published")

@@ -12,7 +12,6 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
-from rentals import live
 from rentals.models import Rental, Status
 from rentals.tests.live.conftest import Browser, SignIn
 from rentals.tests.live.test_live_browser import Site, card, expect_live, receive, site
@@ -101,7 +100,7 @@ def desk(page: Page, cable: Cable, team: Team, sign_in: SignIn, context: Browser
 
 def end(rental: Rental, status: Status) -> None:
     Rental.objects.filter(pk=rental.pk).update(status=status, ended_at=timezone.now())
-    live.announce(rental)
+    rental.announce()
 
 
 def arrive(rental: Rental, code: str) -> None:
@@ -117,7 +116,7 @@ def test_what_came_while_it_slept_is_said_once_it_wakes(
     desk: Page, cable: Cable, team: Team, make_rental: Callable[..., Rental]
 ) -> None:
     rentals = [make_rental(team) for _ in range(4)]
-    live.announce(rentals[0])
+    rentals[0].announce()
     expect(card(desk, rentals[0])).to_be_visible()
     desk.locator("#service").focus()
     cable.cut()

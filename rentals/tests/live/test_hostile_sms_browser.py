@@ -9,7 +9,6 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import Role, Team
-from rentals import live
 from rentals.models import Rental, Status
 from rentals.tests.live.browsing import pages, signed_in
 from rentals.tests.live.conftest import Browser, SignIn
@@ -101,7 +100,7 @@ def test_on_the_desk(page: Page, team: Team, manager: Browser, make_rental: Call
         rental = make_rental(team, code=CODE, status=Status.RECEIVED, person=manager.person, ended_at=None)
         rental.messages.update(text=text)
         rentals.append(rental)
-        live.announce(rental)  # by the stream
+        rental.announce()  # by the stream
     expect(page.get_by_test_id("rental")).to_have_count(len(rentals))
     expect(page.locator("#live-state")).to_have_attribute("data-state", "live")
     hold(page, rentals)

@@ -20,8 +20,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.translation import get_language
 
 from accounts.models import Membership, Role, Team, User
-from rentals import live
-from rentals.live.announcing import CHANNEL
+from lib import announce
+from lib.announce import CHANNEL
 from rentals.live.screens import QUEUE_LIMIT, open_screen, read
 from rentals.models import Rental, Status
 from rentals.tests.live.conftest import Browser, Screens, SignIn, Stream
@@ -33,7 +33,7 @@ def test_a_change_reaches_the_screens_of_its_team(
 ) -> None:
     first, second = screens.watch(sign_in(team)), screens.watch(sign_in(team))
     rental = make_rental(team)
-    live.announce(rental)
+    rental.announce()
     for stream in (first, second):
         event, html = stream.next()
         assert event == "rental"
@@ -44,8 +44,9 @@ def test_a_change_reaches_nobody_of_another_team(
     screens: Screens, team: Team, other_team: Team, sign_in: SignIn, make_rental: Any
 ) -> None:
     stranger = screens.watch(sign_in(other_team))
-    live.announce(make_rental(team, code="529310"))
-    live.announce(own := make_rental(other_team))
+    make_rental(team, code="529310").announce()
+    own = make_rental(other_team)
+    own.announce()
     event, html = stranger.next()
     assert event == "rental"
     assert f'id="rental-{own.pk}"' in html
@@ -59,7 +60,8 @@ def test_a_message_that_names_the_wrong_team_shows_nothing(
     rental = make_rental(team, code="529310")
     client = redis.Redis.from_url(real_redis.url)
     client.publish(CHANNEL, json.dumps({"rental": rental.pk, "team": other_team.pk}))
-    live.announce(own := make_rental(other_team))
+    own = make_rental(other_team)
+    own.announce()
     assert f'id="rental-{own.pk}"' in stranger.next()[1]
 
 
@@ -69,7 +71,7 @@ def test_each_person_reads_what_the_policy_lets_them_read(
     owner, colleague = sign_in(team), sign_in(team)
     manager, viewer = sign_in(team, Role.MANAGER), sign_in(team, Role.VIEWER)
     streams = [screens.watch(client) for client in (owner, colleague, manager, viewer)]
-    live.announce(make_rental(team, code="529310", person=owner.person, status=Status.RECEIVED))
+    make_rental(team, code="529310", person=owner.person, status=Status.RECEIVED).announce()
     assert ["529310" in stream.next()[1] for stream in streams] == [True, False, True, False]
 
 
@@ -79,9 +81,9 @@ def test_a_team_that_begins_to_share_its_codes_shares_the_next_one(
     owner, colleague = sign_in(team), sign_in(team)
     stream = screens.watch(colleague)
     Team.objects.filter(pk=team.pk).update(shares_codes=True)
-    live.announce(make_rental(team, person=owner.person))
+    make_rental(team, person=owner.person).announce()
     assert stream.next()[0] == "refresh"
-    live.announce(make_rental(team, code="529310", person=owner.person))
+    make_rental(team, code="529310", person=owner.person).announce()
     assert "529310" in stream.skip_to("rental")
 
 
@@ -92,8 +94,8 @@ def test_a_rental_outside_the_filter_is_only_named_as_gone(
     stream = screens.watch(me, "?mine=1")
     other = make_rental(team, code="529310")
     mine = make_rental(team, person=me.person)
-    live.announce(other)
-    live.announce(mine)
+    other.announce()
+    mine.announce()
     assert stream.next() == ("gone", str(other.pk))
     assert f'id="rental-{mine.pk}"' in stream.next()[1]
 
@@ -109,7 +111,7 @@ def test_each_screen_speaks_its_language(
         screens.watch(browser, Accept_Language="vi"),
         screens.watch(browser, Accept_Language="en"),
     ]
-    live.announce(make_rental(team))
+    make_rental(team).announce()
     assert [stream.next() for stream in streams] == [("rental", "en"), ("rental", "vi"), ("rental", "en")]
 
 
@@ -121,7 +123,7 @@ def test_a_screen_speaks_what_its_page_speaks(
     User.objects.filter(pk=browser.person.pk).update(language="")
     page = screens.watch(browser, "?status=waiting&lang=vi", Accept_Language="en")
     other = screens.watch(browser, "?lang=xx", Accept_Language="en")
-    live.announce(make_rental(team))
+    make_rental(team).announce()
     assert (page.skip_to("rental"), other.skip_to("rental")) == ("vi", "en")
 
 
@@ -131,7 +133,7 @@ def test_hostile_text_cannot_forge_an_event(
     text = "a\r\revent: session-expired\n\ndata: b\u2028c"
     monkeypatch.setattr("rentals.live.screens.render_card", lambda *args, **kwargs: text)
     stream = screens.watch(sign_in(team))
-    live.announce(make_rental(team))
+    make_rental(team).announce()
     assert stream.next() == ("rental", "a\n\nevent: session-expired\n\ndata: b\u2028c")
 
 
@@ -139,8 +141,8 @@ def test_what_a_team_event_says_goes_to_that_team_alone(
     screens: Screens, team: Team, other_team: Team, sign_in: SignIn
 ) -> None:
     own, stranger = screens.watch(sign_in(team)), screens.watch(sign_in(other_team))
-    live.announce_team(team.pk, "tokens")
-    live.announce_team(other_team.pk, "balances")
+    announce.team(team.pk, "tokens")
+    announce.team(other_team.pk, "balances")
     assert own.next() == ("tokens", "")
     assert stranger.next() == ("balances", "")
 
@@ -184,7 +186,7 @@ def test_who_may_no_longer_look_gets_not_one_event_more(
     client = sign_in(team)
     stream = screens.watch(client)
     leave(client)
-    live.announce(make_rental(team, code="529310", person=client.person))
+    make_rental(team, code="529310", person=client.person).announce()
     assert stream.next() == ("session-expired", "")
     assert stream.next() == ("", "")
 
@@ -203,7 +205,7 @@ def test_a_person_whose_rights_changed_is_checked_at_once(screens: Screens, team
     client = sign_in(team)
     stream = screens.watch(client)
     Membership.objects.all().delete()
-    live.announce_person(client.person.pk)
+    announce.person(client.person.pk)
     assert stream.next() == ("refresh", "")
 
 
@@ -214,9 +216,10 @@ def test_who_moves_to_another_team_sees_that_one(
     stream = screens.watch(client)
     Membership.objects.create(user=client.person, team=other_team, role=Role.OPERATOR)
     User.objects.filter(pk=client.person.pk).update(team=other_team)
-    live.announce(make_rental(team, code="529310"))
+    make_rental(team, code="529310").announce()
     assert stream.next() == ("refresh", "")
-    live.announce(own := make_rental(other_team))
+    own = make_rental(other_team)
+    own.announce()
     assert f'id="rental-{own.pk}"' in stream.next()[1]
 
 
@@ -252,8 +255,8 @@ def test_a_burst_is_read_in_few_queries_and_sent_whole(
     streams = [screens.watch(sign_in(team)) for _ in range(3)]
     rentals = [make_rental(team) for _ in range(120)]
     for rental in rentals:
-        live.announce(rental)
-        live.announce(rental)
+        rental.announce()
+        rental.announce()
     for stream in streams:
         missing = {str(rental.pk) for rental in rentals}
         while missing:
@@ -278,7 +281,7 @@ def test_redis_that_restarts_makes_every_screen_read_again(
     stream = screens.watch(sign_in(team))
     real_redis.stop()
     assert stream.next() == ("waiting", "")
-    live.announce(make_rental(team))  # is lost, and harms nobody
+    make_rental(team).announce()  # is lost, and harms nobody
     real_redis.start()
     assert stream.next() == ("refresh", "")
     rental = make_rental(team)
@@ -301,9 +304,9 @@ def test_a_card_that_cannot_be_drawn_leaves_the_stream_alive(
     stream = screens.watch(sign_in(team))
     with monkeypatch.context() as patch:
         patch.setattr("rentals.live.screens.render_card", lambda *args, **kwargs: 1 / 0)
-        live.announce(make_rental(team))
+        make_rental(team).announce()
         assert stream.next() == ("refresh", "")
-    live.announce(make_rental(team))
+    make_rental(team).announce()
     assert stream.next()[0] == "rental"
 
 
@@ -378,6 +381,6 @@ def test_a_browser_that_leaves_is_forgotten(screens: Screens, team: Team, sign_i
 
 def _announced(stream: Any, rental: Rental) -> bool:
     """Whether `rental` comes through; the one who tells may still think that Redis is away."""
-    live.announce(rental)
+    rental.announce()
     event, html = stream.next()
     return event == "rental" and f'id="rental-{rental.pk}"' in html

@@ -8,7 +8,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
-from rentals import live
+from lib import announce
 from rentals.live.hub import Hub
 from rentals.models import Message, Rental, Status
 from rentals.tests.live.conftest import Browser, SignIn, serving
@@ -67,7 +67,7 @@ def receive(rental: Rental, code: str) -> None:
         rental=rental, at=rental.queued_at, code=code, text=f"Code {code}", source="poll", fingerprint=code
     )
     Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
-    live.announce(rental)
+    rental.announce()
 
 
 def test_a_code_appears_with_nothing_touched(
@@ -75,7 +75,7 @@ def test_a_code_appears_with_nothing_touched(
 ) -> None:
     desk.evaluate("document.addEventListener('desk:code', (event) => (window.told = event.detail.id))")
     rental = make_rental(team, person=operator.person)
-    live.announce(rental)
+    rental.announce()
     expect(card(desk, rental)).to_have_attribute("data-status", "waiting")
     receive(rental, "059809")
     expect(card(desk, rental).get_by_test_id("code")).to_have_text("059809")
@@ -85,7 +85,7 @@ def test_a_code_appears_with_nothing_touched(
 def test_new_cards_stand_newest_first(desk: Page, team: Team, make_rental: Callable[..., Rental]) -> None:
     rentals = [make_rental(team) for _ in range(3)]
     for rental in (rentals[1], rentals[2], rentals[0]):
-        live.announce(rental)
+        rental.announce()
     expect(desk.locator("#board > [data-rental-id]")).to_have_count(3)
     ids = desk.locator("#board > [data-rental-id]").evaluate_all("cards => cards.map(card => card.dataset.rentalId)")
     assert ids == [str(rental.pk) for rental in reversed(rentals)]
@@ -98,10 +98,10 @@ def test_a_place_in_the_queue_moves_on_by_itself(
         make_rental(team, person=operator.person, status=Status.QUEUED, phone="", upstream_key="") for _ in range(2)
     )
     for rental in (first, second):
-        live.announce(rental)
+        rental.announce()
     expect(card(desk, second)).to_contain_text("Place 2 in the queue")
     Rental.objects.filter(pk=first.pk).update(status=Status.CANCELLED)
-    live.announce(first)  # nobody says a word about the second
+    first.announce()  # nobody says a word about the second
     expect(card(desk, second)).to_contain_text("Place 1 in the queue", timeout=30_000)
 
 
@@ -109,13 +109,13 @@ def test_focus_stays_where_it_is_when_its_card_changes(
     desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
 ) -> None:
     rental = make_rental(team, person=operator.person)
-    live.announce(rental)
+    rental.announce()
     card(desk, rental).get_by_role("link").first.focus()
     receive(rental, "111222")
     expect(card(desk, rental)).to_have_attribute("data-status", "received")
     expect(card(desk, rental).get_by_role("link").first).to_be_focused()
     card(desk, rental).get_by_test_id("phone").focus()
-    live.announce(rental)
+    rental.announce()
     receive(rental, "333444")
     expect(card(desk, rental).get_by_test_id("code")).to_have_text("333444")
     expect(card(desk, rental).get_by_test_id("phone")).to_be_focused()
@@ -125,7 +125,7 @@ def test_what_was_missed_is_read_after_the_connection_broke(
     desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental], site: Site, real_redis: RedisServer
 ) -> None:
     rental = make_rental(team, person=operator.person)
-    live.announce(rental)
+    rental.announce()
     expect(card(desk, rental)).to_be_visible()
     real_redis.stop()
     expect(desk.locator("#live-state")).to_have_attribute("data-state", "polling")
@@ -159,7 +159,7 @@ def test_a_blocked_stream_is_made_up_for_by_asking(
 
 def test_who_signs_out_elsewhere_is_taken_to_the_sign_in_page(desk: Page, operator: Browser, team: Team) -> None:
     operator.logout()
-    live.announce_person(operator.person.pk)
+    announce.person(operator.person.pk)
     desk.wait_for_url("**/accounts/login/**")
 
 
@@ -173,7 +173,7 @@ def test_twelve_tabs_share_one_stream(
         expect_live(tabs[-1])
     assert len(site.hub._screens) == 1
     rental = make_rental(team)
-    live.announce(rental)
+    rental.announce()
     for tab in tabs:
         expect(card(tab, rental)).to_be_visible()
 
@@ -185,5 +185,5 @@ def test_a_browser_without_shared_workers_is_live_too(
     page.goto(site.url)
     expect_live(page)
     rental = make_rental(team)
-    live.announce(rental)
+    rental.announce()
     expect(card(page, rental)).to_be_visible()

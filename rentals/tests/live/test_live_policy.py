@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, Team, User
-from rentals import live
+from lib import announce
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from rentals.tests.live.conftest import Screens, Stream
@@ -117,9 +117,9 @@ def test_a_stream_says_what_the_policy_says(
         }
     theirs = screens.watch(signed_in(stranger))
     for rental in {pair[0].pk: pair[0] for pairs in rentals.values() for pair in pairs.values()}.values():
-        live.announce(rental)
+        rental.announce()
     for each in (team, other):
-        live.announce_team(each.pk, "end")
+        announce.team(each.pk, "end")
     checked = 0
     for role, stream in streams.items():
         found = told(stream, rentals[role])
@@ -162,7 +162,7 @@ def test_a_stream_ends_at_once_when_its_person_is(
     stream, another = screens.watch(own), screens.watch(signed_in(people["viewer"]))
     ENDS[how](boss, own, people["operator"])
     ended(stream)
-    live.announce_team(team.pk, "end")
+    announce.team(team.pk, "end")
     assert another.next() == ("end", "")
 
 
@@ -172,8 +172,8 @@ def test_who_is_taken_out_of_the_team_sees_nothing_more_of_it(
     stream = screens.watch(signed_in(people["operator"]))
     signed_in(people["manager"]).post(reverse("person_remove", args=[people["operator"].pk]))
     assert stream.next(5)[0] == "refresh"
-    live.announce(received(team, people["manager"], "700001"))
-    live.announce_person(people["operator"].pk)
+    received(team, people["manager"], "700001").announce()
+    announce.person(people["operator"].pk)
     with pytest.raises(TimeoutError):
         stream.next(1)
 
@@ -183,6 +183,6 @@ def test_who_becomes_a_viewer_reads_no_code_from_then_on(screens: Screens, team:
     rental = received(team, people["operator"], "700001")
     signed_in(people["manager"]).post(reverse("person_role", args=[people["operator"].pk]), {"role": "viewer"})
     assert stream.next(5)[0] == "refresh"
-    live.announce(rental)
-    live.announce_team(team.pk, "end")
+    rental.announce()
+    announce.team(team.pk, "end")
     assert told(stream, {"own": (rental, "700001")}) == {"own": "mask"}

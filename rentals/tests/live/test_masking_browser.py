@@ -12,7 +12,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import AuditRecord, Role, Team, User
-from rentals import live, privacy
+from rentals import privacy
 from rentals.models import Message, Rental, Status
 from rentals.tests.live.browsing import pages, signed_in
 from rentals.tests.live.conftest import SignIn
@@ -70,7 +70,7 @@ def came(team: Team, make_rental: Callable[..., Rental]) -> Callable[[User], Ren
 
     def come(person: User) -> Rental:
         rental = make_rental(team, person=person)
-        live.announce(rental)
+        rental.announce()
         now = timezone.now()
         Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now)
         Message.objects.create(
@@ -96,7 +96,7 @@ def test_a_masked_code_is_nowhere_in_the_browser_of_who_may_not_read_it(
         wants_everything(each.person)
     pages_of = {"owner": look(owner), "colleague": look(colleague), "viewer": look(viewer)}
     rental = came(owner.person)
-    live.announce(rental)
+    rental.announce()
     for who, page in pages_of.items():
         card = page.locator(f"#rental-{rental.pk}")
         expect(card).to_have_attribute("data-status", "received")
@@ -116,7 +116,7 @@ def test_a_code_fades_on_open_screens_for_all_but_its_owner(
     owner, manager = sign_in(team), sign_in(team, Role.MANAGER)
     theirs, managers = look(owner), look(manager)
     rental = came(owner.person)
-    live.announce(rental)
+    rental.announce()
     for page in (theirs, managers):
         page.evaluate("window.reloaded = false")
         expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)

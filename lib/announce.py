@@ -1,4 +1,8 @@
-"""Telling the web processes that something changed, without ever breaking or delaying the one who tells."""
+"""Tell the web processes that something changed, without ever breaking or delaying the caller.
+
+What travels through Redis says only that something changed: ids, never a code, a phone number or a token. The open
+screens' hub reads from the database what it became, and asks `accounts.policy` who may see it.
+"""
 
 import json
 import logging
@@ -12,8 +16,6 @@ from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rentals.models import Rental
-
 CHANNEL = "desk:live"
 _TIMEOUT_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
@@ -21,17 +23,17 @@ _RETRY_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-def announce(rental: Rental) -> None:
-    """Say on commit that `rental` changed. Call it inside the transaction of the change; it never raises."""
-    _publish_on_commit({"rental": rental.pk, "team": rental.team_id})
+def rental(rental_id: int, *, team: int) -> None:
+    """Say on commit that a rental of a team changed. Call it inside the transaction of the change; it never raises."""
+    _publish_on_commit({"rental": rental_id, "team": team})
 
 
-def announce_team(team_id: int, what: str) -> None:
+def team(team_id: int, what: str) -> None:
     """Say on commit that something else of a team changed: `what` becomes the event's name, such as `tokens`."""
     _publish_on_commit({"team": team_id, "event": what})
 
 
-def announce_person(person_id: int) -> None:
+def person(person_id: int) -> None:
     """Say on commit that a person's rights changed (role, team, sign-out, deactivation): streams check them at once."""
     _publish_on_commit({"person": person_id})
 
