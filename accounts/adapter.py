@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit, mail
 from accounts.models import User
 from accounts.policy import must_keep_second_step, second_steps
-from rentals import encryption
+from lib import encryption
 
 # The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
 THROTTLED_SECONDS = 60

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.db.models import JSONField, Model, TextField, Value
 from django.db.models.functions import Cast
 
-from rentals.encryption import EncryptedField, KeyLost, encrypt, is_encrypted, newly_encrypted
+from lib.encryption import EncryptedField, KeyLost, encrypt, is_encrypted, newly_encrypted
 
 BATCH = 500
 

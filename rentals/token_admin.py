@@ -21,8 +21,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin import StaffAdmin
+from lib.encryption import Secret
 from rentals import callback_addresses, health, money, nudge, thuesim
-from rentals.encryption import Secret
 from rentals.models import Token
 from rentals.models.tokens import digest
 from rentals.templatetags.desk import dong

@@ -14,8 +14,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from lib.encryption import Secret
 from rentals import callback_addresses, drift, health, thuesim, upstream_calls
-from rentals.encryption import Secret
 from rentals.models import Network, Rental, Token
 from rentals.templatetags.desk import dong
 from rentals.thuesim.client import Reply

@@ -7,8 +7,8 @@ from django.db import IntegrityError, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from lib.encryption import Secret
 from rentals import health, nudge
-from rentals.encryption import Secret
 from rentals.models import Token
 from rentals.models.tokens import digest
 from rentals.token_check import Finding, Level, examine

@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
+from lib.encryption import Secret
 from rentals.drift import record
-from rentals.encryption import Secret
 from rentals.models import Token
 from rentals.thuesim import Client
 from rentals.upstream_calls import counter

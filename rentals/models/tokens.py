@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from lib import announce
-from rentals.encryption import EncryptedField, Secret
+from lib.encryption import EncryptedField, Secret
 
 
 def digest(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-from rentals.encryption import Secret
+from lib.encryption import Secret
 from rentals.models import Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 

@@ -8,7 +8,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 from pytest_django import Settings
 
-from rentals.encryption import Secret, decrypt, encrypt
+from lib.encryption import Secret, decrypt, encrypt
 from rentals.models import CallbackAddress, Token
 from rentals.models.tokens import digest
 

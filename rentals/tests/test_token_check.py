@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from lib.encryption import Secret
 from rentals import drift, thuesim, upstream_calls
-from rentals.encryption import Secret
 from rentals.models import (
     Callback,
     CallbackAddress,

@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import AuditRecord
+from lib.encryption import Secret
 from rentals import ordering, token_check, token_values
-from rentals.encryption import Secret
 from rentals.models import Hold, Status, Token
 from rentals.models.tokens import digest
 from rentals.tests.admin_pages import at, audited, token_form
