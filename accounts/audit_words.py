@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
-from rentals.templatetags.desk import dong
+from lib.formats import dong
 
 # What the details are called, in the words of the settings; others are shown as they are kept.
 _LABELS: Mapping[str, object] = {

@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
+from lib.formats import dong, span
 from rentals import ordering
 from rentals.models import Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 from rentals.statistics import ServiceLine, service_lines
-from rentals.templatetags.desk import dong, span
 from rentals.token_states import TokenState, token_states
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)

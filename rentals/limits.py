@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import Access
+from lib.formats import dong
 from rentals import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
-from rentals.templatetags.desk import dong
 
 # One person's orders in a minute: above what anybody types, below what a runaway script does.
 ORDERS_PER_MINUTE = 60

@@ -22,10 +22,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin import StaffAdmin
 from lib.encryption import Secret
+from lib.formats import dong
 from rentals import callback_addresses, health, money, nudge, thuesim
 from rentals.models import Token
 from rentals.models.tokens import digest
-from rentals.templatetags.desk import dong
 from rentals.token_check import Finding, Level, check_token
 from rentals.token_panels import panels
 from rentals.token_values import replace_value

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from lib.encryption import Secret
+from lib.formats import dong
 from rentals import callback_addresses, drift, health, thuesim, upstream_calls
 from rentals.models import Network, Rental, Token
-from rentals.templatetags.desk import dong
 from rentals.thuesim.client import Reply
 from rentals.thuesim.decoding import Fields, Number
 from rentals.thuesim.drift import Notes

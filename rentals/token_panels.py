@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
+from lib.formats import dong
 from rentals import callback_addresses, health
 from rentals.charts import StepChart, step_chart
 from rentals.models import BalanceReading, Hold, Status, Token, UpstreamMinute
-from rentals.templatetags.desk import dong
 
 SHOWN = timedelta(days=1)
 # The balance is read twice a minute: a day of it, and some to spare.

@@ -12,7 +12,7 @@ from accounts.admin.base import StaffAdmin
 from accounts.forms import TeamSettingsForm
 from accounts.models import Membership, Team, User
 from lib import announce
-from rentals.templatetags.desk import dong
+from lib.formats import dong
 
 
 class TeamForm(TeamSettingsForm):

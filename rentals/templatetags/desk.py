@@ -1,4 +1,4 @@
-"""How the pages write money, moments and durations, and draw icons."""
+"""What templates call: money, moments and durations as `lib.formats` writes them, and icons."""
 
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -10,31 +10,19 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from lib.formats import dong, grouped, span
 from rentals.markup import draw
 
 register = template.Library()
+register.filter(dong)
+register.filter(grouped)
+register.filter(span)
 
 _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
-
-
-@register.filter
-def dong(amount: int | None) -> str:
-    """Write an amount as Vietnam does, in every language of the desk: `1.450 ₫`."""
-    if amount is None:
-        return ""
-    sign = "−" if amount < 0 else ""
-    return f"{sign}{abs(amount):,} ₫".replace(",", ".")
-
-
-@register.filter
-def grouped(number: int) -> str:
-    """Write a number in groups of three: `1.450` in Vietnamese, `1,450` in English. Django's Vietnamese groups none."""
-    text = f"{number:,}"
-    return text.replace(",", ".") if get_language() == "vi" else text
 
 
 @register.simple_tag
@@ -55,21 +43,6 @@ def _drawn(address: str, name: str, label: str) -> SafeString:
             '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, address, name
         )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', address, name)
-
-
-@register.filter
-def span(duration: timedelta | int | None) -> str:
-    """Say a duration in words: `45 seconds`, `5 minutes`, `2 hours`."""
-    if duration is None:
-        return ""
-    seconds = round(duration.total_seconds() if isinstance(duration, timedelta) else duration)
-    if seconds < 60:
-        return ngettext("%(n)s second", "%(n)s seconds", seconds) % {"n": seconds}
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return ngettext("%(n)s minute", "%(n)s minutes", minutes) % {"n": minutes}
-    hours = round(minutes / 60)
-    return ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": hours}
 
 
 @register.filter

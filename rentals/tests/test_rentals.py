@@ -11,9 +11,9 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from accounts.models import Role, Team, User
+from lib.formats import grouped
 from rentals.history import COUNTED, PAGE
 from rentals.models import Message, Network, Rental, Status
-from rentals.templatetags.desk import grouped
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 
