@@ -23,16 +23,13 @@ where the team says so, some minutes after they came. In a team that requires a 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from allauth.mfa.models import Authenticator
 from django.db.models import OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-
-if TYPE_CHECKING:
-    from rentals.models import Rental
 
 # What a manager may read in the audit record of the team's people, beside what was done in the team itself.
 SIGN_IN_ACTIONS = (
@@ -48,6 +45,14 @@ SIGN_IN_ACTIONS = (
     "password_reset",
     "sessions_ended",
 )
+
+
+class TeamRental(Protocol):
+    """What the rules read of a rental: whose it is, and when its code came."""
+
+    team_id: int
+    person_id: int | None
+    received_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,10 @@ class Access:
     def may_export(self) -> bool:
         return self.manages
 
-    def may_see(self, rental: "Rental") -> bool:
+    def may_see(self, rental: TeamRental) -> bool:
         return self.team is not None and rental.team_id == self.team.pk
 
-    def sees_code(self, rental: "Rental") -> bool:
+    def sees_code(self, rental: TeamRental) -> bool:
         """Whether the code and the message are shown in full without asking."""
         if not self.may_see(rental) or self.team is None or self.role == Role.VIEWER:
             return False
@@ -108,10 +113,10 @@ class Access:
         minutes = self.team.codes_fade_minutes if self.team else None
         return None if minutes is None else timezone.now() - timedelta(minutes=minutes)
 
-    def may_reveal(self, rental: "Rental") -> bool:
+    def may_reveal(self, rental: TeamRental) -> bool:
         return self.may_see(rental) and self.may_rent
 
-    def may_cancel(self, rental: "Rental") -> bool:
+    def may_cancel(self, rental: TeamRental) -> bool:
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
     def audited(self) -> Q:
