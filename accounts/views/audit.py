@@ -15,10 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from accounts.audit_words import details, thing
+from accounts.http import DeskRequest
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
 from accounts.views.team import managed_team
-from thuesim_site.http import DeskRequest
 
 PAGE = 50
 MOST_EXPORTED = 100_000

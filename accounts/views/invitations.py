@@ -14,10 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import invitations
 from accounts.forms import InviteForm, JoinForm
+from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, User
 from accounts.people import NotDone
 from accounts.views.team import managed_team, page
-from thuesim_site.http import DeskRequest
 
 
 @require_POST

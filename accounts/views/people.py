@@ -16,11 +16,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import people, second_steps
 from accounts.forms import LimitsForm
+from accounts.http import DeskRequest
 from accounts.models import Membership, Role
 from accounts.policy import has_second_step
 from accounts.views.team import managed_team, roles
 from rentals import limits
-from thuesim_site.http import DeskRequest
 
 _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 

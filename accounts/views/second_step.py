@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from thuesim_site.http import DeskRequest
+from accounts.http import DeskRequest
 
 
 def passkey_remove(request: DeskRequest, pk: int) -> HttpResponse:

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from accounts.forms import InviteForm, TeamSettingsForm
+from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, Team
 from lib import announce
 from rentals import limits
 from rentals.models import Service
-from thuesim_site.http import DeskRequest
 
 
 @dataclass(frozen=True, slots=True)

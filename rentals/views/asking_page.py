@@ -3,9 +3,9 @@
 from django.http import QueryDict
 from django.urls import reverse
 
+from accounts.http import DeskRequest
 from rentals.filters import BoardFilter
 from rentals.models import Rental
-from thuesim_site.http import DeskRequest
 
 
 def has_room_for(request: DeskRequest, rental: Rental) -> bool:

@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.http import DeskRequest
 from accounts.models import AuditRecord
 from rentals.models import Message, Rental
-from thuesim_site.http import DeskRequest
 
 # For so long after a recorded look the player that it brought plays.
 LOOK = timedelta(minutes=15)

@@ -6,10 +6,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from accounts.http import DeskRequest
 from rentals import away, cards
 from rentals.filters import BoardFilter
 from rentals.token_states import token_states
-from thuesim_site.http import DeskRequest
 
 
 @require_safe

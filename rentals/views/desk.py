@@ -10,13 +10,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.http import DeskRequest
 from accounts.models import CopyAs
 from rentals import cards
 from rentals.filters import BoardFilter
 from rentals.forms import RentForm
 from rentals.models import Rental, Status
 from rentals.views.asking_page import has_room_for
-from thuesim_site.http import DeskRequest
 
 
 @require_safe

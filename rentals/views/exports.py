@@ -11,10 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts import audit
+from accounts.http import DeskRequest
 from rentals import background, exports
 from rentals.filters import HistoryFilter
 from rentals.models import BackgroundJob
-from thuesim_site.http import DeskRequest
 
 TYPES = {
     "csv": "text/csv; charset=utf-8",

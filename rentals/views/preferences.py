@@ -8,9 +8,9 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
+from accounts.http import DeskRequest
 from accounts.models import CopyAs, User
 from rentals.views.language import local_address
-from thuesim_site.http import DeskRequest
 
 PREFERENCES = ("copy_as", "sounds", "notifies", "counts_in_title", "single_keys")
 

@@ -9,12 +9,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
+from accounts.http import DeskRequest
 from rentals import cards, lifecycle, ordering, watching
 from rentals.models import Rental
 from rentals.rental_page import page_of
 from rentals.views.asking_page import has_room_for
 from rentals.views.language import local_address
-from thuesim_site.http import DeskRequest
 
 
 def _visible(request: DeskRequest, pk: int) -> Rental:

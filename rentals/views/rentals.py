@@ -6,10 +6,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from accounts.http import DeskRequest
 from rentals import history
 from rentals.filters import HistoryFilter
 from rentals.models import Status
-from thuesim_site.http import DeskRequest
 
 
 @require_safe

@@ -11,11 +11,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.http import DeskRequest
 from rentals import charts, limits, statistics
 from rentals.models import Service, ServicePrice, StarredService
 from rentals.models.catalog import searchable
 from rentals.views.language import local_address
-from thuesim_site.http import DeskRequest
 
 PER_PAGE = 100
 

@@ -8,8 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from accounts.http import DeskRequest
 from rentals import charts, spending
-from thuesim_site.http import DeskRequest
 
 
 @require_safe

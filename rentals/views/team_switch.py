@@ -4,7 +4,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from thuesim_site.http import DeskRequest
+from accounts.http import DeskRequest
 
 
 @require_POST
