@@ -1,9 +1,11 @@
 """What happens between the settings' being right and the processes' being started, in one process of its own.
 
-Prints, as the last line, what `first_start` has to say as JSON.
+Prints as its last line what the first start made, as JSON.
 """
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import django
@@ -18,10 +20,12 @@ from thuesim_site.secrets import short_digest
 
 def prepare() -> None:
     """Bring the database and the static files up to date, then make the first team and its people."""
+    from thuesim_site.start.first_start import first_start  # its models want Django to be set up
+
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
     _collect_static()
-    call_command("first_start", as_json=True, demo_token=demo_token(seed=1))
+    print(json.dumps(asdict(first_start(demo_token=demo_token(seed=1)))))
 
 
 def _collect_static() -> None:

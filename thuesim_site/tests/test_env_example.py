@@ -3,7 +3,7 @@ import re
 from thuesim_site.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
-READ_IN = ["thuesim_site/settings.py", "rentals/management/commands/first_start.py"]
+READ_IN = ["thuesim_site/settings.py", "thuesim_site/start/first_start.py"]
 READING = re.compile(r'(?:env\.\w+|ENVIRON\.get)\(\s*"(\w+)"')
 
 

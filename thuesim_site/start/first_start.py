@@ -1,14 +1,11 @@
-"""`manage.py first_start`: the first team, the people who can sign in to it, and a token to rent on."""
+"""The first start: the first team, the people who can sign in to it, and a token to rent on."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
-from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
 from accounts.models import Membership, Role, Team, User
@@ -33,29 +30,26 @@ class Person:
     role: str
 
 
-class Command(BaseCommand):
-    """May run at every start: what is there already stays as it is."""
+@dataclass(frozen=True)
+class FirstStart:
+    """What there is to sign in to: the team, its people, and the address that the sandbox posts results to (or `""`)."""
 
-    help = "Make the first team, its admin and its token, unless they are there."
+    team: str
+    people: list[Person]
+    callback_url: str
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """`--demo-token` and `--json`."""
-        parser.add_argument("--demo-token", default="", help="the token that the sandbox takes")
-        parser.add_argument("--json", action="store_true", dest="as_json", help="say what was found as one JSON object")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Make what is missing, and say how to sign in."""
-        with transaction.atomic():
-            team = Team.objects.order_by("pk").first() or Team.objects.create(name=FIRST_TEAM)
-            people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
-            token = _token(team, options["demo_token"])
-            callback_url = _callback_url(token) if token and settings.DEMO else ""
-        if options["as_json"]:
-            about = {"team": team.name, "people": [asdict(person) for person in people], "callback_url": callback_url}
-            self.stdout.write(json.dumps(about))
-            return
-        for person in people:
-            self.stdout.write(f"{person.username} ({person.role}): {person.password or 'the password that was set'}")
+def first_start(*, demo_token: str = "") -> FirstStart:
+    """Make the first team, its admin and its token, unless they are there; what is there already stays as it is.
+
+    May run at every start. `demo_token` is the token that the sandbox takes.
+    """
+    with transaction.atomic():
+        team = Team.objects.order_by("pk").first() or Team.objects.create(name=FIRST_TEAM)
+        people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
+        token = _token(team, demo_token)
+        callback_url = _callback_url(token) if token and settings.DEMO else ""
+    return FirstStart(team.name, people, callback_url)
 
 
 def _password_file(username: str) -> Path:

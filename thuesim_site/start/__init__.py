@@ -1,0 +1,1 @@
+"""What `./run` does before and around the processes: checks, preparation, the first team, supervision."""
