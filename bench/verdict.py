@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from django.db.models import Sum
 
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status, Token
-from rentals.thuesim import rental_key
+from thuesim import rental_key
 
 LONGEST_STANDSTILL_SECONDS = 15.0
 WHOLE_SECONDS = 2.5

@@ -35,8 +35,8 @@ from rentals.models import (
     ServicePrice,
 )
 from rentals.models.catalog import searchable
-from rentals.thuesim import phones, rental_key
 from rentals.token_admin import TokenAdmin
+from thuesim import phones, rental_key
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Any, Any]

@@ -22,9 +22,10 @@ from django.utils import timezone, translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+import thuesim
 from accounts.models import Team, User
 from accounts.policy import Access, access_for
-from rentals import exports, nudge, reconciling, thuesim
+from rentals import exports, nudge, reconciling
 from rentals.filters import HistoryFilter
 from rentals.models import BackgroundJob, Rental, Token
 

@@ -7,7 +7,8 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
-from rentals import health, lifecycle, thuesim
+import thuesim
+from rentals import health, lifecycle
 from rentals.models import Message
 from rentals.upstream import client_for
 

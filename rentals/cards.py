@@ -12,7 +12,7 @@ from accounts.policy import Access
 from rentals import ordering, reasons
 from rentals.filters import BoardFilter, left_the_board_at
 from rentals.models import Message, Rental, Status
-from rentals.thuesim import phones
+from thuesim import phones
 
 MASK = "••••"
 BOARD_LIMIT = 200

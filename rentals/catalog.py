@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from rentals import thuesim
+import thuesim
 from rentals.models import Network, Service, ServicePrice, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import client_for

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from rentals.models import ContractDrift
-from rentals.thuesim import Drift
+from thuesim import Drift
 
 FORMS_PER_ENDPOINT = 200
 ENDPOINTS = 50

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.policy import Access
 from rentals import search
 from rentals.models import Rental, Service, Status
-from rentals.thuesim import phones
+from thuesim import phones
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from rentals import clock, nudge, thuesim
+import thuesim
+from rentals import clock, nudge
 from rentals.models import Hold, Token
 from rentals.upstream import client_for
 

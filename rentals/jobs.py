@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from rentals import thuesim
+import thuesim
 from rentals.models import JobRun, Token
 
 RETRY_SECONDS = 15

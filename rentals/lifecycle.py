@@ -24,9 +24,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+import thuesim
 from accounts import audit
 from accounts.models import Team, User
-from rentals import clock, reasons, thuesim
+from rentals import clock, reasons
 from rentals.likely_network import likely_network
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 from rentals.models import Prefix
-from rentals.thuesim import phones
+from thuesim import phones
 
 _KEPT_SECONDS = 60.0
 _lock = threading.Lock()

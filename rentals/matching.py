@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from rentals import clock, thuesim
+import thuesim
+from rentals import clock
 from rentals.models import Rental, RentalEvent, Service, Token
 from rentals.models.catalog import searchable
 

@@ -11,7 +11,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-from rentals import health, thuesim
+import thuesim
+from rentals import health
 from rentals.models import BalanceReading, LedgerEntry, Rental, RentalEvent, Status, Token
 from rentals.upstream import client_for
 

@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+import thuesim
 from accounts import audit
 from accounts.models import Team, User
-from rentals import clock, health, lifecycle, limits, nudge, pacing, reasons, thuesim, watching
+from rentals import clock, health, lifecycle, limits, nudge, pacing, reasons, watching
 from rentals.models import Hold, Rental, Service, Status, Token
-from rentals.thuesim import phones
 from rentals.upstream import client_for
+from thuesim import phones
 
 # An order that is tried again because the stock is out waits this long in between, in seconds.
 OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)

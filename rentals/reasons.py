@@ -3,7 +3,7 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from rentals.thuesim import faults
+from thuesim import errors
 
 INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason, not a secret
 LIMIT = "limit"
@@ -62,25 +62,25 @@ SENTENCES: dict[str, Promise] = {
 }
 
 
-def of(fault: faults.ThueSimFault) -> str:
+def of(fault: errors.ThueSimFault) -> str:
     """Return the reason word for what the upstream said."""
     for kind, word in _WORDS:
         if isinstance(fault, kind):
             return word
-    return GIBBERISH if isinstance(fault, faults.OutcomeUnknown) else UPSTREAM
+    return GIBBERISH if isinstance(fault, errors.OutcomeUnknown) else UPSTREAM
 
 
-_WORDS: tuple[tuple[type[faults.ThueSimFault], str], ...] = (
-    (faults.InvalidToken, INVALID_TOKEN),
-    (faults.PendingLimitReached, LIMIT),
-    (faults.InsufficientBalance, LOW_BALANCE),
-    (faults.OutOfStock, OUT_OF_STOCK),
-    (faults.ServiceUnavailable, SUSPENDED),
-    (faults.TooSoon, TOO_SOON),
-    (faults.KeptBack, TOO_SOON),
-    (faults.CannotConnect, UNREACHABLE),
-    (faults.Rejected, REJECTED),
-    (faults.TimedOut, TIMED_OUT),
-    (faults.ConnectionLost, LOST),
-    (faults.ServerError, GIBBERISH),
+_WORDS: tuple[tuple[type[errors.ThueSimFault], str], ...] = (
+    (errors.InvalidToken, INVALID_TOKEN),
+    (errors.PendingLimitReached, LIMIT),
+    (errors.InsufficientBalance, LOW_BALANCE),
+    (errors.OutOfStock, OUT_OF_STOCK),
+    (errors.ServiceUnavailable, SUSPENDED),
+    (errors.TooSoon, TOO_SOON),
+    (errors.KeptBack, TOO_SOON),
+    (errors.CannotConnect, UNREACHABLE),
+    (errors.Rejected, REJECTED),
+    (errors.TimedOut, TIMED_OUT),
+    (errors.ConnectionLost, LOST),
+    (errors.ServerError, GIBBERISH),
 )

@@ -8,7 +8,8 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from rentals import clock, health, lifecycle, money, nudge, reasons, thuesim, watching
+import thuesim
+from rentals import clock, health, lifecycle, money, nudge, reasons, watching
 from rentals.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.models.catalog import searchable

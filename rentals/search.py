@@ -14,7 +14,7 @@ from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
 from accounts.policy import Access
 from rentals.models import Message, Rental, Service
 from rentals.models.catalog import searchable
-from rentals.thuesim import phones
+from thuesim import phones
 
 MOST = 5000
 # Fewer characters than this have no trigram, and would find half of everything: they are looked for as whole words.

@@ -11,6 +11,7 @@ from typing import Any
 from celery import shared_task
 from django.db import DatabaseError
 
+import thuesim
 from accounts import audit
 from rentals import (
     background,
@@ -24,7 +25,6 @@ from rentals import (
     privacy,
     reconciling,
     statistics,
-    thuesim,
     upstream_calls,
     watching,
 )

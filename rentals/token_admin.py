@@ -20,10 +20,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+import thuesim
 from accounts.admin import StaffAdmin
 from lib.encryption import Secret
 from lib.formats import dong
-from rentals import callback_addresses, health, money, nudge, thuesim
+from rentals import callback_addresses, health, money, nudge
 from rentals.models import Token
 from rentals.models.tokens import digest
 from rentals.token_check import Finding, Level, check_token

@@ -14,14 +14,15 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+import thuesim
 from lib.encryption import Secret
 from lib.formats import dong
-from rentals import callback_addresses, drift, health, thuesim, upstream_calls
+from rentals import callback_addresses, drift, health, upstream_calls
 from rentals.models import Network, Rental, Token
-from rentals.thuesim.client import Reply
-from rentals.thuesim.decoding import Fields, Number
-from rentals.thuesim.drift import Notes
-from rentals.thuesim.envelopes import Envelope, open_envelope
+from thuesim.client import Reply
+from thuesim.decoding import Fields, Number
+from thuesim.drift import Notes
+from thuesim.envelopes import Envelope, open_envelope
 
 # So many of the newest numbers rented here are looked for in the upstream's history.
 COMPARED = 20

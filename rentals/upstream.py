@@ -5,8 +5,8 @@ from django.conf import settings
 from lib.encryption import Secret
 from rentals.drift import record
 from rentals.models import Token
-from rentals.thuesim import Client
 from rentals.upstream_calls import counter
+from thuesim import Client
 
 # By token: what its client was made with, and the client. A value that was replaced goes with its client.
 _clients: dict[int, tuple[tuple[Secret, str, float], Client]] = {}

@@ -15,7 +15,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from rentals.models import Token, UpstreamMinute
-from rentals.thuesim import Call
+from thuesim import Call
 
 KEPT = timedelta(hours=24)
 # More than this is not held in memory while nobody writes.

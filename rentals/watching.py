@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from rentals import clock, health, lifecycle, nudge, thuesim
+import thuesim
+from rentals import clock, health, lifecycle, nudge
 from rentals.drift import record as record_drift
 from rentals.models import Callback, Hold, Message, Rental, Status, Token
 from rentals.upstream import client_for

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
 
-from rentals.thuesim import redact
+from thuesim import redact
 
 LONGEST = 4096  # characters of one variable
 

@@ -238,7 +238,7 @@ FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "rentals.thuesim.RedactingFilter"}},
+    "filters": {"redact": {"()": "thuesim.RedactingFilter"}},
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("DESK_LOG_LEVEL", "INFO")},

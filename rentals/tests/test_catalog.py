@@ -11,7 +11,8 @@ import time_machine
 from django.db import connections
 from django.utils import timezone
 
-from rentals import catalog, drift, thuesim
+import thuesim
+from rentals import catalog, drift
 from rentals.models import ContractDrift, Network, Service, ServicePrice, Token
 from rentals.tests.factories import make_token
 from sandbox.server import Sandbox
@@ -173,7 +174,7 @@ def test_an_odd_price_is_taken(price: int) -> None:
 
 
 def test_a_reply_with_an_odd_price_is_noted_as_drift(transactional_db: None, upstream: Sandbox) -> None:
-    from rentals.thuesim.replies import parse_services
+    from thuesim.replies import parse_services
 
     body = b'{"ResponseCode":1,"Data":[{"ID":97,"SV":"02","SERVICE_NAME":"X","PRICE":0,"Time":"300"}]}'
     catalog.take_services(parse_services(body, on_drift=drift.record))

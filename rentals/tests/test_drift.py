@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 
 from rentals import drift
 from rentals.models import ContractDrift
-from rentals.thuesim import Drift
+from thuesim import Drift
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from rentals import jobs, thuesim
+import thuesim
+from rentals import jobs
 from rentals.models import JobRun
 from rentals.tests.factories import make_token
 

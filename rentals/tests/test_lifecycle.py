@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from rentals import lifecycle, reasons, thuesim
+import thuesim
+from rentals import lifecycle, reasons
 from rentals.models import LedgerEntry, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 

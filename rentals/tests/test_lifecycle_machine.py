@@ -31,10 +31,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rentals import lifecycle, money, ordering, reasons, reconciling, thuesim, watching
+import thuesim
+from rentals import lifecycle, money, ordering, reasons, reconciling, watching
 from rentals.models import Callback, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from rentals.tests.factories import make_person, make_service, make_team, make_token
-from rentals.thuesim.faults import ThueSimFault
+from thuesim.errors import ThueSimFault
 
 TIMEOUT, GAP, OPENING = 20.0, 5.0, 1_000_000
 FIRST_MARK = 1000

@@ -7,7 +7,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from rentals import clock, lifecycle, ordering, reasons, reconciling, thuesim
+import thuesim
+from rentals import clock, lifecycle, ordering, reasons, reconciling
 from rentals.matching import UpstreamClock, match
 from rentals.models import Rental, RentalEvent, Service, Status, Token
 from rentals.tests.conftest import House

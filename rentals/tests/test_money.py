@@ -6,8 +6,9 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
+import thuesim
 from accounts.policy import access_for
-from rentals import lifecycle, money, ordering, spending, thuesim
+from rentals import lifecycle, money, ordering, spending
 from rentals.models import BalanceReading, LedgerEntry, Rental, Status
 from rentals.spending import Period
 from rentals.tests.conftest import House

@@ -11,11 +11,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from rentals import clock, health, lifecycle, ordering, pacing, reasons, thuesim
+import thuesim
+from rentals import clock, health, lifecycle, ordering, pacing, reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
-from rentals.thuesim import transport
+from thuesim import transport
 
 pytestmark = pytest.mark.django_db
 

@@ -16,11 +16,12 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+import thuesim
 from accounts import audit
 from accounts.models import AuditRecord, Role
 from accounts.policy import access_for
 from lib import announce
-from rentals import lifecycle, ordering, privacy, statistics, thuesim, watching
+from rentals import lifecycle, ordering, privacy, statistics, watching
 from rentals.cards import card_for
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
 from rentals.tests.conftest import House, later

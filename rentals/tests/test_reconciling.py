@@ -7,7 +7,8 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from rentals import money, ordering, reasons, reconciling, thuesim
+import thuesim
+from rentals import money, ordering, reasons, reconciling
 from rentals.models import LedgerEntry, Rental, Status, Token
 from rentals.tests.conftest import House, later
 from rentals.tests.factories import make_person, make_rental

@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+import thuesim
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
-from rentals import background, heartbeats, system_state, thuesim, upstream_calls
+from rentals import background, heartbeats, system_state, upstream_calls
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token, UpstreamMinute
 from rentals.system_state import SystemState
 from rentals.tests.conftest import House

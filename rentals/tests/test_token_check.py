@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+import thuesim
 from lib.encryption import Secret
-from rentals import drift, thuesim, upstream_calls
+from rentals import drift, upstream_calls
 from rentals.models import (
     Callback,
     CallbackAddress,

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 from redis import Redis
 
+import thuesim
 from accounts.models import Role
-from rentals import calls, jobs, money, ordering, reconciling, thuesim, upstream, watching
+from rentals import calls, jobs, money, ordering, reconciling, upstream, watching
 from rentals.models import CallbackAddress, Message, Rental, Status
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person

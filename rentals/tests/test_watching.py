@@ -10,7 +10,8 @@ import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
-from rentals import nudge, ordering, thuesim, watching
+import thuesim
+from rentals import nudge, ordering, watching
 from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental

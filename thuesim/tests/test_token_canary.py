@@ -14,10 +14,10 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from rentals.thuesim import Client, RedactingFilter, Rented, Secret, parse_callback, redact
-from rentals.thuesim.drift import Drift
-from rentals.thuesim.faults import ThueSimFault
-from rentals.thuesim.transport import Adapter
+from thuesim import Client, RedactingFilter, Rented, Secret, parse_callback, redact
+from thuesim.drift import Drift
+from thuesim.errors import ThueSimFault
+from thuesim.transport import Adapter
 
 from . import upstream
 from .upstream import SENT, Behaviour, PlainPort, Trouble, Upstream, answer

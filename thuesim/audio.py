@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from .faults import AudioRefused, Gibberish
+from .errors import AudioRefused, Gibberish
 
 AUDIO_LIMIT: Final = 10 * 1024 * 1024
 _PORTS: Final = {"http": 80, "https": 443}

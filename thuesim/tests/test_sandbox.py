@@ -2,11 +2,11 @@
 
 import pytest
 
-from rentals.thuesim import Client, Drift, Message, Rented, State, faults
-from rentals.thuesim.faults import ThueSimFault
 from sandbox.faults import KINDS
 from sandbox.server import Sandbox
 from sandbox.shapes import STYLES
+from thuesim import Client, Drift, Message, Rented, State, errors
+from thuesim.errors import ThueSimFault
 
 from .payloads import CALL_TEXT
 
@@ -79,39 +79,39 @@ def test_the_page_as_printed_is_no_news() -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ("reset-before", faults.ConnectionLost),
-        ("close-before", faults.ConnectionLost),
-        ("http-500", faults.ServerError),
-        ("maintenance", faults.Gibberish),
-        ("redirect", faults.RedirectedElsewhere),
-        ("lost-reset", faults.ConnectionLost),
-        ("lost-close", faults.ConnectionLost),
-        ("lost-502", faults.ServerError),
-        ("lost-cut", faults.Gibberish),
-        ("lost-midway", faults.ConnectionLost),
-        ("lost-empty", faults.Gibberish),
-        ("lost-no-number", faults.NumberUnclear),
-        ("lost-hold", faults.TimedOut),
-        ("drip", faults.TimedOut),
-        ("huge", faults.Gibberish),
-        ("invalid-token", faults.InvalidToken),
-        ("error", faults.UpstreamError),
-        ("too-soon", faults.TooSoon),
-        ("limit-reached", faults.PendingLimitReached),
-        ("insufficient-balance", faults.InsufficientBalance),
-        ("out-of-stock", faults.OutOfStock),
-        ("service-suspended", faults.ServiceUnavailable),
+        ("reset-before", errors.ConnectionLost),
+        ("close-before", errors.ConnectionLost),
+        ("http-500", errors.ServerError),
+        ("maintenance", errors.Gibberish),
+        ("redirect", errors.RedirectedElsewhere),
+        ("lost-reset", errors.ConnectionLost),
+        ("lost-close", errors.ConnectionLost),
+        ("lost-502", errors.ServerError),
+        ("lost-cut", errors.Gibberish),
+        ("lost-midway", errors.ConnectionLost),
+        ("lost-empty", errors.Gibberish),
+        ("lost-no-number", errors.NumberUnclear),
+        ("lost-hold", errors.TimedOut),
+        ("drip", errors.TimedOut),
+        ("huge", errors.Gibberish),
+        ("invalid-token", errors.InvalidToken),
+        ("error", errors.UpstreamError),
+        ("too-soon", errors.TooSoon),
+        ("limit-reached", errors.PendingLimitReached),
+        ("insufficient-balance", errors.InsufficientBalance),
+        ("out-of-stock", errors.OutOfStock),
+        ("service-suspended", errors.ServiceUnavailable),
     ],
 )
 @pytest.mark.parametrize("style", ["page", "A", "C"])
 def test_a_rent_that_fails_is_in_the_right_family(style: str, fault: str, kind: type[ThueSimFault]) -> None:
-    timeout = 1.0 if kind is faults.TimedOut else 20.0
+    timeout = 1.0 if kind is errors.TimedOut else 20.0
     with stand_in(style, fault) as upstream, pytest.raises(ThueSimFault) as caught:
         Client(upstream.token, upstream.url, timeout=timeout).rent("02.97")
     assert type(caught.value) is kind
     taken = upstream.books()["rentals"]
     # The promise of the families: what is surely not taken is not in the other side's books.
-    assert isinstance(caught.value, faults.OutcomeUnknown) or not taken
+    assert isinstance(caught.value, errors.OutcomeUnknown) or not taken
 
 
 @pytest.mark.parametrize("dress", ["no-accents", "key-case", "http-errors", "unknown-code"])
@@ -119,15 +119,15 @@ def test_a_rent_that_fails_is_in_the_right_family(style: str, fault: str, kind: 
 @pytest.mark.parametrize("style", ["A", "B", "C"])
 def test_refusals_are_understood_in_each_disguise(style: str, fault: str, dress: str) -> None:
     kinds = {
-        "too-soon": faults.TooSoon,
-        "limit-reached": faults.PendingLimitReached,
-        "insufficient-balance": faults.InsufficientBalance,
-        "out-of-stock": faults.OutOfStock,
+        "too-soon": errors.TooSoon,
+        "limit-reached": errors.PendingLimitReached,
+        "insufficient-balance": errors.InsufficientBalance,
+        "out-of-stock": errors.OutOfStock,
     }
     with stand_in(style, fault, dress) as upstream, pytest.raises(ThueSimFault) as caught:
         Client(upstream.token, upstream.url).rent("02.97")
     assert type(caught.value) is kinds[fault]
-    if isinstance(caught.value, faults.PendingLimitReached):
+    if isinstance(caught.value, errors.PendingLimitReached):
         assert caught.value.limit == 10
 
 
@@ -142,7 +142,7 @@ def test_waiting_under_an_unknown_code_is_waiting(style: str) -> None:
 
 @pytest.mark.parametrize("style", ["A", "B", "C"])
 def test_a_strange_id_is_an_unknown_session(style: str) -> None:
-    with stand_in(style) as upstream, pytest.raises(faults.UnknownSession):
+    with stand_in(style) as upstream, pytest.raises(errors.UnknownSession):
         Client(upstream.token, upstream.url).code("1.01")
 
 

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from . import faults
+from . import errors
 from .decoding import Fields, decode, flag, spoken
 from .drift import Notes, key_shape
-from .faults import Gibberish, ThueSimFault, fold
+from .errors import Gibberish, ThueSimFault, fold
 
 _PAYLOAD_KEYS: Final = ("result", "requestlog", "data")
 _ENVELOPE_KEYS: Final = frozenset(
@@ -59,14 +59,14 @@ class Envelope:
         if not self.family and self.success is not False:
             return Gibberish("the answer has a shape that nobody knows")
         if self.family == "A" and re.fullmatch(r"5[0-9]{2}", self.code):
-            return faults.ServerError(self.message, code=self.code)
-        coded = faults.by_code(self.code, asked_for_code=self.endpoint == "code") if self.family == "A" else None
-        fault = faults.refusal(self.message, self.code, coded)
-        if self.family == "A" and self.code not in faults.KNOWN_CODES:
+            return errors.ServerError(self.message, code=self.code)
+        coded = errors.by_code(self.code, asked_for_code=self.endpoint == "code") if self.family == "A" else None
+        fault = errors.refusal(self.message, self.code, coded)
+        if self.family == "A" and self.code not in errors.KNOWN_CODES:
             self.notes.add(f"unknown status_code: {key_shape(self.code)}")
-        elif coded and coded is not faults.UpstreamError and not isinstance(fault, coded):
+        elif coded and coded is not errors.UpstreamError and not isinstance(fault, coded):
             self.notes.add(f"status_code {self.code} with the words of {type(fault).__name__}")
-        elif type(fault) is faults.UpstreamError and self.code != "-1":
+        elif type(fault) is errors.UpstreamError and self.code != "-1":
             self.notes.add(f"unknown refusal, code {key_shape(self.code)}")
         return fault
 

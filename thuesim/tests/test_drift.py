@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from rentals.thuesim import Client, Rented, parse_callback, replies
-from rentals.thuesim.drift import SAMPLE_LIMIT, Drift, shape
-from rentals.thuesim.faults import ThueSimFault
+from thuesim import Client, Rented, parse_callback, replies
+from thuesim.drift import SAMPLE_LIMIT, Drift, shape
+from thuesim.errors import ThueSimFault
 
 from .parsers import PARSERS
 from .upstream import HTML, Upstream, answer

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from rentals.thuesim import faults
-from rentals.thuesim.faults import ThueSimFault
+from thuesim import errors
+from thuesim.errors import ThueSimFault
 
 Behaviour = Callable[["Upstream", socket.socket], None]
 
@@ -179,59 +179,59 @@ class Trouble:
 
 HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 SENT = [
-    Trouble("silence", silence, faults.TimedOut, 0.4),
-    Trouble("slow body", slow_body, faults.TimedOut, 0.4),
-    Trouble("slow headers", slow_headers, faults.TimedOut, 0.4),
-    Trouble("headers without end", endless_headers, faults.TimedOut, 0.4),
-    Trouble("100 Continue without end", endless_continue, faults.TimedOut, 0.4),
-    Trouble("reset", reset, faults.ConnectionLost),
-    Trouble("hang-up", hang_up, faults.ConnectionLost),
-    Trouble("cut body", cut_body, faults.ConnectionLost),
-    Trouble("not HTTP", not_http, faults.ConnectionLost),
-    Trouble("broken chunks", bad_chunks, faults.ConnectionLost),
-    Trouble("not gzip", not_gzip, faults.Gibberish),
-    Trouble("odd headers", odd_headers, faults.Gibberish),
-    Trouble("50 MB", flood, faults.Gibberish, 20.0),
-    Trouble("HTML", answer(HTML), faults.Gibberish),
-    Trouble("cut JSON", answer('{"status_code":200,"success":true,"da'), faults.Gibberish),
-    Trouble("empty", answer(""), faults.Gibberish),
-    Trouble("no content", answer("", "204 No Content"), faults.Gibberish),
-    Trouble("success without a number", answer('{"ResponseCode":1,"Message":"ok"}'), faults.NumberUnclear),
-    Trouble("400", answer("Bad Request", "400 Bad Request"), faults.Rejected),
-    Trouble("401", answer("no", "401 Unauthorized"), faults.InvalidToken),
-    Trouble("403 HTML", answer(HTML, "403 Forbidden"), faults.Rejected),
-    Trouble("404", answer("", "404 Not Found"), faults.Rejected),
-    Trouble("404 of a framework", answer('{"message":"Not Found"}', "404 Not Found"), faults.Rejected),
-    Trouble("408", answer("", "408 Request Timeout"), faults.TimedOut),
-    Trouble("429", answer("slow down", "429 Too Many Requests"), faults.TooSoon),
+    Trouble("silence", silence, errors.TimedOut, 0.4),
+    Trouble("slow body", slow_body, errors.TimedOut, 0.4),
+    Trouble("slow headers", slow_headers, errors.TimedOut, 0.4),
+    Trouble("headers without end", endless_headers, errors.TimedOut, 0.4),
+    Trouble("100 Continue without end", endless_continue, errors.TimedOut, 0.4),
+    Trouble("reset", reset, errors.ConnectionLost),
+    Trouble("hang-up", hang_up, errors.ConnectionLost),
+    Trouble("cut body", cut_body, errors.ConnectionLost),
+    Trouble("not HTTP", not_http, errors.ConnectionLost),
+    Trouble("broken chunks", bad_chunks, errors.ConnectionLost),
+    Trouble("not gzip", not_gzip, errors.Gibberish),
+    Trouble("odd headers", odd_headers, errors.Gibberish),
+    Trouble("50 MB", flood, errors.Gibberish, 20.0),
+    Trouble("HTML", answer(HTML), errors.Gibberish),
+    Trouble("cut JSON", answer('{"status_code":200,"success":true,"da'), errors.Gibberish),
+    Trouble("empty", answer(""), errors.Gibberish),
+    Trouble("no content", answer("", "204 No Content"), errors.Gibberish),
+    Trouble("success without a number", answer('{"ResponseCode":1,"Message":"ok"}'), errors.NumberUnclear),
+    Trouble("400", answer("Bad Request", "400 Bad Request"), errors.Rejected),
+    Trouble("401", answer("no", "401 Unauthorized"), errors.InvalidToken),
+    Trouble("403 HTML", answer(HTML, "403 Forbidden"), errors.Rejected),
+    Trouble("404", answer("", "404 Not Found"), errors.Rejected),
+    Trouble("404 of a framework", answer('{"message":"Not Found"}', "404 Not Found"), errors.Rejected),
+    Trouble("408", answer("", "408 Request Timeout"), errors.TimedOut),
+    Trouble("429", answer("slow down", "429 Too Many Requests"), errors.TooSoon),
     Trouble(
         "429 in words",
         answer("Limit exceeded, tối đa 10 số chờ tin nhắn", "429 Too Many Requests"),
-        faults.PendingLimitReached,
+        errors.PendingLimitReached,
     ),
-    Trouble("500", answer(HTML, "500 Internal Server Error"), faults.ServerError),
-    Trouble("502", answer(HTML, "502 Bad Gateway"), faults.ServerError),
-    Trouble("503 empty", answer("", "503 Service Unavailable"), faults.ServerError),
+    Trouble("500", answer(HTML, "500 Internal Server Error"), errors.ServerError),
+    Trouble("502", answer(HTML, "502 Bad Gateway"), errors.ServerError),
+    Trouble("503 empty", answer("", "503 Service Unavailable"), errors.ServerError),
     Trouble(
         "500 with an error of its own",
         answer('{"status_code":-1,"success":false,"message":"Có lỗi"}', "500 Oops"),
-        faults.ServerError,
+        errors.ServerError,
     ),
-    Trouble("500 inside", answer('{"status_code":500,"success":false,"message":"x"}'), faults.ServerError),
+    Trouble("500 inside", answer('{"status_code":500,"success":false,"message":"x"}'), errors.ServerError),
     Trouble(
         "500 with a clear refusal",
         answer('{"status_code":-3,"success":false,"message":"Kho số đang tạm hết"}', "500 Oops"),
-        faults.OutOfStock,
+        errors.OutOfStock,
     ),
-    Trouble("redirect to a login page", redirect("/login"), faults.RedirectedElsewhere),
-    Trouble("redirect of the same request", same_elsewhere, faults.Redirected),
-    Trouble("redirect to nowhere", answer("", "302 Found"), faults.RedirectedElsewhere),
-    Trouble("redirect to nonsense", redirect("http://[::1"), faults.RedirectedElsewhere),
-    Trouble("status 999", answer("", "999 What"), faults.ServerError),
+    Trouble("redirect to a login page", redirect("/login"), errors.RedirectedElsewhere),
+    Trouble("redirect of the same request", same_elsewhere, errors.Redirected),
+    Trouble("redirect to nowhere", answer("", "302 Found"), errors.RedirectedElsewhere),
+    Trouble("redirect to nonsense", redirect("http://[::1"), errors.RedirectedElsewhere),
+    Trouble("status 999", answer("", "999 What"), errors.ServerError),
     Trouble(
         "refused in words",
         answer('{"ResponseCode":0,"Message":"Số dư tài khoản không đủ"}'),
-        faults.InsufficientBalance,
+        errors.InsufficientBalance,
     ),
 ]
 

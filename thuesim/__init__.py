@@ -1,6 +1,6 @@
 """The language of thuesim.xyz as typed values. Pure Python: neither Django, nor settings, nor a database.
 
->>> from rentals.thuesim import Client
+>>> from thuesim import Client
 >>> Client(token).rent("02.97", networks=["VIETTEL"])
 Rented(id='88237016.01', phone='+84852222127', …)
 """
@@ -9,7 +9,7 @@ from .audio import Audio
 from .client import Call, Client
 from .codes import extract_code
 from .drift import Drift
-from .faults import (
+from .errors import (
     AudioRefused,
     CannotConnect,
     ConnectionLost,

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rentals.thuesim import Balance, CannotConnect, Client, Gibberish, NotRented, OutcomeUnknown, TimedOut, faults
-from rentals.thuesim.faults import ThueSimFault
+from thuesim import Balance, CannotConnect, Client, Gibberish, NotRented, OutcomeUnknown, TimedOut, errors
+from thuesim.errors import ThueSimFault
 
 from . import upstream
 from .upstream import SENT, PlainPort, Trouble, Upstream, answer
@@ -158,7 +158,7 @@ def test_questions_share_a_connection_and_a_rent_gets_its_own() -> None:
         client.balance()
         client.balance()
         assert server.connections == 1
-        with pytest.raises(faults.NumberUnclear):
+        with pytest.raises(errors.NumberUnclear):
             client.rent("02.97")
         assert server.connections == 2
         assert "Connection: close" in server.requests[-1]
@@ -173,10 +173,10 @@ def test_a_request_on_a_kept_connection_that_the_server_closes_is_not_repeated()
 
     with Upstream(behave, keep_alive=True) as server, Client(TOKEN, server.url) as client:
         client.balance()
-        with pytest.raises(faults.ConnectionLost):
+        with pytest.raises(errors.ConnectionLost):
             client.balance()
         assert len(server.requests) == 2
-        with pytest.raises(faults.ConnectionLost):
+        with pytest.raises(errors.ConnectionLost):
             client.rent("02.97")
         assert len(server.requests) == 3
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from rentals.thuesim import AudioRefused, Client, ConnectionLost, Gibberish, RedirectedElsewhere, Rejected
-from rentals.thuesim.audio import AUDIO_LIMIT, audio_address, recognised
+from thuesim import AudioRefused, Client, ConnectionLost, Gibberish, RedirectedElsewhere, Rejected
+from thuesim.audio import AUDIO_LIMIT, audio_address, recognised
 
 from . import upstream
 from .payloads import PLAY, WAV

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from rentals.thuesim import faults
-from rentals.thuesim.drift import Drift
-from rentals.thuesim.faults import ThueSimFault
-from rentals.thuesim.values import CodeReply, State
+from thuesim import errors
+from thuesim.drift import Drift
+from thuesim.errors import ThueSimFault
+from thuesim.values import CodeReply, State
 
 from .parsers import PARSERS
 from .payloads import PAYLOADS
@@ -43,7 +43,7 @@ def test_json_inside_a_web_page_is_no_reply() -> None:
         '<html><script>var reply = {"status_code":200,"success":true,"data":{"balance":1}}</script></html>',
         '<html>{"data":{"balance":1}}',
     ):
-        with pytest.raises(faults.Gibberish, match="web page"):
+        with pytest.raises(errors.Gibberish, match="web page"):
             PARSERS["balance"](page.encode())
 
 
@@ -95,13 +95,13 @@ def test_each_payload_is_understood_in_each_envelope(
 
 
 PAGE_REFUSALS = [
-    (401, "Lỗi xác thực", faults.InvalidToken),
-    (429, "Limit exceeded, tối đa 10 số chờ tin nhắn", faults.PendingLimitReached),
-    (429, "Limit exceeded, tối đa $ số chờ tin nhắn", faults.PendingLimitReached),
-    (-1, "Có lỗi", faults.UpstreamError),
-    (-2, "Số dư tài khoản không đủ", faults.InsufficientBalance),
-    (-3, "Kho số đang tạm hết, vui lòng liên hệ hỗ trợ", faults.OutOfStock),
-    (-4, "Ứng dụng không tồn tại hoặc đang tạm ngưng", faults.ServiceUnavailable),
+    (401, "Lỗi xác thực", errors.InvalidToken),
+    (429, "Limit exceeded, tối đa 10 số chờ tin nhắn", errors.PendingLimitReached),
+    (429, "Limit exceeded, tối đa $ số chờ tin nhắn", errors.PendingLimitReached),
+    (-1, "Có lỗi", errors.UpstreamError),
+    (-2, "Số dư tài khoản không đủ", errors.InsufficientBalance),
+    (-3, "Kho số đang tạm hết, vui lòng liên hệ hỗ trợ", errors.OutOfStock),
+    (-4, "Ứng dụng không tồn tại hoặc đang tạm ngưng", errors.ServiceUnavailable),
 ]
 
 
@@ -124,7 +124,7 @@ def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
             PARSERS["rent"](json.dumps(reply).encode(), on_drift=drifts.append)
         assert type(caught.value) is fault
         assert caught.value.message == message
-        assert isinstance(caught.value, faults.NotRented)
+        assert isinstance(caught.value, errors.NotRented)
     assert [drift.form for drift in drifts if "status_code" in drift.form] == []
 
 
@@ -136,7 +136,7 @@ def test_the_code_alone_tells_the_fault_in_envelope_a(code: int, message: str, f
 
 def test_the_waiting_limit_is_read_from_the_words() -> None:
     for words, limit in (("tối đa 10 số chờ", 10), ("toi da 7 so cho", 7), ("tối đa $ số chờ", None)):
-        with pytest.raises(faults.PendingLimitReached) as caught:
+        with pytest.raises(errors.PendingLimitReached) as caught:
             PARSERS["rent"](json.dumps({"status_code": 429, "message": f"Limit exceeded, {words} tin nhắn"}).encode())
         assert caught.value.limit == limit
 
@@ -152,7 +152,7 @@ def test_the_waiting_limit_is_read_from_the_words() -> None:
     ],
 )
 def test_a_wrong_id_is_an_unknown_session(reply: str) -> None:
-    with pytest.raises(faults.UnknownSession):
+    with pytest.raises(errors.UnknownSession):
         PARSERS["code"](reply.encode())
 
 
@@ -198,20 +198,20 @@ def test_only_a_positive_word_means_expired(reply: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "fault"),
     [
-        ('{"status_code":401,"success":false,"message":"Lỗi xác thực"}', faults.InvalidToken),
-        ('{"ResponseCode":1,"Msg":"Lỗi xác thực"}', faults.InvalidToken),
-        ('{"ResponseCode":-1,"Msg":"Có lỗi"}', faults.UpstreamError),
-        ('{"status_code":200,"success":false,"message":"Có lỗi"}', faults.UpstreamError),
-        ('{"ResponseCode":97,"Msg":"Tài khoản bị khoá"}', faults.UpstreamError),
-        ('{"ResponseCode":97,"Msg":"Số dư tài khoản không đủ"}', faults.InsufficientBalance),
-        ('{"ResponseCode":97,"Msg":"Hết hạn"}', faults.UpstreamError),
-        ('{"status_code":97,"success":false,"message":"Đợi tin nhắn"}', faults.UpstreamError),
-        ('{"status_code":503,"success":false,"message":"bảo trì"}', faults.ServerError),
-        ("{}", faults.Gibberish),
-        ("[]", faults.Gibberish),
-        ("null", faults.Gibberish),
-        ('"Lỗi xác thực"', faults.Gibberish),
-        ('{"message":"hello"}', faults.Gibberish),
+        ('{"status_code":401,"success":false,"message":"Lỗi xác thực"}', errors.InvalidToken),
+        ('{"ResponseCode":1,"Msg":"Lỗi xác thực"}', errors.InvalidToken),
+        ('{"ResponseCode":-1,"Msg":"Có lỗi"}', errors.UpstreamError),
+        ('{"status_code":200,"success":false,"message":"Có lỗi"}', errors.UpstreamError),
+        ('{"ResponseCode":97,"Msg":"Tài khoản bị khoá"}', errors.UpstreamError),
+        ('{"ResponseCode":97,"Msg":"Số dư tài khoản không đủ"}', errors.InsufficientBalance),
+        ('{"ResponseCode":97,"Msg":"Hết hạn"}', errors.UpstreamError),
+        ('{"status_code":97,"success":false,"message":"Đợi tin nhắn"}', errors.UpstreamError),
+        ('{"status_code":503,"success":false,"message":"bảo trì"}', errors.ServerError),
+        ("{}", errors.Gibberish),
+        ("[]", errors.Gibberish),
+        ("null", errors.Gibberish),
+        ('"Lỗi xác thực"', errors.Gibberish),
+        ('{"message":"hello"}', errors.Gibberish),
     ],
 )
 def test_an_error_is_never_waiting_nor_expired(reply: str, fault: type[ThueSimFault]) -> None:
@@ -259,7 +259,7 @@ def test_a_message_in_hand_is_received_whatever_else_is_said(reply: str) -> None
     ],
 )
 def test_a_reply_that_is_neither_a_clear_yes_nor_a_clear_no_is_uncertain(reply: str) -> None:
-    with pytest.raises(faults.OutcomeUnknown):
+    with pytest.raises(errors.OutcomeUnknown):
         PARSERS["rent"](reply.encode())
 
 
@@ -274,5 +274,5 @@ def test_a_reply_that_is_neither_a_clear_yes_nor_a_clear_no_is_uncertain(reply: 
     ],
 )
 def test_an_unknown_refusal_is_a_refusal(reply: str) -> None:
-    with pytest.raises(faults.UpstreamError):
+    with pytest.raises(errors.UpstreamError):
         PARSERS["rent"](reply.encode())

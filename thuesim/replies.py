@@ -1,6 +1,6 @@
 """ThueSim's replies as typed values: pure functions from bytes.
 
-Each `parse_…` takes the body of a reply and returns what it says, or raises a fault of `faults.py` (Gibberish for
+Each `parse_…` takes the body of a reply and returns what it says, or raises a fault of `errors.py` (Gibberish for
 whatever is no reply at all) and nothing else. Deviations from the reference go to `on_drift`.
 """
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from .decoding import Fields, decode, identifier, integer, money, session_id, word
 from .drift import DriftSink, Notes, observed
 from .envelopes import Envelope, open_envelope
-from .faults import Gibberish, InvalidToken, NumberUnclear, UnknownSession, UpstreamError, by_text, refusal
+from .errors import Gibberish, InvalidToken, NumberUnclear, UnknownSession, UpstreamError, by_text, refusal
 from .fields import (
     NAME_LIMIT,
     note_unknown,

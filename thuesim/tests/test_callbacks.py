@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from rentals.thuesim import CallbackBody, Gibberish, Message, State, parse_callback
+from thuesim import CallbackBody, Gibberish, Message, State, parse_callback
 
 FIELDS = {"status": 1, "requestId": "58098", "code": "059809", "smsContent": "ma 059809", "isSound": "false"}
 MEANING = CallbackBody("58098", State.RECEIVED, Message("ma 059809", "059809", is_call=False, audio_url=""))

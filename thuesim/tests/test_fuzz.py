@@ -13,12 +13,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rentals.thuesim import replies
-from rentals.thuesim.codes import extract_code
-from rentals.thuesim.decoding import moment, money
-from rentals.thuesim.drift import SAMPLE_LIMIT, Drift
-from rentals.thuesim.faults import MESSAGE_LIMIT, ThueSimFault
-from rentals.thuesim.phones import to_e164
+from thuesim import replies
+from thuesim.codes import extract_code
+from thuesim.decoding import moment, money
+from thuesim.drift import SAMPLE_LIMIT, Drift
+from thuesim.errors import MESSAGE_LIMIT, ThueSimFault
+from thuesim.phones import to_e164
 
 from .parsers import PARSERS
 from .payloads import PAYLOADS

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final, NoReturn
 
-from .faults import Gibberish, fold
+from .errors import Gibberish, fold
 
 # Vietnam has been at UTC+7 without summer time since 1975; a fixed offset needs no time zone files.
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from .faults import Gibberish
+from .errors import Gibberish
 from .redaction import redact
 
 SAMPLE_LIMIT: Final = 2000

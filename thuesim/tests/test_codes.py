@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from rentals.thuesim import extract_code
-from rentals.thuesim.codes import visible, whole_code
+from thuesim import extract_code
+from thuesim.codes import visible, whole_code
 
 from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
 

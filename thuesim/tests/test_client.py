@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from rentals.thuesim import Client, State, UpstreamError
+from thuesim import Client, State, UpstreamError
 
 from .payloads import PAYLOADS
 from .upstream import Upstream, answer

@@ -3,18 +3,8 @@
 
 from datetime import datetime
 
-from rentals.thuesim.decoding import VIETNAM
-from rentals.thuesim.values import (
-    Balance,
-    CallbackBody,
-    CodeReply,
-    HistoryEntry,
-    Message,
-    Network,
-    Rented,
-    Service,
-    State,
-)
+from thuesim.decoding import VIETNAM
+from thuesim.values import Balance, CallbackBody, CodeReply, HistoryEntry, Message, Network, Rented, Service, State
 
 MOMO = "486460 la ma xac thuc OTP dang ky vi MoMo. De tranh bi mat tien, tuyet doi KHONG chia se ma nay voi bat ky ai."
 MOMO_HASH = f"{MOMO} zniHFS3HBXG"

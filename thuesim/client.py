@@ -1,9 +1,9 @@
 """A client of thuesim.xyz.
 
-    >>> from rentals.thuesim import Client
+    >>> from thuesim import Client
     >>> Client(token).rent("02.97", networks=["VIETTEL"])
 
-One client may be used by several threads at once. Faults are those of `faults.py`.
+One client may be used by several threads at once. Faults are those of `errors.py`.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import requests
 import urllib3
 
-from . import faults, phones, replies
+from . import errors, phones, replies
 from .audio import AUDIO_LIMIT, Audio, audio_address, recognised
 from .decoding import VIETNAM
 from .drift import Drift, DriftSink, tell
-from .faults import ThueSimFault
+from .errors import ThueSimFault
 from .redaction import ELLIPSIS, Secret
 from .replies import Balance, CodeReply, HistoryEntry, Network, Rented, Service, State, rental_key
 from .transport import Adapter, Attempt, attempting
@@ -124,7 +124,7 @@ class Client:
         """Take a number (section 3). `service` is a service's `key`: `"02.97"`, or `"97"`.
 
         `networks` go by name; prefixes with or without their leading 0. Takes a number and costs money: see the two
-        families in `faults.py` before ever calling it again.
+        families in `errors.py` before ever calling it again.
         """
         params = {"serviceId": _plain("service", service)}
         for name, values in (
@@ -245,9 +245,9 @@ class Client:
             self._tell(drifts)
             return value
         status = _http_fault(reply)
-        if status is not None and type(fault) is faults.Gibberish:
+        if status is not None and type(fault) is errors.Gibberish:
             fault, drifts = status, []
-        elif isinstance(status, faults.OutcomeUnknown) and type(fault) is faults.UpstreamError:
+        elif isinstance(status, errors.OutcomeUnknown) and type(fault) is errors.UpstreamError:
             fault = status  # "there was an error" under a 5xx is nothing certain
         self._tell(drifts)
         raise fault.with_traceback(None) from None
@@ -323,7 +323,7 @@ class Client:
             for chunk in response.raw.stream(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > limit:
-                    return faults.Gibberish(f"the answer is larger than {limit} bytes", code=str(response.status_code))
+                    return errors.Gibberish(f"the answer is larger than {limit} bytes", code=str(response.status_code))
         finally:
             response.close()
         return Reply(
@@ -344,14 +344,14 @@ def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimFault:
     """Return the fault for a call without a reply; its text is ours, since theirs hold the address."""
     reason = "no time left" if attempt.over else attempt.failure or type(error).__name__
     if attempt.kept_back:
-        return faults.KeptBack("the request did not leave")
+        return errors.KeptBack("the request did not leave")
     if not attempt.sent:
-        return faults.CannotConnect(f"{attempt.stage} failed: {reason}")
+        return errors.CannotConnect(f"{attempt.stage} failed: {reason}")
     if attempt.over or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return faults.TimedOut("no whole answer in time")
+        return errors.TimedOut("no whole answer in time")
     if isinstance(error, urllib3.exceptions.DecodeError):
-        return faults.Gibberish("the answer could not be unpacked")
-    return faults.ConnectionLost(f"the connection broke: {reason}")
+        return errors.Gibberish("the answer could not be unpacked")
+    return errors.ConnectionLost(f"the connection broke: {reason}")
 
 
 def _http_fault(reply: Reply) -> ThueSimFault | None:
@@ -363,18 +363,18 @@ def _http_fault(reply: Reply) -> ThueSimFault | None:
     if 300 <= status < 400:
         # A program that had taken the number would not ask for the very same request elsewhere; one that sends us to
         # a login or error page may have.
-        return faults.Redirected(said, code=code) if reply.repeats else faults.RedirectedElsewhere(said, code=code)
+        return errors.Redirected(said, code=code) if reply.repeats else errors.RedirectedElsewhere(said, code=code)
     if status == 401:
-        return faults.InvalidToken(said, code=code)
+        return errors.InvalidToken(said, code=code)
     if status == 408:
-        return faults.TimedOut(said, code=code)
+        return errors.TimedOut(said, code=code)
     if status == 429:
         words = reply.body[:1000].decode("utf-8", "replace")
-        reached = faults.PendingLimitReached in faults.by_text(words)
-        return faults.refusal(words, code) if reached else faults.TooSoon(said, code=code)
+        reached = errors.PendingLimitReached in errors.by_text(words)
+        return errors.refusal(words, code) if reached else errors.TooSoon(said, code=code)
     if 400 <= status < 500:
-        return faults.Rejected(said, code=code)
-    return faults.ServerError(said, code=code)
+        return errors.Rejected(said, code=code)
+    return errors.ServerError(said, code=code)
 
 
 def _repeats(url: str, location: str) -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from rentals.thuesim import replies
-from rentals.thuesim.drift import DriftSink
+from thuesim import replies
+from thuesim.drift import DriftSink
 
 
 def rent(body: bytes, *, on_drift: DriftSink | None = None) -> replies.Rented:

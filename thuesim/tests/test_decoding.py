@@ -4,10 +4,10 @@ from datetime import datetime
 
 import pytest
 
-from rentals.thuesim import phones, rental_key
-from rentals.thuesim.decoding import VIETNAM, Fields, Number, decode, flag, integer, moment, money, session_id
-from rentals.thuesim.faults import Gibberish, fold
-from rentals.thuesim.values import Service
+from thuesim import phones, rental_key
+from thuesim.decoding import VIETNAM, Fields, Number, decode, flag, integer, moment, money, session_id
+from thuesim.errors import Gibberish, fold
+from thuesim.values import Service
 
 
 @pytest.mark.parametrize(
