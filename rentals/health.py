@@ -7,7 +7,8 @@ from django.db.models import F
 from django.utils import timezone
 
 import thuesim
-from rentals import clock, nudge
+from lib import clock
+from rentals import nudge
 from rentals.models import Hold, Token
 from rentals.upstream import client_for
 

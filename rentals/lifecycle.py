@@ -27,7 +27,8 @@ from django.utils import timezone
 import thuesim
 from accounts import audit
 from accounts.models import Team, User
-from rentals import clock, reasons
+from lib import clock
+from rentals import reasons
 from rentals.likely_network import likely_network
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
 

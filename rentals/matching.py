@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 import thuesim
-from rentals import clock
+from lib import clock
 from rentals.models import Rental, RentalEvent, Service, Token
 from rentals.models.catalog import searchable
 

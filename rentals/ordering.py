@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 import thuesim
 from accounts import audit
 from accounts.models import Team, User
-from rentals import clock, health, lifecycle, limits, nudge, pacing, reasons, watching
+from lib import clock
+from rentals import health, lifecycle, limits, nudge, pacing, reasons, watching
 from rentals.models import Hold, Rental, Service, Status, Token
 from rentals.upstream import client_for
 from thuesim import phones

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from rentals import clock
+from lib import clock
 from rentals.models import Token
 
 # How far past the gap a turn aims: a slow first call and a quick second one meet closer together at the other end.

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 import thuesim
-from rentals import clock, health, lifecycle, money, nudge, reasons, watching
+from lib import clock
+from rentals import health, lifecycle, money, nudge, reasons, watching
 from rentals.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.models.catalog import searchable

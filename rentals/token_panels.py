@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
+from lib.charts import StepChart, step_chart
 from lib.formats import dong
 from rentals import callback_addresses, health
-from rentals.charts import StepChart, step_chart
 from rentals.models import BalanceReading, Hold, Status, Token, UpstreamMinute
 
 SHOWN = timedelta(days=1)

@@ -10,7 +10,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 import thuesim
-from rentals import clock, health, lifecycle, nudge
+from lib import clock
+from rentals import health, lifecycle, nudge
 from rentals.drift import record as record_drift
 from rentals.models import Callback, Hold, Message, Rental, Status, Token
 from rentals.upstream import client_for

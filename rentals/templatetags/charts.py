@@ -6,8 +6,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from lib.charts import HEIGHT, WIDTH, BarChart, StepChart, share
 from lib.formats import dong
-from rentals.charts import HEIGHT, WIDTH, BarChart, StepChart, share
 
 register = template.Library()
 

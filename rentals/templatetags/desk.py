@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from lib.fast_html import draw
 from lib.formats import dong, grouped, span
-from rentals.markup import draw
 
 register = template.Library()
 register.filter(dong)

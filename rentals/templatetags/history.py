@@ -8,9 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.policy import Access
+from lib.fast_html import draw
 from lib.formats import dong
 from rentals.cards import Card, card_for
-from rentals.markup import draw
 from rentals.models import Rental
 from rentals.rental_page import deleted_sentence
 from rentals.templatetags.desk import clock, epoch, icon, moment

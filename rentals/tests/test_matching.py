@@ -8,7 +8,8 @@ import time_machine
 from django.utils import timezone
 
 import thuesim
-from rentals import clock, lifecycle, ordering, reasons, reconciling
+from lib import clock
+from rentals import lifecycle, ordering, reasons, reconciling
 from rentals.matching import UpstreamClock, match
 from rentals.models import Rental, RentalEvent, Service, Status, Token
 from rentals.tests.conftest import House

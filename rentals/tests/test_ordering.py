@@ -12,7 +12,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 import thuesim
-from rentals import clock, health, lifecycle, ordering, pacing, reasons
+from lib import clock
+from rentals import health, lifecycle, ordering, pacing, reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token

@@ -12,7 +12,8 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
-from rentals import charts, limits, statistics
+from lib import charts
+from rentals import limits, statistics
 from rentals.models import Service, ServicePrice, StarredService
 from rentals.models.catalog import searchable
 from rentals.views.language import local_address

@@ -9,7 +9,8 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from rentals import charts, spending
+from lib import charts
+from rentals import spending
 
 
 @require_safe

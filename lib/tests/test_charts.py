@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rentals import charts
+from lib import charts
 from rentals.templatetags import charts as tags
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

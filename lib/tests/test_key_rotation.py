@@ -13,9 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from lib import key_rotation
 from lib.encryption import Secret, newly_encrypted
-from rentals import key_rotation
-from rentals.key_rotation import rotate_keys
+from lib.key_rotation import rotate_keys
 from rentals.models import CallbackAddress, Token
 from rentals.tests.factories import make_person, make_token
 
