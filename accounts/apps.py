@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People and teams")
 
     def ready(self) -> None:
-        from accounts import signing_in  # noqa: F401  # its receivers
+        from accounts import audit_signals  # noqa: F401  # its receivers

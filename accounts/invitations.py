@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, Team, User
-from accounts.people import NotDone
 from accounts.policy import Access
 from lib import announce
 

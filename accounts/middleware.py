@@ -1,9 +1,13 @@
-"""Puts on each signed-in request what its person may do, and in which language they read."""
+"""Every page asks who is there; a signed-in request carries what its person may do, in the language they read."""
 
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.response import HttpResponseRedirectBase
 from django.shortcuts import redirect, resolve_url
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
@@ -45,3 +49,16 @@ class PersonMiddleware:
         if request.headers.get("HX-Request") == "true":
             return HttpResponseClientRedirect(resolve_url("mfa_index"))
         return redirect("mfa_index")
+
+
+class SignInRequiredMiddleware(LoginRequiredMiddleware):
+    """Django's own, but that the redirect of an htmx request leads the browser itself away, and back to its page."""
+
+    def handle_no_permission(  # type: ignore[override]  # django-htmx's redirect is one as well
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseRedirectBase:
+        htmx = getattr(request, "htmx", None)
+        if not htmx:
+            return super().handle_no_permission(request, view_func)
+        sign_in = redirect_to_login(htmx.current_url_abs_path or "/", resolve_url(settings.LOGIN_URL))
+        return HttpResponseClientRedirect(sign_in.url)

@@ -227,7 +227,7 @@ def _signed_in() -> Any:
     from accounts.models import User
 
     client = Client()
-    client.force_login(User.objects.get(username="boss"), backend="accounts.backend.OneCheck")
+    client.force_login(User.objects.get(username="boss"), backend="accounts.allauth_adapters.OneCheck")
     return client
 
 

@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "thuesim_site.texts.TextsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.sign_in_required.SignInRequiredMiddleware",
+    "accounts.middleware.SignInRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -146,7 +146,7 @@ CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
 
 # People
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backend.OneCheck"]
+AUTHENTICATION_BACKENDS = ["accounts.allauth_adapters.OneCheck"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -154,7 +154,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "desk"
-ACCOUNT_ADAPTER = "accounts.adapter.ClosedSignup"
+ACCOUNT_ADAPTER = "accounts.allauth_adapters.ClosedSignup"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -163,11 +163,11 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 SESSION_COOKIE_AGE = env.int("DESK_SESSION_HOURS", 12) * 3600
-ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 - a class
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.password_reset_tokens.ResetLinks"  # noqa: S105 - a class
 PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
-USERSESSIONS_ADAPTER = "accounts.adapter.WatchedSessions"
-MFA_ADAPTER = "accounts.adapter.KeptSecondStep"
+USERSESSIONS_ADAPTER = "accounts.allauth_adapters.WatchedSessions"
+MFA_ADAPTER = "accounts.allauth_adapters.KeptSecondStep"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
 MFA_PASSKEY_LOGIN_ENABLED = True

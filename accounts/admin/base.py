@@ -19,8 +19,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
+from accounts.memberships import NotDone
 from accounts.models import Role, Team, User
-from accounts.people import NotDone
 from accounts.policy import Access
 
 if TYPE_CHECKING:

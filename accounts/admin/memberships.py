@@ -1,5 +1,5 @@
 """Who is in which team, edited inside the pages of people and of teams. Every change goes the way of the team page:
-`accounts.people` guards the last manager, records it, and tells the person's screens."""
+`accounts.memberships` guards the last manager, records it, and tells the person's screens."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import people
+from accounts import memberships
 from accounts.admin.base import StaffInline, access_in
 from accounts.forms import LimitsForm
 from accounts.models import Membership, Role, Team, User
@@ -76,7 +76,7 @@ class PeopleOfTeam(MembershipInline):
     autocomplete_fields = ("user",)
 
 
-def save(request: HttpRequest, formset: Any) -> None:
+def save_memberships(request: HttpRequest, formset: Any) -> None:
     """Do what a formset of memberships asks for: whoever becomes a manager first, so that one may follow another.
 
     Raises `NotDone`.
@@ -86,16 +86,16 @@ def save(request: HttpRequest, formset: Any) -> None:
         if form in formset.deleted_forms:
             for membership in _fresh(form):
                 by, access = access_in(request, membership.team)
-                people.remove(by, access, membership)
+                memberships.remove(by, access, membership)
         elif form.instance in formset.new_objects:
             row = form.instance
             by, access = access_in(request, row.team)
-            people.add(by, access, row.user, Role(row.role), {name: getattr(row, name) for name in LIMITS})
+            memberships.add(by, access, row.user, Role(row.role), {name: getattr(row, name) for name in LIMITS})
         elif form.has_changed():
             for membership in _fresh(form):
                 by, access = access_in(request, membership.team)
-                people.change_role(by, access, membership, Role(form.cleaned_data["role"]))
-                people.set_limits(by, access, membership, {name: form.cleaned_data[name] for name in LIMITS})
+                memberships.change_role(by, access, membership, Role(form.cleaned_data["role"]))
+                memberships.set_limits(by, access, membership, {name: form.cleaned_data[name] for name in LIMITS})
 
 
 def _place(form: Any, formset: Any) -> int:

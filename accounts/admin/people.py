@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import people
-from accounts.admin import memberships
+from accounts import memberships
 from accounts.admin.base import StaffAdmin, may_appoint, person_of
+from accounts.admin.memberships import TeamsOfPerson, save_memberships
 from accounts.models import Membership, User
 from accounts.policy import second_steps
 from lib import announce
@@ -104,7 +104,7 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
         return [*fixed, "is_active"] if obj == request.user else fixed
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[Any]:
-        return [memberships.TeamsOfPerson] if obj else []
+        return [TeamsOfPerson] if obj else []
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Write what the form changed; an account ends and opens again the way it does on the team's page."""
@@ -118,20 +118,20 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
         if "email" in fields:  # the one before must not set passwords any more
             EmailAddress.objects.filter(user=obj).exclude(email__iexact=obj.email).delete()
         if "is_staff" in fields and not obj.is_staff:
-            people.no_longer_admin(obj)
+            memberships.no_longer_admin(obj)
         if "is_active" in form.changed_data:
-            people.reopen_account(by, obj) if obj.is_active else people.end_account(by, obj)
+            memberships.reopen_account(by, obj) if obj.is_active else memberships.end_account(by, obj)
         announce.person(obj.pk)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        memberships.save(request, formset)
+        save_memberships(request, formset)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """A password that somebody else set ends the sessions that the old one began."""
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         person = User.objects.filter(pk=id).first()
         if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:
-            people.left(person)
+            memberships.left(person)
         return answer
 
     @admin.action(description=_("Sign the selected people out everywhere"), permissions=["change"])
@@ -139,7 +139,7 @@ class PersonAdmin(StaffAdmin, PersonAdminBase):
         by, ended = person_of(request), 0
         for person in chosen:
             if by is not None and person != by and self.has_change_permission(request, person):
-                count = people.left(person)
-                people.sessions_ended(person, by=by, count=count)
+                count = memberships.left(person)
+                memberships.sessions_ended(person, by=by, count=count)
                 ended += count
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)

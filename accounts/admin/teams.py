@@ -76,4 +76,4 @@ class TeamAdmin(StaffAdmin):
         announce.team(obj.pk, "refresh")
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        memberships.save(request, formset)
+        memberships.save_memberships(request, formset)

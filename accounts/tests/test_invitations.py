@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import invitations
+from accounts.memberships import NotDone
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
-from accounts.people import NotDone
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db

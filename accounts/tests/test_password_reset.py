@@ -14,7 +14,7 @@ from django.utils import translation
 from pytest_django import Settings
 
 from accounts import mail
-from accounts.adapter import ClosedSignup
+from accounts.allauth_adapters import ClosedSignup
 from accounts.models import AuditRecord, Role, User
 from rentals.tests.factories import make_person, make_team
 

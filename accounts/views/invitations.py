@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import invitations
 from accounts.forms import InviteForm, JoinForm
 from accounts.http import DeskRequest
+from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
-from accounts.people import NotDone
 from accounts.views.team import managed_team, page
 
 

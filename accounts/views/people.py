@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import people, second_steps
+from accounts import memberships, two_factor
 from accounts.forms import LimitsForm
 from accounts.http import DeskRequest
 from accounts.models import Membership, Role
@@ -64,7 +64,7 @@ def _action(view: _Action) -> Callable[..., HttpResponse]:
         membership = _membership(request, pk)
         try:
             said = view(request, membership)
-        except people.NotDone as refused:
+        except memberships.NotDone as refused:
             messages.error(request, refused.sentence)
             return redirect("person", pk)
         if isinstance(said, HttpResponse):
@@ -82,7 +82,7 @@ def person_role(request: DeskRequest, membership: Membership) -> str:
     wanted = request.POST.get("role", "")
     if wanted not in Role.values:
         raise PermissionDenied
-    people.change_role(request.user, request.access, membership, Role(wanted))
+    memberships.change_role(request.user, request.access, membership, Role(wanted))
     return _("%(person)s is now: %(role)s.") % {"person": membership.user, "role": Role(wanted).label}
 
 
@@ -93,42 +93,42 @@ def person_limits(request: DeskRequest, membership: Membership) -> HttpResponse 
     if not form.is_valid():
         return _page(request, Membership.objects.select_related("user", "team").get(pk=membership.pk), form)
     fresh = Membership.objects.select_related("user", "team").get(pk=membership.pk)
-    people.set_limits(request.user, request.access, fresh, form.cleaned_data)
+    memberships.set_limits(request.user, request.access, fresh, form.cleaned_data)
     return _("Saved.")
 
 
 @_action
 def person_remove(request: DeskRequest, membership: Membership) -> str:
     """Take them out of the team."""
-    people.remove(request.user, request.access, membership)
+    memberships.remove(request.user, request.access, membership)
     return _("%(person)s is no longer in the team.") % {"person": membership.user}
 
 
 @_action
 def person_deactivate(request: DeskRequest, membership: Membership) -> str:
     """End their account."""
-    people.deactivate(request.user, request.access, membership.user)
+    memberships.deactivate(request.user, request.access, membership.user)
     return _("%(person)s is deactivated and signed out everywhere.") % {"person": membership.user}
 
 
 @_action
 def person_activate(request: DeskRequest, membership: Membership) -> str:
     """Let them sign in again."""
-    people.activate(request.user, request.access, membership.user)
+    memberships.activate(request.user, request.access, membership.user)
     return _("%(person)s can sign in again.") % {"person": membership.user}
 
 
 @_action
 def person_sign_out(request: DeskRequest, membership: Membership) -> str:
     """Sign them out everywhere."""
-    ended = people.end_sessions(request.user, request.access, membership.user)
+    ended = memberships.end_sessions(request.user, request.access, membership.user)
     return ngettext("%d session ended.", "%d sessions ended.", ended) % ended
 
 
 @_action
 def person_second_step(request: DeskRequest, membership: Membership) -> str:
     """Take the second step off their account."""
-    second_steps.take_away(request.user, request.access, membership.user)
+    two_factor.take_away(request.user, request.access, membership.user)
     return _("%(person)s signs in by the password alone now, and can set up a new second step.") % {
         "person": membership.user
     }
@@ -138,7 +138,7 @@ def person_second_step(request: DeskRequest, membership: Membership) -> str:
 @never_cache
 def person_password(request: DeskRequest, membership: Membership) -> HttpResponse:
     """Make a link by which they set a new password, and show it, this once."""
-    link = people.password_link(request.user, request.access, membership.user)
+    link = memberships.password_link(request.user, request.access, membership.user)
     context = {
         "person": membership.user,
         "link": link,

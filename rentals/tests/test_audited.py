@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AuditRecord, Invitation, Membership, Role, User
-from accounts.tests.test_signing_in import set_up_totp
+from accounts.tests.test_audit_signals import set_up_totp
 from rentals.models import Network, Rental, Status
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_team

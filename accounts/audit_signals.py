@@ -35,7 +35,7 @@ def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
 
 @receiver(auth.user_login_failed)
 def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
-    from accounts.adapter import _known
+    from accounts.allauth_adapters import _known
 
     audit.record("sign_in_failed", person=_known(credentials), request=request)
 

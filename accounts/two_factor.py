@@ -4,7 +4,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import audit, people
+from accounts import audit, memberships
 from accounts.models import User
 from accounts.policy import Access
 
@@ -14,13 +14,13 @@ def take_away(by: User, access: Access, person: User) -> int:
     team requires a second step they are led to set up a new one. Returns how many there were. Raises `people.NotDone`.
     """
     if not access.may_change_account(person):
-        raise people.NotDone(_("Only an admin may do this."))
+        raise memberships.NotDone(_("Only an admin may do this."))
     with transaction.atomic():
         steps = Authenticator.objects.filter(user=person.pk)
         kinds = sorted(steps.values_list("type", flat=True))
         if not kinds:
             return 0
         steps.delete()
-        detail = {"kinds": ", ".join(kinds), "sessions": people.left(person)}
+        detail = {"kinds": ", ".join(kinds), "sessions": memberships.left(person)}
         audit.record("second_step_reset", person=by, team=access.team, target=str(person), detail=detail)
     return len(kinds)

@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.password_reset_tokens import ResetLinks
 from accounts.policy import Access
-from accounts.reset_links import ResetLinks
 from lib import announce
 
 

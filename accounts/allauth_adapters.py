@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -96,7 +97,25 @@ class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
     def end_sessions(self, sessions: Sequence[UserSession]) -> None:
         super().end_sessions(sessions)
         # Here, not above: the announcement stands on models that are loaded after this module.
-        from accounts.people import sessions_ended
+        from accounts.memberships import sessions_ended
 
         for person in {session.user for session in sessions}:
             sessions_ended(person, by=person, count=sum(session.user_id == person.pk for session in sessions))
+
+
+class OneCheck(AuthenticationBackend):  # type: ignore[misc]
+    """One password is reckoned for each try, whether there is such an account or not.
+
+    allauth looks an e-mail up twice, as a name too: two for an address that is known, one for others, which is how long
+    the answer takes. Django makes a backend for each try.
+    """
+
+    def __init__(self) -> None:
+        self._checked: set[int] = set()
+
+    def _check_password(self, user: User | None, password: str) -> User | None:
+        if user is None or user.pk in self._checked:
+            return None
+        self._checked.add(user.pk)
+        found: User | None = super()._check_password(user, password)
+        return found
