@@ -14,8 +14,8 @@ from playwright.sync_api import Playwright
 from pytest_django import Settings
 
 from thuesim_site.celery import app
+from thuesim_site.start.addresses import celery_url
 from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers
-from thuesim_site.wiring import celery_url
 
 QUIET_CHROMIUM = [
     "--disable-gpu",

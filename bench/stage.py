@@ -23,7 +23,7 @@ import psycopg
 import requests
 
 from sandbox.catalogue import demo_token
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import RedisServer, RunningDesk, free_port, wait_until
 
 DATABASES = ("sqlite", "postgresql")

@@ -61,7 +61,7 @@ asgi = ASGIHandler()
 
 def threads() -> Any:
     """The same pages as `thuesim_site.asgi` serves them."""
-    from thuesim_site.threads import Pages
+    from thuesim_site.wsgi_threads import Pages
 
     return Pages(wsgi)
 

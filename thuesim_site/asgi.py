@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from thuesim_site.threads import Pages
 from thuesim_site.wsgi import application as django_pages  # sets Django up: goes before what needs its models
+from thuesim_site.wsgi_threads import Pages
 
 from rentals.live.hub import Hub  # isort: skip
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from thuesim_site import embedded_redis
-from thuesim_site.environment import BASE_DIR, Environment, read_dot_env
-from thuesim_site.secrets import kept_secret, new_fernet_key, new_secret_key
-from thuesim_site.wiring import celery_url
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.addresses import celery_url
+from thuesim_site.start.environment import BASE_DIR, Environment, read_dot_env
+from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
 
 read_dot_env()
 env = Environment()
@@ -61,13 +61,13 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "thuesim_site.headers.HeadersMiddleware",
+    "thuesim_site.middleware.security_headers.HeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "thuesim_site.texts.TextsMiddleware",
+    "thuesim_site.middleware.nul_bytes.TextsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SignInRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -91,8 +91,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "thuesim_site.headers.nonce",
-                "thuesim_site.context.desk",
+                "thuesim_site.middleware.security_headers.nonce",
+                "thuesim_site.context_processors.desk",
             ],
         },
     },
@@ -230,7 +230,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 # An error page for developers shows forms and variables; no token among them, with DEBUG neither.
-DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.errors.CautiousReport"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.error_reports.CautiousReport"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
 FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the same are dropped as they come
 

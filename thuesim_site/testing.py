@@ -15,8 +15,8 @@ import redis
 import requests
 from django.db import connection
 
-from thuesim_site import embedded_redis
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.environment import BASE_DIR
 
 EXAMPLE = BASE_DIR / ".env.example"
 
@@ -144,7 +144,7 @@ class RunningDesk:
         """Start, and wait until it says how to sign in."""
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "thuesim_site.supervise"],
+                [sys.executable, "-m", "thuesim_site.start.supervise"],
                 cwd=BASE_DIR,
                 env=self.environment,
                 stdout=said,

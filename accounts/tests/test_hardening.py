@@ -24,8 +24,8 @@ from accounts.models import AuditRecord, Role, User
 from accounts.tests.world import World, address_of, addresses
 from accounts.tests.world import world as world
 from rentals.tests.factories import make_person, make_team
-from thuesim_site.environment import BASE_DIR
-from thuesim_site.headers import HeadersMiddleware
+from thuesim_site.middleware.security_headers import HeadersMiddleware
+from thuesim_site.start.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db
 

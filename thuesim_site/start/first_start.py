@@ -11,9 +11,9 @@ from django.db import transaction
 from accounts.models import Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
 from rentals.models.tokens import digest
-from thuesim_site.environment import Environment
-from thuesim_site.secrets import kept_secret, new_password
-from thuesim_site.wiring import local_host
+from thuesim_site.start.addresses import local_host
+from thuesim_site.start.environment import Environment
+from thuesim_site.start.kept_secrets import kept_secret, new_password
 
 FIRST_TEAM = "Desk"
 FIRST_ADMIN = "admin"

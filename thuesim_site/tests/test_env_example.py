@@ -1,6 +1,6 @@
 import re
 
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
 READ_IN = ["thuesim_site/settings.py", "thuesim_site/start/first_start.py"]

@@ -11,7 +11,7 @@ from rentals.live.hub import Hub
 from rentals.tests.live.conftest import Browser, serving
 from thuesim_site.asgi import web
 from thuesim_site.testing import RedisServer
-from thuesim_site.threads import Pages
+from thuesim_site.wsgi_threads import Pages
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rentals.models import Message, Rental, Status
 from rentals.tests.live.conftest import Browser, SignIn, serving
 from thuesim_site.asgi import web
 from thuesim_site.testing import RedisServer
-from thuesim_site.threads import Pages
+from thuesim_site.wsgi_threads import Pages
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import environ
 from environ.fileaware_mapping import FileAwareMapping
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 
 class Values(FileAwareMapping):  # type: ignore[misc]

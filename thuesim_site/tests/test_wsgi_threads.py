@@ -14,9 +14,9 @@ from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
 from rentals.tests.live.conftest import serving
-from thuesim_site import threads
+from thuesim_site import wsgi_threads
 from thuesim_site.testing import wait_until
-from thuesim_site.threads import MAX_BODY_BYTES, Pages
+from thuesim_site.wsgi_threads import MAX_BODY_BYTES, Pages
 
 go_on = threading.Event()
 stopped = threading.Event()
@@ -154,7 +154,7 @@ def test_a_reader_that_leaves_stops_what_is_made_for_it(port: int, connection: h
 def test_a_reader_that_does_not_read_holds_no_thread_for_long(
     port: int, connection: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "SLOWEST_READER_SECONDS", 0.2)
+    monkeypatch.setattr(wsgi_threads, "SLOWEST_READER_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", port)) as idle:
         idle.sendall(b"GET /endless/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(stopped.is_set, "the answer has stopped")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from thuesim_site.checks import Setup
-from thuesim_site.supervisord import configuration, programs, write_configuration
+from thuesim_site.start.checks import Setup
+from thuesim_site.start.supervisord import configuration, programs, write_configuration
 
 
 @pytest.fixture

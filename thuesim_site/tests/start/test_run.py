@@ -108,7 +108,7 @@ def test_a_process_that_ignores_the_signal_is_killed(start: Callable[..., Runnin
     assert running.processes() == {}
 
 
-@pytest.mark.parametrize("victim", ["thuesim_site.supervise", "supervisor.supervisord"])
+@pytest.mark.parametrize("victim", ["thuesim_site.start.supervise", "supervisor.supervisord"])
 def test_nothing_is_left_when_what_holds_them_is_killed(start: Callable[..., RunningDesk], victim: str) -> None:
     running = start()
     kill(running, victim)

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
-from thuesim_site import embedded_redis
-from thuesim_site.environment import BASE_DIR, Environment, read_dot_env
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.environment import BASE_DIR, Environment, read_dot_env
 
 if TYPE_CHECKING:
     import redis

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from sandbox.catalogue import demo_token
-from thuesim_site.secrets import short_digest
+from thuesim_site.start.kept_secrets import short_digest
 
 
 def prepare() -> None:

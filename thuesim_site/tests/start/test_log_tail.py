@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from thuesim_site.log_tail import LogTail
+from thuesim_site.start.log_tail import LogTail
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db
 

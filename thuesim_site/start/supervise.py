@@ -20,10 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from thuesim_site import checks, embedded_redis, supervisord
-from thuesim_site.environment import BASE_DIR, Environment
-from thuesim_site.log_tail import LogTail
-from thuesim_site.wiring import local_host
+from thuesim_site.start import checks, embedded_redis, supervisord
+from thuesim_site.start.addresses import local_host
+from thuesim_site.start.environment import BASE_DIR, Environment
+from thuesim_site.start.log_tail import LogTail
 
 TICK_SECONDS = 0.2
 PATIENCE_SECONDS = 60  # for the first page
@@ -125,7 +125,7 @@ class Supervision:
                 embedded_redis.private_folder(socket.parent)
         environment = {**os.environ, **self.environment}  # with what only the first start reads
         process = subprocess.Popen(
-            [sys.executable, "-m", "thuesim_site.prepare"],
+            [sys.executable, "-m", "thuesim_site.start.prepare"],
             cwd=BASE_DIR,
             env=environment,
             stdin=subprocess.DEVNULL,

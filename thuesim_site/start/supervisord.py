@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from thuesim_site import embedded_redis
-from thuesim_site.checks import Setup
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.checks import Setup
+from thuesim_site.start.environment import BASE_DIR
 
 STOP_SECONDS = 8  # then a process that ignores SIGTERM is killed
 CELERY = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site"]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from thuesim_site import embedded_redis
-from thuesim_site.checks import Setup, WrongSetting, check, environment_for
-from thuesim_site.environment import BASE_DIR
-from thuesim_site.supervise import hold
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.checks import Setup, WrongSetting, check, environment_for
+from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.start.supervise import hold
 from thuesim_site.testing import RedisServer, free_port, known_names
 
 WRONG = [
@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(wrong: Callable[..., str]
 @pytest.mark.parametrize("over", [{"PORT": "eighty"}, {"DATABASE_URL": "postgres://desk:hunter2@127.0.0.1:1/desk"}])
 def test_the_start_ends_with_that_sentence_alone(environment: dict[str, str], over: dict[str, str]) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "thuesim_site.supervise"],
+        [sys.executable, "-m", "thuesim_site.start.supervise"],
         cwd=BASE_DIR,
         env={"PATH": os.environ["PATH"], **environment, **over},
         capture_output=True,

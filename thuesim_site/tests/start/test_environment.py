@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from django.test import Client
 from pytest_django import Settings
 
-from thuesim_site.environment import BASE_DIR
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
 PRINT = """

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from thuesim_site.secrets import short_digest
+from thuesim_site.start.kept_secrets import short_digest
 
 OLDEST = (6, 2)
 SOCKET_PATH_LIMIT = 100  # bytes; Linux takes 107, macOS 103

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from thuesim_site import embedded_redis
-from thuesim_site.embedded_redis import find_server, private_folder, socket_path, url
+from thuesim_site.start import embedded_redis
+from thuesim_site.start.embedded_redis import find_server, private_folder, socket_path, url
 from thuesim_site.testing import RedisServer
 
 
@@ -65,7 +65,7 @@ def test_it_listens_on_its_private_socket_alone_and_keeps_everything(tmp_path: P
 def test_every_reader_of_the_address_finds_the_same_socket(tmp_path: Path) -> None:
     from kombu.utils.url import url_to_parts
 
-    from thuesim_site.wiring import celery_url
+    from thuesim_site.start.addresses import celery_url
 
     folder = tmp_path / "a b#c%20"
     celery = url_to_parts(celery_url(url(folder)))
