@@ -8,7 +8,8 @@ from django.db import DatabaseError, connection
 
 from accounts.models import Membership, Role, Team, User
 from bench.stage import Stage, settled
-from rentals import lifecycle, nudge, ordering
+from rentals import enqueue, lifecycle
+from rentals.jobs import placing
 from rentals.models import CallbackAddress, LedgerEntry, Rental, Service, Status, Token
 
 PEOPLE = 5
@@ -41,7 +42,7 @@ class House:
     def _token(self, number: int, value: str) -> Token:
         token = Token.objects.create(name=f"Token {number}", value=value)
         token.teams.add(self.team)
-        nudge.sync(token.pk)
+        enqueue.sync(token.pk)
         return token
 
     def _known(self) -> bool:
@@ -76,7 +77,7 @@ class House:
                 continue
             try:
                 self._one(services)
-            except (DatabaseError, ordering.OrderRefused):
+            except (DatabaseError, placing.OrderRefused):
                 connection.close()
                 time.sleep(0.3)
             else:
@@ -93,7 +94,7 @@ class House:
                 status__in=[Status.RECEIVED, Status.EXPIRED], again=None, person__isnull=False
             )
             again_of = ended.order_by("?").first()
-        rental = ordering.take_order(
+        rental = placing.take_order(
             person=rng.choice(self.people),
             team=self.team,
             service=again_of.service if again_of else service,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-from rentals import statistics
+from rentals.jobs import statistics
 from rentals.models import LedgerEntry, Message, Rental, Service, ServicePrice, Status, Token
 
 DAYS = 30

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.policy import Access
-from rentals.filters import BoardFilter
 from rentals.models import Rental, Status
+from rentals.queries.filters import BoardFilter
 
 LONGEST = timedelta(days=7)
 # No rental is open for longer: what was ordered before that cannot have ended in the meantime.

@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
-from rentals.filters import HistoryFilter
 from rentals.models import Network, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
+from rentals.queries.filters import HistoryFilter
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet

@@ -18,8 +18,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from accounts.policy import Access
-from rentals import health, heartbeats
+from rentals.jobs import heartbeats
 from rentals.models import BackgroundJob, Callback, Heartbeat, Hold, JobRun, Rental, Status, Token, UpstreamMinute
+from rentals.upstream import breaker
 
 # The recurring jobs in words, with the seconds after which one that has not succeeded is late.
 JOBS: Mapping[str, tuple[Promise, int]] = {
@@ -202,7 +203,7 @@ def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[Toke
     return [
         TokenHealth(
             token=token,
-            hold=health.hold_of(token),
+            hold=breaker.hold_of(token),
             answered=Age(token.answered_at, 120),
             jobs=jobs.get(token.pk, []),
             endpoints=calls.get(token.pk, []),

@@ -13,22 +13,22 @@ from django.db import DatabaseError
 
 import thuesim
 from accounts import audit
-from rentals import (
+from rentals import enqueue
+from rentals.jobs import (
     background,
-    calls,
+    balances,
     catalog,
     heartbeats,
-    jobs,
-    money,
-    nudge,
-    ordering,
-    privacy,
+    placing,
+    polling,
     reconciling,
+    recordings,
+    retention,
+    runs,
     statistics,
-    upstream_calls,
-    watching,
 )
 from rentals.models import Callback, Token
+from rentals.upstream import call_stats
 
 logger = logging.getLogger(__name__)
 
@@ -48,43 +48,43 @@ def tick() -> None:
 
     A tick that meets a working one changes nothing: all it does is to send nudges and to apply what is applied once.
     """
-    ordering.sweep()
-    for token_id in ordering.due_tokens():
-        nudge.place(token_id)
-    for token_id in watching.due_tokens():
-        nudge.watch(token_id)
+    placing.sweep()
+    for token_id in placing.due_tokens():
+        enqueue.place(token_id)
+    for token_id in polling.due_tokens():
+        enqueue.watch(token_id)
     for token_id in reconciling.due_tokens():
-        nudge.settle(token_id)
-    _each("callback", watching.pending_callbacks(), _apply_callback)
-    for message_id in calls.waiting_for_audio():
-        nudge.fetch_audio(message_id)
-    jobs.ran("tick")
+        enqueue.settle(token_id)
+    _each("callback", polling.pending_callbacks(), _apply_callback)
+    for message_id in recordings.waiting_for_audio():
+        enqueue.fetch_audio(message_id)
+    runs.ran("tick")
 
 
 def _apply_callback(pk: int) -> None:
     callback = Callback.objects.filter(pk=pk).exclude(state=Callback.State.APPLIED).first()
     if callback is not None:
-        watching.apply_callback(callback)
+        polling.apply_callback(callback)
 
 
 @shared_task(name="rentals.place", ignore_result=True)
 def place(token_id: int) -> None:
     """Place the token's next order."""
-    ordering.place_next(token_id)
+    placing.place_next(token_id)
 
 
 @shared_task(name="rentals.watch", ignore_result=True)
 def watch(token_id: int) -> None:
     """Look at the token's numbers, and come again after the poll interval while any wait."""
-    wait = watching.watch(token_id)
+    wait = polling.watch(token_id)
     if wait is not None:
-        nudge.watch(token_id, in_seconds=wait)
+        enqueue.watch(token_id, in_seconds=wait)
 
 
 @shared_task(name="rentals.look", ignore_result=True)
 def look(rental_id: int) -> None:
     """Look at one number."""
-    watching.look(rental_id)
+    polling.look(rental_id)
 
 
 @shared_task(name="rentals.callback", ignore_result=True)
@@ -96,14 +96,14 @@ def callback(callback_id: int) -> None:
 @shared_task(name="rentals.settle", ignore_result=True)
 def settle(token_id: int) -> None:
     """Read the token's history for orders whose outcome is not known."""
-    with jobs.run("settle", token_id):
+    with runs.run("settle", token_id):
         reconciling.settle(token_id)
 
 
 @shared_task(name="rentals.fetch_audio", ignore_result=True)
 def fetch_audio(message_id: int) -> None:
     """Fetch the audio of a call."""
-    calls.fetch_audio(message_id)
+    recordings.fetch_audio(message_id)
 
 
 @shared_task(name="rentals.sync_token", ignore_result=True)
@@ -111,7 +111,7 @@ def sync_token(token_id: int) -> None:
     """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
     read_balance(token_id)
     sync_catalog(token_id)
-    with jobs.run("settle", token_id):
+    with runs.run("settle", token_id):
         reconciling.settle(token_id, deep=True)
 
 
@@ -120,8 +120,8 @@ def read_balance(token_id: int) -> None:
     """Read one token's balance."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with jobs.run("balance", token_id):
-            money.read_balance(token)
+        with runs.run("balance", token_id):
+            balances.read_balance(token)
 
 
 @shared_task(name="rentals.sync_catalog", ignore_result=True)
@@ -129,29 +129,29 @@ def sync_catalog(token_id: int) -> None:
     """Mirror networks and services as one token sees them."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with jobs.run("catalog", token_id):
+        with runs.run("catalog", token_id):
             catalog.sync_catalog(token)
 
 
 @shared_task(name="rentals.read_balances", ignore_result=True)
 def read_balances() -> None:
     """Every quarter of a minute: the balances, soon after money moved and now and then otherwise."""
-    _each("balance", jobs.due("balance", seconds=30), read_balance)
+    _each("balance", runs.due("balance", seconds=30), read_balance)
 
 
 @shared_task(name="rentals.sync_catalogs", ignore_result=True)
 def sync_catalogs() -> None:
     """Every minute: the catalogue of each token that was not read for ten minutes, or never."""
-    _each("catalog", jobs.due("catalog", seconds=600), sync_catalog)
+    _each("catalog", runs.due("catalog", seconds=600), sync_catalog)
 
 
 @shared_task(name="rentals.import_histories", ignore_result=True)
 def import_histories() -> None:
     """Every half minute: the history of each token that was not read for a minute."""
-    _each("history", jobs.due("settle", seconds=60), settle)
+    _each("history", runs.due("settle", seconds=60), settle)
 
 
-@shared_task(name="rentals.background", ignore_result=True)
+@shared_task(name="rentals.jobs.background", ignore_result=True)
 def background_job(job_id: int) -> None:
     """Do long work that somebody waits for."""
     background.work(job_id)
@@ -161,7 +161,7 @@ def background_job(job_id: int) -> None:
 def open_background() -> None:
     """Every quarter of a minute: the long work that nobody does, since its message or its worker was lost."""
     for job_id in background.open_jobs():
-        nudge.background(job_id)
+        enqueue.background(job_id)
 
 
 @shared_task(name="rentals.refresh_statistics", ignore_result=True)
@@ -174,18 +174,18 @@ def refresh_statistics() -> None:
 def tidy() -> None:
     """Every ten minutes: forget old heartbeats, counted calls, and exports."""
     heartbeats.forget_old()
-    upstream_calls.forget_old()
+    call_stats.forget_old()
     background.forget_old()
 
 
 @shared_task(name="rentals.keep_private", ignore_result=True)
 def keep_private() -> None:
     """Every ten minutes: delete the messages, and the audit records, that are past their time."""
-    privacy.delete_old_messages()
+    retention.delete_old_messages()
     audit.delete_old()
 
 
 @shared_task(name="rentals.fade", ignore_result=True)
 def fade() -> None:
     """Every quarter of a minute: mask on the open screens the codes that have just faded."""
-    privacy.fade()
+    retention.fade()

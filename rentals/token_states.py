@@ -7,8 +7,8 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.policy import Access
-from rentals import health
 from rentals.models import Hold, Rental, Status, Token
+from rentals.upstream import breaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def token_states(access: Access) -> list[TokenState]:
             waiting=token.waiting,
             limit=token.waiting_limit,
             queued=token.queued,
-            hold=health.hold_of(token),
+            hold=breaker.hold_of(token),
         )
         for token in tokens
     ]

@@ -20,7 +20,7 @@ from accounts.http import DeskRequest
 from accounts.models import Membership, Role
 from accounts.policy import has_second_step
 from accounts.views.team import managed_team, roles
-from rentals import limits
+from rentals import budgets
 
 _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 
@@ -41,7 +41,7 @@ def person(request: DeskRequest, pk: int) -> HttpResponse:
 def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None = None) -> HttpResponse:
     access = request.access
     may_change = access.may_change_account(membership.user)
-    day, month, rentals = limits.spent_by_person(membership.team).get(membership.user_id, (0, 0, 0))
+    day, month, rentals = budgets.spent_by_person(membership.team).get(membership.user_id, (0, 0, 0))
     context = {
         "membership": membership,
         "form": form or LimitsForm(instance=membership),

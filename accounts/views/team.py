@@ -16,7 +16,7 @@ from accounts.forms import InviteForm, TeamSettingsForm
 from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, Team
 from lib import announce
-from rentals import limits
+from rentals import budgets
 from rentals.models import Service
 
 
@@ -57,7 +57,7 @@ def page(
     team = request.access.team
     if team is None:
         raise Http404
-    context: dict[str, object] = {"members": _members(team), "left": limits.left_for(request.access)}
+    context: dict[str, object] = {"members": _members(team), "left": budgets.left_for(request.access)}
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
         context |= {
@@ -71,7 +71,7 @@ def page(
 
 
 def _members(team: Team) -> list[Member]:
-    spent = limits.spent_by_person(team)
+    spent = budgets.spent_by_person(team)
     memberships = team.memberships.select_related("user").order_by("-user__is_active", "user__username")
     return [Member(m, *spent.get(m.user_id, (0, 0, 0))) for m in memberships]
 
@@ -119,7 +119,7 @@ def team_services(request: DeskRequest) -> HttpResponse:
 @never_cache
 def left(request: DeskRequest) -> HttpResponse:
     """What is left of the budgets, as a fragment."""
-    return render(request, "rentals/_left.html", {"left": limits.left_for(request.access)})
+    return render(request, "rentals/_left.html", {"left": budgets.left_for(request.access)})
 
 
 def roles() -> list[tuple[str, str]]:

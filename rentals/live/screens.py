@@ -22,8 +22,8 @@ from django.utils import timezone, translation
 from accounts.models import Membership, Team, User
 from accounts.policy import Access, access_for
 from rentals.cards import render_card
-from rentals.filters import BoardFilter
 from rentals.models import Rental
+from rentals.queries.filters import BoardFilter
 
 QUEUE_LIMIT = 50  # frames; a reader that is further behind is cut off and comes back for the whole board
 _LINE_END = re.compile(r"\r\n|\r|\n")

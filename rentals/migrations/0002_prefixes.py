@@ -1,10 +1,10 @@
 from django.db import migrations
 
-from rentals import seed_prefixes
+from rentals.migrations import _seed_prefixes
 
 
 def seed(apps, schema_editor):
-    seed_prefixes.seed(apps.get_model("rentals", "Network"), apps.get_model("rentals", "Prefix"))
+    _seed_prefixes.seed(apps.get_model("rentals", "Network"), apps.get_model("rentals", "Prefix"))
 
 
 class Migration(migrations.Migration):

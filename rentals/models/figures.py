@@ -7,7 +7,7 @@ from rentals.models.catalog import Service
 
 
 class ServiceFigure(models.Model):
-    """How a service did for one team lately, as a whole or on one network or prefix. Counted by `rentals.statistics`.
+    """How a service did for one team lately, as a whole or on one network or prefix. Counted by `rentals.jobs.statistics`.
 
     `network` and `prefix` are empty where all are meant; at most one of them is given.
     """

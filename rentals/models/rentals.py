@@ -111,7 +111,7 @@ class Rental(models.Model):
     looks = models.PositiveIntegerField(default=0)
     looked_at = models.DateTimeField(null=True, blank=True)
 
-    # Why it ended as it did: a word of `rentals.reasons`, and the upstream's own words.
+    # Why it ended as it did: a word of `rentals.lifecycle.reasons`, and the upstream's own words.
     reason = models.CharField(max_length=30, blank=True)
     reason_detail = models.CharField(max_length=300, blank=True)
 

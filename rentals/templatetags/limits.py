@@ -3,12 +3,12 @@
 from django import template
 
 from accounts.policy import Access
-from rentals import limits
+from rentals import budgets
 
 register = template.Library()
 
 
 @register.inclusion_tag("rentals/_left.html")
-def limits_left(access: Access) -> dict[str, limits.Left]:
+def limits_left(access: Access) -> dict[str, budgets.Left]:
     """Show the limits of the person and their team, with warnings from 80 % on. Three queries at most."""
-    return {"left": limits.left_for(access)}
+    return {"left": budgets.left_for(access)}

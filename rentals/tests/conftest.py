@@ -14,7 +14,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Team, User
-from rentals import catalog, likely_network, nudge
+from rentals import enqueue
+from rentals.jobs import catalog
+from rentals.lifecycle import likely_network
 from rentals.models import Service, Token
 from rentals.tests.factories import make_person, make_team, make_token
 from sandbox.server import Sandbox
@@ -87,5 +89,5 @@ def boss(someone: User) -> Client:
 def nudges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What workers were woken for."""
     sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
+    monkeypatch.setattr(enqueue, "_put", lambda one: sent.append((one.task, one.pk)))
     return sent

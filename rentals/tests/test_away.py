@@ -11,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Team, User
 from accounts.policy import access_for
 from rentals import away
-from rentals.filters import BoardFilter
 from rentals.models import Status
+from rentals.queries.filters import BoardFilter
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db

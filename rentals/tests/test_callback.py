@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from rentals import nudge
+from rentals import enqueue
 from rentals.models import Callback, CallbackAddress
 from rentals.tests.factories import make_token
 from rentals.views import callback
@@ -33,7 +33,7 @@ def test_it_is_kept_and_a_worker_is_woken(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     sent = []
-    monkeypatch.setattr(nudge, "_put", lambda one: sent.append((one.task, one.pk)))
+    monkeypatch.setattr(enqueue, "_put", lambda one: sent.append((one.task, one.pk)))
     with django_capture_on_commit_callbacks(execute=True):
         assert post(client, address.secret.reveal()) == 200
     kept = Callback.objects.get()

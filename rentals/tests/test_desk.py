@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Role, Team, User
-from rentals import statistics
+from rentals.jobs import statistics
 from rentals.models import LedgerEntry, Message, Network, Rental, Service, StarredService, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -226,7 +226,7 @@ def test_filters_in_the_address_hold_for_the_board_and_for_each_card(
     from django.http import QueryDict
 
     from accounts.policy import access_for
-    from rentals.filters import BoardFilter
+    from rentals.queries.filters import BoardFilter
 
     rentals = {
         "mine": make_rental(Status.WAITING, team=team, person=operator, service=service, network="VIETTEL"),

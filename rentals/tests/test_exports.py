@@ -16,7 +16,7 @@ from openpyxl import load_workbook
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
-from rentals import background, exports
+from rentals.jobs import background, exports
 from rentals.models import BackgroundJob, LedgerEntry, Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -265,7 +265,7 @@ class TestInTheBackground:
     def test_one_is_made_at_a_time(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         first, second = self.begin(client), self.begin(client, "status=received")
         woken: list[int] = []
-        monkeypatch.setattr("rentals.nudge.background", woken.append)
+        monkeypatch.setattr("rentals.enqueue.background", woken.append)
         BackgroundJob.objects.filter(pk=first.pk).update(state="running", alive_at=timezone.now(), run="another")
         background.work(second.pk)
         second.refresh_from_db()
@@ -304,7 +304,7 @@ class TestInTheBackground:
         background.forget_old()
         assert len(list(background.folder().iterdir())) == 1
         BackgroundJob.objects.update(created_at=timezone.now() - background.KEPT - timedelta(minutes=1))
-        with patch("rentals.background.timezone.now", return_value=timezone.now() + timedelta(hours=2)):
+        with patch("rentals.jobs.background.timezone.now", return_value=timezone.now() + timedelta(hours=2)):
             background.forget_old()
         assert not BackgroundJob.objects.exists()
         assert list(background.folder().iterdir()) == []

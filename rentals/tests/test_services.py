@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
-from rentals import statistics
+from rentals.jobs import statistics
 from rentals.models import JobRun, Rental, Service, ServiceFigure, ServicePrice, StarredService, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 

@@ -15,12 +15,14 @@ from pytest_django import DjangoAssertNumQueries
 import thuesim
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
-from rentals import background, heartbeats, system_state, upstream_calls
+from rentals import system_state
+from rentals.jobs import background, heartbeats
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token, UpstreamMinute
 from rentals.system_state import SystemState
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
-from rentals.upstream import client_for
+from rentals.upstream import call_stats
+from rentals.upstream.client import client_for
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
-    upstream_calls.forget()
+    call_stats.forget()
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_calls_are_counted_with_their_faults_and_durations(house: House) -> None
     house.upstream.stop()
     with pytest.raises(thuesim.CannotConnect):
         client.balance()
-    upstream_calls.write()
+    call_stats.write()
     rows = UpstreamMinute.objects.values_list("endpoint", "token")
     assert set(rows) >= {("balance", house.token.pk), ("code", house.token.pk)}
     (health,) = state(house.person).tokens
@@ -168,32 +170,32 @@ def test_calls_are_counted_with_their_faults_and_durations(house: House) -> None
 
 def test_two_processes_add_to_the_same_minute(token: Token) -> None:
     for seconds in (0.1, 0.3):
-        upstream_calls.count(token.pk, thuesim.Call("code", seconds, None))
-        upstream_calls.write()
+        call_stats.count(token.pk, thuesim.Call("code", seconds, None))
+        call_stats.write()
     row = UpstreamMinute.objects.get()
     assert (row.calls, row.milliseconds, row.slowest) == (2, 400, 300)
 
 
 def test_what_cannot_be_written_is_kept_for_the_next_time(token: Token) -> None:
-    upstream_calls.count(token.pk, thuesim.Call("code", 0.1, None))
-    with patch.object(upstream_calls, "_add", side_effect=OperationalError), pytest.raises(OperationalError):
-        upstream_calls.write()
-    upstream_calls.write()
+    call_stats.count(token.pk, thuesim.Call("code", 0.1, None))
+    with patch.object(call_stats, "_add", side_effect=OperationalError), pytest.raises(OperationalError):
+        call_stats.write()
+    call_stats.write()
     assert UpstreamMinute.objects.get().calls == 1
 
 
 def test_a_token_that_is_gone_keeps_nobody_from_counting(token: Token) -> None:
     for pk in (token.pk, 999_999):
-        upstream_calls.count(pk, thuesim.Call("code", 0.1, None))
-    upstream_calls.write()
+        call_stats.count(pk, thuesim.Call("code", 0.1, None))
+    call_stats.write()
     assert UpstreamMinute.objects.get().token == token
 
 
 def test_counting_holds_no_more_than_it_must(token: Token) -> None:
-    with patch.object(upstream_calls, "MOST_UNWRITTEN", 2):
+    with patch.object(call_stats, "MOST_UNWRITTEN", 2):
         for name in ("a", "b", "c"):
-            upstream_calls.count(token.pk, thuesim.Call(name, 0.1, None))
-    upstream_calls.write()
+            call_stats.count(token.pk, thuesim.Call(name, 0.1, None))
+    call_stats.write()
     assert UpstreamMinute.objects.count() == 2
 
 
@@ -201,7 +203,7 @@ def test_old_counts_and_marks_are_forgotten(token: Token) -> None:
     old = timezone.now() - timedelta(days=2)
     UpstreamMinute.objects.create(token=token, endpoint="code", minute=old)
     Heartbeat.objects.create(kind="worker", name="w", started_at=old, at=old)
-    upstream_calls.forget_old()
+    call_stats.forget_old()
     heartbeats.forget_old()
     assert not UpstreamMinute.objects.exists()
     assert not Heartbeat.objects.exists()

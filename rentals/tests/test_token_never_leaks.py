@@ -15,10 +15,11 @@ from redis import Redis
 
 import thuesim
 from accounts.models import Role
-from rentals import calls, jobs, money, ordering, reconciling, upstream, watching
+from rentals.jobs import balances, placing, polling, reconciling, recordings, runs
 from rentals.models import CallbackAddress, Message, Rental, Status
 from rentals.tests.conftest import House
 from rentals.tests.factories import make_person
+from rentals.upstream import client
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.django_db
@@ -108,20 +109,20 @@ def drive(house: House, fault: str, told: list[str]) -> None:
     """Everything that we ever ask of the upstream, once, while it misbehaves in one way."""
     house.upstream.clear_faults()
     house.upstream.set_fault(fault, value=4 if fault.startswith("code") else None)
-    rental = ordering.take_order(person=house.person, team=house.team, service=house.service)
-    ordering.place_next(house.token.pk)
+    rental = placing.take_order(person=house.person, team=house.team, service=house.service)
+    placing.place_next(house.token.pk)
     asked = [
-        lambda: money.read_balance(house.token),
+        lambda: balances.read_balance(house.token),
         lambda: reconciling.settle(house.token.pk),
-        lambda: watching.watch(house.token.pk),
-        lambda: watching.look(Rental.objects.exclude(upstream_key="").latest("pk").pk),
-        lambda: upstream.client_for(house.token).networks(),
-        lambda: upstream.client_for(house.token).services(),
-        lambda: upstream.client_for(house.token).audio(f"{house.upstream.url}/audio/play.php?01=x.wav"),
+        lambda: polling.watch(house.token.pk),
+        lambda: polling.look(Rental.objects.exclude(upstream_key="").latest("pk").pk),
+        lambda: client.client_for(house.token).networks(),
+        lambda: client.client_for(house.token).services(),
+        lambda: client.client_for(house.token).audio(f"{house.upstream.url}/audio/play.php?01=x.wav"),
     ]
     for ask in asked:
         told += told_by(ask)
-    jobs.ran("balance", house.token.pk, fault=told[-1])
+    runs.ran("balance", house.token.pk, fault=told[-1])
     type(house.token).objects.update(hold="", hold_until=None, faults=0, next_watch_at=None)
     Rental.objects.filter(pk=rental.pk, status=Status.QUEUED).delete()
 
@@ -134,15 +135,15 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     listener = Listener(real_redis.url)
     listener.start()
     told: list[str] = []
-    first = ordering.take_order(person=house.person, team=house.team, service=house.service)
-    ordering.place_next(house.token.pk)
+    first = placing.take_order(person=house.person, team=house.team, service=house.service)
+    placing.place_next(house.token.pk)
     for fault in FAULTS:
         drive(house, fault, told)
     first.refresh_from_db()
     Message.objects.create(
         rental=first, at=first.queued_at, is_call=True, audio_url=f"{house.upstream.url}/audio/x.wav", fingerprint="x"
     )
-    calls.fetch_audio(Message.objects.latest("pk").pk)
+    recordings.fetch_audio(Message.objects.latest("pk").pk)
     address = CallbackAddress.issue(house.token).secret.reveal()
     client.post(
         f"/callback/{address}/", f'{{"requestId": "1", "token": "{canary}"}}'.encode(), content_type="application/json"

@@ -4,8 +4,8 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from accounts.http import DeskRequest
-from rentals.filters import BoardFilter
 from rentals.models import Rental
+from rentals.queries.filters import BoardFilter
 
 
 def has_room_for(request: DeskRequest, rental: Rental) -> bool:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from rentals import away, cards
-from rentals.filters import BoardFilter
+from rentals.queries.filters import BoardFilter
 from rentals.token_states import token_states
 
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from rentals import nudge, watching
+from rentals import enqueue
+from rentals.jobs import polling
 from rentals.models import Callback, CallbackAddress, Token
 from rentals.models.tokens import digest
 
@@ -36,10 +37,10 @@ def callback(request: HttpRequest, secret: str) -> HttpResponse:
     body = _read(request)
     if body is None:
         return HttpResponse(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    kept = watching.receive_callback(token, body, content_type=request.content_type or "", address=address)
+    kept = polling.receive_callback(token, body, content_type=request.content_type or "", address=address)
     if kept.state == Callback.State.UNREADABLE:
         return HttpResponse("not understood\n", content_type="text/plain", status=HTTPStatus.BAD_REQUEST)
-    nudge.callback(kept.pk)
+    enqueue.callback(kept.pk)
     return HttpResponse("ok\n", content_type="text/plain")
 
 

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.http import DeskRequest
 from accounts.models import CopyAs
 from rentals import cards
-from rentals.filters import BoardFilter
 from rentals.forms import RentForm
 from rentals.models import Rental, Status
+from rentals.queries.filters import BoardFilter
 from rentals.views.asking_page import has_room_for
 
 

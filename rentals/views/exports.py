@@ -12,9 +12,9 @@ from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.http import DeskRequest
-from rentals import background, exports
-from rentals.filters import HistoryFilter
+from rentals.jobs import background, exports
 from rentals.models import BackgroundJob
+from rentals.queries.filters import HistoryFilter
 
 TYPES = {
     "csv": "text/csv; charset=utf-8",

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from accounts.http import DeskRequest
-from rentals import cards, lifecycle, ordering, watching
+from rentals import cards, lifecycle
+from rentals.jobs import placing, polling
 from rentals.models import Rental
 from rentals.rental_page import page_of
 from rentals.views.asking_page import has_room_for
@@ -35,14 +36,14 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_rent or request.access.team is None:
         raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
     try:
-        order = ordering.take_order(
+        order = placing.take_order(
             person=request.user,
             team=request.access.team,
             service=earlier.service,
             purpose=request.POST.get("purpose", "") or earlier.purpose,
             again_of=earlier,
         )
-    except ordering.OrderRefused as refused:
+    except placing.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
     forms = cards.phone_forms(earlier.phone)
     said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}
@@ -67,7 +68,7 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     if not request.access.may_rent:
         raise PermissionDenied
-    watching.look_now(found)
+    polling.look_now(found)
     return _answer(request, _("Asking ThueSim now. What it says appears by itself."), changed=pk)
 
 

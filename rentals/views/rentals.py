@@ -8,8 +8,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from rentals import history
-from rentals.filters import HistoryFilter
 from rentals.models import Status
+from rentals.queries.filters import HistoryFilter
 
 
 @require_safe

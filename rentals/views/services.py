@@ -13,7 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
 from lib import charts
-from rentals import limits, statistics
+from rentals import budgets
+from rentals.jobs import statistics
 from rentals.models import Service, ServicePrice, StarredService
 from rentals.models.catalog import searchable
 from rentals.views.language import local_address
@@ -74,7 +75,7 @@ def service(request: DeskRequest, pk: int) -> HttpResponse:
     context = {
         "service": found,
         "starred": StarredService.objects.filter(person=request.user, service=found).exists(),
-        "allowed": limits.services_of(request.access.team).filter(pk=pk).exists(),
+        "allowed": budgets.services_of(request.access.team).filter(pk=pk).exists(),
         "figure": statistics.figure_of(request.access, found),
         "parts": [(_("By network"), _("Network"), networks), (_("By prefix"), _("Prefix"), prefixes)],
         "course": charts.step_chart([(price.since, price.price) for price in history], until=timezone.now()),

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
-from rentals import background
+from rentals.jobs import background
 from rentals.models import BackgroundJob, Token
 from rentals.system_state import system_state
 

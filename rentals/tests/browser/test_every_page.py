@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from accounts.models import Role, User
 from accounts.tests.world import address_of, addresses, furnish
-from rentals import reasons
+from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, Rental, Status
 from rentals.tests.browser.looks import LOOK_NAMES, LOOKS, Look, faults_of, looking, signed_in
 from rentals.tests.factories import make_person, make_rental, make_team

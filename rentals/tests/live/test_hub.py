@@ -344,7 +344,7 @@ SERVER = """
 import sys, django, uvicorn
 django.setup()
 from accounts.policy import Access
-from rentals.filters import BoardFilter
+from rentals.queries.filters import BoardFilter
 from rentals.live import hub, screens
 viewer = screens.Viewer("key", Access(1, False, None, None), "en", 0)
 hub.warm_up = lambda: None  # there is no database

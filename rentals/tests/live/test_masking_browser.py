@@ -12,7 +12,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import AuditRecord, Role, Team, User
-from rentals import privacy
+from rentals.jobs import retention
 from rentals.models import Message, Rental, Status
 from rentals.tests.live.browsing import pages, signed_in
 from rentals.tests.live.conftest import SignIn
@@ -121,7 +121,7 @@ def test_a_code_fades_on_open_screens_for_all_but_its_owner(
         page.evaluate("window.reloaded = false")
         expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
     Rental.objects.filter(pk=rental.pk).update(received_at=timezone.now() - timedelta(minutes=5, seconds=1))
-    assert privacy.fade() == 1  # as beat does, each quarter of a minute
+    assert retention.fade() == 1  # as beat does, each quarter of a minute
     expect(managers.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("••••")
     assert CODE not in managers.content()
     expect(theirs.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)

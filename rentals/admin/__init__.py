@@ -1,0 +1,338 @@
+"""The Django admin for what the desk keeps. The product alone writes rentals and money: here they can be read.
+
+Lists show no codes; the page of one rental, message or callback does, and where the desk would have masked it, that look
+is recorded.
+"""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import audit
+from accounts.admin import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
+from accounts.admin.base import access_in, exact, person_of
+from rentals.admin.tokens import TokenAdmin
+from rentals.lifecycle import likely_network, reasons
+from rentals.models import (
+    BalanceReading,
+    Callback,
+    ContractDrift,
+    JobRun,
+    LedgerEntry,
+    Message,
+    Network,
+    Prefix,
+    Rental,
+    RentalEvent,
+    Service,
+    ServicePrice,
+)
+from rentals.models.catalog import searchable
+from thuesim import phones, rental_key
+
+if TYPE_CHECKING:
+    Inline = admin.TabularInline[Any, Any]
+    PrefixModelForm = forms.ModelForm[Prefix]
+else:  # they take no parameters at run time
+    Inline, PrefixModelForm = admin.TabularInline, forms.ModelForm
+
+__all__ = ["TokenAdmin"]
+
+
+class PriceInline(ReadOnlyInline, Inline):
+    model = ServicePrice
+    fields = readonly_fields = ("since", "price")
+
+
+@admin.register(Service)
+class ServiceAdmin(ReadOnlyAdmin):
+    """Services as the upstream lists them, with every price they had."""
+
+    list_display = ("name", "key", "price", "seconds", "active", "seen_at")
+    list_filter = ("active", "sv")
+    search_fields = ("search_name",)
+    search_help_text = gettext_lazy("A part of the name, with or without accents, or the ID.")
+    fields = ("name", "sv", "upstream_id", "price", "seconds", "active", "seen_at")
+    inlines = (PriceInline,)
+
+    @admin.display(description=gettext_lazy("SV.ID"), ordering="upstream_id")
+    def key(self, service: Service) -> str:
+        return service.key
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Service], search_term: str
+    ) -> tuple[QuerySet[Service], bool]:
+        for word in searchable(search_term).split():
+            queryset = queryset.filter(Q(search_name__contains=word) | Q(upstream_id=word.rpartition(".")[2]))
+        return queryset, False
+
+
+class PrefixForm(PrefixModelForm):
+    class Meta:
+        model = Prefix
+        fields = ("digits",)
+
+    def clean_digits(self) -> str:
+        """Take `096` and `96` alike."""
+        try:
+            digits = phones.prefix(self.cleaned_data["digits"])
+        except ValueError as error:
+            raise ValidationError(_("Write digits such as 96 or 096.")) from error
+        return digits
+
+
+class PrefixInline(StaffInline, Inline):
+    model = Prefix
+    form = PrefixForm
+    extra = 1
+
+
+@admin.register(Network)
+class NetworkAdmin(StaffAdmin):
+    """Networks come from the upstream; the prefixes by which their numbers are recognised are ours."""
+
+    list_display = ("name", "prefix_list", "active", "seen_at")
+    fields = readonly_fields = ("name", "upstream_id", "active", "seen_at")
+    inlines = (PrefixInline,)
+
+    @admin.display(description=gettext_lazy("prefixes"))
+    def prefix_list(self, network: Network) -> str:
+        return " ".join(f"0{prefix.digits}" for prefix in network.prefixes.all())
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Network]:
+        networks: QuerySet[Network] = super().get_queryset(request)
+        return networks.prefetch_related("prefixes")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        transaction.on_commit(likely_network.forget)
+
+
+class CodeOnPage(ReadOnlyAdmin):
+    """Rows whose page shows a code. Where the desk would mask it for the admin who opens it, the look is recorded."""
+
+    def rental_of(self, row: Any) -> Rental | None:
+        """The rental that the code belongs to; None where nobody knows."""
+        found: Rental | None = row.rental
+        return found
+
+    def shows_code(self, row: Any) -> bool:
+        return True
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and self.shows_code(obj):
+            self._looked_at(request, obj, self.rental_of(obj))
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _looked_at(self, request: HttpRequest, row: Model, rental: Rental | None) -> None:
+        seen_anyway = rental is not None and access_in(request, rental.team)[1].sees_code(rental)
+        if not seen_anyway:
+            team, thing = (rental.team, f"rental {rental.pk}") if rental else (None, f"{self.opts.model_name} {row.pk}")
+            audit.record(
+                "reveal", person=person_of(request), team=team, target=thing, request=request, detail={"in": "admin"}
+            )
+
+
+class MessageInline(ReadOnlyInline, Inline):
+    model = Message
+    fields = readonly_fields = ("exact_at", "code", "text", "is_call", "source")
+
+
+class EventInline(ReadOnlyInline, Inline):
+    model = RentalEvent
+    fields = readonly_fields = ("exact_at", "kind", "before", "after", "person", "detail")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RentalEvent]:
+        events: QuerySet[RentalEvent] = super().get_queryset(request)
+        return events.select_related("person")
+
+
+class LedgerInline(ReadOnlyInline, Inline):
+    model = LedgerEntry
+    fields = readonly_fields = ("exact_at", "kind", "amount", "note")
+
+
+@admin.register(Rental)
+class RentalAdmin(CodeOnPage):
+    """All rentals of all teams, with their messages, timeline and money."""
+
+    ordering = ("-pk",)
+    list_display = (
+        "number",
+        "queued_at",
+        "status",
+        "phone_number",
+        "service",
+        "network",
+        "price",
+        "team",
+        "person",
+        "token",
+    )
+    list_display_links = ("number", "queued_at")
+    list_filter = ("status", "queued_at", "imported", "team", "token")
+    search_fields = ("phone",)
+    search_help_text = gettext_lazy("A whole phone number in any form, ThueSim's ID, or our number of the rental.")
+    inlines = (MessageInline, EventInline, LedgerInline)
+    fieldsets = (
+        (None, {"fields": ("status", "why", "team", "person", "token", "service", "purpose", "imported", "again_of")}),
+        (gettext_lazy("Asked for"), {"fields": ("networks", "prefixes", "exclude_prefixes", "keep_trying_until")}),
+        (gettext_lazy("What came"), {"fields": ("upstream_id", "phone_number", "network", "price", "unasked")}),
+        (
+            gettext_lazy("When"),
+            {
+                "fields": (
+                    "queued_at", "attempt_at", "attempts", "placed_at", "upstream_created_at", "expires_at",
+                    "received_at", "ended_at", "due_at", "looks",
+                )
+            },
+        ),
+    )  # fmt: skip
+
+    def rental_of(self, row: Rental) -> Rental:
+        return row
+
+    def shows_code(self, row: Rental) -> bool:
+        return row.messages.exists()
+
+    @admin.display(description=gettext_lazy("number"), ordering="pk")
+    def number(self, rental: Rental) -> str:
+        return f"#{rental.pk}"
+
+    @admin.display(description=gettext_lazy("phone"), ordering="phone")
+    def phone_number(self, rental: Rental) -> str:
+        return phones.pretty(rental.phone).replace(" ", "\N{NO-BREAK SPACE}") if rental.phone else ""
+
+    @admin.display(description=gettext_lazy("why"))
+    def why(self, rental: Rental) -> str:
+        sentence = str(reasons.SENTENCES.get(rental.reason, rental.reason))
+        return f"{sentence} ({rental.reason_detail})" if rental.reason_detail else sentence
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rental]:
+        rentals: QuerySet[Rental] = super().get_queryset(request)
+        return rentals.select_related("team", "person", "service", "token", "again_of__service")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Rental], search_term: str
+    ) -> tuple[QuerySet[Rental], bool]:
+        """By index: a whole number, an id of ThueSim's with or without its SV, or the rental's own."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(upstream_key=rental_key(term))
+        with suppress(ValueError):
+            wanted |= Q(phone=phones.to_e164(term))
+        own = term.removeprefix("#")
+        if own.isascii() and own.isdigit() and len(own) < 19:
+            wanted |= Q(pk=int(own))
+        return queryset.filter(wanted), False
+
+
+class SourceFilter(admin.SimpleListFilter):
+    """By how a message came. Django's own filter would read the whole table for the values that there are."""
+
+    title = gettext_lazy("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(source, source) for source in ("poll", "callback", "history")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        return queryset.filter(source=self.value()) if self.value() else queryset
+
+
+@admin.register(Message)
+class MessageAdmin(CodeOnPage):
+    ordering = ("-pk",)
+    list_display = ("exact_at", "rental", "is_call", "source")
+    list_filter = ("at", "is_call", SourceFilter)
+    fields = ("rental", "at", "code", "text", "is_call", "source")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        messages: QuerySet[Message] = super().get_queryset(request)
+        return messages.select_related("rental__service", "rental__team").defer("audio_url")
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = ("exact_at", "token", "kind", "amount", "rental", "note", "person")
+    list_filter = ("kind", "at", "token")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        entries: QuerySet[LedgerEntry] = super().get_queryset(request)
+        return entries.select_related("token", "rental__service", "person")
+
+
+@admin.register(BalanceReading)
+class ReadingAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = ("exact_at", "token", "balance", "expected", "unexplained")
+    list_select_related = ("token",)
+    list_filter = ("at", "token")
+    fields = ("token", "at", "balance", "expected", "unexplained")
+
+    @admin.display(description=gettext_lazy("unexplained, đồng"))
+    def unexplained(self, reading: BalanceReading) -> int | None:
+        return reading.unexplained
+
+
+@admin.register(Callback)
+class CallbackAdmin(CodeOnPage):
+    """Callbacks as they came."""
+
+    ordering = ("-pk",)
+    list_display = ("exact_at", "token", "state", "upstream_key", "rental", "address")
+    list_filter = ("state", "at", "token")
+    search_fields = ("=upstream_key",)
+    fields = ("token", "at", "state", "upstream_key", "rental", "applied_at", "address", "content_type", "text")
+
+    @admin.display(description=gettext_lazy("body"))
+    def text(self, callback: Callback) -> str:
+        return bytes(callback.body).decode("utf-8", "replace")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Callback]:
+        callbacks: QuerySet[Callback] = super().get_queryset(request)
+        return callbacks.select_related("token", "rental__service", "rental__team").defer("body")
+
+
+@admin.register(ContractDrift)
+class DriftAdmin(ReadOnlyAdmin):
+    """In what ways the upstream's replies differ from its page."""
+
+    list_display = ("endpoint", "form", "count", "first_at", "last_at")
+    list_display_links = ("endpoint", "form")
+    list_filter = ("endpoint",)
+    search_fields = ("form",)
+    fields = ("endpoint", "form", "count", "first_at", "last_at", "sample")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    ordering = ("-at",)
+    list_display = ("name", "token", "exact_at", "last_success", "fault")
+    list_select_related = ("token",)
+    list_filter = ("name", "token")
+
+    @admin.display(description=gettext_lazy("last success"), ordering="ok_at")
+    def last_success(self, run: JobRun) -> str:
+        return exact(run.ok_at)

@@ -1,0 +1,313 @@
+"""The Django admin's page of a token: its value goes in and never comes out; what can be done with it is a button."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+import thuesim
+from accounts.admin import StaffAdmin
+from lib.encryption import Secret
+from lib.formats import dong
+from rentals import enqueue
+from rentals.admin.token_panels import panels
+from rentals.jobs import balances
+from rentals.models import Token
+from rentals.models.tokens import digest
+from rentals.upstream import breaker, callback_addresses
+from rentals.upstream.token_check import Finding, Level, check_token
+from rentals.upstream.token_replacement import replace_value
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Token]
+else:
+    ModelForm = forms.ModelForm  # takes no parameter at run time
+
+_View = Callable[["TokenAdmin", HttpRequest, Token], HttpResponse]
+
+
+_VALUE = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none", "class": "vTextField"}
+
+
+class ValueField(forms.CharField):
+    """A token's value. It is written, never shown: not even after a mistake elsewhere in the form."""
+
+    widget = forms.PasswordInput(attrs=_VALUE)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=500, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if any(character.isspace() or not character.isprintable() for character in text):
+            raise ValidationError(_("There is a space or a line break in it. Copy the token alone."))
+        return text
+
+
+def _owner_of(value: str) -> Token | None:
+    return Token.objects.filter(value_digest=digest(value)).first()
+
+
+class TokenForm(ModelForm):
+    """A token as it is added, with its value, or changed, without."""
+
+    new_value = ValueField(
+        label=gettext_lazy("Value"),
+        help_text=gettext_lazy("As ThueSim shows it. It is encrypted, and nobody will see it here again."),
+    )
+
+    class Meta:
+        model = Token
+        fields = ("name", "teams", "waiting_limit")
+        widgets = {"teams": forms.CheckboxSelectMultiple}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            del self.fields["new_value"]
+
+    def clean_new_value(self) -> str:
+        value: str = self.cleaned_data["new_value"]
+        if other := _owner_of(value):
+            raise ValidationError(
+                _("This token is here already, as “%(name)s”. Give that one to the team.") % {"name": other.name}
+            )
+        return value
+
+
+class ReplaceForm(forms.Form):
+    """The value that takes the old one's place."""
+
+    new_value = ValueField(
+        label=gettext_lazy("New value"),
+        help_text=gettext_lazy("ThueSim is asked about it first; only if it is good does it take the old one's place."),
+    )
+    surely_ours = forms.BooleanField(
+        label=gettext_lazy("It is of the same ThueSim account, although its history knows none of our numbers"),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, token: Token, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.token = token
+
+    def clean_new_value(self) -> str:
+        value: str = self.cleaned_data["new_value"]
+        other = _owner_of(value)
+        if other == self.token:
+            raise ValidationError(_("This is the value that the token has already."))
+        if other is not None:
+            raise ValidationError(_("This value is here already, as “%(name)s”.") % {"name": other.name})
+        return value
+
+
+def _button(view: _View) -> Callable[..., HttpResponse]:
+    """A view behind a button on the token's page: POST alone, for those who may change it."""
+
+    @wraps(view)
+    def checked(self: "TokenAdmin", request: HttpRequest, pk: int) -> HttpResponse:
+        token = get_object_or_404(Token, pk=pk)
+        if not self.has_change_permission(request, token):
+            raise PermissionDenied
+        return view(self, request, token)
+
+    return method_decorator([require_POST, never_cache])(checked)
+
+
+@admin.register(Token)
+class TokenAdmin(StaffAdmin):
+    """Tokens: added, given to teams, checked, paused. None is deleted, since money hangs on it."""
+
+    form = TokenForm
+    audit_hidden = ("new_value",)
+    change_form_template = "admin/rentals/token/change_form.html"
+    list_display = ("name", "masked", "team_names", "state", "amount", "balance_at", "waiting_limit", "last_fault_at")
+    list_filter = ("paused", "teams")
+    search_fields = ("name",)
+    actions = ("pause_selected", "resume_selected")
+
+    @admin.display(description=gettext_lazy("value"))
+    def masked(self, token: Token) -> str:
+        return str(token.value)
+
+    @admin.display(description=gettext_lazy("teams"))
+    def team_names(self, token: Token) -> str:
+        return ", ".join(team.name for team in token.teams.all())
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, token: Token) -> str:
+        return str(breaker.hold_of(token).label)
+
+    @admin.display(description=gettext_lazy("balance"), ordering="balance")
+    def amount(self, token: Token) -> str:
+        return dong(token.balance)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
+        tokens: QuerySet[Token] = super().get_queryset(request)
+        return tokens.prefetch_related("teams")
+
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+        return ("name", "teams", "waiting_limit") if obj else ("name", "new_value", "teams", "waiting_limit")
+
+    @method_decorator(sensitive_post_parameters("new_value"))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Token, form: TokenForm, change: bool) -> None:
+        """Write only what the form changed: workers write the turn, the balance and the hold meanwhile."""
+        if not change:
+            obj.value = Secret(form.cleaned_data["new_value"])
+            obj.save()
+            enqueue.sync(obj.pk)
+        elif fields := [name for name in form.changed_data if name in {"name", "waiting_limit"}]:
+            obj.save(update_fields=fields)
+        enqueue.place(obj.pk)  # a limit that was raised, or a team that got the token
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        form.instance.announce()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        token = self.get_object(request, object_id)
+        extra = panels(token) if isinstance(token, Token) else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {
+            "check": self.check_now,
+            "balance": self.refresh_balance,
+            "pause": self.pause,
+            "resume": self.resume,
+            "callback": self.replace_callback,
+            "callback_end": self.end_replaced_callbacks,
+            "replace": self.replace_value,
+        }
+        return [
+            path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"rentals_token_{name}")
+            for name, view in views.items()
+        ] + super().get_urls()
+
+    @_button
+    def check_now(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """Ask the upstream about the token and show what was found. Takes as long as the upstream does."""
+        findings = check_token(token)
+        worst = next((level for level in (Level.FAIL, Level.WARN) if any(f.level == level for f in findings)), Level.OK)
+        self.record(request, "token_check", token, {"result": worst.value})
+        return self._page(
+            request, token, "check", {"title": _("Check of %(name)s"), "findings": findings, "worst": worst}
+        )
+
+    @method_decorator([sensitive_post_parameters("new_value"), never_cache, require_http_methods(["GET", "POST"])])
+    def replace_value(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a new value, and let it take the old one's place once ThueSim has said that it is good."""
+        token = get_object_or_404(Token, pk=pk)
+        if not self.has_change_permission(request, token):
+            raise PermissionDenied
+        form = ReplaceForm(request.POST or None, token=token)
+        findings: tuple[Finding, ...] = ()
+        if form.is_valid():
+            value = Secret(form.cleaned_data["new_value"])
+            came_of_it = replace_value(token, value, surely_ours=form.cleaned_data["surely_ours"])
+            if came_of_it.done:
+                self.record(request, "token_rotate", token)
+                said = _("The new value is in use, and the old one is forgotten. The queue goes on.")
+                self.message_user(request, said, messages.SUCCESS)
+                return redirect("admin:rentals_token_change", token.pk)
+            self.record(request, "token_rotate_refused", token, {"why": came_of_it.why})
+            form.add_error(None, str(came_of_it.sentence))
+            findings = came_of_it.findings
+        context = {"title": _("New value of %(name)s"), "form": form, "findings": findings}
+        return self._page(request, token, "replace", context, status=422 if form.is_bound else 200)
+
+    @_button
+    def refresh_balance(self, request: HttpRequest, token: Token) -> HttpResponse:
+        try:
+            reading = balances.read_balance(token)
+        except thuesim.ThueSimFault as fault:
+            self.message_user(
+                request,
+                _("The balance could not be read (%(fault)s). “Check this token” tells more.")
+                % {"fault": fault.message or type(fault).__name__},
+                messages.ERROR,
+            )
+        else:
+            self.message_user(request, _("Balance: %(amount)s.") % {"amount": dong(reading.balance)}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def pause(self, request: HttpRequest, token: Token) -> HttpResponse:
+        self._set_paused(request, token, True)
+        self.message_user(request, _("%(name)s is paused: it takes no order.") % {"name": token}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def resume(self, request: HttpRequest, token: Token) -> HttpResponse:
+        self._set_paused(request, token, False)
+        self.message_user(request, _("%(name)s takes orders again.") % {"name": token}, messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @_button
+    def replace_callback(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """Make a new callback address and show it, this once."""
+        overlap = callback_addresses.valid_addresses(token).exists()
+        made = callback_addresses.replace(token)
+        self.record(request, "callback_replace", token)
+        where = reverse("callback", args=[made.secret.reveal()])
+        address = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
+        return self._page(
+            request,
+            token,
+            "callback_address",
+            {"title": _("Callback address of %(name)s"), "address": address, "overlap": overlap},
+        )
+
+    @_button
+    def end_replaced_callbacks(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """End the overlap early, as when an address has become known."""
+        if ended := callback_addresses.end_replaced(token):
+            self.record(request, "callback_end", token, {"addresses": ended})
+        self.message_user(request, _("Only the newest address works now."), messages.SUCCESS)
+        return redirect("admin:rentals_token_change", token.pk)
+
+    @admin.action(description=gettext_lazy("Pause the selected tokens"), permissions=["change"])
+    def pause_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        changed = sum(self._set_paused(request, token, True) for token in tokens)
+        self.message_user(request, ngettext("%d token paused.", "%d tokens paused.", changed) % changed)
+
+    @admin.action(description=gettext_lazy("Resume the selected tokens"), permissions=["change"])
+    def resume_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        changed = sum(self._set_paused(request, token, False) for token in tokens)
+        self.message_user(request, ngettext("%d token resumed.", "%d tokens resumed.", changed) % changed)
+
+    def _set_paused(self, request: HttpRequest, token: Token, paused: bool) -> bool:
+        """Pause or resume; False where it was so already."""
+        if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
+            return False
+        self.record(request, "token_pause" if paused else "token_resume", token, {"paused": [not paused, paused]})
+        token.announce()
+        enqueue.place(token.pk)  # the queue moves to the team's other tokens, or goes on here
+        return True
+
+    def _page(
+        self, request: HttpRequest, token: Token, name: str, context: dict[str, Any], status: int = 200
+    ) -> HttpResponse:
+        whole = {**self.admin_site.each_context(request), "opts": self.opts, "token": token, **context}
+        whole["title"] = context["title"] % {"name": token}
+        return TemplateResponse(request, f"admin/rentals/token/{name}.html", whole, status=status)

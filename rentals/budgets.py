@@ -1,0 +1,252 @@
+"""What a team and its people may spend and order: budgets per day and month, rentals per day, services, haste.
+
+Spent is what was charged and not given back, by the day on which the number was rented, and the price of every order
+under way: so the sum cannot pass a budget, however many order at once. Days and months are those of the desk's time
+zone. What was rented elsewhere with the same token is nobody's order and counts for no budget. Money is whole đồng.
+
+Both checks hold the team's row (on SQLite the database's write lock) until their transaction ends, so that orders of a
+team are counted one after the other. They take that lock before the token's, never after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Membership, Role, Team, User
+from accounts.policy import Access
+from lib.formats import dong
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Rental, Service, Status, Token
+
+# One person's orders in a minute: above what anybody types, below what a runaway script does.
+ORDERS_PER_MINUTE = 60
+NEAR_PERCENT = 80
+
+UNDER_WAY = (Status.QUEUED, Status.PLACING, Status.UNCONFIRMED)
+SENT = (Status.PLACING, Status.UNCONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit that is set: `most` allowed and `used` so far, in đồng, or in rentals where `is_money` is false."""
+
+    label: str
+    most: int
+    used: int
+    is_money: bool
+    of_team: bool
+
+    @property
+    def left(self) -> int:
+        return max(0, self.most - self.used)
+
+    @property
+    def percent(self) -> int:
+        return 100 if self.used >= self.most else 100 * self.used // self.most
+
+    @property
+    def level(self) -> str:
+        """`""`, `"near"` from 80 % on, `"reached"` where nothing is left."""
+        return "reached" if self.used >= self.most else "near" if self.percent >= NEAR_PERCENT else ""
+
+    @property
+    def amount_left(self) -> str:
+        return dong(self.left) if self.is_money else str(self.left)
+
+    @property
+    def amount_most(self) -> str:
+        return dong(self.most) if self.is_money else str(self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left before an order: the limits of the person and of their team, and the tokens that run low."""
+
+    limits: tuple[Limit, ...]
+    low_tokens: tuple[Token, ...]
+
+    @property
+    def warns(self) -> bool:
+        return bool(self.low_tokens) or any(limit.level for limit in self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an order may not be: a word of `lifecycle.reasons`, a sentence for the person, the form's field or `""`."""
+
+    word: str
+    sentence: str
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """Money spent since the starts of the day and the month, and the person's rentals since that of the day."""
+
+    team_day: int
+    team_month: int
+    person_day: int
+    person_month: int
+    rentals: int
+
+
+def services_of(team: Team | None) -> QuerySet[Service]:
+    """The services that the team may order: those on offer, or of these the ones that were chosen for it."""
+    offered = Service.objects.filter(active=True)
+    if team is None:
+        return offered.none()
+    chosen = team.services.values("pk")
+    return offered.filter(pk__in=chosen) if chosen.exists() else offered
+
+
+def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | None:
+    """Say why the person may not order this now, None where they may. Call it in the transaction that writes the order."""
+    team = _hold(team.pk)
+    if not _allows(team, service):
+        return _refusal(reasons.NOT_ALLOWED, field="service")
+    hasty = Rental.objects.filter(team=team, person=person, queued_at__gt=timezone.now() - timedelta(minutes=1))
+    if hasty.count() >= ORDERS_PER_MINUTE:
+        return _refusal(reasons.TOO_MANY)
+    limits = _limits(team, _membership(team, person.pk), UNDER_WAY)
+    price = service.price or 0
+    passed = next((limit for limit in limits if limit.used + (price if limit.is_money else 1) > limit.most), None)
+    if passed is None:
+        return None
+    sentence = _("%(limit)s: %(left)s of %(most)s left, and this order costs %(price)s. Ask a manager of your team.")
+    if not passed.is_money:
+        sentence = _("%(limit)s: all %(most)s are used. Order again tomorrow, or ask a manager of your team.")
+    values = {"limit": passed.label, "left": passed.amount_left, "most": passed.amount_most, "price": dong(price)}
+    return Refusal(_word(passed), sentence % values)
+
+
+def why_not_placed(rental: Rental) -> str:
+    """Return the reason why an order in the queue may not be sent any more, `""` where it may.
+
+    Call it in the transaction that claims the order, before the token's turn is claimed. Other orders in the queue do
+    not count here: they are asked about at their own turn.
+    """
+    team = _hold(rental.team_id)
+    membership = _membership(team, rental.person_id)
+    if not _may_still_rent(rental.person, membership):
+        return reasons.NO_RIGHT
+    if not _allows(team, rental.service):
+        return reasons.NOT_ALLOWED
+    price = rental.service.price or 0
+    for limit in _limits(team, membership, SENT):
+        if limit.used + (price if limit.is_money else 1) > limit.most:
+            return _word(limit)
+    return ""
+
+
+def left_for(access: Access) -> Left:
+    """Return what is left for the person in the team they work in. Three queries at most."""
+    team = access.team
+    if team is None:
+        return Left((), ())
+    low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
+    membership = _membership(team, access.person_id) if access.may_rent else None
+    return Left(tuple(_limits(team, membership, UNDER_WAY)), tuple(low))
+
+
+def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
+    """Return for each person of the team what they spent today and this month, and today's rentals. One query."""
+    day, month = _starts()
+    rows = _counted(team, month, UNDER_WAY).values("person").order_by()
+    found = rows.annotate(
+        day=Sum("cost", filter=_since(day), default=0), month=Sum("cost", default=0), n=Count("pk", filter=_since(day))
+    )
+    return {row["person"]: (row["day"], row["month"], row["n"]) for row in found if row["person"] is not None}
+
+
+def _hold(team_id: int) -> Team:
+    # Rows that refer to the team, as every order does, are still written meanwhile.
+    return Team.objects.select_for_update(no_key=True).get(pk=team_id)
+
+
+def _membership(team: Team, person_id: int | None) -> Membership | None:
+    return Membership.objects.filter(team=team, user=person_id).first() if person_id is not None else None
+
+
+def _may_still_rent(person: User | None, membership: Membership | None) -> bool:
+    if person is None or not person.is_active:
+        return False
+    return person.is_staff or (membership is not None and membership.role in {Role.OPERATOR, Role.MANAGER})
+
+
+def _allows(team: Team, service: Service) -> bool:
+    chosen = set(team.services.values_list("pk", flat=True))
+    return not chosen or service.pk in chosen
+
+
+def _refusal(word: str, field: str = "") -> Refusal:
+    return Refusal(word, str(reasons.SENTENCES[word]), field)
+
+
+def _word(limit: Limit) -> str:
+    if not limit.is_money:
+        return reasons.OWN_RENTALS
+    return reasons.TEAM_BUDGET if limit.of_team else reasons.OWN_BUDGET
+
+
+def _limits(team: Team, membership: Membership | None, under_way: Sequence[Status]) -> list[Limit]:
+    """The limits that are set, with what is used of each. No query where none is set, else one."""
+    own = membership or Membership()
+    if all(most is None for most in (team.budget_day, team.budget_month, *_own_limits(own))):
+        return []
+    used = _used(team, membership.user_id if membership else None, under_way)
+    all_limits = (
+        (_("Your budget for today"), own.budget_day, used.person_day, True, False),
+        (_("Your budget for this month"), own.budget_month, used.person_month, True, False),
+        (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False),
+        (_("The team's budget for today"), team.budget_day, used.team_day, True, True),
+        (_("The team's budget for this month"), team.budget_month, used.team_month, True, True),
+    )
+    return [
+        Limit(label, most, sum_, is_money, of_team)
+        for label, most, sum_, is_money, of_team in all_limits
+        if most is not None
+    ]
+
+
+def _own_limits(own: Membership) -> tuple[int | None, int | None, int | None]:
+    return own.budget_day, own.budget_month, own.rentals_per_day
+
+
+def _starts() -> tuple[datetime, datetime]:
+    day = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return day, day.replace(day=1)
+
+
+def _since(start: datetime) -> Q:
+    return Q(placed_at__gte=start) | Q(placed_at=None)
+
+
+def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "QuerySet[Rental]":
+    """The team's rentals since `start` and its orders under way, each with its `cost`. One statement sees an order
+    either under way or charged, never neither."""
+    refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND)
+    cost = Case(
+        When(status__in=under_way, then=Coalesce("service__price", 0)),
+        default=Coalesce("price", 0) - Coalesce(Subquery(refund.values("amount")[:1]), 0),
+    )
+    rentals = Rental.objects.filter(team=team, imported=False)
+    return rentals.filter(Q(placed_at__gte=start) | Q(status__in=under_way)).annotate(cost=cost).order_by()
+
+
+def _used(team: Team, person_id: int | None, under_way: Sequence[Status]) -> _Used:
+    day, month = _starts()
+    start = month if team.budget_month is not None or person_id is not None else day
+    own = Q(person=person_id or 0)
+    sums = _counted(team, start, under_way).aggregate(
+        team_day=Sum("cost", filter=_since(day), default=0),
+        team_month=Sum("cost", default=0),
+        person_day=Sum("cost", filter=own & _since(day), default=0),
+        person_month=Sum("cost", filter=own, default=0),
+        rentals=Count("pk", filter=own & _since(day)),
+    )
+    return _Used(**sums)

@@ -1,0 +1,127 @@
+"""What the upstream says is there, beside what our ledger says: readings, refunds, and what nobody has explained.
+
+The upstream announces no refund: sisters give the money of an expired rental back by themselves within some ten minutes,
+and it is seen only in the balance. All amounts are whole đồng.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, Sum
+from django.utils import timezone
+
+import thuesim
+from rentals.models import BalanceReading, LedgerEntry, Rental, RentalEvent, Status, Token
+from rentals.upstream import breaker
+from rentals.upstream.client import client_for
+
+REFUND_WINDOW = timedelta(days=2)
+# More candidates than this are not searched for the ones that a difference consists of.
+MOST_CANDIDATES = 80
+
+
+def read_balance(token: Token) -> BalanceReading:
+    """Ask for the token's balance, keep the reading, and book the refunds that it shows.
+
+    Raises `ThueSimFault`.
+    """
+    before = _ledger_mark(token)
+    try:
+        balance = client_for(token).balance().amount
+    except thuesim.ThueSimFault as fault:
+        if fault.blames_upstream:
+            breaker.failed(token, fault)
+        raise
+    breaker.answered(token)
+    now = timezone.now()
+    changed = balance != token.balance
+    token.balance, token.balance_at = balance, now
+    with transaction.atomic():
+        # The token's row is held, so no order starts and no other reading books between the comparison and the line.
+        Token.objects.filter(pk=token.pk).update(balance=balance, balance_at=now)
+        expected = None
+        if before is not None and before == _ledger_mark(token):
+            _open_ledger(token, balance)
+            _book_refunds(token, _confirmed(token, balance - expected_balance(token)))
+            expected = expected_balance(token)
+        reading = BalanceReading.objects.create(token=token, at=now, balance=balance, expected=expected)
+        if changed:
+            token.announce()
+    return reading
+
+
+def _open_ledger(token: Token, balance: int) -> None:
+    """Write the first line, once: what was there before anything that we have booked."""
+    if not LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).exists():
+        amount = balance - expected_balance(token)
+        LedgerEntry.objects.create(token=token, kind=LedgerEntry.Kind.OPENING, amount=amount, at=timezone.now())
+
+
+def expected_balance(token: Token) -> int:
+    """What the ledger says is on the token, in đồng."""
+    return LedgerEntry.objects.filter(token=token).aggregate(sum=Sum("amount"))["sum"] or 0
+
+
+def _ledger_mark(token: Token) -> tuple[int, int] | None:
+    """Return what tells whether money moved: how many lines there are and their sum. None while orders are under way:
+    then nobody can say on which side of the reading their price falls."""
+    if Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED]).exists():
+        return None
+    entries = LedgerEntry.objects.filter(token=token)
+    return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
+
+
+def _confirmed(token: Token, difference: int) -> int:
+    """What of a difference stood in the reading before, too: a balance may be printed that is half a minute old."""
+    before = token.readings.filter(expected__isnull=False).first()
+    return min(difference, before.unexplained or 0) if before else 0
+
+
+def _book_refunds(token: Token, difference: int) -> None:
+    """Book the refunds that make up `difference`, if some set of rentals that ran out of time does exactly; those too
+    whose message came after all, since ThueSim may have given the money back before."""
+    if difference <= 0:
+        return
+    since = timezone.now() - REFUND_WINDOW
+    ran_out = Q(status=Status.EXPIRED) | Q(events__kind="expired") | Q(received_at__gte=F("expires_at"))
+    candidates = list(
+        Rental.objects.filter(ran_out, token=token, status__in=[Status.EXPIRED, Status.RECEIVED], ended_at__gt=since)
+        .filter(price__gt=0, ledger__kind=LedgerEntry.Kind.RENT)
+        .exclude(ledger__kind=LedgerEntry.Kind.REFUND)
+        .order_by("ended_at")
+        .distinct()[:MOST_CANDIDATES]
+    )
+    for rental in subset_of(candidates, difference):
+        try:
+            with transaction.atomic():
+                LedgerEntry.objects.create(
+                    token=token,
+                    rental=rental,
+                    kind=LedgerEntry.Kind.REFUND,
+                    amount=rental.price or 0,
+                    at=timezone.now(),
+                )
+                RentalEvent.objects.create(
+                    rental=rental,
+                    at=timezone.now(),
+                    kind="refunded",
+                    after=rental.status,
+                    detail={"price": rental.price},
+                )
+        except IntegrityError:
+            continue  # booked by another reading
+        rental.announce()
+
+
+def subset_of(rentals: Sequence[Rental], total: int) -> list[Rental]:
+    """Return rentals whose prices add up to `total`, the oldest where there is a choice; [] where none do."""
+    ways: dict[int, tuple[int, ...]] = {0: ()}
+    for index, rental in enumerate(rentals):
+        price = rental.price or 0
+        for amount, chosen in list(ways.items()):
+            if amount + price <= total and amount + price not in ways:
+                ways[amount + price] = (*chosen, index)
+        if total in ways:
+            break
+    return [rentals[index] for index in ways.get(total, ())]

@@ -1,0 +1,164 @@
+"""Mirror the upstream's networks and services, with every change of a price kept.
+
+What the upstream no longer lists becomes inactive, never deleted: rentals point to it. An empty list takes nothing
+away, nor does one that lost more than half at once until it has stayed so for an hour: more likely, a reply is broken.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+import thuesim
+from rentals.models import Network, Service, ServicePrice, Token
+from rentals.models.catalog import searchable
+from rentals.upstream.client import client_for
+
+DOUBT = timedelta(hours=1)
+_HIGHEST_PRICE = 2_147_483_647  # what the column holds
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync found: how many are offered now, and how many prices are new or changed."""
+
+    networks: int
+    services: int
+    prices: int
+
+
+def sync_catalog(token: Token) -> Synced:
+    """Ask the upstream for both lists and bring ours up to date. May run anywhere, at once with itself.
+
+    A failure of one list does not keep the other from being taken; raises `ThueSimFault` afterwards.
+    """
+    client = client_for(token)
+    fault: thuesim.ThueSimFault | None = None
+    networks = services = prices = 0
+    try:
+        networks = take_networks(client.networks())
+    except thuesim.ThueSimFault as error:
+        fault = error
+    try:
+        services, prices = take_services(client.services())
+    except thuesim.ThueSimFault as error:
+        fault = fault or error
+    if fault is not None:
+        raise fault
+    return Synced(networks, services, prices)
+
+
+@transaction.atomic
+def take_networks(listed: Sequence[thuesim.Network]) -> int:
+    """Take the upstream's list (API page, section 1). At most six queries. Returns how many networks it names.
+
+    A network is known by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
+    """
+    now = timezone.now()
+    wanted = {network.name[:40].casefold(): network for network in reversed(listed)}
+    if not wanted:
+        return 0
+    known = {name.casefold() for name in Network.objects.values_list("name", flat=True)}
+    Network.objects.bulk_create(
+        [Network(name=wanted[key].name[:40], seen_at=now) for key in sorted(wanted.keys() - known)],
+        ignore_conflicts=True,
+    )
+    rows = list(Network.objects.select_for_update(no_key=True).order_by("pk"))
+    names = {row.name for row in rows}
+    present: set[str] = set()
+    changed: list[Network] = []
+    for row in rows:
+        key = row.name.casefold()
+        if key not in wanted or key in present:
+            continue
+        present.add(key)
+        spelled = wanted[key].name[:40]
+        fresh = (row.name if spelled in names else spelled, wanted[key].id[:20])
+        if fresh != (row.name, row.upstream_id):
+            row.name, row.upstream_id = fresh
+            changed.append(row)
+    Network.objects.bulk_update(changed, ["name", "upstream_id"])
+    here = [row for row in rows if row.name.casefold() in present]
+    Network.objects.filter(pk__in=[row.pk for row in here]).update(active=True, seen_at=now)
+    gone = _believed_gone(rows, here, now)
+    Network.objects.filter(pk__in=gone).update(active=False)
+    return len(present)
+
+
+@transaction.atomic
+def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
+    """Take the upstream's list (API page, section 2). At most nine queries for a hundred rows, in batches for more.
+
+    Returns how many services it names, and how many prices are new or changed. An odd price is taken as it is (the
+    client has noted it); without one, the last price stays.
+    """
+    now = timezone.now()
+    wanted = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
+    if not wanted:
+        return 0, 0
+    known = set(Service.objects.values_list("sv", "upstream_id"))
+    # In one order in every process, so that two syncs at once wait for each other instead of locking up.
+    added = Service.objects.bulk_create(
+        [_new(wanted[key], now) for key in sorted(wanted.keys() - known)], ignore_conflicts=True
+    )
+    # Locked from here on: whoever comes second sees the first one's prices and adds no second history line.
+    rows = list(Service.objects.select_for_update(no_key=True).order_by("pk"))
+    priced = set(ServicePrice.objects.values_list("service", flat=True).distinct()) if added else None
+    here: list[Service] = []
+    changed: list[Service] = []
+    prices: list[ServicePrice] = []
+    for row in rows:
+        service = wanted.get((row.sv, row.upstream_id))
+        if service is None:
+            continue
+        here.append(row)
+        before = row.price
+        if _refresh(row, service):
+            changed.append(row)
+        if row.price is not None and (row.price != before or (priced is not None and row.pk not in priced)):
+            prices.append(ServicePrice(service=row, price=row.price, since=now))
+    Service.objects.bulk_update(changed, ["name", "search_name", "price", "seconds"])
+    ServicePrice.objects.bulk_create(prices)
+    Service.objects.filter(pk__in=[row.pk for row in here]).update(active=True, seen_at=now)
+    gone = _believed_gone(rows, here, now)
+    Service.objects.filter(pk__in=gone).update(active=False)
+    return len(here), len(prices)
+
+
+def _fits(service: thuesim.Service) -> bool:
+    """Whether its ids can be kept whole; cut short, they would rent something else."""
+    return len(service.sv) <= 10 and 0 < len(service.id) <= 20
+
+
+def _new(service: thuesim.Service, now: datetime) -> Service:
+    row = Service(sv=service.sv, upstream_id=service.id, seen_at=now)
+    _refresh(row, service)
+    return row
+
+
+def _refresh(row: Service, service: thuesim.Service) -> bool:
+    """Take over what the upstream says; True where something changed."""
+    name = service.name[:120] or row.name or service.key
+    price = service.price if service.price is not None and 0 <= service.price <= _HIGHEST_PRICE else row.price
+    fresh = (name, searchable(name)[:160], price, service.seconds)
+    if fresh == (row.name, row.search_name, row.price, row.seconds):
+        return False
+    row.name, row.search_name, row.price, row.seconds = fresh
+    return True
+
+
+def _believed_gone(rows: Sequence[Network | Service], here: Sequence[Network | Service], now: datetime) -> list[int]:
+    """Return the keys of the offered rows that the upstream has withdrawn, as far as its list can be believed."""
+    present = {row.pk for row in here}
+    offered = [row for row in rows if row.active and row.pk not in present]
+    before = sum(row.active and row.seen_at != now for row in rows)
+    if len(offered) * 2 <= before:
+        return [row.pk for row in offered]
+    logger.warning("%d of %d are missing from the upstream's list: kept for now", len(offered), before)
+    last_reply = max((row.seen_at for row in rows if row.seen_at and row.seen_at != now), default=now)
+    return [row.pk for row in offered if row.seen_at and row.seen_at < last_reply and row.seen_at <= now - DOUBT]

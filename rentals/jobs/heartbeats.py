@@ -1,0 +1,113 @@
+"""Signs of life of the worker and beat processes, left in the database every ten seconds.
+
+A worker's mark is written by its own pool of threads, so it also says that a thread was free and the database answered.
+Beat writes nothing by itself: a mark says when it last sent a task, and a beat that hangs leaves no newer one.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import signals
+from django.db import Error, close_old_connections, connection
+from django.utils import timezone
+
+from rentals.models import Heartbeat
+from rentals.upstream import call_stats
+
+EVERY_SECONDS = 10
+STALE_SECONDS = 35
+# A process that went without a word is shown for so long, then forgotten.
+REMEMBERED = timedelta(hours=1)
+
+logger = logging.getLogger(__name__)
+
+
+class Pulse:
+    """One process's heartbeat. `worked` is called whenever it begins or sends a task."""
+
+    def __init__(self, kind: Heartbeat.Kind, name: str, queues: str = "") -> None:
+        self.kind, self.name, self.queues = kind, name, queues
+        self.started_at = timezone.now()
+        self._worked_at: datetime | None = None
+        self._told: datetime | None = None
+        self._stop = threading.Event()
+
+    def worked(self, *_: Any, **__: Any) -> None:
+        """Note that the process does its work. Cheap: it is called for every task."""
+        self._worked_at = timezone.now()
+
+    def leave_mark(self) -> None:
+        """Write the mark, and what was counted of the upstream's calls. Never raises for want of a database."""
+        if self.kind == Heartbeat.Kind.BEAT and self._worked_at == self._told:
+            return
+        self._told = self._worked_at
+        try:
+            close_old_connections()
+            Heartbeat.objects.update_or_create(
+                name=self.name,
+                defaults={
+                    "kind": self.kind,
+                    "queues": self.queues,
+                    "started_at": self.started_at,
+                    "at": timezone.now(),
+                    "worked_at": self._worked_at,
+                },
+            )
+            # The one that this process took the place of.
+            place = self.name.rpartition("/")[0] + "/"
+            stale = timezone.now() - timedelta(seconds=STALE_SECONDS)
+            Heartbeat.objects.filter(name__startswith=place, at__lt=stale).delete()
+            call_stats.write()
+        except Error as error:
+            logger.warning("no heartbeat could be left: %s", type(error).__name__)
+        finally:
+            connection.close()
+
+    def start(self, run: Callable[[Callable[[], None]], object]) -> None:
+        """Hand `leave_mark` to `run` now and every ten seconds, on a thread that waits for nothing."""
+
+        def beat() -> None:
+            while not self._stop.wait(EVERY_SECONDS):
+                run(self.leave_mark)
+
+        run(self.leave_mark)
+        threading.Thread(target=beat, name="pulse", daemon=True).start()
+
+    def end(self, *_: Any, **__: Any) -> None:
+        """The process ends as it should: it is not missed."""
+        self._stop.set()
+        try:
+            call_stats.write()
+            Heartbeat.objects.filter(name=self.name).delete()
+        except Error as error:
+            logger.warning("a heartbeat stays behind: %s", type(error).__name__)
+
+
+def _queues(consumer: Any) -> str:
+    return ", ".join(sorted(consumer.app.amqp.queues.consume_from))[:120]
+
+
+@signals.worker_ready.connect
+def _worker_is_ready(sender: Any, **_: Any) -> None:
+    pulse = Pulse(Heartbeat.Kind.WORKER, f"{sender.hostname}/{os.getpid()}"[:120], _queues(sender))
+    signals.task_prerun.connect(pulse.worked, weak=False)
+    signals.worker_shutdown.connect(pulse.end, weak=False)
+    pulse.start(sender.pool.apply_async)
+
+
+@signals.beat_init.connect
+def _beat_begins(sender: Any, **_: Any) -> None:
+    pulse = Pulse(Heartbeat.Kind.BEAT, f"beat@{socket.gethostname()}/{os.getpid()}"[:120])
+    signals.before_task_publish.connect(pulse.worked, weak=False)
+    # On its own thread: beat must not wait for the database.
+    pulse.start(lambda leave_mark: threading.Thread(target=leave_mark, daemon=True).start())
+
+
+def forget_old() -> None:
+    """Delete the marks of processes that ended without a word a while ago."""
+    Heartbeat.objects.filter(at__lt=timezone.now() - REMEMBERED).delete()

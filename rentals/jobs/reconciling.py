@@ -1,0 +1,216 @@
+"""Settle what is uncertain by the upstream's history, and take in what was rented elsewhere with our tokens."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+import thuesim
+from lib import clock
+from rentals import enqueue, lifecycle
+from rentals.jobs import balances, polling
+from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Rental, Service, Status, Token
+from rentals.models.catalog import searchable
+from rentals.upstream import breaker
+from rentals.upstream.client import client_for
+
+# The history may be a while behind: an order is given up as "not taken" only when this long has passed since its call
+# could still have arrived, and some readings of the history later.
+SETTLE_SECONDS = 120
+SETTLE_PAUSES = (2, 3, 5, 10)
+# With money missing that nobody has explained, we look on for so long before an order is given up.
+MISSING_MONEY_SECONDS = 1800
+# An order given up that recently is still matched with a number that turns up late.
+LATE_EVIDENCE = timedelta(hours=24)
+LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
+# Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback that came.
+AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200
+
+# Told how many rows of the history have been taken in, and how many there are.
+Told = Callable[[int, int], None]
+
+
+def due_tokens() -> list[int]:
+    """The tokens with an unconfirmed order that wants another look at the history."""
+    return list(
+        Rental.objects.filter(clock.is_due("due_at", within=max(SETTLE_PAUSES)), status=Status.UNCONFIRMED)
+        .order_by()
+        .values_list("token", flat=True)
+        .distinct()
+    )
+
+
+def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> int:
+    """Read the token's history; give unconfirmed orders the numbers that are theirs, import what is nobody's, and end
+    what was surely not taken. Safe to run at any time, any number of times at once. Returns how many orders it settled.
+
+    `deep` reads all that the upstream will give, not just the last days. `told` hears how far the import is.
+
+    Raises `ThueSimFault`.
+    """
+    token = Token.objects.filter(pk=token_id).first()
+    if token is None:
+        return 0
+    _push_back(token)
+    try:
+        if deep:
+            entries = client_for(token).history(limit=DEEP_LIMIT)
+        else:
+            entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
+    except thuesim.ThueSimFault as fault:
+        if fault.blames_upstream:
+            breaker.failed(token, fault)
+        raise
+    breaker.answered(token)
+    by_key = {thuesim.rental_key(entry.id): entry for entry in entries}
+    known = Rental.objects.filter(token=token, upstream_key__in=list(by_key))
+    upstream_clock = _learn_clock(token, known, by_key)
+    _catch_up(known.filter(status__in=[Status.WAITING, Status.EXPIRED]), by_key)
+    for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
+        by_key.pop(key, None)
+    settled = _match(token, by_key, upstream_clock)
+    _import(token, by_key, upstream_clock, told)
+    return settled + _give_up(token, upstream_clock)
+
+
+def _learn_clock(token: Token, known: QuerySet[Rental], by_key: Mapping[str, thuesim.HistoryEntry]) -> UpstreamClock:
+    ours = known.filter(imported=False, attempt_at__isnull=False).order_by("-attempt_at")[:LEARN_FROM]
+    return UpstreamClock(token, _unsettled(token), ours, {key: entry.created_at for key, entry in by_key.items()})
+
+
+def _push_back(token: Token) -> None:
+    """Say when each unconfirmed order wants the next look: soon at first."""
+    now = timezone.now()
+    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED):
+        age = (now - (rental.attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
+        pause = SETTLE_PAUSES[min(max(0, int(age // 10)), len(SETTLE_PAUSES) - 1)]
+        Rental.objects.filter(pk=rental.pk).update(due_at=now + timedelta(seconds=pause))
+
+
+def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]) -> None:
+    """Messages that came too late for the last look at their number."""
+    for rental in rentals:
+        entry = by_key[rental.upstream_key]
+        if entry.state == thuesim.State.RECEIVED:
+            polling.apply(rental, entry.state, entry.message, source="history")
+
+
+def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
+    """Give orders the entries that are theirs, and take these out of `by_key`."""
+    settled = 0
+    for rental, entry in match(_unsettled(token), list(by_key.values()), upstream_clock):
+        del by_key[thuesim.rental_key(entry.id)]
+        if rental.status == Status.PLACING:
+            continue  # its own reply is still on its way, and will say the same
+        rented = thuesim.Rented(
+            id=entry.id,
+            phone=entry.phone or rental.phone,
+            price=entry.price,
+            balance=None,
+            service_id=entry.service_id,
+            service_name=entry.service_name,
+            created_at=entry.created_at,
+            message="",
+        )
+        try:
+            taken = lifecycle.number_taken(rental, rented, at=upstream_clock.ours(entry.created_at, rental))
+        except lifecycle.DuplicateNumber:
+            continue
+        if taken:
+            settled += 1
+            polling.apply(rental, entry.state, entry.message, source="history")
+            polling.number_known(rental)
+    return settled
+
+
+def _unsettled(token: Token) -> list[Rental]:
+    """The orders that a number of the history may belong to."""
+    uncertain = Q(status__in=[Status.PLACING, Status.UNCONFIRMED]) | Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN)
+    recent = Q(attempt_at__gt=timezone.now() - LATE_EVIDENCE)
+    return list(Rental.objects.filter(uncertain, recent, token=token).select_related("service", "again_of"))
+
+
+def _give_up(token: Token, upstream_clock: UpstreamClock) -> int:
+    """End the orders of which the history, read after `SETTLE_SECONDS`, shows nothing. While the balance misses the
+    price of one, it stays: something was paid for."""
+    given_up = 0
+    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).select_related("service"):
+        waited = upstream_clock.seconds_since(rental)
+        if waited < settings.THUESIM_TIMEOUT_SECONDS + SETTLE_SECONDS:
+            continue
+        if waited < MISSING_MONEY_SECONDS and _money_is_missing(token, rental):
+            continue
+        given_up += lifecycle.refuse(rental, reason=reasons.NOT_TAKEN, detail=rental.reason_detail)
+    return given_up
+
+
+def _money_is_missing(token: Token, rental: Rental) -> bool:
+    balance = token.balance
+    price = rental.service.price
+    read_after = token.balance_at is not None and rental.attempt_at is not None and token.balance_at > rental.attempt_at
+    return (
+        balance is not None and price is not None and read_after and balances.expected_balance(token) - balance >= price
+    )
+
+
+def _import(
+    token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock, told: Told | None
+) -> int:
+    """Take in what no order of ours can have made."""
+    team = token.teams.order_by("pk").first()
+    if team is None or not by_key:
+        return 0
+    pending = list(
+        Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED]).select_related(
+            "service", "again_of"
+        )
+    )
+    free = [entry for entry in by_key.values() if not any(fits(rental, entry, upstream_clock) for rental in pending)]
+    opening = (
+        LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).values_list("at", flat=True).first()
+    )
+    skew = timedelta(seconds=token.clock_skew or 0)
+    rows = [(entry, service) for entry, service in zip(free, _services(free), strict=True)]
+    booked_from = opening + skew if opening else None
+    count = 0
+    size = AT_ONCE if connection.vendor == "postgresql" else AT_ONCE_ON_SQLITE
+    for done in range(0, len(rows), size):
+        if told:
+            told(done, len(rows))
+        part = rows[done : done + size]
+        count += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
+    if count:
+        enqueue.watch(token.pk)
+    return count
+
+
+def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
+    """Return the service of each entry; one that the catalogue never had is added as not offered."""
+    by_id: dict[str, list[Service]] = {}
+    for service in Service.objects.filter(upstream_id__in={e.service_id.rsplit(".", 1)[-1] for e in entries}):
+        by_id.setdefault(service.upstream_id, []).append(service)
+    found = []
+    for entry in entries:
+        bare = entry.service_id.rsplit(".", 1)[-1]
+        sv = entry.id.partition(".")[2]
+        name = searchable(entry.service_name)
+        candidates = by_id.get(bare, [])
+        best = max(candidates, key=lambda s: (s.search_name == name, s.sv == sv, s.active), default=None)
+        if best is None:
+            best, _ = Service.objects.get_or_create(
+                sv="",
+                upstream_id=bare or "?",
+                defaults={
+                    "name": entry.service_name[:120] or bare or "?",
+                    "search_name": name[:160],
+                    "active": False,
+                },
+            )
+            by_id.setdefault(bare, []).append(best)
+        found.append(best)
+    return found

@@ -1,0 +1,55 @@
+"""The one place where a rental changes: its status, its timeline, its money line and the announcement, together.
+
+    queued      → placing | cancelled | refused
+    placing     → waiting | queued | refused | unconfirmed
+    unconfirmed → waiting | refused
+    waiting     → received | expired
+    expired     → received
+    refused     → waiting
+
+`placing` is committed before the request leaves. `unconfirmed` means that a number may have been taken; only evidence
+moves it. `expired → received`: messages come late. `refused → waiting`: an order given up as "not taken" whose number
+shows up in the history after all, so that a paid number is never lost. `received` never goes back; later messages are
+added to it. `cancelled` is the end: only what was never sent can be cancelled.
+
+Every function is one transaction and one compare-and-set on the status: whoever comes second changes nothing and gets
+False. None of them calls the upstream. A transition that the drawing does not have raises `IllegalTransition`.
+"""
+
+from rentals.lifecycle.transitions import (
+    LEGAL,
+    DuplicateNumber,
+    IllegalTransition,
+    audio_kept,
+    cancel,
+    expire,
+    fingerprint,
+    message_arrived,
+    move_to_token,
+    number_taken,
+    queue,
+    record_imported,
+    refuse,
+    requeue,
+    start_attempt,
+    unconfirm,
+)
+
+__all__ = [
+    "LEGAL",
+    "DuplicateNumber",
+    "IllegalTransition",
+    "audio_kept",
+    "cancel",
+    "expire",
+    "fingerprint",
+    "message_arrived",
+    "move_to_token",
+    "number_taken",
+    "queue",
+    "record_imported",
+    "refuse",
+    "requeue",
+    "start_attempt",
+    "unconfirm",
+]

@@ -1,0 +1,445 @@
+"""The transitions of one rental, in the order of its life; the package has the drawing."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+import thuesim
+from accounts import audit
+from accounts.models import Team, User
+from lib import clock
+from rentals.lifecycle import reasons
+from rentals.lifecycle.likely_network import likely_network
+from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
+
+LEGAL: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.PLACING, Status.CANCELLED, Status.REFUSED}),
+    Status.PLACING: frozenset({Status.WAITING, Status.QUEUED, Status.REFUSED, Status.UNCONFIRMED}),
+    Status.UNCONFIRMED: frozenset({Status.WAITING, Status.REFUSED}),
+    Status.WAITING: frozenset({Status.RECEIVED, Status.EXPIRED}),
+    Status.EXPIRED: frozenset({Status.RECEIVED}),
+    Status.REFUSED: frozenset({Status.WAITING}),
+    Status.RECEIVED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+class IllegalTransition(Exception):
+    """The drawing has no such line: a mistake in the caller."""
+
+
+class DuplicateNumber(Exception):
+    """The upstream gave an id that another rental of the token already has, so it is no news of this order."""
+
+
+def _move(
+    rental: Rental,
+    after: Status,
+    *,
+    kind: str,
+    person: User | None = None,
+    detail: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> bool:
+    """Move `rental` from the status it was read with. On success the object carries the new values."""
+    before = Status(rental.status)
+    if after not in LEGAL[before]:
+        raise IllegalTransition(f"{before} → {after}")
+    with transaction.atomic():
+        # The attempt is part of the comparison: a worker back from the dead must not end a later attempt. So is the
+        # token: an order that was moved meanwhile must not be asked for on the one before.
+        as_read = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts, token=rental.token_id)
+        changed = as_read.update(status=after, **fields)
+        if not changed:
+            return False
+        for name, value in fields.items():
+            setattr(rental, name, value)
+        rental.status = after
+        _write(rental, kind, before=before, person=person, detail=detail)
+    return True
+
+
+def _write(
+    rental: Rental,
+    kind: str,
+    *,
+    before: str = "",
+    person: User | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    RentalEvent.objects.create(
+        rental=rental,
+        at=timezone.now(),
+        kind=kind,
+        before=before,
+        after=rental.status,
+        person=person,
+        detail=dict(detail or {}),
+    )
+    rental.announce()
+
+
+@transaction.atomic
+def queue(
+    *, team: Team, person: User, token: Token, service: Service, again_of: Rental | None = None, **wishes: Any
+) -> Rental:
+    """Write a new order. `wishes` are the fields of the order: networks, prefixes, purpose and so on."""
+    now = timezone.now()
+    rental = Rental.objects.create(
+        team=team,
+        person=person,
+        token=token,
+        service=service,
+        again_of=again_of,
+        phone=again_of.phone if again_of else "",
+        status=Status.QUEUED,
+        queued_at=now,
+        due_at=now,
+        **wishes,
+    )
+    _write(rental, "ordered", person=person)
+    return rental
+
+
+def cancel(rental: Rental, *, person: User | None) -> bool:
+    """Take an order out of the queue. False where it is no longer in it."""
+    if rental.status != Status.QUEUED:
+        return False
+    with transaction.atomic():
+        done = _move(rental, Status.CANCELLED, kind="cancelled", person=person, ended_at=timezone.now(), due_at=None)
+        if done and person is not None:
+            audit.record("cancel", person=person, team=rental.team, target=f"rental {rental.pk}")
+    return done
+
+
+def move_to_token(rental: Rental, token: Token) -> bool:
+    """Let another token serve a queued order. False where it is no longer queued on the token it was read with."""
+    with transaction.atomic():
+        moved = Rental.objects.filter(pk=rental.pk, status=Status.QUEUED, token=rental.token_id).update(token=token)
+        if not moved:
+            return False
+        detail = {"from": rental.token_id, "to": token.pk}
+        rental.token = token
+        _write(rental, "moved", before=rental.status, detail=detail)
+    return True
+
+
+def start_attempt(rental: Rental) -> bool:
+    """Say, committed, that a request for a number is about to leave."""
+    attempt = rental.attempts + 1
+    return _move(
+        rental,
+        Status.PLACING,
+        kind="asked",
+        detail={"attempt": attempt, "token": rental.token_id, **clock.mark()},
+        attempts=attempt,
+        attempt_at=timezone.now(),
+        reason="",
+        reason_detail="",
+    )
+
+
+def requeue(rental: Rental, *, reason: str, detail: str = "", due_at: datetime) -> bool:
+    """Put an order that surely got no number back into the queue, to be tried at `due_at`."""
+    return _move(
+        rental,
+        Status.QUEUED,
+        kind="tries again",
+        detail={"reason": reason},
+        reason=reason,
+        reason_detail=detail[:300],
+        due_at=due_at,
+    )
+
+
+def refuse(rental: Rental, *, reason: str, detail: str = "") -> bool:
+    """End an order that surely got no number."""
+    return _move(
+        rental,
+        Status.REFUSED,
+        kind="refused",
+        detail={"reason": reason, "upstream": detail[:300]},
+        reason=reason,
+        reason_detail=detail[:300],
+        ended_at=timezone.now(),
+        due_at=None,
+    )
+
+
+def unconfirm(rental: Rental, *, reason: str, detail: str = "") -> bool:
+    """Say that a number may have been taken: the history will tell."""
+    return _move(
+        rental,
+        Status.UNCONFIRMED,
+        kind="unconfirmed",
+        detail={"reason": reason, "upstream": detail[:300]},
+        reason=reason,
+        reason_detail=detail[:300],
+        due_at=timezone.now(),
+    )
+
+
+def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None = None) -> bool:
+    """Give an order its number, and book its price.
+
+    `at` is when the number became ours (now, unless the history told later). A number found by evidence may have been
+    recorded by the history import already: that record is folded into the order.
+
+    Raises `DuplicateNumber` where the id belongs to another order.
+    """
+    at = at or timezone.now()
+    fields = _as_rented(rental, rented, at)
+    price = fields["price"]
+    with transaction.atomic():
+        # The sweep may have been quicker than a late reply, which is evidence all the same.
+        locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
+        if locked is not None and Status.WAITING in LEGAL[Status(locked.status)]:
+            rental.status = locked.status
+        twin = Rental.objects.filter(token=rental.token_id, upstream_key=fields["upstream_key"]).exclude(pk=rental.pk)
+        duplicate = twin.first()
+        if duplicate is not None:
+            if not duplicate.imported:
+                raise DuplicateNumber
+            _fold_in(duplicate, rental)
+        try:
+            with transaction.atomic():
+                taken = _move(rental, Status.WAITING, kind="rented", detail={"price": price}, **fields)
+        except IntegrityError:
+            raise DuplicateNumber from None
+        if not taken:
+            if duplicate is not None:
+                transaction.set_rollback(True)
+            return False
+        LedgerEntry.objects.get_or_create(
+            rental=rental,
+            kind=LedgerEntry.Kind.RENT,
+            defaults={"token_id": rental.token_id, "amount": -(price or 0), "at": at},
+        )
+    return True
+
+
+def _as_rented(rental: Rental, rented: thuesim.Rented, at: datetime) -> dict[str, Any]:
+    """Return the fields of an order that has its number."""
+    network = likely_network(rented.phone)
+    return {
+        "upstream_id": rented.id,
+        "upstream_key": thuesim.rental_key(rented.id),
+        "phone": rented.phone,
+        "network": network,
+        "price": rented.price if rented.price is not None else rental.service.price,
+        "unasked": _unasked(rental, rented.phone, network),
+        "upstream_created_at": rented.created_at,
+        "placed_at": at,
+        "expires_at": at + timedelta(seconds=rental.service.seconds),
+        "due_at": timezone.now(),
+        "ended_at": None,
+        "reason": "",
+        "reason_detail": "",
+    }
+
+
+def _unasked(rental: Rental, phone: str, network: str) -> list[str]:
+    """Return which wishes the number does not keep. A network nobody knows is not held against it."""
+    digits = phone.removeprefix("+84")
+    found = []
+    if rental.networks and network and network not in rental.networks:
+        found.append("network")
+    if rental.prefixes and not digits.startswith(tuple(rental.prefixes)):
+        found.append("prefix")
+    if rental.exclude_prefixes and digits.startswith(tuple(rental.exclude_prefixes)):
+        found.append("exclude_prefix")
+    if rental.again_of_id and rental.phone and rental.phone != phone:
+        found.append("phone")
+    return found
+
+
+def _fold_in(imported: Rental, rental: Rental) -> None:
+    """Hand what the import wrote about a number to the order that it belongs to."""
+    imported.messages.update(rental=rental)
+    imported.ledger.update(rental=rental)
+    imported.callbacks.update(rental=rental)
+    imported.again.update(again_of=rental)
+    imported.delete()
+
+
+def fingerprint(message: thuesim.Message) -> str:
+    """Return what makes a message itself, whichever way it came: calls by their audio's code, texts by their words."""
+    words = " ".join(message.text.split())
+    call = f"call:{message.code or message.audio_url or words}"
+    identity = call if message.is_call else f"sms:{words or message.code}"
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def message_arrived(rental: Rental, message: thuesim.Message, *, source: str, at: datetime | None = None) -> bool:
+    """Keep a message; the first one turns the rental to `received`. `source` is poll, callback or history.
+
+    The same message again, by any way, adds nothing but what was missing of it (a text where only the code was known).
+    """
+    at = at or timezone.now()
+    with transaction.atomic():
+        # On PostgreSQL the row's lock, on SQLite the database's, keeps two bearers of one message apart.
+        locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk).first()
+        if locked is None or locked.status not in {Status.WAITING, Status.EXPIRED, Status.RECEIVED}:
+            return False
+        rental.status = locked.status
+        rental.attempts = locked.attempts
+        kept = next((old for old in locked.messages.all() if _same(old, message)), None)
+        if kept is not None:
+            return _complete(rental, kept, message)
+        Message.objects.create(
+            rental=rental,
+            at=at,
+            code=message.code[:40],
+            text=message.text,
+            is_call=message.is_call,
+            audio_url=message.audio_url,
+            source=source,
+            fingerprint=fingerprint(message),
+        )
+        if rental.status == Status.RECEIVED:
+            _write(rental, "message", before=rental.status, detail={"by": source})
+            return True
+        return _move(
+            rental,
+            Status.RECEIVED,
+            kind="received",
+            detail={"by": source},
+            received_at=at,
+            ended_at=at,
+            reason="",
+            reason_detail="",
+        )
+
+
+def _same(old: Message, new: thuesim.Message) -> bool:
+    if old.fingerprint == fingerprint(new):
+        return True
+    # A callback may bring the code alone, the code call the text as well.
+    alike = bool(old.code) and old.code == new.code and old.is_call == new.is_call
+    return alike and (not old.text or not new.text)
+
+
+def _complete(rental: Rental, kept: Message, message: thuesim.Message) -> bool:
+    missing = {
+        name: getattr(message, name)
+        for name in ("text", "code", "audio_url")
+        if getattr(message, name) and not getattr(kept, name)
+    }
+    if missing:
+        Message.objects.filter(pk=kept.pk).update(**missing)
+        rental.announce()
+    return bool(missing)
+
+
+def expire(rental: Rental) -> bool:
+    """End a wait: the upstream said so, or our clock and its history did."""
+    return _move(
+        rental, Status.EXPIRED, kind="expired", ended_at=timezone.now(), reason=reasons.NO_CODE, reason_detail=""
+    )
+
+
+def audio_kept(message: Message, *, name: str, content_type: str) -> None:
+    """Note where a call's audio was kept, and show it."""
+    with transaction.atomic():
+        Message.objects.filter(pk=message.pk).update(audio=name, audio_type=content_type)
+        message.rental.announce()
+
+
+_STATUS = {
+    thuesim.State.WAITING: Status.WAITING,
+    thuesim.State.RECEIVED: Status.RECEIVED,
+    thuesim.State.EXPIRED: Status.EXPIRED,
+}
+
+
+@transaction.atomic
+def record_imported(
+    rows: Iterable[tuple[thuesim.HistoryEntry, Service]], *, token: Token, team: Team, booked_from: datetime | None
+) -> int:
+    """Write rentals that were made elsewhere with our token, once each, in bulk. Returns how many were new.
+
+    Those made after `booked_from` (our first balance reading) are booked in the ledger, since the balance knew them not.
+    Four queries per thousand, however many there are.
+    """
+    rows = list(rows)
+    now = timezone.now()
+    keys = [thuesim.rental_key(entry.id) for entry, _ in rows]
+    known = set(Rental.objects.filter(token=token, upstream_key__in=keys).values_list("upstream_key", flat=True))
+    fresh = {}
+    for key, (entry, service) in zip(keys, rows, strict=True):
+        if key in known or key in fresh:
+            continue
+        made = entry.created_at or now
+        status = _STATUS[entry.state]
+        fresh[key] = (
+            Rental(
+                team=team,
+                token=token,
+                service=service,
+                status=status,
+                imported=True,
+                upstream_id=entry.id,
+                upstream_key=key,
+                phone=entry.phone,
+                network=likely_network(entry.phone),
+                price=entry.price,
+                upstream_created_at=entry.created_at,
+                queued_at=made,
+                placed_at=made,
+                expires_at=made + timedelta(seconds=service.seconds),
+                received_at=made if status == Status.RECEIVED else None,
+                ended_at=None if status == Status.WAITING else made,
+                due_at=now if status == Status.WAITING else None,
+                reason=reasons.NO_CODE if status == Status.EXPIRED else "",
+            ),
+            entry,
+        )
+    Rental.objects.bulk_create([rental for rental, _ in fresh.values()], batch_size=1000)
+    _write_imported(list(fresh.values()), booked_from=booked_from, now=now)
+    return len(fresh)
+
+
+def _write_imported(
+    fresh: list[tuple[Rental, thuesim.HistoryEntry]], *, booked_from: datetime | None, now: datetime
+) -> None:
+    Message.objects.bulk_create(
+        [
+            Message(
+                rental=rental,
+                at=rental.queued_at,
+                code=entry.message.code[:40],
+                text=entry.message.text,
+                is_call=entry.message.is_call,
+                audio_url=entry.message.audio_url,
+                source="history",
+                fingerprint=fingerprint(entry.message),
+            )
+            for rental, entry in fresh
+            if entry.message is not None
+        ],
+        batch_size=1000,
+    )
+    RentalEvent.objects.bulk_create(
+        [RentalEvent(rental=rental, at=now, kind="imported", after=rental.status) for rental, _ in fresh],
+        batch_size=1000,
+    )
+    LedgerEntry.objects.bulk_create(
+        [
+            LedgerEntry(
+                token_id=rental.token_id,
+                rental=rental,
+                kind=LedgerEntry.Kind.RENT,
+                amount=-(rental.price or 0),
+                at=rental.queued_at,
+            )
+            for rental, _ in fresh
+            if booked_from is not None and rental.queued_at >= booked_from
+        ],
+        batch_size=1000,
+    )
+    if fresh:
+        fresh[-1][0].announce()

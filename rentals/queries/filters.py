@@ -1,0 +1,197 @@
+"""The filters in the address: those of the desk, which also rule its live stream, and those of the history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, Subquery
+from django.http import QueryDict
+from django.utils import timezone
+
+from accounts.policy import Access
+from rentals.models import Rental, Service, Status
+from rentals.queries import search
+from thuesim import phones
+
+if TYPE_CHECKING:
+    from rentals.models.rentals import RentalQuerySet
+
+# How long a rental that has ended stays on the desk; after that it is in the history alone.
+ON_THE_BOARD = timedelta(minutes=30)
+
+Query = Mapping[str, str] | QueryDict
+
+
+def left_the_board_at(rental: Rental) -> datetime | None:
+    """Return when an ended rental leaves the desk; None as long as something may still happen to it."""
+    if rental.status in Status.open():
+        return None
+    ended = max((at for at in (rental.ended_at, rental.received_at, rental.queued_at) if at), default=timezone.now())
+    return ended + ON_THE_BOARD
+
+
+def _words(query: Query, name: str, allowed: frozenset[str] | None = None) -> tuple[str, ...]:
+    """Return the values of a repeated parameter, once each and sorted, so that equal filters are equal."""
+    values = query.getlist(name) if isinstance(query, QueryDict) else [query[name]] if query.get(name) else []
+    found = {value.strip()[:40] for value in values}
+    return tuple(sorted(value for value in found if value and (allowed is None or value in allowed)))
+
+
+def _word(query: Query, name: str) -> str:
+    # PostgreSQL takes no NUL in a text, not even to compare with.
+    return (query.get(name) or "").replace("\0", "").strip()[:80]
+
+
+def _row(query: Query, name: str) -> str:
+    """Return a row's number; `""` where it is none, or larger than a database's."""
+    word = _word(query, name)
+    return word if word.isascii() and word.isdecimal() and len(word) <= 18 else ""
+
+
+def _prefix(text: str) -> str:
+    """Return a prefix without its leading 0; `""` where it is none."""
+    try:
+        return phones.prefix(text) if text else ""
+    except ValueError:
+        return ""
+
+
+def _service(key: str) -> Q:
+    """Match a service by its key, `SV.ID` or `ID`. By a value of its own, not by a join: so an index keeps the order."""
+    sv, _, upstream_id = key.rpartition(".")
+    return Q(service=Subquery(Service.objects.filter(sv=sv, upstream_id=upstream_id).order_by().values("pk")[:1]))
+
+
+_STATUSES = frozenset(Status.values)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFilter:
+    """The desk's filter: `?mine=1&status=waiting&service=02.97&network=VIETTEL&prefix=96`. Unknown values are ignored."""
+
+    mine: bool = False
+    statuses: tuple[str, ...] = ()
+    service: str = ""
+    network: str = ""
+    prefix: str = ""
+
+    @classmethod
+    def from_query(cls, query: Query) -> "BoardFilter":
+        return cls(
+            mine=_word(query, "mine") == "1",
+            statuses=_words(query, "status", _STATUSES),
+            service=_word(query, "service"),
+            network=_word(query, "network"),
+            prefix=_prefix(_word(query, "prefix")),
+        )
+
+    @property
+    def active(self) -> int:
+        """How many filters are set, beside mine or team."""
+        return len(self.statuses) + sum(bool(value) for value in (self.service, self.network, self.prefix))
+
+    def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
+        """Narrow `queryset` to what the person may see and asked to see: open, or ended a short while ago."""
+        since = timezone.now() - ON_THE_BOARD
+        recent = Q(status__in=Status.open()) | Q(ended_at__gt=since) | Q(received_at__gt=since) | Q(queued_at__gt=since)
+        return self.apply_to_all(queryset, access).filter(recent)
+
+    def apply_to_all(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
+        """Do what `apply` does, with what left the board long ago too."""
+        found = queryset.visible_to(access)
+        if self.mine:
+            found = found.filter(person=access.person_id)
+        if self.statuses:
+            found = found.filter(status__in=self.statuses)
+        if self.service:
+            found = found.filter(_service(self.service))
+        # An order that has no number yet may still get one that fits.
+        if self.network:
+            found = found.filter(Q(network=self.network) | Q(phone="", status__in=Status.open()))
+        if self.prefix:
+            found = found.filter(Q(phone__startswith=f"+84{self.prefix}") | Q(phone="", status__in=Status.open()))
+        return found
+
+    def matches(self, rental: Rental, access: Access) -> bool:
+        """Say of one rental what `apply` says of all. Reads nothing where its service is at hand."""
+        leaves = left_the_board_at(rental)
+        open_ended = not rental.phone and rental.status in Status.open()
+        return (
+            access.may_see(rental)
+            and (leaves is None or leaves > timezone.now())
+            and (not self.mine or rental.person_id == access.person_id)
+            and (not self.statuses or rental.status in self.statuses)
+            and (not self.service or rental.service.key == self.service)
+            and (not self.network or open_ended or rental.network == self.network)
+            and (not self.prefix or open_ended or rental.phone.startswith(f"+84{self.prefix}"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """The history's filter. `since` and `until` are days, both included."""
+
+    q: str = ""
+    person: str = ""
+    statuses: tuple[str, ...] = ()
+    service: str = ""
+    network: str = ""
+    prefix: str = ""
+    token: str = ""
+    since: date | None = None
+    until: date | None = None
+
+    @classmethod
+    def from_query(cls, query: Query) -> "HistoryFilter":
+        return cls(
+            q=_word(query, "q"),
+            person=_row(query, "person"),
+            statuses=_words(query, "status", _STATUSES),
+            service=_word(query, "service"),
+            network=_word(query, "network"),
+            prefix=_prefix(_word(query, "prefix")),
+            token=_row(query, "token"),
+            since=_day(_word(query, "since")),
+            until=_day(_word(query, "until")),
+        )
+
+    @property
+    def active(self) -> int:
+        """How many filters are set."""
+        values = (self.q, self.person, self.service, self.network, self.prefix, self.token, self.since, self.until)
+        return len(self.statuses) + sum(bool(value) for value in values)
+
+    def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
+        """Narrow `queryset` to what the person may see and asked to see. A search may cost a query of its own."""
+        found = queryset.visible_to(access)
+        if self.person:
+            found = found.filter(person=int(self.person))
+        if self.statuses:
+            found = found.filter(status__in=self.statuses)
+        if self.service:
+            found = found.filter(_service(self.service))
+        if self.network:
+            found = found.filter(network=self.network)
+        if self.prefix:
+            found = found.filter(phone__startswith=f"+84{self.prefix}")
+        if self.token:
+            found = found.filter(token=int(self.token))
+        if self.since:
+            found = found.filter(queued_at__gte=_midnight(self.since))
+        if self.until:
+            found = found.filter(queued_at__lt=_midnight(self.until + timedelta(days=1)))
+        return found.filter(search.matching(self.q, access)) if self.q else found
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    # The first and last days there are have no midnight in every time zone.
+    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,0 +1,453 @@
+"""Orders: taken, placed in turn, paced, and what each answer of the upstream makes of them."""
+
+import socket
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import Settings
+
+import thuesim
+from lib import clock
+from rentals import lifecycle
+from rentals.jobs import placing
+from rentals.lifecycle import reasons
+from rentals.models import Hold, LedgerEntry, Rental, Status, Token
+from rentals.tests.conftest import House
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.upstream import breaker, pacing
+from thuesim import transport
+
+pytestmark = pytest.mark.django_db
+
+
+def order(house: House, **over: object) -> Rental:
+    wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
+    return placing.take_order(**wishes)  # type: ignore[arg-type]
+
+
+def place(house: House, rental: Rental) -> Rental:
+    placing.place_next(rental.token_id)
+    rental.refresh_from_db()
+    return rental
+
+
+@pytest.mark.parametrize(
+    ("text", "prefixes"),
+    [("96|97|", ["96", "97"]), ("096, 97", ["96", "97"]), ("  ", []), ("+8496 96", ["96"]), ("84", ["84"])],
+)
+def test_prefixes_are_read_in_every_form_people_write(text: str, prefixes: list[str]) -> None:
+    assert placing.parse_prefixes(text) == prefixes
+
+
+@pytest.mark.parametrize("text", ["abc", "96x", "123456", "9-6"])
+def test_what_is_no_prefix_is_told(text: str) -> None:
+    with pytest.raises(placing.OrderRefused, match="not a prefix"):
+        placing.parse_prefixes(text)
+
+
+def test_an_order_gets_a_number_with_the_filters_asked_for(house: House) -> None:
+    rental = place(house, order(house, networks=["VIETTEL"], prefixes=["96", "97"], exclude_prefixes=["98"]))
+    assert rental.status == Status.WAITING
+    assert rental.phone[3:5] in {"96", "97"}
+    assert rental.network == "VIETTEL"
+    assert rental.unasked == []
+    assert rental.price == LedgerEntry.objects.get(rental=rental).amount * -1
+    house.token.refresh_from_db()
+    assert house.token.balance == 500_000 - (rental.price or 0)
+
+
+def test_a_number_that_was_not_asked_for_is_kept_and_marked(house: House) -> None:
+    house.upstream.set_fault("filter-ignored")
+    rental = place(house, order(house, networks=["VIETTEL"], prefixes=["96"]))
+    assert rental.status == Status.WAITING
+    assert "prefix" in rental.unasked
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("out-of-stock", reasons.OUT_OF_STOCK),
+        ("insufficient-balance", reasons.LOW_BALANCE),
+        ("service-suspended", reasons.SUSPENDED),
+        ("invalid-token", reasons.INVALID_TOKEN),
+        ("error", reasons.UPSTREAM),
+    ],
+)
+def test_a_refusal_becomes_a_reason_and_costs_nothing(house: House, fault: str, reason: str) -> None:
+    house.upstream.set_fault(fault)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.REFUSED, reason)
+    assert reason in reasons.SENTENCES
+    assert not LedgerEntry.objects.filter(rental=rental).exists()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["lost-reset", "lost-close", "lost-502", "lost-cut", "lost-midway", "lost-empty", "lost-no-number", "http-500"],
+)
+def test_where_a_number_may_have_been_taken_the_order_is_unconfirmed_and_not_sent_again(
+    house: House, fault: str
+) -> None:
+    house.upstream.set_fault(fault, count=1)
+    rental = place(house, order(house))
+    assert rental.status == Status.UNCONFIRMED
+    placing.place_next(house.token.pk)
+    assert len(house.upstream.books()["attempts"]) <= 1
+    rental.refresh_from_db()
+    assert rental.status == Status.UNCONFIRMED
+
+
+def test_told_too_soon_the_order_simply_takes_its_turn_again(house: House, settings: Settings) -> None:
+    house.upstream.set_fault("too-soon", count=1)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
+    assert place(house, rental).status == Status.WAITING
+
+
+def test_the_waiting_limit_is_learned_and_then_respected_before_asking(house: House) -> None:
+    house.upstream.upstream.settings.waiting_limit = 1
+    assert place(house, order(house)).status == Status.WAITING
+    second = place(house, order(house))
+    assert (second.status, second.reason) == (Status.QUEUED, reasons.LIMIT)
+    house.token.refresh_from_db()
+    assert house.token.waiting_limit == 1
+    asked = len(house.upstream.books()["attempts"])
+    with time_machine.travel(timezone.now() + timedelta(seconds=breaker.LIMIT_SECONDS + 1), tick=True):
+        assert place(house, second).status == Status.QUEUED
+    assert len(house.upstream.books()["attempts"]) == asked
+
+
+def test_an_order_that_keeps_trying_waits_for_stock_until_its_time_is_over(house: House) -> None:
+    house.upstream.set_fault("out-of-stock", count=1)
+    rental = place(house, order(house, keep_trying_minutes=5))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.OUT_OF_STOCK)
+    assert rental.due_at is not None
+    assert place(house, rental).status == Status.QUEUED, "not before it is due"
+    with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=True):
+        assert place(house, rental).status == Status.WAITING
+    house.upstream.set_fault("out-of-stock")
+    late = place(house, order(house, keep_trying_minutes=5))
+    with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
+        assert (place(house, late).status, late.reason) == (Status.REFUSED, reasons.GAVE_UP)
+
+
+def test_another_token_of_the_team_serves_where_one_has_no_money(house: House) -> None:
+    poor = house.token
+    rich = make_token(house.team, value=house.upstream.add_token(balance=100_000))
+    house.upstream.set_balance(0)
+    rental = order(house)
+    Rental.objects.filter(pk=rental.pk).update(token=poor)
+    placing.place_next(poor.pk)
+    rental.refresh_from_db()
+    assert (rental.status, rental.token) == (Status.QUEUED, rich)
+    assert place(house, rental).status == Status.WAITING
+
+
+def test_a_token_that_was_chosen_is_not_exchanged_for_another(house: House) -> None:
+    make_token(house.team, value=house.upstream.add_token(balance=100_000))
+    house.upstream.set_balance(0)
+    rental = place(house, order(house, token=house.token))
+    assert (rental.status, rental.reason, rental.token) == (Status.REFUSED, reasons.LOW_BALANCE, house.token)
+
+
+def test_a_paused_token_keeps_its_queue_and_takes_no_order(house: House) -> None:
+    rental = order(house)
+    Token.objects.update(paused=True)
+    assert place(house, rental).status == Status.QUEUED
+    with pytest.raises(placing.OrderRefused, match="paused"):
+        order(house)
+    Token.objects.update(paused=False)
+    assert place(house, rental).status == Status.WAITING
+
+
+def test_the_token_of_another_team_cannot_be_used(house: House) -> None:
+    with pytest.raises(placing.OrderRefused, match="not one of your team"):
+        order(house, token=make_token(make_team()))
+
+
+def test_a_team_without_a_token_is_told_so(house: House) -> None:
+    team = make_team()
+    with pytest.raises(placing.OrderRefused, match="Ask an admin"):
+        placing.take_order(person=make_person(team), team=team, service=house.service)
+
+
+def test_a_purpose_is_wanted_where_the_team_wants_one(house: House) -> None:
+    house.team.purpose_required = True
+    with pytest.raises(placing.OrderRefused) as refused:
+        order(house, purpose="  ")
+    assert refused.value.field == "purpose"
+    assert order(house, purpose=" sign-up  test ").purpose == "sign-up test"
+
+
+def test_a_prefix_cannot_be_wanted_and_unwanted(house: House) -> None:
+    with pytest.raises(placing.OrderRefused, match="96"):
+        order(house, prefixes=["96"], exclude_prefixes=["96"])
+
+
+def test_the_number_is_rented_again_with_its_id_and_server(house: House) -> None:
+    first = place(house, order(house))
+    again = place(house, order(house, again_of=first))
+    assert (again.status, again.phone, again.again_of) == (Status.WAITING, first.phone, first)
+    attempt = house.upstream.books()["attempts"][-1]
+    assert attempt["asked"]["thuesim1"] == f"{first.upstream_key}.{first.service.sv}"
+    assert attempt["asked"]["phone"] == "0" + first.phone[3:]
+
+
+def test_ten_orders_of_one_person_do_not_keep_another_waiting(house: House) -> None:
+    busy = [order(house) for _ in range(4)]
+    other = make_person(house.team)
+    late = order(house, person=other)
+    assert placing.place_in_queue(late)[0] == 2
+    place(house, busy[0])
+    assert placing.place_in_queue(late)[0] == 1, "the one just served goes behind"
+    assert place(house, late).status == Status.WAITING
+
+
+def test_a_place_in_the_queue_comes_with_the_likely_time(settings: Settings) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS = 5.0
+    team = make_team()
+    token, person = make_token(team), make_person(team)
+    rentals = [make_rental(team=team, token=token, person=person) for _ in range(3)]
+    assert [placing.place_in_queue(rental) for rental in rentals] == [(1, 0), (2, 5), (3, 10)]
+
+
+def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS = 5.0
+    clock = [1000.0]
+    monkeypatch.setattr("rentals.upstream.pacing.time.monotonic", lambda: clock[0])
+    token = make_token()
+    assert pacing.claim_turn(token) is not None
+    clock[0] += 5.05
+    assert pacing.claim_turn(token) is None, "50 ms past the gap is too near to it"
+    with time_machine.travel(timezone.now() + timedelta(minutes=10)):
+        assert pacing.claim_turn(token) is None, "a clock set forward makes no turn"
+    clock[0] += 0.06
+    with time_machine.travel(timezone.now() - timedelta(minutes=10)):
+        assert pacing.claim_turn(token), "a clock set back takes none away"
+    token.refresh_from_db()
+    assert pacing.seconds_to_turn(token) == pytest.approx(5.1)
+
+
+def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("rentals.upstream.pacing.time.monotonic", lambda: now[0])
+
+    def rent(*args: object, **kwargs: object) -> None:
+        sending = transport._sending.get()
+        assert sending is not None
+        now[0] += 3.0  # the way there is slow
+        assert sending.may_leave()
+        now[0] += 1.0
+        sending.left()
+        now[0] += 30.0  # and the answer slower
+        raise thuesim.TimedOut("")
+
+    monkeypatch.setattr(thuesim.Client, "rent", rent)
+    place(house, order(house))
+    house.token.refresh_from_db()
+    assert house.token.turn_clock == 1004.0
+
+
+def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = pacing.claim_turn
+
+    def claim_and_stand_still(token: Token) -> float | None:
+        turn = claim(token)
+        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
+        assert claim(token) is not None, "another worker's turn"
+        return turn
+
+    monkeypatch.setattr(pacing, "claim_turn", claim_and_stand_still)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
+    assert house.upstream.books()["attempts"] == []
+
+
+def test_a_call_whose_way_there_outlasted_its_turn_is_kept_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = transport._connect
+
+    def connect_slowly(host: str, port: int, attempt: transport.Attempt) -> socket.socket:
+        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
+        assert pacing.claim_turn(house.token) is not None, "another worker's turn"
+        return connect(host, port, attempt)
+
+    monkeypatch.setattr(transport, "_connect", connect_slowly)
+    rental = place(house, order(house))
+    assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
+    assert house.upstream.books()["attempts"] == []
+    house.token.refresh_from_db()
+    assert house.token.faults == 0, "that says nothing about the upstream"
+
+
+def test_an_order_moved_while_it_is_claimed_is_not_asked_for_here(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental, other = order(house), make_token(house.team)
+    claim = pacing.claim_turn
+
+    def claim_while_it_moves(token: Token) -> float | None:
+        assert lifecycle.move_to_token(Rental.objects.get(pk=rental.pk), other)
+        return claim(token)
+
+    monkeypatch.setattr(pacing, "claim_turn", claim_while_it_moves)
+    placing.place_next(house.token.pk)
+    assert house.upstream.books()["attempts"] == []
+
+
+def test_on_another_machine_the_wall_clock_keeps_the_gap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS = 5.0
+    token = make_token()
+    assert pacing.claim_turn(token) is not None
+    monkeypatch.setattr(clock, "boot", lambda: "another machine")
+    assert pacing.claim_turn(token) is None
+    with time_machine.travel(timezone.now() + timedelta(seconds=5.2)):
+        assert pacing.claim_turn(token) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gap_counts_from_when_the_row_is_ours_however_long_the_wait_for_it() -> None:
+    token, held, let_go = make_token(), threading.Event(), [0.0]
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                Token.objects.filter(pk=token.pk).update(name="held")
+                held.set()
+                time.sleep(0.3)
+                let_go[0] = time.monotonic()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    turn = pacing.claim_turn(token)
+    thread.join()
+    assert turn is not None
+    assert turn >= let_go[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_one_gets_the_turn(settings: Settings) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS = 5.0
+    token = make_token()
+    won = []
+
+    def claim() -> None:
+        try:
+            won.append(pacing.claim_turn(token) is not None)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 7 + [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_one_places_the_order(house: House) -> None:
+    rental = order(house)
+
+    def work() -> None:
+        try:
+            placing.place_next(house.token.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rental.refresh_from_db()
+    assert rental.status == Status.WAITING
+    assert len(house.upstream.books()["attempts"]) == 1
+
+
+def test_placing_is_committed_before_the_request_leaves(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    rental = order(house)
+    seen = []
+
+    def rent(*args: object, **kwargs: object) -> None:
+        # A test's own transaction is around it all; none of ours may be.
+        assert len(connection.savepoint_ids) == 0
+        seen.append(Rental.objects.get(pk=rental.pk).status)
+        raise thuesim.TimedOut("")
+
+    monkeypatch.setattr(thuesim.Client, "rent", rent)
+    place(house, rental)
+    assert seen == [Status.PLACING]
+
+
+def test_what_a_dead_worker_left_behind_is_unconfirmed(settings: Settings) -> None:
+    settings.THUESIM_TIMEOUT_SECONDS = 20.0
+    alive = make_rental(Status.PLACING, attempt_at=timezone.now() - timedelta(seconds=20))
+    dead = make_rental(Status.PLACING, attempt_at=timezone.now() - timedelta(seconds=26))
+    ahead = make_rental(Status.PLACING, attempt_at=timezone.now() + timedelta(minutes=10))
+    assert set(placing.sweep()) == {dead.token_id, ahead.token_id}
+    for rental, status in [(alive, Status.PLACING), (dead, Status.UNCONFIRMED), (ahead, Status.UNCONFIRMED)]:
+        rental.refresh_from_db()
+        assert rental.status == status
+
+
+def test_a_reply_that_comes_after_the_sweep_still_counts(house: House) -> None:
+    rental = make_rental(Status.UNCONFIRMED, token=house.token, team=house.team, service=house.service)
+    rented = thuesim.Rented("5.02", "+84961234567", 470, None, "97", "", None, "")
+    assert lifecycle.number_taken(rental, rented)
+    assert rental.status == Status.WAITING
+
+
+def test_an_upstream_that_is_down_is_left_in_peace_and_holds_its_orders(house: House) -> None:
+    house.upstream.set_fault("http-500")
+    for _ in range(3):
+        place(house, order(house))
+    house.token.refresh_from_db()
+    assert breaker.hold_of(house.token) == Hold.DOWN
+    waiting = place(house, order(house))
+    assert waiting.status == Status.QUEUED
+    house.upstream.clear_faults()
+    with time_machine.travel(timezone.now() + timedelta(seconds=11), tick=True):
+        assert place(house, waiting).status == Status.WAITING
+
+
+def test_a_good_answer_ends_the_pause_whoever_asked_before_it_began(house: House) -> None:
+    asked_before = Token.objects.get(pk=house.token.pk)
+    breaker.put_on_hold(house.token, Hold.DOWN, seconds=10)
+    breaker.answered(asked_before)
+    assert place(house, order(house)).status == Status.WAITING
+
+
+def test_no_order_is_risked_on_an_upstream_that_is_still_down(house: House) -> None:
+    house.upstream.set_fault("http-500")
+    for _ in range(3):
+        place(house, order(house))
+    waiting = order(house)
+    for seconds in (11, 22, 33):
+        with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True):
+            assert place(house, waiting).status == Status.QUEUED
+    assert len(house.upstream.books()["attempts"]) == 3
+    house.upstream.clear_faults()
+    with time_machine.travel(timezone.now() + timedelta(seconds=44), tick=True):
+        assert place(house, waiting).status == Status.WAITING
+
+
+def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) -> None:
+    Token.objects.update(waiting_limit=1)
+    make_rental(Status.UNCONFIRMED, token=house.token, team=house.team, service=house.service)
+    rental = place(house, order(house))
+    assert rental.status == Status.QUEUED
+    with time_machine.travel(timezone.now() + timedelta(seconds=placing.DOUBTFUL_SECONDS + 1), tick=True):
+        assert place(house, rental).status == Status.WAITING
+
+
+def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
+    with pytest.raises(placing.OrderRefused, match="Choose another"):
+        order(house, service=make_service(active=False))

@@ -1,0 +1,471 @@
+"""The life of rentals under every interleaving that Hypothesis can think of, beside a model of the upstream in memory.
+
+Orders are placed, answered, refused, cut off; workers die between any two steps; sweeps, settlings, looks, callbacks and
+balance readings come doubled, late and out of order. At the end of each run everything is left to come to rest.
+"""
+
+import contextlib
+import itertools
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+import time_machine
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+import thuesim
+from rentals import lifecycle
+from rentals.jobs import balances, placing, polling, reconciling
+from rentals.lifecycle import reasons
+from rentals.models import Callback, LedgerEntry, Message, Rental, RentalEvent, Status, Token
+from rentals.tests.factories import make_person, make_service, make_team, make_token
+from thuesim.errors import ThueSimFault
+
+TIMEOUT, GAP, OPENING = 20.0, 5.0, 1_000_000
+FIRST_MARK = 1000
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing after it runs."""
+
+
+@dataclass
+class Number:
+    """A number that the upstream gave and charged for; `order` is the mark of the order that it was for."""
+
+    id: int
+    order: str
+    service: str
+    phone: str
+    price: int
+    made: datetime
+    codes: list[str] = field(default_factory=list)
+    expired: bool = False
+    refunded: bool = False
+
+
+class Upstream:
+    """The model: what ThueSim did, and how it answers the next call."""
+
+    def __init__(self) -> None:
+        self.numbers: list[Number] = []
+        self.refunds = 0
+        self.sent: Counter[str] = Counter()
+        self.uncertain: set[str] = set()
+        self.answer = "given"
+        self.history_answers, self.hidden = True, 0
+
+    @property
+    def balance(self) -> int:
+        return OPENING - sum(number.price for number in self.numbers) + self.refunds
+
+    def rent(self, _client: object, service: str, *, exclude_prefixes: list[str], **_wishes: object) -> thuesim.Rented:
+        [order] = exclude_prefixes
+        assert order not in self.uncertain, "sent again although a number may have been taken"
+        self.sent[order] += 1
+        return self._answer(order, service)
+
+    def _answer(self, order: str, service: str) -> thuesim.Rented:
+        refusals: dict[str, ThueSimFault] = {
+            "out of stock": thuesim.OutOfStock("het so"),
+            "too soon": thuesim.TooSoon("qua nhanh"),
+            "limit": thuesim.PendingLimitReached("toi da", limit=50),
+            "error": thuesim.UpstreamError("co loi"),
+            "no connection": thuesim.CannotConnect("refused"),
+        }
+        if self.answer in refusals:
+            raise refusals[self.answer]
+        self.uncertain.add(order)
+        if self.answer == "lost before":
+            raise thuesim.TimedOut("")
+        if self.answer == "killed before":
+            raise Killed
+        number = self._take(order, service)
+        if self.answer == "killed after":
+            raise Killed
+        if self.answer == "lost after":
+            raise thuesim.ConnectionLost("")
+        if self.answer == "overtaken by the sweep":
+            rental = Rental.objects.get(exclude_prefixes=[order])
+            lifecycle.unconfirm(rental, reason=reasons.WORKER_DIED)
+        return thuesim.Rented(f"{number.id}.02", number.phone, number.price, self.balance, "", "", number.made, "")
+
+    def _take(self, order: str, service: str) -> Number:
+        count = len(self.numbers)
+        number = Number(88_000_000 + count, order, service, f"+8496{count:07d}", 1000 + 10 * count, timezone.now())
+        self.numbers.append(number)
+        return number
+
+    def number_of(self, id: str) -> Number:
+        return next(number for number in self.numbers if str(number.id) == thuesim.rental_key(id))
+
+    def code(self, _client: object, id: str) -> thuesim.CodeReply:
+        state, message = self.state_of(self.number_of(id))
+        return thuesim.CodeReply(state, message)
+
+    @staticmethod
+    def state_of(number: Number) -> tuple[thuesim.State, thuesim.Message | None]:
+        if number.codes:
+            return thuesim.State.RECEIVED, sms(number.codes[-1])
+        return (thuesim.State.EXPIRED if number.expired else thuesim.State.WAITING), None
+
+    def history(self, _client: object, **_filters: object) -> list[thuesim.HistoryEntry]:
+        if not self.history_answers:
+            raise thuesim.ServerError("502")
+        shown = self.numbers[: len(self.numbers) - self.hidden]
+        return [
+            thuesim.HistoryEntry(str(n.id), n.service.rpartition(".")[2], "", state, n.price, n.phone, n.made, message)
+            for n in reversed(shown)
+            for state, message in [self.state_of(n)]
+        ]
+
+    def balance_now(self, _client: object) -> thuesim.Balance:
+        return thuesim.Balance(self.balance)
+
+
+def sms(code: str) -> thuesim.Message:
+    return thuesim.Message(f"Ma cua ban la {code}", code, is_call=False, audio_url="")
+
+
+ANSWERS = (
+    ["given"] * 3
+    + ["out of stock", "too soon", "limit", "error", "no connection", "overtaken by the sweep"]
+    + ["lost before", "lost after", "killed before", "killed after"] * 2
+)
+
+
+class Life(RuleBasedStateMachine):
+    """One team, two people, two services, one token."""
+
+    orders = Bundle("orders")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks = itertools.count(FIRST_MARK)
+        self.upstream = Upstream()
+        self.received: set[int] = set()
+        self.given_up: set[int] = set()
+        self.callbacks: list[int] = []
+        self._begin()
+        self.team = make_team()
+        self.people = [make_person(self.team), make_person(self.team)]
+        self.services = [make_service(upstream_id=str(90 + n), seconds=120) for n in range(2)]
+        self.token: Token = make_token(self.team)
+        balances.read_balance(self.token)
+
+    def _begin(self) -> None:
+        self._atomic = transaction.atomic()
+        self._atomic.__enter__()
+        self._clock = time_machine.travel(timezone.now(), tick=False)
+        self.now = self._clock.start()
+        self._steady = time.monotonic()
+        model = self.upstream
+        self._patches = [
+            mock.patch.multiple(
+                thuesim.Client,
+                rent=lambda *a, **k: model.rent(*a, **k),
+                code=lambda *a, **k: model.code(*a, **k),
+                history=lambda *a, **k: model.history(*a, **k),
+                balance=lambda *a, **k: model.balance_now(*a, **k),
+            ),
+            mock.patch("time.monotonic", side_effect=lambda: self._steady),
+        ]
+        for patch in self._patches:
+            patch.start()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now.shift(timedelta(seconds=seconds))
+        self._steady += seconds
+
+    # What people do.
+
+    @initialize(target=orders)
+    def a_busy_morning(self) -> Any:
+        orders = [self.order(n % 2, 0, 0) for n in range(8)]
+        self.place(["given"] * 3, 5.2)
+        return multiple(*orders)
+
+    @rule(
+        target=orders, person=st.integers(0, 1), service=st.sampled_from([0, 0, 1]), minutes=st.sampled_from([0, 0, 5])
+    )
+    def order(self, person: int, service: int, minutes: int) -> str:
+        mark = str(next(self.marks))
+        placing.take_order(
+            person=self.people[person],
+            team=self.team,
+            service=self.services[service],
+            exclude_prefixes=[mark],
+            keep_trying_minutes=minutes,
+        )
+        return mark
+
+    @rule(order=orders)
+    def cancel(self, order: str) -> None:
+        rental = Rental.objects.get(exclude_prefixes=[order])
+        before = rental.status
+        assert lifecycle.cancel(rental, person=rental.person) == (before == Status.QUEUED)
+
+    # What workers do, and how they end.
+
+    @rule(answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=4), wait=st.sampled_from([0.0, 5.2, 12.0]))
+    def place(self, answers: list[str], wait: float) -> None:
+        for answer in answers:
+            self._place(answer, wait)
+
+    @rule(answers=st.lists(st.sampled_from(["lost before", "lost after"]), min_size=2, max_size=2))
+    def replies_are_lost_in_a_row(self, answers: list[str]) -> None:
+        self.place(answers, 5.2)
+
+    def _place(self, answer: str, wait: float) -> None:
+        self.pass_time(wait)
+        self.upstream.answer = answer
+        sent = sum(self.upstream.sent.values())
+        with contextlib.suppress(Killed):
+            placing.place_next(self.token.pk)
+        assert sum(self.upstream.sent.values()) - sent <= 1
+
+    @rule()
+    def sweep(self) -> None:
+        placing.sweep()
+
+    @rule(hidden=st.sampled_from([0, 0, 1, 3]), answers=st.sampled_from([True, True, False]))
+    def settle(self, hidden: int, answers: bool) -> None:
+        self.upstream.hidden, self.upstream.history_answers = min(hidden, len(self.upstream.numbers)), answers
+        try:
+            reconciling.settle(self.token.pk)
+        except thuesim.ServerError:
+            assert not answers
+        self.upstream.hidden, self.upstream.history_answers = 0, True
+
+    @rule()
+    def the_history_lags_until_an_order_is_given_up(self) -> None:
+        self.place(["lost after"], 5.2)
+        self.pass_time(TIMEOUT + reconciling.SETTLE_SECONDS + 5)
+        self.settle(1, True)
+
+    @rule(twice=st.booleans())
+    def watch(self, twice: bool) -> None:
+        for _ in range(1 + twice):
+            polling.watch(self.token.pk)
+
+    @rule(which=st.integers(0, 30))
+    def look(self, which: int) -> None:
+        rentals = list(Rental.objects.exclude(upstream_key="").values_list("pk", flat=True))
+        if rentals:
+            polling.look(rentals[which % len(rentals)])
+
+    @rule()
+    def read_balance(self) -> None:
+        balances.read_balance(self.token)
+
+    @rule(which=st.integers(0, 30), move=st.sampled_from(["refuse", "unconfirm", "expire"]), behind=st.integers(0, 1))
+    def a_ghost_moves(self, which: int, move: str, behind: int) -> None:
+        """A worker that read the row in this attempt or in the one before, and comes back only now."""
+        believed = Status.WAITING if move == "expire" else Status.PLACING
+        rentals = [rental for rental in Rental.objects.filter(attempts__gt=0) if behind or rental.status != believed]
+        if not rentals:
+            return
+        stale = rentals[which % len(rentals)]
+        before = stale.status
+        stale.attempts -= behind
+        stale.status = believed
+        moves: dict[str, Any] = {
+            "refuse": lambda: lifecycle.refuse(stale, reason=reasons.OUT_OF_STOCK),
+            "unconfirm": lambda: lifecycle.unconfirm(stale, reason=reasons.LOST),
+            "expire": lambda: lifecycle.expire(stale),
+        }
+        assert not moves[move]()
+        assert Rental.objects.get(pk=stale.pk).status == before
+
+    # What the upstream does.
+
+    @rule(which=st.integers(0, 30))
+    def a_message_comes(self, which: int) -> None:
+        if self.upstream.numbers:
+            number = self.upstream.numbers[which % len(self.upstream.numbers)]
+            if (
+                number.refunded
+                and not Rental.objects.filter(upstream_key=str(number.id), ended_at__isnull=False).exists()
+            ):
+                return  # minutes lie between the end and the money: the end is known by then
+            number.codes.append(f"{number.id % 1000:03d}{len(number.codes):03d}")
+
+    @rule(which=st.integers(0, 30))
+    def a_number_expires(self, which: int) -> None:
+        waiting = [number for number in self.upstream.numbers if not number.codes and not number.expired]
+        if waiting:
+            waiting[which % len(waiting)].expired = True
+
+    @rule(which=st.integers(0, 30))
+    def a_message_comes_after_the_end(self, which: int) -> None:
+        waiting = list(Rental.objects.filter(status=Status.WAITING).order_by("pk"))
+        if waiting:
+            rental = waiting[which % len(waiting)]
+            number = self.upstream.number_of(rental.upstream_id)
+            number.expired = True
+            polling.look(rental.pk)
+            number.codes.append(f"{number.id % 1000:03d}{len(number.codes):03d}")
+
+    @rule(which=st.integers(0, 30))
+    def money_comes_back(self, which: int) -> None:
+        owed = [
+            number for number in self.upstream.numbers if number.expired and not number.refunded and not number.codes
+        ]
+        if owed:
+            number = owed[which % len(owed)]
+            number.refunded = True
+            self.upstream.refunds += number.price
+
+    @rule(which=st.integers(0, 30), expired=st.booleans(), early=st.booleans())
+    def a_callback_comes(self, which: int, expired: bool, early: bool) -> None:
+        if not self.upstream.numbers:
+            return
+        number = self.upstream.numbers[which % len(self.upstream.numbers)]
+        # One that says "expired" of a number that is not, and one for a number that nobody has, come too.
+        about = number.id + (1_000_000 if early else 0)
+        code = None if expired or not number.codes else number.codes[0]
+        body = {
+            "status": 1 if code else 2,
+            "requestId": str(about),
+            "code": code,
+            "smsContent": code and sms(code).text,
+        }
+        kept = polling.receive_callback(
+            self.token, json.dumps({"data": body}).encode(), content_type="application/json", address=None
+        )
+        self.callbacks.append(kept.pk)
+        polling.apply_callback(kept)
+
+    @rule(which=st.integers(0, 30))
+    def a_callback_is_applied_again(self, which: int) -> None:
+        if self.callbacks:
+            pk = self.callbacks[which % len(self.callbacks)]
+            polling.apply_callback(Callback.objects.get(pk=pk))
+
+    @rule(seconds=st.sampled_from([1, 4, 30, 130, 700]))
+    def time_passes(self, seconds: int) -> None:
+        self.pass_time(seconds)
+
+    @rule(minutes=st.sampled_from([-7, -2, 2, 7]))
+    def our_clock_is_set(self, minutes: int) -> None:
+        """The wall clock alone; the upstream's times go on as if it had not been."""
+        shift = timedelta(minutes=minutes)
+        self.now.shift(shift)
+        for number in self.upstream.numbers:
+            number.made += shift
+
+    # What must hold at every moment.
+
+    @invariant()
+    def a_number_is_paid_for_once_and_by_its_own_order(self) -> None:
+        numbers = {str(number.id): number for number in self.upstream.numbers}
+        rentals = list(Rental.objects.prefetch_related("ledger"))
+        keys = Counter(rental.upstream_key for rental in rentals if rental.upstream_key)
+        assert max(keys.values(), default=1) == 1
+        for rental in rentals:
+            charges = [line.amount for line in rental.ledger.all() if line.kind == LedgerEntry.Kind.RENT]
+            assert charges == ([-numbers[rental.upstream_key].price] if rental.upstream_key else [])
+            if rental.upstream_key:
+                assert rental.exclude_prefixes == [numbers[rental.upstream_key].order]
+
+    @invariant()
+    def no_order_is_charged_twice(self) -> None:
+        assert max(Counter(number.order for number in self.upstream.numbers).values(), default=1) == 1
+
+    @invariant()
+    def an_order_is_given_up_only_after_its_time(self) -> None:
+        for rental in Rental.objects.filter(status=Status.REFUSED, reason=reasons.NOT_TAKEN):
+            if rental.pk not in self.given_up:
+                asked = rental.events.filter(kind="asked").latest("pk")
+                assert self._steady - asked.detail["clock"] >= TIMEOUT + reconciling.SETTLE_SECONDS
+                self.given_up.add(rental.pk)
+
+    @invariant()
+    def what_was_received_stays_received(self) -> None:
+        received = set(Rental.objects.filter(status=Status.RECEIVED).values_list("pk", flat=True))
+        assert self.received <= received
+        self.received = received
+        assert set(Message.objects.values_list("rental", flat=True)) == received
+
+    @invariant()
+    def the_timeline_leads_to_the_status(self) -> None:
+        at: dict[int, str] = {}
+        for event in RentalEvent.objects.order_by("pk"):
+            if event.before:
+                assert event.before == at[event.rental_id]
+            if event.before and event.before != event.after:
+                assert Status(event.after) in lifecycle.LEGAL[Status(event.before)]
+            at[event.rental_id] = event.after
+        assert at == dict(Rental.objects.values_list("pk", "status"))
+
+    # And at the end.
+
+    def teardown(self) -> None:
+        try:
+            self._come_to_rest()
+        finally:
+            for patch in self._patches:
+                patch.stop()
+            self._clock.stop()
+            transaction.set_rollback(True)
+            self._atomic.__exit__(None, None, None)
+
+    def _come_to_rest(self) -> None:
+        self.upstream.answer = "given"
+        while Rental.objects.filter(status=Status.QUEUED).exists():
+            self.pass_time(TIMEOUT + 30)
+            placing.place_next(self.token.pk)
+        for _ in range(2):
+            self.pass_time(TIMEOUT + reconciling.SETTLE_SECONDS)
+            placing.sweep()
+            self.settle(0, True)
+            for pk in Rental.objects.exclude(upstream_key="").values_list("pk", flat=True):
+                polling.look(pk)
+        self.pass_time(reconciling.MISSING_MONEY_SECONDS)
+        self.settle(0, True)
+        for _ in range(3):
+            balances.read_balance(self.token)
+        assert not Rental.objects.filter(status__in=[Status.QUEUED, Status.PLACING, Status.UNCONFIRMED]).exists()
+        known = set(Rental.objects.exclude(upstream_key="").values_list("upstream_key", flat=True))
+        assert known == {str(number.id) for number in self.upstream.numbers}
+        for number in self.upstream.numbers:
+            if number.codes:
+                assert Message.objects.filter(rental__upstream_key=str(number.id), code=number.codes[-1]).exists()
+        booked = LedgerEntry.objects.aggregate(sum=Sum("amount"))["sum"] or 0
+        assert booked == self.upstream.balance
+        self.a_number_is_paid_for_once_and_by_its_own_order()
+        self.the_timeline_leads_to_the_status()
+
+
+@pytest.mark.django_db
+def test_nothing_is_lost_or_paid_twice_whatever_happens_in_which_order(settings: Any) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS, settings.THUESIM_TIMEOUT_SECONDS = GAP, TIMEOUT
+    run_state_machine_as_test(Life, settings=STEPS)
+
+
+STEPS = settings(
+    # On SQLite more, where they cost a third: it is the interleavings that count here, not the database.
+    max_examples=25 if connection.vendor == "sqlite" else 8,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)

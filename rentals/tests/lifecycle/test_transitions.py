@@ -1,0 +1,227 @@
+"""The one place where a rental changes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+import thuesim
+from rentals import lifecycle
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Rental, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.django_db
+
+RENTED = thuesim.Rented(
+    id="88237016.10",
+    phone="+84962222127",
+    price=470,
+    balance=123456,
+    service_id="4",
+    service_name="Yahoo",
+    created_at=None,
+    message="",
+)
+SMS = thuesim.Message(text="Ma cua ban la 529310", code="529310", is_call=False, audio_url="")
+
+
+def test_the_drawing_and_the_table_say_the_same() -> None:
+    drawn = {}
+    for line in (lifecycle.__doc__ or "").splitlines():
+        match = re.match(r" +(\w+) +→ (.+)", line)
+        if match:
+            drawn[Status(match[1])] = frozenset(Status(word.strip()) for word in match[2].split("|"))
+    assert drawn == {before: afters for before, afters in lifecycle.LEGAL.items() if afters}
+    assert set(lifecycle.LEGAL) == set(Status)
+
+
+def test_nobody_else_writes_a_status() -> None:
+    root = Path(lifecycle.__file__).parent.parent
+    elsewhere = {"tests", "migrations", "lifecycle"}
+    writers = re.compile(r"\.status\s*=[^=]|update\([^)]*\bstatus\s*=|bulk_update\([^)]*status")
+    found = [
+        f"{path.relative_to(root)}: {match[0]}"
+        for path in root.rglob("*.py")
+        if elsewhere.isdisjoint(path.relative_to(root).parts)
+        for match in writers.finditer(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_no_move_that_the_drawing_does_not_have(status: Status) -> None:
+    rental = make_rental(status)
+    moves: dict[Status, Callable[[], bool]] = {
+        Status.PLACING: lambda: lifecycle.start_attempt(rental),
+        Status.REFUSED: lambda: lifecycle.refuse(rental, reason=reasons.OUT_OF_STOCK),
+        Status.UNCONFIRMED: lambda: lifecycle.unconfirm(rental, reason=reasons.LOST),
+        Status.EXPIRED: lambda: lifecycle.expire(rental),
+        Status.WAITING: lambda: lifecycle.number_taken(rental, RENTED),
+        Status.QUEUED: lambda: lifecycle.requeue(rental, reason=reasons.TOO_SOON, due_at=timezone.now()),
+    }
+    for after, move in moves.items():
+        if after not in lifecycle.LEGAL[status]:
+            with pytest.raises(lifecycle.IllegalTransition):
+                move()
+    rental.refresh_from_db()
+    assert rental.status == status
+    assert not rental.events.exists()
+
+
+def test_an_order_gets_its_number_its_price_and_its_line() -> None:
+    rental = make_rental(Status.PLACING)
+    assert lifecycle.number_taken(rental, RENTED)
+    rental.refresh_from_db()
+    assert (rental.status, rental.phone, rental.network) == (Status.WAITING, "+84962222127", "VIETTEL")
+    assert (rental.upstream_id, rental.upstream_key) == ("88237016.10", "88237016")
+    assert rental.expires_at is not None
+    assert rental.placed_at is not None
+    assert rental.expires_at - rental.placed_at == timedelta(seconds=rental.service.seconds)
+    line = LedgerEntry.objects.get(rental=rental)
+    assert (line.kind, line.amount, line.token) == ("rent", -470, rental.token)
+    assert [event.kind for event in rental.events.all()] == ["rented"]
+
+
+def test_a_reply_without_a_price_costs_what_the_service_costs() -> None:
+    rental = make_rental(Status.PLACING, service=make_service(price=900))
+    lifecycle.number_taken(rental, replace(RENTED, price=None))
+    assert LedgerEntry.objects.get(rental=rental).amount == -900
+
+
+def test_whoever_comes_second_changes_nothing() -> None:
+    first = make_rental(Status.PLACING)
+    second = Rental.objects.get(pk=first.pk)
+    assert lifecycle.number_taken(first, RENTED)
+    assert not lifecycle.number_taken(second, RENTED)
+    assert not lifecycle.unconfirm(Rental(pk=first.pk, status=Status.PLACING, attempts=1), reason=reasons.LOST)
+    assert LedgerEntry.objects.filter(rental=first).count() == 1
+    assert first.events.count() == 1
+
+
+def test_a_worker_back_from_the_dead_cannot_end_a_later_attempt() -> None:
+    rental = make_rental()
+    lifecycle.start_attempt(rental)
+    ghost = Rental.objects.get(pk=rental.pk)
+    lifecycle.requeue(rental, reason=reasons.TOO_SOON, due_at=timezone.now())
+    lifecycle.start_attempt(rental)
+    assert not lifecycle.refuse(ghost, reason=reasons.OUT_OF_STOCK)
+    rental.refresh_from_db()
+    assert rental.status == Status.PLACING
+    assert rental.attempts == 2
+
+
+def test_the_id_of_another_order_is_no_news_of_this_one() -> None:
+    token = make_token()
+    lifecycle.number_taken(make_rental(Status.PLACING, token=token), RENTED)
+    other = make_rental(Status.PLACING, token=token)
+    with pytest.raises(lifecycle.DuplicateNumber):
+        lifecycle.number_taken(other, replace(RENTED, id="88237016.1"))
+    other.refresh_from_db()
+    assert other.status == Status.PLACING
+    assert LedgerEntry.objects.count() == 1
+
+
+def test_what_the_import_took_for_foreign_is_folded_into_the_order() -> None:
+    team = make_team()
+    token = make_token(team)
+    service = make_service()
+    entry = thuesim.HistoryEntry(
+        id="88237016",
+        service_id=service.upstream_id,
+        service_name=service.name,
+        state=thuesim.State.RECEIVED,
+        price=470,
+        phone="+84962222127",
+        created_at=timezone.now(),
+        message=SMS,
+    )
+    lifecycle.record_imported(
+        [(entry, service)], token=token, team=team, booked_from=timezone.now() - timedelta(hours=1)
+    )
+    order = make_rental(Status.UNCONFIRMED, token=token, team=team, service=service, person=make_person(team))
+    assert lifecycle.number_taken(order, RENTED)
+    assert Rental.objects.filter(token=token).count() == 1
+    assert LedgerEntry.objects.get(token=token).rental == order
+    assert [message.code for message in order.messages.all()] == ["529310"]
+
+
+def test_a_message_turns_the_rental_once_whichever_way_it_comes() -> None:
+    rental = make_rental(Status.WAITING)
+    assert lifecycle.message_arrived(rental, SMS, source="callback")
+    stale = make_rental(Status.WAITING)
+    stale.pk = rental.pk
+    assert not lifecycle.message_arrived(stale, SMS, source="poll")
+    assert rental.messages.count() == 1
+    assert [event.kind for event in rental.events.all()] == ["received"]
+    rental.refresh_from_db()
+    assert rental.status == Status.RECEIVED
+
+
+def test_the_text_completes_a_message_of_which_only_the_code_was_known() -> None:
+    rental = make_rental(Status.WAITING)
+    lifecycle.message_arrived(rental, thuesim.Message("", "529310", False, ""), source="callback")
+    assert lifecycle.message_arrived(rental, SMS, source="poll")
+    assert [(message.code, message.text) for message in rental.messages.all()] == [("529310", SMS.text)]
+
+
+def test_a_call_told_with_transcript_and_one_told_with_its_audio_are_one() -> None:
+    rental = make_rental(Status.WAITING)
+    lifecycle.message_arrived(
+        rental, thuesim.Message("[Call]mã otp 059809", "059809", True, "http://x/1"), source="poll"
+    )
+    lifecycle.message_arrived(rental, thuesim.Message("", "059809", True, "http://x/2"), source="history")
+    assert rental.messages.count() == 1
+
+
+def test_a_second_message_is_added_and_takes_nothing_back() -> None:
+    rental = make_rental(Status.WAITING)
+    lifecycle.message_arrived(rental, SMS, source="poll")
+    again = thuesim.Message("Ma moi: 111222", "111222", False, "")
+    assert lifecycle.message_arrived(rental, again, source="poll")
+    latest = Rental.objects.get(pk=rental.pk).latest_message
+    assert latest is not None
+    assert latest.code == "111222"
+    assert rental.status == Status.RECEIVED
+
+
+def test_a_late_message_brings_an_expired_rental_back() -> None:
+    rental = make_rental(Status.WAITING)
+    lifecycle.expire(rental)
+    assert lifecycle.message_arrived(rental, SMS, source="callback")
+    rental.refresh_from_db()
+    assert (rental.status, rental.reason) == (Status.RECEIVED, "")
+
+
+@pytest.mark.parametrize(
+    "status", [Status.QUEUED, Status.PLACING, Status.UNCONFIRMED, Status.REFUSED, Status.CANCELLED]
+)
+def test_a_rental_without_a_number_takes_no_message(status: Status) -> None:
+    rental = make_rental(status)
+    assert not lifecycle.message_arrived(rental, SMS, source="poll")
+    assert not rental.messages.exists()
+
+
+def test_only_a_queued_order_can_be_cancelled() -> None:
+    queued, placing = make_rental(), make_rental(Status.PLACING)
+    assert lifecycle.cancel(queued, person=None)
+    assert not lifecycle.cancel(placing, person=None)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "found"),
+    [
+        ({"networks": ["VIETTEL"], "prefixes": ["96"]}, []),
+        ({"networks": ["MOBIFONE"]}, ["network"]),
+        ({"prefixes": ["97", "98"]}, ["prefix"]),
+        ({"exclude_prefixes": ["96"]}, ["exclude_prefix"]),
+    ],
+)
+def test_a_number_that_was_not_asked_for_is_marked(wishes: dict[str, list[str]], found: list[str]) -> None:
+    rental = make_rental(Status.PLACING, **wishes)
+    lifecycle.number_taken(rental, RENTED)
+    assert rental.unasked == found

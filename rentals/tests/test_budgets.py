@@ -1,0 +1,303 @@
+"""Budgets, rentals per day and services: what may be ordered, what is left, what counts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts.models import AuditRecord, Membership, Role, Team, User
+from accounts.policy import access_for
+from rentals import budgets, lifecycle
+from rentals.jobs import placing
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Rental, Service, Status, Token
+from rentals.tests.conftest import House
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def person(team: Team) -> User:
+    return make_person(team, username="linh")
+
+
+@pytest.fixture
+def token(team: Team) -> Token:
+    return make_token(team)
+
+
+@pytest.fixture
+def service() -> Service:
+    return make_service(price=1000)
+
+
+def order(team: Team, person: User, service: Service) -> Rental:
+    return placing.take_order(person=person, team=team, service=service)
+
+
+def refused(team: Team, person: User, service: Service) -> str:
+    with pytest.raises(placing.OrderRefused) as caught:
+        order(team, person, service)
+    return caught.value.sentence
+
+
+def limit_own(person: User, **limits_: int) -> None:
+    Membership.objects.filter(user=person).update(**limits_)
+
+
+def limit_team(team: Team, **limits_: int) -> None:
+    Team.objects.filter(pk=team.pk).update(**limits_)
+
+
+def charged(team: Team, person: User, token: Token, *, price: int, at: datetime | None = None) -> Rental:
+    at = at or timezone.now()
+    rental = make_rental(Status.RECEIVED, team=team, person=person, token=token, price=price, placed_at=at)
+    LedgerEntry.objects.create(token=token, rental=rental, kind="rent", amount=-price, at=at)
+    return rental
+
+
+def refunded(rental: Rental) -> None:
+    LedgerEntry.objects.create(
+        token=rental.token, rental=rental, kind="refund", amount=rental.price or 0, at=timezone.now()
+    )
+
+
+@pytest.mark.parametrize("field", ["budget_day", "budget_month"])
+def test_a_team_orders_up_to_its_budget_and_not_past_it(
+    team: Team, person: User, token: Token, service: Service, field: str
+) -> None:
+    limit_team(team, **{field: 2500})
+    order(team, person, service)
+    order(team, make_person(team), service)
+    assert "500 ₫ of 2.500 ₫ left, and this order costs 1.000 ₫" in refused(team, person, service)
+
+
+@pytest.mark.parametrize("field", ["budget_day", "budget_month"])
+def test_a_person_orders_up_to_their_budget_and_their_colleagues_go_on(
+    team: Team, person: User, token: Token, service: Service, field: str
+) -> None:
+    limit_own(person, **{field: 1999})
+    order(team, person, service)
+    assert refused(team, person, service).startswith("Your budget for")
+    order(team, make_person(team), service)
+
+
+def test_a_person_rents_so_many_numbers_a_day(team: Team, person: User, token: Token, service: Service) -> None:
+    limit_own(person, rentals_per_day=2)
+    charged(team, person, token, price=1)
+    charged(team, person, token, price=1, at=timezone.now() - timedelta(days=1))
+    order(team, person, service)
+    assert refused(team, person, service).startswith("Your rentals for today: all 2 are used.")
+
+
+def test_an_admin_who_is_no_member_keeps_to_the_teams_budget(team: Team, token: Token, service: Service) -> None:
+    limit_team(team, budget_day=1000)
+    admin = make_person(is_staff=True)
+    order(team, admin, service)
+    assert refused(team, admin, service).startswith("The team's budget for today")
+
+
+def test_what_is_spent_is_what_was_charged_and_not_given_back(
+    team: Team, person: User, token: Token, service: Service
+) -> None:
+    limit_team(team, budget_day=3000)
+    charged(team, person, token, price=2000)
+    back = charged(team, person, token, price=1000)
+    refused(team, person, service)
+    refunded(back)
+    order(team, person, service)
+    refused(team, person, service)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.REFUSED])
+def test_orders_that_got_no_number_cost_nothing(
+    team: Team, person: User, token: Token, service: Service, status: Status
+) -> None:
+    limit_team(team, budget_day=1000)
+    rental = order(team, person, service)
+    Rental.objects.filter(pk=rental.pk).update(status=status)
+    order(team, person, service)
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.PLACING, Status.UNCONFIRMED])
+def test_orders_under_way_count_as_spent(
+    team: Team, person: User, token: Token, service: Service, status: Status
+) -> None:
+    limit_team(team, budget_day=1999)
+    make_rental(status, team=team, person=person, token=token, service=service)
+    refused(team, person, service)
+
+
+def test_what_was_rented_elsewhere_counts_for_no_budget(
+    team: Team, person: User, token: Token, service: Service
+) -> None:
+    limit_team(team, budget_day=1000)
+    make_rental(Status.RECEIVED, team=team, token=token, price=1000, imported=True)
+    order(team, person, service)
+
+
+def test_a_budget_is_fresh_at_midnight_of_the_desks_own_time_zone(
+    team: Team, person: User, token: Token, service: Service
+) -> None:
+    limit_team(team, budget_day=1000, budget_month=2000)
+    with time_machine.travel(datetime(2026, 3, 30, 16, 59, tzinfo=UTC), tick=False):  # 23:59 in Vietnam
+        charged(team, person, token, price=1000)
+        refused(team, person, service)
+    with time_machine.travel(datetime(2026, 3, 30, 17, 1, tzinfo=UTC), tick=False):
+        charged(team, person, token, price=1000)
+        assert refused(team, person, service).startswith("The team's budget for today")
+    with time_machine.travel(datetime(2026, 3, 31, 16, 59, tzinfo=UTC), tick=False):
+        refused(team, person, service)
+    with time_machine.travel(datetime(2026, 3, 31, 17, 1, tzinfo=UTC), tick=False):
+        order(team, person, service)
+
+
+def test_another_team_has_a_budget_of_its_own(team: Team, person: User, token: Token, service: Service) -> None:
+    limit_team(team, budget_day=1000)
+    other = make_team()
+    token.teams.add(other)
+    Membership.objects.create(user=person, team=other, role=Role.OPERATOR)
+    order(other, person, service)
+    order(team, person, service)
+
+
+def test_a_team_orders_the_services_that_were_chosen_for_it(
+    team: Team, person: User, token: Token, service: Service
+) -> None:
+    assert list(budgets.services_of(team)) == [service]
+    team.services.add(make_service(active=False))
+    assert "may not rent" in refused(team, person, service)
+    assert not budgets.services_of(team).exists()
+    team.services.add(service)
+    order(team, person, service)
+    assert list(budgets.services_of(team)) == [service]
+
+
+def test_a_person_orders_sixty_numbers_a_minute_at_most(
+    team: Team, person: User, token: Token, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "ORDERS_PER_MINUTE", 2)
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        order(team, person, service)
+        order(team, person, service)
+        assert "Wait a minute" in refused(team, person, service)
+        order(team, make_person(team), service)
+    with time_machine.travel(now + timedelta(seconds=61), tick=False):
+        order(team, person, service)
+
+
+def test_an_order_that_is_taken_is_an_audit_record(team: Team, person: User, token: Token, service: Service) -> None:
+    rental = order(team, person, service)
+    record = AuditRecord.objects.get(action="order")
+    assert (record.person, record.team, record.target) == (person, team, f"rental {rental.pk}")
+    assert record.detail["price"] == 1000
+
+
+def place(rental: Rental) -> Rental:
+    placing.place_next(rental.token_id)
+    rental.refresh_from_db()
+    return rental
+
+
+def test_a_budget_that_was_cut_meanwhile_lets_the_first_orders_through(house: House) -> None:
+    orders = [order(house.team, house.person, house.service) for _ in range(3)]
+    limit_team(house.team, budget_day=2 * (house.service.price or 0))
+    placed = [place(rental) for rental in orders]
+    assert [rental.status for rental in placed] == [Status.WAITING, Status.WAITING, Status.REFUSED]
+    assert placed[2].reason == reasons.TEAM_BUDGET
+
+
+@pytest.mark.parametrize("word", [reasons.OWN_BUDGET, reasons.OWN_RENTALS, reasons.NOT_ALLOWED, reasons.NO_RIGHT])
+def test_what_may_no_longer_be_ordered_is_refused_at_its_turn(house: House, word: str) -> None:
+    rental = order(house.team, house.person, house.service)
+    if word == reasons.OWN_BUDGET:
+        limit_own(house.person, budget_month=0)
+    elif word == reasons.OWN_RENTALS:
+        limit_own(house.person, rentals_per_day=0)
+    elif word == reasons.NOT_ALLOWED:
+        house.team.services.add(make_service())
+    else:
+        User.objects.filter(pk=house.person.pk).update(is_active=False)
+    assert place(rental).status == Status.REFUSED
+    assert rental.reason == word
+    house.token.refresh_from_db()
+    assert house.token.next_turn_at is None  # no turn was used up
+
+
+def test_who_is_made_a_viewer_no_longer_gets_what_they_ordered(house: House) -> None:
+    rental = order(house.team, house.person, house.service)
+    Membership.objects.filter(user=house.person).update(role=Role.VIEWER)
+    assert place(rental).reason == reasons.NO_RIGHT
+
+
+def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
+    team: Team, person: User, token: Token, service: Service
+) -> None:
+    limit_team(team, budget_day=10_000)
+    limit_own(person, rentals_per_day=9)
+
+    def levels() -> list[str]:
+        return [limit.level for limit in budgets.left_for(access_for(person)).limits]
+
+    assert levels() == ["", ""]
+    charged(team, person, token, price=7999)
+    assert levels() == ["", ""]
+    charged(team, make_person(team), token, price=1)
+    assert levels() == ["", "near"]
+    charged(team, make_person(team), token, price=2000)
+    assert levels() == ["", "reached"]
+    own, teams = budgets.left_for(access_for(person)).limits
+    assert (own.amount_left, own.amount_most, teams.amount_left, teams.percent) == ("8", "9", "0 ₫", 100)
+
+
+def test_a_budget_of_nothing_is_reached(team: Team, person: User) -> None:
+    limit_team(team, budget_day=0)
+    [limit] = budgets.left_for(access_for(person)).limits
+    assert (limit.level, limit.percent) == ("reached", 100)
+
+
+def test_a_token_that_runs_low_is_named(team: Team, person: User, token: Token) -> None:
+    token.balance = 4999
+    token.save()
+    assert budgets.left_for(access_for(person)).low_tokens == ()
+    limit_team(team, low_balance=5000)
+    make_token(make_team(), balance=0)
+    assert budgets.left_for(access_for(person)).low_tokens == (token,)
+
+
+def test_a_viewer_is_told_of_the_team_alone(team: Team, token: Token) -> None:
+    viewer = make_person(team, Role.VIEWER)
+    limit_team(team, budget_month=5)
+    limit_own(viewer, budget_month=5)
+    assert [limit.of_team for limit in budgets.left_for(access_for(viewer)).limits] == [True]
+
+
+def test_without_limits_nothing_is_counted(team: Team, person: User, django_assert_num_queries: object) -> None:
+    access = access_for(person)
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        assert not budgets.left_for(access).warns
+
+
+def test_each_persons_spending_is_known(team: Team, person: User, token: Token, service: Service) -> None:
+    charged(team, person, token, price=700)
+    order(team, person, service)
+    assert budgets.spent_by_person(team) == {person.pk: (1700, 1700, 2)}
+    lifecycle.cancel(Rental.objects.get(status=Status.QUEUED), person=person)
+    assert budgets.spent_by_person(team) == {person.pk: (700, 700, 1)}
+
+
+def test_cancelling_is_an_audit_record(team: Team, person: User, token: Token, service: Service) -> None:
+    rental = order(team, person, service)
+    colleague = make_person(team, Role.MANAGER)
+    assert lifecycle.cancel(rental, person=colleague)
+    assert not lifecycle.cancel(rental, person=colleague)
+    record = AuditRecord.objects.get(action="cancel")
+    assert (record.person, record.team, record.target) == (colleague, team, f"rental {rental.pk}")

@@ -1,0 +1,53 @@
+"""Waking a worker never keeps anybody waiting."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from rentals import enqueue
+from thuesim_site.celery import app
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _an_outbox_of_its_own() -> None:
+    """The thread of the former one may be busy with what another test sent."""
+    enqueue._outbox.cache_clear()
+
+
+def wait_for(sent: Sequence[object]) -> None:
+    deadline = time.monotonic() + 5
+    while not sent and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def test_a_nudge_leaves_after_the_commit_and_holds_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, dict[str, object]]] = []
+    monkeypatch.setattr(app, "send_task", lambda task, **options: sent.append((task, options)))
+    with transaction.atomic():
+        enqueue.place(7, in_seconds=5)
+        assert sent == []
+    wait_for(sent)
+    [(task, options)] = sent
+    assert (task, options["args"], options["queue"], options["countdown"]) == ("rentals.place", (7,), "renting", 5)
+
+
+def test_a_broker_that_is_away_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def hang(task: str, **options: object) -> None:
+        tried.append(task)
+        time.sleep(0.3)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(app, "send_task", hang)
+    for pk in range(enqueue.LONGEST_OUTBOX + 10):
+        enqueue.watch(pk)
+    assert len(tried) < enqueue.LONGEST_OUTBOX, "they were put aside, not waited for"
+    wait_for(tried)
+    enqueue._outbox().queue.clear()
+    assert tried
