@@ -16,6 +16,7 @@ Every function is one transaction and one compare-and-set on the status: whoever
 False. None of them calls the upstream. A transition that the drawing does not have raises `IllegalTransition`.
 """
 
+from rentals.lifecycle.importing import record_imported
 from rentals.lifecycle.transitions import (
     LEGAL,
     DuplicateNumber,
@@ -28,7 +29,6 @@ from rentals.lifecycle.transitions import (
     move_to_token,
     number_taken,
     queue,
-    record_imported,
     refuse,
     requeue,
     start_attempt,

@@ -1,0 +1,109 @@
+"""Rentals that were made elsewhere with our token, written in bulk as the history tells of them."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+import thuesim
+from accounts.models import Team
+from rentals.lifecycle import reasons
+from rentals.lifecycle.likely_network import likely_network
+from rentals.lifecycle.transitions import fingerprint
+from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
+
+_STATUS = {
+    thuesim.State.WAITING: Status.WAITING,
+    thuesim.State.RECEIVED: Status.RECEIVED,
+    thuesim.State.EXPIRED: Status.EXPIRED,
+}
+
+
+@transaction.atomic
+def record_imported(
+    rows: Iterable[tuple[thuesim.HistoryEntry, Service]], *, token: Token, team: Team, booked_from: datetime | None
+) -> int:
+    """Write rentals that were made elsewhere with our token, once each, in bulk. Returns how many were new.
+
+    Those made after `booked_from` (our first balance reading) are booked in the ledger, since the balance knew them not.
+    Four queries per thousand, however many there are.
+    """
+    rows = list(rows)
+    now = timezone.now()
+    keys = [thuesim.rental_key(entry.id) for entry, _ in rows]
+    known = set(Rental.objects.filter(token=token, upstream_key__in=keys).values_list("upstream_key", flat=True))
+    fresh = {}
+    for key, (entry, service) in zip(keys, rows, strict=True):
+        if key in known or key in fresh:
+            continue
+        made = entry.created_at or now
+        status = _STATUS[entry.state]
+        fresh[key] = (
+            Rental(
+                team=team,
+                token=token,
+                service=service,
+                status=status,
+                imported=True,
+                upstream_id=entry.id,
+                upstream_key=key,
+                phone=entry.phone,
+                network=likely_network(entry.phone),
+                price=entry.price,
+                upstream_created_at=entry.created_at,
+                queued_at=made,
+                placed_at=made,
+                expires_at=made + timedelta(seconds=service.seconds),
+                received_at=made if status == Status.RECEIVED else None,
+                ended_at=None if status == Status.WAITING else made,
+                due_at=now if status == Status.WAITING else None,
+                reason=reasons.NO_CODE if status == Status.EXPIRED else "",
+            ),
+            entry,
+        )
+    Rental.objects.bulk_create([rental for rental, _ in fresh.values()], batch_size=1000)
+    _write_imported(list(fresh.values()), booked_from=booked_from, now=now)
+    return len(fresh)
+
+
+def _write_imported(
+    fresh: list[tuple[Rental, thuesim.HistoryEntry]], *, booked_from: datetime | None, now: datetime
+) -> None:
+    Message.objects.bulk_create(
+        [
+            Message(
+                rental=rental,
+                at=rental.queued_at,
+                code=entry.message.code[:40],
+                text=entry.message.text,
+                is_call=entry.message.is_call,
+                audio_url=entry.message.audio_url,
+                source="history",
+                fingerprint=fingerprint(entry.message),
+            )
+            for rental, entry in fresh
+            if entry.message is not None
+        ],
+        batch_size=1000,
+    )
+    RentalEvent.objects.bulk_create(
+        [RentalEvent(rental=rental, at=now, kind="imported", after=rental.status) for rental, _ in fresh],
+        batch_size=1000,
+    )
+    LedgerEntry.objects.bulk_create(
+        [
+            LedgerEntry(
+                token_id=rental.token_id,
+                rental=rental,
+                kind=LedgerEntry.Kind.RENT,
+                amount=-(rental.price or 0),
+                at=rental.queued_at,
+            )
+            for rental, _ in fresh
+            if booked_from is not None and rental.queued_at >= booked_from
+        ],
+        batch_size=1000,
+    )
+    if fresh:
+        fresh[-1][0].announce()
