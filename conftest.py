@@ -17,6 +17,8 @@ from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers
 
+pytest_plugins = ["rentals.tests.fixtures"]
+
 QUIET_CHROMIUM = [
     "--disable-gpu",
     "--disable-quic",

@@ -9,7 +9,7 @@ from django.conf import settings
 from thuesim_site.wsgi import application as django_pages  # sets Django up: goes before what needs its models
 from thuesim_site.wsgi_threads import Pages
 
-from rentals.live.hub import Hub  # isort: skip
+from pages.live.hub import Hub  # isort: skip
 
 
 def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:

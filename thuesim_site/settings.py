@@ -41,8 +41,9 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 # Applications
 INSTALLED_APPS = [
-    "accounts",
+    "pages",
     "rentals",
+    "accounts",
     "sandbox",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("rentals.urls")),
-    path("", include("accounts.urls")),
+    path("", include("pages.urls")),
+    path("", include("pages.views.team.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

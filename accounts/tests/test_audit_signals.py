@@ -10,7 +10,7 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from accounts.models import AuditRecord, Role, Team, User
-from rentals.live.screens import open_screen, recheck
+from pages.live.screens import open_screen, recheck
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db

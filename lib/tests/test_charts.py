@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lib import charts
-from rentals.templatetags import charts as tags
+from pages.templatetags import charts as tags
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from xlsxwriter import Workbook
 
 from accounts.policy import Access
-from rentals import cards
+from pages.presenters import cards
 from rentals.models import LedgerEntry, Rental
 from rentals.queries.filters import HistoryFilter
 

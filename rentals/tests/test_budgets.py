@@ -12,8 +12,8 @@ from rentals import budgets, lifecycle
 from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
 

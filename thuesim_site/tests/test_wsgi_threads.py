@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
-from rentals.tests.live.conftest import serving
+from pages.tests.live.conftest import serving
 from thuesim_site import wsgi_threads
 from thuesim_site.testing import wait_until
 from thuesim_site.wsgi_threads import MAX_BODY_BYTES, Pages

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from lib import announce
-from rentals.live.screens import open_screen, recheck
+from pages.live.screens import open_screen, recheck
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db

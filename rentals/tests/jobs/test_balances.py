@@ -8,12 +8,13 @@ from django.utils import timezone
 
 import thuesim
 from accounts.policy import access_for
-from rentals import lifecycle, spending
+from pages.presenters import spend
+from pages.presenters.spend import Period
+from rentals import lifecycle
 from rentals.jobs import balances, placing
 from rentals.models import BalanceReading, LedgerEntry, Rental, Status
-from rentals.spending import Period
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental, make_service
+from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
 
@@ -99,7 +100,7 @@ def test_money_that_nobody_explained_is_shown_with_its_time(house: House) -> Non
     balances.read_balance(house.token)
     house.upstream.set_balance(490_000)
     assert balances.read_balance(house.token).unexplained == -10_000
-    [found] = spending.differences(access_for(house.person), Period.from_query({}))
+    [found] = spend.differences(access_for(house.person), Period.from_query({}))
     older, newer = BalanceReading.objects.order_by("pk")
     assert (found.token, found.since, found.until, found.amount) == (house.token, older.at, newer.at, -10_000)
 

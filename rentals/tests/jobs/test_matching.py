@@ -14,8 +14,8 @@ from rentals.jobs import placing, reconciling
 from rentals.jobs.matching import UpstreamClock, match
 from rentals.lifecycle import reasons
 from rentals.models import Rental, RentalEvent, Service, Status, Token
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental, make_service, make_team, make_token
+from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from rentals import lifecycle
 from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.fixtures import House
 from rentals.upstream import breaker, pacing
 from thuesim import transport
 

@@ -14,8 +14,8 @@ import thuesim
 from rentals import enqueue
 from rentals.jobs import placing, polling
 from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental
+from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
 

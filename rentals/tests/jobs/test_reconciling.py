@@ -11,8 +11,8 @@ import thuesim
 from rentals.jobs import balances, placing, reconciling
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Status, Token
-from rentals.tests.conftest import House, later
 from rentals.tests.factories import make_person, make_rental
+from rentals.tests.fixtures import House, later
 
 pytestmark = pytest.mark.django_db
 SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from rentals.jobs import placing, polling, recordings
 from rentals.models import Message, Rental, Token
-from rentals.tests.conftest import House
+from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
 

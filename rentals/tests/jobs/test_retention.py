@@ -21,12 +21,12 @@ from accounts import audit
 from accounts.models import AuditRecord, Role
 from accounts.policy import access_for
 from lib import announce
+from pages.presenters.cards import card_for
 from rentals import lifecycle
-from rentals.cards import card_for
 from rentals.jobs import placing, polling, retention, statistics
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
-from rentals.tests.conftest import House, later
 from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.fixtures import House, later
 from thuesim_site.celery import app
 
 pytestmark = pytest.mark.django_db

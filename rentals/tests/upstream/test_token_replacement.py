@@ -13,8 +13,8 @@ from rentals.jobs import placing
 from rentals.models import Hold, Status, Token
 from rentals.models.tokens import digest
 from rentals.tests.admin.pages import at, audited, token_form
-from rentals.tests.conftest import House
 from rentals.tests.factories import make_rental, make_team, make_token
+from rentals.tests.fixtures import House
 from rentals.upstream import token_check, token_replacement
 from rentals.upstream.client import _clients, client_for
 from sandbox.server import Sandbox

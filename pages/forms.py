@@ -1,0 +1,193 @@
+"""The order as a person gives it. What is wrong is said at the field; what was typed stays."""
+
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from django import forms
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from accounts.policy import Access
+from lib.formats import dong, span
+from pages.presenters.tokens import TokenState, token_states
+from rentals.jobs import placing
+from rentals.jobs.statistics import ServiceLine, service_lines
+from rentals.models import Network, Rental, Service, Token
+from rentals.models.catalog import searchable
+
+KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
+# How many of a person's latest orders tell what they may be ordering for, and how many purposes are offered again.
+LATEST_ORDERS = 40
+PURPOSES = 8
+
+
+class Offer(NamedTuple):
+    """A service as a line of the list, `rated` where its success stands in the text."""
+
+    service: Service
+    text: str
+    rated: bool
+    starred: bool
+
+
+def _offer(line: ServiceLine) -> Offer:
+    """Write name, price, waiting time and success in one line; `service-picker.js` takes them apart again."""
+    service, success = line.service, line.figure.success
+    parts = [service.name, dong(service.price) or "–", span(service.seconds)]
+    if success is not None:
+        parts.append(_("code in {percent}").format(percent=f"{success} %"))
+    return Offer(service, " · ".join(parts), success is not None, line.starred)
+
+
+class PrefixField(forms.CharField):
+    """Prefixes as `96|97` or `096, 97`; cleaned to a list without leading zeros."""
+
+    def clean(self, value: Any) -> list[str]:
+        try:
+            return placing.parse_prefixes(super().clean(value))
+        except placing.OrderRefused as refused:
+            raise forms.ValidationError(refused.sentence) from None
+
+
+class RentForm(forms.Form):
+    """One order for one number. `service` takes `SV.ID`, `ID` or a service's name."""
+
+    service = forms.CharField(
+        label=gettext_lazy("Service"),
+        max_length=160,
+        error_messages={"required": gettext_lazy("Choose a service first: type a part of its name.")},
+    )
+    networks = forms.MultipleChoiceField(
+        label=gettext_lazy("Networks"),
+        required=False,
+        error_messages={
+            "invalid_choice": gettext_lazy("ThueSim does not offer the network “%(value)s” now. Choose another one.")
+        },
+    )
+    prefixes = PrefixField(label=gettext_lazy("Prefixes wanted"), required=False, max_length=200)
+    exclude_prefixes = PrefixField(label=gettext_lazy("Prefixes not wanted"), required=False, max_length=200)
+    purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
+    keep_trying = forms.IntegerField(
+        label=gettext_lazy("If none is free"),
+        required=False,
+        min_value=0,
+        max_value=placing.LONGEST_KEEP_TRYING_MINUTES,
+    )
+    token = forms.ModelChoiceField(
+        label=gettext_lazy("Token"),
+        queryset=Token.objects.none(),
+        required=False,
+        error_messages={
+            "invalid_choice": gettext_lazy("This token is not one of your team's. Choose another one."),
+        },
+    )
+
+    def __init__(self, *args: Any, access: Access, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.access = access
+        self.fields["purpose"].initial = self._last_purpose
+        self.fields["networks"].choices = [(name, name) for name in self.network_names]  # type: ignore[attr-defined]
+        self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
+
+    @cached_property
+    def _lines(self) -> list[ServiceLine]:
+        return service_lines(self.access, all_services=True)
+
+    @cached_property
+    def choices(self) -> list[ServiceLine]:
+        """The services to choose from: the person's stars, then what the team uses most, then the rest by name."""
+        return [line for line in self._lines if line.allowed]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Offer]]]:
+        """The choices under their headings."""
+
+        def heading(line: ServiceLine) -> str:
+            return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
+
+        return [(name, [_offer(line) for line in lines]) for name, lines in groupby(self.choices, heading)]
+
+    @cached_property
+    def purposes(self) -> list[str]:
+        """What the person ordered for lately, the latest first; an order for nothing said is `""`. One query."""
+        orders = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
+        return list(dict.fromkeys(orders.values_list("purpose", flat=True)[:LATEST_ORDERS]))[:PURPOSES]
+
+    @cached_property
+    def suggestions(self) -> dict[str, list[str]]:
+        """The networks to choose from, each with the prefixes that likely belong to it. One query."""
+        found: dict[str, list[str]] = {}
+        networks = Network.objects.filter(active=True).order_by("pk", "prefixes__digits")
+        for name, digits in networks.values_list("name", "prefixes__digits"):
+            found.setdefault(name, []).extend([digits] if digits else [])
+        return found
+
+    @property
+    def network_names(self) -> list[str]:
+        """The networks to choose from."""
+        return list(self.suggestions)
+
+    @cached_property
+    def tokens(self) -> list[TokenState]:
+        """The tokens to choose from, as they stand."""
+        return token_states(self.access)
+
+    def _last_purpose(self) -> str:
+        return next(iter(self.purposes), "")
+
+    @property
+    def keep_trying_choices(self) -> list[tuple[int, str]]:
+        return [
+            (minutes, _("keep trying for %(n)s min") % {"n": minutes} if minutes else _("tell me at once"))
+            for minutes in KEEP_TRYING_MINUTES
+        ]
+
+    @property
+    def chosen_service(self) -> Service | None:
+        """The service that the field's text means, if it means exactly one."""
+        found = self._services_meant(str(self["service"].value() or ""))
+        return found[0] if len(found) == 1 else None
+
+    def _services_meant(self, text: str) -> list[Service]:
+        text = text.strip()
+        services = [line.service for line in self._lines]
+        wanted = searchable(text)
+        return (
+            [service for service in services if service.key == text]
+            or [service for service in services if service.upstream_id == text]
+            or [service for service in services if service.search_name == wanted]
+        )
+
+    def clean_service(self) -> Service:
+        text = self.cleaned_data["service"]
+        found = self._services_meant(text)
+        if not found:
+            raise forms.ValidationError(
+                _("There is no service “%(text)s”. Type a part of its name and choose from the list."),
+                params={"text": text},
+            )
+        if len(found) > 1:
+            raise forms.ValidationError(_("This service lives on several servers. Choose one of them from the list."))
+        return found[0]
+
+    def clean_keep_trying(self) -> int:
+        return self.cleaned_data["keep_trying"] or 0
+
+    def order(self, person: User) -> Rental | None:
+        """Place the order. None where something is wrong: the form then says what."""
+        if not self.is_valid() or self.access.team is None:
+            return None
+        wishes = dict(self.cleaned_data)
+        wishes["keep_trying_minutes"] = wishes.pop("keep_trying")
+        try:
+            return placing.take_order(person=person, team=self.access.team, **wishes)
+        except placing.OrderRefused as refused:
+            self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)
+            return None
+
+    def next_order(self) -> "RentForm":
+        """Return the form for another order: the same wishes, no service, so that a second Enter buys nothing."""
+        wishes = {name: self[name].value() for name in self.fields if name != "service"}
+        return RentForm(initial=wishes, access=self.access)

@@ -1,0 +1,130 @@
+"""What the page of one rental shows beside its card: timeline, messages, money, re-rentals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.policy import Access
+from pages.presenters.cards import MASK, Card, card_for
+from rentals.jobs import placing
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status
+
+# What the kinds of `rentals.lifecycle` mean to a person.
+KINDS: Mapping[str, Promise] = {
+    "ordered": _("Ordered"),
+    "asked": _("ThueSim was asked for a number"),
+    "tries again": _("No number yet; the order waits for its next turn"),
+    "moved": _("Moved to another token"),
+    "rented": _("Number rented"),
+    "received": _("Message arrived"),
+    "message": _("Another message arrived"),
+    "expired": _("Expired without a message"),
+    "refused": _("Not rented"),
+    "unconfirmed": _("Answer lost: checking whether a number was taken"),
+    "cancelled": _("Cancelled"),
+    "refunded": _("Price given back: seen in the balance"),
+    "imported": _("Found in ThueSim's history: rented elsewhere with the same token"),
+}
+_SOURCES: Mapping[str, Promise] = {
+    "poll": _("found by asking ThueSim"),
+    "callback": _("sent by ThueSim"),
+    "history": _("found in ThueSim's history"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of the timeline."""
+
+    event: RentalEvent
+    what: str
+    why: str
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message as the person may read it."""
+
+    message: Message
+    code: str
+    text: str
+    source: str
+    has_audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RentalPage:
+    """All that the page of a rental shows. `silence` says why there is no message, where there is none."""
+
+    card: Card
+    steps: list[Step]
+    messages: list[Said]
+    silence: str
+    ledger: list[LedgerEntry]
+    chain: list[Rental]
+
+
+def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
+    """Return the page of a rental that comes from `for_cards()`."""
+    place = placing.place_in_queue(rental) if rental.status == Status.QUEUED else None
+    card = card_for(rental, access, revealed=revealed, place=place)
+    messages = sorted(rental.messages.all(), key=lambda message: (message.at, message.pk), reverse=True)
+    return RentalPage(
+        card=card,
+        steps=[_step(event) for event in rental.events.select_related("person")],
+        messages=[_said(message, card) for message in messages],
+        silence=_silence(rental),
+        ledger=list(rental.ledger.all()),
+        chain=_chain(rental, access),
+    )
+
+
+def deleted_sentence(rental: Rental) -> str:
+    """Say that the messages of a rental were deleted after their time; `""` where they were not, or none ever came."""
+    if rental.status != Status.RECEIVED or rental.latest_message is not None:
+        return ""
+    days = settings.KEEP_MESSAGES_DAYS
+    if rental.received_at is None or rental.received_at > timezone.now() - timedelta(days=days):
+        return ""
+    return ngettext(
+        "Deleted after %(n)s day, as all messages are.", "Deleted after %(n)s days, as all messages are.", days
+    ) % {"n": days}
+
+
+def _silence(rental: Rental) -> str:
+    """Say why there is no message to show."""
+    if rental.status == Status.RECEIVED:
+        return deleted_sentence(rental) or gettext("A message came, but ThueSim has not given its text.")
+    return gettext("No message has come.")
+
+
+def _step(event: RentalEvent) -> Step:
+    detail = event.detail if isinstance(event.detail, dict) else {}
+    why = reasons.SENTENCES.get(str(detail.get("reason", ""))) or _SOURCES.get(str(detail.get("by", ""))) or ""
+    return Step(event, str(KINDS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
+
+
+def _said(message: Message, card: Card) -> Said:
+    return Said(
+        message=message,
+        code=MASK if card.masked and message.code else message.code,
+        text=MASK if card.masked and message.text else message.text,
+        source=str(_SOURCES.get(message.source, "")),
+        has_audio=bool(message.audio) and card.has_audio,
+    )
+
+
+def _chain(rental: Rental, access: Access) -> list[Rental]:
+    """Return the team's other rentals of the same number for the same service, newest first."""
+    if not rental.phone:
+        return []
+    same = Rental.objects.visible_to(access).filter(phone=rental.phone, service=rental.service).exclude(pk=rental.pk)
+    return list(same.select_related("person").order_by("-queued_at", "-pk")[:20])

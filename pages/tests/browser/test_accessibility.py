@@ -1,0 +1,127 @@
+"""axe finds nothing in any state of the desk, of filtered lists, of the sign-in; nothing is wider than the screen."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser, Page
+
+from accounts.models import Role, User
+from pages.tests.browser.looks import LOOK_NAMES, LOOKS, faults_of, looking, signed_in
+from rentals.models import Message, Network, Prefix, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def operator(transactional_db: None, settings: Any) -> User:
+    settings.DEMO = True
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    person.memberships.create(team=make_team("Tests"), role=Role.OPERATOR)
+    token = make_token(team, name="Main", balance=1_234_500, waiting_limit=10)
+    make_token(team, name="Spare", paused=True)
+    network = Network.objects.update_or_create(name="VIETTEL", defaults={"active": True})[0]
+    Prefix.objects.get_or_create(digits="96", defaults={"network": network})
+    service = make_service(name="Facebook", sv="02", upstream_id="97")
+    now = timezone.now()
+    reasons = {Status.REFUSED: "out_of_stock", Status.EXPIRED: "no_code"}
+    for minutes, status in enumerate(Status):
+        rental = make_rental(
+            status, team=team, person=person, token=token, service=service, purpose="QA",
+            queued_at=now - timedelta(minutes=minutes), reason=reasons.get(status, ""),
+            unasked=["network"] if status == Status.RECEIVED else [],
+        )  # fmt: skip
+        rental.events.create(at=now, kind="ordered", after="queued", person=person)
+    for owner in (person, make_person(team)):
+        rental = make_rental(Status.RECEIVED, team=team, person=owner, token=token, service=service)
+        Message.objects.create(rental=rental, at=now, code="059809", text="là 059809", source="poll", fingerprint="1")
+    return person
+
+
+@pytest.fixture(params=LOOKS, ids=LOOK_NAMES)
+def look(request: Any, browser: Browser, live_server: Any, operator: User) -> Iterator[Page]:
+    """A page of a signed-in operator, in one of the looks."""
+    with looking(browser, request.param, live_server.url, signed_in(operator)) as context:
+        yield context.new_page()
+
+
+def open_keys(page: Page) -> None:
+    page.evaluate("document.getElementById('keys').showModal()")
+
+
+def find_service(page: Page) -> None:
+    page.fill("#service", "face")
+    page.wait_for_selector("[role=option]")
+
+
+def list_services(page: Page) -> None:
+    page.click("#service")
+    page.wait_for_selector("#service-list [role=group]")
+
+
+def come_back(page: Page) -> None:
+    sentence = "While you were away (since 14:02): 3 codes, 1 expired."
+    page.evaluate(
+        "sentence => document.dispatchEvent(new CustomEvent('desk:away', { detail: { sentence } }))", sentence
+    )
+    page.wait_for_selector("#away:not([hidden])")
+
+
+def order_badly(page: Page) -> None:
+    page.fill("#service", "nothing")
+    page.locator(".wishes").evaluate("details => details.open = true")
+    page.fill("#prefixes", "abc")
+    page.click(".rent-go")
+    page.wait_for_selector("#service-error")
+
+
+def open_(selector: str) -> Callable[[Page], None]:
+    return lambda page: page.click(f"{selector} > summary")
+
+
+DESK_STATES: dict[str, Callable[[Page], None]] = {
+    "plain": lambda page: None,
+    "service list": find_service,
+    "all services": list_services,
+    "back again": come_back,
+    "errors": order_badly,
+    "menu": open_("details.menu"),
+    "filter": open_("details.filter"),
+    "keys": open_keys,
+}
+
+
+def test_the_desk(look: Page, live_server: Any) -> None:
+    faults = []
+    for state, reach in DESK_STATES.items():
+        look.goto(live_server.url)
+        look.wait_for_selector("service-picker input")
+        reach(look)
+        faults += faults_of(look, f"desk, {state}")
+    assert not faults
+
+
+FILTERED = ["/?mine=1&status=cancelled", "/rentals/", "/rentals/?status=received&q=059809", "/rentals/?q=nothing"]
+
+
+def test_filtered_lists(look: Page, live_server: Any) -> None:
+    faults = []
+    for path in FILTERED:
+        look.goto(live_server.url + path)
+        faults += faults_of(look, path)
+    assert not faults
+
+
+def test_signing_in(look: Page, live_server: Any) -> None:
+    look.context.clear_cookies()
+    look.goto(f"{live_server.url}/accounts/login/")
+    faults = faults_of(look, "sign-in")
+    look.fill("[name=login]", "linh")
+    look.fill("[name=password]", "wrong")
+    look.click("button[type=submit]")
+    look.wait_for_selector("[role=alert]")
+    assert not faults + faults_of(look, "sign-in refused")

@@ -1,0 +1,33 @@
+"""The pages and the stream in this process, for a real browser: quicker than the whole desk, and with its database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler
+from playwright.sync_api import BrowserContext, Page, expect
+
+from pages.live.hub import Hub
+from pages.tests.live.conftest import Browser, serving
+from thuesim_site.asgi import web
+from thuesim_site.testing import RedisServer
+from thuesim_site.wsgi_threads import Pages
+
+
+@contextmanager
+def pages(redis: RedisServer, settings: Any) -> Iterator[str]:
+    """Serve them; yields the address."""
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
+    hub = Hub(redis.url)
+    with serving(web(hub, Pages(WSGIHandler())), hub) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def signed_in(context: BrowserContext, site: str, person: Browser) -> Page:
+    """A page of somebody's browser, at the desk, with its stream open."""
+    context.add_cookies([{"name": "sessionid", "value": person.cookies["sessionid"].value, "url": site}])
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(site)
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=20_000)
+    return page

@@ -1,0 +1,189 @@
+"""The board in a real browser, kept live by a real server and a real Redis."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from playwright.sync_api import BrowserContext, Page, expect
+
+from accounts.models import Team
+from lib import announce
+from pages.live.hub import Hub
+from pages.tests.live.conftest import Browser, SignIn, serving
+from rentals.models import Message, Rental, Status
+from thuesim_site.asgi import web
+from thuesim_site.testing import RedisServer
+from thuesim_site.wsgi_threads import Pages
+
+pytestmark = pytest.mark.browser
+
+
+class Site:
+    """The pages and the stream on a port of their own, and the hub behind them."""
+
+    def __init__(self, hub: Hub, url: str) -> None:
+        self.hub, self.url = hub, url
+
+
+@pytest.fixture
+def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[Site]:
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
+    hub = Hub(real_redis.url)
+    with serving(web(hub, Pages(WSGIHandler())), hub) as port:
+        yield Site(hub, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def operator(team: Team, sign_in: SignIn, site: Site, context: BrowserContext) -> Browser:
+    browser = sign_in(team)
+    context.add_cookies([{"name": "sessionid", "value": browser.cookies["sessionid"].value, "url": site.url}])
+    return browser
+
+
+@pytest.fixture
+def desk(page: Page, site: Site, operator: Browser) -> Iterator[Page]:
+    """The desk, open and live. Whatever the page says in its console fails the test."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.goto(site.url)
+    expect_live(page)
+    yield page
+    assert [line for line in errors if "net::ERR" not in line] == []
+
+
+def expect_live(page: Page) -> None:
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=15_000)
+
+
+def card(page: Page, rental: Rental) -> Any:
+    return page.locator(f"#rental-{rental.pk}")
+
+
+def receive(rental: Rental, code: str) -> None:
+    """What the watch does when a message comes."""
+    Message.objects.create(
+        rental=rental, at=rental.queued_at, code=code, text=f"Code {code}", source="poll", fingerprint=code
+    )
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    rental.announce()
+
+
+def test_a_code_appears_with_nothing_touched(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    desk.evaluate("document.addEventListener('desk:code', (event) => (window.told = event.detail.id))")
+    rental = make_rental(team, person=operator.person)
+    rental.announce()
+    expect(card(desk, rental)).to_have_attribute("data-status", "waiting")
+    receive(rental, "059809")
+    expect(card(desk, rental).get_by_test_id("code")).to_have_text("059809")
+    assert desk.evaluate("window.told") == str(rental.pk)
+
+
+def test_new_cards_stand_newest_first(desk: Page, team: Team, make_rental: Callable[..., Rental]) -> None:
+    rentals = [make_rental(team) for _ in range(3)]
+    for rental in (rentals[1], rentals[2], rentals[0]):
+        rental.announce()
+    expect(desk.locator("#board > [data-rental-id]")).to_have_count(3)
+    ids = desk.locator("#board > [data-rental-id]").evaluate_all("cards => cards.map(card => card.dataset.rentalId)")
+    assert ids == [str(rental.pk) for rental in reversed(rentals)]
+
+
+def test_a_place_in_the_queue_moves_on_by_itself(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    first, second = (
+        make_rental(team, person=operator.person, status=Status.QUEUED, phone="", upstream_key="") for _ in range(2)
+    )
+    for rental in (first, second):
+        rental.announce()
+    expect(card(desk, second)).to_contain_text("Place 2 in the queue")
+    Rental.objects.filter(pk=first.pk).update(status=Status.CANCELLED)
+    first.announce()  # nobody says a word about the second
+    expect(card(desk, second)).to_contain_text("Place 1 in the queue", timeout=30_000)
+
+
+def test_focus_stays_where_it_is_when_its_card_changes(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    rental = make_rental(team, person=operator.person)
+    rental.announce()
+    card(desk, rental).get_by_role("link").first.focus()
+    receive(rental, "111222")
+    expect(card(desk, rental)).to_have_attribute("data-status", "received")
+    expect(card(desk, rental).get_by_role("link").first).to_be_focused()
+    card(desk, rental).get_by_test_id("phone").focus()
+    rental.announce()
+    receive(rental, "333444")
+    expect(card(desk, rental).get_by_test_id("code")).to_have_text("333444")
+    expect(card(desk, rental).get_by_test_id("phone")).to_be_focused()
+
+
+def test_what_was_missed_is_read_after_the_connection_broke(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental], site: Site, real_redis: RedisServer
+) -> None:
+    rental = make_rental(team, person=operator.person)
+    rental.announce()
+    expect(card(desk, rental)).to_be_visible()
+    real_redis.stop()
+    expect(desk.locator("#live-state")).to_have_attribute("data-state", "polling")
+    receive(rental, "529310")  # nobody is told
+    expect(card(desk, rental).get_by_test_id("code")).to_have_text("529310", timeout=15_000)
+    real_redis.start()
+    expect_live(desk)
+
+
+def test_a_page_whose_stream_ends_comes_back_by_itself(
+    desk: Page, team: Team, make_rental: Callable[..., Rental], site: Site
+) -> None:
+    assert site.hub._loop is not None
+    for screen in list(site.hub._screens):
+        site.hub._loop.call_soon_threadsafe(screen.end)
+    expect(desk.locator("#live-state")).not_to_have_attribute("data-state", "live")
+    missed = make_rental(team)
+    expect_live(desk)
+    expect(card(desk, missed)).to_be_visible()
+
+
+def test_a_blocked_stream_is_made_up_for_by_asking(
+    page: Page, context: BrowserContext, site: Site, operator: Browser, team: Team, make_rental: Callable[..., Rental]
+) -> None:
+    page.add_init_script("delete window.SharedWorker; delete window.Worker")
+    page.goto(site.url)
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "polling")
+    rental = make_rental(team)
+    expect(card(page, rental)).to_be_visible(timeout=15_000)
+
+
+def test_who_signs_out_elsewhere_is_taken_to_the_sign_in_page(desk: Page, operator: Browser, team: Team) -> None:
+    operator.logout()
+    announce.person(operator.person.pk)
+    desk.wait_for_url("**/accounts/login/**")
+
+
+def test_twelve_tabs_share_one_stream(
+    desk: Page, context: BrowserContext, site: Site, team: Team, make_rental: Callable[..., Rental]
+) -> None:
+    tabs = [desk]
+    for _ in range(11):
+        tabs.append(context.new_page())
+        tabs[-1].goto(site.url)
+        expect_live(tabs[-1])
+    assert len(site.hub._screens) == 1
+    rental = make_rental(team)
+    rental.announce()
+    for tab in tabs:
+        expect(card(tab, rental)).to_be_visible()
+
+
+def test_a_browser_without_shared_workers_is_live_too(
+    page: Page, site: Site, operator: Browser, team: Team, make_rental: Callable[..., Rental]
+) -> None:
+    page.add_init_script("delete window.SharedWorker")
+    page.goto(site.url)
+    expect_live(page)
+    rental = make_rental(team)
+    rental.announce()
+    expect(card(page, rental)).to_be_visible()

@@ -1,0 +1,153 @@
+"""What a browser is told of a code that its person may not read: nothing, anywhere; and codes fade without a reload."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page, expect
+
+from accounts.models import AuditRecord, Role, Team, User
+from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.conftest import SignIn
+from rentals.jobs import retention
+from rentals.models import Message, Rental, Status
+from thuesim_site.testing import RedisServer
+
+pytestmark = pytest.mark.browser
+
+CODE = "749216"
+# Everything that the page hands to scripts, the system or other windows is kept here.
+EAVESDROP = """
+window.heard = [];
+class Told { constructor(title, options) { heard.push(`${title} ${JSON.stringify(options)}`); } close() {} }
+Told.permission = "granted";
+Told.requestPermission = async () => "granted";
+window.Notification = Told;
+const hear = (event) => heard.push(`${event.type} ${JSON.stringify(event.detail ?? event.data ?? "")}`);
+const said = (target, name) => target.addEventListener(name, hear);
+said(document, "desk:code"); said(document, "desk:away"); said(window, "message");
+const changes = { subtree: true, childList: true, characterData: true };
+new MutationObserver(() => heard.push(document.title)).observe(document, changes);
+Object.defineProperty(document, "hidden", { value: true, configurable: true });
+"""
+
+
+@pytest.fixture
+def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
+    with pages(real_redis, settings) as address:
+        yield address
+
+
+@pytest.fixture
+def look(browser: Chromium, site: str) -> Iterator[Callable[..., Page]]:
+    """Opens the desk for somebody, who wants to be told of codes in every way; keeps what the stream brings."""
+    contexts = []
+
+    def do(person: Any) -> Page:
+        context = browser.new_context(locale="en")
+        contexts.append(context)
+        context.add_init_script(EAVESDROP)
+        return signed_in(context, site, person)
+
+    yield do
+    for context in contexts:
+        context.close()
+
+
+def everything(page: Page) -> str:
+    """All that the page shows, holds and told."""
+    return f"{page.content()} {page.title()} {page.evaluate('heard')} {page.evaluate('JSON.stringify(localStorage)')}"
+
+
+@pytest.fixture
+def came(team: Team, make_rental: Callable[..., Rental]) -> Callable[[User], Rental]:
+    """A number waits; then its code comes, as the stream tells it."""
+
+    def come(person: User) -> Rental:
+        rental = make_rental(team, person=person)
+        rental.announce()
+        now = timezone.now()
+        Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now)
+        Message.objects.create(
+            rental=rental, at=now, code=CODE, text=f"Zebra {CODE}", source="poll", fingerprint="x", is_call=True
+        )
+        return Rental.objects.get(pk=rental.pk)
+
+    return come
+
+
+def wants_everything(person: User) -> None:
+    for name in ("sounds", "notifies", "counts_in_title"):
+        if hasattr(person, name):
+            setattr(person, name, True)
+    person.save()
+
+
+def test_a_masked_code_is_nowhere_in_the_browser_of_who_may_not_read_it(
+    look: Callable[..., Page], team: Team, sign_in: SignIn, came: Callable[[User], Rental]
+) -> None:
+    owner, colleague, viewer = sign_in(team), sign_in(team), sign_in(team, Role.VIEWER)
+    for each in (owner, colleague, viewer):
+        wants_everything(each.person)
+    pages_of = {"owner": look(owner), "colleague": look(colleague), "viewer": look(viewer)}
+    rental = came(owner.person)
+    rental.announce()
+    for who, page in pages_of.items():
+        card = page.locator(f"#rental-{rental.pk}")
+        expect(card).to_have_attribute("data-status", "received")
+        expect(card.get_by_test_id("code")).to_have_text(CODE if who == "owner" else "••••")
+        page.wait_for_timeout(300)  # for what is told a moment later
+        found = everything(page)
+        assert (CODE in found, "Zebra" in found) == ((True, True) if who == "owner" else (False, False)), who
+    reveal = pages_of["colleague"].get_by_role("button", name="Reveal")
+    expect(reveal).to_have_count(1)
+    expect(pages_of["viewer"].get_by_role("button", name="Reveal")).to_have_count(0)
+
+
+def test_a_code_fades_on_open_screens_for_all_but_its_owner(
+    look: Callable[..., Page], team: Team, sign_in: SignIn, came: Callable[[User], Rental]
+) -> None:
+    Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
+    owner, manager = sign_in(team), sign_in(team, Role.MANAGER)
+    theirs, managers = look(owner), look(manager)
+    rental = came(owner.person)
+    rental.announce()
+    for page in (theirs, managers):
+        page.evaluate("window.reloaded = false")
+        expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
+    Rental.objects.filter(pk=rental.pk).update(received_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    assert retention.fade() == 1  # as beat does, each quarter of a minute
+    expect(managers.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("••••")
+    assert CODE not in managers.content()
+    expect(theirs.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
+    assert [page.evaluate("window.reloaded") for page in (theirs, managers)] == [False, False]
+
+
+def test_a_revealed_call_is_played(
+    look: Callable[..., Page],
+    site: str,
+    team: Team,
+    sign_in: SignIn,
+    came: Callable[[User], Rental],
+    settings: Any,
+    tmp_path: Any,
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    owner, colleague = sign_in(team), sign_in(team)
+    rental = came(owner.person)
+    rental.messages.get().audio.save("call.wav", ContentFile(b"RIFF"))
+    page = look(colleague)
+    card = page.locator(f"#rental-{rental.pk}")
+    expect(card.locator("audio")).to_have_count(0)
+    address = f"{site}{reverse('audio', args=[rental.pk])}"
+    assert page.request.get(address).status == 404
+    card.get_by_role("button", name="Reveal").click()
+    expect(card.get_by_test_id("code")).to_have_text(CODE)
+    expect(card.locator("audio")).to_have_count(1)
+    assert page.request.get(address).status == 200
+    assert AuditRecord.objects.filter(action="reveal", person=colleague.person).count() == 1

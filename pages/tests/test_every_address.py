@@ -1,0 +1,230 @@
+"""Every address × every role × own and other team × GET and POST, against one table.
+
+The addresses come from the URL configuration: one that the table does not name fails. Each request runs in a
+transaction of its own that is rolled back.
+"""
+
+import re
+from copy import deepcopy
+from fnmatch import filter as filter_names
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from pages.tests.world import CODE, ROLES, World, address_of, addresses
+from pages.tests.world import world as world
+from rentals.models import Status
+
+WHOSE = ("own", "other")
+METHODS = ("GET", "POST")
+
+# The policy, read by address. One line: the method, the addresses, then what happens to nobody (signed out), viewer,
+# operator, manager and admin with what is their own team's, and what happens with another team's.
+#   ok    answered, or done and sent on        in    sent to the sign-in       403   not allowed
+#   404   not there, as far as they can tell   405   not with this method      422   what was sent is wrong
+#   409   a rule of the product says no (see the page it leads to)
+POLICY = """
+GET  desk board tokens rentals team left                            in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  rental                                                         in   ok   ok   ok   ok  | in   404  404  404  404
+GET  audio                                                          in   404  ok   ok   ok  | in   404  404  404  404
+POST desk board tokens rentals team left rental audio               in   405  405  405  405 | in   405  405  405  405
+GET  rent rent_again cancel check reveal                            in   405  405  405  405 | in   405  405  405  405
+POST rent                                                           in   403  ok   ok   ok  | in   403  422  422  422
+POST rent_again cancel check reveal                                 in   403  ok   ok   ok  | in   404  404  404  404
+GET  preferences                                                    in   405  405  405  405 | in   405  405  405  405
+POST preferences                                                    in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  team_switch                                                    in   405  405  405  405 | in   405  405  405  405
+POST team_switch                                                    in   ok   ok   ok   ok  | in   404  404  404  ok
+
+GET  export_csv export_xlsx                                         in   403  403  ok   ok  | in   403  403  ok   ok
+POST export_csv export_xlsx background_jobs services spend system   in   405  405  405  405 | in   405  405  405  405
+GET  spend                                                          in   403  403  ok   ok  | in   403  403  ok   ok
+GET  background_jobs services service system                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  background_file                                                in   404  404  404  404 | in   404  404  404  404
+POST background_file service                                        in   405  405  405  405 | in   405  405  405  405
+GET  service_star import_history                                    in   405  405  405  405 | in   405  405  405  405
+POST service_star                                                   in   403  ok   ok   ok  | in   403  ok   ok   ok
+POST import_history                                                 in   403  403  ok   ok  | in   404  404  404  404
+GET  metrics                                                        ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST metrics                                                        405  405  405  405  405 | 405  405  405  405  405
+
+GET  team_audit                                                     in   403  403  ok   ok  | in   403  403  ok   ok
+POST team_audit                                                     in   405  405  405  405 | in   405  405  405  405
+GET  team_audit_export team_settings team_services invite           in   405  405  405  405 | in   405  405  405  405
+POST team_audit_export team_settings team_services invite           in   403  403  ok   ok  | in   403  403  ok   ok
+GET  invite_withdraw                                                in   405  405  405  405 | in   405  405  405  405
+POST invite_withdraw                                                in   403  403  ok   ok  | in   403  403  404  404
+GET  person                                                         in   403  403  ok   ok  | in   403  403  404  404
+POST person                                                         in   405  405  405  405 | in   405  405  405  405
+GET  person_*                                                       in   405  405  405  405 | in   405  405  405  405
+POST person_*                                                       in   403  403  ok   ok  | in   403  403  404  404
+GET  join                                                           ok   ok   ok   ok   ok  | 404  404  404  404  404
+POST join                                                           422  ok   ok   ok   ok  | 404  404  404  404  404
+
+GET  healthz readyz                                                 ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST healthz readyz                                                 405  405  405  405  405 | 405  405  405  405  405
+GET  callback language                                              405  405  405  405  405 | 405  405  405  405  405
+POST callback                                                       400  400  400  400  400 | 404  404  404  404  404
+POST language                                                       ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+
+GET  account_login account_logout account_signup account_inactive   ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST account_login account_logout account_signup                    ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+GET  account_reset_password* account_confirm_email                  ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+GET  account_email_verification_sent                                ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST account_*_done account_email_verification_sent                 405  405  405  405  405 | 405  405  405  405  405
+POST account_inactive                                               405  405  405  405  405 | 405  405  405  405  405
+POST account_reset_password account_reset_password_from_key         ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST account_confirm_email                                          404  404  404  404  404 | 404  404  404  404  404
+GET  account_change_password account_set_password account_email     in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+POST account_change_password account_set_password account_email     in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  account_reauthenticate account_confirm_login_code              in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+POST account_reauthenticate account_confirm_login_code              in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  mfa_deactivate_totp mfa_download_* mfa_view_recovery_codes     in   404  404  404  404 | in   404  404  404  404
+POST mfa_deactivate_totp mfa_download_*                             in   404  404  404  404 | in   404  404  404  404
+GET  mfa_remove_webauthn                                            in   404  404  404  404 | in   404  404  404  404
+POST mfa_remove_webauthn                                            in   404  404  404  404 | in   404  404  404  404
+POST mfa_index mfa_list_webauthn mfa_view_recovery_codes            in   405  405  405  405 | in   405  405  405  405
+GET  mfa_* usersessions_list                                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+POST mfa_* usersessions_list                                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+
+GET  admin:login                                                    in   403  403  403  ok  | in   403  403  403  ok
+POST admin:login                                                    in   403  403  403  ok  | in   403  403  403  ok
+GET  admin:logout                                                   in   ok   ok   ok   405 | in   ok   ok   ok   405
+POST admin:logout                                                   in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  admin:*_changelist admin:*_history admin:*_change admin:*_old  in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_changelist admin:*_history admin:*_old                 in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_user_change admin:*_team_change admin:*_token_change   in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_network_change                                         in   in   in   in   ok  | in   in   in   in   ok
+POST admin:index admin:app_list admin:*password_change              in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_change                                                 in   in   in   in   403 | in   in   in   in   403
+GET  admin:*_add admin:*_delete admin:autocomplete                  in   in   in   in   403 | in   in   in   in   403
+POST admin:*_add admin:*_delete                                     in   in   in   in   403 | in   in   in   in   403
+POST admin:autocomplete admin:jsi18n admin:password_change_done     in   in   in   in   405 | in   in   in   in   405
+GET  admin:index admin:app_list admin:jsi18n admin:*password_change in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:password_change_done                                     in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:rentals_token_replace                                    in   in   in   in   ok  | in   in   in   in   ok
+POST admin:rentals_token_replace                                    in   in   in   in   422 | in   in   in   in   422
+GET  admin:rentals_token_*                                          in   in   in   in   405 | in   in   in   in   405
+POST admin:rentals_token_*                                          in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:view_on_site admin:nowhere                               in   in   in   in   404 | in   in   in   in   404
+POST admin:view_on_site admin:nowhere                               in   in   in   in   404 | in   in   in   in   404
+"""
+
+
+def _sent(things: dict[str, Any]) -> dict[str, Any]:
+    """What is sent to every address: whatever any of them reads, and always of one team."""
+    return {
+        "service": things["service"].key,
+        "purpose": "for a test",
+        "token": things["token"].pk,
+        "team": things["team"].pk,
+        "person": things["user"].pk,
+        "name": "Ours",
+        "add": things["service"].key,
+        "role": "viewer",
+        "days": 3,
+        "rentals_per_day": 5,
+        "language": "en",
+        "q": CODE,
+        "message": things["message"].pk,
+    }
+
+
+def _outcome(world: World, name: str, pattern: str, role: str, whose: str, method: str) -> tuple[str, str]:
+    """Make one request and take back what it did. Returns the table's word and what was answered."""
+    things = dict(world.things[whose])
+    with transaction.atomic():
+        rental = things["rental"]
+        if role != "nobody" and whose == "own":
+            rental.person = world.people[role]
+        rental.status = Status.QUEUED if name == "cancel" else Status.RECEIVED
+        rental.save()
+        if whose == "other" and name in {"join", "callback"}:
+            things["secret"] = things["callback"] = "wrong"
+        client = Client(raise_request_exception=False)
+        client.cookies = deepcopy(world.cookies[role])
+        address = address_of(pattern, name, things, rental)
+        sent = _sent(things)
+        response = client.get(address, sent) if method == "GET" else client.post(address, sent)
+        body = b"".join(response) if response.streaming else response.content
+        transaction.set_rollback(True)
+    return _word(response, name), body.decode(errors="replace") + str(response.headers)
+
+
+def _word(response: Any, name: str) -> str:
+    status = response.status_code
+    if status in {301, 302, 303}:
+        to_sign_in = re.match(r"/(accounts|admin)/login/", response["Location"])
+        return "in" if to_sign_in and name != "account_logout" else "ok"
+    return "ok" if status < 300 else str(status)
+
+
+Cells = dict[tuple[str, str], str]
+
+
+@cache
+def policy() -> list[tuple[str, str, Cells]]:
+    """The table's lines, one per pattern of names: method, pattern, and the word by role and whose."""
+    lines = []
+    for line in filter(None, POLICY.strip().splitlines()):
+        words = line.replace("|", " ").split()
+        where = [(role, whose) for whose in WHOSE for role in ROLES]
+        cells = dict(zip(where, words[-10:], strict=True))
+        lines += [(words[0], pattern, cells) for pattern in words[1:-10]]
+    return lines
+
+
+def _expected(name: str, method: str) -> Cells | None:
+    """What the table says: the first line that fits."""
+    fitting = (cells for said, pattern, cells in policy() if said == method and fnmatchcase(name, pattern))
+    return next(fitting, None)
+
+
+def test_the_table_names_every_address_and_no_other() -> None:
+    unnamed = [(name, method) for name in addresses() for method in METHODS if _expected(name, method) is None]
+    assert unnamed == []
+    assert [pattern for _method, pattern, _cells in policy() if not filter_names(addresses(), pattern)] == []
+
+
+@pytest.mark.parametrize("name", sorted(addresses()))
+def test_an_address_keeps_to_the_policy(world: World, name: str) -> None:
+    for pattern in addresses()[name]:
+        for method in METHODS:
+            found, leaks = {}, []
+            for whose in WHOSE:
+                for role in ROLES:
+                    found[role, whose], answer = _outcome(world, name, pattern, role, whose, method)
+                    if any(mark in answer for mark in _unseen(name, role)):
+                        leaks.append((role, whose, method))
+            assert found == _expected(name, method), _line(name, method, found)
+            assert leaks == []
+
+
+def _unseen(name: str, role: str) -> tuple[str, ...]:
+    """What of the other team's may stand in no answer.
+
+    An admin sees the names of all teams in the switch, every token on the system page, and everything in the Django
+    admin; the figures for monitoring name all tokens, and are for this machine alone.
+    """
+    if name == "metrics" or (role == "admin" and (name == "system" or name.startswith("admin:"))):
+        return ()
+    return ("other-",) if role == "admin" else ("other-", "Theirs")
+
+
+def _line(name: str, method: str, found: dict[tuple[str, str], str]) -> str:
+    own, other = (" ".join(f"{found[role, whose]:4}" for role in ROLES) for whose in WHOSE)
+    return f"TABLE {method:4} {name:60} {own}| {other}"
+
+
+def test_the_number_of_combinations_is_known(record_property: Any) -> None:
+    patterns = sum(len(patterns) for patterns in addresses().values())
+    combinations = patterns * len(METHODS) * len(ROLES) * len(WHOSE)
+    record_property("combinations", combinations)
+    print(f"{patterns} addresses, {combinations} combinations")
+    assert combinations >= 3000

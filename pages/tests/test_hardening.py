@@ -1,0 +1,271 @@
+"""What strangers and fellow sites may try: every address without a CSRF token, kept pages, fixed sessions, redirects
+elsewhere, false hosts and senders, hostile texts in every field."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import hashers
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts.models import AuditRecord, Role, User
+from pages.tests.world import World, address_of, addresses
+from pages.tests.world import world as world
+from rentals.tests.factories import make_person, make_team
+from thuesim_site.middleware.security_headers import HeadersMiddleware
+from thuesim_site.start.environment import BASE_DIR
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_throttle(db: None) -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def linh(db: None) -> User:
+    return make_person(make_team("Support"), Role.MANAGER, username="linh", email="linh@example.com", language="en")
+
+
+def everywhere(world: World) -> list[tuple[str, str]]:
+    """Every address of the project, filled in with what is the person's own: (name, address)."""
+    things = world.things["own"]
+    return [
+        (name, address_of(pattern, name, things, things["rental"]))
+        for name, patterns in addresses().items()
+        for pattern in patterns
+    ]
+
+
+def test_no_address_takes_a_post_without_the_csrf_token_but_the_callback(world: World) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.cookies = world.cookies["admin"]
+    taken = [name for name, address in everywhere(world) if client.post(address, {}).status_code != 403]
+    assert taken == ["callback"]
+
+
+def test_no_answer_to_somebody_signed_in_is_kept_by_a_browser_or_a_proxy(world: World) -> None:
+    client = Client(raise_request_exception=False)
+    kept = []
+    for name, address in everywhere(world):
+        if name in {"account_logout", "admin:logout"}:
+            continue
+        client.cookies = world.cookies["admin"]
+        answer = client.get(address)
+        # Words of the admin's scripts, the same for everybody.
+        if "no-store" not in answer.headers["Cache-Control"] and name != "admin:jsi18n":
+            kept.append((name, answer.headers["Cache-Control"]))
+    assert kept == []
+
+
+def sign_in(client: Client, name: str = "linh", password: str = "secret-enough", **sent: str) -> Any:
+    return client.post(reverse("account_login"), {"login": name, "password": password, **sent})
+
+
+def test_a_session_that_somebody_brought_is_not_the_one_they_are_signed_in_with(linh: User) -> None:
+    client = Client()
+    client.get(reverse("account_login"))
+    client.cookies["sessionid"] = "a" * 32
+    sign_in(client)
+    first = client.cookies["sessionid"].value
+    assert first != "a" * 32
+    assert not Session.objects.filter(pk="a" * 32).exists()
+    client.post(reverse("account_logout"))
+    assert not Session.objects.filter(pk=first).exists()
+    sign_in(client)
+    assert client.cookies["sessionid"].value != first
+
+
+def test_a_session_ends_after_a_working_day(linh: User) -> None:
+    client = Client()
+    sign_in(client)
+    assert client.session.get_expiry_age() <= 12 * 3600
+    cookie = client.cookies["sessionid"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+
+
+ELSEWHERE = [
+    "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "\\\\evil.example", "http:evil",
+    "javascript:alert(1)", "\t//evil.example", "https://testserver@evil.example/", "https:evil.example", "/\t/evil.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_no_form_sends_anybody_to_another_site(linh: User, where: str) -> None:
+    client = Client()
+    answers = [
+        sign_in(client, next=where),
+        client.post(reverse("language"), {"language": "en", "next": where}),
+        client.post(reverse("account_reauthenticate"), {"password": "secret-enough", "next": where}),
+        client.get(reverse("account_login"), {"next": where}),
+        client.post(reverse("account_logout"), {"next": where}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 302
+        assert re.match(r"/(?![/\\\t])", answer.headers["Location"]), answer.headers["Location"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "testserver@evil.example", "a b", ""])
+def test_a_false_host_is_refused(host: str) -> None:
+    assert Client().get(reverse("account_login"), headers={"host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("sender", ["garbage", "<script>", "1.2.3.4, 5.6.7.8", "x" * 5000, "", "1.2.3.4\r\nX: y"])
+def test_a_sender_that_is_no_address_breaks_nothing_and_is_recorded_nowhere(linh: User, sender: str) -> None:
+    answer = Client(REMOTE_ADDR=sender).post(reverse("account_login"), {"login": "linh", "password": "wrong"})
+    assert answer.status_code in {200, 403}
+    assert set(AuditRecord.objects.values_list("address", flat=True)) <= {None}
+
+
+# What PostgreSQL or a number refuses, what forges a header, what is long, what looks like a number.
+TEXTS = ["a\x00b", "9" * 40, "\r\nSet-Cookie: x=1", "x" * 10_000, "-1", "٣"]
+NAMES = [
+    "q", "person", "service", "network", "prefix", "token", "status", "since", "until", "sort", "before", "after", "mine",
+    "action", "next", "language", "team", "name", "note", "role", "days", "add", "remove", "purpose", "login", "password",
+    "email", "username", "code", "credential", "message", "keep_trying", "networks", "prefixes", "budget_day",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:12]))
+def test_no_text_in_any_field_of_any_page_is_a_fault_of_ours(world: World, text: str) -> None:
+    faults = []
+    sent = dict.fromkeys(NAMES, text)
+    for name, address in everywhere(world):
+        if name.startswith("admin:") or name in {"account_logout", "language"}:
+            continue
+        client = Client(raise_request_exception=False)
+        client.cookies = world.cookies["manager"]
+        with transaction.atomic():  # PostgreSQL goes on after a fault, too
+            answers = (client.get(address, sent), client.post(address, sent))
+            transaction.set_rollback(True)
+        faults += [(name, answer.status_code) for answer in answers if answer.status_code >= 500]
+        assert not any("x=1" in str(answer.headers) for answer in answers)
+    assert faults == []
+
+
+@pytest.mark.parametrize("send", [{"query_params": {"q": "a\0"}}, {"data": {"a\0": "b"}}])
+def test_a_nul_is_refused_before_a_page_looks_at_it(linh: User, send: dict[str, Any]) -> None:
+    client = Client()
+    client.force_login(linh)
+    assert client.post(reverse("team_audit_export"), **send).status_code == 400
+    assert not AuditRecord.objects.filter(action="audit_export").exists()
+
+
+def test_what_a_browser_calls_itself_may_be_anything(linh: User) -> None:
+    client = Client(headers={"user-agent": "<script>alert(1)</script>\x01" + "é" * 20_000})
+    assert sign_in(client).status_code == 302
+    page = client.get(reverse("usersessions_list")).content.decode()
+    assert "<script>alert" not in page
+
+
+def test_no_line_of_the_log_is_written_by_a_stranger(linh: User, caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(raise_request_exception=False)
+    line = "x\r\n2026-01-01 00:00:00 ERROR forged"
+    for address in ("/rentals/%0D%0A2026-01-01 ERROR forged/", "/callback/%0AERROR forged/"):
+        client.get(address)
+        client.post(address)
+    client.get("/", headers={"host": "evil.example\nERROR forged"})
+    sign_in(client, name=line)
+    sign_in(Client(headers={"user-agent": line}))
+    client.post("/rent/", {}, headers={"referer": line})
+    assert [record.getMessage() for record in caplog.records if "\n" in record.getMessage()] == []
+
+
+@pytest.mark.parametrize("name", ["nobody", "nobody@example.com", "linh", "linh@example.com", "gone"])
+def test_a_sign_in_takes_as_long_for_an_account_that_is_not_there(
+    linh: User, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_person(username="gone", is_active=False)
+    reckoned: list[str] = []
+    hasher = type(hashers.get_hasher("default"))
+    encode = hasher.encode
+
+    def counted(self: hashers.BasePasswordHasher, password: str, *args: Any) -> Any:
+        reckoned.append(password)
+        return encode(self, password, *args)
+
+    monkeypatch.setattr(hasher, "encode", counted)
+    answer = sign_in(Client(), name=name, password="wrong-password")
+    assert len(reckoned) == 1  # it is the hash that takes the time
+    assert "not correct" in answer.content.decode() or "không đúng" in answer.content.decode()
+
+
+def test_files_that_nobody_asked_for_are_dropped(rf: RequestFactory, linh: User) -> None:
+    file = SimpleUploadedFile("x.html", b"<script>" * 1000)
+    request = rf.post("/", {"login": "linh", "file": file})
+    assert (dict(request.FILES), request.POST["login"]) == ({}, "linh")
+
+
+@pytest.mark.parametrize("said", ["", "no-cache"])
+def test_a_page_that_says_itself_how_long_it_is_kept_is_left_alone(said: str) -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(headers={"Cache-Control": said} if said else {})
+
+    answer = HeadersMiddleware(page)(RequestFactory().get("/"))
+    assert answer.headers["Cache-Control"] == (said or "no-store, private")
+
+
+def test_a_script_of_ours_carries_the_nonce_of_the_policy() -> None:
+    answer = Client().get(reverse("account_login"))
+    [nonce] = set(re.findall(r"<script[^>]* nonce=\"([^\"]*)\"", answer.content.decode()))
+    assert nonce
+    assert f"'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
+    other = Client().get(reverse("account_login")).headers["Content-Security-Policy"]
+    assert nonce not in other
+
+
+def test_every_script_with_a_source_of_its_own_carries_a_nonce(world: World) -> None:
+    client, bare = Client(raise_request_exception=False), set()
+    client.cookies = world.cookies["manager"]
+    for name, address in everywhere(world):
+        answer = client.get(address)
+        # The admin's and one page of allauth's bring scripts of their own, which are from this host all the same.
+        if name.startswith("admin:") or name == "account_email" or "html" not in answer.headers.get("Content-Type", ""):
+            continue
+        for tag in re.findall(r"<script[^>]*>", answer.content.decode()):
+            if "application/json" not in tag and not re.search(r'nonce="[^"]+"', tag):
+                bare.add((name, tag))
+    assert bare == set()
+
+
+def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Path) -> None:
+    names = [
+        "SESSION_COOKIE_NAME",
+        "SESSION_COOKIE_SECURE",
+        "CSRF_COOKIE_SECURE",
+        "SECURE_HSTS_SECONDS",
+        "SECURE_SSL_REDIRECT",
+    ]
+    code = f"import json; from thuesim_site import settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
+    environment = {**os.environ, "DESK_DATA_DIR": str(tmp_path), "DESK_PUBLIC_URL": "https://desk.example.com"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout) == ["__Host-sessionid", True, True, 31_536_000, True]
+
+
+def test_without_debug_a_fault_says_nothing_of_itself(
+    linh: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("secret-of-the-house")
+
+    settings.DEBUG = False
+    monkeypatch.setattr("pages.views.history.render", fault)
+    client = Client(raise_request_exception=False)
+    client.force_login(linh)
+    answer = client.get(reverse("rentals"))
+    assert answer.status_code == 500
+    assert "secret-of-the-house" not in answer.content.decode()
+    assert "Traceback" not in answer.content.decode()

@@ -1,0 +1,4 @@
+"""The team and its manager of the accounts' tests."""
+
+from accounts.tests.conftest import boss as boss
+from accounts.tests.conftest import team as team

@@ -1,0 +1,131 @@
+"""The team's audit record on its page: what its managers find in it, and what they take away as a file."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import AuditRecord, Team, User
+from pages.views.team import audit as audit_view
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(boss: User) -> Client:
+    client = Client()
+    client.force_login(boss)
+    return client
+
+
+def shown(client: Client, **asked: Any) -> list[str]:
+    """The things on the page, newest first."""
+    answer = client.get(reverse("team_audit"), asked)
+    assert answer.status_code == 200
+    return [record.target for record, *_said in answer.context["records"] if record.target]
+
+
+def exported(client: Client, **asked: Any) -> list[list[str]]:
+    answer = client.post(reverse("team_audit_export"), asked)
+    text = b"".join(answer).decode()
+    assert text.startswith("\ufeff")
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def at(days: int, **over: Any) -> AuditRecord:
+    with time_machine.travel(timezone.now() - timedelta(days=days)):
+        return audit.record(**over)
+
+
+def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, boss: User, team: Team) -> None:
+    lan = make_person(team, username="lan")
+    at(9, action="reveal", person=lan, team=team, target="rental 12")
+    at(3, action="order", person=boss, team=team, target="rental 34")
+    at(0, action="role", person=boss, team=team, target="lan")
+    day = timezone.localdate()
+    searches: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, ["lan", "rental 34", "rental 12"]),
+        ({"q": "rental"}, ["rental 34", "rental 12"]),
+        ({"q": "LAN"}, ["lan", "rental 12"]),
+        ({"person": lan.pk}, ["rental 12"]),
+        ({"action": "order"}, ["rental 34"]),
+        ({"since": day - timedelta(days=4)}, ["lan", "rental 34"]),
+        ({"until": day - timedelta(days=3)}, ["rental 34", "rental 12"]),
+        ({"since": day - timedelta(days=4), "until": day - timedelta(days=2), "q": "34"}, ["rental 34"]),
+        ({"q": "nothing like it"}, []),
+    ]
+    for asked, found in searches:
+        assert shown(client, **asked) == found, asked
+        in_file = [row[3] for row in exported(client, **asked)[1:] if row[3]]
+        assert in_file == found, asked
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"person": "x"}, {"person": "9" * 40}, {"since": "2026-99-99"}, {"before": "-1"}, {"q": "%"}, {"q": "'"}],
+)
+def test_nonsense_in_the_address_breaks_nothing(client: Client, asked: dict[str, str]) -> None:
+    assert client.get(reverse("team_audit"), asked).status_code == 200
+
+
+def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, boss: User) -> None:
+    theirs = make_team("Sales")
+    stranger = make_person(theirs, username="stranger")
+    audit.record("reveal", person=stranger, team=theirs, target="rental 99")
+    audit.record("sign_in", person=stranger)
+    assert shown(client) == []
+    assert "stranger" not in str(exported(client))
+    assert shown(client, person=stranger.pk) == []
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(client: Client, boss: User, team: Team) -> None:
+    for n in range(audit_view.PAGE + 7):
+        audit.record("reveal", person=boss, team=team, target=f"rental {n}")
+    first = client.get(reverse("team_audit"), {"action": "reveal"})
+    second = client.get(reverse("team_audit"), {"action": "reveal", "before": first.context["next"]})
+    targets = [record.target for page in (first, second) for record, *_ in page.context["records"]]
+    assert targets == [f"rental {n}" for n in reversed(range(audit_view.PAGE + 7))]
+    assert second.context["next"] is None
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_of_the_file_is_a_formula(client: Client, boss: User, team: Team, formula: str) -> None:
+    User.objects.filter(pk=boss.pk).update(username=f"{formula}boss")
+    audit.record("invite", person=boss, team=team, target=f"{formula}Mai")
+    row = exported(client, action="invite")[1]
+    assert row[1] == f"'{formula}boss"
+    assert row[3] == f"'{formula}Mai"
+
+
+def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Client, boss: User, team: Team) -> None:
+    audit.record("limits", person=boss, team=team, target="lan", detail={"budget_day": [None, 5000], "note": "đồng"})
+    head, row = exported(client, action="limits")
+    assert head == ["at", "person", "action", "on what", "detail", "address"]
+    assert row[0].endswith("+07:00")
+    assert json.loads(row[4]) == {"budget_day": [None, 5000], "note": "đồng"}
+    assert "đồng" in row[4]
+
+
+def test_taking_it_away_is_recorded_itself(client: Client, boss: User, team: Team) -> None:
+    exported(client, q="lan", action="role")
+    record = AuditRecord.objects.get(action="audit_export")
+    assert (record.person, record.team, record.detail) == (boss, team, {"asked": {"q": "lan", "action": "role"}})
+
+
+def test_it_speaks_the_reader_s_language_and_leads_to_the_rental(client: Client, boss: User, team: Team) -> None:
+    audit.record("order", person=boss, team=team, target="rental 12", detail={"purpose": "CSKH"})
+    audit.record("sign_in", person=boss, detail={"by": ["password", "totp"]})
+    User.objects.filter(pk=boss.pk).update(language="vi")
+    page = client.get(reverse("team_audit")).content.decode()
+    assert '<a href="/rentals/12/">lượt thuê 12</a>' in page
+    assert "mục đích: CSKH" in page
+    assert "mật khẩu, ứng dụng xác thực" in page

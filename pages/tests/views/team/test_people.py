@@ -1,0 +1,204 @@
+"""Roles, limits, leaving, sessions and password links: who may, what it ends, what is recorded."""
+
+from typing import Any
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from pages.live.screens import open_screen, recheck
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, username="linh")
+
+
+def browser(person: User) -> Client:
+    """Signed in as people do: only then is the session listed."""
+    client = Client()
+    answer = client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
+    assert answer.status_code == 302
+    return client
+
+
+def act(by: User, what: str, person: User, **sent: Any) -> str:
+    """Press a button on the page of `person`; return what was said."""
+    answer = browser(by).post(reverse(f"person_{what}", args=[person.pk]), sent)
+    return " ".join(str(message) for message in get_messages(answer.wsgi_request))
+
+
+def role_of(person: User) -> str:
+    return Membership.objects.get(user=person).role
+
+
+def test_a_manager_gives_somebody_another_role_and_it_is_recorded(boss: User, linh: User, team: Team) -> None:
+    act(boss, "role", linh, role="viewer")
+    assert role_of(linh) == Role.VIEWER
+    record = AuditRecord.objects.get(action="role")
+    assert (record.person, record.team, record.target) == (boss, team, "linh")
+    assert record.detail == {"role": ["operator", "viewer"]}
+    assert record.address == "127.0.0.1"
+
+
+def test_the_last_manager_stays_one(boss: User, linh: User, team: Team) -> None:
+    admin = make_person(username="admin", is_staff=True, team=team)
+    assert "last manager" in act(admin, "role", boss, role="operator")
+    assert "last manager" in act(admin, "remove", boss)
+    assert "last manager" in act(admin, "deactivate", boss)
+    boss.refresh_from_db()
+    assert (role_of(boss), boss.is_active) == (Role.MANAGER, True)
+    act(admin, "role", linh, role="manager")
+    act(admin, "role", boss, role="operator")
+    assert role_of(boss) == Role.OPERATOR
+
+
+def test_a_deactivated_manager_does_not_count_as_one(boss: User, linh: User, team: Team) -> None:
+    make_person(team, Role.MANAGER, is_active=False)
+    admin = make_person(username="admin", is_staff=True, team=team)
+    assert "last manager" in act(admin, "role", boss, role="operator")
+
+
+@pytest.mark.parametrize(("what", "sent"), [("role", {"role": "operator"}), ("remove", {}), ("deactivate", {})])
+def test_nobody_shuts_themselves_out(boss: User, team: Team, what: str, sent: dict[str, str]) -> None:
+    make_person(team, Role.MANAGER)
+    assert act(boss, what, boss, **sent)
+    boss.refresh_from_db()
+    assert (role_of(boss), boss.is_active) == (Role.MANAGER, True)
+
+
+def test_limits_are_set_and_recorded_with_what_they_were(boss: User, linh: User) -> None:
+    act(boss, "limits", linh, budget_day="20.000", rentals_per_day="7")
+    act(boss, "limits", linh, budget_day="30 000 ₫", rentals_per_day="7")
+    membership = Membership.objects.get(user=linh)
+    assert (membership.budget_day, membership.budget_month, membership.rentals_per_day) == (30_000, None, 7)
+    details = AuditRecord.objects.filter(action="limits").order_by("pk").values_list("detail", flat=True)
+    assert list(details) == [
+        {"budget_day": [None, 20_000], "rentals_per_day": [None, 7]},
+        {"budget_day": [20_000, 30_000]},
+    ]
+
+
+def test_a_limit_that_is_none_is_refused_at_its_field(boss: User, linh: User) -> None:
+    answer = browser(boss).post(reverse("person_limits", args=[linh.pk]), {"budget_day": "much"})
+    assert answer.status_code == 422
+    assert "id_budget_day_error" in answer.content.decode()
+    assert Membership.objects.get(user=linh).budget_day is None
+
+
+def test_who_is_removed_keeps_their_account(boss: User, linh: User) -> None:
+    act(boss, "remove", linh)
+    linh.refresh_from_db()
+    assert linh.is_active
+    assert not linh.memberships.exists()
+    assert AuditRecord.objects.filter(action="removed", target="linh").exists()
+
+
+def test_deactivating_ends_sessions_streams_and_links_at_once(boss: User, linh: User, team: Team) -> None:
+    theirs = browser(linh)
+    page = theirs.get("/")
+    screen = open_screen(page.wsgi_request, theirs.session.session_key)
+    assert screen is not None
+    link = link_for(boss, linh)
+    Membership.objects.filter(user=linh).update(role=Role.MANAGER)
+    theirs.post(reverse("invite"), {"role": "operator", "days": 3})
+    act(boss, "deactivate", linh)
+    assert recheck([screen]) == {screen: None}
+    assert not UserSession.objects.filter(user=linh).exists()
+    assert theirs.get("/").status_code == 302
+    assert b"id_password1" not in Client().get(link, follow=True).content
+    assert Invitation.objects.get().revoked_at is not None
+    assert not Client().login(username="linh", password="secret-enough")
+    record = AuditRecord.objects.get(action="deactivated")
+    assert record.detail == {"is_active": [True, False], "sessions": 1}
+
+
+def test_who_is_activated_again_signs_in_anew(boss: User, linh: User) -> None:
+    theirs = browser(linh)
+    act(boss, "deactivate", linh)
+    act(boss, "activate", linh)
+    assert theirs.get("/").status_code == 302
+    assert Client().login(username="linh", password="secret-enough")
+
+
+def test_sessions_end_from_afar(boss: User, linh: User) -> None:
+    theirs = [browser(linh), browser(linh)]
+    assert "2 sessions ended" in act(boss, "sign_out", linh)
+    assert [client.get("/").status_code for client in theirs] == [302, 302]
+    assert AuditRecord.objects.filter(action="sessions_ended", person=boss, target="linh").exists()
+
+
+def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> None:
+    here, there = browser(linh), browser(linh)
+    screen = open_screen(there.get("/").wsgi_request, there.session.session_key)
+    assert screen is not None
+    here.get("/")
+    here.post(reverse("usersessions_list"))
+    assert UserSession.objects.filter(user=linh).count() == 1
+    assert recheck([screen]) == {screen: None}
+    assert AuditRecord.objects.filter(action="sessions_ended", person=linh).exists()
+
+
+def link_for(by: User, person: User) -> str:
+    page = browser(by).post(reverse("person_password", args=[person.pk])).content.decode()
+    return page.split('data-testid="link"')[0].rsplit('value="', 1)[1].split('"')[0].replace("http://testserver", "")
+
+
+def test_a_password_link_sets_a_new_password_once(boss: User, linh: User) -> None:
+    link = link_for(boss, linh)
+    client = Client()
+    form = client.get(link, follow=True)
+    where = form.redirect_chain[-1][0]
+    client.post(where, {"password1": "a fine long one 9", "password2": "a fine long one 9"})
+    assert Client().login(username="linh", password="a fine long one 9")
+    assert b"id_password1" not in Client().get(link, follow=True).content
+    actions = set(AuditRecord.objects.values_list("action", flat=True))
+    assert {"password_link", "password_reset"} <= actions
+
+
+def test_a_password_link_is_not_made_for_somebody_who_also_works_elsewhere(boss: User, linh: User) -> None:
+    Membership.objects.create(user=linh, team=make_team(), role=Role.OPERATOR)
+    for what in ("password", "deactivate", "sign_out"):
+        assert "Only an admin" in act(boss, what, linh)
+    linh.refresh_from_db()
+    assert linh.is_active
+    assert not AuditRecord.objects.filter(action="password_link").exists()
+
+
+def test_settings_are_changed_and_recorded(boss: User, team: Team) -> None:
+    sent = {"name": "Support", "budget_day": "1.000.000", "shares_codes": "on", "codes_fade_minutes": "10"}
+    browser(boss).post(reverse("team_settings"), sent)
+    team.refresh_from_db()
+    assert (team.budget_day, team.shares_codes, team.codes_fade_minutes) == (1_000_000, True, 10)
+    assert AuditRecord.objects.get(action="team_settings").detail == {
+        "budget_day": [None, 1_000_000],
+        "shares_codes": [False, True],
+        "codes_fade_minutes": [None, 10],
+    }
+
+
+def test_who_has_no_second_step_cannot_require_one(boss: User, team: Team) -> None:
+    answer = browser(boss).post(reverse("team_settings"), {"name": "Support", "requires_second_step": "on"})
+    assert answer.status_code == 422
+    team.refresh_from_db()
+    assert not team.requires_second_step
+
+
+def test_the_name_of_another_team_is_taken(boss: User, team: Team) -> None:
+    make_team("Sales")
+    assert browser(boss).post(reverse("team_settings"), {"name": "Sales"}).status_code == 422
+
+
+def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> None:
+    act(boss, "role", linh, role="viewer")
+    act(boss, "limits", linh, budget_day="20.000")
+    page = browser(boss).get(reverse("team_audit")).content.decode()
+    assert "budget per day, đồng: <del>–</del>" in page
+    assert "<ins>20.000 ₫</ins>" in page
+    assert "role: <del>operator</del>" in page

@@ -1,0 +1,95 @@
+"""The address that ThueSim posts to."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from pages.views import callback
+from pages.views.callback import LONGEST_BODY_BYTES
+from rentals import enqueue
+from rentals.models import Callback, CallbackAddress
+from rentals.tests.factories import make_token
+
+pytestmark = pytest.mark.django_db
+BODY = b'{"data":{"status":1,"requestId":"58098","code":"486460","smsContent":"486460 la ma","isSound":"false"}}'
+
+
+@pytest.fixture
+def address() -> CallbackAddress:
+    return CallbackAddress.issue(make_token())
+
+
+def post(client: Client, secret: str, body: bytes = BODY, content_type: str = "application/json") -> int:
+    return client.post(f"/callback/{secret}/", body, content_type=content_type).status_code
+
+
+def test_it_is_kept_and_a_worker_is_woken(
+    client: Client,
+    address: CallbackAddress,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    sent = []
+    monkeypatch.setattr(enqueue, "_put", lambda one: sent.append((one.task, one.pk)))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert post(client, address.secret.reveal()) == 200
+    kept = Callback.objects.get()
+    assert (bytes(kept.body), kept.upstream_key, kept.state) == (BODY, "58098", Callback.State.PENDING)
+    assert (kept.token, kept.address) == (address.token, "127.0.0.1")
+    assert sent == [("rentals.callback", kept.pk)]
+
+
+def test_a_form_is_taken_as_well(client: Client, address: CallbackAddress) -> None:
+    form = b"status=1&requestId=58098&code=486460&smsContent=486460+la+ma&isSound=false"
+    assert post(client, address.secret.reveal(), form, "application/x-www-form-urlencoded") == 200
+    assert Callback.objects.get().upstream_key == "58098"
+
+
+def test_a_wrong_secret_is_no_address_and_leaves_nothing(client: Client, address: CallbackAddress) -> None:
+    assert post(client, "x" * 43) == 404
+    assert not Callback.objects.exists()
+
+
+def test_it_takes_no_get(client: Client, address: CallbackAddress) -> None:
+    assert client.get(f"/callback/{address.secret.reveal()}/").status_code == 405
+
+
+def test_what_is_not_understood_is_kept_for_the_admin(client: Client, address: CallbackAddress) -> None:
+    assert post(client, address.secret.reveal(), b"hello") == 400
+    assert Callback.objects.get().state == Callback.State.UNREADABLE
+
+
+@pytest.mark.parametrize("size", [LONGEST_BODY_BYTES + 1, 1024 * 1024])
+def test_a_huge_body_is_not_taken(client: Client, address: CallbackAddress, size: int) -> None:
+    assert post(client, address.secret.reveal(), b" " * size) == 413
+    assert not Callback.objects.exists()
+
+
+def test_a_replaced_address_works_until_its_overlap_is_over(client: Client, address: CallbackAddress) -> None:
+    address.expires_at = timezone.now() + timedelta(hours=1)
+    address.save(update_fields=["expires_at"])
+    assert post(client, address.secret.reveal()) == 200
+    address.expires_at = timezone.now() - timedelta(seconds=1)
+    address.save(update_fields=["expires_at"])
+    assert post(client, address.secret.reveal()) == 404
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(["10.0.0.0/8"], 404), (["127.0.0.0/8"], 200), (["127.0.0.1"], 200)])
+def test_only_the_senders_on_the_list_may_post(
+    client: Client, address: CallbackAddress, settings: Settings, allowed: list[str], status: int
+) -> None:
+    settings.CALLBACK_ALLOW = allowed
+    assert post(client, address.secret.reveal()) == status
+
+
+def test_more_than_any_upstream_sends_is_refused_and_not_kept(
+    client: Client, address: CallbackAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback, "MOST_PER_MINUTE", 2)
+    assert [post(client, address.secret.reveal()) for _ in range(3)] == [200, 200, 429]
+    assert Callback.objects.count() == 2
+    Callback.objects.update(at=timezone.now() - timedelta(seconds=61))
+    assert post(client, address.secret.reveal()) == 200

@@ -1,0 +1,33 @@
+"""The parts of the desk that are read again while it is open."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+
+from accounts.http import DeskRequest
+from pages.presenters import cards, catch_up
+from pages.presenters.tokens import token_states
+from rentals.queries.filters import BoardFilter
+
+
+@require_safe
+@never_cache
+@gzip_page
+def board(request: DeskRequest) -> HttpResponse:
+    """The whole board, for the filter in the address; with `?since=` (ms since 1970) also what happened after that."""
+    board_filter = BoardFilter.from_query(request.GET)
+    since = catch_up.moment_of(request.GET.get("since", ""))
+    context = {
+        "cards": cards.board(request.access, board_filter),
+        "news": catch_up.news(request.access, board_filter, since) if since else None,
+    }
+    return render(request, "rentals/_board.html", context)
+
+
+@require_safe
+@never_cache
+def tokens(request: DeskRequest) -> HttpResponse:
+    """The tokens' balances and waiting places."""
+    return render(request, "rentals/_tokens.html", {"tokens": token_states(request.access)})

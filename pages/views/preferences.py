@@ -1,0 +1,31 @@
+"""How the desk serves one person: the form of a copied number, sound, notification, the count in the title, keys.
+
+Kept with the person, so that it holds on any browser that they sign in on.
+"""
+
+from django.forms import modelform_factory
+from django.http import HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.http import DeskRequest
+from accounts.models import CopyAs, User
+from pages.views.language import local_address
+
+PREFERENCES = ("copy_as", "sounds", "notifies", "counts_in_title", "single_keys")
+
+
+@require_POST
+def preferences(request: DeskRequest) -> HttpResponse:
+    """Change the preferences that the form names, and no others: another browser may have changed those meanwhile.
+
+    `copy_as` is one of `CopyAs`, the others are `true` or `false`.
+    """
+    named = [name for name in PREFERENCES if name in request.POST]
+    form = modelform_factory(User, fields=named)(request.POST, instance=request.user)
+    if not form.is_valid():
+        return HttpResponseBadRequest()
+    request.user.save(update_fields=named)
+    if request.htmx:
+        return render(request, "rentals/_switches.html", {"copy_forms": CopyAs.choices, "oob": True})
+    return redirect(local_address(request))

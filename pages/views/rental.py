@@ -1,0 +1,97 @@
+"""One rental: its page, and what a person may do with it."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import audit
+from accounts.http import DeskRequest
+from pages.presenters import cards
+from pages.presenters.rental import page_of
+from pages.views.asking_page import has_room_for
+from pages.views.language import local_address
+from rentals import lifecycle
+from rentals.jobs import placing, polling
+from rentals.models import Rental
+
+
+def _visible(request: DeskRequest, pk: int) -> Rental:
+    return get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
+
+
+@require_safe
+@never_cache
+def rental(request: DeskRequest, pk: int) -> HttpResponse:
+    """Show a rental with its timeline, messages, money and re-rentals."""
+    return render(request, "rentals/rental.html", {"page": page_of(_visible(request, pk), request.access)})
+
+
+@require_POST
+def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
+    """Order the same number once more."""
+    earlier = _visible(request, pk)
+    if not request.access.may_rent or request.access.team is None:
+        raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
+    try:
+        order = placing.take_order(
+            person=request.user,
+            team=request.access.team,
+            service=earlier.service,
+            purpose=request.POST.get("purpose", "") or earlier.purpose,
+            again_of=earlier,
+        )
+    except placing.OrderRefused as refused:
+        return _answer(request, refused.sentence, level=messages.ERROR)
+    forms = cards.phone_forms(earlier.phone)
+    said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}
+    return _answer(request, said, changed=order.pk if has_room_for(request, order) else 0)
+
+
+@require_POST
+def cancel(request: DeskRequest, pk: int) -> HttpResponse:
+    """Take an order out of the queue."""
+    found = _visible(request, pk)
+    if not request.access.may_cancel(found):
+        raise PermissionDenied(_("Only the person who ordered, or a manager, can cancel this order."))
+    if lifecycle.cancel(found, person=request.user):
+        return _answer(request, _("Cancelled. Nothing was charged."), changed=pk)
+    said = _("Too late: the order has left the queue. A number that is rented cannot be given back.")
+    return _answer(request, said, level=messages.ERROR, changed=pk)
+
+
+@require_POST
+def check(request: DeskRequest, pk: int) -> HttpResponse:
+    """Ask the upstream about this number now."""
+    found = _visible(request, pk)
+    if not request.access.may_rent:
+        raise PermissionDenied
+    polling.look_now(found)
+    return _answer(request, _("Asking ThueSim now. What it says appears by itself."), changed=pk)
+
+
+@require_POST
+@never_cache
+def reveal(request: DeskRequest, pk: int) -> HttpResponse:
+    """Show a masked code to somebody who may ask for it. The look is recorded first."""
+    found = _visible(request, pk)
+    if not request.access.may_reveal(found):
+        raise PermissionDenied(_("You may not read this code. Ask the person who rented the number, or a manager."))
+    if not request.access.sees_code(found):
+        audit.record("reveal", person=request.user, team=found.team, target=f"rental {pk}", request=request)
+    if request.htmx:
+        return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
+    return render(request, "rentals/rental.html", {"page": page_of(found, request.access, revealed=True)})
+
+
+def _answer(request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: int = 0) -> HttpResponse:
+    """Tell the person what happened: by a line and the changed card, or without htmx on the page they came from."""
+    if not request.htmx:
+        messages.add_message(request, level, said)
+        return redirect(local_address(request))
+    card = cards.render_card(_visible(request, changed), request.access, oob=True) if changed else ""
+    line = render(request, "_toast.html", {"said": said, "failed": level == messages.ERROR})
+    return HttpResponse(line.content.decode() + card)

@@ -1,0 +1,101 @@
+"""The services: what they cost, how long they wait, how often a code comes; and the stars that put some of them first."""
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Prefetch
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.http import DeskRequest
+from lib import charts
+from pages.views.language import local_address
+from rentals import budgets
+from rentals.jobs import statistics
+from rentals.models import Service, ServicePrice, StarredService
+from rentals.models.catalog import searchable
+
+PER_PAGE = 100
+
+
+@require_safe
+@never_cache
+@gzip_page
+def services(request: DeskRequest) -> HttpResponse:
+    """Show the services on offer: `?q=` a part of a name, `?show=starred|all`."""
+    lines = statistics.service_lines(request.access, all_services=True)
+    wanted, show = request.GET.get("q", "").strip()[:80], request.GET.get("show", "")
+    total = statistics.overall(lines)
+    if wanted:
+        lines = [line for line in lines if searchable(wanted) in line.service.search_name or wanted == line.service.key]
+    if show == "starred":
+        lines = [line for line in lines if line.starred]
+    elif show != "all":
+        lines = [line for line in lines if line.allowed]
+    page = Paginator(lines, PER_PAGE).get_page(request.GET.get("page"))
+    courses = _courses([line.service for line in page])
+    context = {
+        "page": page,
+        "rows": [(line, courses.get(line.service.pk)) for line in page],
+        "q": wanted,
+        "show": show,
+        "total": total,
+        "days": statistics.DAYS,
+        "counted_at": statistics.counted_at(),
+    }
+    return render(request, "rentals/services.html", context)
+
+
+def _courses(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
+    """Return for each service whose price changed its course and the last change in đồng. One query."""
+    now = timezone.now()
+    found: dict[int, list[ServicePrice]] = {}
+    for price in ServicePrice.objects.filter(service__in=shown).order_by("since", "pk"):
+        found.setdefault(price.service_id, []).append(price)
+    return {
+        pk: (charts.step_chart([(p.since, p.price) for p in prices], until=now), prices[-1].price - prices[-2].price)
+        for pk, prices in found.items()
+        if len(prices) > 1
+    }
+
+
+@require_safe
+@never_cache
+@gzip_page
+def service(request: DeskRequest, pk: int) -> HttpResponse:
+    """Show one service: its prices, and how it did by network and by prefix."""
+    prices = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
+    found = get_object_or_404(Service.objects.prefetch_related(prices), pk=pk)
+    networks, prefixes = statistics.by_network_and_prefix(request.access, found)
+    history = list(found.prices.all())
+    context = {
+        "service": found,
+        "starred": StarredService.objects.filter(person=request.user, service=found).exists(),
+        "allowed": budgets.services_of(request.access.team).filter(pk=pk).exists(),
+        "figure": statistics.figure_of(request.access, found),
+        "parts": [(_("By network"), _("Network"), networks), (_("By prefix"), _("Prefix"), prefixes)],
+        "course": charts.step_chart([(price.since, price.price) for price in history], until=timezone.now()),
+        "prices": history[::-1],
+        "days": statistics.DAYS,
+    }
+    return render(request, "rentals/service.html", context)
+
+
+@require_POST
+def service_star(request: DeskRequest, pk: int) -> HttpResponse:
+    """Star a service, or take the star away: `starred` is `1` or nothing."""
+    if not request.access.may_rent:
+        raise PermissionDenied(_("You may look at services, but not rent. Ask a manager of your team."))
+    found = get_object_or_404(Service, pk=pk)
+    starred = request.POST.get("starred") == "1"
+    if starred:
+        StarredService.objects.get_or_create(person=request.user, service=found)
+    else:
+        StarredService.objects.filter(person=request.user, service=found).delete()
+    if request.htmx:
+        return render(request, "rentals/_star.html", {"service": found, "starred": starred})
+    return redirect(local_address(request, "services"))

@@ -1,0 +1,120 @@
+"""The audit record as those who manage a team read it: searched, page by page, exported."""
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import audit
+from accounts.http import DeskRequest
+from accounts.models import AuditRecord, User
+from accounts.policy import Access
+from pages.presenters.audit import details, thing
+from pages.views.team.team import managed_team
+
+PAGE = 50
+MOST_EXPORTED = 100_000
+
+
+class _Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+@require_safe
+@never_cache
+def team_audit(request: DeskRequest) -> HttpResponse:
+    """Show a page of the record, newest first."""
+    team = managed_team(request)
+    found = _found(request.GET, request.access)
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        found = found.filter(pk__lt=int(before))
+    records = list(found[: PAGE + 1])
+    query = request.GET.copy()
+    query.pop("before", None)
+    context = {
+        "records": [(record, _action(record.action), thing(record), details(record)) for record in records[:PAGE]],
+        "next": records[PAGE - 1].pk if len(records) > PAGE else None,
+        "query": query.urlencode(),
+        "asked": request.GET,
+        "people": User.objects.filter(memberships__team=team).order_by("username"),
+        "actions": sorted(((key, str(label)) for key, label in audit.ACTIONS.items()), key=lambda pair: pair[1]),
+    }
+    return render(request, "team/audit.html", context)
+
+
+@require_POST
+def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
+    """Hand out what the search finds as CSV; that is an audit record itself."""
+    team = managed_team(request)
+    found = _found(request.POST, request.access)
+    asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
+    audit.record("audit_export", person=request.user, team=team, request=request, detail={"asked": asked})
+    answer = StreamingHttpResponse(_csv(found), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.csv"'
+    return answer
+
+
+def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
+    if not access.manages:
+        raise PermissionDenied
+    found = AuditRecord.objects.filter(access.audited()).select_related("person").order_by("-pk")
+    text = query.get("q", "").strip()[:80]
+    if text:
+        found = found.filter(
+            Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
+        )
+    person = query.get("person", "")
+    if person.isdecimal() and len(person) < 19:
+        found = found.filter(person=int(person))
+    if query.get("action"):
+        found = found.filter(action=query["action"])
+    since, until = _midnight(query.get("since", "")), _midnight(query.get("until", ""))
+    if since:
+        found = found.filter(at__gte=since)
+    if until:
+        found = found.filter(at__lt=until + timedelta(days=1))
+    return found
+
+
+def _midnight(text: str) -> datetime | None:
+    try:
+        return timezone.make_aware(datetime.combine(date.fromisoformat(text), time.min))
+    except ValueError:
+        return None
+
+
+def _action(action: str) -> str:
+    return str(audit.ACTIONS.get(action, action))
+
+
+def _csv(found: QuerySet[AuditRecord]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield "\ufeff"  # Excel reads UTF-8 by it
+    yield writer.writerow(["at", "person", "action", "on what", "detail", "address"])
+    for record in found[:MOST_EXPORTED].iterator(chunk_size=1000):
+        row = [
+            timezone.localtime(record.at).isoformat(timespec="seconds"),
+            record.person.username if record.person else "",
+            record.action,
+            record.target,
+            json.dumps(record.detail, ensure_ascii=False),
+            record.address or "",
+        ]
+        yield writer.writerow([_no_formula(cell) for cell in row])
+
+
+def _no_formula(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell

@@ -1,0 +1,90 @@
+"""Joining by a link: managers make and withdraw them, whoever has one comes in."""
+
+from allauth.account.utils import perform_login
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import invitations
+from accounts.forms import InviteForm, JoinForm
+from accounts.http import DeskRequest
+from accounts.memberships import NotDone
+from accounts.models import Invitation, Membership, Role, User
+from pages.views.team.team import managed_team, page
+
+
+@require_POST
+@never_cache
+def invite(request: DeskRequest) -> HttpResponse:
+    """Make a link and show it, this once."""
+    team = managed_team(request)
+    form = InviteForm(request.POST)
+    if not form.is_valid():
+        return page(request, invite_form=form, status=422)
+    wanted = form.cleaned_data
+    invitation, secret = invitations.invite(
+        request.user, team, role=Role(wanted["role"]), note=wanted["note"], days=wanted["days"]
+    )
+    where = reverse("join", args=[secret])
+    link = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
+    return render(request, "team/invited.html", {"invitation": invitation, "link": link})
+
+
+@require_POST
+def invite_withdraw(request: DeskRequest, pk: int) -> HttpResponse:
+    """End a link before somebody uses it."""
+    invitation = get_object_or_404(Invitation, pk=pk, team=managed_team(request))
+    if invitations.withdraw(request.user, request.access, invitation):
+        messages.success(request, _("The invitation is withdrawn; its link no longer works."))
+    return redirect("team")
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest, secret: str) -> HttpResponse:
+    """Come into a team: with the account one is signed in with, or with a new one."""
+    invitation = invitations.find(secret)
+    if invitation is None:
+        return render(request, "team/join_over.html", status=404)
+    if request.user.is_authenticated:
+        return _join_signed_in(request, request.user, invitation)
+    form = JoinForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return _form(request, invitation, form)
+    try:
+        with transaction.atomic():
+            person = form.save()
+            invitations.accept(invitation, person)
+    except NotDone:
+        return render(request, "team/join_over.html", status=404)
+    except IntegrityError:  # somebody took the name in the same moment
+        form.add_error("username", _("This user name is taken. Choose another one."))
+        return _form(request, invitation, form)
+    response: HttpResponse = perform_login(request, person, redirect_url=reverse("desk"))
+    return response
+
+
+def _form(request: HttpRequest, invitation: Invitation, form: JoinForm) -> HttpResponse:
+    context = {"invitation": invitation, "form": form}
+    return render(request, "team/join.html", context, status=422 if form.is_bound else 200)
+
+
+def _join_signed_in(request: HttpRequest, person: User, invitation: Invitation) -> HttpResponse:
+    there = Membership.objects.filter(user=person, team=invitation.team).exists()
+    if request.method != "POST":
+        return render(request, "team/join.html", {"invitation": invitation, "there": there})
+    try:
+        invitations.accept(invitation, person)
+    except NotDone as refused:
+        messages.error(request, refused.sentence)
+    else:
+        messages.success(request, _("You are in: %(team)s.") % {"team": invitation.team})
+    return redirect("desk")

@@ -1,0 +1,147 @@
+"""One person of the team: their role, limits, sessions and account."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import memberships, two_factor
+from accounts.forms import LimitsForm
+from accounts.http import DeskRequest
+from accounts.models import Membership, Role
+from accounts.policy import has_second_step
+from pages.views.team.team import managed_team, roles
+from rentals import budgets
+
+_Action = Callable[[DeskRequest, Membership], HttpResponse | str]
+
+
+def _membership(request: DeskRequest, pk: int) -> Membership:
+    """Somebody of the team that the asking person manages; for all others 403 or 404."""
+    team = managed_team(request)
+    return get_object_or_404(Membership.objects.select_related("user", "team"), team=team, user=pk)
+
+
+@require_safe
+@never_cache
+def person(request: DeskRequest, pk: int) -> HttpResponse:
+    """Show somebody of the team to those who manage it."""
+    return _page(request, _membership(request, pk))
+
+
+def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None = None) -> HttpResponse:
+    access = request.access
+    may_change = access.may_change_account(membership.user)
+    day, month, rentals = budgets.spent_by_person(membership.team).get(membership.user_id, (0, 0, 0))
+    context = {
+        "membership": membership,
+        "form": form or LimitsForm(instance=membership),
+        "roles": roles(),
+        "may_change_account": may_change,
+        "has_second_step": has_second_step(membership.user),
+        # Where somebody else works is no business of this team's.
+        "sessions": UserSession.objects.filter(user=membership.user).order_by("-last_seen_at") if may_change else (),
+        "spent": {"day": day, "month": month, "rentals": rentals},
+    }
+    return render(request, "team/person.html", context, status=422 if form else 200)
+
+
+def _action(view: _Action) -> Callable[..., HttpResponse]:
+    """A button on the page of a person: does one thing, says it, or says why not."""
+
+    @require_POST
+    @wraps(view)
+    def act(request: DeskRequest, pk: int) -> HttpResponse:
+        membership = _membership(request, pk)
+        try:
+            said = view(request, membership)
+        except memberships.NotDone as refused:
+            messages.error(request, refused.sentence)
+            return redirect("person", pk)
+        if isinstance(said, HttpResponse):
+            return said
+        messages.success(request, said)
+        still_there = Membership.objects.filter(pk=membership.pk).exists() and request.user.pk != pk
+        return redirect("person", pk) if still_there else redirect("team")
+
+    return act
+
+
+@_action
+def person_role(request: DeskRequest, membership: Membership) -> str:
+    """Give them another role."""
+    wanted = request.POST.get("role", "")
+    if wanted not in Role.values:
+        raise PermissionDenied
+    memberships.change_role(request.user, request.access, membership, Role(wanted))
+    return _("%(person)s is now: %(role)s.") % {"person": membership.user, "role": Role(wanted).label}
+
+
+@_action
+def person_limits(request: DeskRequest, membership: Membership) -> HttpResponse | str:
+    """Set what they may spend and rent."""
+    form = LimitsForm(request.POST, instance=membership)
+    if not form.is_valid():
+        return _page(request, Membership.objects.select_related("user", "team").get(pk=membership.pk), form)
+    fresh = Membership.objects.select_related("user", "team").get(pk=membership.pk)
+    memberships.set_limits(request.user, request.access, fresh, form.cleaned_data)
+    return _("Saved.")
+
+
+@_action
+def person_remove(request: DeskRequest, membership: Membership) -> str:
+    """Take them out of the team."""
+    memberships.remove(request.user, request.access, membership)
+    return _("%(person)s is no longer in the team.") % {"person": membership.user}
+
+
+@_action
+def person_deactivate(request: DeskRequest, membership: Membership) -> str:
+    """End their account."""
+    memberships.deactivate(request.user, request.access, membership.user)
+    return _("%(person)s is deactivated and signed out everywhere.") % {"person": membership.user}
+
+
+@_action
+def person_activate(request: DeskRequest, membership: Membership) -> str:
+    """Let them sign in again."""
+    memberships.activate(request.user, request.access, membership.user)
+    return _("%(person)s can sign in again.") % {"person": membership.user}
+
+
+@_action
+def person_sign_out(request: DeskRequest, membership: Membership) -> str:
+    """Sign them out everywhere."""
+    ended = memberships.end_sessions(request.user, request.access, membership.user)
+    return ngettext("%d session ended.", "%d sessions ended.", ended) % ended
+
+
+@_action
+def person_second_step(request: DeskRequest, membership: Membership) -> str:
+    """Take the second step off their account."""
+    two_factor.take_away(request.user, request.access, membership.user)
+    return _("%(person)s signs in by the password alone now, and can set up a new second step.") % {
+        "person": membership.user
+    }
+
+
+@_action
+@never_cache
+def person_password(request: DeskRequest, membership: Membership) -> HttpResponse:
+    """Make a link by which they set a new password, and show it, this once."""
+    link = memberships.password_link(request.user, request.access, membership.user)
+    context = {
+        "person": membership.user,
+        "link": link,
+        "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
+    }
+    return render(request, "team/password_link.html", context)

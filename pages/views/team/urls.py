@@ -1,0 +1,30 @@
+"""The addresses of the team: its people, invitations, settings, audit record; and of allauth's, those that are ours."""
+
+from django.urls import path
+
+from pages.views.team import audit, invitations, password_reset, people, team, two_factor
+
+urlpatterns = [
+    path("team/", team.team, name="team"),
+    path("team/settings/", team.team_settings, name="team_settings"),
+    path("team/services/", team.team_services, name="team_services"),
+    path("team/left/", team.left, name="left"),
+    path("team/people/<int:pk>/", people.person, name="person"),
+    path("team/people/<int:pk>/role/", people.person_role, name="person_role"),
+    path("team/people/<int:pk>/limits/", people.person_limits, name="person_limits"),
+    path("team/people/<int:pk>/remove/", people.person_remove, name="person_remove"),
+    path("team/people/<int:pk>/deactivate/", people.person_deactivate, name="person_deactivate"),
+    path("team/people/<int:pk>/activate/", people.person_activate, name="person_activate"),
+    path("team/people/<int:pk>/sign-out/", people.person_sign_out, name="person_sign_out"),
+    path("team/people/<int:pk>/second-step/", people.person_second_step, name="person_second_step"),
+    path("team/people/<int:pk>/password/", people.person_password, name="person_password"),
+    path("team/invite/", invitations.invite, name="invite"),
+    path("team/invite/<int:pk>/withdraw/", invitations.invite_withdraw, name="invite_withdraw"),
+    path("team/audit/", audit.team_audit, name="team_audit"),
+    path("team/audit/export.csv", audit.team_audit_export, name="team_audit_export"),
+    path("join/<str:secret>/", invitations.join, name="join"),
+    path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
+    path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
+    path("accounts/email/", password_reset.email, name="account_email"),
+    path("accounts/2fa/webauthn/keys/<int:pk>/remove/", two_factor.passkey_remove, name="mfa_remove_webauthn"),
+]
