@@ -8,8 +8,7 @@ from django.db import DatabaseError, connection
 
 from accounts.models import Membership, Role, Team, User
 from bench.stage import Stage, settled
-from rentals import enqueue, lifecycle
-from rentals.jobs import placing
+from rentals import enqueue, lifecycle, orders
 from rentals.models import CallbackAddress, LedgerEntry, Rental, Service, Status, Token
 
 PEOPLE = 5
@@ -77,7 +76,7 @@ class House:
                 continue
             try:
                 self._one(services)
-            except (DatabaseError, placing.OrderRefused):
+            except (DatabaseError, orders.OrderRefused):
                 connection.close()
                 time.sleep(0.3)
             else:
@@ -94,7 +93,7 @@ class House:
                 status__in=[Status.RECEIVED, Status.EXPIRED], again=None, person__isnull=False
             )
             again_of = ended.order_by("?").first()
-        rental = placing.take_order(
+        rental = orders.take_order(
             person=rng.choice(self.people),
             team=self.team,
             service=again_of.service if again_of else service,

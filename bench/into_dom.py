@@ -21,6 +21,7 @@ import requests
 from playwright.sync_api import Page, sync_playwright
 
 from bench.live import Client, sessions_for
+from rentals import orders
 from thuesim_site.testing import RunningDesk, wait_until
 
 CODES = 20
@@ -63,14 +64,13 @@ class Streams:
 def rent(desk: RunningDesk, count: int) -> tuple[list[str], str]:
     """Rent numbers for the first team; return the upstream's ids of those that wait, and where callbacks go."""
     from accounts.models import Team, User
-    from rentals.jobs import placing
     from rentals.models import CallbackAddress, Rental, Service, Status, Token
 
     team, person = Team.objects.get(), User.objects.get(username="linh")
     wait_until(lambda: Service.objects.filter(active=True).exists(), "the services are read", 60)
     Team.objects.update(shares_codes=True)
     for _ in range(count):
-        placing.take_order(person=person, team=team, service=Service.objects.filter(active=True)[0])
+        orders.take_order(person=person, team=team, service=Service.objects.filter(active=True)[0])
     waiting = Rental.objects.filter(status=Status.WAITING)
     wait_until(lambda: waiting.count() >= count, "the numbers wait", 120)
     secret = CallbackAddress.issue(Token.objects.get()).secret.reveal()

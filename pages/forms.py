@@ -12,7 +12,7 @@ from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong, span
 from pages.presenters.tokens import TokenState, token_states
-from rentals.jobs import placing
+from rentals import orders
 from rentals.jobs.statistics import ServiceLine, service_lines
 from rentals.models import Network, Rental, Service, Token
 from rentals.models.catalog import searchable
@@ -46,8 +46,8 @@ class PrefixField(forms.CharField):
 
     def clean(self, value: Any) -> list[str]:
         try:
-            return placing.parse_prefixes(super().clean(value))
-        except placing.OrderRefused as refused:
+            return orders.parse_prefixes(super().clean(value))
+        except orders.OrderRefused as refused:
             raise forms.ValidationError(refused.sentence) from None
 
 
@@ -73,7 +73,7 @@ class RentForm(forms.Form):
         label=gettext_lazy("If none is free"),
         required=False,
         min_value=0,
-        max_value=placing.LONGEST_KEEP_TRYING_MINUTES,
+        max_value=orders.LONGEST_KEEP_TRYING_MINUTES,
     )
     token = forms.ModelChoiceField(
         label=gettext_lazy("Token"),
@@ -182,8 +182,8 @@ class RentForm(forms.Form):
         wishes = dict(self.cleaned_data)
         wishes["keep_trying_minutes"] = wishes.pop("keep_trying")
         try:
-            return placing.take_order(person=person, team=self.access.team, **wishes)
-        except placing.OrderRefused as refused:
+            return orders.take_order(person=person, team=self.access.team, **wishes)
+        except orders.OrderRefused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)
             return None
 

@@ -17,6 +17,7 @@ from rentals import enqueue
 from rentals.jobs import (
     background,
     balances,
+    callbacks,
     catalog,
     heartbeats,
     placing,
@@ -55,7 +56,7 @@ def tick() -> None:
         enqueue.watch(token_id)
     for token_id in reconciling.due_tokens():
         enqueue.settle(token_id)
-    _each("callback", polling.pending_callbacks(), _apply_callback)
+    _each("callback", callbacks.pending_callbacks(), _apply_callback)
     for message_id in recordings.waiting_for_audio():
         enqueue.fetch_audio(message_id)
     runs.ran("tick")
@@ -64,7 +65,7 @@ def tick() -> None:
 def _apply_callback(pk: int) -> None:
     callback = Callback.objects.filter(pk=pk).exclude(state=Callback.State.APPLIED).first()
     if callback is not None:
-        polling.apply_callback(callback)
+        callbacks.apply_callback(callback)
 
 
 @shared_task(name="rentals.place", ignore_result=True)

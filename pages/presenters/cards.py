@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.policy import Access
-from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import Message, Rental, Status
+from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
 from thuesim import phones
 
@@ -158,7 +158,7 @@ def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
     rentals = list(rentals)
     places: dict[int, tuple[int, int]] = {}
     for token in {rental.token for rental in rentals if rental.status == Status.QUEUED}:
-        places |= placing.places_in_queue(token)
+        places |= queue.places_in_queue(token)
     now = timezone.now()
     return [card_for(rental, access, place=places.get(rental.pk), now=now) for rental in rentals]
 
@@ -171,6 +171,6 @@ def board(access: Access, board_filter: BoardFilter) -> list[Card]:
 
 def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> str:
     """Return the HTML of one card in the active language. `oob`: for htmx to put in the place of the old one."""
-    place = placing.place_in_queue(rental) if rental.status == Status.QUEUED else None
+    place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
     return render_to_string("rentals/_rental.html", {"card": card, "oob": oob})

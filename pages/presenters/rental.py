@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.policy import Access
 from pages.presenters.cards import MASK, Card, card_for
-from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.queries import queue
 
 # What the kinds of `rentals.lifecycle` mean to a person.
 KINDS: Mapping[str, Promise] = {
@@ -74,7 +74,7 @@ class RentalPage:
 
 def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
     """Return the page of a rental that comes from `for_cards()`."""
-    place = placing.place_in_queue(rental) if rental.status == Status.QUEUED else None
+    place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, revealed=revealed, place=place)
     messages = sorted(rental.messages.all(), key=lambda message: (message.at, message.pk), reverse=True)
     return RentalPage(

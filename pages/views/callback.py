@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from rentals import enqueue
-from rentals.jobs import polling
+from rentals.jobs import callbacks
 from rentals.models import Callback, CallbackAddress, Token
 from rentals.models.tokens import digest
 
@@ -37,7 +37,7 @@ def callback(request: HttpRequest, secret: str) -> HttpResponse:
     body = _read(request)
     if body is None:
         return HttpResponse(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    kept = polling.receive_callback(token, body, content_type=request.content_type or "", address=address)
+    kept = callbacks.receive_callback(token, body, content_type=request.content_type or "", address=address)
     if kept.state == Callback.State.UNREADABLE:
         return HttpResponse("not understood\n", content_type="text/plain", status=HTTPStatus.BAD_REQUEST)
     enqueue.callback(kept.pk)

@@ -14,8 +14,8 @@ from pages.presenters import cards
 from pages.presenters.rental import page_of
 from pages.views.asking_page import has_room_for
 from pages.views.language import local_address
-from rentals import lifecycle
-from rentals.jobs import placing, polling
+from rentals import lifecycle, orders
+from rentals.jobs import polling
 from rentals.models import Rental
 
 
@@ -37,14 +37,14 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_rent or request.access.team is None:
         raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
     try:
-        order = placing.take_order(
+        order = orders.take_order(
             person=request.user,
             team=request.access.team,
             service=earlier.service,
             purpose=request.POST.get("purpose", "") or earlier.purpose,
             again_of=earlier,
         )
-    except placing.OrderRefused as refused:
+    except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
     forms = cards.phone_forms(earlier.phone)
     said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}

@@ -1,203 +1,25 @@
-"""Place orders in turn: who is served next, on which token, and what each answer of the upstream means for the order."""
+"""Place orders in turn, and write down what each answer of the upstream means for the order."""
 
 import contextlib
-import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Count, F, Max, Q, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Q
 from django.utils import timezone
-from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 
 import thuesim
-from accounts import audit
-from accounts.models import Team, User
 from lib import clock
 from rentals import budgets, enqueue, lifecycle
-from rentals.jobs import polling
+from rentals.jobs import callbacks
 from rentals.lifecycle import reasons
-from rentals.models import Hold, Rental, Service, Status, Token
+from rentals.models import Hold, Rental, Status, Token
+from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
 from rentals.upstream.client import client_for
-from thuesim import phones
 
 # An order that is tried again because the stock is out waits this long in between, in seconds.
 OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)
-LONGEST_KEEP_TRYING_MINUTES = 60
-DOUBTFUL_SECONDS = 10
-LONGEST_PREFIX = 4  # digits
-
-
-class OrderRefused(Exception):
-    """An order that the desk itself does not take. `sentence` is for the person, `field` names the form's field."""
-
-    def __init__(self, sentence: str | Promise, field: str = "") -> None:
-        super().__init__(str(sentence))
-        self.sentence = str(sentence)
-        self.field = field
-
-
-def parse_prefixes(text: str) -> list[str]:
-    """Return the prefixes in `"96|97"`, `"096, 97"` or `"96 97"`, without the leading 0 and without doubles.
-
-    Raises `OrderRefused` for anything that is not 1 to 4 digits.
-    """
-    found: list[str] = []
-    for word in filter(None, re.split(r"[\s,;|]+", text)):
-        try:
-            digits = phones.prefix(word)
-        except ValueError:
-            digits = ""
-        if not 1 <= len(digits) <= LONGEST_PREFIX:
-            raise OrderRefused(_("“%(word)s” is not a prefix. Write digits such as 96 or 097.") % {"word": word[:20]})
-        found.append(digits)
-    return list(dict.fromkeys(found))
-
-
-def take_order(
-    *,
-    person: User,
-    team: Team,
-    service: Service,
-    networks: Sequence[str] = (),
-    prefixes: Sequence[str] = (),
-    exclude_prefixes: Sequence[str] = (),
-    purpose: str = "",
-    keep_trying_minutes: int = 0,
-    token: Token | None = None,
-    again_of: Rental | None = None,
-) -> Rental:
-    """Write an order for one number and wake a worker for it. Nothing is asked of the upstream here.
-
-    Raises `OrderRefused`.
-    """
-    purpose = " ".join(purpose.split())
-    _check(team, service, purpose, prefixes, exclude_prefixes, keep_trying_minutes)
-    if again_of is not None:
-        if not again_of.phone:
-            raise OrderRefused(_("This order never got a number, so there is none to rent again."))
-        token = again_of.token
-    chosen = _choose_token(team, service, token)
-    with transaction.atomic():
-        refusal = budgets.why_not_taken(team=team, person=person, service=service)
-        if refusal is not None:
-            raise OrderRefused(refusal.sentence, refusal.field)
-        rental = lifecycle.queue(
-            team=team,
-            person=person,
-            token=chosen,
-            service=service,
-            again_of=again_of,
-            token_pinned=token is not None,
-            networks=list(networks),
-            prefixes=list(prefixes),
-            exclude_prefixes=list(exclude_prefixes),
-            purpose=purpose[:120],
-            keep_trying_until=timezone.now() + timedelta(minutes=keep_trying_minutes) if keep_trying_minutes else None,
-        )
-        detail = {"service": service.key, "price": service.price, "token": chosen.name, "purpose": rental.purpose}
-        audit.record("order", person=person, team=team, target=f"rental {rental.pk}", detail=detail)
-    enqueue.place(chosen.pk)
-    return rental
-
-
-def _check(
-    team: Team,
-    service: Service,
-    purpose: str,
-    prefixes: Sequence[str],
-    exclude_prefixes: Sequence[str],
-    keep_trying_minutes: int,
-) -> None:
-    """Raise `OrderRefused` for an order that could not be meant."""
-    if team.purpose_required and not purpose:
-        raise OrderRefused(_("Say what the number is for; your team wants a purpose with every order."), "purpose")
-    if not service.active:
-        raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
-    clash = sorted(set(prefixes) & set(exclude_prefixes))
-    if clash:
-        raise OrderRefused(
-            _("Prefix %(prefix)s is both wanted and unwanted. Take it out of one of the two.") % {"prefix": clash[0]},
-            "exclude_prefixes",
-        )
-    if not 0 <= keep_trying_minutes <= LONGEST_KEEP_TRYING_MINUTES:
-        raise OrderRefused(_("Keep trying for 0 to 60 minutes."), "keep_trying")
-
-
-def _choose_token(team: Team, service: Service, token: Token | None) -> Token:
-    """Return the token to order on: the wanted one, else the one that will get to it first."""
-    if token is not None:
-        if not team.tokens.filter(pk=token.pk).exists():
-            raise OrderRefused(_("This token is not one of your team's. Choose another one."), "token")
-        if token.paused:
-            raise OrderRefused(reasons.SENTENCES[reasons.PAUSED], "token")
-        return token
-    usable = best_tokens(team, price=service.price or 0)
-    if not usable:
-        word = reasons.PAUSED if team.tokens.exists() else reasons.NO_TOKEN
-        raise OrderRefused(reasons.SENTENCES[word])
-    return usable[0]
-
-
-def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[Token]:
-    """The team's tokens that are not paused, the one likely to serve an order first before the others."""
-    tokens = (
-        team.tokens.filter(paused=False)
-        .exclude(pk__in=without)
-        .annotate(
-            ahead=Count("rentals", filter=Q(rentals__status=Status.QUEUED)),
-            holding=Count("rentals", filter=_holding("rentals__")),
-        )
-    )
-
-    def rank(token: Token) -> tuple[bool, bool, bool, int, float]:
-        poor = token.balance is not None and token.balance < price
-        full = token.waiting_limit is not None and token.holding >= token.waiting_limit  # type: ignore[attr-defined]
-        held = breaker.hold_of(token) != Hold.NONE
-        return held, poor, full, token.ahead, pacing.seconds_to_turn(token)  # type: ignore[attr-defined]
-
-    return sorted(tokens, key=rank)
-
-
-def _holding(prefix: str = "") -> Q:
-    """The orders that count against a token's waiting limit. One that has been uncertain for a while hardly holds a
-    place; should it do so all the same, the upstream says no, and nothing is lost."""
-    recent = timezone.now() - timedelta(seconds=DOUBTFUL_SECONDS)
-    doubtful = Q(**{f"{prefix}status": Status.UNCONFIRMED, f"{prefix}attempt_at__gt": recent})
-    return Q(**{f"{prefix}status__in": [Status.PLACING, Status.WAITING]}) | doubtful
-
-
-def queue_of(token_id: int) -> QuerySet[Rental]:
-    """The token's queue in the order in which it is served: each person's first order, then each one's second, and so
-    on; among equals the person who was served longest ago, then who ordered first."""
-    served = Max("person__rentals__attempt_at", filter=Q(person__rentals__token=token_id))
-    return (
-        Rental.objects.filter(token=token_id, status=Status.QUEUED)
-        .annotate(
-            turn=Window(RowNumber(), partition_by=F("person"), order_by=[F("queued_at").asc(), F("pk").asc()]),
-            served=served,
-        )
-        .order_by("turn", F("served").asc(nulls_first=True), "queued_at", "pk")
-    )
-
-
-def place_in_queue(rental: Rental) -> tuple[int, int]:
-    """Return the order's place from 1, and the likely seconds until its turn. (0, 0) where it is not queued."""
-    places = places_in_queue(rental.token)
-    return places.get(rental.pk, (0, 0))
-
-
-def places_in_queue(token: Token) -> dict[int, tuple[int, int]]:
-    """Return place and likely seconds of each queued order of the token, by rental id. One query."""
-    first, gap = pacing.seconds_to_turn(token), pacing.gap_seconds()
-    return {
-        pk: (place, round(first + (place - 1) * gap))
-        for place, pk in enumerate(queue_of(token.pk).values_list("pk", flat=True), 1)
-    }
 
 
 def due_tokens() -> list[int]:
@@ -240,7 +62,7 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
         if turn is None:
             return None
         # The token's row is locked from here on, so the places are counted by one worker at a time.
-        holding = Rental.objects.filter(_holding(), token=token).count()
+        holding = Rental.objects.filter(holding_a_place(), token=token).count()
         full = token.waiting_limit is not None and holding >= token.waiting_limit
         if full or not lifecycle.start_attempt(rental):
             transaction.set_rollback(True)
@@ -314,7 +136,7 @@ def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
         Token.objects.filter(pk=token.pk).update(**fields)
         token.announce()
     breaker.answered(token)
-    polling.number_known(rental)
+    callbacks.number_known(rental)
 
 
 def _not_rented(token: Token, rental: Rental, fault: thuesim.NotRented) -> None:

@@ -1,23 +1,28 @@
-"""Find out about messages: by looking, and by the callbacks that come unasked. Whatever arrives first wins."""
+"""Poll the upstream for messages of waiting numbers: by one history call where that does, else number by number."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
 from lib import clock
-from rentals import enqueue, lifecycle
-from rentals.models import Callback, Hold, Message, Rental, Status, Token
+from rentals import enqueue
+from rentals.jobs.outcomes import (
+    ABSENT_GRACE_SECONDS,
+    COLD_INTERVALS,
+    GRACE_SECONDS,
+    HOT_INTERVALS,
+    LATE_LOOK_SECONDS,
+    apply,
+    next_look,
+    time_is_up,
+)
+from rentals.models import Rental, Status, Token
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
-from rentals.upstream.drift import record as record_drift
-
-logger = logging.getLogger(__name__)
 
 # From this many numbers on, one call for the history takes the place of one call per number.
 HISTORY_FROM = 4
@@ -26,25 +31,6 @@ SAMPLE_ONE_IN = 40
 HISTORY_DISTRUST_SECONDS = 60
 SINGLE_LOOKS_AT_ONCE = 60
 LONGEST_CLAIM_SECONDS = 8.0
-# After its time is up a number is looked at for so long, this often: messages come late, and a second one may come.
-GRACE_SECONDS = 120
-ABSENT_GRACE_SECONDS = 600
-LATE_LOOK_SECONDS = 15
-# A number is looked at less often once it has waited so long.
-HOT_SECONDS = 150
-# In intervals; a little less than a whole one, so that the next look of the token finds it due.
-HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
-
-
-def number_known(rental: Rental) -> None:
-    """A rental got its number: apply what callbacks already brought for it, and look soon."""
-    for callback in Callback.objects.filter(
-        token=rental.token_id,
-        upstream_key=rental.upstream_key,
-        state__in=[Callback.State.UNKNOWN, Callback.State.PENDING],
-    ).order_by("at"):
-        apply_callback(callback)
-    enqueue.watch(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
 
 
 def due_numbers(token_id: int) -> Sequence[Rental]:
@@ -117,7 +103,7 @@ def _free(prefix: str = "") -> Q:
 
 
 def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
-    if any(_time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
+    if any(time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
         return True  # only the history's word lets our clock end a wait
     distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > now
     return len(due) >= HISTORY_FROM and not distrusted
@@ -146,7 +132,7 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
         entry = told.get(rental.upstream_key)
         if entry is None:
             left.append(rental)
-            if rental.status == Status.WAITING and _time_is_up(rental, ABSENT_GRACE_SECONDS):
+            if rental.status == Status.WAITING and time_is_up(rental, ABSENT_GRACE_SECONDS):
                 apply(rental, thuesim.State.EXPIRED, None, source="history")
         elif _is_quiet(rental, entry):
             quiet.append(rental)
@@ -164,7 +150,7 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
 def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
     """Whether the number just goes on waiting, so that there is nothing to apply."""
     waits = rental.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
-    return waits and not _time_is_up(rental, GRACE_SECONDS)
+    return waits and not time_is_up(rental, GRACE_SECONDS)
 
 
 def _distrust_history(token: Token) -> None:
@@ -178,7 +164,7 @@ def look(rental_id: int) -> None:
     if rental is None:
         return
     claim = Rental.objects.filter(pk=rental.pk, status=rental.status, looks=rental.looks)
-    if not claim.update(looks=rental.looks + 1, due_at=_next_look(rental)):
+    if not claim.update(looks=rental.looks + 1, due_at=next_look(rental)):
         return
     try:
         look_at(rental)
@@ -208,110 +194,3 @@ def look_at(rental: Rental) -> bool:
         return apply(rental, thuesim.State.WAITING, None, source="poll")
     breaker.answered(rental.token)
     return apply(rental, reply.state, reply.message, source="poll")
-
-
-def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: str) -> bool:
-    changed = False
-    if message is not None:
-        changed = lifecycle.message_arrived(rental, message, source=source)
-        if message.is_call and message.audio_url:
-            _want_audio(rental)
-    elif rental.status == Status.WAITING:
-        told_by_clock = source == "history" and _time_is_up(rental, GRACE_SECONDS)
-        if state == thuesim.State.EXPIRED or told_by_clock:
-            changed = lifecycle.expire(rental)
-    if changed:
-        _place_freed(rental.token)
-    Rental.objects.filter(pk=rental.pk).update(due_at=_next_look(rental))
-    if source != "poll" and state == thuesim.State.RECEIVED and _lacks_words(rental):
-        enqueue.look(rental.pk)
-    return changed
-
-
-def _lacks_words(rental: Rental) -> bool:
-    """Whether something came and nobody knows what it said: of a call, the history and callbacks may have the recording
-    alone, or the recording and the code, and only the code call the words."""
-    return not Message.objects.filter(rental=rental).exclude(text="").exists()
-
-
-def _time_is_up(rental: Rental, grace_seconds: float) -> bool:
-    return rental.expires_at is not None and timezone.now() > rental.expires_at + timedelta(seconds=grace_seconds)
-
-
-def _place_freed(token: Token) -> None:
-    """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
-    Token.objects.filter(pk=token.pk, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
-    token.announce()
-    enqueue.place(token.pk)
-
-
-def _next_look(rental: Rental) -> datetime | None:
-    """When the number wants its next look; None where its time and the grace after it are over."""
-    now = timezone.now()
-    poll = settings.THUESIM_POLL_SECONDS
-    expires_at = rental.expires_at or now
-    if rental.status == Status.WAITING:
-        if now > expires_at:
-            return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
-        cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
-        return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
-    if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_words(rental):
-        return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
-    return None
-
-
-def _wants_words(rental: Rental) -> bool:
-    recent = timezone.now() - timedelta(seconds=ABSENT_GRACE_SECONDS)
-    received = rental.status == Status.RECEIVED and rental.received_at is not None and rental.received_at > recent
-    return received and _lacks_words(rental)
-
-
-def _want_audio(rental: Rental) -> None:
-    for message in Message.objects.filter(rental=rental, is_call=True, audio="").exclude(audio_url=""):
-        enqueue.fetch_audio(message.pk)
-
-
-def receive_callback(token: Token, body: bytes, *, content_type: str, address: str | None) -> Callback:
-    """Keep a callback as it came, committed. A worker applies it, or the next tick does (API page, section 3.3).
-
-    One that cannot be understood is kept all the same, for an admin to read.
-    """
-    # Byte by byte as it came, but for a token: no table of ours holds one.
-    body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
-    kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
-    try:
-        told = thuesim.parse_callback(body, content_type, on_drift=record_drift)
-        kept.upstream_key = thuesim.rental_key(told.id)[:40]
-    except thuesim.Gibberish as fault:
-        kept.state = Callback.State.UNREADABLE
-        logger.warning("a callback for token %s was not understood: %s", token.pk, fault)
-    kept.save()
-    return kept
-
-
-def apply_callback(callback: Callback) -> bool:
-    """Apply a kept callback that was understood. Safe to repeat. Returns whether it changed a rental."""
-    state = Callback.State
-    told = thuesim.parse_callback(bytes(callback.body), callback.content_type)
-    rental = (
-        Rental.objects.filter(token=callback.token_id, upstream_key=callback.upstream_key)
-        .select_related("service", "token")
-        .first()
-    )
-    if rental is None:
-        Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
-        return False
-    with transaction.atomic():
-        changed = apply(rental, told.state, told.message, source="callback")
-        Callback.objects.filter(pk=callback.pk).update(state=state.APPLIED, rental=rental, applied_at=timezone.now())
-    return changed
-
-
-def pending_callbacks() -> list[int]:
-    """Callbacks that no worker has applied yet, and those whose rental has become known since."""
-    known_now = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
-    recent = timezone.now() - timedelta(days=1)
-    waiting = Q(state=Callback.State.PENDING) | (
-        Q(state=Callback.State.UNKNOWN, at__gt=recent) & ~Q(upstream_key="") & Exists(known_now)
-    )
-    return list(Callback.objects.filter(waiting).order_by("at").values_list("pk", flat=True)[:500])

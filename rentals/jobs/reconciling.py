@@ -11,7 +11,7 @@ from django.utils import timezone
 import thuesim
 from lib import clock
 from rentals import enqueue, lifecycle
-from rentals.jobs import balances, polling
+from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
@@ -97,7 +97,7 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
     for rental in rentals:
         entry = by_key[rental.upstream_key]
         if entry.state == thuesim.State.RECEIVED:
-            polling.apply(rental, entry.state, entry.message, source="history")
+            outcomes.apply(rental, entry.state, entry.message, source="history")
 
 
 def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
@@ -123,8 +123,8 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
             continue
         if taken:
             settled += 1
-            polling.apply(rental, entry.state, entry.message, source="history")
-            polling.number_known(rental)
+            outcomes.apply(rental, entry.state, entry.message, source="history")
+            callbacks.number_known(rental)
     return settled
 
 

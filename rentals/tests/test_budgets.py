@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from accounts.policy import access_for
-from rentals import budgets, lifecycle
+from rentals import budgets, lifecycle, orders
 from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
@@ -39,11 +39,11 @@ def service() -> Service:
 
 
 def order(team: Team, person: User, service: Service) -> Rental:
-    return placing.take_order(person=person, team=team, service=service)
+    return orders.take_order(person=person, team=team, service=service)
 
 
 def refused(team: Team, person: User, service: Service) -> str:
-    with pytest.raises(placing.OrderRefused) as caught:
+    with pytest.raises(orders.OrderRefused) as caught:
         order(team, person, service)
     return caught.value.sentence
 

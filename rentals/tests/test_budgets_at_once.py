@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Membership, Team, User
-from rentals import budgets
+from rentals import budgets, orders
 from rentals.jobs import placing
 from rentals.models import Rental, Service, Token
 from rentals.tests.factories import make_person, make_service, make_team, make_token
@@ -25,8 +25,8 @@ def order_all_at_once(team: Team, people: list[User], service: Service) -> Count
     def one(number: int) -> bool:
         start.wait(30)
         try:
-            placing.take_order(person=people[number % len(people)], team=team, service=service)
-        except placing.OrderRefused:
+            orders.take_order(person=people[number % len(people)], team=team, service=service)
+        except orders.OrderRefused:
             return False
         finally:
             connection.close()
@@ -74,7 +74,7 @@ def test_several_tokens_placing_at_once_keep_to_a_budget_that_was_cut(
     service, person = make_service(price=PRICE), make_person(team)
     tokens = [make_token(team) for _ in range(12)]
     for token in tokens:
-        placing.take_order(person=person, team=team, service=service, token=token)
+        orders.take_order(person=person, team=team, service=service, token=token)
     Team.objects.filter(pk=team.pk).update(budget_day=5 * PRICE)
     start = Barrier(len(tokens))
 

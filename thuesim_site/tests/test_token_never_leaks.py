@@ -15,6 +15,7 @@ from redis import Redis
 
 import thuesim
 from accounts.models import Role
+from rentals import orders
 from rentals.jobs import balances, placing, polling, reconciling, recordings, runs
 from rentals.models import CallbackAddress, Message, Rental, Status
 from rentals.tests.factories import make_person
@@ -109,7 +110,7 @@ def drive(house: House, fault: str, told: list[str]) -> None:
     """Everything that we ever ask of the upstream, once, while it misbehaves in one way."""
     house.upstream.clear_faults()
     house.upstream.set_fault(fault, value=4 if fault.startswith("code") else None)
-    rental = placing.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
     placing.place_next(house.token.pk)
     asked = [
         lambda: balances.read_balance(house.token),
@@ -135,7 +136,7 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     listener = Listener(real_redis.url)
     listener.start()
     told: list[str] = []
-    first = placing.take_order(person=house.person, team=house.team, service=house.service)
+    first = orders.take_order(person=house.person, team=house.team, service=house.service)
     placing.place_next(house.token.pk)
     for fault in FAULTS:
         drive(house, fault, told)

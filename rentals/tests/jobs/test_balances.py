@@ -10,7 +10,7 @@ import thuesim
 from accounts.policy import access_for
 from pages.presenters import spend
 from pages.presenters.spend import Period
-from rentals import lifecycle
+from rentals import lifecycle, orders
 from rentals.jobs import balances, placing
 from rentals.models import BalanceReading, LedgerEntry, Rental, Status
 from rentals.tests.factories import make_rental, make_service
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def rent(house: House, **over: object) -> Rental:
     wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = placing.take_order(**wishes)  # type: ignore[arg-type]
+    rental = orders.take_order(**wishes)  # type: ignore[arg-type]
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return rental

@@ -13,10 +13,11 @@ from pytest_django import Settings
 
 import thuesim
 from lib import clock
-from rentals import lifecycle
+from rentals import lifecycle, orders
 from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
+from rentals.queries import queue
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 from rentals.tests.fixtures import House
 from rentals.upstream import breaker, pacing
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 def order(house: House, **over: object) -> Rental:
     wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    return placing.take_order(**wishes)  # type: ignore[arg-type]
+    return orders.take_order(**wishes)  # type: ignore[arg-type]
 
 
 def place(house: House, rental: Rental) -> Rental:
@@ -41,13 +42,13 @@ def place(house: House, rental: Rental) -> Rental:
     [("96|97|", ["96", "97"]), ("096, 97", ["96", "97"]), ("  ", []), ("+8496 96", ["96"]), ("84", ["84"])],
 )
 def test_prefixes_are_read_in_every_form_people_write(text: str, prefixes: list[str]) -> None:
-    assert placing.parse_prefixes(text) == prefixes
+    assert orders.parse_prefixes(text) == prefixes
 
 
 @pytest.mark.parametrize("text", ["abc", "96x", "123456", "9-6"])
 def test_what_is_no_prefix_is_told(text: str) -> None:
-    with pytest.raises(placing.OrderRefused, match="not a prefix"):
-        placing.parse_prefixes(text)
+    with pytest.raises(orders.OrderRefused, match="not a prefix"):
+        orders.parse_prefixes(text)
 
 
 def test_an_order_gets_a_number_with_the_filters_asked_for(house: House) -> None:
@@ -159,33 +160,33 @@ def test_a_paused_token_keeps_its_queue_and_takes_no_order(house: House) -> None
     rental = order(house)
     Token.objects.update(paused=True)
     assert place(house, rental).status == Status.QUEUED
-    with pytest.raises(placing.OrderRefused, match="paused"):
+    with pytest.raises(orders.OrderRefused, match="paused"):
         order(house)
     Token.objects.update(paused=False)
     assert place(house, rental).status == Status.WAITING
 
 
 def test_the_token_of_another_team_cannot_be_used(house: House) -> None:
-    with pytest.raises(placing.OrderRefused, match="not one of your team"):
+    with pytest.raises(orders.OrderRefused, match="not one of your team"):
         order(house, token=make_token(make_team()))
 
 
 def test_a_team_without_a_token_is_told_so(house: House) -> None:
     team = make_team()
-    with pytest.raises(placing.OrderRefused, match="Ask an admin"):
-        placing.take_order(person=make_person(team), team=team, service=house.service)
+    with pytest.raises(orders.OrderRefused, match="Ask an admin"):
+        orders.take_order(person=make_person(team), team=team, service=house.service)
 
 
 def test_a_purpose_is_wanted_where_the_team_wants_one(house: House) -> None:
     house.team.purpose_required = True
-    with pytest.raises(placing.OrderRefused) as refused:
+    with pytest.raises(orders.OrderRefused) as refused:
         order(house, purpose="  ")
     assert refused.value.field == "purpose"
     assert order(house, purpose=" sign-up  test ").purpose == "sign-up test"
 
 
 def test_a_prefix_cannot_be_wanted_and_unwanted(house: House) -> None:
-    with pytest.raises(placing.OrderRefused, match="96"):
+    with pytest.raises(orders.OrderRefused, match="96"):
         order(house, prefixes=["96"], exclude_prefixes=["96"])
 
 
@@ -202,9 +203,9 @@ def test_ten_orders_of_one_person_do_not_keep_another_waiting(house: House) -> N
     busy = [order(house) for _ in range(4)]
     other = make_person(house.team)
     late = order(house, person=other)
-    assert placing.place_in_queue(late)[0] == 2
+    assert queue.place_in_queue(late)[0] == 2
     place(house, busy[0])
-    assert placing.place_in_queue(late)[0] == 1, "the one just served goes behind"
+    assert queue.place_in_queue(late)[0] == 1, "the one just served goes behind"
     assert place(house, late).status == Status.WAITING
 
 
@@ -213,7 +214,7 @@ def test_a_place_in_the_queue_comes_with_the_likely_time(settings: Settings) -> 
     team = make_team()
     token, person = make_token(team), make_person(team)
     rentals = [make_rental(team=team, token=token, person=person) for _ in range(3)]
-    assert [placing.place_in_queue(rental) for rental in rentals] == [(1, 0), (2, 5), (3, 10)]
+    assert [queue.place_in_queue(rental) for rental in rentals] == [(1, 0), (2, 5), (3, 10)]
 
 
 def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,10 +445,10 @@ def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) 
     make_rental(Status.UNCONFIRMED, token=house.token, team=house.team, service=house.service)
     rental = place(house, order(house))
     assert rental.status == Status.QUEUED
-    with time_machine.travel(timezone.now() + timedelta(seconds=placing.DOUBTFUL_SECONDS + 1), tick=True):
+    with time_machine.travel(timezone.now() + timedelta(seconds=queue.DOUBTFUL_SECONDS + 1), tick=True):
         assert place(house, rental).status == Status.WAITING
 
 
 def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
-    with pytest.raises(placing.OrderRefused, match="Choose another"):
+    with pytest.raises(orders.OrderRefused, match="Choose another"):
         order(house, service=make_service(active=False))

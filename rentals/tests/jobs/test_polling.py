@@ -11,8 +11,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 import thuesim
-from rentals import enqueue
-from rentals.jobs import placing, polling
+from rentals import enqueue, orders
+from rentals.jobs import callbacks, outcomes, placing, polling
 from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
 from rentals.tests.factories import make_rental
 from rentals.tests.fixtures import House
@@ -36,7 +36,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def rent(house: House, count: int = 1) -> list[Rental]:
     rentals = []
     for _ in range(count):
-        rental = placing.take_order(person=house.person, team=house.team, service=house.service)
+        rental = orders.take_order(person=house.person, team=house.team, service=house.service)
         placing.place_next(house.token.pk)
         rental.refresh_from_db()
         assert rental.status == Status.WAITING
@@ -107,7 +107,7 @@ def test_our_clock_ends_a_wait_only_with_the_historys_word(house: House) -> None
     [rental] = rent(house)
     house.upstream.set_fault("code-lag", value=99999)
     house.upstream.set_fault("http-500", endpoint="history")
-    late = (rental.service.seconds + polling.GRACE_SECONDS + 5) * 1.0
+    late = (rental.service.seconds + outcomes.GRACE_SECONDS + 5) * 1.0
     watch(house, rental, after=late)
     assert rental.status == Status.WAITING, "the history did not answer"
     house.upstream.clear_faults()
@@ -174,7 +174,7 @@ def test_after_its_time_and_the_grace_nobody_looks_any_more(house: House) -> Non
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "Ma: 111111", "111111")
     watch(house, rental)
-    watch(house, rental, after=rental.service.seconds + polling.GRACE_SECONDS + 1)
+    watch(house, rental, after=rental.service.seconds + outcomes.GRACE_SECONDS + 1)
     assert rental.due_at is None
 
 
@@ -204,7 +204,7 @@ def callback(house: House, rental_id: str, code: str = "486460", status: int = 1
             "isSound": "false",
         }
     }
-    return polling.receive_callback(
+    return callbacks.receive_callback(
         house.token, json.dumps(body).encode(), content_type="application/json", address="127.0.0.1"
     )
 
@@ -212,8 +212,8 @@ def callback(house: House, rental_id: str, code: str = "486460", status: int = 1
 def test_a_callback_brings_the_code_and_the_poll_after_it_nothing_new(house: House) -> None:
     [rental] = rent(house)
     kept = callback(house, rental.upstream_key)
-    assert polling.apply_callback(kept)
-    assert not polling.apply_callback(kept)
+    assert callbacks.apply_callback(kept)
+    assert not callbacks.apply_callback(kept)
     rental.refresh_from_db()
     kept.refresh_from_db()
     assert (rental.status, kept.state, kept.rental) == (Status.RECEIVED, Callback.State.APPLIED, rental)
@@ -222,16 +222,16 @@ def test_a_callback_brings_the_code_and_the_poll_after_it_nothing_new(house: Hou
 
 def test_a_callback_that_comes_before_its_rental_waits_for_it(house: House) -> None:
     kept = callback(house, "88237016")
-    assert not polling.apply_callback(kept)
+    assert not callbacks.apply_callback(kept)
     kept.refresh_from_db()
     assert kept.state == Callback.State.UNKNOWN
-    assert polling.pending_callbacks() == []
+    assert callbacks.pending_callbacks() == []
     [rental] = rent_without_check(house)
     assert rental.status == Status.RECEIVED
 
 
 def rent_without_check(house: House) -> list[Rental]:
-    rental = placing.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return [rental]
@@ -239,26 +239,26 @@ def rent_without_check(house: House) -> list[Rental]:
 
 def test_a_callback_is_found_again_where_a_worker_died_before_applying_it(house: House) -> None:
     kept = callback(house, "77.02")
-    polling.apply_callback(kept)
+    callbacks.apply_callback(kept)
     rental = make_rental(Status.WAITING, token=house.token, team=house.team, upstream_id="77.02", upstream_key="77")
-    assert polling.pending_callbacks() == [kept.pk]
+    assert callbacks.pending_callbacks() == [kept.pk]
     kept.refresh_from_db()
-    assert polling.apply_callback(kept)
+    assert callbacks.apply_callback(kept)
     rental.refresh_from_db()
     assert rental.status == Status.RECEIVED
 
 
 def test_the_callback_of_another_token_is_not_for_our_rental(house: House) -> None:
     rental = make_rental(Status.WAITING, upstream_id="77.02", upstream_key="77")
-    assert not polling.apply_callback(callback(house, "77.02"))
+    assert not callbacks.apply_callback(callback(house, "77.02"))
     rental.refresh_from_db()
     assert rental.status == Status.WAITING
 
 
 def test_an_expired_callback_after_the_code_takes_nothing_back(house: House) -> None:
     [rental] = rent(house)
-    polling.apply_callback(callback(house, rental.upstream_key))
-    polling.apply_callback(callback(house, rental.upstream_key, code="", status=2))
+    callbacks.apply_callback(callback(house, rental.upstream_key))
+    callbacks.apply_callback(callback(house, rental.upstream_key, code="", status=2))
     rental.refresh_from_db()
     assert rental.status == Status.RECEIVED
 
@@ -308,7 +308,7 @@ def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.M
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     recording = thuesim.Message("", "", is_call=True, audio_url="http://127.0.0.1/1.wav")
     monkeypatch.setattr(enqueue, "look", lambda pk: None)  # and Redis lost it
-    polling.apply(rental, thuesim.State.RECEIVED, recording, source="history")
+    outcomes.apply(rental, thuesim.State.RECEIVED, recording, source="history")
     rental.refresh_from_db()
     assert rental.due_at is not None
     watch(house, rental)
@@ -320,9 +320,9 @@ def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(h
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     told = thuesim.Message(text="", code="059809", is_call=True, audio_url="http://127.0.0.1/1.wav")
-    polling.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    outcomes.apply(rental, thuesim.State.RECEIVED, told, source="callback")
     assert looks == [rental.pk]
     [message] = rental.messages.all()
     assert (message.code, message.text) == ("059809", "[Call]mã otp của bạn là 059809")
-    polling.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    outcomes.apply(rental, thuesim.State.RECEIVED, told, source="callback")
     assert looks == [rental.pk], "once is enough"

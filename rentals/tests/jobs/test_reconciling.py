@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 import thuesim
+from rentals import orders
 from rentals.jobs import balances, placing, reconciling
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Status, Token
@@ -20,7 +21,7 @@ SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)
 
 def order(house: House, **over: object) -> Rental:
     wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = placing.take_order(**wishes)  # type: ignore[arg-type]
+    rental = orders.take_order(**wishes)  # type: ignore[arg-type]
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return rental

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from rentals import orders
 from rentals.jobs import placing, polling, recordings
 from rentals.models import Message, Rental, Token
 from rentals.tests.fixtures import House
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def call(house: House, settings: Settings, tmp_path: Path) -> Message:
     """A call that a number received, of which only the address is known yet."""
     settings.MEDIA_ROOT = tmp_path
-    rental = placing.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     house.upstream.deliver(rental.upstream_key, "mã otp của bạn là 059809", "059809", call=True)

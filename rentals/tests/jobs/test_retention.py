@@ -22,8 +22,8 @@ from accounts.models import AuditRecord, Role
 from accounts.policy import access_for
 from lib import announce
 from pages.presenters.cards import card_for
-from rentals import lifecycle
-from rentals.jobs import placing, polling, retention, statistics
+from rentals import lifecycle, orders
+from rentals.jobs import callbacks, outcomes, placing, retention, statistics
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House, later
@@ -98,22 +98,22 @@ def live_through(house: House, client: Client) -> list[Rental]:
     the history's import: each looked at on every page that shows it, exported, revealed."""
     rentals = []
     for _ in range(3):
-        rentals.append(placing.take_order(person=house.person, team=house.team, service=house.service))
+        rentals.append(orders.take_order(person=house.person, team=house.team, service=house.service))
         placing.place_next(house.token.pk)
     polled, posted, called = (Rental.objects.get(pk=rental.pk) for rental in rentals)
     said = f"{CANARY} {CODE_CANARY}"
     message = thuesim.Message(code=CODE_CANARY, text=said, is_call=False, audio_url="")
-    polling.apply(polled, thuesim.State.RECEIVED, message, source="poll")
+    outcomes.apply(polled, thuesim.State.RECEIVED, message, source="poll")
     body = json.dumps({"status": 1, "requestId": posted.upstream_id, "code": CODE_CANARY, "smsContent": said})
     address = CallbackAddress.issue(house.token).secret.reveal()
     for text in (body, body, f"not json {said}"):
         client.post(f"/callback/{address}/", text.encode(), content_type="application/json")
-    for pk in polling.pending_callbacks():
-        polling.apply_callback(Callback.objects.get(pk=pk))
+    for pk in callbacks.pending_callbacks():
+        callbacks.apply_callback(Callback.objects.get(pk=pk))
     call = thuesim.Message(
         code="", text=said, is_call=True, audio_url="http://upstream.invalid/a.wav?say=" + CODE_CANARY
     )
-    polling.apply(called, thuesim.State.RECEIVED, call, source="poll")
+    outcomes.apply(called, thuesim.State.RECEIVED, call, source="poll")
     name = default_storage.save("calls/2026/01/1.audio", ContentFile(said.encode()))
     lifecycle.audio_kept(called.messages.get(), name=name, content_type="audio/wav")
     entry = thuesim.HistoryEntry(
@@ -170,7 +170,7 @@ def test_a_message_that_comes_again_after_its_time_is_deleted_again(house: House
     Rental.objects.filter(pk=old.pk).update(queued_at=timezone.now() - timedelta(days=40))
     retention.delete_old_messages()
     message = thuesim.Message(code="123456", text="Ma 123456", is_call=False, audio_url="")
-    polling.apply(Rental.objects.get(pk=old.pk), thuesim.State.RECEIVED, message, source="callback")
+    outcomes.apply(Rental.objects.get(pk=old.pk), thuesim.State.RECEIVED, message, source="callback")
     assert Message.objects.filter(rental=old).exists()
     assert retention.delete_old_messages() == 1
 

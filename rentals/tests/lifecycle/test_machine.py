@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 )
 
 import thuesim
-from rentals import lifecycle
-from rentals.jobs import balances, placing, polling, reconciling
+from rentals import lifecycle, orders
+from rentals.jobs import balances, callbacks, placing, polling, reconciling
 from rentals.lifecycle import reasons
 from rentals.models import Callback, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from rentals.tests.factories import make_person, make_service, make_team, make_token
@@ -208,7 +208,7 @@ class Life(RuleBasedStateMachine):
     )
     def order(self, person: int, service: int, minutes: int) -> str:
         mark = str(next(self.marks))
-        placing.take_order(
+        orders.take_order(
             person=self.people[person],
             team=self.team,
             service=self.services[service],
@@ -348,17 +348,17 @@ class Life(RuleBasedStateMachine):
             "code": code,
             "smsContent": code and sms(code).text,
         }
-        kept = polling.receive_callback(
+        kept = callbacks.receive_callback(
             self.token, json.dumps({"data": body}).encode(), content_type="application/json", address=None
         )
         self.callbacks.append(kept.pk)
-        polling.apply_callback(kept)
+        callbacks.apply_callback(kept)
 
     @rule(which=st.integers(0, 30))
     def a_callback_is_applied_again(self, which: int) -> None:
         if self.callbacks:
             pk = self.callbacks[which % len(self.callbacks)]
-            polling.apply_callback(Callback.objects.get(pk=pk))
+            callbacks.apply_callback(Callback.objects.get(pk=pk))
 
     @rule(seconds=st.sampled_from([1, 4, 30, 130, 700]))
     def time_passes(self, seconds: int) -> None:

@@ -1,0 +1,74 @@
+"""Callbacks: kept as they come, applied once their rental is known (API page, section 3.3)."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+import thuesim
+from rentals import enqueue
+from rentals.jobs.outcomes import apply
+from rentals.models import Callback, Rental, Token
+from rentals.upstream.drift import record as record_drift
+
+logger = logging.getLogger(__name__)
+
+
+def number_known(rental: Rental) -> None:
+    """A rental got its number: apply what callbacks already brought for it, and look soon."""
+    for callback in Callback.objects.filter(
+        token=rental.token_id,
+        upstream_key=rental.upstream_key,
+        state__in=[Callback.State.UNKNOWN, Callback.State.PENDING],
+    ).order_by("at"):
+        apply_callback(callback)
+    enqueue.watch(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
+
+
+def receive_callback(token: Token, body: bytes, *, content_type: str, address: str | None) -> Callback:
+    """Keep a callback as it came, committed. A worker applies it, or the next tick does (API page, section 3.3).
+
+    One that cannot be understood is kept all the same, for an admin to read.
+    """
+    # Byte by byte as it came, but for a token: no table of ours holds one.
+    body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
+    kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
+    try:
+        told = thuesim.parse_callback(body, content_type, on_drift=record_drift)
+        kept.upstream_key = thuesim.rental_key(told.id)[:40]
+    except thuesim.Gibberish as fault:
+        kept.state = Callback.State.UNREADABLE
+        logger.warning("a callback for token %s was not understood: %s", token.pk, fault)
+    kept.save()
+    return kept
+
+
+def apply_callback(callback: Callback) -> bool:
+    """Apply a kept callback that was understood. Safe to repeat. Returns whether it changed a rental."""
+    state = Callback.State
+    told = thuesim.parse_callback(bytes(callback.body), callback.content_type)
+    rental = (
+        Rental.objects.filter(token=callback.token_id, upstream_key=callback.upstream_key)
+        .select_related("service", "token")
+        .first()
+    )
+    if rental is None:
+        Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
+        return False
+    with transaction.atomic():
+        changed = apply(rental, told.state, told.message, source="callback")
+        Callback.objects.filter(pk=callback.pk).update(state=state.APPLIED, rental=rental, applied_at=timezone.now())
+    return changed
+
+
+def pending_callbacks() -> list[int]:
+    """Callbacks that no worker has applied yet, and those whose rental has become known since."""
+    known_now = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
+    recent = timezone.now() - timedelta(days=1)
+    waiting = Q(state=Callback.State.PENDING) | (
+        Q(state=Callback.State.UNKNOWN, at__gt=recent) & ~Q(upstream_key="") & Exists(known_now)
+    )
+    return list(Callback.objects.filter(waiting).order_by("at").values_list("pk", flat=True)[:500])

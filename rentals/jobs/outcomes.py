@@ -1,0 +1,80 @@
+"""What an answer about a waiting number means for its rental, whichever way the answer came."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+import thuesim
+from rentals import enqueue, lifecycle
+from rentals.models import Hold, Message, Rental, Status, Token
+
+# After its time is up a number is looked at for so long, this often: messages come late, and a second one may come.
+GRACE_SECONDS = 120
+ABSENT_GRACE_SECONDS = 600
+LATE_LOOK_SECONDS = 15
+# A number is looked at less often once it has waited so long.
+HOT_SECONDS = 150
+# In intervals; a little less than a whole one, so that the next look of the token finds it due.
+HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
+
+
+def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: str) -> bool:
+    changed = False
+    if message is not None:
+        changed = lifecycle.message_arrived(rental, message, source=source)
+        if message.is_call and message.audio_url:
+            _want_audio(rental)
+    elif rental.status == Status.WAITING:
+        told_by_clock = source == "history" and time_is_up(rental, GRACE_SECONDS)
+        if state == thuesim.State.EXPIRED or told_by_clock:
+            changed = lifecycle.expire(rental)
+    if changed:
+        _place_freed(rental.token)
+    Rental.objects.filter(pk=rental.pk).update(due_at=next_look(rental))
+    if source != "poll" and state == thuesim.State.RECEIVED and _lacks_words(rental):
+        enqueue.look(rental.pk)
+    return changed
+
+
+def _lacks_words(rental: Rental) -> bool:
+    """Whether something came and nobody knows what it said: of a call, the history and callbacks may have the recording
+    alone, or the recording and the code, and only the code call the words."""
+    return not Message.objects.filter(rental=rental).exclude(text="").exists()
+
+
+def time_is_up(rental: Rental, grace_seconds: float) -> bool:
+    return rental.expires_at is not None and timezone.now() > rental.expires_at + timedelta(seconds=grace_seconds)
+
+
+def _place_freed(token: Token) -> None:
+    """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
+    Token.objects.filter(pk=token.pk, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
+    token.announce()
+    enqueue.place(token.pk)
+
+
+def next_look(rental: Rental) -> datetime | None:
+    """When the number wants its next look; None where its time and the grace after it are over."""
+    now = timezone.now()
+    poll = settings.THUESIM_POLL_SECONDS
+    expires_at = rental.expires_at or now
+    if rental.status == Status.WAITING:
+        if now > expires_at:
+            return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
+        cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
+        return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
+    if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_words(rental):
+        return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
+    return None
+
+
+def _wants_words(rental: Rental) -> bool:
+    recent = timezone.now() - timedelta(seconds=ABSENT_GRACE_SECONDS)
+    received = rental.status == Status.RECEIVED and rental.received_at is not None and rental.received_at > recent
+    return received and _lacks_words(rental)
+
+
+def _want_audio(rental: Rental) -> None:
+    for message in Message.objects.filter(rental=rental, is_call=True, audio="").exclude(audio_url=""):
+        enqueue.fetch_audio(message.pk)

@@ -1,0 +1,71 @@
+"""The queue of a token: the order in which it is served, places in it, and which token serves an order first."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from accounts.models import Team
+from rentals.models import Hold, Rental, Status, Token
+from rentals.upstream import breaker, pacing
+
+DOUBTFUL_SECONDS = 10
+
+
+def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[Token]:
+    """The team's tokens that are not paused, the one likely to serve an order first before the others."""
+    tokens = (
+        team.tokens.filter(paused=False)
+        .exclude(pk__in=without)
+        .annotate(
+            ahead=Count("rentals", filter=Q(rentals__status=Status.QUEUED)),
+            holding=Count("rentals", filter=holding_a_place("rentals__")),
+        )
+    )
+
+    def rank(token: Token) -> tuple[bool, bool, bool, int, float]:
+        poor = token.balance is not None and token.balance < price
+        full = token.waiting_limit is not None and token.holding >= token.waiting_limit  # type: ignore[attr-defined]
+        held = breaker.hold_of(token) != Hold.NONE
+        return held, poor, full, token.ahead, pacing.seconds_to_turn(token)  # type: ignore[attr-defined]
+
+    return sorted(tokens, key=rank)
+
+
+def holding_a_place(prefix: str = "") -> Q:
+    """The orders that count against a token's waiting limit. One that has been uncertain for a while hardly holds a
+    place; should it do so all the same, the upstream says no, and nothing is lost."""
+    recent = timezone.now() - timedelta(seconds=DOUBTFUL_SECONDS)
+    doubtful = Q(**{f"{prefix}status": Status.UNCONFIRMED, f"{prefix}attempt_at__gt": recent})
+    return Q(**{f"{prefix}status__in": [Status.PLACING, Status.WAITING]}) | doubtful
+
+
+def queue_of(token_id: int) -> QuerySet[Rental]:
+    """The token's queue in the order in which it is served: each person's first order, then each one's second, and so
+    on; among equals the person who was served longest ago, then who ordered first."""
+    served = Max("person__rentals__attempt_at", filter=Q(person__rentals__token=token_id))
+    return (
+        Rental.objects.filter(token=token_id, status=Status.QUEUED)
+        .annotate(
+            turn=Window(RowNumber(), partition_by=F("person"), order_by=[F("queued_at").asc(), F("pk").asc()]),
+            served=served,
+        )
+        .order_by("turn", F("served").asc(nulls_first=True), "queued_at", "pk")
+    )
+
+
+def place_in_queue(rental: Rental) -> tuple[int, int]:
+    """Return the order's place from 1, and the likely seconds until its turn. (0, 0) where it is not queued."""
+    places = places_in_queue(rental.token)
+    return places.get(rental.pk, (0, 0))
+
+
+def places_in_queue(token: Token) -> dict[int, tuple[int, int]]:
+    """Return place and likely seconds of each queued order of the token, by rental id. One query."""
+    first, gap = pacing.seconds_to_turn(token), pacing.gap_seconds()
+    return {
+        pk: (place, round(first + (place - 1) * gap))
+        for place, pk in enumerate(queue_of(token.pk).values_list("pk", flat=True), 1)
+    }
