@@ -1,6 +1,7 @@
 """Forms of a Vietnamese phone number. Which carrier owns a prefix is data, kept elsewhere."""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
@@ -47,3 +48,21 @@ def prefix(raw: str) -> str:
     if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise ValueError(f"not a phone prefix: {raw[:20]!r}")
     return digits
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneForms:
+    """One number in the forms that people paste: `0852 222 127`, `0852222127`, `+84852222127`."""
+
+    national: str
+    digits: str
+    international: str
+
+
+def forms(e164: str) -> PhoneForms | None:
+    """Return the forms of a number kept as E.164; None where there is no number yet."""
+    if not e164:
+        return None
+    if not e164.startswith("+84"):
+        return PhoneForms(e164, e164.lstrip("+"), e164)
+    return PhoneForms(pretty(e164), national(e164), e164)

@@ -10,22 +10,13 @@ from django.utils.translation import gettext as _
 
 from accounts.policy import Access
 from rentals.lifecycle import reasons
+from rentals.masking import readable
 from rentals.models import Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
 from thuesim import phones
 
-MASK = "••••"
 BOARD_LIMIT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneForms:
-    """One number in the forms that people paste: `0852 222 127`, `0852222127`, `+84852222127`."""
-
-    national: str
-    digits: str
-    international: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +24,7 @@ class Card:
     """A rental as one person may see it. Where `masked`, neither code nor text is in here at all."""
 
     rental: Rental
-    phone: PhoneForms | None
+    phone: phones.PhoneForms | None
     code: str
     sms: str
     masked: bool
@@ -73,15 +64,6 @@ _ICONS: Mapping[str, str] = {
 }
 
 
-def phone_forms(e164: str) -> PhoneForms | None:
-    """Return the forms of a number kept as E.164; None where there is no number yet."""
-    if not e164:
-        return None
-    if not e164.startswith("+84"):
-        return PhoneForms(e164, e164.lstrip("+"), e164)
-    return PhoneForms(phones.pretty(e164), phones.national(e164), e164)
-
-
 def card_for(
     rental: Rental,
     access: Access,
@@ -96,22 +78,21 @@ def card_for(
     queue and the likely wait in seconds.
     """
     now = now or timezone.now()
-    message = rental.latest_message
-    shows = message is not None and (access.sees_code(rental) or (revealed and access.may_reveal(rental)))
+    read = readable(rental, access, revealed=revealed)
     ends = rental.ends_at
     left = max(0, round((ends - now).total_seconds())) if ends else 0
     settled = rental.status in {Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED}
     return Card(
         rental=rental,
-        phone=phone_forms(rental.phone),
-        code=_or_mask(message.code, shows) if message else "",
-        sms=_or_mask(message.text, shows) if message else "",
-        masked=message is not None and not shows,
-        message=message,
-        has_audio=bool(message and message.audio and shows),
+        phone=phones.forms(rental.phone),
+        code=read.code,
+        sms=read.text,
+        masked=read.masked,
+        message=read.message,
+        has_audio=bool(read.message and read.message.audio) and not read.masked,
         state=str(Status(rental.status).label),
         icon=_ICONS[rental.status],
-        reason=reason_sentence(rental),
+        reason=reasons.sentence(rental.reason),
         warnings=_warnings(rental),
         expires_at=ends,
         seconds_left=left,
@@ -121,24 +102,15 @@ def card_for(
         mine=rental.person_id == access.person_id,
         may_rent_again=access.may_rent and settled and bool(rental.upstream_key),
         may_cancel=rental.status == Status.QUEUED and access.may_cancel(rental),
-        may_reveal=message is not None and not shows and access.may_reveal(rental),
+        may_reveal=read.masked and access.may_reveal(rental),
         may_check=access.may_rent and rental.status in {Status.WAITING, Status.UNCONFIRMED},
     )
-
-
-def _or_mask(text: str, shows: bool) -> str:
-    return text if shows or not text else MASK
 
 
 def _short_wait(seconds: int) -> timedelta:
     """Return a likely wait rounded as people say it: to 5 s below a minute, to 30 s above."""
     step = 5 if seconds < 60 else 30
     return timedelta(seconds=max(step, round(seconds / step) * step))
-
-
-def reason_sentence(rental: Rental) -> str:
-    """Return in a sentence why the order waits or ended as it did, `""` where there is nothing to say."""
-    return str(reasons.SENTENCES.get(rental.reason, "")) if rental.reason else ""
 
 
 def _warnings(rental: Rental) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.policy import Access
-from pages.presenters.cards import MASK, Card, card_for
+from pages.presenters.cards import Card, card_for
 from rentals.lifecycle import reasons
+from rentals.masking import mask
 from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status
 from rentals.queries import queue
 
@@ -115,8 +116,8 @@ def _step(event: RentalEvent) -> Step:
 def _said(message: Message, card: Card) -> Said:
     return Said(
         message=message,
-        code=MASK if card.masked and message.code else message.code,
-        text=MASK if card.masked and message.text else message.text,
+        code=mask(message.code, not card.masked),
+        text=mask(message.text, not card.masked),
         source=str(_SOURCES.get(message.source, "")),
         has_audio=bool(message.audio) and card.has_audio,
     )

@@ -17,6 +17,7 @@ from pages.views.language import local_address
 from rentals import lifecycle, orders
 from rentals.jobs import polling
 from rentals.models import Rental
+from thuesim import phones
 
 
 def _visible(request: DeskRequest, pk: int) -> Rental:
@@ -46,7 +47,7 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
         )
     except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
-    forms = cards.phone_forms(earlier.phone)
+    forms = phones.forms(earlier.phone)
     said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}
     return _answer(request, said, changed=order.pk if has_room_for(request, order) else 0)
 

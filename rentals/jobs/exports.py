@@ -18,9 +18,11 @@ from django.utils.translation import gettext as _
 from xlsxwriter import Workbook
 
 from accounts.policy import Access
-from pages.presenters import cards
-from rentals.models import LedgerEntry, Rental
+from rentals.lifecycle import reasons
+from rentals.masking import readable
+from rentals.models import LedgerEntry, Rental, Status
 from rentals.queries.filters import HistoryFilter
+from thuesim import phones
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
@@ -89,17 +91,17 @@ def _read(keys: list[int]) -> dict[int, Rental]:
 
 
 def _row(rental: Rental, access: Access) -> list[str | int | None]:
-    card = cards.card_for(rental, access)
+    read, number = readable(rental, access), phones.forms(rental.phone)
     return [
         rental.pk,
         _local(rental.queued_at),
-        card.phone.digits if card.phone else "",
+        number.digits if number else "",
         rental.service.name,
         rental.service.key,
         rental.network,
-        card.state,
-        card.code,
-        card.sms,
+        str(Status(rental.status).label),
+        read.code,
+        read.text,
         _local(rental.received_at),
         rental.price,
         rental.refunded,  # type: ignore[attr-defined]
@@ -109,7 +111,7 @@ def _row(rental: Rental, access: Access) -> list[str | int | None]:
         _local(rental.placed_at),
         _local(rental.ended_at),
         rental.upstream_id,
-        card.reason,
+        reasons.sentence(rental.reason),
     ]
 
 

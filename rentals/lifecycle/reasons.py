@@ -62,6 +62,11 @@ SENTENCES: dict[str, Promise] = {
 }
 
 
+def sentence(word: str) -> str:
+    """Return in a sentence why an order waits or ended as it did; `""` where there is nothing to say."""
+    return str(SENTENCES.get(word, ""))
+
+
 def of(fault: errors.ThueSimFault) -> str:
     """Return the reason word for what the upstream said."""
     for kind, word in _WORDS:

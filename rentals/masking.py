@@ -1,0 +1,39 @@
+"""What one person may read of a rental's message: the code and the text, or a mask in their place.
+
+`accounts.policy` has the rule; this is where it is applied, for cards, the history, exports and the stream alike.
+"""
+
+from dataclasses import dataclass
+
+from accounts.policy import Access
+from rentals.models import Message, Rental
+
+MASK = "••••"
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """The newest message as one person may read it. Where `masked`, neither code nor text is in `code` and `text`."""
+
+    message: Message | None
+    code: str
+    text: str
+    masked: bool
+
+
+def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Readable:
+    """Return what `access` may read of the newest message of `rental`.
+
+    `revealed` shows a masked code to somebody who asked for it and whose look was recorded. Reads no rows where the
+    messages were prefetched.
+    """
+    message = rental.latest_message
+    if message is None:
+        return Readable(None, "", "", masked=False)
+    shows = access.sees_code(rental) or (revealed and access.may_reveal(rental))
+    return Readable(message, mask(message.code, shows), mask(message.text, shows), masked=not shows)
+
+
+def mask(text: str, shows: bool) -> str:
+    """Return `text` where it may be read, else the mask; an empty text stays empty."""
+    return text if shows or not text else MASK
