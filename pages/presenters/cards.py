@@ -145,4 +145,4 @@ def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: 
     """Return the HTML of one card in the active language. `oob`: for htmx to put in the place of the old one."""
     place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
-    return render_to_string("rentals/_rental.html", {"card": card, "oob": oob})
+    return render_to_string("pages/_rental.html", {"card": card, "oob": oob})

@@ -23,11 +23,11 @@ def board(request: DeskRequest) -> HttpResponse:
         "cards": cards.board(request.access, board_filter),
         "news": catch_up.news(request.access, board_filter, since) if since else None,
     }
-    return render(request, "rentals/_board.html", context)
+    return render(request, "pages/_board.html", context)
 
 
 @require_safe
 @never_cache
 def tokens(request: DeskRequest) -> HttpResponse:
     """The tokens' balances and waiting places."""
-    return render(request, "rentals/_tokens.html", {"tokens": token_states(request.access)})
+    return render(request, "pages/_tokens.html", {"tokens": token_states(request.access)})

@@ -37,7 +37,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
     }
-    return render(request, "rentals/desk.html", context, status=status)
+    return render(request, "pages/desk.html", context, status=status)
 
 
 @require_POST
@@ -53,8 +53,8 @@ def rent(request: DeskRequest) -> HttpResponse:
         messages.success(request, _("Ordered: %(service)s. The number appears below.") % {"service": rental.service})
         return redirect("desk")
     if rental is None:
-        return render(request, "rentals/_rent_form.html", {"form": form}, status=422)
-    form_html = render_to_string("rentals/_rent_form.html", {"form": form.next_order()}, request)
+        return render(request, "pages/_rent_form.html", {"form": form}, status=422)
+    form_html = render_to_string("pages/_rent_form.html", {"form": form.next_order()}, request)
     return HttpResponse(form_html + _answer(request, Rental.objects.for_cards().get(pk=rental.pk)))
 
 

@@ -27,5 +27,5 @@ def preferences(request: DeskRequest) -> HttpResponse:
         return HttpResponseBadRequest()
     request.user.save(update_fields=named)
     if request.htmx:
-        return render(request, "rentals/_switches.html", {"copy_forms": CopyAs.choices, "oob": True})
+        return render(request, "pages/_switches.html", {"copy_forms": CopyAs.choices, "oob": True})
     return redirect(local_address(request))

@@ -28,7 +28,7 @@ def _visible(request: DeskRequest, pk: int) -> Rental:
 @never_cache
 def rental(request: DeskRequest, pk: int) -> HttpResponse:
     """Show a rental with its timeline, messages, money and re-rentals."""
-    return render(request, "rentals/rental.html", {"page": page_of(_visible(request, pk), request.access)})
+    return render(request, "pages/rental.html", {"page": page_of(_visible(request, pk), request.access)})
 
 
 @require_POST
@@ -85,7 +85,7 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
         audit.record("reveal", person=request.user, team=found.team, target=f"rental {pk}", request=request)
     if request.htmx:
         return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
-    return render(request, "rentals/rental.html", {"page": page_of(found, request.access, revealed=True)})
+    return render(request, "pages/rental.html", {"page": page_of(found, request.access, revealed=True)})
 
 
 def _answer(request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: int = 0) -> HttpResponse:

@@ -47,7 +47,7 @@ def services(request: DeskRequest) -> HttpResponse:
         "days": statistics.DAYS,
         "counted_at": statistics.counted_at(),
     }
-    return render(request, "rentals/services.html", context)
+    return render(request, "pages/services.html", context)
 
 
 def _courses(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
@@ -82,7 +82,7 @@ def service(request: DeskRequest, pk: int) -> HttpResponse:
         "prices": history[::-1],
         "days": statistics.DAYS,
     }
-    return render(request, "rentals/service.html", context)
+    return render(request, "pages/service.html", context)
 
 
 @require_POST
@@ -97,5 +97,5 @@ def service_star(request: DeskRequest, pk: int) -> HttpResponse:
     else:
         StarredService.objects.filter(person=request.user, service=found).delete()
     if request.htmx:
-        return render(request, "rentals/_star.html", {"service": found, "starred": starred})
+        return render(request, "pages/_star.html", {"service": found, "starred": starred})
     return redirect(local_address(request, "services"))

@@ -30,4 +30,4 @@ def spend(request: DeskRequest) -> HttpResponse:
         "days": [day for day in reversed(found.days) if day.rentals],
         "differences": differences(request.access, period),
     }
-    return render(request, "rentals/spend.html", context)
+    return render(request, "pages/spend.html", context)

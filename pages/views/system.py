@@ -18,7 +18,7 @@ from rentals.models import BackgroundJob, Token
 @never_cache
 def system(request: DeskRequest) -> HttpResponse:
     """Show the state; to htmx, which asks every few seconds, the state alone."""
-    template = "rentals/_system.html" if request.htmx else "rentals/system.html"
+    template = "pages/_system.html" if request.htmx else "pages/system.html"
     return render(request, template, {"system": system_state(request.access)})
 
 

@@ -1,7 +1,7 @@
 // Keeps the board as it is on the server: cards come by the event stream, and the whole board is read again at each
 // (re)connection, after sleep, and in doubt. Where no stream can be had, the board is asked for every few seconds.
 //
-// On the page: #board, and templates/rentals/_live.html, which brings the sign, the addresses and this script.
+// On the page: #board, and templates/pages/_live.html, which brings the sign, the addresses and this script.
 // Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:away` {sentence} when its person
 // is back and something happened meanwhile, `desk:live` {state} when the sign changes.
 // The event `tokens` triggers what has hx-trigger="sse:tokens".

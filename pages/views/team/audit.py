@@ -51,7 +51,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
         "people": User.objects.filter(memberships__team=team).order_by("username"),
         "actions": sorted(((key, str(label)) for key, label in audit.ACTIONS.items()), key=lambda pair: pair[1]),
     }
-    return render(request, "team/audit.html", context)
+    return render(request, "pages/team/audit.html", context)
 
 
 @require_POST

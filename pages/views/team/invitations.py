@@ -34,7 +34,7 @@ def invite(request: DeskRequest) -> HttpResponse:
     )
     where = reverse("join", args=[secret])
     link = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
-    return render(request, "team/invited.html", {"invitation": invitation, "link": link})
+    return render(request, "pages/team/invited.html", {"invitation": invitation, "link": link})
 
 
 @require_POST
@@ -53,7 +53,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
     """Come into a team: with the account one is signed in with, or with a new one."""
     invitation = invitations.find(secret)
     if invitation is None:
-        return render(request, "team/join_over.html", status=404)
+        return render(request, "pages/team/join_over.html", status=404)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)
     form = JoinForm(request.POST or None)
@@ -64,7 +64,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
             person = form.save()
             invitations.accept(invitation, person)
     except NotDone:
-        return render(request, "team/join_over.html", status=404)
+        return render(request, "pages/team/join_over.html", status=404)
     except IntegrityError:  # somebody took the name in the same moment
         form.add_error("username", _("This user name is taken. Choose another one."))
         return _form(request, invitation, form)
@@ -74,13 +74,13 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
 
 def _form(request: HttpRequest, invitation: Invitation, form: JoinForm) -> HttpResponse:
     context = {"invitation": invitation, "form": form}
-    return render(request, "team/join.html", context, status=422 if form.is_bound else 200)
+    return render(request, "pages/team/join.html", context, status=422 if form.is_bound else 200)
 
 
 def _join_signed_in(request: HttpRequest, person: User, invitation: Invitation) -> HttpResponse:
     there = Membership.objects.filter(user=person, team=invitation.team).exists()
     if request.method != "POST":
-        return render(request, "team/join.html", {"invitation": invitation, "there": there})
+        return render(request, "pages/team/join.html", {"invitation": invitation, "there": there})
     try:
         invitations.accept(invitation, person)
     except NotDone as refused:

@@ -52,7 +52,7 @@ def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None 
         "sessions": UserSession.objects.filter(user=membership.user).order_by("-last_seen_at") if may_change else (),
         "spent": {"day": day, "month": month, "rentals": rentals},
     }
-    return render(request, "team/person.html", context, status=422 if form else 200)
+    return render(request, "pages/team/person.html", context, status=422 if form else 200)
 
 
 def _action(view: _Action) -> Callable[..., HttpResponse]:
@@ -144,4 +144,4 @@ def person_password(request: DeskRequest, membership: Membership) -> HttpRespons
         "link": link,
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
     }
-    return render(request, "team/password_link.html", context)
+    return render(request, "pages/team/password_link.html", context)

@@ -67,7 +67,7 @@ def page(
             "services": chosen,
             "other_services": Service.objects.filter(active=True).exclude(pk__in=[service.pk for service in chosen]),
         }
-    return render(request, "team/team.html", context, status=status)
+    return render(request, "pages/team/team.html", context, status=status)
 
 
 def _members(team: Team) -> list[Member]:
@@ -119,7 +119,7 @@ def team_services(request: DeskRequest) -> HttpResponse:
 @never_cache
 def left(request: DeskRequest) -> HttpResponse:
     """What is left of the budgets, as a fragment."""
-    return render(request, "rentals/_left.html", {"left": budgets.left_for(request.access)})
+    return render(request, "pages/_left.html", {"left": budgets.left_for(request.access)})
 
 
 def roles() -> list[tuple[str, str]]:
