@@ -39,7 +39,7 @@ def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
     for pk in ids:
         try:
             do(pk)
-        except (DatabaseError, thuesim.ThueSimFault):
+        except (DatabaseError, thuesim.ThueSimError):
             logger.exception("%s failed for %s", what, pk)
 
 

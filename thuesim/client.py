@@ -24,7 +24,7 @@ from . import errors, phones, replies
 from .audio import AUDIO_LIMIT, Audio, audio_address, recognised
 from .decoding import VIETNAM
 from .drift import Drift, DriftSink, tell
-from .errors import ThueSimFault
+from .errors import ThueSimError
 from .redaction import ELLIPSIS, Secret
 from .replies import Balance, CodeReply, HistoryEntry, Network, Rented, Service, State, rental_key
 from .transport import Adapter, Attempt, attempting
@@ -56,7 +56,7 @@ class Call:
 
     endpoint: str
     seconds: float
-    fault: ThueSimFault | None
+    fault: ThueSimError | None
 
 
 class Client:
@@ -223,7 +223,7 @@ class Client:
         started = time.monotonic()
         try:
             value = self._answer(path, params, parse, takes_number, limit)
-        except ThueSimFault as fault:
+        except ThueSimError as fault:
             self._ended(Call(endpoint, time.monotonic() - started, fault))
             raise
         self._ended(Call(endpoint, time.monotonic() - started, None))
@@ -239,7 +239,7 @@ class Client:
         drifts: list[Drift] = []
         try:
             value = parse(reply.body, on_drift=drifts.append)
-        except ThueSimFault as error:
+        except ThueSimError as error:
             fault = error
         else:
             self._tell(drifts)
@@ -271,13 +271,13 @@ class Client:
         faults are raised here, away from the frames and exceptions of requests, all of which hold the address.
         """
         outcome = self._exchange(path, params, takes_number, limit)
-        if isinstance(outcome, ThueSimFault):
+        if isinstance(outcome, ThueSimError):
             raise outcome
         return outcome
 
     def _exchange(
         self, path: str | Secret, params: dict[str, str], takes_number: bool, limit: int
-    ) -> Reply | ThueSimFault:
+    ) -> Reply | ThueSimError:
         attempt = Attempt(self.timeout)
         try:
             with attempting(attempt), self._connections(takes_number) as adapter:
@@ -315,7 +315,7 @@ class Client:
         query = params | {"token": self._token.reveal()}
         return requests.Request("GET", self.base_url + path, params=query, headers=headers).prepare()
 
-    def _receive(self, adapter: Adapter, request: requests.PreparedRequest, limit: int) -> Reply | ThueSimFault:
+    def _receive(self, adapter: Adapter, request: requests.PreparedRequest, limit: int) -> Reply | ThueSimError:
         """Send and read, at most `limit` bytes of body. Certificates are checked against certifi's alone."""
         response = adapter.send(request, stream=True, timeout=self.timeout, verify=True)
         body = bytearray()
@@ -340,7 +340,7 @@ class Client:
         return re.sub(re.escape(token.encode()), repr(self._token).encode(), body, flags=re.IGNORECASE)
 
 
-def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimFault:
+def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimError:
     """Return the fault for a call without a reply; its text is ours, since theirs hold the address."""
     reason = "no time left" if attempt.over else attempt.failure or type(error).__name__
     if attempt.kept_back:
@@ -354,7 +354,7 @@ def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimFault:
     return errors.ConnectionLost(f"the connection broke: {reason}")
 
 
-def _http_fault(reply: Reply) -> ThueSimFault | None:
+def _http_fault(reply: Reply) -> ThueSimError | None:
     """Return what the HTTP status says where the body says nothing; None for 2xx."""
     status, code = reply.status, str(reply.status)
     said = f"HTTP {code}"

@@ -14,7 +14,7 @@ from typing import Final
 from . import errors
 from .decoding import Fields, decode, flag, spoken
 from .drift import Notes, key_shape
-from .errors import Gibberish, ThueSimFault, fold
+from .errors import Gibberish, ThueSimError, fold
 
 _PAYLOAD_KEYS: Final = ("result", "requestlog", "data")
 _ENVELOPE_KEYS: Final = frozenset(
@@ -54,7 +54,7 @@ class Envelope:
         signs = self.success is True or (self.family != "A" and self.code in {"0", "1", "200"})
         return (signs or bool(_YES.search(words))) and not _NO.search(words)
 
-    def fault(self) -> ThueSimFault:
+    def fault(self) -> ThueSimError:
         """Return what this error reply says, as a fault."""
         if not self.family and self.success is not False:
             return Gibberish("the answer has a shape that nobody knows")

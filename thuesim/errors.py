@@ -14,7 +14,7 @@ from .redaction import redact
 MESSAGE_LIMIT: Final = 300
 
 
-class ThueSimFault(Exception):
+class ThueSimError(Exception):
     """Any failure of a call.
 
     `message` is the upstream's own words where it had some (without tokens, at most 300 characters), else ours;
@@ -30,11 +30,11 @@ class ThueSimFault(Exception):
         super().__init__(self.message)
 
 
-class NotRented(ThueSimFault):
+class NotRented(ThueSimError):
     """Surely no number was taken."""
 
 
-class OutcomeUnknown(ThueSimFault):
+class OutcomeUnknown(ThueSimError):
     """A number may have been taken: settle it by evidence, never by asking again."""
 
     blames_upstream = True
@@ -221,7 +221,7 @@ def by_code(code: str, *, asked_for_code: bool) -> type[NotRented] | None:
     return _BY_CODE.get(code)
 
 
-def refusal(message: str, code: str, coded: type[NotRented] | None = None) -> ThueSimFault:
+def refusal(message: str, code: str, coded: type[NotRented] | None = None) -> ThueSimError:
     """Return the fault of a well-formed error reply.
 
     The words are the page's own, the codes are told by others: so recognised words outweigh a code that disagrees.

@@ -240,7 +240,7 @@ class TokenAdmin(StaffAdmin):
     def refresh_balance(self, request: HttpRequest, token: Token) -> HttpResponse:
         try:
             reading = balances.read_balance(token)
-        except thuesim.ThueSimFault as fault:
+        except thuesim.ThueSimError as fault:
             self.message_user(
                 request,
                 _("The balance could not be read (%(fault)s). “Check this token” tells more.")

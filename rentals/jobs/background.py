@@ -132,7 +132,7 @@ def _work(pk: int) -> None:
             _export(job)
     except LostToAnother:
         logger.info("background job %s was lost to another worker", pk)
-    except thuesim.ThueSimFault:
+    except thuesim.ThueSimError:
         _end(job, State.FAILED, reason="upstream")
     except OSError:
         logger.exception("background job %s cannot write its file", pk)

@@ -24,12 +24,12 @@ MOST_CANDIDATES = 80
 def read_balance(token: Token) -> BalanceReading:
     """Ask for the token's balance, keep the reading, and book the refunds that it shows.
 
-    Raises `ThueSimFault`.
+    Raises `ThueSimError`.
     """
     before = _ledger_mark(token)
     try:
         balance = client_for(token).balance().amount
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         if fault.blames_upstream:
             breaker.failed(token, fault)
         raise

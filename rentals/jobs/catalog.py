@@ -35,18 +35,18 @@ class Synced:
 def sync_catalog(token: Token) -> Synced:
     """Ask the upstream for both lists and bring ours up to date. May run anywhere, at once with itself.
 
-    A failure of one list does not keep the other from being taken; raises `ThueSimFault` afterwards.
+    A failure of one list does not keep the other from being taken; raises `ThueSimError` afterwards.
     """
     client = client_for(token)
-    fault: thuesim.ThueSimFault | None = None
+    fault: thuesim.ThueSimError | None = None
     networks = services = prices = 0
     try:
         networks = take_networks(client.networks())
-    except thuesim.ThueSimFault as error:
+    except thuesim.ThueSimError as error:
         fault = error
     try:
         services, prices = take_services(client.services())
-    except thuesim.ThueSimFault as error:
+    except thuesim.ThueSimError as error:
         fault = fault or error
     if fault is not None:
         raise fault

@@ -78,7 +78,7 @@ def watch(token_id: int) -> float | None:
             enqueue.look(rental.pk)
         for rental in left[:1]:
             look_at(rental)
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         if fault.blames_upstream:
             breaker.failed(token, fault)
         pause = max(pause, breaker.pause_seconds(token))
@@ -112,13 +112,13 @@ def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
 def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
     """Ask the history once for all that wait, due or not. Returns the due ones that it left out.
 
-    Raises `ThueSimFault` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
+    Raises `ThueSimError` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
     """
     oldest = min(rental.queued_at for rental in due)
     since = timezone.localdate(oldest) - timedelta(days=1)
     try:
         entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         _distrust_history(token)
         if fault.blames_upstream:
             raise
@@ -168,7 +168,7 @@ def look(rental_id: int) -> None:
         return
     try:
         look_at(rental)
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         if fault.blames_upstream:
             breaker.failed(rental.token, fault)
 
@@ -186,7 +186,7 @@ def look_now(rental: Rental) -> bool:
 def look_at(rental: Rental) -> bool:
     """Ask the upstream for the code of one number and apply the answer. Returns whether it changed the rental.
 
-    Raises `ThueSimFault`, but for a session that the upstream does not know: that is its mistake, and ends no rental.
+    Raises `ThueSimError`, but for a session that the upstream does not know: that is its mistake, and ends no rental.
     """
     try:
         reply = client_for(rental.token).code(rental.upstream_id)

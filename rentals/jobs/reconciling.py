@@ -51,7 +51,7 @@ def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> in
 
     `deep` reads all that the upstream will give, not just the last days. `told` hears how far the import is.
 
-    Raises `ThueSimFault`.
+    Raises `ThueSimError`.
     """
     token = Token.objects.filter(pk=token_id).first()
     if token is None:
@@ -62,7 +62,7 @@ def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> in
             entries = client_for(token).history(limit=DEEP_LIMIT)
         else:
             entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         if fault.blames_upstream:
             breaker.failed(token, fault)
         raise

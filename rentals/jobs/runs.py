@@ -31,7 +31,7 @@ def run(name: str, token_id: int) -> Iterator[None]:
     """Note how a job ends that asks the upstream. A fault of the upstream ends here: it stands in the note."""
     try:
         yield
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         ran(name, token_id, fault=f"{type(fault).__name__}: {fault.message}")
     else:
         ran(name, token_id)

@@ -67,7 +67,7 @@ def sentence(word: str) -> str:
     return str(SENTENCES.get(word, ""))
 
 
-def of(fault: errors.ThueSimFault) -> str:
+def of(fault: errors.ThueSimError) -> str:
     """Return the reason word for what the upstream said."""
     for kind, word in _WORDS:
         if isinstance(fault, kind):
@@ -75,7 +75,7 @@ def of(fault: errors.ThueSimFault) -> str:
     return GIBBERISH if isinstance(fault, errors.OutcomeUnknown) else UPSTREAM
 
 
-_WORDS: tuple[tuple[type[errors.ThueSimFault], str], ...] = (
+_WORDS: tuple[tuple[type[errors.ThueSimError], str], ...] = (
     (errors.InvalidToken, INVALID_TOKEN),
     (errors.PendingLimitReached, LIMIT),
     (errors.InsufficientBalance, LOW_BALANCE),

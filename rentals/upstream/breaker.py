@@ -53,7 +53,7 @@ def answered(token: Token) -> None:
         enqueue.place(token.pk)
 
 
-def failed(token: Token, fault: thuesim.ThueSimFault) -> None:
+def failed(token: Token, fault: thuesim.ThueSimError) -> None:
     """The upstream did not answer sensibly, or refused the token. Several times in a row, it is left in peace a while."""
     words = f"{type(fault).__name__}: {fault.message}" if fault.message else type(fault).__name__
     Token.objects.filter(pk=token.pk).update(
@@ -75,7 +75,7 @@ def is_well(token: Token) -> bool:
     put_on_hold(token, Hold.DOWN, seconds=LONGEST_PAUSE_SECONDS, detail=token.last_fault)
     try:
         client_for(token).balance()
-    except thuesim.ThueSimFault as fault:
+    except thuesim.ThueSimError as fault:
         failed(token, fault)
         return False
     answered(token)

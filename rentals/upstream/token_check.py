@@ -109,7 +109,7 @@ def _asked(token: Token, value: Secret) -> Check:
         ):
             try:
                 said = list(ask(client, token))
-            except thuesim.ThueSimFault as fault:
+            except thuesim.ThueSimError as fault:
                 findings.append(Finding(heading, Level.FAIL, _in_words(fault)))
                 if isinstance(fault, thuesim.InvalidToken | thuesim.CannotConnect):
                     return Check(findings)  # the others would end the same way
@@ -335,6 +335,6 @@ _SENTENCES = (
 )
 
 
-def _in_words(fault: thuesim.ThueSimFault) -> str:
+def _in_words(fault: thuesim.ThueSimError) -> str:
     words = next((words for kind, words in _SENTENCES if isinstance(fault, kind)), _("ThueSim reports an error."))
     return f"{words} ({fault.message})" if fault.message else str(words)

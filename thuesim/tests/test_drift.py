@@ -7,7 +7,7 @@ import pytest
 
 from thuesim import Client, Rented, parse_callback, replies
 from thuesim.drift import SAMPLE_LIMIT, Drift, shape
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 from .parsers import PARSERS
 from .upstream import HTML, Upstream, answer
@@ -17,7 +17,7 @@ TOKEN = "12345-0123456789abcdef0123456789abea57"
 
 def forms(parser: str, body: str) -> list[str]:
     drifts: list[Drift] = []
-    with contextlib.suppress(ThueSimFault):
+    with contextlib.suppress(ThueSimError):
         PARSERS[parser](body.encode(), on_drift=drifts.append)
     assert {drift.endpoint for drift in drifts} <= {parser}
     return [drift.form for drift in drifts]
@@ -109,7 +109,7 @@ def test_the_client_tells_its_observer() -> None:
 
 def test_an_error_page_under_an_error_status_is_no_news() -> None:
     drifts: list[Drift] = []
-    with Upstream(answer(HTML, "502 Bad Gateway")) as server, pytest.raises(ThueSimFault):
+    with Upstream(answer(HTML, "502 Bad Gateway")) as server, pytest.raises(ThueSimError):
         Client(TOKEN, server.url, on_drift=drifts.append).balance()
     assert drifts == []
 

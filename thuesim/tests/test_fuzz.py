@@ -17,7 +17,7 @@ from thuesim import replies
 from thuesim.codes import extract_code
 from thuesim.decoding import moment, money
 from thuesim.drift import SAMPLE_LIMIT, Drift
-from thuesim.errors import MESSAGE_LIMIT, ThueSimFault
+from thuesim.errors import MESSAGE_LIMIT, ThueSimError
 from thuesim.phones import to_e164
 
 from .parsers import PARSERS
@@ -59,7 +59,7 @@ def check(body: bytes) -> None:
         drifts: list[Drift] = []
         try:
             outcome = parse(body, on_drift=drifts.append)
-        except ThueSimFault as fault:
+        except ThueSimError as fault:
             outcome = [fault.message, fault.code]
             bounded = len(fault.message) <= MESSAGE_LIMIT
         else:
@@ -153,7 +153,7 @@ def test_any_callback(body: bytes, content_type: str) -> None:
     for whole in (body, b"requestId=5&code=" + body, b'--x\r\nContent-Disposition: form-data; name="' + body):
         try:
             sound(replies.parse_callback(whole, content_type))
-        except ThueSimFault:
+        except ThueSimError:
             continue
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from thuesim import Balance, CannotConnect, Client, Gibberish, NotRented, OutcomeUnknown, TimedOut, errors
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 from . import upstream
 from .upstream import SENT, PlainPort, Trouble, Upstream, answer
@@ -27,7 +27,7 @@ BALANCE = '{"status_code":200,"success":true,"message":"successful","data":{"bal
 @pytest.mark.parametrize("trouble", SENT, ids=lambda trouble: trouble.name)
 def test_a_failing_rent_ends_in_the_right_family_and_is_sent_once(trouble: Trouble) -> None:
     with Upstream(trouble.behave) as server:
-        with pytest.raises(ThueSimFault) as caught:
+        with pytest.raises(ThueSimError) as caught:
             Client(TOKEN, server.url, timeout=trouble.timeout).rent("02.97")
         assert type(caught.value) is trouble.fault
         assert len(server.requests) == 1
@@ -36,7 +36,7 @@ def test_a_failing_rent_ends_in_the_right_family_and_is_sent_once(trouble: Troub
 
 @pytest.mark.parametrize("trouble", SENT, ids=lambda trouble: trouble.name)
 def test_a_failing_question_never_raises_anything_else(trouble: Trouble) -> None:
-    with Upstream(trouble.behave) as server, pytest.raises(ThueSimFault):
+    with Upstream(trouble.behave) as server, pytest.raises(ThueSimError):
         Client(TOKEN, server.url, timeout=min(trouble.timeout, 2)).balance()
     assert len(server.requests) == 1
 

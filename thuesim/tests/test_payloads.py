@@ -6,7 +6,7 @@ import pytest
 
 from thuesim import errors
 from thuesim.drift import Drift
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 from thuesim.values import CodeReply, State
 
 from .parsers import PARSERS
@@ -108,7 +108,7 @@ PAGE_REFUSALS = [
 @pytest.mark.parametrize("as_text", [True, False])
 @pytest.mark.parametrize(("code", "message", "fault"), PAGE_REFUSALS)
 def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
-    code: int, message: str, fault: type[ThueSimFault], as_text: bool
+    code: int, message: str, fault: type[ThueSimError], as_text: bool
 ) -> None:
     drifts: list[Drift] = []
     told = str(code) if as_text else code
@@ -120,7 +120,7 @@ def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
         {"ResponseCode": 0, "Msg": message, "RequestLog": None},
     ]
     for reply in replies:
-        with pytest.raises(ThueSimFault) as caught:
+        with pytest.raises(ThueSimError) as caught:
             PARSERS["rent"](json.dumps(reply).encode(), on_drift=drifts.append)
         assert type(caught.value) is fault
         assert caught.value.message == message
@@ -129,7 +129,7 @@ def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
 
 
 @pytest.mark.parametrize(("code", "message", "fault"), PAGE_REFUSALS)
-def test_the_code_alone_tells_the_fault_in_envelope_a(code: int, message: str, fault: type[ThueSimFault]) -> None:
+def test_the_code_alone_tells_the_fault_in_envelope_a(code: int, message: str, fault: type[ThueSimError]) -> None:
     with pytest.raises(fault):
         PARSERS["rent"](json.dumps({"status_code": code, "success": False, "message": "?"}).encode())
 
@@ -214,8 +214,8 @@ def test_only_a_positive_word_means_expired(reply: str) -> None:
         ('{"message":"hello"}', errors.Gibberish),
     ],
 )
-def test_an_error_is_never_waiting_nor_expired(reply: str, fault: type[ThueSimFault]) -> None:
-    with pytest.raises(ThueSimFault) as caught:
+def test_an_error_is_never_waiting_nor_expired(reply: str, fault: type[ThueSimError]) -> None:
+    with pytest.raises(ThueSimError) as caught:
         PARSERS["code"](reply.encode())
     assert type(caught.value) is fault
 

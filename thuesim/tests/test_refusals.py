@@ -7,7 +7,7 @@ import pytest
 
 from thuesim import errors, replies
 from thuesim.drift import Drift
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 WORDS = {
     "Lỗi xác thực": errors.InvalidToken,
@@ -57,12 +57,12 @@ def decomposed(text: str) -> str:
 
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, without_accents, decomposed])
 @pytest.mark.parametrize(("words", "fault"), WORDS.items())
-def test_words_tell_the_fault(words: str, fault: type[ThueSimFault], spell: type[str]) -> None:
+def test_words_tell_the_fault(words: str, fault: type[ThueSimError], spell: type[str]) -> None:
     for reply in (
         {"ResponseCode": 0 if words else 9, "Message": spell(words)},
         {"status_code": -99, "message": spell(words)},
     ):
-        with pytest.raises(ThueSimFault) as caught:
+        with pytest.raises(ThueSimError) as caught:
             replies.parse_rented(json.dumps(reply).encode())
         assert type(caught.value) is fault
 
@@ -94,6 +94,6 @@ def test_a_fault_keeps_the_words_and_the_code_bounded() -> None:
 
 def test_the_two_families_have_nothing_in_common() -> None:
     assert not issubclass(errors.NotRented, errors.OutcomeUnknown)
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ThueSimFault)]
-    for kind in set(kinds) - {ThueSimFault}:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ThueSimError)]
+    for kind in set(kinds) - {ThueSimError}:
         assert issubclass(kind, errors.NotRented) != issubclass(kind, errors.OutcomeUnknown)

@@ -6,7 +6,7 @@ from sandbox.faults import KINDS
 from sandbox.server import Sandbox
 from sandbox.shapes import STYLES
 from thuesim import Client, Drift, Message, Rented, State, errors
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 from .payloads import CALL_TEXT
 
@@ -104,9 +104,9 @@ def test_the_page_as_printed_is_no_news() -> None:
     ],
 )
 @pytest.mark.parametrize("style", ["page", "A", "C"])
-def test_a_rent_that_fails_is_in_the_right_family(style: str, fault: str, kind: type[ThueSimFault]) -> None:
+def test_a_rent_that_fails_is_in_the_right_family(style: str, fault: str, kind: type[ThueSimError]) -> None:
     timeout = 1.0 if kind is errors.TimedOut else 20.0
-    with stand_in(style, fault) as upstream, pytest.raises(ThueSimFault) as caught:
+    with stand_in(style, fault) as upstream, pytest.raises(ThueSimError) as caught:
         Client(upstream.token, upstream.url, timeout=timeout).rent("02.97")
     assert type(caught.value) is kind
     taken = upstream.books()["rentals"]
@@ -124,7 +124,7 @@ def test_refusals_are_understood_in_each_disguise(style: str, fault: str, dress:
         "insufficient-balance": errors.InsufficientBalance,
         "out-of-stock": errors.OutOfStock,
     }
-    with stand_in(style, fault, dress) as upstream, pytest.raises(ThueSimFault) as caught:
+    with stand_in(style, fault, dress) as upstream, pytest.raises(ThueSimError) as caught:
         Client(upstream.token, upstream.url).rent("02.97")
     assert type(caught.value) is kinds[fault]
     if isinstance(caught.value, errors.PendingLimitReached):

@@ -16,7 +16,7 @@ import requests
 
 from thuesim import Client, RedactingFilter, Rented, Secret, parse_callback, redact
 from thuesim.drift import Drift
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 from thuesim.transport import Adapter
 
 from . import upstream
@@ -50,7 +50,7 @@ ECHOES: dict[str, Behaviour] = {
     "plain 429": echo("Limit exceeded, tối đa 3 số chờ TOKEN", "429 Too Many"),
 }
 TROUBLES = {trouble.name: trouble for trouble in SENT} | {
-    f"echo: {name}": Trouble(name, behave, ThueSimFault) for name, behave in ECHOES.items()
+    f"echo: {name}": Trouble(name, behave, ThueSimError) for name, behave in ECHOES.items()
 }
 
 
@@ -126,7 +126,7 @@ def test_no_fault_of_a_reply_shows_the_token(name: str, monkeypatch: pytest.Monk
         for call in (lambda: client.rent("02.97"), client.balance, client.history, lambda: client.code("1.01")):
             try:
                 value = call()
-            except ThueSimFault as fault:
+            except ThueSimError as fault:
                 assert_clean(told_by(fault))
                 assert_clean(told_by(pickle.loads(pickle.dumps(fault))))
             else:
@@ -177,7 +177,7 @@ def test_no_failure_to_connect_shows_the_token(name: str, monkeypatch: pytest.Mo
     with (
         everything_written_down(monkeypatch) as written,
         UNREACHABLE[name]() as url,
-        pytest.raises(ThueSimFault) as caught,
+        pytest.raises(ThueSimError) as caught,
     ):
         Client(CANARY, url, timeout=2).rent("02.97")
     assert_clean(told_by(caught.value))
@@ -189,8 +189,8 @@ def test_a_fault_raised_while_another_is_handled_shows_no_more(monkeypatch: pyte
         client = Client(CANARY, url)
         try:
             client.balance()
-        except ThueSimFault:
-            with pytest.raises(ThueSimFault) as caught:
+        except ThueSimError:
+            with pytest.raises(ThueSimError) as caught:
                 client.networks()
     assert_clean(told_by(caught.value))
 
@@ -245,7 +245,7 @@ def test_a_token_echoed_in_a_good_reply_is_taken_out() -> None:
 def test_a_callback_that_holds_a_token_does_not_tell_it_in_its_fault_or_drift() -> None:
     drifts: list[Drift] = []
     for body in (f'{{"token":"{CANARY}"}}', f"token={CANARY}", CANARY, f'{{"{CANARY}":1,"requestId":"5"}}'):
-        with contextlib.suppress(ThueSimFault):
+        with contextlib.suppress(ThueSimError):
             parse_callback(body.encode(), on_drift=drifts.append)
     assert drifts
     assert_clean(repr(drifts))

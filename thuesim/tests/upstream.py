@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from thuesim import errors
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 Behaviour = Callable[["Upstream", socket.socket], None]
 
@@ -173,7 +173,7 @@ class Trouble:
 
     name: str
     behave: Behaviour
-    fault: type[ThueSimFault]
+    fault: type[ThueSimError]
     timeout: float = 5.0
 
 

@@ -100,7 +100,7 @@ def told_by(ask: Callable[[], object]) -> list[str]:
     """What the fault of one call tells: itself, and all that an error tracker reads off its traceback."""
     try:
         ask()
-    except thuesim.ThueSimFault as error:
+    except thuesim.ThueSimError as error:
         lines = traceback.TracebackException.from_exception(error, capture_locals=True).format(chain=True)
         return [f"{error!r} {error.args} {vars(error)} {''.join(lines)}"]
     return []

@@ -91,7 +91,7 @@ def test_a_failed_reply_takes_nothing_away(token: Token, upstream: Sandbox, faul
     catalog.sync_catalog(token)
     services, networks = offered(), offered_networks()
     upstream.set_fault(fault)
-    with pytest.raises(thuesim.ThueSimFault):
+    with pytest.raises(thuesim.ThueSimError):
         catalog.sync_catalog(token)
     assert (offered(), offered_networks()) == (services, networks)
 

@@ -22,7 +22,7 @@ def test_a_job_leaves_one_mark_per_token() -> None:
     assert sorted(JobRun.objects.values_list("name", "token")) == [("balance", token.pk), ("tick", None)]
 
 
-def answer(fault: thuesim.ThueSimFault) -> None:
+def answer(fault: thuesim.ThueSimError) -> None:
     raise fault
 
 

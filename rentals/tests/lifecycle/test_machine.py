@@ -37,7 +37,7 @@ from rentals.jobs import balances, callbacks, placing, polling, reconciling
 from rentals.lifecycle import reasons
 from rentals.models import Callback, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from rentals.tests.factories import make_person, make_service, make_team, make_token
-from thuesim.errors import ThueSimFault
+from thuesim.errors import ThueSimError
 
 TIMEOUT, GAP, OPENING = 20.0, 5.0, 1_000_000
 FIRST_MARK = 1000
@@ -84,7 +84,7 @@ class Upstream:
         return self._answer(order, service)
 
     def _answer(self, order: str, service: str) -> thuesim.Rented:
-        refusals: dict[str, ThueSimFault] = {
+        refusals: dict[str, ThueSimError] = {
             "out of stock": thuesim.OutOfStock("het so"),
             "too soon": thuesim.TooSoon("qua nhanh"),
             "limit": thuesim.PendingLimitReached("toi da", limit=50),
