@@ -1,31 +1,29 @@
 """Settings, from the environment alone. `.env.example` lists every variable, in this order."""
 
-import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from thuesim_site.start import embedded_redis
+from thuesim_site.start import embedded_redis, variables
 from thuesim_site.start.addresses import celery_url
-from thuesim_site.start.environment import BASE_DIR, Environment, read_dot_env
+from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
 
 read_dot_env()
-env = Environment()
 
 # Where it runs
-HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
-DATA_DIR = Path(env.str("DESK_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-PUBLIC_URL = env.str("DESK_PUBLIC_URL", "").rstrip("/")
-DEBUG = env.bool("DEBUG", False)
+HOST = variables.HOST.read()
+PORT = variables.PORT.read()
+DATA_DIR = variables.DATA_DIR.read()
+PUBLIC_URL = variables.PUBLIC_URL.read()
+DEBUG = variables.DEBUG.read()
 
 # Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.
-SECRET_KEY = env.ENVIRON.get("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", new_secret_key)
-TOKEN_KEYS = env.list("DESK_SECRET_KEYS", default=[]) or [kept_secret(DATA_DIR / "token_key", new_fernet_key)]
+SECRET_KEY = variables.SECRET_KEY.read() or kept_secret(DATA_DIR / "secret_key", new_secret_key)
+TOKEN_KEYS = variables.SECRET_KEYS.read() or [kept_secret(DATA_DIR / "token_key", new_fernet_key)]
 
 _https = PUBLIC_URL.startswith("https://")
 _public_host = urlsplit(PUBLIC_URL).hostname
@@ -35,7 +33,7 @@ ALLOWED_HOSTS = [
     "[::1]",
     *([HOST] if HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - compared, not bound
     *([_public_host] if _public_host else []),
-    *env.list("DESK_ALLOWED_HOSTS", default=[]),
+    *variables.ALLOWED_HOSTS.read(),
 ]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
@@ -101,9 +99,9 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Database
-_database_url = env.str("DATABASE_URL", "")
+_database_url = variables.DATABASE_URL.read()
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url_config(_database_url)
+    "default": environ.Env.db_url_config(_database_url)
     if _database_url
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "desk.sqlite3")}
 }
@@ -126,8 +124,7 @@ CACHES = {
 }
 
 # Redis and Celery. Redis carries wake-ups only; it may be emptied at any moment.
-REDIS_URL = env.str("REDIS_URL", "") or embedded_redis.url(DATA_DIR)
-WORKERS = env.int("DESK_WORKERS", 2)
+REDIS_URL = variables.REDIS_URL.read() or embedded_redis.url(DATA_DIR)
 CELERY_BROKER_URL = celery_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -163,7 +160,7 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-SESSION_COOKIE_AGE = env.int("DESK_SESSION_HOURS", 12) * 3600
+SESSION_COOKIE_AGE = variables.SESSION_HOURS.read() * 3600
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.password_reset_tokens.ResetLinks"  # noqa: S105 - a class
 PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
@@ -172,11 +169,14 @@ MFA_ADAPTER = "accounts.allauth_adapters.KeptSecondStep"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
 MFA_PASSKEY_LOGIN_ENABLED = True
-# Without it nothing is sent: passwords are set by links that managers hand over.
-EMAIL_CONFIG = env.email_url("EMAIL_URL", "dummymail://")
-globals().update(EMAIL_CONFIG)
+# Without EMAIL_URL nothing is sent: passwords are set by links that managers hand over.
+_email = environ.Env.email_url_config(variables.EMAIL_URL.read())
+EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]
+EMAIL_HOST, EMAIL_PORT = _email["EMAIL_HOST"], _email["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"], _email["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 20  # seconds
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "") or f"ThueSim Desk <desk@{_public_host or 'localhost'}>"
+DEFAULT_FROM_EMAIL = variables.EMAIL_FROM.read() or f"ThueSim Desk <desk@{_public_host or 'localhost'}>"
 
 # Language and time
 LANGUAGE_CODE = "vi"
@@ -242,7 +242,7 @@ LOGGING = {
     "filters": {"redact": {"()": "thuesim.RedactingFilter"}},
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("DESK_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": variables.LOG_LEVEL.read()},
     "loggers": {
         "urllib3": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
@@ -251,15 +251,13 @@ LOGGING = {
 }
 
 # ThueSim
-DEMO = not env.str("THUESIM_BASE_URL", "")
-SANDBOX_PORT = env.int("SANDBOX_PORT", 0) or PORT + 1
-THUESIM_BASE_URL = (env.str("THUESIM_BASE_URL", "") or f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
-THUESIM_TIMEOUT_SECONDS = env.float("THUESIM_TIMEOUT", 20.0)
-THUESIM_RENT_GAP_SECONDS = env.float("THUESIM_RENT_GAP", 5.0)
-THUESIM_POLL_SECONDS = env.float("THUESIM_POLL_INTERVAL", 3.0)
-CALLBACK_ALLOW = env.list("DESK_CALLBACK_ALLOW", default=[])
-METRICS_TOKEN = env.ENVIRON.get("DESK_METRICS_TOKEN", "")
-KEEP_MESSAGES_DAYS = env.int("DESK_KEEP_MESSAGES_DAYS", 90)
-AUDIT_DAYS = env.int("DESK_KEEP_AUDIT_DAYS", 730)
-
-TESTING = "pytest" in sys.modules
+DEMO = not variables.THUESIM_BASE_URL.read()
+SANDBOX_PORT = variables.SANDBOX_PORT.read() or PORT + 1
+THUESIM_BASE_URL = variables.THUESIM_BASE_URL.read() or f"http://127.0.0.1:{SANDBOX_PORT}"
+THUESIM_TIMEOUT_SECONDS = variables.THUESIM_TIMEOUT.read()
+THUESIM_RENT_GAP_SECONDS = variables.THUESIM_RENT_GAP.read()
+THUESIM_POLL_SECONDS = variables.THUESIM_POLL_INTERVAL.read()
+CALLBACK_ALLOW = variables.CALLBACK_ALLOW.read()
+METRICS_TOKEN = variables.METRICS_TOKEN.read()
+KEEP_MESSAGES_DAYS = variables.KEEP_MESSAGES_DAYS.read()
+AUDIT_DAYS = variables.KEEP_AUDIT_DAYS.read()

@@ -18,10 +18,7 @@ class Values(FileAwareMapping):  # type: ignore[misc]
         return value
 
 
-class Environment(environ.FileAwareEnv):  # type: ignore[misc]
-    """django-environ's typed reading over `Values`. `ENVIRON.get(name)` gives a text as it is, also a leading `$`."""
-
-    ENVIRON = Values(cache=False)
+ENVIRON = Values(cache=False)
 
 
 def read_dot_env() -> None:

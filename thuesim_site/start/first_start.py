@@ -11,14 +11,13 @@ from django.db import transaction
 from accounts.models import Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
 from rentals.models.tokens import digest
+from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
-from thuesim_site.start.environment import Environment
 from thuesim_site.start.kept_secrets import kept_secret, new_password
 
 FIRST_TEAM = "Desk"
 FIRST_ADMIN = "admin"
 DEMO_OPERATOR = "linh"
-ENVIRON = Environment.ENVIRON
 
 
 @dataclass(frozen=True)
@@ -69,17 +68,17 @@ def _still_holds(user: User) -> str:
 
 def _admin(team: Team) -> Person:
     """The admin of DJANGO_SUPERUSER_*; where no name is given, the first admin there is, else a new `admin`."""
-    username = ENVIRON.get("DJANGO_SUPERUSER_USERNAME", "")
+    username = variables.SUPERUSER_USERNAME.read()
     user = User.objects.filter(username=username or FIRST_ADMIN).first()
     if user is None and not username:
         user = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if user is None:
         username = username or FIRST_ADMIN
-        email = BaseUserManager.normalize_email(ENVIRON.get("DJANGO_SUPERUSER_EMAIL", ""))
-        password = ENVIRON.get("DJANGO_SUPERUSER_PASSWORD", "") or _kept_password(username)
+        email = BaseUserManager.normalize_email(variables.SUPERUSER_EMAIL.read())
+        password = variables.SUPERUSER_PASSWORD.read() or _kept_password(username)
         user = User.objects.create_superuser(username, email, password, team=team)
         Membership.objects.create(user=user, team=team, role=Role.MANAGER)
-        return Person(username, "" if ENVIRON.get("DJANGO_SUPERUSER_PASSWORD") else password, "admin")
+        return Person(username, "" if variables.SUPERUSER_PASSWORD.read() else password, "admin")
     return Person(user.username, _still_holds(user), "admin")
 
 
@@ -99,7 +98,7 @@ def _token(team: Team, demo_token: str) -> Token | None:
     demo = Token.objects.filter(value_digest=digest(demo_token)).first() if demo_token else None
     if demo and not settings.DEMO:
         team.tokens.remove(demo)  # the true upstream does not know it
-    value = demo_token if settings.DEMO else ENVIRON.get("THUESIM_TOKEN", "")
+    value = demo_token if settings.DEMO else variables.THUESIM_TOKEN.read()
     if not value:
         return None
     token = Token.objects.filter(value_digest=digest(value)).first()

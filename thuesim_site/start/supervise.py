@@ -20,10 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from thuesim_site.start import checks, embedded_redis, supervisord
+from thuesim_site.start import checks, embedded_redis, supervisord, variables
 from thuesim_site.start.addresses import local_host
-from thuesim_site.start.environment import BASE_DIR, Environment
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.log_tail import LogTail
+from thuesim_site.start.variables import WrongSetting
 
 TICK_SECONDS = 0.2
 PATIENCE_SECONDS = 60  # for the first page
@@ -71,7 +72,7 @@ def hold(data_dir: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise checks.WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
+        raise WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
     return file
 
 
@@ -197,7 +198,7 @@ class Supervision:
             lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
         if self.setup.demo:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
-            if Environment.ENVIRON.get("THUESIM_TOKEN"):
+            if variables.THUESIM_TOKEN.read():
                 lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
         lines.append(f"  Ctrl-C stops everything; the data and the logs stay in {self.setup.data_dir}")
         rule = "─" * max(len(line) + 2 for line in lines)
@@ -246,7 +247,7 @@ def main() -> int:
     try:
         setup = checks.check()
         lock = hold(setup.data_dir)
-    except checks.WrongSetting as wrong:
+    except WrongSetting as wrong:
         print(f"./run: {wrong}", file=sys.stderr)
         return 2
     with lock:

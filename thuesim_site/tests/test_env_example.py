@@ -1,15 +1,21 @@
-import re
-
 from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.start.variables import VARIABLES
 from thuesim_site.testing import known_names
 
-READ_IN = ["thuesim_site/settings.py", "thuesim_site/start/first_start.py"]
-READING = re.compile(r'(?:env\.\w+|ENVIRON\.get)\(\s*"(\w+)"')
+
+def test_it_lists_every_variable_in_the_order_of_the_table() -> None:
+    assert known_names() == [variable.name for variable in VARIABLES]
 
 
-def test_it_lists_what_is_read_in_the_order_of_reading() -> None:
-    read = [name for path in READ_IN for name in READING.findall((BASE_DIR / path).read_text())]
-    assert known_names() == list(dict.fromkeys(read))
+def test_it_shows_the_defaults() -> None:
+    shown = dict(
+        line.removeprefix("#").split("=", 1)
+        for line in (BASE_DIR / ".env.example").read_text().splitlines()
+        if line.startswith("#") and not line.startswith("# ") and "=" in line
+    )
+    examples = {"DESK_DATA_DIR", "EMAIL_URL"}  # shown as one would write them
+    defaults = {each.name: str(each.default) for each in VARIABLES if each.default and each.name not in examples}
+    assert {name: shown[name] for name in defaults} == defaults
 
 
 def test_it_can_be_copied_as_it_is() -> None:

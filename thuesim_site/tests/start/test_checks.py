@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from thuesim_site.start import embedded_redis
-from thuesim_site.start.checks import Setup, WrongSetting, check, environment_for
+from thuesim_site.start.checks import Setup, check, environment_for
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
+from thuesim_site.start.variables import WrongSetting
 from thuesim_site.testing import RedisServer, free_port, known_names
 
 WRONG = [
@@ -125,6 +126,11 @@ def test_the_start_ends_with_that_sentence_alone(environment: dict[str, str], ov
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"./run: {next(iter(over))} ")
     assert ran.stderr.count("\n") == 1
+
+
+def test_an_address_with_a_token_in_it_is_refused_without_repeating_it(wrong: Callable[..., str]) -> None:
+    assert "4801" not in wrong(THUESIM_BASE_URL="https://thuesim.xyz/?token=4801-secret")
+    assert "4801" not in wrong(THUESIM_BASE_URL="thuesim.xyz/4801-secret")
 
 
 def test_right_settings_pass(found: Callable[..., Setup], environment: dict[str, str]) -> None:

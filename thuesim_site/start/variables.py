@@ -1,0 +1,226 @@
+"""Every environment variable of the desk: its name, its default and what it may be, in the order of `.env.example`.
+
+`settings.py` and the checks of `./run` both read them here, so that a default or a bound stands in one place.
+"""
+
+import ipaddress
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+
+from thuesim_site.start.environment import BASE_DIR, ENVIRON
+
+T = TypeVar("T")
+
+_TRUE = {"true", "on", "ok", "y", "yes", "1"}
+_FALSE = {"false", "off", "no", "n", "0"}
+
+
+class WrongSetting(Exception):
+    """A setting that cannot be used. Its text is one sentence that begins with the variable's name."""
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """One variable. `parse` takes its name and its text, which is not empty, and raises `WrongSetting`."""
+
+    name: str
+    default: T
+    parse: Callable[[str, str], T]
+
+    def text(self) -> str:
+        """Return the value as it was given, or `""`. Raises `WrongSetting` where `NAME_FILE` cannot be read."""
+        try:
+            return str(ENVIRON.get(self.name, ""))
+        except (OSError, UnicodeDecodeError) as error:
+            raise WrongSetting(f"{self.name}_FILE names a file that cannot be read ({first_line(error)}).") from None
+
+    def read(self) -> T:
+        """Return the typed value, or the default where it is unset. Raises `WrongSetting`."""
+        text = self.text()
+        return self.parse(self.name, text) if text else self.default
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without a full stop."""
+    message = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return message.strip().splitlines()[0].rstrip(".")
+
+
+def _any_text(name: str, text: str) -> str:
+    return text
+
+
+def _texts(name: str, text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _whole(minimum: int, maximum: int) -> Callable[[str, str], int]:
+    def parse(name: str, text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise WrongSetting(f"{name} must be a whole number, not {text!r}.") from None
+        if not minimum <= number <= maximum:
+            raise WrongSetting(f"{name} must be from {minimum} to {maximum}, not {number}.")
+        return number
+
+    return parse
+
+
+def _seconds(minimum: float, maximum: float) -> Callable[[str, str], float]:
+    def parse(name: str, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise WrongSetting(f"{name} must be a number of seconds, not {text!r}.") from None
+        if math.isnan(number) or not minimum <= number <= maximum:
+            raise WrongSetting(f"{name} must be from {minimum:g} to {maximum:g} seconds, not {text}.")
+        return number
+
+    return parse
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise WrongSetting(f"{name} must be one of {', '.join(sorted(_TRUE | _FALSE))}, not {text!r}.")
+    return text.lower() in _TRUE
+
+
+def _address(*, path_allowed: bool) -> Callable[[str, str], str]:
+    def parse(name: str, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        # The text itself is not repeated: people paste addresses with a token in them.
+        if not valid or any(character.isspace() for character in text):
+            raise WrongSetting(f"{name} must be an address such as https://desk.example.com.")
+        if parts.username is not None or parts.query or parts.fragment or (parts.path.strip("/") and not path_allowed):
+            what = "a name, a query or a fragment" if path_allowed else "anything after the host and the port"
+            raise WrongSetting(f"{name} must be an address without {what}.")
+        return text.rstrip("/")
+
+    return parse
+
+
+def _folder(name: str, text: str) -> Path:
+    folder = Path(text).expanduser().resolve()
+    if not set(";#\n\r").isdisjoint(str(folder)):
+        raise WrongSetting(f"{name} must have no ; # or line break in its path.")
+    return folder
+
+
+def fernet_keys(source: str, text: str) -> list[str]:
+    """Return the keys in `text`. Raises `WrongSetting` about `source` where one is none."""
+    keys = _texts(source, text)
+    for number, key in enumerate(keys, 1):
+        try:
+            Fernet(key)
+        except ValueError:
+            raise WrongSetting(
+                f"{source} must hold Fernet keys (44 characters of URL-safe base64, separated by commas); "
+                f"number {number} is none."
+            ) from None
+    return keys
+
+
+def _database_url(name: str, text: str) -> str:
+    try:
+        scheme = urlsplit(text).scheme
+        known = scheme in {"sqlite", "postgres", "postgresql"} and bool(environ.Env.db_url_config(text))
+    except ValueError as error:
+        raise WrongSetting(f"{name} is no address of a database ({first_line(error)}).") from None
+    if not known:
+        raise WrongSetting(f"{name} must begin with sqlite:/// or postgres://.")
+    return text
+
+
+def _redis_url(name: str, text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise WrongSetting(f"{name} must begin with redis://, rediss:// or unix://.")
+    return text
+
+
+def _email_url(name: str, text: str) -> str:
+    if urlsplit(text).scheme not in environ.Env.EMAIL_SCHEMES:
+        raise WrongSetting(f"{name} must begin with smtp://, smtp+tls://, smtp+ssl:// or consolemail://.")
+    return text
+
+
+def _email_address(name: str, text: str) -> str:
+    if "@" not in parseaddr(text)[1]:
+        raise WrongSetting(f"{name} must be an e-mail address, not {text!r}.")
+    return text
+
+
+def _log_level(name: str, text: str) -> str:
+    if text not in logging.getLevelNamesMapping():
+        raise WrongSetting(f"{name} must be DEBUG, INFO, WARNING or ERROR, not {text!r}.")
+    return text
+
+
+def _networks(name: str, text: str) -> list[str]:
+    networks = _texts(name, text)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise WrongSetting(
+                f"{name} must hold IP addresses or networks separated by commas; {network!r} is none."
+            ) from None
+    return networks
+
+
+def _api_token(name: str, text: str) -> str:
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise WrongSetting(f"{name} must be one API token without white space in it.")
+    return text
+
+
+HOST = Variable("HOST", "127.0.0.1", _any_text)
+PORT = Variable("PORT", 8000, _whole(1, 65535))
+DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
+PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _address(path_allowed=False))
+DEBUG = Variable("DEBUG", False, _flag)
+
+SECRET_KEY = Variable("SECRET_KEY", "", _any_text)
+SECRET_KEYS = Variable[list[str]]("DESK_SECRET_KEYS", [], fernet_keys)
+ALLOWED_HOSTS = Variable[list[str]]("DESK_ALLOWED_HOSTS", [], _texts)
+
+DATABASE_URL = Variable("DATABASE_URL", "", _database_url)
+REDIS_URL = Variable("REDIS_URL", "", _redis_url)
+WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
+
+SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))
+EMAIL_URL = Variable("EMAIL_URL", "dummymail://", _email_url)
+EMAIL_FROM = Variable("EMAIL_FROM", "", _email_address)
+LOG_LEVEL = Variable("DESK_LOG_LEVEL", "INFO", _log_level)
+
+THUESIM_BASE_URL = Variable("THUESIM_BASE_URL", "", _address(path_allowed=True))
+SANDBOX_PORT = Variable("SANDBOX_PORT", 0, _whole(1, 65535))  # 0: the port after PORT, or the next free one
+THUESIM_TIMEOUT = Variable("THUESIM_TIMEOUT", 20.0, _seconds(0.1, 300))
+THUESIM_RENT_GAP = Variable("THUESIM_RENT_GAP", 5.0, _seconds(0, 3600))
+THUESIM_POLL_INTERVAL = Variable("THUESIM_POLL_INTERVAL", 3.0, _seconds(0.1, 3600))
+CALLBACK_ALLOW = Variable[list[str]]("DESK_CALLBACK_ALLOW", [], _networks)
+METRICS_TOKEN = Variable("DESK_METRICS_TOKEN", "", _any_text)
+KEEP_MESSAGES_DAYS = Variable("DESK_KEEP_MESSAGES_DAYS", 90, _whole(1, 36500))
+KEEP_AUDIT_DAYS = Variable("DESK_KEEP_AUDIT_DAYS", 730, _whole(30, 36500))
+
+SUPERUSER_USERNAME = Variable("DJANGO_SUPERUSER_USERNAME", "", _any_text)
+SUPERUSER_EMAIL = Variable("DJANGO_SUPERUSER_EMAIL", "", _email_address)
+SUPERUSER_PASSWORD = Variable("DJANGO_SUPERUSER_PASSWORD", "", _any_text)
+THUESIM_TOKEN = Variable("THUESIM_TOKEN", "", _api_token)
+
+VARIABLES = tuple(value for value in list(globals().values()) if isinstance(value, Variable))
+# Read by the first start alone, so that no later process needs to carry them.
+FIRST_START_ONLY = (SUPERUSER_PASSWORD, THUESIM_TOKEN)
