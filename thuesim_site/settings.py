@@ -1,5 +1,6 @@
 """Settings, from the environment alone. `.env.example` lists every variable, in this order."""
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -235,12 +236,15 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.error_reports.CautiousReport"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
 FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the same are dropped as they come
 
-# Logging. Every handler redacts tokens; urllib3 would print each address with the token in it.
+# Logging, to the terminal alone. Every handler redacts tokens; urllib3 would print each address with the token in it.
+_process = os.environ.get("DESK_PROCESS", "manage")  # as supervisord names it
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "thuesim.RedactingFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"format": f"{_process:<8} | {{asctime}} {{levelname}} {{name}}: {{message}}", "style": "{"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
     "root": {"handlers": ["console"], "level": variables.LOG_LEVEL.read()},
     "loggers": {

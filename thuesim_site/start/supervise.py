@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,11 +24,11 @@ from typing import IO, Any
 from thuesim_site.start import checks, embedded_redis, supervisord, variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR
-from thuesim_site.start.log_tail import LogTail
 from thuesim_site.start.variables import WrongSetting
 
 TICK_SECONDS = 0.2
-PATIENCE_SECONDS = 60  # for the first page
+MAX_START_SECONDS = 120  # until the first page, with the preparation
+OUTPUT_SECONDS = 2  # for the last lines
 STOP_SECONDS = 3 * supervisord.STOP_SECONDS
 OPEN_FILES = 65536
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -84,6 +85,7 @@ class Supervision:
         self.environment = checks.environment_for(setup)
         self.stop = Stop()
         self.about: dict[str, Any] = {}
+        self.began = time.monotonic()
 
     def run(self) -> int:
         """Return the exit status."""
@@ -93,30 +95,30 @@ class Supervision:
             return status
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         _allow_open_files()
-        configuration = supervisord.write_configuration(self.setup)
-        tail = LogTail({p.name: supervisord.log_file(self.setup, p) for p in self._loud()}, say)
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(supervisord.write_configuration(self.setup))],
             cwd=BASE_DIR,
             env=self.environment,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_end_with_parent,
         )
+        # A pipe, not our own standard output: where that is a file, two writers would write over each other.
+        output = threading.Thread(target=_pass_on, args=(process,), daemon=True)
+        output.start()
         try:
-            self._watch(process, tail)
+            self._watch(process)
         finally:
             died = process.poll() is not None
-            self._end(process, tail)
-            tail.close()
+            self._end(process)
+            output.join(OUTPUT_SECONDS)
         if died:
-            say(f"The supervisor ended by itself; everything is stopped. See {self.setup.data_dir}/log/supervisord.log")
+            say("The supervisor ended by itself; everything is stopped. The reason stands above.")
             return 1
         say("Stopped.")
         return 0
-
-    def _loud(self) -> list[supervisord.Program]:
-        return [program for program in supervisord.programs(self.setup) if not program.quiet]
 
     def _prepare(self) -> int:
         """Migrate and the rest, in a process of its own; what it says about signing in is kept."""
@@ -149,41 +151,48 @@ class Supervision:
             say("The database could not be prepared; the reason stands above.")
         return 0 if self.stop.wanted else process.returncode
 
-    def _watch(self, process: "subprocess.Popen[bytes]", tail: LogTail) -> None:
-        """Until it is time to stop: pass the logs on, and speak once when the first page is there."""
-        began, told, handed = time.monotonic(), False, not self.about["callback_url"]
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        """Until it is time to stop: hand the callback address over, and say once that the first page is there."""
+        steps = [self._hand_over_callback_url, self._welcome_once]
         while not self.stop.wanted and process.poll() is None:
-            tail.pump()
-            handed = handed or self._hand_over_callback_url()
-            if not told and self._answers():
-                told = True
-                say(self._welcome())
-            elif not told and time.monotonic() - began > PATIENCE_SECONDS:
-                told = True
-                say(f"The web server does not answer yet; see {self.setup.data_dir}/log/web.log")
+            steps = [step for step in steps if not step()]
             time.sleep(TICK_SECONDS)
 
-    def _end(self, process: "subprocess.Popen[bytes]", tail: LogTail) -> None:
-        """Stop everything; what does not stop is killed."""
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        """Stop everything; what does not stop in time is killed."""
         if process.poll() is None:
             say("\nStopping …")
             process.terminate()
-        patience = time.monotonic() + STOP_SECONDS
-        while process.poll() is None and time.monotonic() < patience:
-            tail.pump()
-            time.sleep(TICK_SECONDS / 2)
-        process.kill()
-        process.wait()
-        tail.pump()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # What a killed supervisord leaves behind becomes our children: see PR_SET_CHILD_SUBREAPER.
         while orphans := _children():
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
     def _hand_over_callback_url(self) -> bool:
-        """Tell the sandbox where to post, over its control address: a command line could be read by others."""
+        """Tell the sandbox where to post, over its control address: a command line could be read by others.
+
+        Returns whether there is nothing left to do.
+        """
+        if not self.about["callback_url"]:
+            return True
         body = json.dumps({"url": self.about["callback_url"]}).encode()
         return _request(f"http://127.0.0.1:{self.setup.sandbox_port}/_sandbox/callback", body)
+
+    def _welcome_once(self) -> bool:
+        """Say how to sign in once the first page is there, or where to look when it takes long. Returns whether it did."""
+        if self._answers():
+            say(self._welcome())
+        elif time.monotonic() - self.began > MAX_START_SECONDS:
+            say("The web server does not answer yet; the reason may stand above.")
+        else:
+            return False
+        return True
 
     def _local_url(self) -> str:
         return f"http://{local_host(self.setup.host)}:{self.setup.port}"
@@ -200,7 +209,7 @@ class Supervision:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
             if variables.THUESIM_TOKEN.read():
                 lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
-        lines.append(f"  Ctrl-C stops everything; the data and the logs stay in {self.setup.data_dir}")
+        lines.append(f"  Ctrl-C stops everything; the data stays in {self.setup.data_dir}")
         rule = "─" * max(len(line) + 2 for line in lines)
         return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule])
 
@@ -226,17 +235,16 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+def _pass_on(process: "subprocess.Popen[bytes]") -> None:
+    """Print what the processes log, line by line."""
+    for line in process.stdout or ():
+        say(line.decode(errors="replace").rstrip())
+
+
 def _children() -> list[int]:
-    """The processes whose parent we are: those that a dead supervisord has left to us."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        if parent == os.getpid():
-            found.append(int(folder.name))
-    return found
+    """The processes whose parent we are: those that a dead supervisord has left to us. Linux only."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """The processes of `./run`, and the configuration of supervisord, which keeps them running."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from thuesim_site.start.environment import BASE_DIR
 STOP_SECONDS = 8  # then a process that ignores SIGTERM is killed
 CELERY = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site"]
 QUICK_THREADS, SLOW_THREADS = 16, 2
+OUTPUT = "/dev/fd/1"  # supervisord's own standard output: nothing is logged to a file that could fill a disk
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process. What the `ground` gives is stopped after everything that stands on it; a `quiet` one only logs."""
+    """One process. A `ground` one serves the others and stops after them; of a `quiet` one only errors are shown."""
 
     name: str
     command: list[str]
@@ -73,13 +75,11 @@ def _worker(setup: Setup, name: str, queues: str, threads: int) -> list[str]:
 
 
 def _beat(setup: Setup) -> list[str]:
-    schedule = str(setup.data_dir / "celerybeat-schedule")
-    return [*CELERY, "beat", "-s", schedule, "--pidfile=", "-l", setup.log_level]
+    return [*CELERY, "beat", "--pidfile=", "-l", setup.log_level]
 
 
 def write_configuration(setup: Setup) -> Path:
-    """Write supervisord's configuration, the log folder and uvicorn's log settings; return the configuration's path."""
-    (setup.data_dir / "log").mkdir(exist_ok=True)
+    """Write supervisord's configuration and uvicorn's log settings; return the configuration's path."""
     # uvicorn's own handlers would print past the redaction of ours: its loggers get none.
     _log_config(setup.data_dir).write_text(json.dumps({"version": 1, "disable_existing_loggers": False}))
     path = setup.data_dir / "supervisord.conf"
@@ -92,7 +92,7 @@ def configuration(setup: Setup) -> str:
     running = programs(setup)
     sections = {"supervisord": _supervisord(setup)}
     for program in running:
-        sections[f"program:{program.name}"] = _program(setup, program)
+        sections[f"program:{program.name}"] = _program(program)
     ground = [program.name for program in running if program.ground]
     if ground:
         sections["group:ground"] = {"programs": ",".join(ground), "priority": "1"}
@@ -110,14 +110,15 @@ def _supervisord(setup: Setup) -> dict[str, str]:
         "silent": "true",
         "identifier": "thuesim-desk",
         "umask": "077",
-        "logfile": str(setup.data_dir / "log" / "supervisord.log"),
-        "logfile_maxbytes": "1MB",
-        "logfile_backups": "2",
+        "logfile": OUTPUT,
+        "logfile_maxbytes": "0",
+        "loglevel": "warn",
+        **({"user": "root"} if os.getuid() == 0 else {}),  # else it warns of root at each start
         "pidfile": str(setup.data_dir / "supervisord.pid"),
     }
 
 
-def _program(setup: Setup, program: Program) -> dict[str, str]:
+def _program(program: Program) -> dict[str, str]:
     return {
         "command": shlex.join(program.command),
         "directory": str(BASE_DIR),
@@ -129,13 +130,9 @@ def _program(setup: Setup, program: Program) -> dict[str, str]:
         "stopasgroup": "true",
         "killasgroup": "true",
         "stopwaitsecs": str(STOP_SECONDS),
-        "redirect_stderr": "true",
-        "stdout_logfile": str(log_file(setup, program)),
-        "stdout_logfile_maxbytes": "5MB",
-        "stdout_logfile_backups": "3",
+        "environment": f'DESK_PROCESS="{program.name}"',
+        "stdout_logfile": "NONE" if program.quiet else OUTPUT,
+        "stdout_logfile_maxbytes": "0",
+        "stderr_logfile": OUTPUT,
+        "stderr_logfile_maxbytes": "0",
     }
-
-
-def log_file(setup: Setup, program: Program) -> Path:
-    """Return where a program's output is kept."""
-    return setup.data_dir / "log" / f"{program.name}.log"

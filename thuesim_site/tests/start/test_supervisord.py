@@ -61,8 +61,8 @@ def test_what_others_stand_on_stops_last(setup: Setup) -> None:
 
 def test_paths_with_blanks_and_percent_signs_survive(setup: Setup) -> None:
     # supervisord expands %(…)s and %% before it splits the command as a shell would.
-    command = shlex.split(written(setup)["program:beat"]["command"] % ())
-    assert str(setup.data_dir / "celerybeat-schedule") in command
+    command = shlex.split(written(setup)["program:sandbox"]["command"] % ())
+    assert command[command.index("--state") + 1] == str(setup.data_dir / "sandbox.sqlite3")
 
 
 def test_no_secret_is_on_a_command_line_or_in_the_file(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
