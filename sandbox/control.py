@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from sandbox.faults import KINDS
 from sandbox.shapes import STYLES
@@ -22,12 +21,6 @@ CHANGEABLE = (
     "lifetime",
     "history_limit",
 )
-
-
-def foreign(request: Request) -> bool:
-    """Whether a browser sent this from another site's page."""
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 class Control:
@@ -61,7 +54,7 @@ class Control:
     def answer(self, request: Request) -> Reply:
         """The reply to a control request."""
         name = request.path.removeprefix("/_sandbox").strip("/")
-        if foreign(request):
+        if request.is_foreign:
             return _json({"error": "another site's page may not do this"}, 403)
         try:
             if request.method == "GET" and name in self._reads:

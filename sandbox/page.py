@@ -5,7 +5,6 @@ from html import escape
 from urllib.parse import parse_qs
 
 from sandbox.books import RECEIVED, WAITING, Rental
-from sandbox.control import foreign
 from sandbox.messages import code_in
 from sandbox.upstream import Upstream
 from sandbox.wire import HTML, Reply, Request
@@ -45,7 +44,7 @@ class Page:
         """The page, or what became of a form."""
         if request.method == "GET":
             return Reply(self._whole(request.query.get("said", "")).encode(), 200, HTML, _HEADERS)
-        if request.method != "POST" or foreign(request):
+        if request.method != "POST" or request.is_foreign:
             return Reply(b"", 403, HTML)
         form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
         try:

@@ -31,6 +31,12 @@ class Request:
         """Whether the client means to go on with this connection."""
         return self.headers.get("connection", "").lower() != "close"
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a browser sent this from a page of another site."""
+        origin = self.headers.get("origin")
+        return origin is not None and urlsplit(origin).netloc != self.headers.get("host")
+
 
 @dataclass
 class Reply:
