@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.faults import KINDS
+from sandbox.knobs import Knobs
 from sandbox.shapes import STYLES
 from sandbox.wire import Reply, Request
-
-if TYPE_CHECKING:
-    from sandbox.server import Sandbox
 
 CHANGEABLE = (
     "gap",
@@ -24,30 +22,33 @@ CHANGEABLE = (
 
 
 class Control:
-    """Dispatches `/_sandbox/<name>`; GET reads, POST changes. An error is `{"error": …}` with status 400 or 404."""
+    """Dispatches `/_sandbox/<name>`; GET reads, POST changes. An error is `{"error": …}` with status 400 or 404.
 
-    def __init__(self, sandbox: "Sandbox") -> None:
-        self._sandbox = sandbox
+    `outage` refuses every connection for so many seconds.
+    """
+
+    def __init__(self, knobs: Knobs, outage: Callable[[float], None]) -> None:
+        self._knobs = knobs
         self._reads: dict[str, Callable[[dict[str, str]], Any]] = {
             "": self._overview,
-            "books": lambda query: sandbox.books(query.get("token")),
+            "books": lambda query: knobs.books(query.get("token")),
             "calls": self._calls,
             "faults": self._faults,
         }
         self._changes: dict[str, Callable[[dict[str, Any]], Any]] = {
             "tokens": self._add_token,
-            "faults": lambda body: sandbox.set_fault(**body),
-            "faults/clear": lambda body: sandbox.clear_faults(body.get("name")),
-            "deliver": lambda body: sandbox.deliver(str(body.pop("to")), **body),
-            "expire": lambda body: sandbox.expire(str(body["id"])),
+            "faults": lambda body: knobs.set_fault(**body),
+            "faults/clear": lambda body: knobs.clear_faults(body.get("name")),
+            "deliver": lambda body: knobs.deliver(str(body.pop("to")), **body),
+            "expire": lambda body: knobs.expire(str(body["id"])),
             "balance": self._balance,
-            "stock": lambda body: sandbox.set_stock(body["count"], body.get("prefix"), body.get("network")),
-            "service": lambda body: sandbox.change_service(body.pop("key"), **body),
-            "callback": lambda body: sandbox.set_callback_url(body["url"], body.get("token")),
+            "stock": lambda body: knobs.set_stock(body["count"], body.get("prefix"), body.get("network")),
+            "service": lambda body: knobs.change_service(body.pop("key"), **body),
+            "callback": lambda body: knobs.set_callback_url(body["url"], body.get("token")),
             "clock": self._clock,
             "settings": self._settings,
-            "outage": lambda body: sandbox.outage(float(body["seconds"])),
-            "rentals": lambda body: sandbox.seed_rentals(**body),
+            "outage": lambda body: outage(float(body["seconds"])),
+            "rentals": lambda body: knobs.seed_rentals(**body),
             "reset": self._reset,
         }
 
@@ -70,7 +71,7 @@ class Control:
         return _json({"error": "no such control", "known": known}, 404)
 
     def _overview(self, _query: dict[str, str]) -> dict[str, Any]:
-        upstream = self._sandbox.upstream
+        upstream = self._knobs.upstream
         with upstream.turn() as now:
             tokens = [
                 {
@@ -90,7 +91,7 @@ class Control:
         }
 
     def _calls(self, query: dict[str, str]) -> dict[str, Any]:
-        upstream, since = self._sandbox.upstream, float(query.get("since", 0))
+        upstream, since = self._knobs.upstream, float(query.get("since", 0))
         names = ("at", "monotonic", "token", "endpoint", "about")
         with upstream.turn() as now:
             log = [
@@ -99,7 +100,7 @@ class Control:
         return {"now": now, "calls": [dict(zip(names, call, strict=True)) for call in log]}
 
     def _faults(self, _query: dict[str, str]) -> dict[str, Any]:
-        faults = self._sandbox.upstream.faults
+        faults = self._knobs.upstream.faults
         return {
             "active": faults.active(),
             "fired": dict(faults.fired),
@@ -108,32 +109,32 @@ class Control:
 
     def _add_token(self, body: dict[str, Any]) -> dict[str, str]:
         limit = body.pop("waiting_limit", None)
-        token = self._sandbox.add_token(**body)
+        token = self._knobs.add_token(**body)
         if limit is not None:
-            self._sandbox.upstream.set_waiting_limit(token, int(limit))
+            self._knobs.upstream.set_waiting_limit(token, int(limit))
         return {"token": token}
 
     def _balance(self, body: dict[str, Any]) -> None:
-        token = body.get("token") or self._sandbox.token
+        token = body.get("token") or self._knobs.token
         if "top_up" in body:
-            self._sandbox.upstream.top_up(token, int(body["top_up"]))
+            self._knobs.upstream.top_up(token, int(body["top_up"]))
         else:
-            self._sandbox.upstream.set_balance(token, int(body["balance"]))
+            self._knobs.upstream.set_balance(token, int(body["balance"]))
 
     def _clock(self, body: dict[str, Any]) -> None:
         if "skew" in body:
-            self._sandbox.upstream.skew = float(body["skew"])
-        self._sandbox.advance(float(body.get("advance", 0)))
+            self._knobs.upstream.skew = float(body["skew"])
+        self._knobs.advance(float(body.get("advance", 0)))
 
     def _settings(self, body: dict[str, Any]) -> None:
         for name, value in body.items():
             if name not in CHANGEABLE or (name == "envelope" and value not in STYLES):
                 raise ValueError(f"{name} cannot be set to {value!r}; settings are {', '.join(CHANGEABLE)}")
             value = tuple(value) if name == "message_after" and value is not None else value
-            setattr(self._sandbox.upstream.settings, name, value)
+            setattr(self._knobs.upstream.settings, name, value)
 
     def _reset(self, _body: dict[str, Any]) -> None:
-        self._sandbox.reset()
+        self._knobs.reset()
 
 
 def _json(value: Any, status: int = 200) -> Reply:

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from sandbox.answers import Answers, clocks
-from sandbox.catalogue import NETWORKS
 from sandbox.control import Control
+from sandbox.knobs import Knobs
 from sandbox.page import Page
 from sandbox.settings import Settings
 from sandbox.upstream import Upstream
@@ -65,8 +65,8 @@ class _Server(socketserver.ThreadingTCPServer):
         print(f"sandbox: {sys.exc_info()[0]} while answering", file=sys.stderr)
 
 
-class Sandbox:
-    """A ThueSim of one's own. All money in đồng, all times in seconds; `state` is a file that survives a kill.
+class Sandbox(Knobs):
+    """A ThueSim of one's own, with its knobs. Money in đồng, times in seconds; `state` is a file that survives a kill.
 
     `faults` are names with probabilities, or texts such as `slow=0.5:200`. With `port` 0 the system picks one. The
     first token stands in `token`; further arguments are those of `settings.Settings`.
@@ -94,18 +94,15 @@ class Sandbox:
         settings = Settings(
             seed, gap, waiting_limit, message_after, refund_after, balance, envelope, any_token, lifetime, history_limit
         )
-        self.upstream = Upstream(settings, Path(state) if state else None)
+        super().__init__(Upstream(settings, Path(state) if state else None), token)
         self.upstream.faults.set_all(faults)
         self.stopping = threading.Event()
         self.clocks = clocks(self.upstream)
         self._answers = Answers(self.upstream, self.stopping.wait)
-        self._control = Control(self)
         self._page = Page(self.upstream)
         self._address = (host, port)
         self._server: _Server | None = None
-        known = sorted(self.upstream.books.accounts.values(), key=lambda account: account.number)
-        self.token = token or (known[0].token if known else self.upstream.add_token())
-        self.upstream.add_token(self.token)
+        self._control = Control(self, self.outage)
 
     # Starting and stopping.
 
@@ -185,79 +182,3 @@ class Sandbox:
             raise
         self.upstream.close_attempt(attempt, "sent")
         return going_on
-
-    # For tests.
-
-    def add_token(self, balance: int | None = None, callback_url: str | None = None, token: str | None = None) -> str:
-        """Open another token and return it."""
-        return self.upstream.add_token(token, balance, callback_url)
-
-    def books(self, token: str | None = None) -> dict[str, Any]:
-        """Everything about a token (the first one if none is named), see `Books.report`."""
-        return self.upstream.report(token or self.token)
-
-    def set_fault(
-        self,
-        name: str,
-        probability: float = 1.0,
-        endpoint: str | None = None,
-        token: str | None = None,
-        count: int | None = None,
-        value: float | None = None,
-    ) -> None:
-        """Switch a fault on, see `faults.Faults.set`."""
-        self.upstream.faults.set(name, probability, endpoint, token, count, value)
-
-    def clear_faults(self, name: str | None = None) -> None:
-        """Switch one fault off, or all."""
-        self.upstream.faults.clear(name)
-
-    def deliver(self, phone_or_id: str, text: str, code: str | None = None, call: bool = False) -> dict[str, Any]:
-        """Let a message arrive now, see `Upstream.deliver`."""
-        return self.upstream.deliver(phone_or_id, text, code, call)
-
-    def expire(self, rental_id: str) -> None:
-        """Let a waiting rental expire now."""
-        self.upstream.expire(rental_id)
-
-    def advance(self, seconds: float) -> None:
-        """Skip ahead in the sandbox's time; the gap alone goes by real time."""
-        self.upstream.advance(seconds)
-
-    def reset(self) -> None:
-        """Forget everything but the first token: rentals, books, faults, stock and clock start anew."""
-        self.upstream.reset()
-        self.upstream.add_token(self.token)
-
-    def set_callback_url(self, url: str | None, token: str | None = None) -> None:
-        """Where callbacks go."""
-        self.upstream.set_callback_url(token or self.token, url)
-
-    def set_balance(self, balance: int, token: str | None = None) -> None:
-        """Set the balance, with a correction line."""
-        self.upstream.set_balance(token or self.token, balance)
-
-    def top_up(self, amount: int, token: str | None = None) -> None:
-        """Pay in."""
-        self.upstream.top_up(token or self.token, amount)
-
-    def change_service(self, key: str, **changes: object) -> None:
-        """Change a service's `price`, `seconds` or `name`, or withdraw it, see `Upstream.change_service`."""
-        self.upstream.change_service(key, **changes)
-
-    def set_stock(self, count: int | None, prefix: str | None = None, network: str | None = None) -> None:
-        """How many numbers are left at a prefix (`096` or `96`), of a network, or everywhere; None never runs out."""
-        chosen = [
-            known
-            for carrier in NETWORKS
-            for known in carrier.prefixes
-            if network in (None, carrier.name) and prefix in (None, known, known[1:])
-        ]
-        if not chosen:
-            raise LookupError(f"no prefix {prefix!r} of network {network!r}")
-        with self.upstream.turn():
-            self.upstream.books.set_stock(dict.fromkeys(chosen, count))
-
-    def seed_rentals(self, count: int, token: str | None = None, service: str = "02.97", age: float = 0.0) -> list[str]:
-        """Put many waiting rentals on a token at once, see `Upstream.seed_rentals`; their ids."""
-        return self.upstream.seed_rentals(token or self.token, count, service, age)
