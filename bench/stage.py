@@ -180,7 +180,7 @@ class Stage:
         return True
 
     def upstream(self, name: str, /, **body: Any) -> Any:
-        """Read (without a body) or turn a knob of the sandbox; see `sandbox.control`. Returns what it answers."""
+        """Read (without a body) or turn a knob of the sandbox; see `sandbox.control_api`. Returns what it answers."""
         wait_until(self._sandbox_listens, "the sandbox listens again")
         address = f"{self.environment['THUESIM_BASE_URL']}/_sandbox/{name}"
         answer = requests.post(address, json=body, timeout=60) if body else requests.get(address, timeout=60)

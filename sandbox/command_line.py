@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 from sandbox.faults import ENDPOINTS, describe, parse
+from sandbox.payloads import STYLES
 from sandbox.server import Sandbox
-from sandbox.shapes import STYLES
 
 DESCRIPTION = "Run a stand-in ThueSim: numbers, messages, money and faults, without the real service."
 EPILOG = f"""\

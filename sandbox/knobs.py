@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.catalogue import NETWORKS
-from sandbox.upstream import Upstream
+from sandbox.rules import Upstream
 
 
 class Knobs:

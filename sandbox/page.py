@@ -5,9 +5,9 @@ from html import escape
 from urllib.parse import parse_qs
 
 from sandbox.books import RECEIVED, WAITING, Rental
+from sandbox.http_wire import HTML, Reply, Request
 from sandbox.messages import code_in
-from sandbox.upstream import Upstream
-from sandbox.wire import HTML, Reply, Request
+from sandbox.rules import Upstream
 
 SHOWN = 50
 _STATES = {0: "waiting", 1: "received", 2: "expired"}

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from sandbox.answers import Answers, clocks
-from sandbox.control import Control
+from sandbox.control_api import Control
+from sandbox.endpoints import Answers, clocks
+from sandbox.http_wire import Reply, Request, read_request, send
 from sandbox.knobs import Knobs
 from sandbox.page import Page
+from sandbox.rules import Upstream
 from sandbox.settings import Settings
-from sandbox.upstream import Upstream
-from sandbox.wire import Reply, Request, read_request, send
 
 IDLE_SECONDS = 120.0
 

@@ -24,7 +24,7 @@ class Settings:
 
 
 class Refused(Exception):
-    """The upstream says no; `reason` is a key of `shapes.REFUSALS`. No number was taken."""
+    """The upstream says no; `reason` is a key of `payloads.REFUSALS`. No number was taken."""
 
     def __init__(self, reason: str, **about: object) -> None:
         super().__init__(reason)

@@ -3,8 +3,8 @@
 import pytest
 
 from sandbox.faults import KINDS
+from sandbox.payloads import STYLES
 from sandbox.server import Sandbox
-from sandbox.shapes import STYLES
 from thuesim import Client, Drift, Message, Rented, State, errors
 from thuesim.errors import ThueSimError
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox.books import Message, Rental
-from sandbox.callbacks import Callback, Courier, encode, fields
+from sandbox.callback_sender import Callback, Courier, encode, fields
 from sandbox.faults import Faults
-from sandbox.shapes import shown_code
+from sandbox.payloads import shown_code
 
 FORMS = ("form", "form-nested", "nested", "flat")
 NOT_OURS = 50_000_000

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sandbox import messages, shapes
+from sandbox import messages, payloads
 from sandbox.books import RECEIVED, WAITING, Attempt, Rental
 from sandbox.catalogue import EXTRA_NETWORKS, NETWORKS, draw
+from sandbox.http_wire import HTML, JSON, Reply, Request
+from sandbox.payloads import Dress, Seen
+from sandbox.rules import Upstream
 from sandbox.settings import Refused
-from sandbox.shapes import Dress, Seen
-from sandbox.upstream import Upstream
-from sandbox.wire import HTML, JSON, Reply, Request
 
 TAKING = ("rent", "rephone")
 _SHOWS = ("balance", "networks", "service", "code", "history")
@@ -82,7 +82,7 @@ class Answers:
             self._count(request, "moved", token)
             return Reply(b'{"status_code":200,"success":true,"message":"successful","data":{"balance":1}}')
         if request.path.strip("/") == "api":
-            return Reply(shapes.to_json(shapes.refusal(Dress("A"), "error")).encode())
+            return Reply(payloads.to_json(payloads.refusal(Dress("A"), "error")).encode())
         return Reply(_PAGE.format("404 Not Found").encode(), 404, HTML)
 
     # Faults around an answer.
@@ -146,15 +146,15 @@ class Answers:
                 self._taken(attempt, dress) if attempt else (self._asked(request, endpoint, dress, token), "")
             )
         except Refused as refused:
-            answer = shapes.refusal(dress, refused.reason, **refused.about)
-            code = shapes.REFUSALS[refused.reason][0]
+            answer = payloads.refusal(dress, refused.reason, **refused.about)
+            code = payloads.REFUSALS[refused.reason][0]
             if fires("http-errors", endpoint, token) is not None:
                 status = code if code > 0 else 400
             if fires("unknown-code", endpoint, token) is not None:
                 answer["status_code" if dress.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
         if fires("unknown-fields", endpoint, token) is not None:
             answer |= {"trace_id": f"{rng.getrandbits(64):016x}", "server": {"node": 3, "took": 0.0123}, "ads": []}
-        body = shapes.render(dress, answer, rng).encode()
+        body = payloads.render(dress, answer, rng).encode()
         return replace(self._wrapped(body, endpoint, token), status=status, fault=fault)
 
     def _dress(self, endpoint: str, token: str) -> Dress:
@@ -175,7 +175,7 @@ class Answers:
         ):
             if upstream.faults.fires(fault, endpoint, token) is not None:
                 forms |= change
-        return shapes.change(shapes.choose_dress(upstream.settings.envelope, endpoint, rng), **forms)
+        return payloads.change(payloads.choose_dress(upstream.settings.envelope, endpoint, rng), **forms)
 
     def _wrapped(self, body: bytes, endpoint: str, token: str) -> Reply:
         def fires(name: str) -> bool:
@@ -199,9 +199,9 @@ class Answers:
         rental, balance = upstream.take(attempt)
         upstream.answer_late(rental)
         lost = upstream.faults.fires("lost-no-number", endpoint, token) is not None
-        payload = None if lost else shapes.rent_payload(dress, rental, balance, self._printed(rental, endpoint))
+        payload = None if lost else payloads.rent_payload(dress, rental, balance, self._printed(rental, endpoint))
         text = f"Tạo yêu cầu {rental.service_name} thành công !"
-        return shapes.success(dress, endpoint, payload, text, balance), "lost-no-number" if lost else ""
+        return payloads.success(dress, endpoint, payload, text, balance), "lost-no-number" if lost else ""
 
     def _asked(self, request: Request, endpoint: str, dress: Dress, token: str) -> dict[str, Any]:
         fires = self._upstream.faults.fires
@@ -213,13 +213,13 @@ class Answers:
         return self._endpoints[endpoint](request, dress, token)
 
     def _balance(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
-        balance = shapes.number(dress, self._upstream.balance(token))
-        return shapes.success(dress, "balance", {"balance": balance})
+        balance = payloads.number(dress, self._upstream.balance(token))
+        return payloads.success(dress, "balance", {"balance": balance})
 
     def _networks(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
         extra = self._upstream.faults.fires("extra-networks", "networks", token) is not None
-        rows = [shapes.network_row(network.id, network.name) for network in NETWORKS + EXTRA_NETWORKS * extra]
-        return shapes.success(dress, "networks", rows)
+        rows = [payloads.network_row(network.id, network.name) for network in NETWORKS + EXTRA_NETWORKS * extra]
+        return payloads.success(dress, "networks", rows)
 
     def _services(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
         settings, fires = self._upstream.settings, self._upstream.faults.fires
@@ -227,8 +227,8 @@ class Answers:
         rows = []
         for service in () if fires("services-empty", "service", token) is not None else self._upstream.services():
             seconds = service.lifetime if settings.lifetime is None else max(1, round(settings.lifetime))
-            rows.append(shapes.service_row(dress, service, seconds, short))
-        return shapes.success(dress, "service", rows)
+            rows.append(payloads.service_row(dress, service, seconds, short))
+        return payloads.success(dress, "service", rows)
 
     def _code(self, request: Request, dress: Dress, token: str) -> dict[str, Any]:
         fires = self._upstream.faults.fires
@@ -244,7 +244,7 @@ class Answers:
                 status = 2
             if status == WAITING and fires("unknown-status", "code", token) is not None:
                 status = 7
-            answer = shapes.code_answer(dress, seen, status)
+            answer = payloads.code_answer(dress, seen, status)
             if status not in (RECEIVED, 2) and fires("unknown-code", "code", token) is not None:
                 answer["status_code" if dress.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
             return answer
@@ -292,11 +292,11 @@ class Answers:
             draw(self._upstream.settings.seed, "shuffle", self._answered).shuffle(seen)
         id_form = "short" if dress.envelope == "A" else "full"
         if fires("history-full-id") is not None:
-            id_form, dress = "full", shapes.change(dress, ids="page")
+            id_form, dress = "full", payloads.change(dress, ids="page")
         if fires("history-bare-id") is not None:
-            id_form, dress = "short", shapes.change(dress, ids="page")
-        rows = [shapes.history_row(dress, one, id_form, shapes.word) for one in seen]
-        return shapes.success(dress, "history", rows)
+            id_form, dress = "short", payloads.change(dress, ids="page")
+        rows = [payloads.history_row(dress, one, id_form, payloads.word) for one in seen]
+        return payloads.success(dress, "history", rows)
 
     def _passes(self, rental: Rental, filters: dict[str, str], at: float) -> bool:
         service, status = filters.get("service", ""), filters.get("status", "")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from sandbox.shapes import to_json
+from sandbox.payloads import to_json
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 TIMEOUT_SECONDS = 5.0

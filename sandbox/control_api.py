@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.faults import KINDS
+from sandbox.http_wire import Reply, Request
 from sandbox.knobs import Knobs
-from sandbox.shapes import STYLES
-from sandbox.wire import Reply, Request
+from sandbox.payloads import STYLES
 
 CHANGEABLE = (
     "gap",

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sandbox.announcing import Announcer, audio_path
 from sandbox.books import Account, Attempt, Books, Message, Rental
-from sandbox.callbacks import Callback, Courier
+from sandbox.callback_plan import Announcer, audio_path
+from sandbox.callback_sender import Callback, Courier
 from sandbox.catalogue import CATALOGUE, NETWORK_OF_PREFIX, Service, demo_token, full_stock
 from sandbox.faults import Faults
 from sandbox.settings import Refused, Settings
-from sandbox.shelf import Shelf
+from sandbox.stock import Shelf
 
 FIRST_RENTAL = 88237016
 LONG_RENTAL = 9_007_199_254_740_993_000
