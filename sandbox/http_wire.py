@@ -1,17 +1,17 @@
-"""HTTP by hand: requests as they come off a socket, replies as they go on it, whole or in pieces."""
+"""HTTP on the wire: requests as the standard library parses them, replies by hand, since faults send them in pieces."""
 
 import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import Message
 from http import HTTPStatus
-from io import BufferedIOBase
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=UTF-8"
-_LONGEST_LINE = 65_536
-_LARGEST_BODY = 5_000_000
+MAX_BODY_BYTES = 5_000_000
 
 
 @dataclass
@@ -21,21 +21,16 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
-    headers: dict[str, str]
+    headers: Message
     body: bytes
     at: float
     monotonic: float
 
     @property
-    def keep_alive(self) -> bool:
-        """Whether the client means to go on with this connection."""
-        return self.headers.get("connection", "").lower() != "close"
-
-    @property
     def is_foreign(self) -> bool:
         """Whether a browser sent this from a page of another site."""
-        origin = self.headers.get("origin")
-        return origin is not None and urlsplit(origin).netloc != self.headers.get("host")
+        origin = self.headers.get("Origin")
+        return origin is not None and urlsplit(origin).netloc != self.headers.get("Host")
 
 
 @dataclass
@@ -58,23 +53,15 @@ class Reply:
     close: bool = False
 
 
-def read_request(stream: BufferedIOBase, clock: Callable[[], tuple[float, float]]) -> Request | None:
-    """The next request on the connection, or None where it has ended or is not HTTP."""
-    line = stream.readline(_LONGEST_LINE)
-    at, monotonic = clock()
-    words = line.decode("latin-1").split()
-    if len(words) != 3:
-        return None
-    headers: dict[str, str] = {}
-    while (line := stream.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n", b""):
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.strip().lower()] = value.strip()
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _LARGEST_BODY:
-        return None
-    parts = urlsplit(words[1])
+def read_request(handler: BaseHTTPRequestHandler, at: float, monotonic: float) -> Request:
+    """The request whose head the handler has parsed, with its body. Raises ValueError for a body without an end."""
+    length = int(handler.headers.get("Content-Length", 0))
+    if not 0 <= length <= MAX_BODY_BYTES:
+        raise ValueError(f"a body of {length} bytes")
+    parts = urlsplit(handler.path)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return Request(words[0], parts.path, query, headers, stream.read(int(length)), at, monotonic)
+    body = handler.rfile.read(length)
+    return Request(handler.command, parts.path, query, handler.headers, body, at, monotonic)
 
 
 def send(connection: socket.socket, reply: Reply, wait: Callable[[float], object]) -> bool:

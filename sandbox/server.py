@@ -6,9 +6,10 @@ import socketserver
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from sandbox.control_api import Control
 from sandbox.endpoints import Answers, clocks
@@ -21,27 +22,38 @@ from sandbox.settings import Settings
 IDLE_SECONDS = 120.0
 
 
-class _Connection(socketserver.StreamRequestHandler):
-    """One client connection: request after request until one side has enough."""
+class _Connection(BaseHTTPRequestHandler):
+    """One client connection: request after request until one side closes it."""
 
+    server: "_Server"
+    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = IDLE_SECONDS
 
     def handle(self) -> None:
-        server = cast("_Server", self.server)
-        server.open.add(self.connection)
+        self.server.open.add(self.connection)
         try:
             with contextlib.suppress(OSError, ValueError):
-                while not server.sandbox.stopping.is_set() and self._serve_one(server.sandbox):
-                    pass
+                super().handle()
         finally:
-            server.open.discard(self.connection)
+            self.server.open.discard(self.connection)
 
-    def _serve_one(self, sandbox: "Sandbox") -> bool:
-        request = read_request(self.rfile, sandbox.clocks)
-        if request is None:
-            return False
-        return sandbox.serve(request, self.connection) and request.keep_alive
+    def parse_request(self) -> bool:
+        # The first line has just been read: the gap between two requests is measured from here.
+        self.arrival = self.server.sandbox.clocks()
+        return super().parse_request()
+
+    def do_GET(self) -> None:
+        sandbox = self.server.sandbox
+        request = read_request(self, *self.arrival)
+        if not sandbox.serve(request, self.connection) or sandbox.stopping.is_set():
+            self.close_connection = True
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        # A request's line holds a token.
+        pass
 
     def finish(self) -> None:
         # A connection that was reset on purpose has nothing left to flush or close.
