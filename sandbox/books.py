@@ -110,9 +110,6 @@ class Rental:
         return EXPIRED if self.ended is not None and self.ended <= at else WAITING
 
 
-type_of = {"account": Account, "line": Line, "attempt": Attempt, "rental": Rental}
-
-
 class Journal:
     """A SQLite file that holds the books as JSON, one row per thing."""
 

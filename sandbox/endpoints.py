@@ -1,7 +1,6 @@
 """One request of the API in, one reply out: the endpoints, and the faults around and on them."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -328,8 +327,3 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def clocks(upstream: Upstream) -> Callable[[], tuple[float, float]]:
-    """The sandbox's time and a monotonic one that tests do not freeze."""
-    return lambda: (upstream.now(), time.perf_counter())

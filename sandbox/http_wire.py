@@ -16,14 +16,13 @@ MAX_BODY_BYTES = 5_000_000
 
 @dataclass
 class Request:
-    """One request; `monotonic` and `at` are taken when its first line was read."""
+    """One request; `monotonic` is `time.perf_counter()` when its first line was read."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: Message
     body: bytes
-    at: float
     monotonic: float
 
     @property
@@ -53,7 +52,7 @@ class Reply:
     close: bool = False
 
 
-def read_request(handler: BaseHTTPRequestHandler, at: float, monotonic: float) -> Request:
+def read_request(handler: BaseHTTPRequestHandler, monotonic: float) -> Request:
     """The request whose head the handler has parsed, with its body. Raises ValueError for a body without an end."""
     length = int(handler.headers.get("Content-Length", 0))
     if not 0 <= length <= MAX_BODY_BYTES:
@@ -61,7 +60,7 @@ def read_request(handler: BaseHTTPRequestHandler, at: float, monotonic: float) -
     parts = urlsplit(handler.path)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     body = handler.rfile.read(length)
-    return Request(handler.command, parts.path, query, handler.headers, body, at, monotonic)
+    return Request(handler.command, parts.path, query, handler.headers, body, monotonic)
 
 
 def send(connection: socket.socket, reply: Reply, wait: Callable[[float], object]) -> bool:
