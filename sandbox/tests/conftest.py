@@ -34,13 +34,15 @@ class Answer:
         return json.loads(self.text, parse_float=str)
 
 
-def fetch(url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, **headers: str) -> Answer:
+def fetch(
+    url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, origin: str | None = None
+) -> Answer:
     """One request on a connection of its own."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(method, path, body, {"Origin": origin} if origin else {})
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:

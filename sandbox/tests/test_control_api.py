@@ -100,5 +100,5 @@ def test_mistakes_are_told(sandbox: Sandbox, name: str, body: str, status: int) 
 
 
 def test_another_sites_page_may_not_turn_the_knobs(sandbox: Sandbox) -> None:
-    answer = fetch(f"{sandbox.url}/_sandbox/reset", "POST", b"{}", Origin="http://evil.example")
+    answer = fetch(f"{sandbox.url}/_sandbox/reset", "POST", b"{}", origin="http://evil.example")
     assert answer.status == 403

@@ -54,5 +54,5 @@ def test_texts_are_escaped_and_the_token_is_not_there(sandbox: Sandbox) -> None:
 def test_another_sites_form_is_refused(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     body = urlencode({"id": rental["ID"], "text": "1234"}).encode()
-    assert fetch(f"{sandbox.url}/send", "POST", body, Origin="http://evil.example").status == 403
+    assert fetch(f"{sandbox.url}/send", "POST", body, origin="http://evil.example").status == 403
     assert sandbox.books()["rentals"][0]["messages"] == []
