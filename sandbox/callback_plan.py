@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox.books import Message, Rental
-from sandbox.callback_sender import Callback, Courier, encode, fields
+from sandbox.callback_sender import Callback, CallbackSender, encode, fields
 from sandbox.faults import Faults
 from sandbox.payloads import shown_code
 
@@ -14,12 +14,12 @@ FORMS = ("form", "form-nested", "nested", "flat")
 NOT_OURS = 50_000_000
 
 
-class Announcer:
-    """Composes callbacks and hands them to the courier; `schedule(seconds, kind, about)` is the upstream's agenda."""
+class CallbackPlan:
+    """Composes callbacks and hands them to the sender; `schedule(seconds, kind, about)` is the agenda of the rules."""
 
-    def __init__(self, faults: Faults, courier: Courier, schedule: Callable[[float, str, Any], None]) -> None:
+    def __init__(self, faults: Faults, sender: CallbackSender, schedule: Callable[[float, str, Any], None]) -> None:
         self._faults = faults
-        self._courier = courier
+        self._sender = sender
         self._schedule = schedule
         self._held: list[Callback] = []
 
@@ -70,13 +70,13 @@ class Announcer:
         """Send a callback that was held back, if it still is."""
         if callback in self._held:
             self._held.remove(callback)
-            self._courier.send(callback)
+            self._sender.send(callback)
 
     def _send(self, callback: Callback, wait: float) -> None:
         if wait:
             self._schedule(wait, "callback", callback)
         else:
-            self._courier.send(callback)
+            self._sender.send(callback)
 
     def _fires(self, name: str, rental: Rental) -> float | None:
         return self._faults.fires(name, "callback", rental.token)

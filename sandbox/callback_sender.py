@@ -65,7 +65,7 @@ def post(callback: Callback) -> None:
         callback.answer = 0
 
 
-class Courier:
+class CallbackSender:
     """A few threads that post callbacks one after the other, so that a slow receiver holds up nothing else."""
 
     def __init__(self, done: Callable[[Callback], None], threads: int = 4) -> None:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from sandbox.faults import ENDPOINTS, describe, parse
-from sandbox.payloads import STYLES
+from sandbox.payloads import ENVELOPES
 from sandbox.server import Sandbox
 
 DESCRIPTION = "Run a stand-in ThueSim: numbers, messages, money and faults, without the real service."
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lifetime", type=float, help="seconds until a rental expires, in place of each service's Time"
     )
     parser.add_argument("--history-limit", type=int, default=500, help="rows of history by default (%(default)s)")
-    parser.add_argument("--envelope", choices=STYLES, default="page", help="shape of the answers (%(default)s)")
+    parser.add_argument("--envelope", choices=ENVELOPES, default="page", help="shape of the answers (%(default)s)")
     parser.add_argument("--callback-url", help="where callbacks of the given tokens go")
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME[=P][:VALUE]", help="switch a fault on; may be repeated"

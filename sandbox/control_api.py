@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.faults import KINDS
 from sandbox.http_wire import Reply, Request
 from sandbox.knobs import Knobs
-from sandbox.payloads import STYLES
+from sandbox.payloads import ENVELOPES
 
 CHANGEABLE = (
     "gap",
@@ -21,7 +21,7 @@ CHANGEABLE = (
 )
 
 
-class Control:
+class ControlApi:
     """Dispatches `/_sandbox/<name>`; GET reads, POST changes. An error is `{"error": …}` with status 400 or 404.
 
     `outage` refuses every connection for so many seconds.
@@ -71,36 +71,34 @@ class Control:
         return _json({"error": "no such control", "known": known}, 404)
 
     def _overview(self, _query: dict[str, str]) -> dict[str, Any]:
-        upstream = self._knobs.upstream
-        with upstream.turn() as now:
+        rules = self._knobs.rules
+        with rules.turn() as now:
             tokens = [
                 {
                     "token": token,
-                    "balance": upstream.books.balances[token],
-                    "waiting": len(upstream.books.waiting[token]),
+                    "balance": rules.books.balances[token],
+                    "waiting": len(rules.books.waiting[token]),
                 }
-                for token in upstream.books.accounts
+                for token in rules.books.accounts
             ]
-            stock = dict(upstream.books.stock)
+            stock = dict(rules.books.stock)
         return {
             "tokens": tokens,
-            "settings": vars(upstream.settings),
-            "faults": upstream.faults.active(),
+            "settings": vars(rules.settings),
+            "faults": rules.faults.active(),
             "stock": stock,
             "now": now,
         }
 
     def _calls(self, query: dict[str, str]) -> dict[str, Any]:
-        upstream, since = self._knobs.upstream, float(query.get("since", 0))
+        rules, since = self._knobs.rules, float(query.get("since", 0))
         names = ("at", "monotonic", "token", "endpoint", "about")
-        with upstream.turn() as now:
-            log = [
-                call for call in upstream.books.call_log if call[0] >= since and query.get("token") in (None, call[2])
-            ]
+        with rules.turn() as now:
+            log = [call for call in rules.books.call_log if call[0] >= since and query.get("token") in (None, call[2])]
         return {"now": now, "calls": [dict(zip(names, call, strict=True)) for call in log]}
 
     def _faults(self, _query: dict[str, str]) -> dict[str, Any]:
-        faults = self._knobs.upstream.faults
+        faults = self._knobs.rules.faults
         return {
             "active": faults.active(),
             "fired": dict(faults.fired),
@@ -111,27 +109,27 @@ class Control:
         limit = body.pop("waiting_limit", None)
         token = self._knobs.add_token(**body)
         if limit is not None:
-            self._knobs.upstream.set_waiting_limit(token, int(limit))
+            self._knobs.rules.set_waiting_limit(token, int(limit))
         return {"token": token}
 
     def _balance(self, body: dict[str, Any]) -> None:
         token = body.get("token") or self._knobs.token
         if "top_up" in body:
-            self._knobs.upstream.top_up(token, int(body["top_up"]))
+            self._knobs.rules.top_up(token, int(body["top_up"]))
         else:
-            self._knobs.upstream.set_balance(token, int(body["balance"]))
+            self._knobs.rules.set_balance(token, int(body["balance"]))
 
     def _clock(self, body: dict[str, Any]) -> None:
         if "skew" in body:
-            self._knobs.upstream.skew = float(body["skew"])
+            self._knobs.rules.skew = float(body["skew"])
         self._knobs.advance(float(body.get("advance", 0)))
 
     def _settings(self, body: dict[str, Any]) -> None:
         for name, value in body.items():
-            if name not in CHANGEABLE or (name == "envelope" and value not in STYLES):
+            if name not in CHANGEABLE or (name == "envelope" and value not in ENVELOPES):
                 raise ValueError(f"{name} cannot be set to {value!r}; settings are {', '.join(CHANGEABLE)}")
             value = tuple(value) if name == "message_after" and value is not None else value
-            setattr(self._knobs.upstream.settings, name, value)
+            setattr(self._knobs.rules.settings, name, value)
 
     def _reset(self, _body: dict[str, Any]) -> None:
         self._knobs.reset()

@@ -11,8 +11,8 @@ from sandbox import messages, payloads
 from sandbox.books import RECEIVED, WAITING, Attempt, Rental
 from sandbox.catalogue import EXTRA_NETWORKS, NETWORKS, draw
 from sandbox.http_wire import HTML, JSON, Reply, Request
-from sandbox.payloads import Dress, Seen
-from sandbox.rules import Upstream
+from sandbox.payloads import Snapshot, Style
+from sandbox.rules import Rules
 from sandbox.settings import Refused
 
 TAKING = ("rent", "rephone")
@@ -39,14 +39,14 @@ def endpoint_of(request: Request) -> str | None:
     return {"api/register-service": "rent", "api/rephone": "rephone"}.get(path)
 
 
-class Answers:
-    """Answers requests from the upstream's rules, dressed as the settings and faults want it."""
+class Endpoints:
+    """Answers the API's requests by the rules, in the style that settings and faults ask for."""
 
-    def __init__(self, upstream: Upstream, wait: Callable[[float], object]) -> None:
-        self._upstream = upstream
+    def __init__(self, rules: Rules, wait: Callable[[float], object]) -> None:
+        self._rules = rules
         self._wait = wait
         self._answered = 0
-        self._endpoints: dict[str, Callable[[Request, Dress, str], dict[str, Any]]] = {
+        self._answer_of: dict[str, Callable[[Request, Style, str], dict[str, Any]]] = {
             "balance": self._balance,
             "networks": self._networks,
             "service": self._services,
@@ -64,31 +64,31 @@ class Answers:
         attempt = None
         if endpoint in TAKING:
             asked = {name: value for name, value in request.query.items() if name != "token"}
-            attempt = self._upstream.open_attempt(endpoint, token, asked, request.monotonic)
+            attempt = self._rules.open_attempt(endpoint, token, asked, request.monotonic)
         before = self._before(endpoint, token)
         if before:
             return before, attempt
-        reply = self._audio(request) if endpoint == "audio" else self._dressed(request, endpoint, token, attempt)
+        reply = self._audio(request) if endpoint == "audio" else self._json(request, endpoint, token, attempt)
         return self._after(reply, endpoint, token), attempt
 
     def _count(self, request: Request, endpoint: str, token: str) -> None:
         about = request.query.get("ID", "")
-        with self._upstream.turn() as now:
-            self._upstream.books.count_call(token, endpoint, about, now, request.monotonic)
+        with self._rules.turn() as now:
+            self._rules.books.count_call(token, endpoint, about, now, request.monotonic)
 
     def _elsewhere(self, request: Request, token: str) -> Reply:
         if request.path == "/_moved/":
             self._count(request, "moved", token)
             return Reply(b'{"status_code":200,"success":true,"message":"successful","data":{"balance":1}}')
         if request.path.strip("/") == "api":
-            return Reply(payloads.to_json(payloads.refusal(Dress("A"), "error")).encode())
+            return Reply(payloads.to_json(payloads.refusal(Style("A"), "error")).encode())
         return Reply(_PAGE.format("404 Not Found").encode(), 404, HTML)
 
     # Faults around an answer.
 
     def _before(self, endpoint: str, token: str) -> Reply | None:
         def fires(name: str) -> float | None:
-            return self._upstream.faults.fires(name, endpoint, token)
+            return self._rules.faults.fires(name, endpoint, token)
 
         if (slow := fires("slow")) is not None:
             self._wait(slow / 1000)
@@ -108,7 +108,7 @@ class Answers:
 
     def _after(self, reply: Reply, endpoint: str, token: str) -> Reply:
         def fires(name: str) -> float | None:
-            return self._upstream.faults.fires(name, endpoint, token)
+            return self._rules.faults.fires(name, endpoint, token)
 
         half = len(reply.body) // 2
         if (hold := fires("lost-hold")) is not None:
@@ -133,32 +133,32 @@ class Answers:
             reply = replace(reply, padding=int(size * 1_000_000))
         return reply
 
-    def _dressed(self, request: Request, endpoint: str, token: str, attempt: Attempt | None) -> Reply:
-        """The JSON of an answer in the dress of the moment."""
+    def _json(self, request: Request, endpoint: str, token: str, attempt: Attempt | None) -> Reply:
+        """The JSON of an answer in the style of the moment."""
         self._answered += 1
-        rng = draw(self._upstream.settings.seed, "dress", self._answered)
-        fires = self._upstream.faults.fires
-        dress = self._dress(endpoint, token)
+        rng = draw(self._rules.settings.seed, "noise", self._answered)
+        fires = self._rules.faults.fires
+        style = self._style(endpoint, token)
         status, fault = 200, ""
         try:
             answer, fault = (
-                self._taken(attempt, dress) if attempt else (self._asked(request, endpoint, dress, token), "")
+                self._taken(attempt, style) if attempt else (self._asked(request, endpoint, style, token), "")
             )
         except Refused as refused:
-            answer = payloads.refusal(dress, refused.reason, **refused.about)
+            answer = payloads.refusal(style, refused.reason, **refused.about)
             code = payloads.REFUSALS[refused.reason][0]
             if fires("http-errors", endpoint, token) is not None:
                 status = code if code > 0 else 400
             if fires("unknown-code", endpoint, token) is not None:
-                answer["status_code" if dress.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
+                answer["status_code" if style.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
         if fires("unknown-fields", endpoint, token) is not None:
             answer |= {"trace_id": f"{rng.getrandbits(64):016x}", "server": {"node": 3, "took": 0.0123}, "ads": []}
-        body = payloads.render(dress, answer, rng).encode()
+        body = payloads.render(style, answer, rng).encode()
         return replace(self._wrapped(body, endpoint, token), status=status, fault=fault)
 
-    def _dress(self, endpoint: str, token: str) -> Dress:
-        upstream = self._upstream
-        rng = draw(upstream.settings.seed, "style", endpoint, self._answered)
+    def _style(self, endpoint: str, token: str) -> Style:
+        rules = self._rules
+        rng = draw(rules.settings.seed, "style", endpoint, self._answered)
         forms: dict[str, object] = {}
         for fault, change in (
             ("key-case", {"keys": "random"}),
@@ -172,13 +172,13 @@ class Answers:
             ("booleans-as-strings", {"booleans": "string"}),
             ("seven-digits", {"digits": 7}),
         ):
-            if upstream.faults.fires(fault, endpoint, token) is not None:
+            if rules.faults.fires(fault, endpoint, token) is not None:
                 forms |= change
-        return payloads.change(payloads.choose_dress(upstream.settings.envelope, endpoint, rng), **forms)
+        return payloads.change(payloads.choose_style(rules.settings.envelope, endpoint, rng), **forms)
 
     def _wrapped(self, body: bytes, endpoint: str, token: str) -> Reply:
         def fires(name: str) -> bool:
-            return self._upstream.faults.fires(name, endpoint, token) is not None
+            return self._rules.faults.fires(name, endpoint, token) is not None
 
         if fires("white-space"):
             body = b"\r\n\n  \t" + body + b"\n\n"
@@ -193,45 +193,45 @@ class Answers:
 
     # The endpoints.
 
-    def _taken(self, attempt: Attempt, dress: Dress) -> tuple[dict[str, Any], str]:
-        upstream, endpoint, token = self._upstream, attempt.endpoint, attempt.token
-        rental, balance = upstream.take(attempt)
-        upstream.answer_late(rental)
-        lost = upstream.faults.fires("lost-no-number", endpoint, token) is not None
-        payload = None if lost else payloads.rent_payload(dress, rental, balance, self._printed(rental, endpoint))
+    def _taken(self, attempt: Attempt, style: Style) -> tuple[dict[str, Any], str]:
+        rules, endpoint, token = self._rules, attempt.endpoint, attempt.token
+        rental, balance = rules.take(attempt)
+        rules.answer_late(rental)
+        lost = rules.faults.fires("lost-no-number", endpoint, token) is not None
+        payload = None if lost else payloads.rent_payload(style, rental, balance, self._printed(rental, endpoint))
         text = f"Tạo yêu cầu {rental.service_name} thành công !"
-        return payloads.success(dress, endpoint, payload, text, balance), "lost-no-number" if lost else ""
+        return payloads.success(style, endpoint, payload, text, balance), "lost-no-number" if lost else ""
 
-    def _asked(self, request: Request, endpoint: str, dress: Dress, token: str) -> dict[str, Any]:
-        fires = self._upstream.faults.fires
-        with self._upstream.turn():
-            self._upstream.account(token)
+    def _asked(self, request: Request, endpoint: str, style: Style, token: str) -> dict[str, Any]:
+        fires = self._rules.faults.fires
+        with self._rules.turn():
+            self._rules.account(token)
         for reason in ("invalid-token", "error"):
             if fires(reason, endpoint, token) is not None:
                 raise Refused(reason)
-        return self._endpoints[endpoint](request, dress, token)
+        return self._answer_of[endpoint](request, style, token)
 
-    def _balance(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
-        balance = payloads.number(dress, self._upstream.balance(token))
-        return payloads.success(dress, "balance", {"balance": balance})
+    def _balance(self, _request: Request, style: Style, token: str) -> dict[str, Any]:
+        balance = payloads.number(style, self._rules.balance(token))
+        return payloads.success(style, "balance", {"balance": balance})
 
-    def _networks(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
-        extra = self._upstream.faults.fires("extra-networks", "networks", token) is not None
+    def _networks(self, _request: Request, style: Style, token: str) -> dict[str, Any]:
+        extra = self._rules.faults.fires("extra-networks", "networks", token) is not None
         rows = [payloads.network_row(network.id, network.name) for network in NETWORKS + EXTRA_NETWORKS * extra]
-        return payloads.success(dress, "networks", rows)
+        return payloads.success(style, "networks", rows)
 
-    def _services(self, _request: Request, dress: Dress, token: str) -> dict[str, Any]:
-        settings, fires = self._upstream.settings, self._upstream.faults.fires
+    def _services(self, _request: Request, style: Style, token: str) -> dict[str, Any]:
+        settings, fires = self._rules.settings, self._rules.faults.fires
         short = fires("services-short", "service", token) is not None
         rows = []
-        for service in () if fires("services-empty", "service", token) is not None else self._upstream.services():
+        for service in () if fires("services-empty", "service", token) is not None else self._rules.services():
             seconds = service.lifetime if settings.lifetime is None else max(1, round(settings.lifetime))
-            rows.append(payloads.service_row(dress, service, seconds, short))
-        return payloads.success(dress, "service", rows)
+            rows.append(payloads.service_row(style, service, seconds, short))
+        return payloads.success(style, "service", rows)
 
-    def _code(self, request: Request, dress: Dress, token: str) -> dict[str, Any]:
-        fires = self._upstream.faults.fires
-        with self._upstream.turn() as now:
+    def _code(self, request: Request, style: Style, token: str) -> dict[str, Any]:
+        fires = self._rules.faults.fires
+        with self._rules.turn() as now:
             rental = self._mine(request.query.get("ID", ""), token)
             wrong = fires("code-wrong-session", "code", token)
             if wrong is not None and now - rental.created < wrong:
@@ -243,43 +243,43 @@ class Answers:
                 status = 2
             if status == WAITING and fires("unknown-status", "code", token) is not None:
                 status = 7
-            answer = payloads.code_answer(dress, seen, status)
+            answer = payloads.code_answer(style, seen, status)
             if status not in (RECEIVED, 2) and fires("unknown-code", "code", token) is not None:
-                answer["status_code" if dress.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
+                answer["status_code" if style.envelope == "A" else "ResponseCode"] = _DIFFERENT_CODE
             return answer
 
     def _mine(self, rental_id: str, token: str) -> Rental:
         number, _, sv = rental_id.partition(".")
-        rental = self._upstream.books.rentals.get(int(number)) if number.isdecimal() else None
+        rental = self._rules.books.rentals.get(int(number)) if number.isdecimal() else None
         # An id that PHP printed without its last zero is taken back the same way.
         if rental is None or rental.token != token or (sv and sv.rstrip("0") != rental.sv.rstrip("0")):
             raise Refused("unknown-session")
         return rental
 
-    def _seen(self, rental: Rental, at: float, endpoint: str) -> Seen:
+    def _seen(self, rental: Rental, at: float, endpoint: str) -> Snapshot:
         arrived = rental.arrived(at)
         message = arrived[-1] if arrived else None
-        audio = self._upstream.audio_url(rental, message)
-        return Seen(rental, rental.status(at), message, audio, self._printed(rental, endpoint))
+        audio = self._rules.audio_url(rental, message)
+        return Snapshot(rental, rental.status(at), message, audio, self._printed(rental, endpoint))
 
     def _printed(self, rental: Rental, endpoint: str) -> float:
-        skew = self._upstream.faults.fires("clock-skew", endpoint, rental.token) or 0.0
-        return rental.created + self._upstream.skew + skew
+        skew = self._rules.faults.fires("clock-skew", endpoint, rental.token) or 0.0
+        return rental.created + self._rules.skew + skew
 
-    def _history(self, request: Request, dress: Dress, token: str) -> dict[str, Any]:
+    def _history(self, request: Request, style: Style, token: str) -> dict[str, Any]:
         def fires(name: str) -> float | None:
-            return self._upstream.faults.fires(name, "history", token)
+            return self._rules.faults.fires(name, "history", token)
 
-        with self._upstream.turn() as now:
+        with self._rules.turn() as now:
             at = now - (fires("history-lag") or 0.0)
-            limit, filters = self._upstream.settings.history_limit, request.query
+            limit, filters = self._rules.settings.history_limit, request.query
             if fires("history-ignores-filters") is not None:
                 filters = {}
             if filters.get("limit", "").isdecimal():
                 limit = int(filters["limit"])
             if (short := fires("history-short")) is not None:
                 limit = int(short)
-            known = (rental for rental in reversed(self._upstream.books.rentals_of[token]) if rental.created <= at)
+            known = (rental for rental in reversed(self._rules.books.rentals_of[token]) if rental.created <= at)
             rentals = islice(known, int(fires("history-omits-recent") or 0), None)
             chosen = islice((rental for rental in rentals if self._passes(rental, filters, at)), limit)
             seen = [self._seen(rental, at, "history") for rental in chosen]
@@ -288,14 +288,14 @@ class Answers:
         if fires("history-oldest-first") is not None:
             seen.reverse()
         if fires("history-shuffled") is not None:
-            draw(self._upstream.settings.seed, "shuffle", self._answered).shuffle(seen)
-        id_form = "short" if dress.envelope == "A" else "full"
+            draw(self._rules.settings.seed, "shuffle", self._answered).shuffle(seen)
+        id_form = "short" if style.envelope == "A" else "full"
         if fires("history-full-id") is not None:
-            id_form, dress = "full", payloads.change(dress, ids="page")
+            id_form, style = "full", payloads.change(style, ids="page")
         if fires("history-bare-id") is not None:
-            id_form, dress = "short", payloads.change(dress, ids="page")
-        rows = [payloads.history_row(dress, one, id_form, payloads.word) for one in seen]
-        return payloads.success(dress, "history", rows)
+            id_form, style = "short", payloads.change(style, ids="page")
+        rows = [payloads.history_row(style, one, id_form, payloads.word) for one in seen]
+        return payloads.success(style, "history", rows)
 
     def _passes(self, rental: Rental, filters: dict[str, str], at: float) -> bool:
         service, status = filters.get("service", ""), filters.get("status", "")
@@ -306,15 +306,15 @@ class Answers:
         since, until = _day(filters.get("fromDate", "")), _day(filters.get("toDate", ""))
         if since is None and until is None:
             return True
-        day = datetime.fromtimestamp(rental.created + self._upstream.skew, UTC) + timedelta(hours=7)
+        day = datetime.fromtimestamp(rental.created + self._rules.skew, UTC) + timedelta(hours=7)
         return (since is None or day.date() >= since) and (until is None or day.date() <= until)
 
     def _audio(self, request: Request) -> Reply:
-        if self._upstream.faults.fires("audio-html", "audio", None) is not None:
+        if self._rules.faults.fires("audio-html", "audio", None) is not None:
             return Reply(_MAINTENANCE.encode(), 200, HTML)
         found = re.fullmatch(r"(\d+)_\w*_(\d\d)[0-9a-f]+\.wav", request.query.get("01", ""))
-        with self._upstream.lock:
-            rental = self._upstream.books.rentals.get(int(found[1])) if found else None
+        with self._rules.lock:
+            rental = self._rules.books.rentals.get(int(found[1])) if found else None
             index = int(found[2]) if found else 0
             if rental is None or index >= len(rental.messages) or not rental.messages[index].call:
                 return Reply(_PAGE.format("404 Not Found").encode(), 404, HTML)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from sandbox.books import RECEIVED, WAITING, Rental
 from sandbox.http_wire import HTML, Reply, Request
 from sandbox.messages import code_in
-from sandbox.rules import Upstream
+from sandbox.rules import Rules
 
 SHOWN = 50
 _STATES = {0: "waiting", 1: "received", 2: "expired"}
@@ -37,8 +37,8 @@ button { cursor: pointer }
 class Page:
     """Answers `/`, and the posts of its forms to `/send` and `/expire`."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
 
     def answer(self, request: Request) -> Reply:
         """The page, or what became of a form."""
@@ -56,11 +56,11 @@ class Page:
     def _act(self, path: str, form: dict[str, str]) -> str:
         rental_id, text = form.get("id", ""), form.get("text", "").strip()
         if path == "/expire":
-            self._upstream.expire(rental_id)
+            self._rules.expire(rental_id)
             return "expired"
         if not text:
             return "empty"
-        self._upstream.deliver(rental_id, text, form.get("code", "").strip() or code_in(text), "call" in form)
+        self._rules.deliver(rental_id, text, form.get("code", "").strip() or code_in(text), "call" in form)
         return "sent"
 
     def _whole(self, said: str) -> str:
@@ -71,8 +71,8 @@ class Page:
             "missing": "There is no such rental any more.",
         }
         notice = f'<p class="notice" role="status">{notices[said]}</p>' if said in notices else ""
-        with self._upstream.turn() as now:
-            newest = list(self._upstream.books.rentals.values())[: -SHOWN - 1 : -1]
+        with self._rules.turn() as now:
+            newest = list(self._rules.books.rentals.values())[: -SHOWN - 1 : -1]
             cards = "".join(_card(rental, now) for rental in newest)
         cards = (
             cards or "<p>No number has been rented yet. Rent one at the desk, then come back and reload this page.</p>"

@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.books import EXPIRED, RECEIVED, Message, Rental
 from sandbox.catalogue import Service
 
-STYLES = ("page", "A", "B", "C", "mixed")
+ENVELOPES = ("page", "A", "B", "C", "mixed")
 PAGE_ENVELOPES = {
     "balance": "A",
     "networks": "A",
@@ -47,7 +47,7 @@ def bare(digits: str) -> str:
 
 
 @dataclass(frozen=True)
-class Dress:
+class Style:
     """The forms chosen for one answer; "page" means as the service's own page prints it at that place."""
 
     envelope: str
@@ -63,13 +63,13 @@ class Dress:
     empty_result: bool = False
 
 
-def choose_dress(style: str, endpoint: str, rng: Random) -> Dress:
-    """The dress for a style of `STYLES`; "mixed" draws one."""
-    if style == "page":
-        return Dress(PAGE_ENVELOPES[endpoint])
-    if style != "mixed":
-        return Dress(style)
-    return Dress(
+def choose_style(envelope: str, endpoint: str, rng: Random) -> Style:
+    """The style of an answer in one of `ENVELOPES`; "mixed" draws every form."""
+    if envelope == "page":
+        return Style(PAGE_ENVELOPES[endpoint])
+    if envelope != "mixed":
+        return Style(envelope)
+    return Style(
         envelope=rng.choice("ABC"),
         keys=rng.choice(("page", "page", "lower", "upper", "title")),
         ids=rng.choice(("page", "full", "full-text")),
@@ -82,40 +82,40 @@ def choose_dress(style: str, endpoint: str, rng: Random) -> Dress:
     )
 
 
-def success(dress: Dress, endpoint: str, payload: Any, message: str = "successful", balance: int = 0) -> dict[str, Any]:
-    """Wrap a payload in the envelope of the dress."""
-    if dress.envelope == "A":
+def success(style: Style, endpoint: str, payload: Any, message: str = "successful", balance: int = 0) -> dict[str, Any]:
+    """Wrap a payload in the envelope of the style."""
+    if style.envelope == "A":
         return {"status_code": 200, "success": True, "message": message, "data": payload}
-    if dress.envelope == "C":
+    if style.envelope == "C":
         return {"ResponseCode": 0, "Msg": "OK", "Result": payload}
     if endpoint in ("rent", "rephone"):
-        return {"RequestLog": payload, "Balance": number(dress, balance), "ResponseCode": 1, "Message": message}
+        return {"RequestLog": payload, "Balance": number(style, balance), "ResponseCode": 1, "Message": message}
     return {"ResponseCode": 1, "Data": payload}
 
 
-def refusal(dress: Dress, reason: str, **about: object) -> dict[str, Any]:
-    """An answer that says no, in the envelope of the dress; `reason` is a key of `REFUSALS`."""
+def refusal(style: Style, reason: str, **about: object) -> dict[str, Any]:
+    """An answer that says no, in the envelope of the style; `reason` is a key of `REFUSALS`."""
     code, text = REFUSALS[reason]
     text = text.format(**about) if about else text
-    if dress.envelope == "A":
+    if style.envelope == "A":
         return {"status_code": code, "success": False, "message": text}
-    if dress.envelope == "C":
+    if style.envelope == "C":
         return {"ResponseCode": 3 if reason == "unknown-session" else code, "Msg": text}
     return {"ResponseCode": code, "Message": text}
 
 
-def number(dress: Dress, value: int, page: Callable[[int], object] = int) -> object:
+def number(style: Style, value: int, page: Callable[[int], object] = int) -> object:
     """Money or a count; `page` makes the form that the page prints here."""
-    if dress.numbers == "page":
+    if style.numbers == "page":
         return page(value)
-    return str(value) if dress.numbers == "string" else value
+    return str(value) if style.numbers == "string" else value
 
 
-def boolean(dress: Dress, value: bool, page: Callable[[bool], object] = bool) -> object:
+def boolean(style: Style, value: bool, page: Callable[[bool], object] = bool) -> object:
     """A boolean, JSON's own or a word."""
-    if dress.booleans == "page":
+    if style.booleans == "page":
         return page(value)
-    return word(value) if dress.booleans == "string" else value
+    return word(value) if style.booleans == "string" else value
 
 
 def word(value: bool) -> str:
@@ -123,23 +123,23 @@ def word(value: bool) -> str:
     return "true" if value else "false"
 
 
-def identity(dress: Dress, rental: Rental, page: str) -> object:
+def identity(style: Style, rental: Rental, page: str) -> object:
     """The rental's id as a number or text, with or without its SV: "full", "full-text", "short", "short-text".
 
     `page` is the form that the page prints here.
     """
-    form = page if dress.ids == "page" else dress.ids
+    form = page if style.ids == "page" else style.ids
     whole = rental.id
-    if dress.drop_zero and rental.sv:
+    if style.drop_zero and rental.sv:
         whole = whole.rstrip("0")
     if form in ("full", "full-text"):
         return bare(whole) if form == "full" else whole
     return rental.number if form == "short" else str(rental.number)
 
 
-def phone(dress: Dress, nine: str, page: str) -> object:
+def phone(style: Style, nine: str, page: str) -> object:
     """The number in one of its documented forms: "space", "bare", "number", "84"."""
-    form = page if dress.phone == "page" else dress.phone
+    form = page if style.phone == "page" else style.phone
     if form == "space":
         return f" 0{nine}"
     if form == "84":
@@ -147,10 +147,10 @@ def phone(dress: Dress, nine: str, page: str) -> object:
     return int(nine) if form == "number" else nine
 
 
-def moment(dress: Dress, at: float, digits: int) -> str:
-    """Vietnam's local time without a zone, `digits` of fraction unless the dress says otherwise."""
+def moment(style: Style, at: float, digits: int) -> str:
+    """Vietnam's local time without a zone, `digits` of fraction unless the style says otherwise."""
     local = datetime.fromtimestamp(at, UTC) + _VIETNAM
-    digits = digits if dress.digits is None else dress.digits
+    digits = digits if style.digits is None else style.digits
     fraction = f"{local.microsecond:06d}0"[:digits]
     return local.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if digits else "")
 
@@ -160,14 +160,14 @@ def network_row(identifier: int, name: str) -> dict[str, object]:
     return {"id": identifier, "name": name}
 
 
-def service_row(dress: Dress, service: Service, seconds: int, short: bool) -> dict[str, object]:
+def service_row(style: Style, service: Service, seconds: int, short: bool) -> dict[str, object]:
     """A service: in B as the page's example prints it, else as its description does; `short` is without SV and Time."""
-    if dress.envelope == "B" and not short:
+    if style.envelope == "B" and not short:
         row: dict[str, object] = {"ID": service.id, "SV": service.sv, "SERVICE_NAME": service.name}
-        row |= {"PRICE": number(dress, service.price), "Time": str(seconds)}
+        row |= {"PRICE": number(style, service.price), "Time": str(seconds)}
         absent = ("SV", "Time")
     else:
-        row = {"id": service.id, "name": service.name, "price": number(dress, service.price, str)}
+        row = {"id": service.id, "name": service.name, "price": number(style, service.price, str)}
         row |= {} if short else {"sv": service.sv, "time": str(seconds)}
         absent = ("sv", "time")
     if not service.sv:
@@ -177,32 +177,32 @@ def service_row(dress: Dress, service: Service, seconds: int, short: bool) -> di
     return row
 
 
-def rent_payload(dress: Dress, rental: Rental, balance: int, at: float) -> dict[str, object]:
+def rent_payload(style: Style, rental: Rental, balance: int, at: float) -> dict[str, object]:
     """The number just taken: A's three fields, or the RequestLog of B; C adds the balance to it."""
-    if dress.envelope == "A":
+    if style.envelope == "A":
         return {
-            "phone_number": phone(dress, rental.phone, "bare"),
-            "balance": number(dress, balance),
-            "request_id": identity(dress, rental, "short-text"),
+            "phone_number": phone(style, rental.phone, "bare"),
+            "balance": number(style, balance),
+            "request_id": identity(style, rental, "short-text"),
         }
     log: dict[str, object] = {
-        "ID": identity(dress, rental, "full"),
+        "ID": identity(style, rental, "full"),
         "ServiceID": rental.service_id,
         "ServiceName": rental.service_name,
         "IMG": f"{rental.service_name.split()[0]}.ico",
-        "Price": number(dress, rental.price),
-        "Phone": phone(dress, rental.phone, "space"),
+        "Price": number(style, rental.price),
+        "Phone": phone(style, rental.phone, "space"),
         "SmsContent": None,
         "StatusStr": STATUS_TEXTS[0],
-        "CreatedTime": moment(dress, at, 0),
-        "IsSound": boolean(dress, False),
+        "CreatedTime": moment(style, at, 0),
+        "IsSound": boolean(style, False),
         "Code": None,
     }
-    return log | ({"Balance": number(dress, balance)} if dress.envelope == "C" else {})
+    return log | ({"Balance": number(style, balance)} if style.envelope == "C" else {})
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """A rental as one answer shows it: its status then, the message to show, where its audio is, the time printed."""
 
     rental: Rental
@@ -212,17 +212,17 @@ class Seen:
     created: float
 
 
-def code_answer(dress: Dress, seen: Seen, status: int) -> dict[str, Any]:
+def code_answer(style: Style, seen: Snapshot, status: int) -> dict[str, Any]:
     """The answer to "has a message come": C's short one, or a history row in A and B."""
-    if dress.envelope != "C":
-        row = history_row(dress, seen, "short-text", bool)
-        return success(dress, "code", row | {"Status": number(dress, status)})
+    if style.envelope != "C":
+        row = history_row(style, seen, "short-text", bool)
+        return success(style, "code", row | {"Status": number(style, status)})
     message = seen.message
     if status == RECEIVED and message:
         result = {
             "SMS": message.text,
             "Code": shown_code(message),
-            "IsCall": boolean(dress, message.call),
+            "IsCall": boolean(style, message.call),
             "CallFile": seen.audio if message.call else None,
         }
         return {"ResponseCode": 0, "Msg": "OK", "Result": result}
@@ -230,25 +230,27 @@ def code_answer(dress: Dress, seen: Seen, status: int) -> dict[str, Any]:
         "ResponseCode": 2 if status == EXPIRED else 1,
         "Msg": STATUS_TEXTS.get(status, "Đang xử lý"),
     }
-    if dress.empty_result:
-        answer["Result"] = {"SMS": None, "Code": None, "IsCall": boolean(dress, False), "CallFile": None}
+    if style.empty_result:
+        answer["Result"] = {"SMS": None, "Code": None, "IsCall": boolean(style, False), "CallFile": None}
     return answer
 
 
-def history_row(dress: Dress, seen: Seen, id_form: str, page_boolean: Callable[[bool], object]) -> dict[str, object]:
+def history_row(
+    style: Style, seen: Snapshot, id_form: str, page_boolean: Callable[[bool], object]
+) -> dict[str, object]:
     """A rental as history prints it, and the code call in envelope A."""
     rental, message = seen.rental, seen.message
     call = bool(message and message.call)
     return {
-        "ID": identity(dress, rental, id_form),
+        "ID": identity(style, rental, id_form),
         "ServiceID": rental.service_id,
         "ServiceName": rental.service_name,
-        "Status": number(dress, seen.status),
-        "Price": number(dress, rental.price),
-        "Phone": phone(dress, rental.phone, "bare"),
+        "Status": number(style, seen.status),
+        "Price": number(style, rental.price),
+        "Phone": phone(style, rental.phone, "bare"),
         "SmsContent": (seen.audio if call else message.text) if message else None,
-        "IsSound": boolean(dress, call, page_boolean),
-        "CreatedTime": moment(dress, seen.created, 2),
+        "IsSound": boolean(style, call, page_boolean),
+        "CreatedTime": moment(style, seen.created, 2),
         "Code": shown_code(message) if message else None,
     }
 
@@ -277,14 +279,14 @@ def plain_text(text: str) -> str:
     return "".join(letter for letter in apart if not unicodedata.combining(letter))
 
 
-def render(dress: Dress, answer: dict[str, Any], rng: Random) -> str:
+def render(style: Style, answer: dict[str, Any], rng: Random) -> str:
     """The whole answer as text."""
-    if not dress.accents:
+    if not style.accents:
         said = {key: plain_text(answer[key]) for key in ("message", "Message", "Msg") if key in answer}
         answer = answer | said
-    if dress.keys != "page":
-        answer = recase(answer, dress.keys, rng)
-    return to_json(answer, dress.ascii)
+    if style.keys != "page":
+        answer = recase(answer, style.keys, rng)
+    return to_json(answer, style.ascii)
 
 
 def to_json(value: Any, ascii_only: bool = False) -> str:
@@ -293,6 +295,6 @@ def to_json(value: Any, ascii_only: bool = False) -> str:
     return _MARKED.sub(r"\1", text.replace("/", "\\/") if ascii_only else text)
 
 
-def change(dress: Dress, **forms: object) -> Dress:
-    """The same dress with some forms replaced."""
-    return replace(dress, **forms)  # type: ignore[arg-type]
+def change(style: Style, **forms: object) -> Style:
+    """The same style with some forms replaced."""
+    return replace(style, **forms)  # type: ignore[arg-type]

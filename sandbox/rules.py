@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.books import Account, Attempt, Books, Message, Rental
-from sandbox.callback_plan import Announcer, audio_path
-from sandbox.callback_sender import Callback, Courier
+from sandbox.callback_plan import CallbackPlan, audio_path
+from sandbox.callback_sender import Callback, CallbackSender
 from sandbox.catalogue import CATALOGUE, NETWORK_OF_PREFIX, Service, demo_token, full_stock
 from sandbox.faults import Faults
 from sandbox.settings import Refused, Settings
-from sandbox.stock import Shelf
+from sandbox.stock import Stock
 
 FIRST_RENTAL = 88237016
 LONG_RENTAL = 9_007_199_254_740_993_000
 STOCK_PER_PREFIX = 10_000
 
 
-class Upstream:
+class Rules:
     """One ThueSim. Every public method may be called from any thread."""
 
     def __init__(self, settings: Settings, state: Path | None = None) -> None:
@@ -37,10 +37,12 @@ class Upstream:
         self._stopping = False
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, str, Any]] = []
-        self.courier = Courier(self._callback_sent)
-        self._announcer = Announcer(self.faults, self.courier, lambda wait, *about: self._at(self.now() + wait, *about))
+        self.sender = CallbackSender(self._callback_sent)
+        self._callback_plan = CallbackPlan(
+            self.faults, self.sender, lambda wait, *about: self._at(self.now() + wait, *about)
+        )
         self.books = Books(state)
-        self.shelf = Shelf(self.books, self.faults, settings)
+        self.stock = Stock(self.books, self.faults, settings)
         if not self.books.stock:
             self.books.set_stock(full_stock(STOCK_PER_PREFIX))
         for rental in self.books.rentals.values():
@@ -90,7 +92,7 @@ class Upstream:
             self._stopping = True
             self._changed.notify_all()
             self.books.close()
-        self.courier.stop()
+        self.sender.stop()
 
     def reset(self) -> None:
         """Forget everything: tokens, rentals, money, faults, what was planned, the clock's offset."""
@@ -115,9 +117,9 @@ class Upstream:
             elif kind == "refund":
                 self._refund(about, due)
             elif kind == "release":
-                self._announcer.release(about)
+                self._callback_plan.release(about)
             else:
-                self.courier.send(about)
+                self.sender.send(about)
 
     def _plan_again(self, rental: Rental) -> None:
         with self.lock:
@@ -195,7 +197,7 @@ class Upstream:
     def services(self) -> list[Service]:
         """What is on sale, as changed by `change_service`."""
         with self.lock:
-            return list(self.shelf.on_sale().values())
+            return list(self.stock.on_sale().values())
 
     def change_service(self, key: str, **changes: object) -> None:
         """Change a service's `price`, `seconds` or `name`, or withdraw it with `withdrawn=True`. Raises LookupError."""
@@ -250,7 +252,7 @@ class Upstream:
             raise Refused("limit-reached", limit=self._limit(account))
         if self.books.balances[account.token] < service.price:
             raise Refused("insufficient-balance")
-        return self._charge(attempt, service, nine or self.shelf.number_for(attempt), now)
+        return self._charge(attempt, service, nine or self.stock.number_for(attempt), now)
 
     def _limit(self, account: Account) -> int:
         return self.settings.waiting_limit if account.waiting_limit is None else account.waiting_limit
@@ -270,7 +272,7 @@ class Upstream:
 
     def _wanted(self, attempt: Attempt) -> tuple[Service, str | None]:
         asked = attempt.asked
-        service = self.shelf.service(asked.get("serviceId", ""))
+        service = self.stock.service(asked.get("serviceId", ""))
         if attempt.endpoint == "rent":
             if service is None:
                 raise Refused("service-suspended")
@@ -287,7 +289,7 @@ class Upstream:
             raise Refused("bad-request")
         if asked.get("serviceId") != str(earlier.service_id):
             raise Refused("service-suspended")
-        service = self.shelf.service(f"{sv}.{earlier.service_id}" if sv else str(earlier.service_id))
+        service = self.stock.service(f"{sv}.{earlier.service_id}" if sv else str(earlier.service_id))
         if service is None:
             raise Refused("service-suspended")
         return service, nine
@@ -295,7 +297,7 @@ class Upstream:
     def _charge(self, attempt: Attempt, service: Service, nine: str, now: float) -> Rental:
         rental = self._new_rental(attempt.token, service, nine, now, attempt.number)
         rental.again = attempt.endpoint == "rephone"
-        rental.messages = self.shelf.messages_for(rental, service)
+        rental.messages = self.stock.messages_for(rental, service)
         self.books.add_rental(rental)
         self.books.post(attempt.token, "charge", -service.price, now, rental.number)
         self._plan_again(rental)
@@ -354,7 +356,7 @@ class Upstream:
     def _announce(self, rental: Rental, message: Message | None) -> None:
         url = self.books.accounts[rental.token].callback_url
         if url:
-            self._announcer.announce(rental, url, message, self.audio_url(rental, message))
+            self._callback_plan.announce(rental, url, message, self.audio_url(rental, message))
 
     def audio_url(self, rental: Rental, message: Message | None) -> str:
         """Where the call can be heard; empty for anything but a call."""
@@ -372,8 +374,8 @@ class Upstream:
             if not url or not planned or self.faults.fires("callback-early", "callback", rental.token) is None:
                 return
             self._arrive(rental, planned[0], now, tell=False)
-            callback = self._announcer.compose(rental, url, planned[0], self.audio_url(rental, planned[0]))
-        self.courier.send_now(callback)
+            callback = self._callback_plan.compose(rental, url, planned[0], self.audio_url(rental, planned[0]))
+        self.sender.send_now(callback)
 
     def _callback_sent(self, callback: Callback) -> None:
         with self.lock:
@@ -414,15 +416,15 @@ class Upstream:
 
     def seed_rentals(self, token: str, count: int, service_key: str = "02.97", age: float = 0.0) -> list[str]:
         """Put `count` waiting rentals, made `age` seconds ago, on the token at once, charged, past gap and limit."""
-        service = self.shelf.service(service_key)
+        service = self.stock.service(service_key)
         if service is None:
             raise LookupError(f"no service {service_key!r}")
         made = []
         with self.turn() as now:
             for _ in range(count):
-                nine = self.shelf.number_from(sorted(self.books.stock))
+                nine = self.stock.number_from(sorted(self.books.stock))
                 rental = self._new_rental(token, service, nine, now - age, None)
-                rental.messages = self.shelf.messages_for(rental, service)
+                rental.messages = self.stock.messages_for(rental, service)
                 self.books.add_rental(rental)
                 self.books.post(token, "charge", -service.price, rental.created, rental.number)
                 self._plan_again(rental)

@@ -1,4 +1,4 @@
-"""The stand-in as a server, and as an object for tests: `with Sandbox() as upstream: upstream.url, upstream.token`."""
+"""The stand-in as a server, and as an object for tests: `with Sandbox() as upstream: upstream.url`."""
 
 import contextlib
 import socket
@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox.control_api import Control
-from sandbox.endpoints import Answers
+from sandbox.control_api import ControlApi
+from sandbox.endpoints import Endpoints
 from sandbox.http_wire import Reply, Request, read_request, send
 from sandbox.knobs import Knobs
 from sandbox.page import Page
-from sandbox.rules import Upstream
+from sandbox.rules import Rules
 from sandbox.settings import Settings
 
 IDLE_SECONDS = 120.0
@@ -107,14 +107,14 @@ class Sandbox(Knobs):
         settings = Settings(
             seed, gap, waiting_limit, message_after, refund_after, balance, envelope, any_token, lifetime, history_limit
         )
-        super().__init__(Upstream(settings, Path(state) if state else None), token)
-        self.upstream.faults.set_all(faults)
+        super().__init__(Rules(settings, Path(state) if state else None), token)
+        self.rules.faults.set_all(faults)
         self.stopping = threading.Event()
-        self._answers = Answers(self.upstream, self.stopping.wait)
-        self._page = Page(self.upstream)
+        self._endpoints = Endpoints(self.rules, self.stopping.wait)
+        self._page = Page(self.rules)
         self._address = (host, port)
         self._server: _Server | None = None
-        self._control = Control(self, self.outage)
+        self._control = ControlApi(self, self.outage)
 
     # Starting and stopping.
 
@@ -126,13 +126,13 @@ class Sandbox(Knobs):
     def start(self) -> Self:
         """Listen, and let time pass; returns itself. Raises OSError where the port is taken."""
         self._listen()
-        threading.Thread(target=self.upstream.run, name="sandbox-clock", daemon=True).start()
+        threading.Thread(target=self.rules.run, name="sandbox-clock", daemon=True).start()
         return self
 
     def _listen(self) -> None:
         self._server = _Server(self._address, self)
         self._address = (self._address[0], self._server.server_address[1])
-        self.upstream.public_url = self.url
+        self.rules.public_url = self.url
         threading.Thread(target=self._server.serve_forever, name="sandbox", daemon=True).start()
 
     def _close(self) -> None:
@@ -152,7 +152,7 @@ class Sandbox(Knobs):
         """Stop listening, drop every connection, close the books."""
         self.stopping.set()
         self._close()
-        self.upstream.stop()
+        self.rules.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -182,15 +182,15 @@ class Sandbox(Knobs):
             return send(connection, self._page.answer(request), self.stopping.wait)
         if request.method != "GET":
             return send(connection, Reply(b"", 405, close=True), self.stopping.wait)
-        reply, attempt = self._answers.answer(request)
+        reply, attempt = self._endpoints.answer(request)
         if attempt is None or reply.fault:
             if attempt:
-                self.upstream.close_attempt(attempt, f"cut: {reply.fault}")
+                self.rules.close_attempt(attempt, f"cut: {reply.fault}")
             return send(connection, reply, self.stopping.wait)
         try:
             going_on = send(connection, reply, self.stopping.wait)
         except OSError:
-            self.upstream.close_attempt(attempt, "failed")
+            self.rules.close_attempt(attempt, "failed")
             raise
-        self.upstream.close_attempt(attempt, "sent")
+        self.rules.close_attempt(attempt, "sent")
         return going_on

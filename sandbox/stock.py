@@ -9,7 +9,7 @@ from sandbox.faults import Faults
 from sandbox.settings import Refused, Settings
 
 
-class Shelf:
+class Stock:
     """Chooses; the caller holds the lock and writes down what comes of it."""
 
     def __init__(self, books: Books, faults: Faults, settings: Settings) -> None:

@@ -78,7 +78,7 @@ def test_everything_goes_on_where_it_stopped(state: Path) -> None:
             key: before[key] for key in ("balance", "ledger", "rentals", "callback_url", "calls")
         }
         assert sandbox.books(other)["balance"] == 77
-        assert sandbox.upstream.books.stock["096"] == 3
+        assert sandbox.rules.books.stock["096"] == 3
         sandbox.advance(70)
         assert ask(sandbox, "code", ID=message["ID"]).json["ResponseCode"] == 0
         assert ask(sandbox, "code", ID=expiring["ID"]).json["ResponseCode"] == 2
@@ -98,7 +98,7 @@ def test_reset_forgets_all_but_the_first_token(state: Path) -> None:
         assert sandbox.books()["balance"] == 500_000
     with Sandbox(state=state, gap=0) as sandbox:
         assert sandbox.books()["rentals"] == []
-        assert other not in sandbox.upstream.books.accounts
+        assert other not in sandbox.rules.books.accounts
 
 
 def test_it_stops_within_a_second_of_being_told_even_while_it_holds_a_reply(state: Path) -> None:

@@ -11,7 +11,7 @@ from sandbox.tests.conftest import Receiver, ask, eventually, rent
 
 def rented(sandbox: Sandbox, receiver: Receiver, *faults: str) -> str:
     """A rental on a token with a callback address; its id without SV."""
-    sandbox.upstream.faults.set_all(faults)
+    sandbox.rules.faults.set_all(faults)
     sandbox.set_callback_url(receiver.url)
     number, _, _ = str(rent(sandbox)["ID"]).partition(".")
     return number

@@ -26,14 +26,14 @@ def test_options_reach_the_sandbox() -> None:
     assert sandbox.token == "9-canary"
     assert sandbox.books("8-other")["balance"] == 7
     assert sandbox.books("9-canary")["callback_url"] == "http://127.0.0.1:9/"
-    assert sandbox.upstream.settings.message_after == (1.0, 2.0)
-    assert sandbox.upstream.settings.gap == 0.5
-    (fault,) = sandbox.upstream.faults.active()
+    assert sandbox.rules.settings.message_after == (1.0, 2.0)
+    assert sandbox.rules.settings.gap == 0.5
+    (fault,) = sandbox.rules.faults.active()
     assert (fault["name"], fault["probability"], fault["endpoint"], fault["value"]) == ("slow", 0.5, "take", 20.0)
 
 
 def test_messages_may_never_come() -> None:
-    assert build(options("--message-after", "never")).upstream.settings.message_after is None
+    assert build(options("--message-after", "never")).rules.settings.message_after is None
 
 
 def test_an_unknown_fault_is_refused() -> None:

@@ -174,7 +174,7 @@ def test_huge_pads_the_body(sandbox: Sandbox) -> None:
     assert len(ask(sandbox, "balance").body) > 2_000_000
 
 
-# The dress of an answer.
+# The style of an answer.
 
 
 def test_noise_around_the_json(sandbox: Sandbox) -> None:
@@ -232,7 +232,7 @@ def test_forms_of_values(sandbox: Sandbox) -> None:
 
 def test_forms_of_phones(sandbox: Sandbox) -> None:
     sandbox.set_fault("phone-forms")
-    sandbox.upstream.settings.waiting_limit = 40
+    sandbox.rules.settings.waiting_limit = 40
     phones = [ask(sandbox, "rent", **RENT).json["RequestLog"]["Phone"] for _ in range(30)]
     forms = {(type(phone).__name__, len(str(phone))) for phone in phones}
     assert forms == {("str", 11), ("str", 9), ("int", 9)}
@@ -327,7 +327,7 @@ def test_faults_on_messages() -> None:
 
 @pytest.mark.parametrize(("fault", "refunds"), [("refund-never", [False, False]), ("refund-late:100", [False, True])])
 def test_faults_on_refunds(sandbox: Sandbox, fault: str, refunds: list[bool]) -> None:
-    sandbox.upstream.faults.set_all([fault])
+    sandbox.rules.faults.set_all([fault])
     rental = rent(sandbox)
     sandbox.expire(rental["ID"])
     seen = []
@@ -379,10 +379,10 @@ def test_faults_on_history(sandbox: Sandbox) -> None:
     assert sorted(shuffled, key=str) == sorted(newest_first)
     assert history("history-ignores-filters", status="2") == newest_first
     assert history("history-full-id") == list(reversed(ids))
-    sandbox.upstream.settings.envelope = "B"
+    sandbox.rules.settings.envelope = "B"
     sandbox.set_fault("history-bare-id")
     assert [row["ID"] for row in ask(sandbox, "history").json["Data"]][-1] == newest_first[-1]
-    sandbox.upstream.settings.envelope = "page"
+    sandbox.rules.settings.envelope = "page"
     assert history("history-lag", 10) == []
     sandbox.advance(10)
     assert history("history-lag", 10) == newest_first

@@ -3,7 +3,7 @@
 import pytest
 
 from sandbox.faults import KINDS
-from sandbox.payloads import STYLES
+from sandbox.payloads import ENVELOPES
 from sandbox.server import Sandbox
 from thuesim import Client, Drift, Message, Rented, State, errors
 from thuesim.errors import ThueSimError
@@ -48,7 +48,7 @@ def whole_life(style: str, *dresses: str) -> None:
         assert client.code(again.id).state is State.EXPIRED
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ENVELOPES)
 def test_a_whole_life_in_each_envelope(style: str) -> None:
     whole_life(style)
 
@@ -146,7 +146,7 @@ def test_a_strange_id_is_an_unknown_session(style: str) -> None:
         Client(upstream.token, upstream.url).code("1.01")
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ENVELOPES)
 def test_a_calls_recording_is_fetched(style: str) -> None:
     with stand_in(style, "message-call") as upstream:
         client = Client(upstream.token, upstream.url)

@@ -57,7 +57,7 @@ def test_it_takes_no_number_and_costs_nothing(token: Token, upstream: Sandbox) -
     check_token(token)
     after = upstream.books()
     assert after["balance"] == before["balance"]
-    assert {call[3] for call in upstream.upstream.books.call_log} == {"balance", "networks", "service", "history"}
+    assert {call[3] for call in upstream.rules.books.call_log} == {"balance", "networks", "service", "history"}
 
 
 def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None:
@@ -73,7 +73,7 @@ def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None
 def test_the_envelope_of_each_endpoint_is_told(
     token: Token, upstream: Sandbox, style: str, services: str, balance: str
 ) -> None:
-    upstream.upstream.settings.envelope = style
+    upstream.rules.settings.envelope = style
     findings = check_token(token)
     assert (Level.OK, f"Answered in envelope {services}.") in said(findings, "Services")
     assert (Level.OK, f"Answered in envelope {balance}.") in said(findings, "Balance")
@@ -89,15 +89,15 @@ def test_services_in_the_short_form_have_neither_server_nor_time(token: Token, u
 
 
 def test_services_that_have_both_are_in_order(token: Token, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [service for service in upstream.upstream.services() if service.sv]
-    monkeypatch.setattr(upstream.upstream, "services", lambda: whole)
+    whole = [service for service in upstream.rules.services() if service.sv]
+    monkeypatch.setattr(upstream.rules, "services", lambda: whole)
     in_order = sentences(check_token(token), Level.OK)
     assert "Each service names its server (SV)." in in_order
     assert "Each service says how long a number waits (Time)." in in_order
 
 
 def test_services_that_have_them_in_part_are_counted(token: Token, upstream: Sandbox) -> None:
-    all_ = len(upstream.upstream.services())
+    all_ = len(upstream.rules.services())
     assert f"Only {all_ - 1} of {all_} services name their server" in sentences(check_token(token), Level.WARN)
 
 
@@ -223,7 +223,7 @@ def test_a_token_whose_key_is_lost_is_told_so_without_asking(token: Token, upstr
     token.value = Secret("")
     (finding,) = check_token(token)
     assert "DESK_SECRET_KEYS" in finding.sentence
-    assert not upstream.upstream.books.call_log
+    assert not upstream.rules.books.call_log
 
 
 def test_a_token_that_works_again_takes_orders_again(token: Token) -> None:
