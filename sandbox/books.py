@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 WAITING, RECEIVED, EXPIRED = 0, 1, 2
 CALLS_KEPT = 200_000
@@ -110,6 +110,16 @@ class Rental:
         return EXPIRED if self.ended is not None and self.ended <= at else WAITING
 
 
+class Call(NamedTuple):
+    """One API call that arrived; `about` is the rental asked for, where it is one."""
+
+    at: float
+    monotonic: float
+    token: str
+    endpoint: str
+    about: str
+
+
 class Journal:
     """A SQLite file that holds the books as JSON, one row per thing."""
 
@@ -178,7 +188,7 @@ class Books:
         self.lines: dict[str, list[Line]] = defaultdict(list)
         self.balances: Counter[str] = Counter()
         self.calls: dict[str, Counter[str]] = defaultdict(Counter)
-        self.call_log: deque[tuple[float, float, str, str, str]] = deque(maxlen=CALLS_KEPT)
+        self.call_log: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.callbacks: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.sequences: Counter[str] = Counter()
         self.stock: dict[str, int | None] = {}
@@ -282,9 +292,9 @@ class Books:
         return sum(line.amount for line in self.lines[token] if line.at <= at or line.kind == "opening")
 
     def count_call(self, token: str, endpoint: str, about: str, at: float, monotonic: float) -> None:
-        """Count one call; `about` is the rental asked for, where it is one."""
+        """Count one API call and put it on the log."""
         self.calls[token][endpoint] += 1
-        self.call_log.append((at, monotonic, token, endpoint, about))
+        self.call_log.append(Call(at, monotonic, token, endpoint, about))
         if self._journal and token in self.accounts:
             self._journal.keep("calls", token, self.calls[token])
 

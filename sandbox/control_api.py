@@ -7,22 +7,10 @@ from typing import Any
 from sandbox.faults import KINDS
 from sandbox.http_wire import Reply, Request
 from sandbox.knobs import Knobs
-from sandbox.payloads import ENVELOPES
-
-CHANGEABLE = (
-    "gap",
-    "waiting_limit",
-    "message_after",
-    "refund_after",
-    "envelope",
-    "any_token",
-    "lifetime",
-    "history_limit",
-)
 
 
 class ControlApi:
-    """Dispatches `/_sandbox/<name>`; GET reads, POST changes. An error is `{"error": …}` with status 400 or 404.
+    """Dispatches `/_sandbox/<name>`; GET reads, POST changes. An error is `{"error": …}` with status 400, 403 or 404.
 
     `outage` refuses every connection for so many seconds.
     """
@@ -36,7 +24,7 @@ class ControlApi:
             "faults": self._faults,
         }
         self._changes: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "tokens": self._add_token,
+            "tokens": lambda body: {"token": knobs.add_token(**body)},
             "faults": lambda body: knobs.set_fault(**body),
             "faults/clear": lambda body: knobs.clear_faults(body.get("name")),
             "deliver": lambda body: knobs.deliver(str(body.pop("to")), **body),
@@ -46,10 +34,10 @@ class ControlApi:
             "service": lambda body: knobs.change_service(body.pop("key"), **body),
             "callback": lambda body: knobs.set_callback_url(body["url"], body.get("token")),
             "clock": self._clock,
-            "settings": self._settings,
+            "settings": lambda body: knobs.change_settings(**body),
             "outage": lambda body: outage(float(body["seconds"])),
             "rentals": lambda body: knobs.seed_rentals(**body),
-            "reset": self._reset,
+            "reset": lambda _body: knobs.reset(),
         }
 
     def answer(self, request: Request) -> Reply:
@@ -91,48 +79,26 @@ class ControlApi:
         }
 
     def _calls(self, query: dict[str, str]) -> dict[str, Any]:
-        rules, since = self._knobs.rules, float(query.get("since", 0))
-        names = ("at", "monotonic", "token", "endpoint", "about")
-        with rules.turn() as now:
-            log = [call for call in rules.books.call_log if call[0] >= since and query.get("token") in (None, call[2])]
-        return {"now": now, "calls": [dict(zip(names, call, strict=True)) for call in log]}
+        # The time comes first: a reader that goes on from it misses no call.
+        now = self._knobs.rules.now()
+        calls = self._knobs.calls(query.get("token"), float(query.get("since", 0)))
+        return {"now": now, "calls": [call._asdict() for call in calls]}
 
     def _faults(self, _query: dict[str, str]) -> dict[str, Any]:
         faults = self._knobs.rules.faults
-        return {
-            "active": faults.active(),
-            "fired": dict(faults.fired),
-            "known": {k: v.sentence for k, v in KINDS.items()},
-        }
-
-    def _add_token(self, body: dict[str, Any]) -> dict[str, str]:
-        limit = body.pop("waiting_limit", None)
-        token = self._knobs.add_token(**body)
-        if limit is not None:
-            self._knobs.rules.set_waiting_limit(token, int(limit))
-        return {"token": token}
+        sentences = {kind.name: kind.sentence for kind in KINDS.values()}
+        return {"active": faults.active(), "fired": dict(faults.fired), "known": sentences}
 
     def _balance(self, body: dict[str, Any]) -> None:
-        token = body.get("token") or self._knobs.token
         if "top_up" in body:
-            self._knobs.rules.top_up(token, int(body["top_up"]))
+            self._knobs.top_up(int(body["top_up"]), body.get("token"))
         else:
-            self._knobs.rules.set_balance(token, int(body["balance"]))
+            self._knobs.set_balance(int(body["balance"]), body.get("token"))
 
     def _clock(self, body: dict[str, Any]) -> None:
         if "skew" in body:
             self._knobs.rules.skew = float(body["skew"])
         self._knobs.advance(float(body.get("advance", 0)))
-
-    def _settings(self, body: dict[str, Any]) -> None:
-        for name, value in body.items():
-            if name not in CHANGEABLE or (name == "envelope" and value not in ENVELOPES):
-                raise ValueError(f"{name} cannot be set to {value!r}; settings are {', '.join(CHANGEABLE)}")
-            value = tuple(value) if name == "message_after" and value is not None else value
-            setattr(self._knobs.rules.settings, name, value)
-
-    def _reset(self, _body: dict[str, Any]) -> None:
-        self._knobs.reset()
 
 
 def _json(value: Any, status: int = 200) -> Reply:

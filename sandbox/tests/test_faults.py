@@ -232,7 +232,7 @@ def test_forms_of_values(sandbox: Sandbox) -> None:
 
 def test_forms_of_phones(sandbox: Sandbox) -> None:
     sandbox.set_fault("phone-forms")
-    sandbox.rules.settings.waiting_limit = 40
+    sandbox.change_settings(waiting_limit=40)
     phones = [ask(sandbox, "rent", **RENT).json["RequestLog"]["Phone"] for _ in range(30)]
     forms = {(type(phone).__name__, len(str(phone))) for phone in phones}
     assert forms == {("str", 11), ("str", 9), ("int", 9)}
@@ -379,10 +379,10 @@ def test_faults_on_history(sandbox: Sandbox) -> None:
     assert sorted(shuffled, key=str) == sorted(newest_first)
     assert history("history-ignores-filters", status="2") == newest_first
     assert history("history-full-id") == list(reversed(ids))
-    sandbox.rules.settings.envelope = "B"
+    sandbox.change_settings(envelope="B")
     sandbox.set_fault("history-bare-id")
     assert [row["ID"] for row in ask(sandbox, "history").json["Data"]][-1] == newest_first[-1]
-    sandbox.rules.settings.envelope = "page"
+    sandbox.change_settings(envelope="page")
     assert history("history-lag", 10) == []
     sandbox.advance(10)
     assert history("history-lag", 10) == newest_first

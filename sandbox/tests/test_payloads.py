@@ -59,7 +59,7 @@ def test_the_same_id_is_on_sale_on_two_servers_and_one_service_has_no_server(san
 
 def test_services_in_the_pages_short_form(sandbox: Sandbox) -> None:
     sandbox.set_fault("services-short")
-    sandbox.rules.settings.envelope = "A"
+    sandbox.change_settings(envelope="A")
     assert '"data":[{"id":7,"name":"Facebook","price":"800"},{"id":1,"name":"Momo","price":"350"}' in (
         ask(sandbox, "service").text
     )
@@ -126,7 +126,7 @@ def test_history_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
 
 
 def test_envelope_a_for_rents_and_codes(sandbox: Sandbox) -> None:
-    sandbox.rules.settings.envelope = "A"
+    sandbox.change_settings(envelope="A")
     data = ask(sandbox, "rent", serviceId="02.97").json["data"]
     assert form(data) == form({"phone_number": "987654321", "balance": 50000, "request_id": "122314"})
     sandbox.deliver(data["request_id"], "486460 la ma", "486460")
@@ -145,7 +145,7 @@ def test_every_endpoint_speaks_every_envelope(
 ) -> None:
     rental = rent(sandbox)
     sandbox.deliver(rental["ID"], "1234 is it", "1234")
-    sandbox.rules.settings.envelope = envelope
+    sandbox.change_settings(envelope=envelope)
     answer = ask(sandbox, endpoint, ID=rental["ID"], serviceId="02.97").json
     payload = "RequestLog" if (endpoint, envelope) == ("rent", "B") else payload
     assert answer[status] == success
@@ -159,12 +159,12 @@ def test_refusals_take_the_form_of_their_envelope(sandbox: Sandbox) -> None:
         "C": '{"ResponseCode":-4,"Msg":"Ứng dụng không tồn tại hoặc đang tạm ngưng"}',
     }
     for envelope, text in expected.items():
-        sandbox.rules.settings.envelope = envelope
+        sandbox.change_settings(envelope=envelope)
         assert ask(sandbox, "rent", serviceId="09.9").text == text
 
 
 def test_mixed_dress_says_the_same_in_many_forms(sandbox: Sandbox) -> None:
-    sandbox.rules.settings.envelope = "mixed"
+    sandbox.change_settings(envelope="mixed")
     bodies = {ask(sandbox, "balance").text for _ in range(40)}
     assert len(bodies) > 6
     assert all("500000" in body for body in bodies)

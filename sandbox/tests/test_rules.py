@@ -114,7 +114,7 @@ def test_lifetime_replaces_the_time_of_every_service() -> None:
 
 
 def test_the_books_add_up(sandbox: Sandbox) -> None:
-    sandbox.rules.settings.waiting_limit = 50
+    sandbox.change_settings(waiting_limit=50)
     rentals = [rent(sandbox, service) for service in ("01.7", "02.99", "01.2", "02.98", "10.41", "02.99")]
     sandbox.top_up(10_000)
     sandbox.deliver(rentals[0]["ID"], "1234", "1234")

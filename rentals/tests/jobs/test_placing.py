@@ -111,7 +111,7 @@ def test_told_too_soon_the_order_simply_takes_its_turn_again(house: House, setti
 
 
 def test_the_waiting_limit_is_learned_and_then_respected_before_asking(house: House) -> None:
-    house.upstream.rules.settings.waiting_limit = 1
+    house.upstream.change_settings(waiting_limit=1)
     assert place(house, order(house)).status == Status.WAITING
     second = place(house, order(house))
     assert (second.status, second.reason) == (Status.QUEUED, reasons.LIMIT)

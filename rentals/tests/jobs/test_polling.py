@@ -117,7 +117,7 @@ def test_our_clock_ends_a_wait_only_with_the_historys_word(house: House) -> None
 
 
 def test_one_history_call_takes_the_place_of_many_code_calls(house: House, looks: list[int]) -> None:
-    house.upstream.rules.settings.waiting_limit = 100
+    house.upstream.change_settings(waiting_limit=100)
     rentals = rent(house, 40)
     before = dict(house.upstream.books()["calls"])
     house.upstream.deliver(rentals[7].upstream_key, "Ma: 777777", "777777")

@@ -57,7 +57,7 @@ def test_it_takes_no_number_and_costs_nothing(token: Token, upstream: Sandbox) -
     check_token(token)
     after = upstream.books()
     assert after["balance"] == before["balance"]
-    assert {call[3] for call in upstream.rules.books.call_log} == {"balance", "networks", "service", "history"}
+    assert {call.endpoint for call in upstream.calls()} == {"balance", "networks", "service", "history"}
 
 
 def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None:
@@ -73,7 +73,7 @@ def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None
 def test_the_envelope_of_each_endpoint_is_told(
     token: Token, upstream: Sandbox, style: str, services: str, balance: str
 ) -> None:
-    upstream.rules.settings.envelope = style
+    upstream.change_settings(envelope=style)
     findings = check_token(token)
     assert (Level.OK, f"Answered in envelope {services}.") in said(findings, "Services")
     assert (Level.OK, f"Answered in envelope {balance}.") in said(findings, "Balance")
@@ -88,9 +88,8 @@ def test_services_in_the_short_form_have_neither_server_nor_time(token: Token, u
     assert "No service says how long a number waits (Time)" in warned
 
 
-def test_services_that_have_both_are_in_order(token: Token, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [service for service in upstream.rules.services() if service.sv]
-    monkeypatch.setattr(upstream.rules, "services", lambda: whole)
+def test_services_that_have_both_are_in_order(token: Token, upstream: Sandbox) -> None:
+    upstream.change_service("301", withdrawn=True)  # the one service without server and time
     in_order = sentences(check_token(token), Level.OK)
     assert "Each service names its server (SV)." in in_order
     assert "Each service says how long a number waits (Time)." in in_order
@@ -223,7 +222,7 @@ def test_a_token_whose_key_is_lost_is_told_so_without_asking(token: Token, upstr
     token.value = Secret("")
     (finding,) = check_token(token)
     assert "DESK_SECRET_KEYS" in finding.sentence
-    assert not upstream.rules.books.call_log
+    assert not upstream.calls()
 
 
 def test_a_token_that_works_again_takes_orders_again(token: Token) -> None:

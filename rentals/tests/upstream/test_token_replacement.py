@@ -58,7 +58,7 @@ def test_what_was_in_the_queue_is_ordered_with_the_new_value(boss: Client, house
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.token) == (Status.WAITING, house.token)
-    assert {call[2] for call in house.upstream.rules.books.call_log if call[3] == "rent"} == {new}
+    assert {call.token for call in house.upstream.calls() if call.endpoint == "rent"} == {new}
 
 
 def test_nothing_of_the_old_value_is_left_in_the_process(token: Token, upstream: Sandbox) -> None:
@@ -99,7 +99,7 @@ def test_a_value_of_another_account_wants_a_word_more(boss: Client, token: Token
 def test_what_is_no_new_value_is_not_asked_about(boss: Client, token: Token, upstream: Sandbox, value: str) -> None:
     make_token(value="9-" + "9" * 32, name="Other")
     assert replace(boss, token, value).status_code == 422
-    assert not upstream.rules.books.call_log
+    assert not upstream.calls()
     token.refresh_from_db()
     assert token.value.reveal() == OLD
 
