@@ -1,7 +1,9 @@
-"""The stand-in's own books: what arrived, what was charged and given back, and which message came when.
+"""The stand-in's own books: which requests arrived, what was charged and refunded, and when each message arrived.
 
-Everything lives in memory; with a state file each change is also written to SQLite before the reply goes out, so that
-a kill loses nothing. Times are Unix seconds of the sandbox's clock, `monotonic` ones are for distances alone.
+Everything lives in memory. With a state file, each change is also written to SQLite before the reply goes out, so that
+a kill loses nothing. The names of the fields are those of the control API and of the state file.
+
+Times are Unix seconds of the sandbox's clock. Monotonic times are `time.perf_counter()`, good for differences only.
 """
 
 import json
@@ -14,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 WAITING, RECEIVED, EXPIRED = 0, 1, 2
-CALLS_KEPT = 200_000
+MAX_CALL_LOG = 200_000
 
 
 @dataclass
 class Account:
-    """One API token. `last_take` is the monotonic arrival of the last call that took its turn in the gap."""
+    """One API token. `last_take` is the monotonic arrival of the last number-taking call that kept the gap."""
 
     token: str
     number: int
@@ -30,7 +32,7 @@ class Account:
 
 @dataclass
 class Line:
-    """One line of money on a token; `amount` in đồng, negative for a charge."""
+    """One line of a token's ledger; `amount` in đồng, negative for a charge."""
 
     number: int
     at: float
@@ -42,10 +44,10 @@ class Line:
 
 @dataclass
 class Attempt:
-    """One number-taking request that arrived.
+    """One number-taking request that arrived; `asked` is its query without the token.
 
-    `outcome` is "charged", "refused" or "not reached"; `delivered` is "sent", "cut: <fault>" or "failed" (the
-    connection was gone), and None while the answer is still under way.
+    `outcome` is "charged", "refused" or "not reached" (a fault kept the request from the rules). `delivered` tells of
+    the reply: "sent", "cut: <fault>" or "failed" (the connection was gone), and None while it is under way.
     """
 
     number: int
@@ -63,7 +65,7 @@ class Attempt:
 
 @dataclass
 class Message:
-    """One SMS or call; it can be known from `due` on. With `code_shown` false the code is only in the text."""
+    """One SMS or voice call; it can be known from `due` on. Without `code_shown`, the code is in the text alone."""
 
     due: float
     text: str
@@ -75,7 +77,7 @@ class Message:
 
 @dataclass
 class Rental:
-    """One number rented. `phone` is nine digits without the leading 0; `ended` is when it expired unused."""
+    """One rented number. `phone` is nine digits without the leading 0; `ended` is when it expired unused."""
 
     number: int
     token: str
@@ -99,19 +101,24 @@ class Rental:
         """`number.SV`, as a rent reply prints it."""
         return f"{self.number}.{self.sv}" if self.sv else str(self.number)
 
+    @property
+    def service_key(self) -> str:
+        """`SV.ID` of its service, the key in the catalogue."""
+        return f"{self.sv}.{self.service_id}" if self.sv else str(self.service_id)
+
     def arrived(self, at: float) -> list[Message]:
         """The messages that could be known at that time, oldest first."""
         return [message for message in self.messages if message.arrived and message.due <= at]
 
     def status(self, at: float) -> int:
-        """What the upstream would have answered at that time."""
+        """The status at that time: `WAITING`, `RECEIVED` or `EXPIRED`."""
         if self.arrived(at):
             return RECEIVED
         return EXPIRED if self.ended is not None and self.ended <= at else WAITING
 
 
 class Call(NamedTuple):
-    """One API call that arrived; `about` is the rental asked for, where it is one."""
+    """One API call that arrived; `about` is the id of the rental asked for, empty where none is."""
 
     at: float
     monotonic: float
@@ -121,7 +128,7 @@ class Call(NamedTuple):
 
 
 class Journal:
-    """A SQLite file that holds the books as JSON, one row per thing."""
+    """A SQLite file that holds the books as JSON: one row per account, ledger line, attempt and rental."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,8 +141,8 @@ class Journal:
         )
         self._pending: dict[tuple[str, str], object] = {}
 
-    def keep(self, kind: str, key: object, body: object) -> None:
-        """Remember to write this at the next commit; dataclasses are written as they are then."""
+    def save(self, kind: str, key: object, body: object) -> None:
+        """Write this at the next commit; a dataclass is written as it is at that moment."""
         self._pending[kind, str(key)] = body
 
     def commit(self) -> None:
@@ -149,11 +156,11 @@ class Journal:
         self._database.execute("COMMIT")
 
     def load(self) -> dict[str, dict[str, Any]]:
-        """Everything ever kept, by kind and key."""
-        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        """Everything on file, by kind and key."""
+        rows: dict[str, dict[str, Any]] = defaultdict(dict)
         for kind, key, body in self._database.execute("SELECT kind, key, body FROM books ORDER BY rowid"):
-            found[kind][key] = json.loads(body)
-        return found
+            rows[kind][key] = json.loads(body)
+        return rows
 
     def clear(self) -> None:
         """Forget everything."""
@@ -161,7 +168,7 @@ class Journal:
         self._database.execute("DELETE FROM books")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
 
@@ -170,7 +177,7 @@ def _plain(body: object) -> object:
 
 
 class Books:
-    """All tokens, rentals, money lines and calls. The caller holds the lock."""
+    """All accounts, rentals, ledger lines and API calls. The caller holds the lock."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._journal = Journal(path) if path else None
@@ -188,30 +195,30 @@ class Books:
         self.lines: dict[str, list[Line]] = defaultdict(list)
         self.balances: Counter[str] = Counter()
         self.calls: dict[str, Counter[str]] = defaultdict(Counter)
-        self.call_log: deque[Call] = deque(maxlen=CALLS_KEPT)
+        self.call_log: deque[Call] = deque(maxlen=MAX_CALL_LOG)
         self.callbacks: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.sequences: Counter[str] = Counter()
         self.stock: dict[str, int | None] = {}
         self.changed_services: dict[str, dict[str, object]] = {}
 
-    def _load(self, found: dict[str, dict[str, Any]]) -> None:
-        for row in found["account"].values():
+    def _load(self, rows: dict[str, dict[str, Any]]) -> None:
+        for row in rows["account"].values():
             self.accounts[row["token"]] = Account(**row)
-        for row in sorted(found["line"].values(), key=lambda row: row["number"]):
+        for row in sorted(rows["line"].values(), key=lambda row: row["number"]):
             self._index_line(Line(**row))
-        for row in sorted(found["attempt"].values(), key=lambda row: row["number"]):
+        for row in sorted(rows["attempt"].values(), key=lambda row: row["number"]):
             self.attempts[row["token"]].append(Attempt(**row))
-        for row in sorted(found["rental"].values(), key=lambda row: row["number"]):
+        for row in sorted(rows["rental"].values(), key=lambda row: row["number"]):
             messages = [Message(**message) for message in row.pop("messages")]
             self._index_rental(Rental(**row, messages=messages))
-        for token, counts in found["calls"].items():
+        for token, counts in rows["calls"].items():
             self.calls[token].update(counts)
-        self.stock = found["meta"].get("stock", {})
-        self.changed_services = found["meta"].get("services", {})
-        self.sequences.update(found["meta"].get("sequences", {}))
+        self.stock = rows["meta"].get("stock", {})
+        self.changed_services = rows["meta"].get("services", {})
+        self.sequences.update(rows["meta"].get("sequences", {}))
 
     def commit(self) -> None:
-        """Put every change since the last commit on disk, where there is a state file."""
+        """Write every change since the last commit to the state file, if there is one."""
         if self._journal:
             self._journal.commit()
 
@@ -222,45 +229,45 @@ class Books:
             self._journal.clear()
 
     def close(self) -> None:
-        """Write what is pending and let go of the file."""
+        """Write what is pending and close the file."""
         if self._journal:
             self._journal.commit()
             self._journal.close()
 
-    def keep(self, thing: Account | Attempt | Rental) -> None:
-        """Mark a changed thing for the next commit."""
+    def save(self, record: Account | Attempt | Rental) -> None:
+        """Write a changed record at the next commit."""
         if self._journal:
-            kind = type(thing).__name__.lower()
-            self._journal.keep(kind, thing.token if isinstance(thing, Account) else thing.number, thing)
+            kind = type(record).__name__.lower()
+            self._journal.save(kind, record.token if isinstance(record, Account) else record.number, record)
 
     def next(self, sequence: str, start: int = 1) -> int:
         """The next number of a sequence."""
         self.sequences[sequence] = max(self.sequences[sequence] + 1, start)
         if self._journal:
-            self._journal.keep("meta", "sequences", self.sequences)
+            self._journal.save("meta", "sequences", self.sequences)
         return self.sequences[sequence]
 
     def set_stock(self, stock: dict[str, int | None]) -> None:
-        """Change how many numbers the given prefixes (with their leading 0) have left; None never runs out."""
+        """Set how many numbers the given prefixes (with their leading 0) have in stock; None never runs out."""
         self.stock.update(stock)
         if self._journal:
-            self._journal.keep("meta", "stock", self.stock)
+            self._journal.save("meta", "stock", self.stock)
 
     def change_service(self, key: str, changes: dict[str, object]) -> None:
-        """Remember what about a service is other than in the catalogue."""
+        """Record how a service differs from the catalogue."""
         self.changed_services[key] = self.changed_services.get(key, {}) | changes
         if self._journal:
-            self._journal.keep("meta", "services", self.changed_services)
+            self._journal.save("meta", "services", self.changed_services)
 
     def add_account(self, account: Account) -> None:
-        """Open the books of a token."""
+        """Add the account of a token."""
         self.accounts[account.token] = account
-        self.keep(account)
+        self.save(account)
 
     def add_rental(self, rental: Rental) -> None:
-        """Write down a number that was rented."""
+        """Record a rented number."""
         self._index_rental(rental)
-        self.keep(rental)
+        self.save(rental)
 
     def _index_rental(self, rental: Rental) -> None:
         self.rentals[rental.number] = rental
@@ -270,23 +277,23 @@ class Books:
             self.waiting[rental.token].add(rental.number)
 
     def add_attempt(self, attempt: Attempt) -> None:
-        """Write down a number-taking request that arrived."""
+        """Record a number-taking request that arrived."""
         self.attempts[attempt.token].append(attempt)
-        self.keep(attempt)
+        self.save(attempt)
 
     def post(self, token: str, kind: str, amount: int, at: float, rental: int | None = None) -> None:
-        """Write a money line."""
+        """Add a line to the ledger."""
         line = Line(self.next("line"), at, token, kind, amount, rental)
         self._index_line(line)
         if self._journal:
-            self._journal.keep("line", line.number, line)
+            self._journal.save("line", line.number, line)
 
     def _index_line(self, line: Line) -> None:
         self.lines[line.token].append(line)
         self.balances[line.token] += line.amount
 
     def balance(self, token: str, at: float | None = None) -> int:
-        """The token's đồng, now or as it stood at some time."""
+        """The token's balance in đồng, now or at an earlier time."""
         if at is None:
             return self.balances[token]
         return sum(line.amount for line in self.lines[token] if line.at <= at or line.kind == "opening")
@@ -296,10 +303,10 @@ class Books:
         self.calls[token][endpoint] += 1
         self.call_log.append(Call(at, monotonic, token, endpoint, about))
         if self._journal and token in self.accounts:
-            self._journal.keep("calls", token, self.calls[token])
+            self._journal.save("calls", token, self.calls[token])
 
     def report(self, token: str, now: float) -> dict[str, Any]:
-        """All about one token, as plain values: see the keys below."""
+        """Everything about one token as plain values; the keys are those of the control API. Raises KeyError."""
         account = self.accounts[token]
         arrivals = sorted(attempt.monotonic for attempt in self.attempts[token])
         gaps = [later - earlier for earlier, later in pairwise(arrivals)]

@@ -60,7 +60,7 @@ class ControlApi:
 
     def _overview(self, _query: dict[str, str]) -> dict[str, Any]:
         rules = self._knobs.rules
-        with rules.turn() as now:
+        with rules.transaction() as now:
             tokens = [
                 {
                     "token": token,

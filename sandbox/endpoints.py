@@ -73,7 +73,7 @@ class Endpoints:
 
     def _count(self, request: Request, endpoint: str, token: str) -> None:
         about = request.query.get("ID", "")
-        with self._rules.turn() as now:
+        with self._rules.transaction() as now:
             self._rules.books.count_call(token, endpoint, about, now, request.monotonic)
 
     def _elsewhere(self, request: Request, token: str) -> Reply:
@@ -196,7 +196,7 @@ class Endpoints:
     def _taken(self, attempt: Attempt, style: Style) -> tuple[dict[str, Any], str]:
         rules, endpoint, token = self._rules, attempt.endpoint, attempt.token
         rental, balance = rules.take(attempt)
-        rules.answer_late(rental)
+        rules.overtake_reply(rental)
         lost = rules.faults.fires("lost-no-number", endpoint, token) is not None
         payload = None if lost else payloads.rent_payload(style, rental, balance, self._printed(rental, endpoint))
         text = f"Tạo yêu cầu {rental.service_name} thành công !"
@@ -204,7 +204,7 @@ class Endpoints:
 
     def _asked(self, request: Request, endpoint: str, style: Style, token: str) -> dict[str, Any]:
         fires = self._rules.faults.fires
-        with self._rules.turn():
+        with self._rules.transaction():
             self._rules.account(token)
         for reason in ("invalid-token", "error"):
             if fires(reason, endpoint, token) is not None:
@@ -231,7 +231,7 @@ class Endpoints:
 
     def _code(self, request: Request, style: Style, token: str) -> dict[str, Any]:
         fires = self._rules.faults.fires
-        with self._rules.turn() as now:
+        with self._rules.transaction() as now:
             rental = self._mine(request.query.get("ID", ""), token)
             wrong = fires("code-wrong-session", "code", token)
             if wrong is not None and now - rental.created < wrong:
@@ -270,7 +270,7 @@ class Endpoints:
         def fires(name: str) -> float | None:
             return self._rules.faults.fires(name, "history", token)
 
-        with self._rules.turn() as now:
+        with self._rules.transaction() as now:
             at = now - (fires("history-lag") or 0.0)
             limit, filters = self._rules.settings.history_limit, request.query
             if fires("history-ignores-filters") is not None:

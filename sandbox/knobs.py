@@ -136,5 +136,5 @@ class Knobs:
         ]
         if not prefixes:
             raise LookupError(f"no prefix {prefix!r} of network {network!r}")
-        with self.rules.turn():
+        with self.rules.transaction():
             self.rules.books.set_stock(dict.fromkeys(prefixes, count))

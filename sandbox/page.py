@@ -71,7 +71,7 @@ class Page:
             "missing": "There is no such rental any more.",
         }
         notice = f'<p class="notice" role="status">{notices[said]}</p>' if said in notices else ""
-        with self._rules.turn() as now:
+        with self._rules.transaction() as now:
             newest = list(self._rules.books.rentals.values())[: -SHOWN - 1 : -1]
             cards = "".join(_card(rental, now) for rental in newest)
         cards = (
