@@ -1,4 +1,4 @@
-"""What the stand-in has to give: services on sale, numbers in stock, messages to come."""
+"""What the stand-in has in stock: services on sale, numbers, and the messages that rentals will get."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from sandbox.settings import Refused, Settings
 
 
 class Stock:
-    """Chooses; the caller holds the lock and writes down what comes of it."""
+    """Chooses services, numbers and messages. The caller holds the lock and records the rental."""
 
     def __init__(self, books: Books, faults: Faults, settings: Settings) -> None:
         self._books = books
@@ -18,42 +18,44 @@ class Stock:
         self._settings = settings
 
     def on_sale(self) -> dict[str, Service]:
-        """Every service by its key, as changed by hand."""
+        """Every service on sale by its key, with the changes in the books."""
         changed = self._books.changed_services
         if not changed:
             return CATALOGUE
-        found = {}
+        services = {}
         for key, service in CATALOGUE.items():
             changes = dict(changed.get(key, {}))
             if not changes.pop("withdrawn", False):
-                found[key] = replace(service, **changes)  # type: ignore[arg-type]
-        return found
+                services[key] = replace(service, **changes)  # type: ignore[arg-type]
+        return services
 
     def service(self, service_id: str) -> Service | None:
-        """The service asked for, if it is on sale."""
+        """The service with this id, see `find_service`; None if it is not on sale."""
         return find_service(self.on_sale(), service_id)
 
     def number_for(self, attempt: Attempt) -> str:
         """Take a number (nine digits) that the filters of the attempt allow. Raises Refused."""
-        carries, wanted, unwanted = (_values(attempt.asked.get(name, "")) for name in ("carries", "yPrefix", "nPrefix"))
-        fits = {
-            prefix: (not carries or NETWORK_OF_PREFIX[prefix] in carries)
-            and (not wanted or prefix[1:] in wanted)
-            and prefix[1:] not in unwanted
-            for prefix in self._books.stock
-        }
-        left = [prefix for prefix, count in self._books.stock.items() if count is None or count > 0]
-        filtered = bool(carries or wanted or unwanted)
-        if filtered and self._faults.fires("filter-ignored", attempt.endpoint, attempt.token) is not None:
-            choice = [prefix for prefix in left if not fits[prefix]]
+        networks, included, excluded = (
+            _filter_values(attempt.asked.get(name, "")) for name in ("carries", "yPrefix", "nPrefix")
+        )
+
+        def fits(prefix: str) -> bool:
+            if networks and NETWORK_OF_PREFIX[prefix] not in networks:
+                return False
+            return prefix[1:] not in excluded and (not included or prefix[1:] in included)
+
+        in_stock = [prefix for prefix, count in self._books.stock.items() if count is None or count > 0]
+        has_filter = bool(networks or included or excluded)
+        if has_filter and self._faults.fires("filter-ignored", attempt.endpoint, attempt.token) is not None:
+            prefixes = [prefix for prefix in in_stock if not fits(prefix)]
         else:
-            choice = [prefix for prefix in left if fits[prefix]]
-        if not choice:
+            prefixes = [prefix for prefix in in_stock if fits(prefix)]
+        if not prefixes:
             raise Refused("out-of-stock")
-        return self.number_from(choice)
+        return self.number_from(prefixes)
 
     def number_from(self, prefixes: list[str]) -> str:
-        """Take a number at one of these prefixes (with their leading 0)."""
+        """Take a number (nine digits) with one of these prefixes, which have their leading 0."""
         nth = self._books.next("subscriber")
         prefix = draw(self._settings.seed, "prefix", nth).choice(prefixes)
         count = self._books.stock[prefix]
@@ -61,7 +63,7 @@ class Stock:
         return subscriber(prefix, nth, self._settings.seed)
 
     def messages_for(self, rental: Rental, service: Service) -> list[Message]:
-        """The messages that a new rental is going to get."""
+        """The messages that a new rental will get, as the service's story and the faults have it."""
         fires = self._faults.fires
         if self._settings.message_after is None or fires("message-never", "rent", rental.token) is not None:
             return []
@@ -69,23 +71,23 @@ class Stock:
         story = "call" if fires("message-call", "rent", rental.token) is not None else service.story
         late = fires("message-late", "rent", rental.token)
         hidden = fires("code-null", "rent", rental.token) is not None
-        found = []
+        upcoming = []
         for planned in messages.plan(story, service.name, draw(self._settings.seed, "message", rental.number)):
             due = rental.created + low + planned.share * (high - low) + planned.later * high
             due = due if late is None else rental.expires + late
             shown = planned.code_shown and not hidden
-            found.append(Message(due, planned.text, planned.code, planned.call, shown))
-        if late is None and found and found[0].due >= rental.expires:
+            upcoming.append(Message(due, planned.text, planned.code, planned.call, shown))
+        if late is None and upcoming and upcoming[0].due >= rental.expires:
             return []
         later = fires("second-message", "rent", rental.token)
-        if later is not None and found:
+        if later is not None and upcoming:
             code = f"{draw(self._settings.seed, 'second', rental.number).randrange(10**6):06d}"
-            found.append(Message(found[0].due + later, f"{service.name}: ma moi cua ban la {code}", code))
-        return found
+            upcoming.append(Message(upcoming[0].due + later, f"{service.name}: ma moi cua ban la {code}", code))
+        return upcoming
 
 
-def _values(text: str) -> list[str]:
-    """Read a filter: one bare value, or several that are separated and ended by `|`. Raises Refused."""
+def _filter_values(text: str) -> list[str]:
+    """The values of a filter: one bare value, or several of which each ends with `|`. Raises Refused."""
     if "|" in text and not text.endswith("|"):
         raise Refused("bad-request")
     return [value for value in text.split("|") if value]
