@@ -193,8 +193,12 @@ class Faults:
             else:
                 self._rules.pop(_known(name).name, None)
 
-    def fires(self, name: str, endpoint: str, token: str | None) -> float | None:
-        """The fault's value if it strikes here and now, else None."""
+    def fires(self, name: str, endpoint: str, token: str | None) -> bool:
+        """Whether the fault strikes here and now."""
+        return self.value(name, endpoint, token) is not None
+
+    def value(self, name: str, endpoint: str, token: str | None) -> float | None:
+        """The fault's value (its size in its own unit) if it strikes here and now, else None."""
         if name not in self._rules:
             return None
         with self._lock:

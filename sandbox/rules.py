@@ -213,7 +213,7 @@ class Rules:
         """The balance as it is printed: with the fault `balance-lag`, an old one. Raises Refused."""
         with self.transaction() as now:
             self.account(token)
-            lag = self.faults.fires("balance-lag", "balance", token)
+            lag = self.faults.value("balance-lag", "balance", token)
             return self.books.balance(token, None if lag is None else now - lag)
 
     def report(self, token: str) -> dict[str, Any]:
@@ -271,7 +271,7 @@ class Rules:
         self._check_gap(account, attempt)
         limit = self.settings.waiting_limit if account.waiting_limit is None else account.waiting_limit
         for reason in _FORCED_REFUSALS:
-            if self.faults.fires(reason, attempt.endpoint, attempt.token) is not None:
+            if self.faults.fires(reason, attempt.endpoint, attempt.token):
                 raise Refused(reason, limit=limit)
         earlier = self._earlier_rental(attempt) if attempt.endpoint == "rephone" else None
         service_id = attempt.asked.get("serviceId", "") if earlier is None else earlier.service_key
@@ -292,7 +292,7 @@ class Rules:
             last = None
         # The absolute distance: requests are not always acted on in the order of their arrival.
         too_soon = last is not None and abs(attempt.monotonic - last) < self.settings.gap
-        if too_soon or self.faults.fires("too-soon", attempt.endpoint, attempt.token) is not None:
+        if too_soon or self.faults.fires("too-soon", attempt.endpoint, attempt.token):
             raise Refused("too-soon", gap=self.settings.gap)
         account.last_take = attempt.monotonic if last is None else max(last, attempt.monotonic)
         self.books.save(account)
@@ -312,7 +312,7 @@ class Rules:
 
     def _rent(self, token: str, service: Service, phone: str, created: float, attempt: Attempt | None) -> Rental:
         number = self.books.next("rental", FIRST_RENTAL_NUMBER)
-        if self.faults.fires("id-long", "rent", token) is not None:
+        if self.faults.fires("id-long", "rent", token):
             number += LONG_ID_OFFSET
         rental = Rental(
             number=number,
@@ -352,8 +352,8 @@ class Rules:
             return
         self.books.waiting[rental.token].discard(rental.number)
         rental.ended = at
-        if self.faults.fires("refund-never", "rent", rental.token) is None:
-            delay = self.faults.fires("refund-late", "rent", rental.token) or 0.0
+        if not self.faults.fires("refund-never", "rent", rental.token):
+            delay = self.faults.value("refund-late", "rent", rental.token) or 0.0
             rental.refund_due = at + self.settings.refund_after + delay
             self._schedule(rental.refund_due, "refund", rental)
         self.books.save(rental)
@@ -375,7 +375,7 @@ class Rules:
         """Where the recording of a voice call is; empty for any other message."""
         if message is None or not message.call:
             return ""
-        if self.faults.fires("audio-foreign", "audio", rental.token) is not None:
+        if self.faults.fires("audio-foreign", "audio", rental.token):
             return "http://127.0.0.2:9" + audio_path(rental, message)
         return self.public_url + audio_path(rental, message)
 
@@ -384,7 +384,7 @@ class Rules:
         with self.transaction() as now:
             url = self.books.accounts[rental.token].callback_url
             planned = [message for message in rental.messages if not message.arrived]
-            if not url or not planned or self.faults.fires("callback-early", "callback", rental.token) is None:
+            if not url or not planned or not self.faults.fires("callback-early", "callback", rental.token):
                 return
             self._message_arrived(rental, planned[0], now, announce=False)
             callback = self._callback_plan.compose(rental, url, planned[0], self.audio_url(rental, planned[0]))

@@ -46,7 +46,7 @@ class Stock:
 
         in_stock = [prefix for prefix, count in self._books.stock.items() if count is None or count > 0]
         has_filter = bool(networks or included or excluded)
-        if has_filter and self._faults.fires("filter-ignored", attempt.endpoint, attempt.token) is not None:
+        if has_filter and self._faults.fires("filter-ignored", attempt.endpoint, attempt.token):
             prefixes = [prefix for prefix in in_stock if not fits(prefix)]
         else:
             prefixes = [prefix for prefix in in_stock if fits(prefix)]
@@ -65,12 +65,12 @@ class Stock:
     def messages_for(self, rental: Rental, service: Service) -> list[Message]:
         """The messages that a new rental will get, as the service's story and the faults have it."""
         fires = self._faults.fires
-        if self._settings.message_after is None or fires("message-never", "rent", rental.token) is not None:
+        if self._settings.message_after is None or fires("message-never", "rent", rental.token):
             return []
         low, high = self._settings.message_after
-        story = "call" if fires("message-call", "rent", rental.token) is not None else service.story
-        late = fires("message-late", "rent", rental.token)
-        hidden = fires("code-null", "rent", rental.token) is not None
+        story = "call" if fires("message-call", "rent", rental.token) else service.story
+        late = self._faults.value("message-late", "rent", rental.token)
+        hidden = fires("code-null", "rent", rental.token)
         upcoming = []
         for planned in messages.plan(story, service.name, draw(self._settings.seed, "message", rental.number)):
             due = rental.created + low + planned.share * (high - low) + planned.later * high
@@ -79,7 +79,7 @@ class Stock:
             upcoming.append(Message(due, planned.text, planned.code, planned.call, shown))
         if late is None and upcoming and upcoming[0].due >= rental.expires:
             return []
-        later = fires("second-message", "rent", rental.token)
+        later = self._faults.value("second-message", "rent", rental.token)
         if later is not None and upcoming:
             code = f"{draw(self._settings.seed, 'second', rental.number).randrange(10**6):06d}"
             upcoming.append(Message(upcoming[0].due + later, f"{service.name}: ma moi cua ban la {code}", code))
