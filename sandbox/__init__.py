@@ -1,4 +1,4 @@
-"""A stand-in ThueSim upstream: for the first run, the tests and the benchmarks.
+"""A stand-in for the ThueSim service, for the first run, the tests and the benchmarks.
 
-The server is pure standard library and shares no code with the client, so the two cannot share a mistake.
+The server uses the standard library only and shares no code with the client, so the two cannot share a mistake.
 """

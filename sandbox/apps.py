@@ -1,4 +1,4 @@
-"""Django's view of the sandbox: an app without models, for its management command."""
+"""The sandbox as a Django app: no models, only a management command."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""What the stand-in sells: networks with their prefixes, services with their prices, and how each one behaves."""
+"""What the stand-in sells: networks with their prefixes, services with their prices and the kind of their messages."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Service:
-    """A thing to rent a number for. `price` in đồng, `seconds` until a rental expires (None: not printed, 300 meant).
+    """A service to rent numbers for. `price` in đồng; `seconds` until a rental expires, None prints none and means 300.
 
-    `story` names what its messages look like, see `messages.plan`.
+    `story` names what messages it sends, see `messages.plan`.
     """
 
     id: int
@@ -31,12 +31,12 @@ class Service:
 
     @property
     def key(self) -> str:
-        """`SV.ID`, or the bare ID for a service that lives on no numbered server."""
+        """`SV.ID`, or the bare ID for a service without a server number."""
         return f"{self.sv}.{self.id}" if self.sv else str(self.id)
 
     @property
     def lifetime(self) -> int:
-        """Seconds a rental of this service waits for its message."""
+        """Seconds until a rental of this service expires."""
         return 300 if self.seconds is None else self.seconds
 
 
@@ -47,7 +47,7 @@ NETWORKS = (
     Network(4, "VIETNAMOBILE", ("092", "056", "058")),
     Network(5, "ITELECOM", ("087",)),
 )
-# Never in stock: printed only by the fault that lets networks appear which the page does not know.
+# Never in stock: a fault adds them to the list of networks, since the API page does not list them.
 EXTRA_NETWORKS = (Network(6, "WINTEL", ("055",)), Network(7, "VODAFONE", ()))
 NETWORK_OF_PREFIX = {prefix: network.name for network in NETWORKS for prefix in network.prefixes}
 
@@ -100,7 +100,7 @@ CATALOGUE = {service.key: service for service in SERVICES}
 
 
 def find_service(services: Mapping[str, Service], service_id: str) -> Service | None:
-    """The service meant by `SV.ID`; a bare ID means the first one with that ID, as the page allows."""
+    """The service with the id `SV.ID`; a bare ID means the first one with that ID, as section 3 of the API page allows."""
     exact = services.get(service_id)
     if exact or "." in service_id:
         return exact
@@ -113,13 +113,13 @@ def full_stock(count: int | None) -> dict[str, int | None]:
 
 
 def subscriber(prefix: str, nth: int, seed: int) -> str:
-    """The nine digits of the `nth` number taken, without the leading 0; no two of the first ten million agree."""
-    # 6364137 shares no factor with 10 million, so this walks through every ending once.
+    """The `nth` number taken, nine digits without the leading 0; the first ten million numbers all differ."""
+    # 6364137 shares no factor with 10 million, so every ending comes once before one comes again.
     return f"{prefix[1:]}{(nth * 6364137 + seed * 7919) % 10_000_000:07d}"
 
 
 def draw(seed: int, *about: object) -> Random:
-    """A generator for one decision: the same whatever the threads did before it."""
+    """A random generator for one decision: the same for the same `about`, whatever the threads did before."""
     return Random(":".join(str(part) for part in (seed, *about)))  # noqa: S311 - repeatable, not secret
 
 

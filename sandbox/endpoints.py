@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -28,7 +28,6 @@ _PHP_WARNING = (
 )
 _UNKNOWN_CODE = 97
 _UNKNOWN_STATUS = 7
-_VIETNAM = timedelta(hours=7)
 
 
 def endpoint_of(request: Request) -> str | None:
@@ -153,7 +152,7 @@ class Endpoints:
             else:
                 answer = self._read(request, endpoint, style, token)
         except Refused as refused:
-            answer = payloads.refusal(style, refused.reason, **refused.about)
+            answer = payloads.refusal(style, refused.reason, **refused.values)
             code = payloads.REFUSALS[refused.reason][0]
             if fires("http-errors"):
                 status = code if code > 0 else 400
@@ -293,7 +292,7 @@ class Endpoints:
             id_form, style = "full", payloads.change(style, ids="page")
         if fires("history-bare-id"):
             id_form, style = "short", payloads.change(style, ids="page")
-        rows = [payloads.history_row(style, snapshot, id_form, payloads.word) for snapshot in snapshots]
+        rows = [payloads.history_row(style, snapshot, id_form, payloads.boolean_text) for snapshot in snapshots]
         return payloads.success(style, "history", rows)
 
     def _newest_first(self, query: dict[str, str], token: str, now: float) -> list[Snapshot]:
@@ -318,7 +317,7 @@ class Endpoints:
         if status and status != str(rental.status(at)):
             return False
         first, last = _date(filters.get("fromDate", "")), _date(filters.get("toDate", ""))
-        day = (datetime.fromtimestamp(rental.created + self._rules.skew, UTC) + _VIETNAM).date()
+        day = payloads.in_vietnam(rental.created + self._rules.skew).date()
         return (first is None or day >= first) and (last is None or day <= last)
 
     def _audio(self, request: Request) -> Reply:

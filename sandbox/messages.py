@@ -1,4 +1,4 @@
-"""The messages that arrive: their texts, when, and the audio of those that come as a call."""
+"""The messages that arrive: their texts, their times, and the audio of voice calls."""
 
 import io
 import math
@@ -14,14 +14,14 @@ _DTMF = {
     for row, low in zip(("123", "456", "789", "*0#"), (697, 770, 852, 941), strict=True)
     for digit, high in zip(row, (1209, 1336, 1477), strict=True)
 }
-_RATE = 8000
+_SAMPLE_RATE = 8000
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A message to come.
+    """A message to come, without its time yet.
 
-    `share` is its place between the shortest and the longest delay; `later` adds that many longest delays to it.
+    `share` (0 to 1) is its place between the shortest and the longest wait; `later` adds that many longest waits.
     """
 
     share: float
@@ -33,7 +33,7 @@ class Planned:
 
 
 def plan(story: str, service: str, rng: Random) -> list[Planned]:
-    """The messages one rental of a service with this story will get, first one first."""
+    """The messages that a rental of a service with this story will get, in the order of their arrival."""
     share = rng.random()
     digits = f"{rng.randrange(10**6):06d}"
     if story == "never":
@@ -58,25 +58,25 @@ def plan(story: str, service: str, rng: Random) -> list[Planned]:
 
 
 def code_in(text: str) -> str | None:
-    """The first thing in the text that looks like a code, as an upstream would pick it out."""
-    found = _CODE.search(text)
-    return found.group() if found else None
+    """The first run of the text that looks like a code: 4 to 8 digits, with or without a prefix such as `G-`."""
+    match = _CODE.search(text)
+    return match.group() if match else None
 
 
 @lru_cache(maxsize=64)
 def spoken(code: str) -> bytes:
-    """A small WAV that "says" the code: one telephone key tone per digit."""
+    """A small WAV file that "says" the code: one telephone key tone (DTMF) per digit."""
     samples = bytearray()
     for digit in re.sub(r"\D", "", code) or "0":
         low, high = _DTMF[digit]
-        for step in range(_RATE * 12 // 100):
-            moment = 2 * math.pi * step / _RATE
-            samples.append(int(128 + 50 * math.sin(low * moment) + 50 * math.sin(high * moment)))
-        samples.extend(b"\x80" * (_RATE * 8 // 100))
+        for step in range(_SAMPLE_RATE * 12 // 100):
+            angle = 2 * math.pi * step / _SAMPLE_RATE
+            samples.append(int(128 + 50 * math.sin(low * angle) + 50 * math.sin(high * angle)))
+        samples.extend(b"\x80" * (_SAMPLE_RATE * 8 // 100))
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(1)
-        out.setframerate(_RATE)
+        out.setframerate(_SAMPLE_RATE)
         out.writeframes(bytes(samples))
     return file.getvalue()

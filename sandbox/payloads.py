@@ -1,4 +1,7 @@
-"""How answers look: the three envelopes, the forms of ids, phones, numbers and times, and JSON as PHP prints it."""
+"""The JSON of answers: the three envelopes, the forms of ids, phones, numbers and times, and numbers as PHP prints them.
+
+Where a form is called "page", it is the one that ThueSim's API page prints at that place. Sections are those of that page.
+"""
 
 import json
 import re
@@ -28,27 +31,27 @@ REFUSALS = {
     "limit-reached": (429, "Limit exceeded, tối đa {limit} số chờ tin nhắn"),
     "error": (-1, "Có lỗi"),
     "bad-request": (-1, "Tham số không hợp lệ"),
-    # The page gives this refusal neither a code nor a text; -1 makes the reader look at the text.
+    # The API page gives this refusal neither a code nor a text; with -1 a client has to read the text.
     "too-soon": (-1, "Bạn lấy số quá nhanh, vui lòng chờ {gap:g}s"),
     "insufficient-balance": (-2, "Số dư tài khoản không đủ"),
     "unknown-session": (-2, "Mã phiên không đúng"),
     "out-of-stock": (-3, "Kho số đang tạm hết, vui lòng liên hệ hỗ trợ"),
     "service-suspended": (-4, "Ứng dụng không tồn tại hoặc đang tạm ngưng"),
 }
-_VIETNAM = timedelta(hours=7)
-# A private-use letter before what `to_json` has to take out of its quotes.
-_MARK = "\ue000"
-_MARKED = re.compile(r'"(?:\ue000|\\ue000)([0-9.]+)"')
+_VIETNAM_OFFSET = timedelta(hours=7)
+# A private-use letter before the digits that `to_json` takes out of their quotes.
+_UNQUOTED = "\ue000"
+_QUOTED_DIGITS = re.compile(r'"(?:\ue000|\\ue000)([0-9.]+)"')
 
 
-def bare(digits: str) -> str:
-    """Digits to print without quotes, exactly as they stand: PHP's numbers."""
-    return _MARK + digits
+def unquoted(digits: str) -> str:
+    """Digits that `to_json` prints as a number, exactly as they stand: a float would lose a zero or a digit."""
+    return _UNQUOTED + digits
 
 
 @dataclass(frozen=True)
 class Style:
-    """The forms chosen for one answer; "page" means as the service's own page prints it at that place."""
+    """The forms of one answer; `digits` are those of a time's fraction, None for the page's own."""
 
     envelope: str
     keys: str = "page"
@@ -93,10 +96,10 @@ def success(style: Style, endpoint: str, payload: Any, message: str = "successfu
     return {"ResponseCode": 1, "Data": payload}
 
 
-def refusal(style: Style, reason: str, **about: object) -> dict[str, Any]:
-    """An answer that says no, in the envelope of the style; `reason` is a key of `REFUSALS`."""
+def refusal(style: Style, reason: str, **values: object) -> dict[str, Any]:
+    """A refusal in the envelope of the style; `reason` is a key of `REFUSALS`, `values` fill its text."""
     code, text = REFUSALS[reason]
-    text = text.format(**about) if about else text
+    text = text.format(**values)
     if style.envelope == "A":
         return {"status_code": code, "success": False, "message": text}
     if style.envelope == "C":
@@ -105,80 +108,85 @@ def refusal(style: Style, reason: str, **about: object) -> dict[str, Any]:
 
 
 def number(style: Style, value: int, page: Callable[[int], object] = int) -> object:
-    """Money or a count; `page` makes the form that the page prints here."""
+    """Money or a count; `page` makes the page's form."""
     if style.numbers == "page":
         return page(value)
     return str(value) if style.numbers == "string" else value
 
 
 def boolean(style: Style, value: bool, page: Callable[[bool], object] = bool) -> object:
-    """A boolean, JSON's own or a word."""
+    """A boolean, JSON's own or as text; `page` makes the page's form."""
     if style.booleans == "page":
         return page(value)
-    return word(value) if style.booleans == "string" else value
+    return boolean_text(value) if style.booleans == "string" else value
 
 
-def word(value: bool) -> str:
+def boolean_text(value: bool) -> str:
     """`true` or `false` as text."""
     return "true" if value else "false"
 
 
 def identity(style: Style, rental: Rental, page: str) -> object:
-    """The rental's id as a number or text, with or without its SV: "full", "full-text", "short", "short-text".
+    """The rental's id with its SV ("full", "full-text") or without ("short", "short-text"), as a number or as text.
 
-    `page` is the form that the page prints here.
+    `page` is the page's form.
     """
     form = page if style.ids == "page" else style.ids
-    whole = rental.id
+    full_id = rental.id
     if style.drop_zero and rental.sv:
-        whole = whole.rstrip("0")
+        full_id = full_id.rstrip("0")
     if form in ("full", "full-text"):
-        return bare(whole) if form == "full" else whole
+        return unquoted(full_id) if form == "full" else full_id
     return rental.number if form == "short" else str(rental.number)
 
 
-def phone(style: Style, nine: str, page: str) -> object:
-    """The number in one of its documented forms: "space", "bare", "number", "84"."""
+def phone(style: Style, nine_digits: str, page: str) -> object:
+    """The phone in one of its documented forms: "space", "bare", "number", "84"; `page` is the page's form."""
     form = page if style.phone == "page" else style.phone
     if form == "space":
-        return f" 0{nine}"
+        return f" 0{nine_digits}"
     if form == "84":
-        return f"84{nine}"
-    return int(nine) if form == "number" else nine
+        return f"84{nine_digits}"
+    return int(nine_digits) if form == "number" else nine_digits
 
 
-def moment(style: Style, at: float, digits: int) -> str:
-    """Vietnam's local time without a zone, `digits` of fraction unless the style says otherwise."""
-    local = datetime.fromtimestamp(at, UTC) + _VIETNAM
+def in_vietnam(at: float) -> datetime:
+    """Unix seconds as a date and time on Vietnam's clocks."""
+    return datetime.fromtimestamp(at, UTC) + _VIETNAM_OFFSET
+
+
+def local_time(style: Style, at: float, digits: int) -> str:
+    """Unix seconds as Vietnam's local time without a zone; `digits` of fraction unless the style has its own."""
+    local = in_vietnam(at)
     digits = digits if style.digits is None else style.digits
     fraction = f"{local.microsecond:06d}0"[:digits]
     return local.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if digits else "")
 
 
 def network_row(identifier: int, name: str) -> dict[str, object]:
-    """A network as the list prints it."""
+    """A row of section 1."""
     return {"id": identifier, "name": name}
 
 
 def service_row(style: Style, service: Service, seconds: int, short: bool) -> dict[str, object]:
-    """A service: in B as the page's example prints it, else as its description does; `short` is without SV and Time."""
+    """A row of section 2: in B as the page's example has it, else as its description; `short` without SV and Time."""
     if style.envelope == "B" and not short:
         row: dict[str, object] = {"ID": service.id, "SV": service.sv, "SERVICE_NAME": service.name}
         row |= {"PRICE": number(style, service.price), "Time": str(seconds)}
-        absent = ("SV", "Time")
+        sv_key, time_key = "SV", "Time"
     else:
         row = {"id": service.id, "name": service.name, "price": number(style, service.price, str)}
         row |= {} if short else {"sv": service.sv, "time": str(seconds)}
-        absent = ("sv", "time")
+        sv_key, time_key = "sv", "time"
     if not service.sv:
-        row.pop(absent[0], None)
+        row.pop(sv_key, None)
     if service.seconds is None:
-        row.pop(absent[1], None)
+        row.pop(time_key, None)
     return row
 
 
 def rent_payload(style: Style, rental: Rental, balance: int, at: float) -> dict[str, object]:
-    """The number just taken: A's three fields, or the RequestLog of B; C adds the balance to it."""
+    """The number just taken, section 3: A's three fields, or the RequestLog of B; C adds the balance to it."""
     if style.envelope == "A":
         return {
             "phone_number": phone(style, rental.phone, "bare"),
@@ -194,7 +202,7 @@ def rent_payload(style: Style, rental: Rental, balance: int, at: float) -> dict[
         "Phone": phone(style, rental.phone, "space"),
         "SmsContent": None,
         "StatusStr": STATUS_TEXTS[0],
-        "CreatedTime": moment(style, at, 0),
+        "CreatedTime": local_time(style, at, 0),
         "IsSound": boolean(style, False),
         "Code": None,
     }
@@ -203,7 +211,7 @@ def rent_payload(style: Style, rental: Rental, balance: int, at: float) -> dict[
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A rental as one answer shows it: its status then, the message to show, where its audio is, the time printed."""
+    """A rental as one answer shows it: its status, its newest message, the address of the audio, the time printed."""
 
     rental: Rental
     status: int
@@ -212,18 +220,18 @@ class Snapshot:
     created: float
 
 
-def code_answer(style: Style, seen: Snapshot, status: int) -> dict[str, Any]:
-    """The answer to "has a message come": C's short one, or a history row in A and B."""
+def code_answer(style: Style, snapshot: Snapshot, status: int) -> dict[str, Any]:
+    """The answer of section 4: C's short one, or a history row in A and B."""
     if style.envelope != "C":
-        row = history_row(style, seen, "short-text", bool)
+        row = history_row(style, snapshot, "short-text", bool)
         return success(style, "code", row | {"Status": number(style, status)})
-    message = seen.message
+    message = snapshot.message
     if status == RECEIVED and message:
         result = {
             "SMS": message.text,
             "Code": shown_code(message),
             "IsCall": boolean(style, message.call),
-            "CallFile": seen.audio if message.call else None,
+            "CallFile": snapshot.audio if message.call else None,
         }
         return {"ResponseCode": 0, "Msg": "OK", "Result": result}
     answer: dict[str, Any] = {
@@ -236,27 +244,27 @@ def code_answer(style: Style, seen: Snapshot, status: int) -> dict[str, Any]:
 
 
 def history_row(
-    style: Style, seen: Snapshot, id_form: str, page_boolean: Callable[[bool], object]
+    style: Style, snapshot: Snapshot, id_form: str, page_boolean: Callable[[bool], object]
 ) -> dict[str, object]:
-    """A rental as history prints it, and the code call in envelope A."""
-    rental, message = seen.rental, seen.message
+    """A row of section 5, also the code answer in envelope A; `id_form` as in `identity`."""
+    rental, message = snapshot.rental, snapshot.message
     call = bool(message and message.call)
     return {
         "ID": identity(style, rental, id_form),
         "ServiceID": rental.service_id,
         "ServiceName": rental.service_name,
-        "Status": number(style, seen.status),
+        "Status": number(style, snapshot.status),
         "Price": number(style, rental.price),
         "Phone": phone(style, rental.phone, "bare"),
-        "SmsContent": (seen.audio if call else message.text) if message else None,
+        "SmsContent": (snapshot.audio if call else message.text) if message else None,
         "IsSound": boolean(style, call, page_boolean),
-        "CreatedTime": moment(style, seen.created, 2),
+        "CreatedTime": local_time(style, snapshot.created, 2),
         "Code": shown_code(message) if message else None,
     }
 
 
 def shown_code(message: Message) -> str | None:
-    """The code as it is printed."""
+    """The code as an answer prints it: None where it is in the text alone."""
     return message.code if message.code_shown else None
 
 
@@ -275,24 +283,23 @@ def _recase_key(key: str, how: str, rng: Random) -> str:
 
 def plain_text(text: str) -> str:
     """The text without Vietnamese accents."""
-    apart = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+    decomposed = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def render(style: Style, answer: dict[str, Any], rng: Random) -> str:
     """The whole answer as text."""
     if not style.accents:
-        said = {key: plain_text(answer[key]) for key in ("message", "Message", "Msg") if key in answer}
-        answer = answer | said
+        answer |= {key: plain_text(answer[key]) for key in ("message", "Message", "Msg") if key in answer}
     if style.keys != "page":
         answer = recase(answer, style.keys, rng)
     return to_json(answer, style.ascii)
 
 
 def to_json(value: Any, ascii_only: bool = False) -> str:
-    """JSON without spaces, with `bare` numbers as they stand; `ascii_only` escapes letters and slashes as PHP does."""
+    """JSON without spaces, with `unquoted` digits as they stand; `ascii_only` escapes letters and slashes as PHP does."""
     text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
-    return _MARKED.sub(r"\1", text.replace("/", "\\/") if ascii_only else text)
+    return _QUOTED_DIGITS.sub(r"\1", text.replace("/", "\\/") if ascii_only else text)
 
 
 def change(style: Style, **forms: object) -> Style:

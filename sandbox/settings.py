@@ -1,4 +1,4 @@
-"""How the stand-in is set up, and how it says no."""
+"""The settings of the stand-in, and the error of a refusal."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Settings:
     """How the stand-in behaves; all times in seconds, money in đồng.
 
-    `message_after` is the shortest and longest wait for a message, None: none by itself. `lifetime` replaces the `Time`
-    of every service. `history_limit` is how many rows history gives when not asked for a number.
+    `message_after` is the shortest and the longest wait for a message; with None, messages come by hand only.
+    `lifetime` replaces the `Time` of every service. `history_limit` is how many rows history has without a limit asked.
     """
 
     seed: int = 1
@@ -24,9 +24,9 @@ class Settings:
 
 
 class Refused(Exception):
-    """The upstream says no; `reason` is a key of `payloads.REFUSALS`. No number was taken."""
+    """The stand-in refuses: no number was taken. `reason` is a key of `payloads.REFUSALS`, `values` fill its text."""
 
-    def __init__(self, reason: str, **about: object) -> None:
+    def __init__(self, reason: str, **values: object) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.about = about
+        self.values = values
