@@ -1,16 +1,22 @@
-"""The sandbox's own page: the rentals, and a form to send one of them an SMS, for trying the desk by hand."""
+"""The sandbox's own web page: the newest rentals, each with a form to send it a message, for trying the desk by hand."""
 
-from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import parse_qs
 
-from sandbox.books import RECEIVED, WAITING, Rental
+from sandbox.books import EXPIRED, RECEIVED, WAITING, Rental
 from sandbox.http_wire import HTML, Reply, Request
 from sandbox.messages import code_in
+from sandbox.payloads import in_vietnam
 from sandbox.rules import Rules
 
-SHOWN = 50
-_STATES = {0: "waiting", 1: "received", 2: "expired"}
+MAX_RENTALS = 50
+_STATUSES = {WAITING: "waiting", RECEIVED: "received", EXPIRED: "expired"}
+_NOTICES = {
+    "sent": "The message was sent.",
+    "expired": "The rental has expired.",
+    "empty": "Write a message first.",
+    "missing": "This rental no longer exists.",
+}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
     "Cache-Control": "no-store",
@@ -24,7 +30,7 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem } p { color: var(--quiet); margin: .2
 article { border: 1px solid var(--line); border-radius: .6rem; padding: .75rem 1rem; margin: 0 0 .75rem }
 header { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: baseline }
 header b { font-size: 1.15rem; font-variant-numeric: tabular-nums }
-header span { color: var(--quiet) } .state { margin-left: auto; font-weight: 600; color: inherit }
+header span { color: var(--quiet) } .status { margin-left: auto; font-weight: 600; color: inherit }
 blockquote { margin: .5rem 0 0; padding-left: .75rem; border-left: 3px solid var(--line); overflow-wrap: anywhere }
 form { display: inline-flex; flex-wrap: wrap; gap: .5rem; margin: .6rem .5rem 0 0; align-items: center }
 form.send { display: flex; margin-right: 0 }
@@ -41,19 +47,19 @@ class Page:
         self._rules = rules
 
     def answer(self, request: Request) -> Reply:
-        """The page, or what became of a form."""
+        """The page, or for a form a redirect to it with a notice: `/?said=` and a key of `_NOTICES`."""
         if request.method == "GET":
-            return Reply(self._whole(request.query.get("said", "")).encode(), 200, HTML, _HEADERS)
+            return Reply(self._html(request.query.get("said", "")).encode(), 200, HTML, _HEADERS)
         if request.method != "POST" or request.is_foreign:
             return Reply(b"", 403, HTML)
         form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
         try:
-            said = self._act(request.path, form)
+            notice = self._submit(request.path, form)
         except LookupError:
-            said = "missing"
-        return Reply(b"", 303, HTML, {"Location": f"/?said={said}"})
+            notice = "missing"
+        return Reply(b"", 303, HTML, {"Location": f"/?said={notice}"})
 
-    def _act(self, path: str, form: dict[str, str]) -> str:
+    def _submit(self, path: str, form: dict[str, str]) -> str:
         rental_id, text = form.get("id", ""), form.get("text", "").strip()
         if path == "/expire":
             self._rules.expire(rental_id)
@@ -63,50 +69,41 @@ class Page:
         self._rules.deliver(rental_id, text, form.get("code", "").strip() or code_in(text), "call" in form)
         return "sent"
 
-    def _whole(self, said: str) -> str:
-        notices = {
-            "sent": "The message was sent.",
-            "expired": "The rental has expired.",
-            "empty": "Write a message first.",
-            "missing": "There is no such rental any more.",
-        }
-        notice = f'<p class="notice" role="status">{notices[said]}</p>' if said in notices else ""
+    def _html(self, notice: str) -> str:
         with self._rules.transaction() as now:
-            newest = list(self._rules.books.rentals.values())[: -SHOWN - 1 : -1]
+            newest = list(self._rules.books.rentals.values())[: -MAX_RENTALS - 1 : -1]
             cards = "".join(_card(rental, now) for rental in newest)
-        cards = (
-            cards or "<p>No number has been rented yet. Rent one at the desk, then come back and reload this page.</p>"
-        )
+        notice_html = f'<p class="notice" role="status">{_NOTICES[notice]}</p>' if notice in _NOTICES else ""
+        nothing_yet = "<p>No number has been rented yet. Rent one at the desk, then reload this page.</p>"
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>ThueSim sandbox</title><style>{_STYLE}</style></head><body><main>"
-            "<h1>ThueSim sandbox</h1><p>A stand-in for the real service: no SIM, no money. Messages come by themselves "
-            'after a while; here one can be sent at once. <a href="/">Reload</a></p>'
-            f"{notice}{cards}</main></body></html>"
+            "<h1>ThueSim sandbox</h1><p>A stand-in for the real service: no SIM card, no money. Messages arrive by "
+            'themselves after some seconds; below you can send one now. <a href="/">Reload</a></p>'
+            f"{notice_html}{cards or nothing_yet}</main></body></html>"
         )
 
 
 def _card(rental: Rental, now: float) -> str:
     status = rental.status(now)
-    state = _STATES[status]
+    status_text = _STATUSES[status]
     if status == WAITING:
-        state += f", {max(0, round(rental.expires - now))} s left"
-    made = (datetime.fromtimestamp(rental.created, UTC) + timedelta(hours=7)).strftime("%H:%M:%S")
+        status_text += f", {max(0, round(rental.expires - now))} s left"
+    created = in_vietnam(rental.created).strftime("%H:%M:%S")
     phone = f"0{rental.phone[:3]} {rental.phone[3:6]} {rental.phone[6:]}"
     texts = "".join(f"<blockquote>{escape(message.text)}</blockquote>" for message in rental.arrived(now))
-    hidden = f'<input type="hidden" name="id" value="{escape(rental.id)}">'
-    label = f"Message to {phone}"
-    sample = f"{rental.number % 900_000 + 100_000} is your {rental.service_name} code." if status != RECEIVED else ""
-    send = (
-        f'<form class="send" method="post" action="/send">{hidden}'
-        f'<input name="text" aria-label="{escape(label)}" placeholder="Message" value="{escape(sample)}">'
-        '<label><input type="checkbox" name="call"> as a call</label><button>Send this SMS now</button></form>'
+    id_field = f'<input type="hidden" name="id" value="{escape(rental.id)}">'
+    example = f"{rental.number % 900_000 + 100_000} is your {rental.service_name} code." if status != RECEIVED else ""
+    send_form = (
+        f'<form class="send" method="post" action="/send">{id_field}'
+        f'<input name="text" aria-label="Message to {phone}" placeholder="Message" value="{escape(example)}">'
+        '<label><input type="checkbox" name="call"> as a voice call</label><button>Send now</button></form>'
     )
-    expire = f'<form method="post" action="/expire">{hidden}<button>Let it expire</button></form>'
+    expire_form = f'<form method="post" action="/expire">{id_field}<button>Expire now</button></form>'
     return (
-        f'<article data-rental-id="{escape(rental.id)}" data-status="{_STATES[status]}"><header><b>{phone}</b>'
+        f'<article data-rental-id="{escape(rental.id)}" data-status="{_STATUSES[status]}"><header><b>{phone}</b>'
         f"<span>{escape(rental.service_name)}</span><span>{escape(rental.network)}</span><span>{rental.price} ₫</span>"
-        f'<span>{made}</span><span class="state">{state}</span></header>{texts}{send}'
-        f"{expire if status == WAITING else ''}</article>"
+        f'<span>{created}</span><span class="status">{status_text}</span></header>{texts}{send_form}'
+        f"{expire_form if status == WAITING else ''}</article>"
     )
