@@ -32,12 +32,12 @@ class _Connection(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
 
     def handle(self) -> None:
-        self.server.open.add(self.connection)
+        self.server.connections.add(self.connection)
         try:
             with contextlib.suppress(OSError, ValueError):
                 super().handle()
         finally:
-            self.server.open.discard(self.connection)
+            self.server.connections.discard(self.connection)
 
     def parse_request(self) -> bool:
         # The first line has just been read. Not time.monotonic(): tests that travel in time move it.
@@ -70,35 +70,35 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: tuple[str, int], sandbox: "Sandbox") -> None:
         self.sandbox = sandbox
-        self.open: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         super().__init__(address, _Connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        # Only the kind: a request's text holds a token.
+        # Only the class of the error: its text may hold a token.
         print(f"sandbox: {sys.exc_info()[0]} while answering", file=sys.stderr)
 
 
 class Sandbox(Knobs):
-    """A ThueSim of one's own, with its knobs. Money in đồng, times in seconds; `state` is a file that survives a kill.
+    """A stand-in with its server and its knobs. Money in đồng, times in seconds; `state` is a file that survives a kill.
 
-    `faults` are names with probabilities, or texts such as `slow=0.5:200`. With `port` 0 the system picks one. The
-    first token stands in `token`; further arguments are those of `settings.Settings`.
+    `faults` are names with probabilities, or texts such as `slow=0.5:200`. With `port` 0 the system picks one. Without
+    a `token`, the first one is made up. The other arguments are those of `Settings`.
     """
 
     def __init__(
         self,
         *,
-        seed: int = 1,
-        gap: float = 5.0,
-        waiting_limit: int = 10,
-        message_after: tuple[float, float] | None = (6.0, 25.0),
-        refund_after: float = 60.0,
-        balance: int = 500_000,
+        seed: int = Settings.seed,
+        gap: float = Settings.gap,
+        waiting_limit: int = Settings.waiting_limit,
+        message_after: tuple[float, float] | None = Settings.message_after,
+        refund_after: float = Settings.refund_after,
+        balance: int = Settings.balance,
         faults: Mapping[str, float] | Iterable[str] = (),
-        envelope: str = "page",
-        any_token: bool = False,
-        lifetime: float | None = None,
-        history_limit: int = 500,
+        envelope: str = Settings.envelope,
+        any_token: bool = Settings.any_token,
+        lifetime: float | None = Settings.lifetime,
+        history_limit: int = Settings.history_limit,
         state: str | Path | None = None,
         token: str | None = None,
         host: str = "127.0.0.1",
@@ -114,7 +114,7 @@ class Sandbox(Knobs):
         self._page = Page(self.rules)
         self._address = (host, port)
         self._server: _Server | None = None
-        self._control = ControlApi(self, self.outage)
+        self._control_api = ControlApi(self, self.outage)
 
     # Starting and stopping.
 
@@ -124,7 +124,7 @@ class Sandbox(Knobs):
         return f"http://{self._address[0]}:{self._address[1]}"
 
     def start(self) -> Self:
-        """Listen, and let time pass; returns itself. Raises OSError where the port is taken."""
+        """Listen and process the agenda, both in threads; returns itself. Raises OSError where the port is taken."""
         self._listen()
         threading.Thread(target=self.rules.run, name="sandbox-clock", daemon=True).start()
         return self
@@ -139,12 +139,12 @@ class Sandbox(Knobs):
         server, self._server = self._server, None
         if server is None:
             return
-        # Wakes the accepting thread at once; it would otherwise look only when its poll ends.
+        # Wakes the accepting thread at once; without this it ends its poll first, half a second long.
         with contextlib.suppress(OSError):
             server.socket.shutdown(socket.SHUT_RDWR)
         server.shutdown()
         server.server_close()
-        for connection in list(server.open):
+        for connection in list(server.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -163,34 +163,35 @@ class Sandbox(Knobs):
         self.stop()
 
     def outage(self, seconds: float) -> None:
-        """Refuse every connection for a while: nobody listens, and what was open is dropped. Returns at once."""
+        """Close every connection and refuse new ones for so many seconds. Returns at once."""
 
-        def out() -> None:
+        def close_and_listen_again() -> None:
             self._close()
             if not self.stopping.wait(seconds):
                 self._listen()
 
-        threading.Thread(target=out, name="sandbox-outage", daemon=True).start()
+        threading.Thread(target=close_and_listen_again, name="sandbox-outage", daemon=True).start()
 
     # Serving.
 
     def serve(self, request: Request, connection: socket.socket) -> bool:
-        """Answer one request on its connection; whether the connection goes on."""
+        """Answer one request on its connection; whether the connection can be used again."""
         if request.path.startswith("/_sandbox"):
-            return send(connection, self._control.answer(request), self.stopping.wait)
+            return send(connection, self._control_api.answer(request), self.stopping.wait)
         if request.path in ("/", "/send", "/expire"):
             return send(connection, self._page.answer(request), self.stopping.wait)
         if request.method != "GET":
             return send(connection, Reply(b"", 405, close=True), self.stopping.wait)
         reply, attempt = self._endpoints.answer(request)
-        if attempt is None or reply.fault:
-            if attempt:
-                self.rules.close_attempt(attempt, f"cut: {reply.fault}")
-            return send(connection, reply, self.stopping.wait)
+        if attempt and reply.fault:
+            # Before sending, since the fault may hold the reply for long.
+            self.rules.close_attempt(attempt, f"cut: {reply.fault}")
+            attempt = None
+        delivered = "failed"
         try:
-            going_on = send(connection, reply, self.stopping.wait)
-        except OSError:
-            self.rules.close_attempt(attempt, "failed")
-            raise
-        self.rules.close_attempt(attempt, "sent")
-        return going_on
+            can_go_on = send(connection, reply, self.stopping.wait)
+            delivered = "sent"
+            return can_go_on
+        finally:
+            if attempt:
+                self.rules.close_attempt(attempt, delivered)

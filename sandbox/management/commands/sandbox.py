@@ -9,7 +9,7 @@ from sandbox import command_line
 
 
 class Command(BaseCommand):
-    """Runs the stand-in upstream until it is stopped."""
+    """Runs the stand-in until a signal stops it."""
 
     help = command_line.DESCRIPTION
     requires_system_checks: list[str] = []
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         command_line.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve until told to stop."""
+        """Serve until a signal stops it."""
         try:
             command_line.serve(argparse.Namespace(**options))
         except (OSError, ValueError) as error:
