@@ -36,8 +36,9 @@ class Request:
 class Reply:
     """One reply, and how to send it.
 
-    `hold` seconds pass first. `send` is "all", "nothing" (close), "reset", or "half" (reset in the middle of the body);
-    `drip` is seconds per byte of the body, `padding` bytes of white space to add to it.
+    `hold` is how many seconds pass first. `send` is "all", "nothing" (close the connection), "reset", or "half" (reset
+    it in the middle of the body). `drip` is seconds per byte of the body, `padding` bytes of white space after it.
+    `fault` names the fault that keeps the reply from being read; `close` ends the connection.
     """
 
     body: bytes = b""
@@ -53,7 +54,7 @@ class Reply:
 
 
 def read_request(handler: BaseHTTPRequestHandler, monotonic: float) -> Request:
-    """The request whose head the handler has parsed, with its body. Raises ValueError for a body without an end."""
+    """The request whose head the handler has parsed, with its body. Raises ValueError for a wrong length of the body."""
     length = int(handler.headers.get("Content-Length", 0))
     if not 0 <= length <= MAX_BODY_BYTES:
         raise ValueError(f"a body of {length} bytes")
@@ -64,14 +65,17 @@ def read_request(handler: BaseHTTPRequestHandler, monotonic: float) -> Request:
 
 
 def send(connection: socket.socket, reply: Reply, wait: Callable[[float], object]) -> bool:
-    """Send the reply as it says; whether the connection can be used again. Raises OSError where the client is gone."""
+    """Send the reply; whether the connection can be used again. `wait` sleeps, and is true if it was cut short.
+
+    Raises OSError where the client has hung up.
+    """
     if reply.hold:
         wait(reply.hold)
     if reply.send == "reset":
         reset(connection)
     if reply.send in ("nothing", "reset"):
         return False
-    if _gone(connection):
+    if _has_hung_up(connection):
         raise ConnectionAbortedError("the client has hung up")
     head = _head(reply)
     if reply.send == "half":
@@ -101,7 +105,7 @@ def _head(reply: Reply) -> bytes:
     return f"HTTP/1.1 {reply.status} {reason}\r\n{lines}\r\n".encode("latin-1")
 
 
-def _gone(connection: socket.socket) -> bool:
+def _has_hung_up(connection: socket.socket) -> bool:
     timeout = connection.gettimeout()
     connection.setblocking(False)
     try:
@@ -113,13 +117,13 @@ def _gone(connection: socket.socket) -> bool:
 
 
 def _pad(connection: socket.socket, padding: int) -> None:
-    piece = b" " * 65_536
+    block = b" " * 65_536
     while padding > 0:
-        connection.sendall(piece[:padding])
-        padding -= len(piece)
+        connection.sendall(block[:padding])
+        padding -= len(block)
 
 
 def reset(connection: socket.socket) -> None:
-    """Close with RST rather than FIN: the other side sees "connection reset by peer"."""
+    """Close with RST instead of FIN: the other side gets "connection reset by peer"."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
