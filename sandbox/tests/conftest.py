@@ -2,11 +2,16 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +19,8 @@ import pytest
 
 from sandbox.server import Sandbox
 
+ROOT = Path(__file__).parents[2]
+LOST = (http.client.HTTPException, OSError)
 PATHS = {"rent": "/api/register-service/", "rephone": "/api/rephone/"}
 
 
@@ -70,6 +77,11 @@ def rent(sandbox: Sandbox, service: str = "02.97", **query: str) -> dict[str, An
     return log | {"ID": str(log["ID"])}
 
 
+def code_status(sandbox: Sandbox, rental: dict[str, str]) -> int:
+    """What the code endpoint answers of a rental: 0 received, 1 waiting, 2 expired, 3 unknown."""
+    return int(ask(sandbox, "code", ID=rental["ID"]).json["ResponseCode"])
+
+
 def control(sandbox: Sandbox, name: str, /, **body: object) -> Any:
     """POST to the control API."""
     answer = fetch(f"{sandbox.url}/_sandbox/{name}", "POST", json.dumps(body).encode())
@@ -87,6 +99,24 @@ def eventually(what: Callable[[], Any], seconds: float = 5.0) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+class Process:
+    """A sandbox in a process of its own."""
+
+    def __init__(self, state: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "sandbox", "--port", "0", "--gap", "0", "--state", str(state), *options]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ})
+        assert self.process.stdout
+        self.line = self.process.stdout.readline()
+        self.url = self.line.split(" at ")[1].split("/ ")[0]
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(2)
+        assert self.process.stdout
+        self.process.stdout.close()
+        return code
+
+
 @dataclass
 class Receiver:
     """What a callback address was sent: content type and body, in order."""
@@ -98,6 +128,14 @@ class Receiver:
         """The first bodies as JSON."""
         eventually(lambda: len(self.got) >= count)
         return [json.loads(body) for _, body in self.got]
+
+
+def rent_with_callbacks(sandbox: Sandbox, receiver: Receiver, *faults: str) -> str:
+    """Rent on a token with a callback address; the rental's id without its SV."""
+    sandbox.rules.faults.set_all(faults)
+    sandbox.set_callback_url(receiver.url)
+    number, _, _ = str(rent(sandbox)["ID"]).partition(".")
+    return number
 
 
 @pytest.fixture
@@ -131,3 +169,9 @@ def receiver() -> Iterator[Receiver]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where a state file can be, in a folder that is not there yet."""
+    return tmp_path / "var" / "sandbox.sqlite3"

@@ -1,10 +1,5 @@
 """The state file: a kill loses nothing."""
 
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,32 +7,7 @@ import pytest
 
 from sandbox.catalogue import demo_token
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import ask, eventually, fetch, rent
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "var" / "sandbox.sqlite3"
-
-
-class Process:
-    """A sandbox in a process of its own."""
-
-    def __init__(self, state: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "sandbox", "--port", "0", "--gap", "0", "--state", str(state), *options]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ})
-        assert self.process.stdout
-        self.line = self.process.stdout.readline()
-        self.url = self.line.split(" at ")[1].split("/ ")[0]
-
-    def end(self, number: int = signal.SIGKILL) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(2)
-        assert self.process.stdout
-        self.process.stdout.close()
-        return code
+from sandbox.tests.conftest import Process, ask, fetch, rent
 
 
 @pytest.fixture
@@ -99,27 +69,3 @@ def test_reset_forgets_all_but_the_first_token(state: Path) -> None:
     with Sandbox(state=state, gap=0) as sandbox:
         assert sandbox.books()["rentals"] == []
         assert other not in sandbox.rules.books.accounts
-
-
-def test_it_stops_within_a_second_of_being_told_even_while_it_holds_a_reply(state: Path) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        process = Process(state, "--fault", "lost-hold")
-
-        def held(url: str = process.url) -> None:
-            with pytest.raises(Exception):  # noqa: B017
-                fetch(f"{url}/api/?show=balance&token={demo_token(1)}")
-
-        thread = threading.Thread(target=held)
-        thread.start()
-        eventually(lambda url=process.url: "lost-hold" in fetch(f"{url}/_sandbox/faults").json["fired"])  # type: ignore[misc]
-        assert process.end(number) == 0
-        thread.join(2)
-
-
-def test_the_token_is_printed_only_when_asked(state: Path) -> None:
-    process = Process(state)
-    process.end()
-    assert demo_token(1) not in process.line
-    process = Process(state, "--show-token")
-    process.end()
-    assert demo_token(1) in process.line

@@ -1,24 +1,11 @@
 """Callbacks: the page's form, when they come, and their faults."""
 
-import json
-from urllib.parse import parse_qs
-
-import pytest
-
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import Receiver, ask, eventually, rent
-
-
-def rented(sandbox: Sandbox, receiver: Receiver, *faults: str) -> str:
-    """A rental on a token with a callback address; its id without SV."""
-    sandbox.rules.faults.set_all(faults)
-    sandbox.set_callback_url(receiver.url)
-    number, _, _ = str(rent(sandbox)["ID"]).partition(".")
-    return number
+from sandbox.tests.conftest import Receiver, ask, eventually, rent_with_callbacks
 
 
 def test_a_message_is_told_in_the_form_of_the_page(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver)
+    number = rent_with_callbacks(sandbox, receiver)
     sandbox.deliver(number, "486460 la ma xac thuc", "486460")
     (body,) = receiver.wait_for(1)
     assert receiver.got[0][0] == "application/json"
@@ -29,7 +16,7 @@ def test_a_message_is_told_in_the_form_of_the_page(sandbox: Sandbox, receiver: R
 
 
 def test_a_call_is_told_with_the_address_of_its_audio(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver)
+    number = rent_with_callbacks(sandbox, receiver)
     sandbox.deliver(number, "[Call] 1234", "1234", call=True)
     data = receiver.wait_for(1)[0]["data"]
     assert data["isSound"] == "true"
@@ -37,27 +24,19 @@ def test_a_call_is_told_with_the_address_of_its_audio(sandbox: Sandbox, receiver
 
 
 def test_an_expiry_is_told(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver)
+    number = rent_with_callbacks(sandbox, receiver)
     sandbox.expire(number)
     assert receiver.wait_for(1)[0]["data"]["status"] == 2
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/à b", "nonsense", "http://[/"])
-def test_nobody_at_the_address_is_written_down(sandbox: Sandbox, url: str) -> None:
-    sandbox.set_callback_url(url)
-    number = rent(sandbox)["ID"]
-    sandbox.deliver(number, "1234", "1234")
-    assert eventually(lambda: sandbox.books()["callbacks"])[0]["http"] == 0
-
-
 def test_twice(sandbox: Sandbox, receiver: Receiver) -> None:
-    sandbox.deliver(rented(sandbox, receiver, "callback-twice"), "1234", "1234")
+    sandbox.deliver(rent_with_callbacks(sandbox, receiver, "callback-twice"), "1234", "1234")
     first, second = receiver.wait_for(2)
     assert first == second
 
 
 def test_late(sandbox: Sandbox, receiver: Receiver) -> None:
-    sandbox.deliver(rented(sandbox, receiver, "callback-late:20"), "1234", "1234")
+    sandbox.deliver(rent_with_callbacks(sandbox, receiver, "callback-late:20"), "1234", "1234")
     sandbox.advance(19)
     assert receiver.got == []
     sandbox.advance(1.1)
@@ -65,7 +44,7 @@ def test_late(sandbox: Sandbox, receiver: Receiver) -> None:
 
 
 def test_never(sandbox: Sandbox, receiver: Receiver) -> None:
-    silent = rented(sandbox, receiver, "callback-never")
+    silent = rent_with_callbacks(sandbox, receiver, "callback-never")
     sandbox.deliver(silent, "1234", "1234")
     sandbox.clear_faults()
     sandbox.deliver(silent, "5678", "5678")
@@ -73,7 +52,7 @@ def test_never(sandbox: Sandbox, receiver: Receiver) -> None:
 
 
 def test_out_of_order(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver, "callback-out-of-order:60")
+    number = rent_with_callbacks(sandbox, receiver, "callback-out-of-order:60")
     sandbox.deliver(number, "first", "1111")
     sandbox.clear_faults()
     sandbox.deliver(number, "second", "2222")
@@ -82,48 +61,25 @@ def test_out_of_order(sandbox: Sandbox, receiver: Receiver) -> None:
 
 def test_early_comes_before_the_rent_is_answered(receiver: Receiver) -> None:
     with Sandbox(gap=0) as sandbox:
-        number = rented(sandbox, receiver, "callback-early", "slow-reply:0")
+        number = rent_with_callbacks(sandbox, receiver, "callback-early", "slow-reply:0")
         assert receiver.wait_for(1)[0]["data"]["requestId"] == number
         assert len(receiver.got) == 1
         assert ask(sandbox, "code", ID=number).json["ResponseCode"] == 0
 
 
 def test_unknown_id_comes_as_well(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver, "callback-unknown-id")
+    number = rent_with_callbacks(sandbox, receiver, "callback-unknown-id")
     sandbox.deliver(number, "1234", "1234")
     ids = {body["data"]["requestId"] for body in receiver.wait_for(2)}
     assert ids == {number, str(int(number) + 50_000_000)}
 
 
 def test_expired_is_wrongly_told_first(sandbox: Sandbox, receiver: Receiver) -> None:
-    sandbox.deliver(rented(sandbox, receiver, "callback-expired-first"), "1234", "1234")
+    sandbox.deliver(rent_with_callbacks(sandbox, receiver, "callback-expired-first"), "1234", "1234")
     assert [body["data"]["status"] for body in receiver.wait_for(2)] == [2, 1]
 
 
-def test_bodies_in_other_forms(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rented(sandbox, receiver)
-
-    def body(fault: str) -> tuple[str, str]:
-        sandbox.clear_faults()
-        sandbox.set_fault(fault)
-        count = len(receiver.got)
-        sandbox.deliver(number, "mã 1234", "1234")
-        eventually(lambda: len(receiver.got) > count)
-        kind, raw = receiver.got[count]
-        return kind, raw.decode()
-
-    kind, text = body("callback-form")
-    assert kind == "application/x-www-form-urlencoded"
-    assert parse_qs(text)["requestId"] == [number]
-    assert parse_qs(text)["smsContent"] == ["mã 1234"]
-    assert parse_qs(body("callback-form-nested")[1])["data[code]"] == ["1234"]
-    assert json.loads(body("callback-nested")[1])["result"]["code"] == "1234"
-    assert json.loads(body("callback-flat")[1])["code"] == "1234"
-    assert json.loads(body("callback-full-id")[1])["data"]["requestId"] == f"{number}.02"
-    assert json.loads(body("numbers-as-strings")[1])["data"]["status"] == "1"
-
-
 def test_junk_comes_as_well(sandbox: Sandbox, receiver: Receiver) -> None:
-    sandbox.deliver(rented(sandbox, receiver, "callback-junk"), "1234", "1234")
+    sandbox.deliver(rent_with_callbacks(sandbox, receiver, "callback-junk"), "1234", "1234")
     eventually(lambda: len(receiver.got) == 2)
     assert b"status=1&{not json" in [body for _, body in receiver.got]

@@ -1,11 +1,14 @@
 """The options and the help text."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
+from sandbox.catalogue import demo_token
 from sandbox.command_line import DESCRIPTION, EPILOG, add_arguments, build
 from sandbox.faults import KINDS
+from sandbox.tests.conftest import Process
 
 
 def options(*words: str) -> argparse.Namespace:
@@ -39,3 +42,12 @@ def test_messages_may_never_come() -> None:
 def test_an_unknown_fault_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no fault 'nonsense'"):
         build(options("--fault", "nonsense"))
+
+
+def test_the_token_is_printed_only_when_asked(state: Path) -> None:
+    process = Process(state)
+    process.end()
+    assert demo_token(1) not in process.line
+    process = Process(state, "--show-token")
+    process.end()
+    assert demo_token(1) in process.line

@@ -1,8 +1,6 @@
 """Each fault does what its sentence says: on the wire, in the answer, in the rules."""
 
-import http.client
 import json
-import socket
 import time
 from pathlib import Path
 
@@ -10,9 +8,8 @@ import pytest
 
 from sandbox.faults import KINDS, Faults, parse
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import Answer, address, ask, eventually, fetch, rent
+from sandbox.tests.conftest import LOST, Answer, address, ask, eventually, fetch, rent
 
-LOST = (http.client.HTTPException, OSError)
 RENT = {"serviceId": "02.97"}
 
 
@@ -399,29 +396,3 @@ def test_faults_on_audio(sandbox: Sandbox) -> None:
 
 
 # The whole house down.
-
-
-def test_an_outage_refuses_connections_for_a_while(sandbox: Sandbox) -> None:
-    sandbox.outage(0.3)
-
-    def refused() -> bool:
-        try:
-            return ask(sandbox, "balance").status != 200
-        except ConnectionRefusedError:
-            return True
-        except LOST:
-            return False
-
-    eventually(refused)
-    eventually(lambda: not refused())
-
-
-def test_two_hundred_connections_at_once_are_all_answered(sandbox: Sandbox) -> None:
-    line = f"GET /api/?show=balance&token={sandbox.token} HTTP/1.1\r\nConnection: close\r\n\r\n".encode()
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    connections = [socket.create_connection((host, int(port)), timeout=5) for _ in range(200)]
-    for connection in connections:
-        connection.sendall(line)
-    for connection in connections:
-        with connection, connection.makefile("rb") as answer:
-            assert answer.read().endswith(b'"data":{"balance":500000}}')

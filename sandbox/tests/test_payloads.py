@@ -49,14 +49,6 @@ def test_services_are_printed_as_on_the_page(sandbox: Sandbox) -> None:
     assert '{"ID":97,"SV":"02","SERVICE_NAME":"DV KHÁC (TEST)","PRICE":1450,"Time":"300"}' in text
 
 
-def test_the_same_id_is_on_sale_on_two_servers_and_one_service_has_no_server(sandbox: Sandbox) -> None:
-    services = ask(sandbox, "service").json["Data"]
-    assert [row["SV"] for row in services if row["ID"] == 97] == ["02", "03"]
-    assert [row["ID"] for row in services if "SV" not in row and "Time" not in row] == [301]
-    assert len(services) >= 40
-    assert all(350 <= row["PRICE"] <= 4500 for row in services)
-
-
 def test_services_in_the_pages_short_form(sandbox: Sandbox) -> None:
     sandbox.set_fault("services-short")
     sandbox.change_settings(envelope="A")
@@ -168,21 +160,3 @@ def test_mixed_dress_says_the_same_in_many_forms(sandbox: Sandbox) -> None:
     bodies = {ask(sandbox, "balance").text for _ in range(40)}
     assert len(bodies) > 6
     assert all("500000" in body for body in bodies)
-
-
-@pytest.mark.parametrize("token", ["", "1-00000000000000000000000000000000"])
-def test_a_token_that_is_not_known_is_refused(sandbox: Sandbox, token: str) -> None:
-    answer = ask(sandbox, "balance", token=token)
-    assert answer.text == '{"status_code":401,"success":false,"message":"Lỗi xác thực"}'
-    assert ask(sandbox, "rent", token=token, serviceId="02.97").json == {"ResponseCode": 401, "Message": "Lỗi xác thực"}
-
-
-def test_any_token_can_be_taken() -> None:
-    with Sandbox(any_token=True, balance=700) as sandbox:
-        assert ask(sandbox, "balance", token="5-any").json["data"] == {"balance": 700}
-
-
-def test_only_get_is_spoken(sandbox: Sandbox) -> None:
-    assert fetch(f"{sandbox.url}/api/?show=balance&token={sandbox.token}", "POST", b"").status == 405
-    assert fetch(f"{sandbox.url}/nowhere/").status == 404
-    assert ask(sandbox, "nonsense").json["success"] is False

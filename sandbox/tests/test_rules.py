@@ -1,15 +1,12 @@
 """What becomes of a rental: its message, its expiry, its refund, and the books of all that."""
 
-import re
+import threading
+import time
 
 import pytest
 
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import ask, eventually, rent
-
-
-def status(sandbox: Sandbox, rental: dict[str, str]) -> int:
-    return int(ask(sandbox, "code", ID=rental["ID"]).json["ResponseCode"])
+from sandbox.tests.conftest import ask, code_status, eventually, rent
 
 
 def test_a_message_arrives_by_itself() -> None:
@@ -22,48 +19,12 @@ def test_a_message_arrives_by_itself() -> None:
     assert 0.02 <= written["messages"][0]["available_at"] - written["created"] <= 0.05
 
 
-@pytest.mark.parametrize(
-    ("service", "code"),
-    [("01.5", r"G-\d{6}"), ("01.6", r"0\d{5}"), ("02.97", r"\d{6}"), ("01.28", r"LN-\d{6}"), ("01.2", r"\d{6}")],
-)
-def test_services_send_codes_of_many_kinds(service: str, code: str) -> None:
-    with Sandbox(gap=0) as sandbox:
-        rental = rent(sandbox, service)
-        sandbox.advance(30)
-        result = ask(sandbox, "code", ID=rental["ID"]).json["Result"]
-    assert re.fullmatch(code, result["Code"])
-    assert result["Code"] in result["SMS"]
-    assert result["IsCall"] is (service == "01.2")
-
-
-def test_a_code_may_be_null_and_stand_in_the_text() -> None:
-    with Sandbox(gap=0) as sandbox:
-        rental = rent(sandbox, "01.11")
-        sandbox.advance(30)
-        result = ask(sandbox, "code", ID=rental["ID"]).json["Result"]
-        written = sandbox.books()["rentals"][0]["messages"][0]
-    assert result["Code"] is None
-    assert written["code"] in result["SMS"]
-    assert written["code_shown"] is False
-
-
-def test_a_second_message_replaces_the_first_and_both_are_in_the_books() -> None:
-    with Sandbox(gap=0, message_after=(1, 1)) as sandbox:
-        rental = rent(sandbox, "01.3")
-        sandbox.advance(1.1)
-        first = ask(sandbox, "code", ID=rental["ID"]).json["Result"]["Code"]
-        sandbox.advance(0.3)
-        second = ask(sandbox, "code", ID=rental["ID"]).json["Result"]["Code"]
-        assert [message["code"] for message in sandbox.books()["rentals"][0]["messages"]] == [first, second]
-    assert first != second
-
-
 def test_without_a_message_a_rental_expires_and_is_refunded_later(sandbox: Sandbox) -> None:
     rental = rent(sandbox, "02.99")
     sandbox.advance(59)
-    assert status(sandbox, rental) == 1
+    assert code_status(sandbox, rental) == 1
     sandbox.advance(1)
-    assert status(sandbox, rental) == 2
+    assert code_status(sandbox, rental) == 2
     assert ask(sandbox, "balance").json["data"]["balance"] == 500_000 - 350
     sandbox.advance(60)
     assert ask(sandbox, "balance").json["data"]["balance"] == 500_000
@@ -74,14 +35,14 @@ def test_a_service_that_never_sends_expires() -> None:
     with Sandbox(gap=0) as sandbox:
         rental = rent(sandbox, "02.98")
         sandbox.advance(61)
-        assert status(sandbox, rental) == 2
+        assert code_status(sandbox, rental) == 2
 
 
 def test_a_rental_with_a_message_does_not_expire(sandbox: Sandbox) -> None:
     rental = rent(sandbox, "02.99")
     sandbox.deliver(rental["ID"], "1234", "1234")
     sandbox.advance(500)
-    assert status(sandbox, rental) == 0
+    assert code_status(sandbox, rental) == 0
     assert sandbox.books()["totals"] == {"opening": 500_000, "charge": -350}
 
 
@@ -90,17 +51,8 @@ def test_a_late_message_revives_an_expired_rental_and_stops_its_refund(sandbox: 
     sandbox.expire(rental["ID"])
     sandbox.deliver(rental["ID"], "late 4321", "4321")
     sandbox.advance(500)
-    assert status(sandbox, rental) == 0
+    assert code_status(sandbox, rental) == 0
     assert "refund" not in sandbox.books()["totals"]
-
-
-def test_a_message_is_delivered_by_any_form_of_the_phone(sandbox: Sandbox) -> None:
-    for prefix in ("0", "", "84", "+84"):
-        rental = rent(sandbox)
-        sandbox.deliver(prefix + rental["Phone"].strip()[1:], "1234", "1234")
-        assert status(sandbox, rental) == 0
-    with pytest.raises(LookupError):
-        sandbox.deliver("0999999999", "to nobody")
 
 
 def test_lifetime_replaces_the_time_of_every_service() -> None:
@@ -108,7 +60,7 @@ def test_lifetime_replaces_the_time_of_every_service() -> None:
         rental = rent(sandbox)
         assert {row.get("Time", "2") for row in ask(sandbox, "service").json["Data"]} == {"2"}
         sandbox.advance(2)
-        assert status(sandbox, rental) == 2
+        assert code_status(sandbox, rental) == 2
         sandbox.advance(1)
         assert sandbox.books()["balance"] == 500_000
 
@@ -133,28 +85,82 @@ def test_the_books_add_up(sandbox: Sandbox) -> None:
     eventually(lambda: [attempt["delivered"] for attempt in sandbox.books()["attempts"]] == ["sent"] * 7)
 
 
-def test_history_takes_filters(sandbox: Sandbox) -> None:
-    first, second, third = rent(sandbox, "01.7"), rent(sandbox, "02.97"), rent(sandbox, "02.97")
-    sandbox.deliver(first["ID"], "1", "1")
-    sandbox.expire(second["ID"])
-
-    def ids(**query: str) -> list[str]:
-        return [str(row["ID"]) for row in ask(sandbox, "history", **query).json["data"]]
-
-    one, two, three = (rental["ID"].split(".")[0] for rental in (first, second, third))
-    assert ids() == [three, two, one]
-    assert ids(service="97") == [three, two]
-    assert ids(status="0") == [three]
-    assert ids(status="1") == [one]
-    assert ids(status="2") == [two]
-    assert ids(limit="2") == [three, two]
-    assert ids(fromDate="2000-01-01", toDate="2000-12-31") == []
-    assert ids(fromDate="2000-01-01", toDate="2999-12-31") == [three, two, one]
+def test_two_calls_within_the_gap_are_too_soon_and_cost_nothing() -> None:
+    with Sandbox(gap=5, message_after=None) as sandbox:
+        rent(sandbox)
+        answer = ask(sandbox, "rent", serviceId="02.97").json
+        assert answer == {"ResponseCode": -1, "Message": "Bạn lấy số quá nhanh, vui lòng chờ 5s"}
+        books = sandbox.books()
+    assert [(attempt["outcome"], attempt["reason"]) for attempt in books["attempts"]] == [
+        ("charged", ""),
+        ("refused", "too-soon"),
+    ]
+    assert books["balance"] == 500_000 - 1450
+    assert 0 < books["gap"]["min"] < 5
 
 
-def test_many_rentals_can_be_seeded_at_once(sandbox: Sandbox) -> None:
-    ids = sandbox.seed_rentals(300)
-    assert len(set(ids)) == 300
-    assert len(ask(sandbox, "history", limit="1000").json["data"]) == 300
-    assert sandbox.books()["waiting"] == 300
-    assert sandbox.books()["balance"] == 500_000 - 300 * 1450
+def test_the_gap_counts_from_arrival_to_arrival_and_for_both_calls() -> None:
+    with Sandbox(gap=0.15, message_after=None) as sandbox:
+        rental = rent(sandbox)
+        again = {"phone": rental["Phone"].strip(), "serviceId": "97", "thuesim1": rental["ID"]}
+        assert "quá nhanh" in ask(sandbox, "rephone", **again).text
+        time.sleep(0.16)
+        assert "thành công" in ask(sandbox, "rephone", **again).text
+
+
+def test_the_gap_holds_for_a_call_that_is_acted_on_after_a_later_one() -> None:
+    with Sandbox(gap=5, message_after=None) as sandbox:
+        sandbox.set_fault("slow", value=200, count=1)
+        slow = threading.Thread(target=ask, args=(sandbox, "rent"), kwargs={"serviceId": "02.97"})
+        slow.start()
+        eventually(lambda: sandbox.books()["attempts"])
+        rent(sandbox)
+        slow.join()
+        books = sandbox.books()
+    assert [attempt["reason"] for attempt in books["attempts"]] == ["too-soon", ""]
+    assert books["gap"]["min"] > 0
+
+
+def test_each_token_has_a_gap_of_its_own() -> None:
+    with Sandbox(gap=5, message_after=None) as sandbox:
+        rent(sandbox)
+        other = sandbox.add_token()
+        assert ask(sandbox, "rent", token=other, serviceId="02.97").json["ResponseCode"] == 1
+
+
+def test_past_the_waiting_limit_no_number_is_given() -> None:
+    with Sandbox(gap=0, waiting_limit=2, message_after=None) as sandbox:
+        first, _ = rent(sandbox), rent(sandbox)
+        answer = ask(sandbox, "rent", serviceId="02.97").json
+        assert answer == {"ResponseCode": 429, "Message": "Limit exceeded, tối đa 2 số chờ tin nhắn"}
+        sandbox.deliver(first["ID"], "1234")
+        rent(sandbox)
+        assert sandbox.books()["waiting"] == 2
+
+
+def test_a_low_balance_is_refused(sandbox: Sandbox) -> None:
+    sandbox.set_balance(1449)
+    answer = ask(sandbox, "rent", serviceId="02.97").json
+    assert answer == {"ResponseCode": -2, "Message": "Số dư tài khoản không đủ"}
+    sandbox.top_up(1)
+    rent(sandbox)
+    assert sandbox.books()["balance"] == 0
+
+
+def test_a_number_is_rented_again_with_its_earlier_id(sandbox: Sandbox) -> None:
+    rental = rent(sandbox, "10.40")
+    phone = rental["Phone"].strip()
+    answer = ask(sandbox, "rephone", phone=phone, serviceId="40", thuesim1=rental["ID"]).json
+    assert answer["RequestLog"]["Phone"].strip() == phone
+    assert answer["RequestLog"]["ID"] != rental["ID"]
+    assert sandbox.books()["rentals"][-1]["again"] is True
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"thuesim1": "88237016.1"}, {"thuesim1": "88237016"}, {"phone": "912345678"}, {"serviceId": "10.40"}]
+)
+def test_renting_again_wants_exact_parameters(sandbox: Sandbox, wrong: dict[str, str]) -> None:
+    rental = rent(sandbox, "10.40")
+    asked = {"phone": rental["Phone"].strip(), "serviceId": "40", "thuesim1": rental["ID"]} | wrong
+    assert ask(sandbox, "rephone", **asked).json["ResponseCode"] < 0
+    assert len(sandbox.books()["rentals"]) == 1

@@ -1,0 +1,40 @@
+"""Posting callbacks: the forms of their bodies, and addresses where nobody answers."""
+
+import json
+from urllib.parse import parse_qs
+
+import pytest
+
+from sandbox.server import Sandbox
+from sandbox.tests.conftest import Receiver, eventually, rent, rent_with_callbacks
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/à b", "nonsense", "http://[/"])
+def test_nobody_at_the_address_is_written_down(sandbox: Sandbox, url: str) -> None:
+    sandbox.set_callback_url(url)
+    number = rent(sandbox)["ID"]
+    sandbox.deliver(number, "1234", "1234")
+    assert eventually(lambda: sandbox.books()["callbacks"])[0]["http"] == 0
+
+
+def test_bodies_in_other_forms(sandbox: Sandbox, receiver: Receiver) -> None:
+    number = rent_with_callbacks(sandbox, receiver)
+
+    def body(fault: str) -> tuple[str, str]:
+        sandbox.clear_faults()
+        sandbox.set_fault(fault)
+        count = len(receiver.got)
+        sandbox.deliver(number, "mã 1234", "1234")
+        eventually(lambda: len(receiver.got) > count)
+        kind, raw = receiver.got[count]
+        return kind, raw.decode()
+
+    kind, text = body("callback-form")
+    assert kind == "application/x-www-form-urlencoded"
+    assert parse_qs(text)["requestId"] == [number]
+    assert parse_qs(text)["smsContent"] == ["mã 1234"]
+    assert parse_qs(body("callback-form-nested")[1])["data[code]"] == ["1234"]
+    assert json.loads(body("callback-nested")[1])["result"]["code"] == "1234"
+    assert json.loads(body("callback-flat")[1])["code"] == "1234"
+    assert json.loads(body("callback-full-id")[1])["data"]["requestId"] == f"{number}.02"
+    assert json.loads(body("numbers-as-strings")[1])["data"]["status"] == "1"
