@@ -1,4 +1,4 @@
-"""A sandbox without waiting, and a client that speaks plain HTTP to it."""
+"""A sandbox that makes nobody wait, a process of it, an HTTP client, and a receiver of callbacks."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ PATHS = {"rent": "/api/register-service/", "rephone": "/api/rephone/"}
 
 @dataclass
 class Answer:
-    """One reply as it came."""
+    """One reply as it arrived."""
 
     status: int
     headers: dict[str, str]
@@ -57,12 +57,12 @@ def fetch(
 
 
 def ask(sandbox: Sandbox, endpoint: str, token: str | None = None, **query: str) -> Answer:
-    """Call an endpoint by the name it has among the faults."""
+    """Ask an endpoint, by its name in `faults.ENDPOINTS`."""
     return fetch(address(sandbox, endpoint, token, **query))
 
 
 def address(sandbox: Sandbox, endpoint: str, token: str | None = None, **query: str) -> str:
-    """Where an endpoint is asked."""
+    """The address of an endpoint."""
     if endpoint not in PATHS:
         query["show"] = endpoint
     query["token"] = sandbox.token if token is None else token
@@ -70,7 +70,7 @@ def address(sandbox: Sandbox, endpoint: str, token: str | None = None, **query: 
 
 
 def rent(sandbox: Sandbox, service: str = "02.97", **query: str) -> dict[str, Any]:
-    """Rent, and give the RequestLog with its id as text."""
+    """Rent a number; the RequestLog of the answer, its id as text."""
     answer = ask(sandbox, "rent", serviceId=service, **query).json
     log = answer["RequestLog"]
     assert isinstance(log, dict)
@@ -89,12 +89,12 @@ def control(sandbox: Sandbox, name: str, /, **body: object) -> Any:
     return answer.json
 
 
-def eventually(what: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """The first true value of `what`, looked at often."""
+def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Poll the condition until its value is true, and return that."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        if found := what():
-            return found
+        if value := condition():
+            return value
         threading.Event().wait(0.005)
     raise AssertionError("it did not happen in time")
 
@@ -109,8 +109,9 @@ class Process:
         self.line = self.process.stdout.readline()
         self.url = self.line.split(" at ")[1].split("/ ")[0]
 
-    def end(self, number: int = signal.SIGKILL) -> int:
-        self.process.send_signal(number)
+    def end(self, signal_number: int = signal.SIGKILL) -> int:
+        """Send the signal, and wait two seconds at most for the exit code."""
+        self.process.send_signal(signal_number)
         code = self.process.wait(2)
         assert self.process.stdout
         self.process.stdout.close()
@@ -119,15 +120,15 @@ class Process:
 
 @dataclass
 class Receiver:
-    """What a callback address was sent: content type and body, in order."""
+    """A callback address, and what was posted to it: content type and body, in order."""
 
     url: str = ""
-    got: list[tuple[str, bytes]] = field(default_factory=list)
+    posts: list[tuple[str, bytes]] = field(default_factory=list)
 
     def wait_for(self, count: int) -> list[dict[str, Any]]:
-        """The first bodies as JSON."""
-        eventually(lambda: len(self.got) >= count)
-        return [json.loads(body) for _, body in self.got]
+        """All bodies as JSON, once there are so many."""
+        eventually(lambda: len(self.posts) >= count)
+        return [json.loads(body) for _, body in self.posts]
 
 
 def rent_with_callbacks(sandbox: Sandbox, receiver: Receiver, *faults: str) -> str:
@@ -140,20 +141,20 @@ def rent_with_callbacks(sandbox: Sandbox, receiver: Receiver, *faults: str) -> s
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox without a gap, in which no message comes by itself."""
+    """A sandbox without a gap, in which messages arrive by hand only."""
     with Sandbox(gap=0, message_after=None, refund_after=60) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A server that takes callbacks."""
+    """A server that receives callbacks."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.got.append((self.headers["Content-Type"], body))
+            receiver.posts.append((self.headers["Content-Type"], body))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -173,5 +174,5 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """Where a state file can be, in a folder that is not there yet."""
+    """A path for a state file, in a folder that does not exist yet."""
     return tmp_path / "var" / "sandbox.sqlite3"

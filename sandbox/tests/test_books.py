@@ -1,28 +1,20 @@
 """The state file: a kill loses nothing."""
 
-from collections.abc import Iterator
+import signal
 from pathlib import Path
-
-import pytest
 
 from sandbox.catalogue import demo_token
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import Process, ask, fetch, rent
 
 
-@pytest.fixture
-def killed(state: Path) -> Iterator[str]:
-    """A state file that a killed sandbox left behind; the rent reply it sent last."""
+def test_a_kill_right_after_the_reply_loses_nothing(state: Path) -> None:
     process = Process(state, "--message-after", "never")
     try:
-        yield fetch(f"{process.url}/api/register-service/?serviceId=10.40&token={demo_token(1)}").text
+        reply = fetch(f"{process.url}/api/register-service/?serviceId=10.40&token={demo_token(1)}").text
     finally:
-        if process.process.poll() is None:
-            process.end()
-
-
-def test_a_kill_right_after_the_reply_loses_nothing(killed: str, state: Path) -> None:
-    assert '"ID":88237016.10' in killed
+        process.end(signal.SIGKILL)
+    assert '"ID":88237016.10' in reply
     with Sandbox(state=state, gap=0) as sandbox:
         books = sandbox.books(demo_token(1))
         assert books["balance"] == 500_000 - 850
@@ -32,10 +24,10 @@ def test_a_kill_right_after_the_reply_loses_nothing(killed: str, state: Path) ->
         assert ask(sandbox, "code", ID="88237016.10").json["ResponseCode"] == 1
 
 
-def test_everything_goes_on_where_it_stopped(state: Path) -> None:
+def test_a_restart_goes_on_where_the_last_run_stopped(state: Path) -> None:
     with Sandbox(state=state, gap=0, refund_after=30) as sandbox:
-        message, expiring, ended = rent(sandbox), rent(sandbox, "02.98"), rent(sandbox, "02.98")
-        sandbox.expire(ended["ID"])
+        received, expiring, expired = rent(sandbox), rent(sandbox, "02.98"), rent(sandbox, "02.98")
+        sandbox.expire(expired["ID"])
         sandbox.set_stock(3, prefix="096")
         sandbox.change_service("02.97", price=1500)
         sandbox.set_callback_url("http://127.0.0.1:9/x")
@@ -50,13 +42,13 @@ def test_everything_goes_on_where_it_stopped(state: Path) -> None:
         assert sandbox.books(other)["balance"] == 77
         assert sandbox.rules.books.stock["096"] == 3
         sandbox.advance(70)
-        assert ask(sandbox, "code", ID=message["ID"]).json["ResponseCode"] == 0
+        assert ask(sandbox, "code", ID=received["ID"]).json["ResponseCode"] == 0
         assert ask(sandbox, "code", ID=expiring["ID"]).json["ResponseCode"] == 2
         assert sandbox.books()["rentals"][2]["refunded"] is True
         sandbox.advance(60)
         new = rent(sandbox)
         assert new["Price"] == 1500
-        assert new["ID"] not in (message["ID"], expiring["ID"], ended["ID"])
+        assert new["ID"] not in (received["ID"], expiring["ID"], expired["ID"])
 
 
 def test_reset_forgets_all_but_the_first_token(state: Path) -> None:

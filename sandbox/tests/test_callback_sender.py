@@ -10,27 +10,27 @@ from sandbox.tests.conftest import Receiver, eventually, rent, rent_with_callbac
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/à b", "nonsense", "http://[/"])
-def test_nobody_at_the_address_is_written_down(sandbox: Sandbox, url: str) -> None:
+def test_an_address_that_does_not_answer_is_recorded_as_http_0(sandbox: Sandbox, url: str) -> None:
     sandbox.set_callback_url(url)
     number = rent(sandbox)["ID"]
     sandbox.deliver(number, "1234", "1234")
     assert eventually(lambda: sandbox.books()["callbacks"])[0]["http"] == 0
 
 
-def test_bodies_in_other_forms(sandbox: Sandbox, receiver: Receiver) -> None:
+def test_faults_change_the_form_of_the_body(sandbox: Sandbox, receiver: Receiver) -> None:
     number = rent_with_callbacks(sandbox, receiver)
 
     def body(fault: str) -> tuple[str, str]:
         sandbox.clear_faults()
         sandbox.set_fault(fault)
-        count = len(receiver.got)
+        count = len(receiver.posts)
         sandbox.deliver(number, "mã 1234", "1234")
-        eventually(lambda: len(receiver.got) > count)
-        kind, raw = receiver.got[count]
-        return kind, raw.decode()
+        eventually(lambda: len(receiver.posts) > count)
+        content_type, raw = receiver.posts[count]
+        return content_type, raw.decode()
 
-    kind, text = body("callback-form")
-    assert kind == "application/x-www-form-urlencoded"
+    content_type, text = body("callback-form")
+    assert content_type == "application/x-www-form-urlencoded"
     assert parse_qs(text)["requestId"] == [number]
     assert parse_qs(text)["smsContent"] == ["mã 1234"]
     assert parse_qs(body("callback-form-nested")[1])["data[code]"] == ["1234"]

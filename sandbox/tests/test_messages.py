@@ -12,7 +12,7 @@ from sandbox.tests.conftest import ask, rent
     ("service", "code"),
     [("01.5", r"G-\d{6}"), ("01.6", r"0\d{5}"), ("02.97", r"\d{6}"), ("01.28", r"LN-\d{6}"), ("01.2", r"\d{6}")],
 )
-def test_services_send_codes_of_many_kinds(service: str, code: str) -> None:
+def test_services_send_codes_of_several_kinds(service: str, code: str) -> None:
     with Sandbox(gap=0) as sandbox:
         rental = rent(sandbox, service)
         sandbox.advance(30)
@@ -22,15 +22,15 @@ def test_services_send_codes_of_many_kinds(service: str, code: str) -> None:
     assert result["IsCall"] is (service == "01.2")
 
 
-def test_a_code_may_be_null_and_stand_in_the_text() -> None:
+def test_a_code_can_be_null_and_only_in_the_text() -> None:
     with Sandbox(gap=0) as sandbox:
         rental = rent(sandbox, "01.11")
         sandbox.advance(30)
         result = ask(sandbox, "code", ID=rental["ID"]).json["Result"]
-        written = sandbox.books()["rentals"][0]["messages"][0]
+        recorded = sandbox.books()["rentals"][0]["messages"][0]
     assert result["Code"] is None
-    assert written["code"] in result["SMS"]
-    assert written["code_shown"] is False
+    assert recorded["code"] in result["SMS"]
+    assert recorded["code_shown"] is False
 
 
 def test_a_second_message_replaces_the_first_and_both_are_in_the_books() -> None:

@@ -12,22 +12,22 @@ def submit(sandbox: Sandbox, path: str, **form: str) -> str:
     return answer.headers["location"]
 
 
-def test_it_says_what_to_do_while_there_is_nothing(sandbox: Sandbox) -> None:
+def test_the_page_says_what_to_do_while_there_is_no_rental(sandbox: Sandbox) -> None:
     page = fetch(f"{sandbox.url}/")
     assert page.headers["content-type"].startswith("text/html")
     assert "No number has been rented yet" in page.text
 
 
-def test_an_sms_is_sent_by_its_form(sandbox: Sandbox) -> None:
+def test_the_form_sends_an_sms(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     assert rental["ID"] in fetch(f"{sandbox.url}/").text
     assert submit(sandbox, "/send", id=rental["ID"], text="Your code is 059809") == "/?said=sent"
-    written = sandbox.books()["rentals"][0]["messages"][0]
-    assert (written["code"], written["call"]) == ("059809", False)
+    recorded = sandbox.books()["rentals"][0]["messages"][0]
+    assert (recorded["code"], recorded["call"]) == ("059809", False)
     assert "The message was sent." in fetch(f"{sandbox.url}/?said=sent").text
 
 
-def test_a_call_is_sent_and_a_rental_expired(sandbox: Sandbox) -> None:
+def test_the_forms_send_a_voice_call_and_expire_a_rental(sandbox: Sandbox) -> None:
     first, second = rent(sandbox), rent(sandbox)
     submit(sandbox, "/send", id=first["ID"], text="G-195829", call="on")
     submit(sandbox, "/expire", id=second["ID"])
@@ -36,13 +36,15 @@ def test_a_call_is_sent_and_a_rental_expired(sandbox: Sandbox) -> None:
     assert expired["status"] == 2
 
 
-def test_what_cannot_be_done_is_told(sandbox: Sandbox) -> None:
+def test_an_empty_message_and_an_unknown_rental_are_refused_with_a_notice(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     assert submit(sandbox, "/send", id=rental["ID"], text=" ") == "/?said=empty"
     assert submit(sandbox, "/send", id="1", text="x") == "/?said=missing"
+    for notice, text in (("empty", "Write a message first."), ("missing", "This rental no longer exists.")):
+        assert text in fetch(f"{sandbox.url}/?said={notice}").text
 
 
-def test_texts_are_escaped_and_the_token_is_not_there(sandbox: Sandbox) -> None:
+def test_the_page_escapes_texts_and_has_no_token(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     sandbox.deliver(rental["ID"], "<script>alert(1)</script>")
     page = fetch(f"{sandbox.url}/?said=<b>").text

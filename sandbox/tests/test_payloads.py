@@ -1,4 +1,4 @@
-"""Each endpoint answers in the form that the service's own page prints."""
+"""Each endpoint answers in the form of the API page, in each envelope, and in many forms at once."""
 
 import io
 import json
@@ -33,23 +33,23 @@ def form(value: Any) -> Any:
     return [form(item) for item in value] if isinstance(value, list) else type(value).__name__
 
 
-def test_balance_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_balance_is_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     sandbox.set_balance(123456)
     printed = '{"status_code":200,"success":true,"message":"successful","data":{"balance":123456}}'
     assert ask(sandbox, "balance").text == printed
 
 
-def test_networks_are_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_networks_are_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     assert ask(sandbox, "networks").text == NETWORKS
 
 
-def test_services_are_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_services_are_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     text = ask(sandbox, "service").text
     assert text.startswith('{"ResponseCode":1,"Data":[{"ID":')
     assert '{"ID":97,"SV":"02","SERVICE_NAME":"DV KHÁC (TEST)","PRICE":1450,"Time":"300"}' in text
 
 
-def test_services_in_the_pages_short_form(sandbox: Sandbox) -> None:
+def test_services_can_be_printed_in_the_short_form(sandbox: Sandbox) -> None:
     sandbox.set_fault("services-short")
     sandbox.change_settings(envelope="A")
     assert '"data":[{"id":7,"name":"Facebook","price":"800"},{"id":1,"name":"Momo","price":"350"}' in (
@@ -57,7 +57,7 @@ def test_services_in_the_pages_short_form(sandbox: Sandbox) -> None:
     )
 
 
-def test_a_rent_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_a_rent_is_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     answer = ask(sandbox, "rent", serviceId="01.4")
     parsed = json.loads(answer.text)
     assert form(parsed) == form(RENTED)
@@ -72,7 +72,7 @@ def test_an_id_keeps_the_zero_at_its_end(sandbox: Sandbox) -> None:
     assert '"ID":88237016.10,' in ask(sandbox, "rent", serviceId="10.40").text
 
 
-def test_a_message_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_a_message_is_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     sandbox.deliver(rental["ID"], "ma kich hoat: 529310. Vui long khong chia se", "529310")
     assert ask(sandbox, "code", ID=rental["ID"]).text == (
@@ -81,7 +81,7 @@ def test_a_message_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
     )
 
 
-def test_a_call_is_printed_as_on_the_page_and_can_be_heard(sandbox: Sandbox) -> None:
+def test_a_voice_call_is_printed_as_on_the_api_page_and_can_be_heard(sandbox: Sandbox) -> None:
     rental = rent(sandbox)
     sandbox.deliver(rental["ID"], "[Call]mã otp của bạn là 059809", "059809", call=True)
     result = ask(sandbox, "code", ID=rental["ID"]).json["Result"]
@@ -103,7 +103,7 @@ def test_waiting_expired_and_unknown_rentals_have_codes_of_their_own(sandbox: Sa
     assert ask(sandbox, "code", ID="1.01").text == '{"ResponseCode":3,"Msg":"Mã phiên không đúng"}'
 
 
-def test_history_is_printed_as_on_the_page(sandbox: Sandbox) -> None:
+def test_history_is_printed_as_on_the_api_page(sandbox: Sandbox) -> None:
     text, call = rent(sandbox), rent(sandbox)
     sandbox.deliver(text["ID"], "486460 la ma xac thuc", "486460")
     sandbox.deliver(call["ID"], "[Call] 486460", "486460", call=True)
@@ -132,7 +132,7 @@ def test_envelope_a_for_rents_and_codes(sandbox: Sandbox) -> None:
     ("envelope", "status", "success", "payload"),
     [("A", "status_code", 200, "data"), ("B", "ResponseCode", 1, "Data"), ("C", "ResponseCode", 0, "Result")],
 )
-def test_every_endpoint_speaks_every_envelope(
+def test_every_endpoint_answers_in_every_envelope(
     sandbox: Sandbox, endpoint: str, envelope: str, status: str, success: int, payload: str
 ) -> None:
     rental = rent(sandbox)
@@ -155,7 +155,7 @@ def test_refusals_take_the_form_of_their_envelope(sandbox: Sandbox) -> None:
         assert ask(sandbox, "rent", serviceId="09.9").text == text
 
 
-def test_mixed_dress_says_the_same_in_many_forms(sandbox: Sandbox) -> None:
+def test_the_mixed_envelope_prints_the_same_in_many_forms(sandbox: Sandbox) -> None:
     sandbox.change_settings(envelope="mixed")
     bodies = {ask(sandbox, "balance").text for _ in range(40)}
     assert len(bodies) > 6

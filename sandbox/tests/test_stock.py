@@ -1,4 +1,4 @@
-"""Who gets a number: the gap, the limit, stock, filters, balance, and renting again."""
+"""Which numbers and services there are: stock, filters, prices, and the seed."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def prefix_of(rental: dict[str, str]) -> str:
     return rental["Phone"].strip()[1:3]
 
 
-def test_without_stock_there_is_no_number(sandbox: Sandbox) -> None:
+def test_a_rent_without_stock_is_refused(sandbox: Sandbox) -> None:
     sandbox.set_stock(0)
     answer = ask(sandbox, "rent", serviceId="02.97").json
     assert answer == {"ResponseCode": -3, "Message": "Kho số đang tạm hết, vui lòng liên hệ hỗ trợ"}
@@ -37,11 +37,11 @@ def test_filters_are_honoured(query: dict[str, str], allowed: set[str]) -> None:
         assert {prefix_of(rent(sandbox, **query)) for _ in range(25)} <= allowed
 
 
-def test_several_values_must_end_with_a_bar(sandbox: Sandbox) -> None:
+def test_several_filter_values_must_each_end_with_a_bar(sandbox: Sandbox) -> None:
     assert ask(sandbox, "rent", serviceId="02.97", yPrefix="96|97").json["ResponseCode"] == -1
 
 
-def test_prices_change_and_services_are_withdrawn(sandbox: Sandbox) -> None:
+def test_a_changed_price_is_charged_and_a_withdrawn_service_refused(sandbox: Sandbox) -> None:
     sandbox.change_service("02.97", price=1500)
     sandbox.change_service("01.7", withdrawn=True)
     assert rent(sandbox)["Price"] == 1500
