@@ -4,7 +4,9 @@ import signal
 from pathlib import Path
 
 from sandbox.catalogue import demo_token
+from sandbox.rules import Rules
 from sandbox.server import Sandbox
+from sandbox.settings import Settings
 from sandbox.tests.conftest import Process, ask, fetch, rent
 
 
@@ -22,6 +24,18 @@ def test_a_kill_right_after_the_reply_loses_nothing(state: Path) -> None:
         assert books["attempts"][0]["outcome"] == "charged"
         assert books["calls"]["rent"] == 1
         assert ask(sandbox, "code", ID="88237016.10").json["ResponseCode"] == 1
+
+
+def test_a_number_is_on_file_before_the_rules_return_it(state: Path) -> None:
+    # Without `run`, whose thread would also write what is pending.
+    rules = Rules(Settings(gap=0), state)
+    token = rules.add_token()
+    attempt = rules.open_attempt("rent", token, {"serviceId": "10.40"}, 0.0)
+    rental, balance = rules.take(attempt)
+    report = Rules(Settings(), state).report(token)
+    assert [row["id"] for row in report["rentals"]] == [rental.id]
+    assert report["balance"] == balance
+    rules.stop()
 
 
 def test_a_restart_goes_on_where_the_last_run_stopped(state: Path) -> None:
