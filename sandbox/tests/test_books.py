@@ -32,9 +32,11 @@ def test_a_number_is_on_file_before_the_rules_return_it(state: Path) -> None:
     token = rules.add_token()
     attempt = rules.open_attempt("rent", token, {"serviceId": "10.40"}, 0.0)
     rental, balance = rules.take(attempt)
-    report = Rules(Settings(), state).report(token)
+    reader = Rules(Settings(), state)
+    report = reader.report(token)
     assert [row["id"] for row in report["rentals"]] == [rental.id]
     assert report["balance"] == balance
+    reader.stop()
     rules.stop()
 
 

@@ -1,5 +1,6 @@
-"""What is on sale, by id and by number."""
+"""What is on sale: services by their ids, and numbers that all differ."""
 
+from sandbox.catalogue import subscriber
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import ask, rent
 
@@ -16,3 +17,9 @@ def test_a_service_without_server_is_rented_by_its_bare_id(sandbox: Sandbox) -> 
     rental = rent(sandbox, "301")
     assert "." not in rental["ID"]
     assert ask(sandbox, "code", ID=rental["ID"]).json["ResponseCode"] == 1
+
+
+def test_no_number_comes_twice() -> None:
+    numbers = [subscriber("096", nth, seed=1) for nth in range(20_000)]
+    assert len(set(numbers)) == len(numbers)
+    assert all(len(number) == 9 and number.startswith("96") for number in numbers)
