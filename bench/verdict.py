@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from django.db.models import Sum
 
-from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status, Token
+from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from thuesim import rental_key
 
 LONGEST_STANDSTILL_SECONDS = 15.0
@@ -157,7 +157,9 @@ def close_calls(all_books: Iterable[Books], gap: float) -> list[str]:
     """The calls that came too close to the one before, and where the time went."""
     asked = {
         _our_mark(event.rental): event.detail.get("clock", 0.0)
-        for event in RentalEvent.objects.filter(kind="asked").select_related("rental__again_of", "rental__service")
+        for event in RentalEvent.objects.filter(kind=EventKind.ASKED).select_related(
+            "rental__again_of", "rental__service"
+        )
     }
     found = []
     for books in all_books:

@@ -14,29 +14,29 @@ from accounts.policy import Access
 from pages.presenters.cards import Card, card_for
 from rentals.lifecycle import reasons
 from rentals.masking import mask
-from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.queries import queue
 
 # What the kinds of `rentals.lifecycle` mean to a person.
 KINDS: Mapping[str, Promise] = {
-    "ordered": _("Ordered"),
-    "asked": _("ThueSim was asked for a number"),
-    "tries again": _("No number yet; the order waits for its next turn"),
-    "moved": _("Moved to another token"),
-    "rented": _("Number rented"),
-    "received": _("Message arrived"),
-    "message": _("Another message arrived"),
-    "expired": _("Expired without a message"),
-    "refused": _("Not rented"),
-    "unconfirmed": _("Answer lost: checking whether a number was taken"),
-    "cancelled": _("Cancelled"),
-    "refunded": _("Price given back: seen in the balance"),
-    "imported": _("Found in ThueSim's history: rented elsewhere with the same token"),
+    EventKind.ORDERED: _("Ordered"),
+    EventKind.ASKED: _("ThueSim was asked for a number"),
+    EventKind.REQUEUED: _("No number yet; the order waits for its next turn"),
+    EventKind.MOVED: _("Moved to another token"),
+    EventKind.RENTED: _("Number rented"),
+    EventKind.RECEIVED: _("Message arrived"),
+    EventKind.MESSAGE: _("Another message arrived"),
+    EventKind.EXPIRED: _("Expired without a message"),
+    EventKind.REFUSED: _("Not rented"),
+    EventKind.UNCONFIRMED: _("Answer lost: checking whether a number was taken"),
+    EventKind.CANCELLED: _("Cancelled"),
+    EventKind.REFUNDED: _("Price given back: seen in the balance"),
+    EventKind.IMPORTED: _("Found in ThueSim's history: rented elsewhere with the same token"),
 }
 _SOURCES: Mapping[str, Promise] = {
-    "poll": _("found by asking ThueSim"),
-    "callback": _("sent by ThueSim"),
-    "history": _("found in ThueSim's history"),
+    MessageSource.POLL: _("found by asking ThueSim"),
+    MessageSource.CALLBACK: _("sent by ThueSim"),
+    MessageSource.HISTORY: _("found in ThueSim's history"),
 }
 
 

@@ -28,6 +28,7 @@ from rentals.models import (
     JobRun,
     LedgerEntry,
     Message,
+    MessageSource,
     Network,
     Prefix,
     Rental,
@@ -254,7 +255,7 @@ class SourceFilter(admin.SimpleListFilter):
     parameter_name = "source"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(source, source) for source in ("poll", "callback", "history")]
+        return [(source, source) for source in MessageSource]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
         return queryset.filter(source=self.value()) if self.value() else queryset

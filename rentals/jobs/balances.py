@@ -12,7 +12,7 @@ from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 import thuesim
-from rentals.models import BalanceReading, LedgerEntry, Rental, RentalEvent, Status, Token
+from rentals.models import BalanceReading, EventKind, LedgerEntry, Rental, RentalEvent, Status, Token
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
@@ -84,7 +84,7 @@ def _book_refunds(token: Token, difference: int) -> None:
     if difference <= 0:
         return
     since = timezone.now() - REFUND_WINDOW
-    ran_out = Q(status=Status.EXPIRED) | Q(events__kind="expired") | Q(received_at__gte=F("expires_at"))
+    ran_out = Q(status=Status.EXPIRED) | Q(events__kind=EventKind.EXPIRED) | Q(received_at__gte=F("expires_at"))
     candidates = list(
         Rental.objects.filter(ran_out, token=token, status__in=[Status.EXPIRED, Status.RECEIVED], ended_at__gt=since)
         .filter(price__gt=0, ledger__kind=LedgerEntry.Kind.RENT)
@@ -105,7 +105,7 @@ def _book_refunds(token: Token, difference: int) -> None:
                 RentalEvent.objects.create(
                     rental=rental,
                     at=timezone.now(),
-                    kind="refunded",
+                    kind=EventKind.REFUNDED,
                     after=rental.status,
                     detail={"price": rental.price},
                 )

@@ -11,7 +11,7 @@ from django.utils import timezone
 import thuesim
 from rentals import enqueue
 from rentals.jobs.outcomes import apply
-from rentals.models import Callback, Rental, Token
+from rentals.models import Callback, MessageSource, Rental, Token
 from rentals.upstream.drift import record as record_drift
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def apply_callback(callback: Callback) -> bool:
         Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
         return False
     with transaction.atomic():
-        changed = apply(rental, told.state, told.message, source="callback")
+        changed = apply(rental, told.state, told.message, source=MessageSource.CALLBACK)
         Callback.objects.filter(pk=callback.pk).update(state=state.APPLIED, rental=rental, applied_at=timezone.now())
     return changed
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 import thuesim
 from lib import clock
-from rentals.models import Rental, RentalEvent, Service, Token
+from rentals.models import EventKind, Rental, RentalEvent, Service, Token
 from rentals.models.catalog import searchable
 
 # How far the upstream's clock may be off beside what we have learned of it.
@@ -31,7 +31,7 @@ class UpstreamClock:
     ) -> None:
         """`known` are rentals that the upstream dates as `told`, by the rental's key."""
         self._skew = None if token.clock_skew is None else timedelta(seconds=token.clock_skew)
-        asked = RentalEvent.objects.filter(kind="asked", rental__in=[*orders, *known]).order_by("pk")
+        asked = RentalEvent.objects.filter(kind=EventKind.ASKED, rental__in=[*orders, *known]).order_by("pk")
         self.marks = dict(asked.values_list("rental", "detail"))
         samples: dict[str, list[float]] = {}
         for rental in known:

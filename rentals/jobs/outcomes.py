@@ -7,7 +7,7 @@ from django.utils import timezone
 
 import thuesim
 from rentals import enqueue, lifecycle
-from rentals.models import Hold, Message, Rental, Status, Token
+from rentals.models import Hold, Message, MessageSource, Rental, Status, Token
 
 # After its time is up a number is looked at for so long, this often: messages come late, and a second one may come.
 GRACE_SECONDS = 120
@@ -19,20 +19,20 @@ HOT_SECONDS = 150
 HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
 
 
-def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: str) -> bool:
+def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: MessageSource) -> bool:
     changed = False
     if message is not None:
         changed = lifecycle.message_arrived(rental, message, source=source)
         if message.is_call and message.audio_url:
             _want_audio(rental)
     elif rental.status == Status.WAITING:
-        told_by_clock = source == "history" and time_is_up(rental, GRACE_SECONDS)
+        told_by_clock = source == MessageSource.HISTORY and time_is_up(rental, GRACE_SECONDS)
         if state == thuesim.State.EXPIRED or told_by_clock:
             changed = lifecycle.expire(rental)
     if changed:
         _place_freed(rental.token)
     Rental.objects.filter(pk=rental.pk).update(due_at=next_look(rental))
-    if source != "poll" and state == thuesim.State.RECEIVED and _lacks_words(rental):
+    if source != MessageSource.POLL and state == thuesim.State.RECEIVED and _lacks_words(rental):
         enqueue.look(rental.pk)
     return changed
 

@@ -13,7 +13,7 @@ from lib import clock
 from rentals import budgets, enqueue, lifecycle
 from rentals.jobs import callbacks
 from rentals.lifecycle import reasons
-from rentals.models import Hold, Rental, Status, Token
+from rentals.models import EventKind, Hold, Rental, Status, Token
 from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
 from rentals.upstream.client import client_for
@@ -178,7 +178,7 @@ def _another(rental: Rental, token: Token) -> Token | None:
     """A token of the team that may serve the order in the place of `token`, which has never refused it."""
     if rental.token_pinned:
         return None
-    tried = rental.events.filter(kind="asked").values_list("detail__token", flat=True)
+    tried = rental.events.filter(kind=EventKind.ASKED).values_list("detail__token", flat=True)
     others = best_tokens(rental.team, price=rental.service.price or 0, without=[token.pk, *tried])
     return next((other for other in others if breaker.hold_of(other) == Hold.NONE), None)
 

@@ -20,7 +20,7 @@ from rentals.jobs.outcomes import (
     next_look,
     time_is_up,
 )
-from rentals.models import Rental, Status, Token
+from rentals.models import MessageSource, Rental, Status, Token
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
@@ -133,11 +133,11 @@ def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
         if entry is None:
             left.append(rental)
             if rental.status == Status.WAITING and time_is_up(rental, ABSENT_GRACE_SECONDS):
-                apply(rental, thuesim.State.EXPIRED, None, source="history")
+                apply(rental, thuesim.State.EXPIRED, None, source=MessageSource.HISTORY)
         elif _is_quiet(rental, entry):
             quiet.append(rental)
         else:
-            apply(rental, entry.state, entry.message, source="history")
+            apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
     soon = timezone.now() + timedelta(seconds=HOT_INTERVALS * settings.THUESIM_POLL_SECONDS)
     Rental.objects.filter(pk__in=[rental.pk for rental in quiet]).update(due_at=soon)
     # A history that lags behind would hide codes: it is checked by looking at a few of the others singly.
@@ -191,6 +191,6 @@ def look_at(rental: Rental) -> bool:
     try:
         reply = client_for(rental.token).code(rental.upstream_id)
     except thuesim.UnknownSession:
-        return apply(rental, thuesim.State.WAITING, None, source="poll")
+        return apply(rental, thuesim.State.WAITING, None, source=MessageSource.POLL)
     breaker.answered(rental.token)
-    return apply(rental, reply.state, reply.message, source="poll")
+    return apply(rental, reply.state, reply.message, source=MessageSource.POLL)

@@ -14,7 +14,7 @@ from rentals import enqueue, lifecycle
 from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Rental, Service, Status, Token
+from rentals.models import LedgerEntry, MessageSource, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
@@ -97,7 +97,7 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
     for rental in rentals:
         entry = by_key[rental.upstream_key]
         if entry.state == thuesim.State.RECEIVED:
-            outcomes.apply(rental, entry.state, entry.message, source="history")
+            outcomes.apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
 
 
 def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
@@ -123,7 +123,7 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
             continue
         if taken:
             settled += 1
-            outcomes.apply(rental, entry.state, entry.message, source="history")
+            outcomes.apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
             callbacks.number_known(rental)
     return settled
 

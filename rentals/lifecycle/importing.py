@@ -11,7 +11,17 @@ from accounts.models import Team
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
 from rentals.lifecycle.transitions import fingerprint
-from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
+from rentals.models import (
+    EventKind,
+    LedgerEntry,
+    Message,
+    MessageSource,
+    Rental,
+    RentalEvent,
+    Service,
+    Status,
+    Token,
+)
 
 _STATUS = {
     thuesim.State.WAITING: Status.WAITING,
@@ -79,7 +89,7 @@ def _write_imported(
                 text=entry.message.text,
                 is_call=entry.message.is_call,
                 audio_url=entry.message.audio_url,
-                source="history",
+                source=MessageSource.HISTORY,
                 fingerprint=fingerprint(entry.message),
             )
             for rental, entry in fresh
@@ -88,7 +98,7 @@ def _write_imported(
         batch_size=1000,
     )
     RentalEvent.objects.bulk_create(
-        [RentalEvent(rental=rental, at=now, kind="imported", after=rental.status) for rental, _ in fresh],
+        [RentalEvent(rental=rental, at=now, kind=EventKind.IMPORTED, after=rental.status) for rental, _ in fresh],
         batch_size=1000,
     )
     LedgerEntry.objects.bulk_create(

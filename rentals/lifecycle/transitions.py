@@ -14,7 +14,17 @@ from accounts.models import Team, User
 from lib import clock
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
-from rentals.models import LedgerEntry, Message, Rental, RentalEvent, Service, Status, Token
+from rentals.models import (
+    EventKind,
+    LedgerEntry,
+    Message,
+    MessageSource,
+    Rental,
+    RentalEvent,
+    Service,
+    Status,
+    Token,
+)
 
 LEGAL: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.PLACING, Status.CANCELLED, Status.REFUSED}),
@@ -40,7 +50,7 @@ def _move(
     rental: Rental,
     after: Status,
     *,
-    kind: str,
+    kind: EventKind,
     person: User | None = None,
     detail: Mapping[str, Any] | None = None,
     **fields: Any,
@@ -65,7 +75,7 @@ def _move(
 
 def _write(
     rental: Rental,
-    kind: str,
+    kind: EventKind,
     *,
     before: str = "",
     person: User | None = None,
@@ -101,7 +111,7 @@ def queue(
         due_at=now,
         **wishes,
     )
-    _write(rental, "ordered", person=person)
+    _write(rental, EventKind.ORDERED, person=person)
     return rental
 
 
@@ -110,7 +120,9 @@ def cancel(rental: Rental, *, person: User | None) -> bool:
     if rental.status != Status.QUEUED:
         return False
     with transaction.atomic():
-        done = _move(rental, Status.CANCELLED, kind="cancelled", person=person, ended_at=timezone.now(), due_at=None)
+        done = _move(
+            rental, Status.CANCELLED, kind=EventKind.CANCELLED, person=person, ended_at=timezone.now(), due_at=None
+        )
         if done and person is not None:
             audit.record("cancel", person=person, team=rental.team, target=f"rental {rental.pk}")
     return done
@@ -124,7 +136,7 @@ def move_to_token(rental: Rental, token: Token) -> bool:
             return False
         detail = {"from": rental.token_id, "to": token.pk}
         rental.token = token
-        _write(rental, "moved", before=rental.status, detail=detail)
+        _write(rental, EventKind.MOVED, before=rental.status, detail=detail)
     return True
 
 
@@ -134,7 +146,7 @@ def start_attempt(rental: Rental) -> bool:
     return _move(
         rental,
         Status.PLACING,
-        kind="asked",
+        kind=EventKind.ASKED,
         detail={"attempt": attempt, "token": rental.token_id, **clock.mark()},
         attempts=attempt,
         attempt_at=timezone.now(),
@@ -148,7 +160,7 @@ def requeue(rental: Rental, *, reason: str, detail: str = "", due_at: datetime) 
     return _move(
         rental,
         Status.QUEUED,
-        kind="tries again",
+        kind=EventKind.REQUEUED,
         detail={"reason": reason},
         reason=reason,
         reason_detail=detail[:300],
@@ -161,7 +173,7 @@ def refuse(rental: Rental, *, reason: str, detail: str = "") -> bool:
     return _move(
         rental,
         Status.REFUSED,
-        kind="refused",
+        kind=EventKind.REFUSED,
         detail={"reason": reason, "upstream": detail[:300]},
         reason=reason,
         reason_detail=detail[:300],
@@ -175,7 +187,7 @@ def unconfirm(rental: Rental, *, reason: str, detail: str = "") -> bool:
     return _move(
         rental,
         Status.UNCONFIRMED,
-        kind="unconfirmed",
+        kind=EventKind.UNCONFIRMED,
         detail={"reason": reason, "upstream": detail[:300]},
         reason=reason,
         reason_detail=detail[:300],
@@ -207,7 +219,7 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
             _fold_in(duplicate, rental)
         try:
             with transaction.atomic():
-                taken = _move(rental, Status.WAITING, kind="rented", detail={"price": price}, **fields)
+                taken = _move(rental, Status.WAITING, kind=EventKind.RENTED, detail={"price": price}, **fields)
         except IntegrityError:
             raise DuplicateNumber from None
         if not taken:
@@ -274,8 +286,10 @@ def fingerprint(message: thuesim.Message) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def message_arrived(rental: Rental, message: thuesim.Message, *, source: str, at: datetime | None = None) -> bool:
-    """Keep a message; the first one turns the rental to `received`. `source` is poll, callback or history.
+def message_arrived(
+    rental: Rental, message: thuesim.Message, *, source: MessageSource, at: datetime | None = None
+) -> bool:
+    """Keep a message; the first one turns the rental to `received`.
 
     The same message again, by any way, adds nothing but what was missing of it (a text where only the code was known).
     """
@@ -301,12 +315,12 @@ def message_arrived(rental: Rental, message: thuesim.Message, *, source: str, at
             fingerprint=fingerprint(message),
         )
         if rental.status == Status.RECEIVED:
-            _write(rental, "message", before=rental.status, detail={"by": source})
+            _write(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
             return True
         return _move(
             rental,
             Status.RECEIVED,
-            kind="received",
+            kind=EventKind.RECEIVED,
             detail={"by": source},
             received_at=at,
             ended_at=at,
@@ -338,7 +352,12 @@ def _complete(rental: Rental, kept: Message, message: thuesim.Message) -> bool:
 def expire(rental: Rental) -> bool:
     """End a wait: the upstream said so, or our clock and its history did."""
     return _move(
-        rental, Status.EXPIRED, kind="expired", ended_at=timezone.now(), reason=reasons.NO_CODE, reason_detail=""
+        rental,
+        Status.EXPIRED,
+        kind=EventKind.EXPIRED,
+        ended_at=timezone.now(),
+        reason=reasons.NO_CODE,
+        reason_detail="",
     )
 
 

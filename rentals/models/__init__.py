@@ -5,7 +5,7 @@ from rentals.models.figures import ServiceFigure, StarredService
 from rentals.models.inbox import Callback, ContractDrift, JobRun
 from rentals.models.money import BalanceReading, LedgerEntry
 from rentals.models.operations import BackgroundJob, Heartbeat, UpstreamMinute
-from rentals.models.rentals import Message, Rental, RentalEvent, Status
+from rentals.models.rentals import EventKind, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.models.tokens import CallbackAddress, Hold, Token
 
 __all__ = [
@@ -14,11 +14,13 @@ __all__ = [
     "Callback",
     "CallbackAddress",
     "ContractDrift",
+    "EventKind",
     "Heartbeat",
     "Hold",
     "JobRun",
     "LedgerEntry",
     "Message",
+    "MessageSource",
     "Network",
     "Prefix",
     "Rental",

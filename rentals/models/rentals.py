@@ -1,6 +1,7 @@
 """A rental, its messages and its timeline."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -170,6 +171,14 @@ class Rental(models.Model):
         return self.expires_at if self.status == Status.WAITING else None
 
 
+class MessageSource(StrEnum):
+    """How a message came to us: the values of `Message.source`. Without `choices`, so a new one needs no migration."""
+
+    POLL = "poll"
+    CALLBACK = "callback"
+    HISTORY = "history"
+
+
 class Message(models.Model):
     """An SMS or a call that a number received. The text is hostile input: always escaped."""
 
@@ -182,7 +191,7 @@ class Message(models.Model):
     audio = models.FileField(upload_to="calls/%Y/%m", blank=True, max_length=200)
     audio_type = models.CharField(max_length=60, blank=True)
     audio_tries = models.PositiveSmallIntegerField(default=0)
-    source = models.CharField(max_length=10)  # poll, callback, history
+    source = models.CharField(max_length=10)  # a `MessageSource`
     fingerprint = models.CharField(max_length=64)
 
     class Meta:
@@ -198,12 +207,31 @@ class Message(models.Model):
         return f"#{self.pk}"
 
 
+class EventKind(StrEnum):
+    """What a line of the timeline tells: the values of `RentalEvent.kind`. Without `choices`, so a new one needs no
+    migration."""
+
+    ORDERED = "ordered"
+    ASKED = "asked"  # a request for a number is about to leave
+    REQUEUED = "tries again"
+    MOVED = "moved"  # to another token
+    RENTED = "rented"
+    RECEIVED = "received"
+    MESSAGE = "message"  # another one, after the first
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+    IMPORTED = "imported"
+
+
 class RentalEvent(models.Model):
     """A line of a rental's timeline, written in the transaction of the change itself."""
 
     rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(_("at"))
-    kind = models.CharField(max_length=20)
+    kind = models.CharField(max_length=20)  # an `EventKind`
     before = models.CharField(max_length=12, blank=True)
     after = models.CharField(max_length=12, blank=True)
     person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+")

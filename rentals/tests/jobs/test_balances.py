@@ -12,7 +12,7 @@ from pages.presenters import spend
 from pages.presenters.spend import Period
 from rentals import lifecycle, orders
 from rentals.jobs import balances, placing
-from rentals.models import BalanceReading, LedgerEntry, Rental, Status
+from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, Status
 from rentals.tests.factories import make_rental, make_service
 from rentals.tests.fixtures import House
 
@@ -82,7 +82,7 @@ def test_a_refund_is_recognised_though_the_message_came_late(house: House) -> No
     house.upstream.advance(5)
     late = thuesim.Message("Ma: 123456", "123456", is_call=False, audio_url="")
     assert rental.expires_at is not None
-    lifecycle.message_arrived(rental, late, source="poll", at=rental.expires_at + timedelta(seconds=5))
+    lifecycle.message_arrived(rental, late, source=MessageSource.POLL, at=rental.expires_at + timedelta(seconds=5))
     for _ in range(2):
         reading = balances.read_balance(house.token)
     assert reading.unexplained == 0

@@ -13,7 +13,7 @@ from pytest_django import Settings
 import thuesim
 from rentals import enqueue, orders
 from rentals.jobs import callbacks, outcomes, placing, polling
-from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
+from rentals.models import Callback, CallbackAddress, Hold, MessageSource, Rental, Status, Token
 from rentals.tests.factories import make_rental
 from rentals.tests.fixtures import House
 
@@ -308,7 +308,7 @@ def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.M
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     recording = thuesim.Message("", "", is_call=True, audio_url="http://127.0.0.1/1.wav")
     monkeypatch.setattr(enqueue, "look", lambda pk: None)  # and Redis lost it
-    outcomes.apply(rental, thuesim.State.RECEIVED, recording, source="history")
+    outcomes.apply(rental, thuesim.State.RECEIVED, recording, source=MessageSource.HISTORY)
     rental.refresh_from_db()
     assert rental.due_at is not None
     watch(house, rental)
@@ -320,9 +320,9 @@ def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(h
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     told = thuesim.Message(text="", code="059809", is_call=True, audio_url="http://127.0.0.1/1.wav")
-    outcomes.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    outcomes.apply(rental, thuesim.State.RECEIVED, told, source=MessageSource.CALLBACK)
     assert looks == [rental.pk]
     [message] = rental.messages.all()
     assert (message.code, message.text) == ("059809", "[Call]mã otp của bạn là 059809")
-    outcomes.apply(rental, thuesim.State.RECEIVED, told, source="callback")
+    outcomes.apply(rental, thuesim.State.RECEIVED, told, source=MessageSource.CALLBACK)
     assert looks == [rental.pk], "once is enough"

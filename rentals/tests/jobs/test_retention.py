@@ -24,7 +24,7 @@ from lib import announce
 from pages.presenters.cards import card_for
 from rentals import lifecycle, orders
 from rentals.jobs import callbacks, outcomes, placing, retention, statistics
-from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House, later
 from thuesim_site.celery import app
@@ -103,7 +103,7 @@ def live_through(house: House, client: Client) -> list[Rental]:
     polled, posted, called = (Rental.objects.get(pk=rental.pk) for rental in rentals)
     said = f"{CANARY} {CODE_CANARY}"
     message = thuesim.Message(code=CODE_CANARY, text=said, is_call=False, audio_url="")
-    outcomes.apply(polled, thuesim.State.RECEIVED, message, source="poll")
+    outcomes.apply(polled, thuesim.State.RECEIVED, message, source=MessageSource.POLL)
     body = json.dumps({"status": 1, "requestId": posted.upstream_id, "code": CODE_CANARY, "smsContent": said})
     address = CallbackAddress.issue(house.token).secret.reveal()
     for text in (body, body, f"not json {said}"):
@@ -113,7 +113,7 @@ def live_through(house: House, client: Client) -> list[Rental]:
     call = thuesim.Message(
         code="", text=said, is_call=True, audio_url="http://upstream.invalid/a.wav?say=" + CODE_CANARY
     )
-    outcomes.apply(called, thuesim.State.RECEIVED, call, source="poll")
+    outcomes.apply(called, thuesim.State.RECEIVED, call, source=MessageSource.POLL)
     name = default_storage.save("calls/2026/01/1.audio", ContentFile(said.encode()))
     lifecycle.audio_kept(called.messages.get(), name=name, content_type="audio/wav")
     entry = thuesim.HistoryEntry(
@@ -170,7 +170,7 @@ def test_a_message_that_comes_again_after_its_time_is_deleted_again(house: House
     Rental.objects.filter(pk=old.pk).update(queued_at=timezone.now() - timedelta(days=40))
     retention.delete_old_messages()
     message = thuesim.Message(code="123456", text="Ma 123456", is_call=False, audio_url="")
-    outcomes.apply(Rental.objects.get(pk=old.pk), thuesim.State.RECEIVED, message, source="callback")
+    outcomes.apply(Rental.objects.get(pk=old.pk), thuesim.State.RECEIVED, message, source=MessageSource.CALLBACK)
     assert Message.objects.filter(rental=old).exists()
     assert retention.delete_old_messages() == 1
 

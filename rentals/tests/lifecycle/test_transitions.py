@@ -12,7 +12,7 @@ from django.utils import timezone
 import thuesim
 from rentals import lifecycle
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Rental, Status
+from rentals.models import LedgerEntry, MessageSource, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -152,10 +152,10 @@ def test_what_the_import_took_for_foreign_is_folded_into_the_order() -> None:
 
 def test_a_message_turns_the_rental_once_whichever_way_it_comes() -> None:
     rental = make_rental(Status.WAITING)
-    assert lifecycle.message_arrived(rental, SMS, source="callback")
+    assert lifecycle.message_arrived(rental, SMS, source=MessageSource.CALLBACK)
     stale = make_rental(Status.WAITING)
     stale.pk = rental.pk
-    assert not lifecycle.message_arrived(stale, SMS, source="poll")
+    assert not lifecycle.message_arrived(stale, SMS, source=MessageSource.POLL)
     assert rental.messages.count() == 1
     assert [event.kind for event in rental.events.all()] == ["received"]
     rental.refresh_from_db()
@@ -164,25 +164,25 @@ def test_a_message_turns_the_rental_once_whichever_way_it_comes() -> None:
 
 def test_the_text_completes_a_message_of_which_only_the_code_was_known() -> None:
     rental = make_rental(Status.WAITING)
-    lifecycle.message_arrived(rental, thuesim.Message("", "529310", False, ""), source="callback")
-    assert lifecycle.message_arrived(rental, SMS, source="poll")
+    lifecycle.message_arrived(rental, thuesim.Message("", "529310", False, ""), source=MessageSource.CALLBACK)
+    assert lifecycle.message_arrived(rental, SMS, source=MessageSource.POLL)
     assert [(message.code, message.text) for message in rental.messages.all()] == [("529310", SMS.text)]
 
 
 def test_a_call_told_with_transcript_and_one_told_with_its_audio_are_one() -> None:
     rental = make_rental(Status.WAITING)
     lifecycle.message_arrived(
-        rental, thuesim.Message("[Call]mã otp 059809", "059809", True, "http://x/1"), source="poll"
+        rental, thuesim.Message("[Call]mã otp 059809", "059809", True, "http://x/1"), source=MessageSource.POLL
     )
-    lifecycle.message_arrived(rental, thuesim.Message("", "059809", True, "http://x/2"), source="history")
+    lifecycle.message_arrived(rental, thuesim.Message("", "059809", True, "http://x/2"), source=MessageSource.HISTORY)
     assert rental.messages.count() == 1
 
 
 def test_a_second_message_is_added_and_takes_nothing_back() -> None:
     rental = make_rental(Status.WAITING)
-    lifecycle.message_arrived(rental, SMS, source="poll")
+    lifecycle.message_arrived(rental, SMS, source=MessageSource.POLL)
     again = thuesim.Message("Ma moi: 111222", "111222", False, "")
-    assert lifecycle.message_arrived(rental, again, source="poll")
+    assert lifecycle.message_arrived(rental, again, source=MessageSource.POLL)
     latest = Rental.objects.get(pk=rental.pk).latest_message
     assert latest is not None
     assert latest.code == "111222"
@@ -192,7 +192,7 @@ def test_a_second_message_is_added_and_takes_nothing_back() -> None:
 def test_a_late_message_brings_an_expired_rental_back() -> None:
     rental = make_rental(Status.WAITING)
     lifecycle.expire(rental)
-    assert lifecycle.message_arrived(rental, SMS, source="callback")
+    assert lifecycle.message_arrived(rental, SMS, source=MessageSource.CALLBACK)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.RECEIVED, "")
 
@@ -202,7 +202,7 @@ def test_a_late_message_brings_an_expired_rental_back() -> None:
 )
 def test_a_rental_without_a_number_takes_no_message(status: Status) -> None:
     rental = make_rental(status)
-    assert not lifecycle.message_arrived(rental, SMS, source="poll")
+    assert not lifecycle.message_arrived(rental, SMS, source=MessageSource.POLL)
     assert not rental.messages.exists()
 
 
