@@ -1,10 +1,10 @@
 """What the desk keeps. A rental's status is changed by `rentals.lifecycle` alone."""
 
+from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
 from rentals.models.figures import ServiceFigure, StarredService
-from rentals.models.inbox import Callback, ContractDrift, JobRun
 from rentals.models.money import BalanceReading, LedgerEntry
-from rentals.models.operations import BackgroundJob, Heartbeat, UpstreamMinute
+from rentals.models.operations import BackgroundJob, ContractDrift, Heartbeat, JobRun, UpstreamMinute
 from rentals.models.rentals import EventKind, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.models.tokens import CallbackAddress, Hold, Token
 

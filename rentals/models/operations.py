@@ -1,4 +1,4 @@
-"""How the desk itself is doing: processes that are alive, calls to the upstream, long work in the background."""
+"""How the desk itself is doing: processes, recurring jobs, calls to the upstream, long work in the background."""
 
 from django.db import models
 from django.db.models import Q
@@ -30,6 +30,29 @@ class Heartbeat(models.Model):
         return self.name
 
 
+class JobRun(models.Model):
+    """The last run of a recurring job, one row per token if the job works on one."""
+
+    name = models.CharField(max_length=30)
+    token = models.ForeignKey(Token, on_delete=models.CASCADE, null=True, blank=True, related_name="job_runs")
+    at = models.DateTimeField(null=True, blank=True)  # last run, whatever came of it
+    ok_at = models.DateTimeField(null=True, blank=True)
+    fault = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("job run")
+        verbose_name_plural = _("job runs")
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=Q(token=None), name="one_row_per_job"),
+            models.UniqueConstraint(
+                fields=["name", "token"], condition=Q(token__isnull=False), name="one_row_per_job_and_token"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class UpstreamMinute(models.Model):
     """The calls of one minute to one endpoint with one token: how many, how many failed, how long they took."""
 
@@ -50,6 +73,26 @@ class UpstreamMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.minute:%H:%M}"
+
+
+class ContractDrift(models.Model):
+    """A way in which the upstream's replies differ from its page, counted. `sample` shows shapes, nothing personal."""
+
+    endpoint = models.CharField(_("endpoint"), max_length=30)
+    form = models.CharField(_("difference"), max_length=200)
+    sample = models.TextField(_("sample"), blank=True)
+    count = models.PositiveBigIntegerField(_("times"), default=0)
+    first_at = models.DateTimeField(_("first seen"))
+    last_at = models.DateTimeField(_("last seen"))
+
+    class Meta:
+        verbose_name = _("contract drift")
+        verbose_name_plural = _("contract drift")
+        ordering = ["-last_at"]
+        constraints = [models.UniqueConstraint(fields=["endpoint", "form"], name="one_row_per_difference")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {self.form}"
 
 
 class BackgroundJob(models.Model):
