@@ -28,7 +28,7 @@ from rentals.jobs import (
     runs,
     statistics,
 )
-from rentals.models import Callback, Token
+from rentals.models import Callback, JobName, Token
 from rentals.upstream import call_stats
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def tick() -> None:
     _each("callback", callbacks.pending_callbacks(), _apply_callback)
     for message_id in recordings.waiting_for_audio():
         enqueue.fetch_audio(message_id)
-    runs.ran("tick")
+    runs.ran(JobName.TICK)
 
 
 def _apply_callback(pk: int) -> None:
@@ -97,7 +97,7 @@ def callback(callback_id: int) -> None:
 @shared_task(name="rentals.settle", ignore_result=True)
 def settle(token_id: int) -> None:
     """Read the token's history for orders whose outcome is not known."""
-    with runs.run("settle", token_id):
+    with runs.run(JobName.SETTLE, token_id):
         reconciling.settle(token_id)
 
 
@@ -112,7 +112,7 @@ def sync_token(token_id: int) -> None:
     """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
     read_balance(token_id)
     sync_catalog(token_id)
-    with runs.run("settle", token_id):
+    with runs.run(JobName.SETTLE, token_id):
         reconciling.settle(token_id, deep=True)
 
 
@@ -121,7 +121,7 @@ def read_balance(token_id: int) -> None:
     """Read one token's balance."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with runs.run("balance", token_id):
+        with runs.run(JobName.BALANCE, token_id):
             balances.read_balance(token)
 
 
@@ -130,26 +130,26 @@ def sync_catalog(token_id: int) -> None:
     """Mirror networks and services as one token sees them."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with runs.run("catalog", token_id):
+        with runs.run(JobName.CATALOG, token_id):
             catalog.sync_catalog(token)
 
 
 @shared_task(name="rentals.read_balances", ignore_result=True)
 def read_balances() -> None:
     """Every quarter of a minute: the balances, soon after money moved and now and then otherwise."""
-    _each("balance", runs.due("balance", seconds=30), read_balance)
+    _each("balance", runs.due(JobName.BALANCE, seconds=30), read_balance)
 
 
 @shared_task(name="rentals.sync_catalogs", ignore_result=True)
 def sync_catalogs() -> None:
     """Every minute: the catalogue of each token that was not read for ten minutes, or never."""
-    _each("catalog", runs.due("catalog", seconds=600), sync_catalog)
+    _each("catalog", runs.due(JobName.CATALOG, seconds=600), sync_catalog)
 
 
 @shared_task(name="rentals.import_histories", ignore_result=True)
 def import_histories() -> None:
     """Every half minute: the history of each token that was not read for a minute."""
-    _each("history", runs.due("settle", seconds=60), settle)
+    _each("history", runs.due(JobName.SETTLE, seconds=60), settle)
 
 
 @shared_task(name="rentals.jobs.background", ignore_result=True)

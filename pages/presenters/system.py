@@ -19,16 +19,27 @@ from redis.retry import Retry
 
 from accounts.policy import Access
 from rentals.jobs import heartbeats
-from rentals.models import BackgroundJob, Callback, Heartbeat, Hold, JobRun, Rental, Status, Token, UpstreamMinute
+from rentals.models import (
+    BackgroundJob,
+    Callback,
+    Heartbeat,
+    Hold,
+    JobName,
+    JobRun,
+    Rental,
+    Status,
+    Token,
+    UpstreamMinute,
+)
 from rentals.upstream import breaker
 
 # The recurring jobs in words, with the seconds after which one that has not succeeded is late.
 JOBS: Mapping[str, tuple[Promise, int]] = {
-    "tick": (_("Looking for work"), 10),
-    "statistics": (_("Counting success"), 600),
-    "balance": (_("Balance"), 120),
-    "catalog": (_("Catalogue"), 1200),
-    "settle": (_("ThueSim's history"), 240),
+    JobName.TICK: (_("Looking for work"), 10),
+    JobName.STATISTICS: (_("Counting success"), 600),
+    JobName.BALANCE: (_("Balance"), 120),
+    JobName.CATALOG: (_("Catalogue"), 1200),
+    JobName.SETTLE: (_("ThueSim's history"), 240),
 }
 CALLS_SINCE = timedelta(hours=1)
 CELERY_QUEUES = ("ticks", "renting", "watching", "slow")

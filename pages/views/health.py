@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from rentals.models import JobRun
+from rentals.models import JobName, JobRun
 
 
 @login_not_required
@@ -27,7 +27,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """The database answers (else 503); beside it, how many seconds ago the jobs last ran."""
     try:
         connection.ensure_connection()
-        ticked = JobRun.objects.filter(name="tick").values_list("at", flat=True).first()
+        ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
     except DatabaseError:
         return JsonResponse({"database": "down"}, status=503)
     age = None if ticked is None else round((timezone.now() - ticked) / timedelta(seconds=1), 1)

@@ -8,12 +8,12 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 import thuesim
-from rentals.models import JobRun, Token
+from rentals.models import JobName, JobRun, Token
 
 RETRY_SECONDS = 15
 
 
-def ran(name: str, token_id: int | None = None, *, fault: str = "") -> None:
+def ran(name: JobName, token_id: int | None = None, *, fault: str = "") -> None:
     """Note that a job ran; without a `fault` it succeeded."""
     now = timezone.now()
     fields: dict[str, object] = {"at": now, "fault": fault[:200]}
@@ -27,7 +27,7 @@ def ran(name: str, token_id: int | None = None, *, fault: str = "") -> None:
 
 
 @contextmanager
-def run(name: str, token_id: int) -> Iterator[None]:
+def run(name: JobName, token_id: int) -> Iterator[None]:
     """Note how a job ends that asks the upstream. A fault of the upstream ends here: it stands in the note."""
     try:
         yield
@@ -37,7 +37,7 @@ def run(name: str, token_id: int) -> Iterator[None]:
         ran(name, token_id)
 
 
-def due(name: str, *, seconds: float) -> list[int]:
+def due(name: JobName, *, seconds: float) -> list[int]:
     """The tokens for which a job has not succeeded for so long; after a fault it is due again in a quarter minute.
     A token that an admin paused is read all the same: its numbers still wait."""
     now = timezone.now()

@@ -17,7 +17,7 @@ from accounts.models import Team
 from accounts.policy import Access
 from rentals import budgets
 from rentals.jobs import runs
-from rentals.models import JobRun, Rental, Service, ServiceFigure, StarredService, Status
+from rentals.models import JobName, JobRun, Rental, Service, ServiceFigure, StarredService, Status
 
 DAYS = 30
 REFRESH_SECONDS = 120
@@ -64,9 +64,9 @@ class ServiceLine:
 def refresh_if_due() -> bool:
     """Count again where the last count is older than `REFRESH_SECONDS`. Returns whether it was. May run twice."""
     fresh = timezone.now() - timedelta(seconds=REFRESH_SECONDS)
-    if JobRun.objects.filter(name="statistics", token=None, at__gt=fresh, at__lte=timezone.now()).exists():
+    if JobRun.objects.filter(name=JobName.STATISTICS, token=None, at__gt=fresh, at__lte=timezone.now()).exists():
         return False
-    runs.ran("statistics")
+    runs.ran(JobName.STATISTICS)
     for team_id in Team.objects.values_list("pk", flat=True):
         refresh(team_id)
     return True
@@ -164,7 +164,7 @@ def by_network_and_prefix(access: Access, service: Service) -> tuple[list[Figure
 
 def counted_at() -> datetime | None:
     """Return when rentals were last counted."""
-    return JobRun.objects.filter(name="statistics", token=None).values_list("at", flat=True).first()
+    return JobRun.objects.filter(name=JobName.STATISTICS, token=None).values_list("at", flat=True).first()
 
 
 def _figure(row: ServiceFigure) -> Figure:

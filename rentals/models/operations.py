@@ -1,5 +1,7 @@
 """How the desk itself is doing: processes, recurring jobs, calls to the upstream, long work in the background."""
 
+from enum import StrEnum
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -30,8 +32,18 @@ class Heartbeat(models.Model):
         return self.name
 
 
+class JobName(StrEnum):
+    """The recurring jobs whose last run is noted: the values of `JobRun.name`. `SETTLE` reads ThueSim's history."""
+
+    TICK = "tick"
+    STATISTICS = "statistics"
+    BALANCE = "balance"
+    CATALOG = "catalog"
+    SETTLE = "settle"
+
+
 class JobRun(models.Model):
-    """The last run of a recurring job, one row per token if the job works on one."""
+    """The last run of a recurring job, one row per token if the job works on one. `name` is a `JobName`."""
 
     name = models.CharField(max_length=30)
     token = models.ForeignKey(Token, on_delete=models.CASCADE, null=True, blank=True, related_name="job_runs")

@@ -17,7 +17,7 @@ import thuesim
 from accounts.models import Role
 from rentals import orders
 from rentals.jobs import balances, placing, polling, reconciling, recordings, runs
-from rentals.models import CallbackAddress, Message, Rental, Status
+from rentals.models import CallbackAddress, JobName, Message, Rental, Status
 from rentals.tests.factories import make_person
 from rentals.tests.fixtures import House
 from rentals.upstream import client
@@ -123,7 +123,7 @@ def drive(house: House, fault: str, told: list[str]) -> None:
     ]
     for ask in asked:
         told += told_by(ask)
-    runs.ran("balance", house.token.pk, fault=told[-1])
+    runs.ran(JobName.BALANCE, house.token.pk, fault=told[-1])
     type(house.token).objects.update(hold="", hold_until=None, faults=0, next_watch_at=None)
     Rental.objects.filter(pk=rental.pk, status=Status.QUEUED).delete()
 

@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from rentals.jobs import placing, polling, reconciling, runs
-from rentals.models import Hold, Status, Token
+from rentals.models import Hold, JobName, Status, Token
 from rentals.tests.factories import make_rental, make_token
 from rentals.upstream import breaker
 
@@ -42,6 +42,6 @@ def test_a_hold_set_before_is_over() -> None:
 def test_a_job_that_ran_before_is_due() -> None:
     token = make_token()
     with time_machine.travel(timezone.now() + timedelta(minutes=2)):
-        runs.ran("balance", token.pk)
-        assert runs.due("balance", seconds=30) == []
-    assert runs.due("balance", seconds=30) == [token.pk]
+        runs.ran(JobName.BALANCE, token.pk)
+        assert runs.due(JobName.BALANCE, seconds=30) == []
+    assert runs.due(JobName.BALANCE, seconds=30) == [token.pk]
