@@ -14,6 +14,8 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from rentals.task_names import TaskName, TaskQueue
+
 LONGEST_OUTBOX = 1000
 
 logger = logging.getLogger(__name__)
@@ -21,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Nudge:
-    task: str
+    task: TaskName
     pk: int
-    queue: str
+    queue: TaskQueue
     countdown: float
 
 
@@ -64,45 +66,45 @@ def _put(nudge: _Nudge) -> None:
         logger.warning("no nudge for %s: the broker has been away for long", nudge.task)
 
 
-def _on_commit(task: str, pk: int, queue_name: str, countdown: float = 0) -> None:
+def _on_commit(task: TaskName, pk: int, queue_name: TaskQueue, countdown: float = 0) -> None:
     transaction.on_commit(partial(_put, _Nudge(task, pk, queue_name, countdown)))
 
 
 def place(token_id: int, *, in_seconds: float = 0) -> None:
     """The token has orders to place, or will have its turn then."""
-    _on_commit("rentals.place", token_id, "renting", in_seconds)
+    _on_commit(TaskName.PLACE, token_id, TaskQueue.RENTING, in_seconds)
 
 
 def watch(token_id: int, *, in_seconds: float = 0) -> None:
     """The token's waiting numbers want a look."""
-    _on_commit("rentals.watch", token_id, "watching", in_seconds)
+    _on_commit(TaskName.WATCH, token_id, TaskQueue.WATCHING, in_seconds)
 
 
 def look(rental_id: int) -> None:
     """One number wants a look of its own."""
-    _on_commit("rentals.look", rental_id, "watching")
+    _on_commit(TaskName.LOOK, rental_id, TaskQueue.WATCHING)
 
 
 def callback(callback_id: int) -> None:
     """A callback came."""
-    _on_commit("rentals.callback", callback_id, "watching")
+    _on_commit(TaskName.CALLBACK, callback_id, TaskQueue.WATCHING)
 
 
 def settle(token_id: int, *, in_seconds: float = 0) -> None:
     """The token has orders whose outcome is not known."""
-    _on_commit("rentals.settle", token_id, "watching", in_seconds)
+    _on_commit(TaskName.SETTLE, token_id, TaskQueue.WATCHING, in_seconds)
 
 
 def fetch_audio(message_id: int) -> None:
     """A call's audio wants to be fetched."""
-    _on_commit("rentals.fetch_audio", message_id, "slow")
+    _on_commit(TaskName.FETCH_AUDIO, message_id, TaskQueue.SLOW)
 
 
 def sync(token_id: int) -> None:
     """The token is new, or its catalogue wants to be read again."""
-    _on_commit("rentals.sync_token", token_id, "slow")
+    _on_commit(TaskName.SYNC_TOKEN, token_id, TaskQueue.SLOW)
 
 
 def background(job_id: int) -> None:
     """Somebody waits for long work."""
-    _on_commit("rentals.jobs.background", job_id, "slow")
+    _on_commit(TaskName.BACKGROUND_JOB, job_id, TaskQueue.SLOW)

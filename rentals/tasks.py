@@ -29,6 +29,7 @@ from rentals.jobs import (
     statistics,
 )
 from rentals.models import Callback, JobName, Token
+from rentals.task_names import TaskName
 from rentals.upstream import call_stats
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
             logger.exception("%s failed for %s", what, pk)
 
 
-@shared_task(name="rentals.tick", ignore_result=True)
+@shared_task(name=TaskName.TICK, ignore_result=True)
 def tick() -> None:
     """Each second: wake a worker for every token with something due, and apply callbacks that are still lying there.
 
@@ -68,13 +69,13 @@ def _apply_callback(pk: int) -> None:
         callbacks.apply_callback(callback)
 
 
-@shared_task(name="rentals.place", ignore_result=True)
+@shared_task(name=TaskName.PLACE, ignore_result=True)
 def place(token_id: int) -> None:
     """Place the token's next order."""
     placing.place_next(token_id)
 
 
-@shared_task(name="rentals.watch", ignore_result=True)
+@shared_task(name=TaskName.WATCH, ignore_result=True)
 def watch(token_id: int) -> None:
     """Look at the token's numbers, and come again after the poll interval while any wait."""
     wait = polling.watch(token_id)
@@ -82,32 +83,32 @@ def watch(token_id: int) -> None:
         enqueue.watch(token_id, in_seconds=wait)
 
 
-@shared_task(name="rentals.look", ignore_result=True)
+@shared_task(name=TaskName.LOOK, ignore_result=True)
 def look(rental_id: int) -> None:
     """Look at one number."""
     polling.look(rental_id)
 
 
-@shared_task(name="rentals.callback", ignore_result=True)
+@shared_task(name=TaskName.CALLBACK, ignore_result=True)
 def callback(callback_id: int) -> None:
     """Apply one callback."""
     _apply_callback(callback_id)
 
 
-@shared_task(name="rentals.settle", ignore_result=True)
+@shared_task(name=TaskName.SETTLE, ignore_result=True)
 def settle(token_id: int) -> None:
     """Read the token's history for orders whose outcome is not known."""
     with runs.run(JobName.SETTLE, token_id):
         reconciling.settle(token_id)
 
 
-@shared_task(name="rentals.fetch_audio", ignore_result=True)
+@shared_task(name=TaskName.FETCH_AUDIO, ignore_result=True)
 def fetch_audio(message_id: int) -> None:
     """Fetch the audio of a call."""
     recordings.fetch_audio(message_id)
 
 
-@shared_task(name="rentals.sync_token", ignore_result=True)
+@shared_task(name=TaskName.SYNC_TOKEN, ignore_result=True)
 def sync_token(token_id: int) -> None:
     """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
     read_balance(token_id)
@@ -116,7 +117,7 @@ def sync_token(token_id: int) -> None:
         reconciling.settle(token_id, deep=True)
 
 
-@shared_task(name="rentals.read_balance", ignore_result=True)
+@shared_task(name=TaskName.READ_BALANCE, ignore_result=True)
 def read_balance(token_id: int) -> None:
     """Read one token's balance."""
     token = Token.objects.filter(pk=token_id).first()
@@ -125,7 +126,7 @@ def read_balance(token_id: int) -> None:
             balances.read_balance(token)
 
 
-@shared_task(name="rentals.sync_catalog", ignore_result=True)
+@shared_task(name=TaskName.SYNC_CATALOG, ignore_result=True)
 def sync_catalog(token_id: int) -> None:
     """Mirror networks and services as one token sees them."""
     token = Token.objects.filter(pk=token_id).first()
@@ -134,44 +135,44 @@ def sync_catalog(token_id: int) -> None:
             catalog.sync_catalog(token)
 
 
-@shared_task(name="rentals.read_balances", ignore_result=True)
+@shared_task(name=TaskName.READ_BALANCES, ignore_result=True)
 def read_balances() -> None:
     """Every quarter of a minute: the balances, soon after money moved and now and then otherwise."""
     _each("balance", runs.due(JobName.BALANCE, seconds=30), read_balance)
 
 
-@shared_task(name="rentals.sync_catalogs", ignore_result=True)
+@shared_task(name=TaskName.SYNC_CATALOGS, ignore_result=True)
 def sync_catalogs() -> None:
     """Every minute: the catalogue of each token that was not read for ten minutes, or never."""
     _each("catalog", runs.due(JobName.CATALOG, seconds=600), sync_catalog)
 
 
-@shared_task(name="rentals.import_histories", ignore_result=True)
+@shared_task(name=TaskName.IMPORT_HISTORIES, ignore_result=True)
 def import_histories() -> None:
     """Every half minute: the history of each token that was not read for a minute."""
     _each("history", runs.due(JobName.SETTLE, seconds=60), settle)
 
 
-@shared_task(name="rentals.jobs.background", ignore_result=True)
+@shared_task(name=TaskName.BACKGROUND_JOB, ignore_result=True)
 def background_job(job_id: int) -> None:
     """Do long work that somebody waits for."""
     background.work(job_id)
 
 
-@shared_task(name="rentals.open_background", ignore_result=True)
+@shared_task(name=TaskName.OPEN_BACKGROUND, ignore_result=True)
 def open_background() -> None:
     """Every quarter of a minute: the long work that nobody does, since its message or its worker was lost."""
     for job_id in background.open_jobs():
         enqueue.background(job_id)
 
 
-@shared_task(name="rentals.refresh_statistics", ignore_result=True)
+@shared_task(name=TaskName.REFRESH_STATISTICS, ignore_result=True)
 def refresh_statistics() -> None:
     """Every minute: count anew how services did, where the last count is too old."""
     statistics.refresh_if_due()
 
 
-@shared_task(name="rentals.tidy", ignore_result=True)
+@shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
     """Every ten minutes: forget old heartbeats, counted calls, and exports."""
     heartbeats.forget_old()
@@ -179,14 +180,14 @@ def tidy() -> None:
     background.forget_old()
 
 
-@shared_task(name="rentals.keep_private", ignore_result=True)
+@shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)
 def keep_private() -> None:
     """Every ten minutes: delete the messages, and the audit records, that are past their time."""
     retention.delete_old_messages()
     audit.delete_old()
 
 
-@shared_task(name="rentals.fade", ignore_result=True)
+@shared_task(name=TaskName.FADE, ignore_result=True)
 def fade() -> None:
     """Every quarter of a minute: mask on the open screens the codes that have just faded."""
     retention.fade()

@@ -8,6 +8,8 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler
 
+from rentals.task_names import TaskName, TaskQueue
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thuesim_site.settings")
 
 app = Celery("thuesim_site")
@@ -44,20 +46,20 @@ class SteadyScheduler(Scheduler):
         return float(super().tick(*args, **kwargs))
 
 
-def _every(seconds: float, task: str, queue: str = "slow") -> dict[str, object]:
+def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) -> dict[str, object]:
     # A run that could not start before the next one is due is dropped: the next one does its work.
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": max(1.0, seconds * 0.9)}}
 
 
 app.conf.beat_scheduler = "thuesim_site.celery:SteadyScheduler"
 app.conf.beat_schedule = {
-    "tick": _every(1.0, "rentals.tick", "ticks"),
-    "balances": _every(15.0, "rentals.read_balances"),
-    "catalogue": _every(15.0, "rentals.sync_catalogs"),
-    "history": _every(15.0, "rentals.import_histories"),
-    "background": _every(15.0, "rentals.open_background"),
-    "statistics": _every(60.0, "rentals.refresh_statistics"),
-    "tidy": _every(600.0, "rentals.tidy"),
-    "privacy": _every(600.0, "rentals.keep_private"),
-    "fade": _every(15.0, "rentals.fade"),
+    "tick": _every(1.0, TaskName.TICK, TaskQueue.TICKS),
+    "balances": _every(15.0, TaskName.READ_BALANCES),
+    "catalogue": _every(15.0, TaskName.SYNC_CATALOGS),
+    "history": _every(15.0, TaskName.IMPORT_HISTORIES),
+    "background": _every(15.0, TaskName.OPEN_BACKGROUND),
+    "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),
+    "tidy": _every(600.0, TaskName.TIDY),
+    "privacy": _every(600.0, TaskName.KEEP_PRIVATE),
+    "fade": _every(15.0, TaskName.FADE),
 }

@@ -8,6 +8,7 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from rentals.task_names import TaskQueue
 from thuesim_site.start import embedded_redis, variables
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
@@ -138,7 +139,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_DEFAULT_QUEUE = "slow"
+CELERY_TASK_DEFAULT_QUEUE = TaskQueue.SLOW
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"

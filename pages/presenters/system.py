@@ -31,6 +31,7 @@ from rentals.models import (
     Token,
     UpstreamMinute,
 )
+from rentals.task_names import TaskQueue
 from rentals.upstream import breaker
 
 # The recurring jobs in words, with the seconds after which one that has not succeeded is late.
@@ -42,7 +43,6 @@ JOBS: Mapping[str, tuple[Promise, int]] = {
     JobName.SETTLE: (_("ThueSim's history"), 240),
 }
 CALLS_SINCE = timedelta(hours=1)
-CELERY_QUEUES = ("ticks", "renting", "watching", "slow")
 REDIS_TIMEOUT_SECONDS = 0.5
 
 
@@ -278,8 +278,8 @@ def _messages() -> dict[str, int] | None:
             retry=Retry(NoBackoff(), 0),
         ) as client:
             pipe = client.pipeline(transaction=False)
-            for name in CELERY_QUEUES:
+            for name in TaskQueue:
                 pipe.llen(name)
-            return dict(zip(CELERY_QUEUES, pipe.execute(), strict=True))
+            return dict(zip(TaskQueue, pipe.execute(), strict=True))
     except (redis.RedisError, OSError):
         return None

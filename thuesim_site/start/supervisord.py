@@ -4,9 +4,11 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rentals.task_names import QUICK_QUEUES, TaskQueue
 from thuesim_site.start import embedded_redis
 from thuesim_site.start.checks import Setup
 from thuesim_site.start.environment import BASE_DIR
@@ -33,10 +35,10 @@ def programs(setup: Setup) -> list[Program]:
         *_ground(setup),
         Program("web", _web(setup)),
         *(
-            Program(name, _worker(setup, name, "ticks,renting,watching", QUICK_THREADS))
+            Program(name, _worker(setup, name, QUICK_QUEUES, QUICK_THREADS))
             for name in (f"worker-{number}" for number in range(1, setup.workers + 1))
         ),
-        Program("slow", _worker(setup, "slow", "slow", SLOW_THREADS)),
+        Program("slow", _worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS)),
         Program("beat", _beat(setup)),
     ]
 
@@ -67,9 +69,9 @@ def _log_config(data_dir: Path) -> Path:
     return data_dir / "uvicorn-log.json"
 
 
-def _worker(setup: Setup, name: str, queues: str, threads: int) -> list[str]:
+def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) -> list[str]:
     return [
-        *[*CELERY, "worker", "-n", f"{name}@%h", "-Q", queues, "-P", "threads", "-c", str(threads)],
+        *[*CELERY, "worker", "-n", f"{name}@%h", "-Q", ",".join(queues), "-P", "threads", "-c", str(threads)],
         *["-l", setup.log_level, "--without-gossip", "--without-mingle", "--without-heartbeat"],
     ]
 

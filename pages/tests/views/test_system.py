@@ -19,10 +19,12 @@ from pages.presenters import system
 from pages.presenters.system import SystemState
 from rentals.jobs import background, heartbeats
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token, UpstreamMinute
+from rentals.task_names import TaskName, TaskQueue
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from rentals.tests.fixtures import House
 from rentals.upstream import call_stats
 from rentals.upstream.client import client_for
+from thuesim_site.celery import app
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.django_db
@@ -100,8 +102,10 @@ def test_a_silent_redis_is_said_and_holds_nothing_up(client: Client, token: Toke
 
 @pytest.mark.usefixtures("real_redis")
 def test_messages_that_nobody_takes_are_counted(person: User, real_redis: RedisServer) -> None:
-    with patch.object(system, "CELERY_QUEUES", ("ticks", "slow")):
-        assert state(person).messages == {"ticks": 0, "slow": 0}
+    assert state(person).messages == {"ticks": 0, "renting": 0, "watching": 0, "slow": 0}
+    for queue in (TaskQueue.SLOW, TaskQueue.SLOW, TaskQueue.TICKS):
+        app.send_task(TaskName.TIDY, queue=queue)
+    assert state(person).messages == {"ticks": 1, "renting": 0, "watching": 0, "slow": 2}
 
 
 def test_a_person_sees_the_tokens_and_orders_of_their_team_alone(token: Token, person: User) -> None:

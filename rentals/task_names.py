@@ -1,0 +1,42 @@
+"""The names of the Celery tasks and of the queues they wait in: for senders, workers, beat and supervisord alike.
+
+Imports nothing, so that the start of the desk can read it before Django is set up.
+"""
+
+from enum import StrEnum
+
+
+class TaskQueue(StrEnum):
+    """The broker's queues. `QUICK_QUEUES` are served by many threads, `SLOW` by a process of its own."""
+
+    TICKS = "ticks"
+    RENTING = "renting"
+    WATCHING = "watching"
+    SLOW = "slow"
+
+
+QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.WATCHING)
+
+
+class TaskName(StrEnum):
+    """The tasks of `rentals.tasks`. The values travel through the broker: a worker may meet those of an older version."""
+
+    TICK = "rentals.tick"
+    PLACE = "rentals.place"
+    WATCH = "rentals.watch"
+    LOOK = "rentals.look"
+    CALLBACK = "rentals.callback"
+    SETTLE = "rentals.settle"
+    FETCH_AUDIO = "rentals.fetch_audio"
+    SYNC_TOKEN = "rentals.sync_token"  # noqa: S105 - a task, not a secret
+    READ_BALANCE = "rentals.read_balance"
+    SYNC_CATALOG = "rentals.sync_catalog"
+    READ_BALANCES = "rentals.read_balances"
+    SYNC_CATALOGS = "rentals.sync_catalogs"
+    IMPORT_HISTORIES = "rentals.import_histories"
+    BACKGROUND_JOB = "rentals.jobs.background"
+    OPEN_BACKGROUND = "rentals.open_background"
+    REFRESH_STATISTICS = "rentals.refresh_statistics"
+    TIDY = "rentals.tidy"
+    KEEP_PRIVATE = "rentals.keep_private"
+    FADE = "rentals.fade"
