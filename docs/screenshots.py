@@ -1,6 +1,6 @@
 """Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
 
-    python docs/screenshots.py                 two looks of each page into docs/
+    python docs/screenshots.py                 two looks of each page into docs/pictures/
     python docs/screenshots.py --all --out /tmp/pictures   every language, theme and width
 
 Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
@@ -41,12 +41,12 @@ def write_past(desk: RunningDesk) -> None:
     import django
 
     django.setup()
-    import past_month
+    from django.core.management import call_command
 
     from rentals.models import Service
 
     wait_until(lambda: Service.objects.exists(), "the catalogue is read", 60)
-    past_month.write()
+    call_command("demo_data")
 
 
 def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wishes: str) -> None:
@@ -164,7 +164,7 @@ def sign_in(page: Page, desk: RunningDesk, person: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every language, theme and width")
-    parser.add_argument("--out", type=Path, default=BASE_DIR / "docs", help="where the pictures go")
+    parser.add_argument("--out", type=Path, default=BASE_DIR / "docs" / "pictures", help="where the pictures go")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

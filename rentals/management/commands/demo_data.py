@@ -1,19 +1,22 @@
-"""A month of a team's work, for the pictures: people, rentals of every day, codes, refunds, a price that changed.
-
-Written into the database of a desk that runs, by the models: what the sandbox tells of is only what was ordered just now.
-"""
+"""`manage.py demo_data`: a month of a team's work to look at: people, rentals of every day, codes, refunds, new prices."""
 
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from rentals.jobs import statistics
-from rentals.models import LedgerEntry, Message, Rental, Service, ServicePrice, Status, Token
+from rentals.lifecycle import reasons
+from rentals.models import LedgerEntry, Message, MessageSource, Rental, Service, ServicePrice, Status, Token
 
 DAYS = 30
+FIRST_KEY = 70_000_000  # of the ids that the upstream would have given
 PEOPLE = [("linh", "Linh", "Trần"), ("minh", "Minh", "Phạm"), ("trang", "Trang", "Lê"), ("huy", "Huy", "Nguyễn")]
 # How often each is rented, in which share of cases a code comes, and after how many seconds in the middle.
 SERVICES = {
@@ -29,9 +32,27 @@ PURPOSES = ["Kiểm thử đăng ký", "CSKH", "Tạo trang bán hàng", "Kiểm
 NETWORKS = {"VIETTEL": ("96", "97", "86"), "VINAPHONE": ("91", "94", "85"), "MOBIFONE": ("90", "93", "78")}
 
 
-def write(seed: int = 7) -> None:
-    """Write the month that ended yesterday for the desk's first team and token. Needs Django set up."""
-    rng = random.Random(seed)
+class Command(BaseCommand):
+    """For the demo alone: it writes rentals and money that no upstream knows."""
+
+    help = "Write the month that ended yesterday for the first team of a desk in demo mode."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write it once. Raises `CommandError` outside demo mode, before the first catalogue, or where it is there."""
+        if not settings.DEMO:
+            raise CommandError("This desk works with the true ThueSim; demo data is for the sandbox alone.")
+        if not Service.objects.filter(name__in=SERVICES).exists():
+            raise CommandError("The catalogue has not been read yet. Start the desk with ./run, then try again.")
+        if Rental.objects.filter(upstream_key=str(FIRST_KEY)).exists():
+            raise CommandError("The demo data is there already.")
+        with transaction.atomic():
+            count = write_month()
+        self.stdout.write(f"{count} rentals of the last {DAYS} days were written.")
+
+
+def write_month(seed: int = 7) -> int:
+    """Write the month that ended yesterday for the first team and token. Returns the number of rentals."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
     team, token = Team.objects.order_by("pk")[0], Token.objects.order_by("pk")[0]
     people = [_person(team, *names) for names in PEOPLE]
     services = {name: Service.objects.filter(name=name).order_by("sv")[0] for name in SERVICES}
@@ -46,6 +67,7 @@ def write(seed: int = 7) -> None:
         ServicePrice.objects.filter(service=service).update(since=since + timedelta(days=11))
         ServicePrice.objects.create(service=service, price=(service.price or 0) - change, since=since)
     statistics.refresh(team.pk)
+    return len(rentals)
 
 
 def _person(team: Team, username: str, first: str, last: str) -> User:
@@ -79,12 +101,26 @@ def _rental(
     ends = at + timedelta(seconds=services[name].seconds)
     received = at + timedelta(seconds=seconds * rng.uniform(0.4, 2.5)) if came else None
     return Rental(
-        team=team, person=rng.choice(people), token=token, service=services[name], purpose=rng.choice(PURPOSES),
-        status=Status.RECEIVED if came else Status.EXPIRED, queued_at=at, attempt_at=at, attempts=1, placed_at=at,
-        expires_at=ends, received_at=received, ended_at=received or ends, upstream_id=f"{70_000_000 + number}.01",
-        upstream_key=str(70_000_000 + number), network=network, price=services[name].price,
-        phone=f"+84{rng.choice(NETWORKS[network])}{rng.randrange(10**7):07d}", reason="" if came else "no_code",
-    )  # fmt: skip
+        team=team,
+        person=rng.choice(people),
+        token=token,
+        service=services[name],
+        purpose=rng.choice(PURPOSES),
+        status=Status.RECEIVED if came else Status.EXPIRED,
+        queued_at=at,
+        attempt_at=at,
+        attempts=1,
+        placed_at=at,
+        expires_at=ends,
+        received_at=received,
+        ended_at=received or ends,
+        upstream_id=f"{FIRST_KEY + number}.01",
+        upstream_key=str(FIRST_KEY + number),
+        network=network,
+        price=services[name].price,
+        phone=f"+84{rng.choice(NETWORKS[network])}{rng.randrange(10**7):07d}",
+        reason="" if came else reasons.NO_CODE,
+    )
 
 
 def _message(rental: Rental, rng: random.Random) -> Message:
@@ -92,7 +128,12 @@ def _message(rental: Rental, rng: random.Random) -> Message:
     said = f"{rental.service.name}: {code} la ma xac minh cua ban, hieu luc trong 5 phut."
     assert rental.received_at is not None
     return Message(
-        rental=rental, at=rental.received_at, code=code, text=said, source="poll", fingerprint=rental.upstream_key
+        rental=rental,
+        at=rental.received_at,
+        code=code,
+        text=said,
+        source=MessageSource.POLL,
+        fingerprint=rental.upstream_key,
     )
 
 
