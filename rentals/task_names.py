@@ -34,7 +34,7 @@ class TaskName(StrEnum):
     READ_BALANCES = "rentals.read_balances"
     SYNC_CATALOGS = "rentals.sync_catalogs"
     IMPORT_HISTORIES = "rentals.import_histories"
-    BACKGROUND_JOB = "rentals.jobs.background"
+    BACKGROUND_JOB = "rentals.background"
     OPEN_BACKGROUND = "rentals.open_background"
     REFRESH_STATISTICS = "rentals.refresh_statistics"
     TIDY = "rentals.tidy"
