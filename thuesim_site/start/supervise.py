@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -247,10 +248,16 @@ def _children() -> list[int]:
     return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
 
+def version() -> str:
+    """Return the release, as `pyproject.toml` has it."""
+    return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
+
+
 def main() -> int:
     """Return the exit status: 2 for a wrong setting."""
     parser = argparse.ArgumentParser("./run", description="Start ThueSim Desk; .env.example lists the settings.")
     parser.add_argument("--check", action="store_true", help="check the settings, show what follows from them, and end")
+    parser.add_argument("--version", action="version", version=f"ThueSim Desk {version()}")
     options = parser.parse_args()
     try:
         setup = checks.check()
