@@ -57,7 +57,7 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
 def background_jobs(request: DeskRequest) -> HttpResponse:
     """Show the person's long work; to htmx, which asks while something is at work, the list alone."""
     found = [(job, background.SENTENCES.get(job.reason, "")) for job in background.jobs_of(request.access)]
-    template = "pages/_background_jobs.html" if request.htmx else "pages/background_jobs.html"
+    template = "pages/_background.html" if request.htmx else "pages/background.html"
     context = {"jobs": found, "any_open": any(job.is_open for job, _ in found)}
     return render(request, template, context)
 

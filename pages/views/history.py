@@ -32,4 +32,4 @@ def rentals(request: DeskRequest) -> HttpResponse:
         "sortings": history.SORTINGS.values(),
         "sort": sort if sort in history.SORTINGS else "newest",
     }
-    return render(request, "pages/rentals.html", context)
+    return render(request, "pages/history.html", context)

@@ -119,7 +119,7 @@ def team_services(request: DeskRequest) -> HttpResponse:
 @never_cache
 def left(request: DeskRequest) -> HttpResponse:
     """What is left of the budgets, as a fragment."""
-    return render(request, "pages/_left.html", {"left": budgets.left_for(request.access)})
+    return render(request, "pages/_budgets.html", {"left": budgets.left_for(request.access)})
 
 
 def roles() -> list[tuple[str, str]]:
