@@ -162,7 +162,7 @@ class ServicePicker extends HTMLElement {
     this.chosen = option;
     this.input.value = typed;
     this.input.removeAttribute("aria-invalid");
-    document.getElementById("service-error")?.remove();
+    document.getElementById("id_service_error")?.remove();
     this.close();
     this.showChosen();
   }

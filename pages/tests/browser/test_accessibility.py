@@ -76,7 +76,7 @@ def order_badly(page: Page) -> None:
     page.locator(".wishes").evaluate("details => details.open = true")
     page.fill("#prefixes", "abc")
     page.click(".rent-go")
-    page.wait_for_selector("#service-error")
+    page.wait_for_selector("#id_service_error")
 
 
 def open_(selector: str) -> Callable[[Page], None]:

@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(page: Page, sign
     page.fill("#prefixes", "96,")
     page.fill("#purpose", "Kiểm thử")
     page.keyboard.press("Enter")
-    expect(page.locator("#service-error")).to_contain_text("There is no service “zzzz”")
+    expect(page.locator("#id_service_error")).to_contain_text("There is no service “zzzz”")
     assert page.input_value("#service") == "zzzz"
     assert page.input_value("#purpose") == "Kiểm thử"
     assert page.locator("[name=networks][value=VIETTEL]").is_checked()

@@ -47,7 +47,8 @@ def with_code(rental: Rental, code: str = "059809", text: str = "059809 is your 
 
 
 def html(response: Any) -> str:
-    return str(response.content.decode())
+    """What was answered, on one line."""
+    return " ".join(response.content.decode().split())
 
 
 def test_the_desk_asks_strangers_to_sign_in(client: Client, db: None) -> None:
@@ -57,7 +58,7 @@ def test_the_desk_asks_strangers_to_sign_in(client: Client, db: None) -> None:
 def test_the_desk_shows_balance_places_and_hold(signed_in: Client, team: Team, service: Service) -> None:
     make_token(team, name="Spare", balance=None, paused=True)
     page = html(signed_in.get("/"))
-    assert '<span class="token-balance" data-testid="balance">123.456 ₫</span>' in page.replace("\n", "")
+    assert re.search(r'data-testid="balance" ?> ?123.456 ₫ ?</span>', page)
     assert "0/10 waiting" in page
     assert "paused" in page
 

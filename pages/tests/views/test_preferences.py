@@ -22,7 +22,8 @@ def operator(client: Client) -> User:
 
 
 def html(response: Any) -> str:
-    return str(response.content.decode())
+    """What was answered, on one line."""
+    return " ".join(response.content.decode().split())
 
 
 @pytest.mark.parametrize("name", ["sounds", "notifies", "counts_in_title", "single_keys"])

@@ -288,7 +288,7 @@ def test_calls_that_failed_lately_are_counted(boss: Client) -> None:
             token=token, endpoint="balance", minute=minute - timedelta(minutes=n), calls=10, faults=2,
             milliseconds=3000, slowest=900 + n,
         )  # fmt: skip
-    page = boss.get(at("token_change", token.pk)).content.decode()
+    page = "".join(boss.get(at("token_change", token.pk)).content.decode().split())
     cells = ("balance", "30", "<strong>6</strong>", "300", "902")
     assert "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" in page
     assert "TimedOut" in page

@@ -198,7 +198,7 @@ def test_the_name_of_another_team_is_taken(boss: User, team: Team) -> None:
 def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> None:
     act(boss, "role", linh, role="viewer")
     act(boss, "limits", linh, budget_day="20.000")
-    page = browser(boss).get(reverse("team_audit")).content.decode()
+    page = " ".join(browser(boss).get(reverse("team_audit")).content.decode().split())
     assert "budget per day, đồng: <del>–</del>" in page
     assert "<ins>20.000 ₫</ins>" in page
     assert "role: <del>operator</del>" in page
