@@ -13,11 +13,9 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
-from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +23,7 @@ from accounts import audit, mail
 from accounts.models import User
 from accounts.policy import must_keep_second_step, second_steps
 from lib import encryption
+from lib.urls import absolute_reverse
 
 # The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
 THROTTLED_SECONDS = 60
@@ -48,9 +47,10 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return where a new password is set, as it is reached from outside: never by the name in a request's Host."""
-        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
-        path = path.replace("UID-KEY", quote(key))
-        return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else str(self.request.build_absolute_uri(path))
+        form = absolute_reverse(
+            "account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"}, request=self.request
+        )
+        return form.replace("UID-KEY", quote(key))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Write in the person's own language, and send it beside the request."""

@@ -5,14 +5,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -24,6 +23,7 @@ import thuesim
 from accounts.admin import StaffAdmin
 from lib.encryption import Secret
 from lib.formats import dong
+from lib.urls import absolute_reverse
 from rentals import enqueue
 from rentals.admin.token_panels import panels
 from rentals.jobs import balances
@@ -269,8 +269,7 @@ class TokenAdmin(StaffAdmin):
         overlap = callback_addresses.valid_addresses(token).exists()
         made = callback_addresses.replace(token)
         self.record(request, "callback_replace", token)
-        where = reverse("callback", args=[made.secret.reveal()])
-        address = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
+        address = absolute_reverse("callback", args=[made.secret.reveal()], request=request)
         return self._page(
             request,
             token,

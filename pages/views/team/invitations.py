@@ -1,7 +1,6 @@
 """Joining by a link: managers make and withdraw them, whoever has one comes in."""
 
 from allauth.account.utils import perform_login
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import IntegrityError, transaction
@@ -17,6 +16,7 @@ from accounts.forms import InviteForm, JoinForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
+from lib.urls import absolute_reverse
 from pages.views.team.team import managed_team, page
 
 
@@ -32,8 +32,7 @@ def invite(request: DeskRequest) -> HttpResponse:
     invitation, secret = invitations.invite(
         request.user, team, role=Role(wanted["role"]), note=wanted["note"], days=wanted["days"]
     )
-    where = reverse("join", args=[secret])
-    link = f"{settings.PUBLIC_URL}{where}" if settings.PUBLIC_URL else request.build_absolute_uri(where)
+    link = absolute_reverse("join", args=[secret], request=request)
     return render(request, "pages/team/invited.html", {"invitation": invitation, "link": link})
 
 
