@@ -1,14 +1,14 @@
 """Keeping, counted and bounded, in what ways the upstream's replies differ from its page."""
 
 import logging
-import threading
-import time
+from collections.abc import Set
 from dataclasses import dataclass
 
 from django.db import Error, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from lib.tally import Tally
 from rentals.models import ContractDrift
 from thuesim import Drift
 
@@ -20,31 +20,44 @@ WRITE_EVERY_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
+_Key = tuple[str, str]  # endpoint and form
 
-@dataclass(slots=True)
-class _Tally:
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How often a difference was seen, and the reply that showed it first."""
+
+    count: int
     sample: str
-    unwritten: int = 0
-    due_at: float = float("-inf")
+
+    def __add__(self, other: "_Seen") -> "_Seen":
+        return _Seen(self.count + other.count, self.sample)
 
 
-_lock = threading.Lock()
-_tallies: dict[tuple[str, str], _Tally] = {}
+def _bounded(key: _Key, known: Set[_Key]) -> _Key:
+    """Return the key to count a new difference under, so that memory is bounded as the table is."""
+    endpoint, form = key
+    endpoints = [endpoint for endpoint, _ in known]
+    if endpoint not in endpoints and len(set(endpoints)) >= ENDPOINTS:
+        endpoint = OTHER
+    if endpoints.count(endpoint) >= FORMS_PER_ENDPOINT - 1:
+        form = OTHER
+    return endpoint, form
+
+
+_tally: Tally[_Key, _Seen] = Tally(_bounded, pause_seconds=WRITE_EVERY_SECONDS)
 
 
 def record(drift: Drift) -> None:
-    """Count one difference; never raises for want of a database.
+    """Count one difference; never raises if the database is down.
 
     The first of its kind is written at once, later ones as a sum, at most every ten seconds per process. Inside a
     transaction the writing waits for its commit; after a rollback it goes with the next difference. A process that ends
     takes at most the last unwritten additions to a count with it, never a kind.
     """
-    with _lock:
-        key = _bounded(_storable(drift.endpoint, 30), _storable(drift.form, 200))
-        tally = _tallies.setdefault(key, _Tally(_storable(drift.sample, SAMPLE_LENGTH)))
-        tally.unwritten += 1
-        due = any(t.unwritten and t.due_at <= time.monotonic() for t in _tallies.values())
-    if not due:
+    key = _storable(drift.endpoint, 30), _storable(drift.form, 200)
+    _tally.add(key, _Seen(1, _storable(drift.sample, SAMPLE_LENGTH)))
+    if not _tally.is_due():
         return
     if connection.in_atomic_block:
         transaction.on_commit(write_due, robust=True)
@@ -54,31 +67,17 @@ def record(drift: Drift) -> None:
 
 def write_due() -> None:
     """Add what has been counted and is due to the table. Three queries for a new kind, one for a known one."""
-    for (endpoint, form), tally, count in _take_due():
+    for (endpoint, form), seen in _tally.take().items():
         try:
-            _add(endpoint, form, tally.sample, count)
+            _add(endpoint, form, seen.sample, seen.count)
         except Error as error:
             logger.warning("contract drift could not be written: %s", type(error).__name__)
-            with _lock:
-                tally.unwritten += count
+            _tally.put_back({(endpoint, form): seen})
 
 
 def forget() -> None:
     """Drop what has been counted and not yet written, and the memory of what was written when."""
-    with _lock:
-        _tallies.clear()
-
-
-def _take_due() -> list[tuple[tuple[str, str], _Tally, int]]:
-    """Take what is due, with its count; nothing of it is due again for the next ten seconds."""
-    now = time.monotonic()
-    taken = []
-    with _lock:
-        for key, tally in _tallies.items():
-            if tally.unwritten and tally.due_at <= now:
-                taken.append((key, tally, tally.unwritten))
-                tally.unwritten, tally.due_at = 0, now + WRITE_EVERY_SECONDS
-    return taken
+    _tally.forget()
 
 
 def _add(endpoint: str, form: str, sample: str, count: int) -> None:
@@ -92,18 +91,6 @@ def _add(endpoint: str, form: str, sample: str, count: int) -> None:
         endpoint=endpoint, form=form, defaults={"sample": sample, "first_at": now, "last_at": now}
     )
     ContractDrift.objects.filter(pk=row.pk).update(count=F("count") + count, last_at=now)
-
-
-def _bounded(endpoint: str, form: str) -> tuple[str, str]:
-    """Return the key to count under, so that memory is bounded too. Call it with the lock held."""
-    if (endpoint, form) in _tallies:
-        return endpoint, form
-    endpoints = {known for known, _ in _tallies}
-    if endpoint not in endpoints and len(endpoints) >= ENDPOINTS:
-        endpoint = OTHER
-    if sum(known == endpoint for known, _ in _tallies) >= FORMS_PER_ENDPOINT - 1:
-        form = OTHER
-    return endpoint, form
 
 
 def _storable(text: str, length: int) -> str:

@@ -196,7 +196,7 @@ def test_a_token_that_is_gone_keeps_nobody_from_counting(token: Token) -> None:
 
 
 def test_counting_holds_no_more_than_it_must(token: Token) -> None:
-    with patch.object(call_stats, "MOST_UNWRITTEN", 2):
+    with patch.object(call_stats, "MAX_UNWRITTEN", 2):
         for name in ("a", "b", "c"):
             call_stats.count(token.pk, thuesim.Call(name, 0.1, None))
     call_stats.write()

@@ -24,7 +24,7 @@ def nothing_counted() -> Iterator[None]:
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("rentals.upstream.drift.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("lib.tally.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture
