@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.policy import Access
+from lib.query_params import whole_number
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
 
@@ -48,9 +49,10 @@ class News:
 
 def moment_of(text: str) -> datetime | None:
     """Return the moment that a page gives in milliseconds since 1970; None where it is none, or not in the last days."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 13):
+    milliseconds = whole_number(text, max_digits=13)
+    if milliseconds is None:
         return None
-    at = datetime.fromtimestamp(int(text) / 1000, UTC)
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     now = timezone.now()
     return max(at, now - LONGEST) if at < now else None
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
+from lib.query_params import whole_number
 from rentals.models import Network, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.queries.filters import HistoryFilter
@@ -112,12 +113,13 @@ def _mark(rental: Rental) -> str:
 
 def _read_mark(text: str, sorting: Sorting) -> "tuple[datetime | int, int] | None":
     """Return the place that a mark names; None where it names none, as in an address typed by hand."""
-    number, _dash, pk = text.partition("-")
-    if not (number.isdecimal() and pk.isdecimal() and len(number) < 18 and len(pk) < 18):
+    number_text, _dash, pk_text = text.partition("-")
+    number, pk = whole_number(number_text, max_digits=17), whole_number(pk_text)
+    if number is None or pk is None:
         return None
     if isinstance(sorting.expression, F):
-        return datetime.fromtimestamp(int(number) / 1_000_000, tz=UTC), int(pk)
-    return int(number), int(pk)
+        return datetime.fromtimestamp(number / 1_000_000, tz=UTC), pk
+    return number, pk
 
 
 def options(access: Access) -> dict[str, list[tuple[str, str]]]:

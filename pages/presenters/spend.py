@@ -6,7 +6,7 @@ rented elsewhere with the same token is in it too: it left the same balance. All
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum, Window
@@ -19,6 +19,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
+from lib import query_params
+from lib.query_params import midnight
 from rentals.models import BalanceReading, LedgerEntry, Rental, Service, Token
 
 LONGEST = timedelta(days=366)
@@ -38,17 +40,17 @@ class Period:
     def from_query(cls, query: Mapping[str, str] | QueryDict) -> "Period":
         """Read `?since=2026-10-01&until=2026-10-31`; what is missing or wrong becomes the last thirty days."""
         today = timezone.localdate()
-        until = _day(query.get("until")) or today
-        since = _day(query.get("since")) or until - timedelta(days=29)
+        until = query_params.day(query.get("until")) or today
+        since = query_params.day(query.get("since")) or until - timedelta(days=29)
         return cls(max(min(since, until), until - LONGEST), until)
 
     @property
     def start(self) -> datetime:
-        return timezone.make_aware(datetime.combine(self.since, time.min))
+        return midnight(self.since)
 
     @property
     def end(self) -> datetime:
-        return timezone.make_aware(datetime.combine(self.until + timedelta(days=1), time.min))
+        return midnight(self.until + timedelta(days=1))
 
     @property
     def days(self) -> list[date]:
@@ -225,12 +227,3 @@ def _purpose_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
 
 def _token_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
     return {token.pk: (token.name, f"token={token.pk}") for token in Token.objects.filter(pk__in=keys)}
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        day = date.fromisoformat(text or "")
-    except ValueError:
-        return None
-    # Days that nobody means have no day a year before or after them.
-    return day if 2000 <= day.year < 3000 else None

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
 from accounts.admin.base import access_in, exact, person_of
+from lib.query_params import whole_number
 from rentals.admin.tokens import TokenAdmin
 from rentals.lifecycle import likely_network, reasons
 from rentals.models import (
@@ -242,9 +243,9 @@ class RentalAdmin(CodeOnPage):
         wanted = Q(upstream_key=rental_key(term))
         with suppress(ValueError):
             wanted |= Q(phone=phones.to_e164(term))
-        own = term.removeprefix("#")
-        if own.isascii() and own.isdigit() and len(own) < 19:
-            wanted |= Q(pk=int(own))
+        pk = whole_number(term.removeprefix("#"))
+        if pk is not None:
+            wanted |= Q(pk=pk)
         return queryset.filter(wanted), False
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Q, Subquery
@@ -10,6 +10,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.policy import Access
+from lib import query_params
+from lib.query_params import midnight
 from rentals.models import Rental, Service, Status
 from rentals.queries import search
 from thuesim import phones
@@ -46,7 +48,7 @@ def _word(query: Query, name: str) -> str:
 def _row(query: Query, name: str) -> str:
     """Return a row's number; `""` where it is none, or larger than a database's."""
     word = _word(query, name)
-    return word if word.isascii() and word.isdecimal() and len(word) <= 18 else ""
+    return "" if query_params.whole_number(word) is None else word
 
 
 def _prefix(text: str) -> str:
@@ -152,8 +154,8 @@ class HistoryFilter:
             network=_word(query, "network"),
             prefix=_prefix(_word(query, "prefix")),
             token=_row(query, "token"),
-            since=_day(_word(query, "since")),
-            until=_day(_word(query, "until")),
+            since=query_params.day(_word(query, "since")),
+            until=query_params.day(_word(query, "until")),
         )
 
     @property
@@ -178,20 +180,7 @@ class HistoryFilter:
         if self.token:
             found = found.filter(token=int(self.token))
         if self.since:
-            found = found.filter(queued_at__gte=_midnight(self.since))
+            found = found.filter(queued_at__gte=midnight(self.since))
         if self.until:
-            found = found.filter(queued_at__lt=_midnight(self.until + timedelta(days=1)))
+            found = found.filter(queued_at__lt=midnight(self.until + timedelta(days=1)))
         return found.filter(search.matching(self.q, access)) if self.q else found
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    # The first and last days there are have no midnight in every time zone.
-    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -17,6 +17,7 @@ from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
+from lib.query_params import day, midnight, whole_number
 from pages.presenters.audit import details, thing
 from pages.views.team.team import managed_team
 
@@ -37,9 +38,9 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     """Show a page of the record, newest first."""
     team = managed_team(request)
     found = _found(request.GET, request.access)
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
+    before = whole_number(request.GET.get("before"))
+    if before is not None:
+        found = found.filter(pk__lt=before)
     records = list(found[: PAGE + 1])
     query = request.GET.copy()
     query.pop("before", None)
@@ -75,24 +76,16 @@ def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
         found = found.filter(
             Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
         )
-    person = query.get("person", "")
-    if person.isdecimal() and len(person) < 19:
-        found = found.filter(person=int(person))
+    person = whole_number(query.get("person"))
+    if person is not None:
+        found = found.filter(person=person)
     if query.get("action"):
         found = found.filter(action=query["action"])
-    since, until = _midnight(query.get("since", "")), _midnight(query.get("until", ""))
-    if since:
-        found = found.filter(at__gte=since)
-    if until:
-        found = found.filter(at__lt=until + timedelta(days=1))
+    if since := day(query.get("since")):
+        found = found.filter(at__gte=midnight(since))
+    if until := day(query.get("until")):
+        found = found.filter(at__lt=midnight(until + timedelta(days=1)))
     return found
-
-
-def _midnight(text: str) -> datetime | None:
-    try:
-        return timezone.make_aware(datetime.combine(date.fromisoformat(text), time.min))
-    except ValueError:
-        return None
 
 
 def _action(action: str) -> str:

@@ -71,7 +71,15 @@ def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, b
 
 @pytest.mark.parametrize(
     "asked",
-    [{"person": "x"}, {"person": "9" * 40}, {"since": "2026-99-99"}, {"before": "-1"}, {"q": "%"}, {"q": "'"}],
+    [
+        {"person": "x"},
+        {"person": "9" * 40},
+        {"since": "2026-99-99"},
+        {"until": "9999-12-31"},
+        {"before": "-1"},
+        {"q": "%"},
+        {"q": "'"},
+    ],
 )
 def test_nonsense_in_the_address_breaks_nothing(client: Client, asked: dict[str, str]) -> None:
     assert client.get(reverse("team_audit"), asked).status_code == 200

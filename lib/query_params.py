@@ -1,0 +1,30 @@
+"""Days, row numbers and other whole numbers as they stand in an address: typed by anybody, so often wrong."""
+
+from datetime import date, datetime, time
+
+from django.utils import timezone
+
+# A BIGINT holds every number of 18 digits.
+MAX_DIGITS = 18
+# The first and last days of the calendar have no midnight in every time zone, and no day before or after them.
+MIN_DAY, MAX_DAY = date(1970, 1, 1), date(9000, 1, 1)
+
+
+def whole_number(text: str | None, *, max_digits: int = MAX_DIGITS) -> int | None:
+    """Return a number such as a row's; None for what is none, or is larger than a database's."""
+    text = text or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= max_digits else None
+
+
+def day(text: str | None) -> date | None:
+    """Return the day of `2026-10-31`; None for what is none, or lies outside `MIN_DAY` to `MAX_DAY`."""
+    try:
+        parsed = date.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return parsed if MIN_DAY <= parsed <= MAX_DAY else None
+
+
+def midnight(day: date) -> datetime:
+    """Return the moment at which a day begins, in the active time zone."""
+    return timezone.make_aware(datetime.combine(day, time.min))
