@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.http import DeskRequest
+from lib.spreadsheets import csv_chunks
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob
 from rentals.queries.filters import HistoryFilter
@@ -42,7 +43,7 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
         return redirect("background_jobs")
     table = exports.rows(found, request.access)
     if kind == "csv":
-        body = "".join(exports.csv_lines(table)).encode()
+        body = "".join(csv_chunks(exports.headings(), table)).encode()
     else:
         file = BytesIO()
         exports.write_xlsx(table, file, scratch=background.folder())

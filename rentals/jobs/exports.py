@@ -1,14 +1,12 @@
 """The history as a table for spreadsheets: CSV and Excel, masked for the person who asked.
 
-Numbers and codes are text in both, so that no leading 0 is lost on the way; in CSV, a text that a spreadsheet would
-take for a formula gets an apostrophe before it, since messages and purposes are written by anybody.
+Phone numbers and codes are text in both, so that no leading 0 is lost on the way. In CSV, a text that a spreadsheet would
+take for a formula is guarded, since messages and purposes may hold any text.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from io import StringIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from django.utils.translation import gettext as _
 from xlsxwriter import Workbook
 
 from accounts.policy import Access
+from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
 from rentals.masking import readable
 from rentals.models import LedgerEntry, Rental, Status
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 BATCH = 1000
-BOM = "\ufeff"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 # What Excel's XML cannot hold.
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _LONGEST_CELL = 32_767
@@ -119,35 +116,10 @@ def _local(at: datetime | None) -> str:
     return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
-def guarded(value: str | int | None) -> str | int | None:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def csv_lines(table: Iterable[list[str | int | None]]) -> Iterator[str]:
-    """Yield the file in pieces: a mark for Excel that it is UTF-8, the headings, the rows."""
-    buffer = StringIO()
-    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)
-    buffer.write(BOM)
-    writer.writerow(headings())
-    for n, row in enumerate(table, start=1):
-        writer.writerow(["" if cell is None else guarded(cell) for cell in row])
-        if n % 100 == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
-
-
-def _taken(buffer: StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text
-
-
 def write_csv(table: Iterable[list[str | int | None]], path: Path) -> None:
     """Write the CSV file."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(csv_lines(table))
+        file.writelines(csv_chunks(headings(), table))
 
 
 def write_xlsx(table: Iterable[list[str | int | None]], file: "Path | IO[bytes]", *, scratch: Path) -> None:
