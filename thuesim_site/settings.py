@@ -9,11 +9,13 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from rentals.task_names import TaskQueue
-from thuesim_site.start import embedded_redis, variables
+from thuesim_site.start import embedded_redis, modes, variables
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
 
+# Whatever started this process: databases, secrets, recordings and exports are for its own user alone.
+os.umask(modes.UMASK)
 read_dot_env()
 
 # Where it runs

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import environ
 
-from thuesim_site.start import embedded_redis, variables
+from thuesim_site.start import embedded_redis, modes, variables
 from thuesim_site.start.environment import read_dot_env
 from thuesim_site.start.variables import Variable, WrongSetting, first_line
 
@@ -55,6 +55,7 @@ def check() -> Setup:
         variable.read()
     data_dir = variables.DATA_DIR.read()
     _check_data_dir(data_dir)
+    modes.tighten(data_dir)
     _check_kept_key(data_dir)
     _check_database(data_dir)
     redis_server = _redis()

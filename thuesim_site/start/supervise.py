@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from thuesim_site.start import checks, embedded_redis, supervisord, variables
+from thuesim_site.start import checks, embedded_redis, modes, supervisord, variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.variables import WrongSetting
@@ -255,6 +255,7 @@ def version() -> str:
 
 def main() -> int:
     """Return the exit status: 2 for a wrong setting."""
+    os.umask(modes.UMASK)
     parser = argparse.ArgumentParser("./run", description="Start ThueSim Desk; .env.example lists the settings.")
     parser.add_argument("--check", action="store_true", help="check the settings, show what follows from them, and end")
     parser.add_argument("--version", action="version", version=f"ThueSim Desk {version()}")

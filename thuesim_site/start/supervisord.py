@@ -111,7 +111,6 @@ def _supervisord(setup: Setup) -> dict[str, str]:
         "nodaemon": "true",
         "silent": "true",
         "identifier": "thuesim-desk",
-        "umask": "077",
         "logfile": OUTPUT,
         "logfile_maxbytes": "0",
         "loglevel": "warn",
