@@ -4,7 +4,7 @@ import os
 import tempfile
 
 os.environ.setdefault("DESK_DATA_DIR", tempfile.mkdtemp(prefix="desk-test-"))
-os.environ.setdefault("SECRET_KEY", "only-for-tests")
+os.environ.setdefault("SECRET_KEY", "only-for-tests-and-long-enough-for-them")
 os.environ.setdefault("THUESIM_BASE_URL", "http://127.0.0.1:9")
 
 from thuesim_site.settings import *  # noqa: F403

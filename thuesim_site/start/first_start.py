@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import transaction
 
+from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
 from rentals.models.tokens import digest
@@ -22,11 +23,15 @@ DEMO_OPERATOR = "linh"
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who can sign in. `password` is empty unless it is one that was made here and still holds."""
+    """Somebody who can sign in. `password` is one that was made by this start, or in demo mode by an earlier one.
+
+    `password_file` names where a made password is kept, as long as it still holds. Both may be empty.
+    """
 
     username: str
-    password: str
     role: str
+    password: str = ""
+    password_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ def first_start(*, demo_token: str = "") -> FirstStart:
     with transaction.atomic():
         team = Team.objects.order_by("pk").first() or Team.objects.create(name=FIRST_TEAM)
         people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
+        if not settings.DEMO:
+            _end_demo()
         token = _token(team, demo_token)
         callback_url = _callback_url(token) if token and settings.DEMO else ""
     return FirstStart(team.name, people, callback_url)
@@ -78,8 +85,8 @@ def _admin(team: Team) -> Person:
         password = variables.SUPERUSER_PASSWORD.read() or _kept_password(username)
         user = User.objects.create_superuser(username, email, password, team=team)
         Membership.objects.create(user=user, team=team, role=Role.MANAGER)
-        return Person(username, "" if variables.SUPERUSER_PASSWORD.read() else password, "admin")
-    return Person(user.username, _still_holds(user), "admin")
+        return Person(username, "admin", "" if variables.SUPERUSER_PASSWORD.read() else password)
+    return _person_there(user, "admin")
 
 
 def _operator(team: Team) -> Person:
@@ -89,8 +96,24 @@ def _operator(team: Team) -> Person:
         password = _kept_password(DEMO_OPERATOR)
         user = User.objects.create_user(DEMO_OPERATOR, password=password, team=team)
         Membership.objects.create(user=user, team=team, role=Role.OPERATOR)
-        return Person(DEMO_OPERATOR, password, "operator")
-    return Person(user.username, _still_holds(user), "operator")
+        return Person(DEMO_OPERATOR, "operator", password)
+    return _person_there(user, "operator")
+
+
+def _person_there(user: User, role: str) -> Person:
+    """Somebody whom an earlier start made. A made password is printed once, but for the demo, where it guards nothing."""
+    password = _still_holds(user)
+    if settings.DEMO or not password:
+        return Person(user.username, role, password)
+    return Person(user.username, role, password_file=str(_password_file(user.username)))
+
+
+def _end_demo() -> None:
+    """Deactivate the demo's operator, whose password stood on a terminal, unless somebody has made the account theirs."""
+    user = User.objects.filter(username=DEMO_OPERATOR, is_active=True).first()
+    if user is not None and _still_holds(user):
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        audit.record("deactivated", target=str(user), detail={"is_active": [True, False], "reason": "end of the demo"})
 
 
 def _token(team: Team, demo_token: str) -> Token | None:

@@ -3,29 +3,48 @@
 Prints as its last line what the first start made, as JSON.
 """
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import django
+import psycopg
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 
 from sandbox.catalogue import demo_token
 from thuesim_site.start.kept_secrets import short_digest
+
+PREPARE_LOCK = 7_304_801  # any number that nothing else of the desk locks
 
 
 def prepare() -> None:
     """Bring the database and the static files up to date, then make the first team and its people."""
     from thuesim_site.start.first_start import first_start  # its models want Django to be set up
 
-    call_command("migrate", interactive=False, verbosity=0)
-    call_command("createcachetable", verbosity=0)
-    _collect_static()
-    print(json.dumps(asdict(first_start(demo_token=demo_token(seed=1)))))
+    with _alone():
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
+        _collect_static()
+        about = first_start(demo_token=demo_token(seed=1))
+    print(json.dumps(asdict(about)))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let machines that start together on one PostgreSQL prepare it one after the other. SQLite has `run.lock`."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    # A connection of its own: migrations close theirs, and the lock would go with it.
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
+        yield
 
 
 def _collect_static() -> None:

@@ -204,7 +204,7 @@ class Supervision:
     def _welcome(self) -> str:
         lines = [f"  {self.setup.public_url or self._local_url()}/", ""]
         for person in self.about["people"]:
-            password = person["password"] or "(the one you set)"
+            password = person["password"] or person["password_file"] or "(the one you set)"
             lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
         if self.setup.demo:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]

@@ -20,6 +20,7 @@ from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
 T = TypeVar("T")
 
+MIN_SECRET_KEY_LENGTH, MIN_SECRET_KEY_SIGNS = 32, 5
 _TRUE = {"true", "on", "ok", "y", "yes", "1"}
 _FALSE = {"false", "off", "no", "n", "0"}
 
@@ -56,6 +57,15 @@ def first_line(error: BaseException) -> str:
 
 
 def _any_text(name: str, text: str) -> str:
+    return text
+
+
+def _secret_key(name: str, text: str) -> str:
+    if len(text) < MIN_SECRET_KEY_LENGTH or len(set(text)) < MIN_SECRET_KEY_SIGNS:
+        raise WrongSetting(
+            f"{name} must have at least {MIN_SECRET_KEY_LENGTH} characters, {MIN_SECRET_KEY_SIGNS} of them different; "
+            "leave it unset to have one made and kept in the data directory."
+        )
     return text
 
 
@@ -193,7 +203,7 @@ DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
 PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _address(path_allowed=False))
 DEBUG = Variable("DEBUG", False, _flag)
 
-SECRET_KEY = Variable("SECRET_KEY", "", _any_text)
+SECRET_KEY = Variable("SECRET_KEY", "", _secret_key)
 SECRET_KEYS = Variable[list[str]]("DESK_SECRET_KEYS", [], fernet_keys)
 ALLOWED_HOSTS = Variable[list[str]]("DESK_ALLOWED_HOSTS", [], _texts)
 

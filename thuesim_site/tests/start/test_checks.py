@@ -68,6 +68,8 @@ WRONG = [
     ("DESK_KEEP_MESSAGES_DAYS", "ninety"),
     ("DJANGO_SUPERUSER_EMAIL", "admin"),
     ("THUESIM_TOKEN", "4801-00000000000000000000000000000000 and more"),
+    ("SECRET_KEY", "short"),
+    ("SECRET_KEY", "a" * 60),
     ("SECRET_KEY_FILE", "/nowhere/key"),
     ("THUESIM_TOKEN_FILE", "/nowhere/token"),
 ]

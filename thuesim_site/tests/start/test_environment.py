@@ -27,7 +27,7 @@ print(json.dumps({
 KEYS = [Fernet.generate_key().decode(), Fernet.generate_key().decode()]
 # What stands in the file, and what the settings make of it.
 SECRETS = {
-    "SECRET_KEY": ("$ecret-that-is-long-enough", "$ecret-that-is-long-enough"),
+    "SECRET_KEY": ("$ecret-that-is-long-enough-for-all", "$ecret-that-is-long-enough-for-all"),
     "DESK_SECRET_KEYS": (",".join(KEYS), KEYS),
     "DATABASE_URL": ("postgres://desk:pa$$word@db.invalid/desk", ["desk", "pa$$word"]),
     "REDIS_URL": ("redis://:secret@redis.invalid:6379/0", "redis://:secret@redis.invalid:6379/0"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.models import Membership, Role, Team, User
+from accounts.models import AuditRecord, Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
 from thuesim_site.start.first_start import first_start
 from thuesim_site.testing import known_names
@@ -53,7 +53,7 @@ def test_the_admin_that_the_environment_names_is_made(start: Start, tmp_path: Pa
     )
     boss = User.objects.get()
     assert (boss.username, boss.email, boss.check_password("$ecret")) == ("boss", "boss@example.com", True)
-    assert about["people"] == [{"username": "boss", "password": "", "role": "admin"}]
+    assert about["people"] == [{"username": "boss", "role": "admin", "password": "", "password_file": ""}]
     assert list(tmp_path.glob("*-password")) == []
 
 
@@ -88,6 +88,29 @@ def test_the_sandbox_is_given_the_tokens_callback_address(start: Start, settings
     secret = start(demo=True)["callback_url"].removeprefix("http://127.0.0.1:8123/callback/").removesuffix("/")
     assert CallbackAddress.objects.get().secret.reveal() == secret
     assert len(secret) > 30
+
+
+def test_a_made_password_is_printed_once_and_then_its_file_is_named(start: Start, tmp_path: Path) -> None:
+    assert start()["people"][0]["password"]
+    admin = start()["people"][0]
+    assert (admin["password"], admin["password_file"]) == ("", str(tmp_path / "admin-password"))
+
+
+def test_the_demos_operator_cannot_sign_in_to_the_true_service(start: Start) -> None:
+    start(demo=True)
+    start(THUESIM_TOKEN=TRUE_TOKEN)
+    linh = User.objects.get(username="linh")
+    assert not linh.is_active
+    assert AuditRecord.objects.get(action="deactivated").target == str(linh)
+
+
+def test_a_demo_operator_who_took_a_password_of_their_own_stays(start: Start) -> None:
+    start(demo=True)
+    linh = User.objects.get(username="linh")
+    linh.set_password("my own words")
+    linh.save()
+    start(THUESIM_TOKEN=TRUE_TOKEN)
+    assert User.objects.get(username="linh").is_active
 
 
 def test_a_second_start_changes_nothing(start: Start) -> None:
