@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "django_htmx",
 ]
 MIDDLEWARE = [
+    "thuesim_site.middleware.database_outage.DatabaseOutageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "thuesim_site.middleware.security_headers.HeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -120,7 +121,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Opening a file anew for each page costs as much as half the page; PostgreSQL has its pool.
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
 else:
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 24, "timeout": 20}
+    # After a restart of the database the pool holds dead connections: each is checked before a page gets it.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Nobody waits for a connection while there are more of them than threads, so the time-out is that of an outage.
+    # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
+    _pool = {"min_size": 1, "max_size": 24, "timeout": 3, "reconnect_timeout": 4}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 CACHES = {
     # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and nobody is
     # locked out of the pages while it restarts.

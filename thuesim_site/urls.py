@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+handler500 = "thuesim_site.middleware.database_outage.server_error"
+
 urlpatterns = [
     path("", include("pages.urls")),
     path("", include("pages.views.team.urls")),

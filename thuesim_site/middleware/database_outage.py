@@ -1,0 +1,53 @@
+"""While the database is away, pages say so at once with 503, and come back as soon as it does."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.views import defaults
+
+RETRY_AFTER_SECONDS = 5
+# After a page that found no database, the others do not wait for it on their threads for so long.
+AWAY_SECONDS = 1.0
+
+
+class DatabaseOutageMiddleware:
+    """Goes first. One page a second looks whether the database is back; static files and health views always pass."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._away_until = 0.0
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if time.monotonic() < self._away_until and not request.path.startswith((settings.STATIC_URL, *NO_DATABASE)):
+            return outage_page(request)
+        response = self.get_response(request)
+        if getattr(response, "database_is_away", False):
+            self._away_until = time.monotonic() + AWAY_SECONDS
+        return response
+
+
+NO_DATABASE = ("/healthz", "/readyz")
+
+
+def outage_page(request: HttpRequest) -> HttpResponse:
+    """Return the page of an outage, in the browser's language: nobody's own can be read now."""
+    with translation.override(translation.get_language_from_request(request)):
+        response = HttpResponse(render_to_string("503.html"), status=503)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`: an outage of the database is said to be one."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        response = outage_page(request)
+        response.database_is_away = True  # type: ignore[attr-defined]
+        return response
+    return defaults.server_error(request)

@@ -1,0 +1,83 @@
+"""While the database is away, pages say so at once, and the first one after it is back is a page again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from rentals.tests.factories import make_person, make_team
+from thuesim_site.middleware.database_outage import DatabaseOutageMiddleware
+
+
+@contextmanager
+def no_database() -> Iterator[mock.Mock]:
+    """Every attempt to reach the database fails meanwhile; counts them."""
+    refused = OperationalError("connection refused")
+    with mock.patch.object(BaseDatabaseWrapper, "ensure_connection", side_effect=refused) as attempts:
+        yield attempts
+
+
+@pytest.fixture
+def browser(db: None) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(make_person(make_team(), language="en"))
+    return client
+
+
+@pytest.mark.parametrize("path", ["/", "/rentals/", "/team/", "/admin/"])
+def test_a_page_says_that_the_database_is_away_and_when_to_come_again(browser: Client, path: str) -> None:
+    with no_database():
+        response = browser.get(path, headers={"Accept-Language": "en"})
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert "The database does not answer" in response.content.decode()
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_it_says_so_in_the_browsers_language(browser: Client) -> None:
+    with no_database():
+        response = browser.get("/", headers={"Accept-Language": "vi"})
+    assert '<html lang="vi">' in response.content.decode()
+
+
+def test_only_one_page_a_second_waits_for_the_database(browser: Client) -> None:
+    with no_database() as attempts:
+        browser.get("/")
+        first = attempts.call_count
+        assert [browser.get("/").status_code for _ in range(5)] == [503] * 5
+    assert first > 0
+    assert attempts.call_count == first
+
+
+def test_after_a_second_a_page_looks_again(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with no_database():
+        browser.get("/")
+    assert browser.get("/").status_code == 503
+    later = time.monotonic() + 1.1
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert browser.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/static/css/base.css"])
+def test_what_needs_no_database_is_answered_meanwhile(path: str) -> None:
+    answers = [HttpResponse(status=503), HttpResponse("ok")]
+    answers[0].database_is_away = True  # type: ignore[attr-defined]
+
+    def get_response(request: HttpRequest) -> HttpResponse:
+        return answers.pop(0)
+
+    middleware = DatabaseOutageMiddleware(get_response)
+    assert middleware(RequestFactory().get("/")).status_code == 503
+    assert middleware(RequestFactory().get(path)).content == b"ok"
+
+
+def test_any_other_error_stays_an_error_of_ours(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.views.services.render", mock.Mock(side_effect=ZeroDivisionError))
+    response = browser.get("/services/")
+    assert response.status_code == 500
+    assert "Retry-After" not in response
