@@ -147,7 +147,7 @@ def start_attempt(rental: Rental) -> bool:
         rental,
         Status.PLACING,
         kind=EventKind.ASKED,
-        detail={"attempt": attempt, "token": rental.token_id, **clock.mark()},
+        detail={"attempt": attempt, "token": rental.token_id, **clock.stamp()},
         attempts=attempt,
         attempt_at=timezone.now(),
         reason="",

@@ -24,7 +24,7 @@ def asked(token: Token, service: Service, ago: float, status: Status = Status.UN
     """An order that asked for a number so many seconds ago."""
     at = timezone.now() - timedelta(seconds=ago)
     rental = make_rental(status, token=token, service=service, attempt_at=at, **over)
-    detail = clock.mark()
+    detail = clock.stamp()
     RentalEvent.objects.create(
         rental=rental, at=at, kind="asked", after="placing", detail={**detail, "clock": detail["clock"] - ago}
     )
