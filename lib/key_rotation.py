@@ -1,6 +1,6 @@
-"""All that is encrypted goes under the newest key: token values, callback secrets, second steps.
+"""Encrypt everything that is encrypted with the newest key: token values, callback secrets, two-factor secrets.
 
-Row by row, each by a conditional update on the text that was read: what somebody replaces meanwhile stays as they
+Row by row, each by a conditional update on the text that was read: a value that somebody replaces meanwhile stays as they
 wrote it (with the newest key, too). So it may run at any time, twice and at once; a run that is cut short is finished by
 the next one.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from allauth.mfa.models import Authenticator
 from django.apps import apps
-from django.db.models import JSONField, Model, TextField, Value
+from django.db.models import JSONField, Model, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from lib.encryption import EncryptedField, KeyLost, encrypt, is_encrypted, newly_encrypted
@@ -21,53 +21,80 @@ BATCH = 500
 
 @dataclass
 class Rotation:
-    """What a run did: how many secrets it encrypted anew, how many were under the newest key already, and which nobody can
-    read any more."""
+    """What a run did: how many secrets it encrypted anew, how many were under the newest key already, and which rows no
+    key decrypts."""
 
     renewed: int = 0
     current: int = 0
     lost: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column with secrets. `renew` returns its stored text under the newest key, or None where it is already; `encode`
+    makes of a text what an update writes to the column."""
+
+    model: type[Model]
+    name: str
+    renew: Callable[[str], str | None]
+    encode: Callable[[str], Value]
+
+
 def rotate_keys(*, batch: int = BATCH) -> Rotation:
-    """Encrypt everything with the first of `DESK_SECRET_KEYS`."""
+    """Encrypt every secret with the first of `DESK_SECRET_KEYS`. Reads `batch` rows at a time."""
     done = Rotation()
-    for model in apps.get_models():
-        for column in model._meta.concrete_fields:
-            if isinstance(column, EncryptedField):
-                _rotate(model, column.name, newly_encrypted, done, batch)
-    _rotate(Authenticator, "data", _second_step, done, batch)
+    for column in _columns():
+        for pk, stored in _rows(column, batch):
+            _rotate(column, pk, stored, done)
     return done
 
 
-def _rotate(model: type[Model], name: str, renew: Callable[[str], str | None], done: Rotation, batch: int) -> None:
-    for pk, stored in _rows(model, name, batch):
-        try:
-            renewed = renew(stored)
-        except KeyLost:
-            done.lost.append(f"{model._meta.verbose_name} {pk}")
-            continue
-        if renewed is None:
-            done.current += 1
-            continue
-        unchanged = model._base_manager.annotate(stored=Cast(name, TextField())).filter(pk=pk, stored=stored)
-        kind = JSONField() if name == "data" else TextField()
-        value = Value(json.loads(renewed) if name == "data" else renewed, output_field=kind)
-        done.renewed += unchanged.update(**{name: value})
+def _columns() -> Iterator[_Column]:
+    for model in apps.get_models():
+        for field_ in model._meta.concrete_fields:
+            if isinstance(field_, EncryptedField):
+                yield _Column(model, field_.name, newly_encrypted, _text)
+    # allauth keeps its secrets inside a JSON column.
+    yield _Column(Authenticator, "data", _newly_encrypted_authenticator, _json)
 
 
-def _rows(model: type[Model], name: str, batch: int) -> Iterator[tuple[int, str]]:
-    """Every row's key and text as the database has it, a batch at a time, so that no long query stays open."""
+def _text(stored: str) -> Value:
+    return Value(stored, output_field=TextField())
+
+
+def _json(stored: str) -> Value:
+    return Value(json.loads(stored), output_field=JSONField())
+
+
+def _rows(column: _Column, batch: int) -> Iterator[tuple[int, str]]:
+    """Yield every row's key and text as the database has it, a batch at a time, so that no long query stays open."""
     last = 0
-    found = model._base_manager.annotate(stored=Cast(name, TextField())).exclude(stored="").order_by("pk")
-    while rows := list(found.filter(pk__gt=last).values_list("pk", "stored")[:batch]):
-        yield from rows
-        last = rows[-1][0]
+    rows = _stored(column).exclude(stored="").order_by("pk").values_list("pk", "stored")
+    while read := list(rows.filter(pk__gt=last)[:batch]):
+        yield from read
+        last = read[-1][0]
 
 
-def _second_step(stored: str) -> str | None:
-    """The same for a second step's JSON: of an app its secret, of recovery codes their seed. What was written before
-    there was encryption is encrypted."""
+def _rotate(column: _Column, pk: int, stored: str, done: Rotation) -> None:
+    try:
+        renewed = column.renew(stored)
+    except KeyLost:
+        done.lost.append(f"{column.model._meta.verbose_name} {pk}")
+        return
+    if renewed is None:
+        done.current += 1
+        return
+    unchanged = _stored(column).filter(pk=pk, stored=stored)
+    done.renewed += unchanged.update(**{column.name: column.encode(renewed)})
+
+
+def _stored(column: _Column) -> QuerySet[Model]:
+    return column.model._base_manager.annotate(stored=Cast(column.name, TextField()))
+
+
+def _newly_encrypted_authenticator(stored: str) -> str | None:
+    """Renew allauth's JSON: the secret of an authenticator app, the seed of recovery codes. A value from before there was
+    encryption is encrypted."""
     data = json.loads(stored)
     renewed = False
     for name in ("secret", "seed"):

@@ -57,14 +57,14 @@ def address(token: Token) -> CallbackAddress:
 
 
 @pytest.fixture
-def step() -> Authenticator:
+def authenticator() -> Authenticator:
     return TOTP.activate(make_person(), TOTP_SECRET).instance
 
 
 def test_every_secret_is_read_with_the_new_key_alone(
-    token: Token, address: CallbackAddress, step: Authenticator, new_key: str, settings: Settings
+    token: Token, address: CallbackAddress, authenticator: Authenticator, new_key: str, settings: Settings
 ) -> None:
-    assert TOTP_SECRET not in str(step.data)
+    assert TOTP_SECRET not in str(authenticator.data)
     done = rotate_keys()
     assert (done.renewed, done.current, done.lost) == (3, 0, [])
     settings.TOKEN_KEYS = [new_key]
@@ -73,7 +73,7 @@ def test_every_secret_is_read_with_the_new_key_alone(
     assert TOTP(Authenticator.objects.get()).validate_code(current_code(TOTP_SECRET))
 
 
-def test_a_second_run_writes_nothing(token: Token, step: Authenticator, new_key: str) -> None:
+def test_a_second_run_writes_nothing(token: Token, authenticator: Authenticator, new_key: str) -> None:
     rotate_keys()
     before = stored(Token, "value"), stored(Authenticator, "data")
     done = rotate_keys()
@@ -96,16 +96,14 @@ def test_what_is_replaced_meanwhile_is_not_overwritten(
     assert reads(new_key, stored(Token, "value")[0]) == newer.reveal()
 
 
-def test_a_second_step_that_is_used_meanwhile_is_not_undone(
-    step: Authenticator, new_key: str, monkeypatch: pytest.MonkeyPatch
+def test_an_authenticator_that_is_used_meanwhile_is_not_undone(
+    authenticator: Authenticator, new_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    renew = key_rotation._second_step
-
     def used_first(text: str) -> str | None:
-        Authenticator.objects.update(data={**step.data, "used": True})
-        return renew(text)
+        Authenticator.objects.update(data={**authenticator.data, "used": True})
+        return newly_encrypted(text)
 
-    monkeypatch.setattr(key_rotation, "_second_step", used_first)
+    monkeypatch.setattr(key_rotation, "newly_encrypted", used_first)
     assert rotate_keys().renewed == 0
     assert Authenticator.objects.get().data["used"] is True
 
@@ -114,13 +112,13 @@ def test_many_are_done_in_batches(settings: Settings, django_assert_num_queries:
     for _ in range(7):
         make_token()
     settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *settings.TOKEN_KEYS]
-    # Three batches and the empty one for tokens, one each for addresses and second steps, one update per token.
+    # Three batches and the empty one for tokens, one each for addresses and authenticators, one update per token.
     with django_assert_num_queries(4 + 1 + 1 + 7):
         assert rotate_keys(batch=3).renewed == 7
     assert all(newly_encrypted(text) is None for text in stored(Token, "value"))
 
 
-def test_a_second_step_from_before_encryption_works_and_is_encrypted(step: Authenticator) -> None:
+def test_an_authenticator_from_before_encryption_works_and_is_encrypted(authenticator: Authenticator) -> None:
     Authenticator.objects.update(data={"secret": TOTP_SECRET})
     assert TOTP(Authenticator.objects.get()).validate_code(current_code(TOTP_SECRET))
     rotate_keys()
@@ -128,28 +126,28 @@ def test_a_second_step_from_before_encryption_works_and_is_encrypted(step: Authe
     assert get_adapter().decrypt(json.loads(stored(Authenticator, "data")[0])["secret"]) == TOTP_SECRET
 
 
-def test_a_second_step_whose_key_is_lost_lets_nobody_in(step: Authenticator, settings: Settings) -> None:
+def test_an_authenticator_whose_key_is_lost_lets_nobody_in(authenticator: Authenticator, settings: Settings) -> None:
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
     for secret in ("", TOTP_SECRET):
         assert not TOTP(Authenticator.objects.get()).validate_code(current_code(secret))
 
 
 def test_the_command_says_what_it_did(token: Token, new_key: str) -> None:
-    said = io.StringIO()
-    call_command("rotate_keys", stdout=said)
-    assert "1 secrets encrypted with the newest key; 0 were already." in said.getvalue()
-    assert "needed no more" in said.getvalue()
+    output = io.StringIO()
+    call_command("rotate_keys", stdout=output)
+    assert "1 secrets encrypted with the newest key; 0 were already." in output.getvalue()
+    assert "needed no more" in output.getvalue()
 
 
 def test_the_command_fails_where_a_key_is_missing_and_does_the_others(token: Token, settings: Settings) -> None:
     old = list(settings.TOKEN_KEYS)
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
     kept = make_token(value="7-" + "7" * 32)
-    said = io.StringIO()
+    output = io.StringIO()
     with pytest.raises(CommandError, match=rf"token {token.pk}\b"):
-        call_command("rotate_keys", stdout=said)
-    assert "needed no more" not in said.getvalue()
+        call_command("rotate_keys", stdout=output)
+    assert "needed no more" not in output.getvalue()
     assert Token.objects.get(pk=kept.pk).value.reveal() == "7-" + "7" * 32
     settings.TOKEN_KEYS = [*settings.TOKEN_KEYS, *old]
-    call_command("rotate_keys", stdout=said)
-    assert "needed no more" in said.getvalue()
+    call_command("rotate_keys", stdout=output)
+    assert "needed no more" in output.getvalue()

@@ -9,8 +9,8 @@ from lib.key_rotation import rotate_keys
 
 class Command(BaseCommand):
     help = (
-        "Encrypt all secrets (token values, callback addresses, second steps) with the first of DESK_SECRET_KEYS. Safe to "
-        "run while the desk works, and more than once."
+        "Encrypt all secrets (token values, callback addresses, two-factor secrets) with the first of DESK_SECRET_KEYS. "
+        "Safe to run while the desk works, and more than once."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
