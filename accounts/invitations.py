@@ -1,6 +1,5 @@
 """Joining a team by a link: made by a manager, good for one person, for some days."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.policy import Access
 from lib import announce
+from lib.encryption import digest
 
 DAYS = (1, 3, 7, 14)
 
@@ -25,7 +25,7 @@ def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -
             team=team,
             role=role,
             note=note[:80],
-            secret_digest=_digest(secret),
+            secret_digest=digest(secret),
             invited_by=by,
             expires_at=timezone.now() + timedelta(days=days),
         )
@@ -50,7 +50,7 @@ def withdraw(by: User, access: Access, invitation: Invitation) -> bool:
 def find(secret: str) -> Invitation | None:
     """Return the invitation behind a link, if it still lets somebody in."""
     found = Invitation.objects.filter(
-        Invitation.usable(), secret_digest=_digest(secret), invited_by__is_active=True
+        Invitation.usable(), secret_digest=digest(secret), invited_by__is_active=True
     ).select_related("team", "invited_by")
     return found.first()
 
@@ -76,7 +76,3 @@ def accept(invitation: Invitation, person: User) -> Membership:
     audit.record("join", person=person, team=invitation.team, target=str(person), detail=detail)
     announce.person(person.pk)
     return membership
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,7 +1,8 @@
 """Text that is encrypted at rest, with keys of its own so that SECRET_KEY can be replaced freely."""
 
+import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -9,7 +10,10 @@ from django.db import models
 
 
 class Secret:
-    """A secret text. It shows itself as `…ea57`; only `reveal()` gives it."""
+    """A secret text. It shows itself as `…ea57`; only `reveal()` gives the text.
+
+    `thuesim.Secret` does the same for the client, which may not import ours; equality and truth are needed here alone.
+    """
 
     __slots__ = ("_text",)
 
@@ -20,7 +24,7 @@ class Secret:
         return self._text
 
     def __str__(self) -> str:
-        return f"…{self._text[-4:]}" if len(self._text) > 8 else "…"
+        return f"…{self._text[-4:]}" if len(self._text) >= 12 else "…"
 
     __repr__ = __str__
 
@@ -32,6 +36,20 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is never pickled")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+def digest(text: str) -> str:
+    """Return SHA-256 in hex: finds a secret again, or notices that it is there already, without keeping it readable."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache
@@ -45,7 +63,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(stored: str) -> str:
-    """Decrypt with whichever of `DESK_SECRET_KEYS` fits; "" where none does, so that a lost key breaks no page."""
+    """Decrypt with the key of `DESK_SECRET_KEYS` that fits; "" where none does, so that a lost key breaks no page."""
     try:
         return _fernet(tuple(settings.TOKEN_KEYS)).decrypt(stored.encode()).decode()
     except InvalidToken:
@@ -53,12 +71,12 @@ def decrypt(stored: str) -> str:
 
 
 def is_encrypted(stored: str) -> bool:
-    """Whether this is a Fernet text: they all begin with the same version byte."""
+    """Whether this is a Fernet text: all of them begin with the same version byte."""
     return stored.startswith("gAAAA")
 
 
 def newly_encrypted(stored: str) -> str | None:
-    """Return an encrypted text under the first of `DESK_SECRET_KEYS`; None where it is under that already.
+    """Return the same text encrypted with the first of `DESK_SECRET_KEYS`; None where it is already.
 
     Raises `KeyLost` where no key fits.
     """
@@ -74,7 +92,7 @@ def newly_encrypted(stored: str) -> str | None:
 
 
 class KeyLost(Exception):
-    """No key decrypts it."""
+    """None of `DESK_SECRET_KEYS` decrypts a stored text."""
 
 
 if TYPE_CHECKING:

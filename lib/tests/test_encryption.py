@@ -1,5 +1,8 @@
 """Tokens and callback secrets are unreadable at rest, and show themselves to nobody by accident."""
 
+import copy
+import pickle
+
 import pytest
 from cryptography.fernet import Fernet
 from django.core import serializers
@@ -8,9 +11,8 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 from pytest_django import Settings
 
-from lib.encryption import Secret, decrypt, encrypt
+from lib.encryption import Secret, decrypt, digest, encrypt
 from rentals.models import CallbackAddress, Token
-from rentals.models.tokens import digest
 
 VALUE = "4321-0123456789abcdef0123456789abea57"
 
@@ -111,7 +113,18 @@ def test_a_secret_shows_its_last_four_characters_alone(shown: object) -> None:
 
 
 def test_a_short_secret_shows_nothing() -> None:
-    assert str(Secret("12345678")) == "…"
+    assert str(Secret("12345678901")) == "…"
+
+
+def test_a_secret_is_never_pickled() -> None:
+    with pytest.raises(TypeError, match="never pickled") as caught:
+        pickle.dumps(Secret(VALUE))
+    assert VALUE not in str(caught.value)
+
+
+@pytest.mark.django_db
+def test_a_row_with_a_secret_can_be_copied(token: Token) -> None:
+    assert copy.deepcopy(token).value == copy.copy(token).value == token.value
 
 
 def test_two_secrets_are_equal_where_their_texts_are() -> None:

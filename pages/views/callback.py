@@ -13,10 +13,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from lib.encryption import digest
 from rentals import enqueue
 from rentals.jobs import callbacks
 from rentals.models import Callback, CallbackAddress, Token
-from rentals.models.tokens import digest
 
 LONGEST_BODY_BYTES = 64 * 1024
 # Of one token: far above what ThueSim sends. What is refused here, polling finds.

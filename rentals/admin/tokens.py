@@ -21,14 +21,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 import thuesim
 from accounts.admin import StaffAdmin
-from lib.encryption import Secret
+from lib.encryption import Secret, digest
 from lib.formats import dong
 from lib.urls import absolute_reverse
 from rentals import enqueue
 from rentals.admin.token_panels import panels
 from rentals.jobs import balances
 from rentals.models import Token
-from rentals.models.tokens import digest
 from rentals.upstream import breaker, callback_addresses
 from rentals.upstream.token_check import Finding, Level, check_token
 from rentals.upstream.token_replacement import replace_value

@@ -1,6 +1,5 @@
 """The API tokens that teams rent on, and all that is kept per token: pacing, limits, health, balance."""
 
-import hashlib
 import secrets
 from typing import Any
 
@@ -8,12 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from lib import announce
-from lib.encryption import EncryptedField, Secret
-
-
-def digest(text: str) -> str:
-    """SHA-256 in hex: to look a secret up, or to notice that it is there already, without keeping it readable."""
-    return hashlib.sha256(text.encode()).hexdigest()
+from lib.encryption import EncryptedField, Secret, digest
 
 
 class Hold(models.TextChoices):

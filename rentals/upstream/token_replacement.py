@@ -7,10 +7,9 @@ from django.db import IntegrityError, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from lib.encryption import Secret
+from lib.encryption import Secret, digest
 from rentals import enqueue
 from rentals.models import Token
-from rentals.models.tokens import digest
 from rentals.upstream import breaker
 from rentals.upstream.token_check import Finding, Level, examine
 

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
+from lib.encryption import digest
 from rentals.models import CallbackAddress, Token
-from rentals.models.tokens import digest
 from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.kept_secrets import kept_secret, new_password

@@ -8,11 +8,10 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import AuditRecord
-from lib.encryption import Secret
+from lib.encryption import Secret, digest
 from rentals import orders
 from rentals.jobs import placing
 from rentals.models import Hold, Status, Token
-from rentals.models.tokens import digest
 from rentals.tests.admin.pages import at, audited, token_form
 from rentals.tests.factories import make_rental, make_team, make_token
 from rentals.tests.fixtures import House
