@@ -6,7 +6,7 @@ Rented(id='88237016.01', phone='+84852222127', …)
 """
 
 from .audio import Audio
-from .client import Call, Client
+from .client import Call, Client, Reply
 from .codes import extract_code
 from .drift import Drift
 from .errors import (
@@ -35,7 +35,6 @@ from .errors import (
 )
 from .redaction import RedactingFilter, Secret, redact
 from .replies import parse_callback
-from .transport import around_sending
 from .values import (
     Balance,
     CallbackBody,
@@ -77,6 +76,7 @@ __all__ = [
     "RedirectedElsewhere",
     "Rejected",
     "Rented",
+    "Reply",
     "Secret",
     "ServerError",
     "Service",
@@ -87,7 +87,6 @@ __all__ = [
     "TooSoon",
     "UnknownSession",
     "UpstreamError",
-    "around_sending",
     "extract_code",
     "parse_callback",
     "redact",

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from .errors import AudioRefused, Gibberish
 
-AUDIO_LIMIT: Final = 10 * 1024 * 1024
+MAX_AUDIO_BYTES: Final = 10 * 1024 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
 
 

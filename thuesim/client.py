@@ -3,10 +3,11 @@
     >>> from thuesim import Client
     >>> Client(token).rent("02.97", networks=["VIETTEL"])
 
-One client may be used by several threads at once. Faults are those of `errors.py`.
+One client may be used by several threads at once. What it raises is in `errors.py`.
 """
 
 import contextlib
+import functools
 import http.client
 import os
 import re
@@ -21,20 +22,22 @@ import requests
 import urllib3
 
 from . import errors, phones, replies
-from .audio import AUDIO_LIMIT, Audio, audio_address, recognised
+from .audio import MAX_AUDIO_BYTES, Audio, audio_address, recognised
 from .decoding import VIETNAM
-from .drift import Drift, DriftSink, tell
+from .drift import Drift, DriftSink, Notes, tell
+from .envelopes import Envelope, open_envelope
 from .errors import ThueSimError
 from .redaction import ELLIPSIS, Secret
 from .replies import Balance, CodeReply, HistoryEntry, Network, Rented, Service, State, rental_key
 from .transport import Adapter, Attempt, attempting
 
-BODY_LIMIT: Final = 5 * 1024 * 1024
-HISTORY_LIMIT: Final = 20 * 1024 * 1024
-_CHUNK: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 5 * 1024 * 1024
+MAX_HISTORY_BYTES: Final = 20 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "thuesim-desk"}
 _STATUS: Final = {State.WAITING: "0", State.RECEIVED: "1", State.EXPIRED: "2"}
 _T = TypeVar("_T", covariant=True)
+_News = TypeVar("_News")
 
 
 class _Parser(Protocol[_T]):
@@ -42,29 +45,53 @@ class _Parser(Protocol[_T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came over the wire: HTTP status, body without the token, and whether a redirect repeats our request."""
+class _Request:
+    """One GET. `endpoint` is named as in `Drift`; `path` is one of the API's, or the whole address of a recording as a
+    Secret, which goes without the token."""
 
+    endpoint: str
+    path: str | Secret
+    params: dict[str, str] = field(default_factory=dict)
+    max_bytes: int = MAX_BODY_BYTES
+    takes_number: bool = False
+    before_send: Callable[[], bool] | None = None
+    after_send: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came over the wire: HTTP status and body, the token taken out of it.
+
+    `endpoint` is named as in `Drift`. The body holds phone numbers, messages and codes: it belongs in no log. `repeats` is
+    true for a redirect that asks for the same request at another address.
+    """
+
+    endpoint: str
     status: int
-    body: bytes = field(repr=False)  # messages are nobody's business in a traceback
+    body: bytes = field(repr=False)
     repeats: bool = False
+
+    def envelope(self) -> Envelope:
+        """Return the body opened: which envelope it is, its code and its payload. Raises Gibberish."""
+        return open_envelope(self.body, Notes(self.endpoint))
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it ended: `balance`, `register-service`, …, how long it took, and the fault if it had one."""
+    """One call as it ended. `endpoint` is named as in the address: `balance`, `networks`, `service`, `code`, `history`,
+    `api/register-service` or `api/rephone`. `error` is None where it succeeded."""
 
     endpoint: str
     seconds: float
-    fault: ThueSimError | None
+    error: ThueSimError | None
 
 
 class Client:
-    """The calls of the API page, each answered by a typed value or a typed fault.
+    """The calls of the API page. Each returns a typed value or raises a ThueSimError.
 
-    `timeout` (seconds) bounds the whole of a call, slow drips and name look-up included. `on_drift` is told of every
-    way in which a reply differs from the reference, `on_call` of every call to the API; one that raises is
-    logged and changes nothing.
+    `timeout` (seconds) bounds the whole of a call, slow drips and name resolution included. Three hooks observe it:
+    `on_drift` gets every way in which a reply differs from the reference, `on_call` every call to the API as it ended,
+    `on_reply` every reply to one before it is read. A hook that raises is logged and changes nothing.
     """
 
     def __init__(
@@ -75,6 +102,7 @@ class Client:
         timeout: float = 20.0,
         on_drift: Callable[[Drift], None] | None = None,
         on_call: Callable[[Call], None] | None = None,
+        on_reply: Callable[[Reply], None] | None = None,
     ) -> None:
         # The plain token leaves this frame at once, so that no traceback can show it.
         self._token, token = Secret(token.strip()), ELLIPSIS
@@ -85,8 +113,8 @@ class Client:
         if not timeout > 0:
             raise ValueError("timeout is a positive number of seconds")
         self.timeout = timeout
-        self._on_drift, self._on_call = on_drift, on_call
-        self._kept, self._owner = Adapter(), os.getpid()
+        self._on_drift, self._on_call, self._on_reply = on_drift, on_call, on_reply
+        self._adapter, self._owner_pid = Adapter(), os.getpid()
 
     def __repr__(self) -> str:
         return f"Client(token={self._token!r}, base_url={self.base_url!r})"
@@ -98,20 +126,20 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the kept connections. The client can be used again afterwards."""
-        self._kept.close()
+        """Close the kept-alive connections. The client can be used again afterwards."""
+        self._adapter.close()
 
     def balance(self) -> Balance:
-        """Return what is left on the account (section 0)."""
-        return self._ask("/api/", {"show": "balance"}, replies.parse_balance)
+        """Return how much money the account has, in đồng (section 0)."""
+        return self._ask(_Request("balance", "/api/", {"show": "balance"}), replies.parse_balance)
 
     def networks(self) -> list[Network]:
         """Return the carriers (section 1)."""
-        return self._ask("/api/", {"show": "networks"}, replies.parse_networks)
+        return self._ask(_Request("networks", "/api/", {"show": "networks"}), replies.parse_networks)
 
     def services(self) -> list[Service]:
-        """Return the services with prices and waiting times (section 2)."""
-        return self._ask("/api/", {"show": "service"}, replies.parse_services)
+        """Return the services with prices in đồng and waiting times in seconds (section 2)."""
+        return self._ask(_Request("services", "/api/", {"show": "service"}), replies.parse_services)
 
     def rent(
         self,
@@ -120,28 +148,52 @@ class Client:
         networks: Iterable[str] = (),
         prefixes: Iterable[str] = (),
         exclude_prefixes: Iterable[str] = (),
+        before_send: Callable[[], bool] | None = None,
+        after_send: Callable[[], None] | None = None,
     ) -> Rented:
-        """Take a number (section 3). `service` is a service's `key`: `"02.97"`, or `"97"`.
+        """Take a number, which costs money (section 3). `service` is a service's `key`: `"02.97"`, or `"97"`.
 
-        `networks` go by name; prefixes with or without their leading 0. Takes a number and costs money: see the two
-        families in `errors.py` before ever calling it again.
+        `networks` go by name; prefixes with or without their leading 0. Raises ValueError for what cannot be sent, and one
+        of two families of ThueSimError: after a NotRented the order may be placed again, after an OutcomeUnknown a number
+        may have been taken (see `errors.py`).
+
+        `before_send` is asked once the connection stands, right before the request leaves: where it returns False,
+        nothing is sent and the call raises KeptBack. `after_send` is called as soon as the request is sent, however long
+        its answer takes; if it raises, that is logged and changes nothing.
         """
         params = {"serviceId": _plain("service", service)}
         for name, values in (
             ("carries", [_plain("network", network) for network in _several(networks)]),
-            ("yPrefix", [phones.prefix(wanted) for wanted in _several(prefixes)]),
-            ("nPrefix", [phones.prefix(unwanted) for unwanted in _several(exclude_prefixes)]),
+            ("yPrefix", [phones.prefix(prefix) for prefix in _several(prefixes)]),
+            ("nPrefix", [phones.prefix(prefix) for prefix in _several(exclude_prefixes)]),
         ):
             if values:
                 # Several are separated and ended by |, one stands bare: both as the page prints them.
                 params[name] = values[0] if len(values) == 1 else "|".join(values) + "|"
-        return self._ask("/api/register-service/", params, replies.parse_rented, takes_number=True)
+        request = _Request(
+            "rent",
+            "/api/register-service/",
+            params,
+            takes_number=True,
+            before_send=before_send,
+            after_send=after_send,
+        )
+        return self._ask(request, replies.parse_rented)
 
-    def rent_again(self, *, phone: str, service_id: str, earlier_id: str, sv: str) -> Rented:
+    def rent_again(
+        self,
+        *,
+        phone: str,
+        service_id: str,
+        earlier_id: str,
+        sv: str,
+        before_send: Callable[[], bool] | None = None,
+        after_send: Callable[[], None] | None = None,
+    ) -> Rented:
         """Take a number that was ours before (section 3.1, `rephone`).
 
         `phone` in E.164; `service_id` bare (`"97"`); `earlier_id` the earlier rental's id in any form; `sv` the
-        service's server (`"02"`, or `""`). Takes a number, as `rent` does.
+        service's server (`"02"`, or `""`). Takes a number and raises as `rent` does, with the same two hooks.
         """
         key = _plain("earlier_id", rental_key(earlier_id))
         params = {
@@ -150,15 +202,14 @@ class Client:
             # Put together anew: an id that arrived as 88237016.1 may have lost the zero of its server's 10.
             "thuesim1": f"{key}.{_plain('sv', sv)}" if sv else key,
         }
-
-        def parse(body: bytes, *, on_drift: DriftSink | None) -> Rented:
-            return replies.parse_rented(body, endpoint="rent_again", on_drift=on_drift)
-
-        return self._ask("/api/rephone/", params, parse, takes_number=True)
+        request = _Request(
+            "rent_again", "/api/rephone/", params, takes_number=True, before_send=before_send, after_send=after_send
+        )
+        return self._ask(request, functools.partial(replies.parse_rented, endpoint="rent_again"))
 
     def code(self, id: str) -> CodeReply:
         """Ask whether a message has come (section 4); `id` exactly as it was given."""
-        return self._ask("/api/", {"show": "code", "ID": id}, replies.parse_code)
+        return self._ask(_Request("code", "/api/", {"show": "code", "ID": id}), replies.parse_code)
 
     def history(
         self,
@@ -171,117 +222,94 @@ class Client:
     ) -> list[HistoryEntry]:
         """Return past rentals (section 5), in the upstream's order, or newest first where it is cut to `limit`.
 
-        The filters are sent and applied here again, since the upstream may ignore them. `since` and `until` are days in
-        Vietnam, both included; an entry without a known time passes them.
+        These are all the filters that the API has, whether or not the desk uses them. Each is sent, and applied here
+        again, since the upstream may ignore it. `since` and `until` are days in Vietnam, both included; an entry without
+        a known time passes them.
         """
-        params = {"show": "history"}
-        if service_id:
-            params["service"] = service_id
-        if state is not None:
-            params["status"] = _STATUS[state]
-        if limit is not None:
-            params["limit"] = str(limit)
-        if since is not None:
-            params["fromDate"] = since.strftime("%Y-%m-%d")
-        if until is not None:
-            params["toDate"] = until.strftime("%Y-%m-%d")
+        filters = {
+            "service": service_id,
+            "status": _STATUS[state] if state is not None else "",
+            "limit": str(limit) if limit is not None else "",
+            "fromDate": f"{since:%Y-%m-%d}" if since is not None else "",
+            "toDate": f"{until:%Y-%m-%d}" if until is not None else "",
+        }
+        params = {"show": "history"} | {name: value for name, value in filters.items() if value}
+        request = _Request("history", "/api/", params, max_bytes=MAX_HISTORY_BYTES)
         entries = [
             entry
-            for entry in self._ask("/api/", params, replies.parse_history, limit=HISTORY_LIMIT)
-            if (not service_id or _bare(entry.service_id) == _bare(service_id))
-            and (state is None or entry.state is state)
-            and (since is None or entry.created_at is None or entry.created_at.date() >= since)
-            and (until is None or entry.created_at is None or entry.created_at.date() <= until)
+            for entry in self._ask(request, replies.parse_history)
+            if _passes(entry, service_id=service_id, state=state, since=since, until=until)
         ]
         if limit is None or len(entries) <= limit:
             return entries
-        unknown = datetime.max.replace(tzinfo=VIETNAM)  # cut nothing away for having no time
-        return sorted(entries, key=lambda entry: entry.created_at or unknown, reverse=True)[:limit]
+        newest = datetime.max.replace(tzinfo=VIETNAM)  # an entry without a time is never the one that is cut away
+        return sorted(entries, key=lambda entry: entry.created_at or newest, reverse=True)[:limit]
 
     def audio(self, url: str) -> Audio:
-        """Fetch a call's recording, at most 10 MB, from the upstream's own host alone.
+        """Fetch the recording of a voice call, at most 10 MB, from the upstream's own host alone.
 
         Raises AudioRefused for any other address, Gibberish for what is no recording.
         """
         address = Secret(audio_address(url, self.base_url), tail=False)
-        reply = self._call(address, {}, limit=AUDIO_LIMIT)
-        if fault := _http_fault(reply):
-            raise fault
+        reply = self._call(_Request("audio", address, max_bytes=MAX_AUDIO_BYTES))
+        if error := _http_error(reply):
+            raise error
         return recognised(reply.body)
 
-    def _ask(
-        self,
-        path: str,
-        params: dict[str, str],
-        parse: _Parser[_T],
-        *,
-        takes_number: bool = False,
-        limit: int = BODY_LIMIT,
-    ) -> _T:
+    def _ask(self, request: _Request, parse: _Parser[_T]) -> _T:
         """Call and parse, and tell `on_call` how it went."""
-        endpoint = params.get("show") or path.strip("/")
+        endpoint = request.params.get("show") or str(request.path).strip("/")
         started = time.monotonic()
         try:
-            value = self._answer(path, params, parse, takes_number, limit)
-        except ThueSimError as fault:
-            self._ended(Call(endpoint, time.monotonic() - started, fault))
+            value = self._answer(request, parse)
+        except ThueSimError as error:
+            self._observe(self._on_call, Call(endpoint, time.monotonic() - started, error))
             raise
-        self._ended(Call(endpoint, time.monotonic() - started, None))
+        self._observe(self._on_call, Call(endpoint, time.monotonic() - started, None))
         return value
 
-    def _ended(self, call: Call) -> None:
-        if self._on_call is not None:
-            tell(self._on_call, call)
-
-    def _answer(self, path: str, params: dict[str, str], parse: _Parser[_T], takes_number: bool, limit: int) -> _T:
-        """Call and parse. A reply of ThueSim's own is believed whatever the HTTP status; else the status tells."""
-        reply = self._call(path, params, takes_number=takes_number, limit=limit)
+    def _answer(self, request: _Request, parse: _Parser[_T]) -> _T:
+        """Call and parse. A reply of ThueSim's own counts whatever the HTTP status; for any other the status does."""
+        reply = self._call(request)
+        self._observe(self._on_reply, reply)
         drifts: list[Drift] = []
         try:
             value = parse(reply.body, on_drift=drifts.append)
-        except ThueSimError as error:
-            fault = error
+        except ThueSimError as parsed:
+            error = parsed
         else:
-            self._tell(drifts)
+            self._observe(self._on_drift, *drifts)
             return value
-        status = _http_fault(reply)
-        if status is not None and type(fault) is errors.Gibberish:
-            fault, drifts = status, []
-        elif isinstance(status, errors.OutcomeUnknown) and type(fault) is errors.UpstreamError:
-            fault = status  # "there was an error" under a 5xx is nothing certain
-        self._tell(drifts)
-        raise fault.with_traceback(None) from None
+        status_error = _http_error(reply)
+        if status_error is not None and type(error) is errors.Gibberish:
+            error, drifts = status_error, []
+        elif isinstance(status_error, errors.OutcomeUnknown) and type(error) is errors.UpstreamError:
+            error = status_error  # "there was an error" under a 5xx is nothing certain
+        self._observe(self._on_drift, *drifts)
+        raise error.with_traceback(None) from None
 
-    def _tell(self, drifts: list[Drift]) -> None:
-        for drift in drifts:
-            if self._on_drift is not None:
-                tell(self._on_drift, drift)
+    @staticmethod
+    def _observe(hook: Callable[[_News], None] | None, *news: _News) -> None:
+        if hook is not None:
+            for item in news:
+                tell(hook, item)
 
-    def _call(
-        self,
-        path: str | Secret,
-        params: dict[str, str],
-        *,
-        takes_number: bool = False,
-        limit: int = BODY_LIMIT,
-    ) -> Reply:
-        """Send one GET and return the reply: the one door to the network.
+    def _call(self, request: _Request) -> Reply:
+        """Send one GET and return the reply: the single HTTP entry.
 
-        `path` is one of the API's, or the whole address of a recording as a Secret, which goes without the token. The
-        faults are raised here, away from the frames and exceptions of requests, all of which hold the address.
+        Errors are raised here, away from the frames and exceptions of requests, all of which hold the address and so the
+        token.
         """
-        outcome = self._exchange(path, params, takes_number, limit)
+        outcome = self._exchange(request)
         if isinstance(outcome, ThueSimError):
             raise outcome
         return outcome
 
-    def _exchange(
-        self, path: str | Secret, params: dict[str, str], takes_number: bool, limit: int
-    ) -> Reply | ThueSimError:
-        attempt = Attempt(self.timeout)
+    def _exchange(self, request: _Request) -> Reply | ThueSimError:
+        attempt = Attempt(self.timeout, before_send=request.before_send, after_send=request.after_send)
         try:
-            with attempting(attempt), self._connections(takes_number) as adapter:
-                return self._receive(adapter, self._request(path, params, takes_number), limit)
+            with attempting(attempt), self._connections(request) as adapter:
+                return self._receive(adapter, request)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -289,47 +317,50 @@ class Client:
             OSError,
             ValueError,
         ) as error:
-            return _network_fault(attempt, error)
+            return _network_error(attempt, error)
         except BaseException as error:  # noqa: BLE001 - an interrupt from outside: let it go on without the frames below us
             raise error.with_traceback(None) from None
 
     @contextlib.contextmanager
-    def _connections(self, takes_number: bool) -> Iterator[Adapter]:
+    def _connections(self, request: _Request) -> Iterator[Adapter]:
         """Yield the adapter to send with.
 
         Questions share kept-alive connections. A call that takes a number gets a new connection of its own: on a kept
         one that the server is just closing, nobody could tell whether the request was read. Nothing is ever sent twice.
         """
-        if takes_number:
+        if request.takes_number:
             with contextlib.closing(Adapter()) as adapter:
                 yield adapter
             return
-        if self._owner != os.getpid():  # forked: the parent's connections would mix up the answers
-            self._kept, self._owner = Adapter(), os.getpid()
-        yield self._kept
+        if self._owner_pid != os.getpid():  # forked: the parent's connections would mix up the answers
+            self._adapter, self._owner_pid = Adapter(), os.getpid()
+        yield self._adapter
 
-    def _request(self, path: str | Secret, params: dict[str, str], takes_number: bool) -> requests.PreparedRequest:
-        headers = _HEADERS | ({"Connection": "close"} if takes_number else {})
-        if isinstance(path, Secret):
-            return requests.Request("GET", path.reveal(), headers=headers).prepare()
-        query = params | {"token": self._token.reveal()}
-        return requests.Request("GET", self.base_url + path, params=query, headers=headers).prepare()
+    def _prepared(self, request: _Request) -> requests.PreparedRequest:
+        headers = _HEADERS | ({"Connection": "close"} if request.takes_number else {})
+        if isinstance(request.path, Secret):
+            return requests.Request("GET", request.path.reveal(), headers=headers).prepare()
+        query = request.params | {"token": self._token.reveal()}
+        return requests.Request("GET", self.base_url + request.path, params=query, headers=headers).prepare()
 
-    def _receive(self, adapter: Adapter, request: requests.PreparedRequest, limit: int) -> Reply | ThueSimError:
-        """Send and read, at most `limit` bytes of body. Certificates are checked against certifi's alone."""
-        response = adapter.send(request, stream=True, timeout=self.timeout, verify=True)
+    def _receive(self, adapter: Adapter, request: _Request) -> Reply | ThueSimError:
+        """Send and read, at most `max_bytes` of body. Certificates are checked against certifi's alone."""
+        prepared = self._prepared(request)
+        response = adapter.send(prepared, stream=True, timeout=self.timeout, verify=True)
         body = bytearray()
         try:
-            for chunk in response.raw.stream(_CHUNK, decode_content=True):
+            for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=True):
                 body += chunk
-                if len(body) > limit:
-                    return errors.Gibberish(f"the answer is larger than {limit} bytes", code=str(response.status_code))
+                if len(body) > request.max_bytes:
+                    message = f"the answer is larger than {request.max_bytes} bytes"
+                    return errors.Gibberish(message, code=str(response.status_code))
         finally:
             response.close()
         return Reply(
+            endpoint=request.endpoint,
             status=response.status_code,
             body=self._without_token(bytes(body)),
-            repeats=_repeats(str(request.url), response.headers.get("Location", "")),
+            repeats=_repeats(str(prepared.url), response.headers.get("Location", "")),
         )
 
     def _without_token(self, body: bytes) -> bytes:
@@ -340,8 +371,8 @@ class Client:
         return re.sub(re.escape(token.encode()), repr(self._token).encode(), body, flags=re.IGNORECASE)
 
 
-def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimError:
-    """Return the fault for a call without a reply; its text is ours, since theirs hold the address."""
+def _network_error(attempt: Attempt, error: BaseException) -> ThueSimError:
+    """Return the error of a call without a reply; its text is ours, since theirs hold the address."""
     reason = "no time left" if attempt.over else attempt.failure or type(error).__name__
     if attempt.kept_back:
         return errors.KeptBack("the request did not leave")
@@ -354,27 +385,29 @@ def _network_fault(attempt: Attempt, error: BaseException) -> ThueSimError:
     return errors.ConnectionLost(f"the connection broke: {reason}")
 
 
-def _http_fault(reply: Reply) -> ThueSimError | None:
+def _http_error(reply: Reply) -> ThueSimError | None:
     """Return what the HTTP status says where the body says nothing; None for 2xx."""
     status, code = reply.status, str(reply.status)
-    said = f"HTTP {code}"
+    message = f"HTTP {code}"
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:
         # A program that had taken the number would not ask for the very same request elsewhere; one that sends us to
         # a login or error page may have.
-        return errors.Redirected(said, code=code) if reply.repeats else errors.RedirectedElsewhere(said, code=code)
+        return (
+            errors.Redirected(message, code=code) if reply.repeats else errors.RedirectedElsewhere(message, code=code)
+        )
     if status == 401:
-        return errors.InvalidToken(said, code=code)
+        return errors.InvalidToken(message, code=code)
     if status == 408:
-        return errors.TimedOut(said, code=code)
+        return errors.TimedOut(message, code=code)
     if status == 429:
-        words = reply.body[:1000].decode("utf-8", "replace")
-        reached = errors.PendingLimitReached in errors.by_text(words)
-        return errors.refusal(words, code) if reached else errors.TooSoon(said, code=code)
+        text = reply.body[:1000].decode("utf-8", "replace")
+        limit_reached = errors.PendingLimitReached in errors.by_text(text)
+        return errors.refusal(text, code) if limit_reached else errors.TooSoon(message, code=code)
     if 400 <= status < 500:
-        return errors.Rejected(said, code=code)
-    return errors.ServerError(said, code=code)
+        return errors.Rejected(message, code=code)
+    return errors.ServerError(message, code=code)
 
 
 def _repeats(url: str, location: str) -> bool:
@@ -400,5 +433,19 @@ def _several(values: Iterable[str]) -> list[str]:
     return list(values)
 
 
+def _passes(
+    entry: HistoryEntry, *, service_id: str, state: State | None, since: date | None, until: date | None
+) -> bool:
+    """Whether an entry of the history is one that was asked for."""
+    day = entry.created_at.date() if entry.created_at else None
+    return (
+        (not service_id or _bare(entry.service_id) == _bare(service_id))
+        and (state is None or entry.state is state)
+        and (since is None or day is None or day >= since)
+        and (until is None or day is None or day <= until)
+    )
+
+
 def _bare(service_id: str) -> str:
+    """Return a service's id without its server: `"97"` for `"02.97"`."""
     return service_id.rpartition(".")[2]

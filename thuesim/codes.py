@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 
 # The bound here and those in the patterns keep hostile text from taking long.
-_READ_AT_MOST: Final = 4000
+_MAX_LENGTH: Final = 4000
 _ADDRESS: Final = re.compile(
     r"(?:https?://|www\.)\S+"
     r"|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]+"
@@ -38,7 +38,7 @@ def extract_code(message: str) -> str:
     A code is a run of 4 to 8 digits, perhaps with a prefix such as `G-`, once addresses, amounts and phone numbers are
     taken out; letters may touch it, and it may stand there twice.
     """
-    rest = unicodedata.normalize("NFC", message[:_READ_AT_MOST])
+    rest = unicodedata.normalize("NFC", message[:_MAX_LENGTH])
     if not re.search("[0-9]{4}", rest):
         return ""
     for kind in (_ADDRESS, _AMOUNT, _PHONE):

@@ -12,7 +12,7 @@ from .errors import Gibberish, fold
 
 # Vietnam has been at UTC+7 without summer time since 1975; a fixed offset needs no time zone files.
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
-_MONEY_LIMIT: Final = 10**15
+_MAX_MONEY: Final = 10**15
 _PADDING: Final = string.whitespace + "\ufeff\u200b\x00"
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CURRENCY: Final = re.compile(r"\s*(?:vn[dđ]|dong|đồng|[đd₫])\.?$", re.IGNORECASE)
@@ -135,7 +135,7 @@ def money(value: object) -> int | None:
         whole = Decimal(amount).to_integral_value(ROUND_HALF_UP) if re.fullmatch(r"[-+0-9.eE]+", amount) else None
     except InvalidOperation:
         return None
-    return int(whole) if whole is not None and abs(whole) < _MONEY_LIMIT else None
+    return int(whole) if whole is not None and abs(whole) < _MAX_MONEY else None
 
 
 def flag(value: object) -> bool | None:

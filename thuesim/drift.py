@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, ParamSpec
 
 from .errors import Gibberish
 from .redaction import redact
 
-SAMPLE_LIMIT: Final = 2000
-_FORMS_PER_REPLY: Final = 10
+MAX_SAMPLE_LENGTH: Final = 2000
+_MAX_FORMS_PER_REPLY: Final = 10
 _STATUS_KEYS: Final = frozenset({"statuscode", "responsecode", "success", "status", "issound", "iscall"})
 _PLAIN_WORDS: Final = frozenset({"", "OK", "successful", "true", "false", "null", "none"})
 
-_T = TypeVar("_T")
+_P = ParamSpec("_P")
 logger = logging.getLogger(__name__)
 
 
@@ -48,7 +48,7 @@ class Notes:
 
     def add(self, form: str) -> None:
         """Note a deviation, once; at most ten are kept of one reply."""
-        if len(self._forms) < _FORMS_PER_REPLY:
+        if len(self._forms) < _MAX_FORMS_PER_REPLY:
             self._forms[redact(form)[:120]] = None
 
     def drifts(self) -> list[Drift]:
@@ -74,17 +74,17 @@ def observed(endpoint: str, on_drift: DriftSink | None) -> Iterator[Notes]:
                 tell(on_drift, drift)
 
 
-def tell(observer: Callable[[_T], None], news: _T) -> None:
-    """Tell an observer. One that fails must not lose the number that the reply just brought."""
+def tell(hook: Callable[_P, None], *args: _P.args, **kwargs: _P.kwargs) -> None:
+    """Call a hook of the client's user. One that fails must not lose the number that the reply just brought."""
     try:
-        observer(news)
+        hook(*args, **kwargs)
     except Exception as error:  # noqa: BLE001
-        logger.warning("an observer of the client failed: %s", type(error).__name__)
+        logger.warning("a hook of the client failed: %s", type(error).__name__)
 
 
 def shape(document: object) -> str:
     """Return the document's JSON with keys whole and values masked, at most 2,000 characters."""
-    return redact(json.dumps(_shape(document, "", 0), ensure_ascii=False))[:SAMPLE_LIMIT]
+    return redact(json.dumps(_shape(document, "", 0), ensure_ascii=False))[:MAX_SAMPLE_LENGTH]
 
 
 def _shape(value: object, key: str, depth: int) -> object:

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from .redaction import redact
 
-MESSAGE_LIMIT: Final = 300
+MAX_MESSAGE_LENGTH: Final = 300
 
 
 class ThueSimError(Exception):
@@ -128,9 +128,9 @@ class RedirectedElsewhere(OutcomeUnknown):
 
 def tidy(message: str) -> str:
     """Return `message` on one line, without tokens and control characters, at most 300 characters long."""
-    printable = "".join(c if c.isprintable() else " " for c in message[: MESSAGE_LIMIT * 4])
+    printable = "".join(c if c.isprintable() else " " for c in message[: MAX_MESSAGE_LENGTH * 4])
     # Redact before cutting: half a token would no longer look like one.
-    return redact(" ".join(printable.split()))[:MESSAGE_LIMIT]
+    return redact(" ".join(printable.split()))[:MAX_MESSAGE_LENGTH]
 
 
 def fold(text: str) -> str:

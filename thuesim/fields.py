@@ -10,9 +10,9 @@ from .drift import Notes, key_shape
 from .phones import to_e164
 from .values import Message, State
 
-NAME_LIMIT: Final = 200
+MAX_NAME_LENGTH: Final = 200
 _PRICES: Final = range(50, 100_001)
-_LONGEST_CODE: Final = 20
+_MAX_CODE_LENGTH: Final = 20
 
 
 def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
@@ -21,7 +21,7 @@ def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
 
 
 def read_name(fields: Fields, *keys: str) -> str:
-    return next((name for key in keys if (name := spoken(fields.get(key)))), "")[:NAME_LIMIT]
+    return next((name for key in keys if (name := spoken(fields.get(key)))), "")[:MAX_NAME_LENGTH]
 
 
 def read_price(fields: Fields, notes: Notes) -> int | None:
@@ -100,7 +100,7 @@ def read_message(fields: Fields, notes: Notes) -> Message | None:
     code = visible(spoken(fields.get("code")))
     if code in {"0", "-1"}:
         code = ""
-    if len(code) > _LONGEST_CODE:
+    if len(code) > _MAX_CODE_LENGTH:
         notes.add("a code that is a text")
         text, code = text or code, ""
     if not (text or code or audio):

@@ -15,7 +15,7 @@ from .drift import DriftSink, Notes, observed
 from .envelopes import Envelope, open_envelope
 from .errors import Gibberish, InvalidToken, NumberUnclear, UnknownSession, UpstreamError, by_text, refusal
 from .fields import (
-    NAME_LIMIT,
+    MAX_NAME_LENGTH,
     note_unknown,
     read_created,
     read_message,
@@ -145,7 +145,7 @@ def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | N
             service_id=identifier(payload.get("serviceid")),
             service_name=read_name(payload, "servicename"),
             created_at=read_created(payload, notes),
-            message=reply.message[:NAME_LIMIT],
+            message=reply.message[:MAX_NAME_LENGTH],
         )
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any, Final
 
@@ -24,56 +23,59 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from .drift import tell
 from .redaction import redact
 
 _Address = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Sending:
-    """What a caller wants to say, and to know, about the moment its request leaves."""
-
-    may_leave: Callable[[], bool]
-    left: Callable[[], None]
-
-
-_sending: ContextVar[Sending | None] = ContextVar("thuesim_sending", default=None)
-
-
-@contextmanager
-def around_sending(may_leave: Callable[[], bool], left: Callable[[], None]) -> Iterator[None]:
-    """Ask `may_leave` once the connection stands, right before the request of a call made herein leaves: where it says
-    no, the call raises `KeptBack`. Call `left` as soon as it is on its way, however long its answer takes.
-    """
-    mark = _sending.set(Sending(may_leave, left))
-    try:
-        yield
-    finally:
-        _sending.reset(mark)
-
-
 class Attempt:
-    """One call under way: its deadline on the monotonic clock, how far it came, and whether anything was sent."""
+    """One call under way: its deadline on the monotonic clock, how far it came, and whether anything was sent.
 
-    def __init__(self, seconds: float) -> None:
+    `before_send` and `after_send` are those of `Client.rent`.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        before_send: Callable[[], bool] | None = None,
+        after_send: Callable[[], None] | None = None,
+    ) -> None:
         self.deadline = time.monotonic() + seconds
         self.stage = "resolving the name"
         self.failure = ""
         self.sent = False
         self.kept_back = False
-        self.sending = _sending.get()
+        self._before_send, self._after_send = before_send, after_send
 
-    def left(self) -> float:
-        """Return the seconds left; raises TimeoutError when there are none."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+    def remaining(self) -> float:
+        """Return the remaining seconds; raises TimeoutError when there are none."""
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
             raise TimeoutError("the time for the whole call is over")
-        return left
+        return seconds
 
     @property
     def over(self) -> bool:
         """Whether the time is up."""
         return time.monotonic() >= self.deadline - 0.01
+
+    @contextmanager
+    def sending(self, sock: socket.socket) -> Iterator[None]:
+        """Surround the sending of a part of the request, with the caller's hooks before and after the first one.
+
+        Raises ConnectionAbortedError where `before_send` keeps the request back.
+        """
+        first = not self.sent
+        if first and self._before_send is not None and not self._before_send():
+            self.kept_back = True
+            raise ConnectionAbortedError
+        sock.settimeout(self.remaining())
+        self.sent = True
+        yield
+        if first and self._after_send is not None:
+            tell(self._after_send)
 
 
 _attempt: ContextVar[Attempt] = ContextVar("thuesim_attempt")
@@ -82,11 +84,11 @@ _attempt: ContextVar[Attempt] = ContextVar("thuesim_attempt")
 @contextmanager
 def attempting(attempt: Attempt) -> Iterator[None]:
     """Make `attempt` the one that this thread's connections obey."""
-    mark = _attempt.set(attempt)
+    token = _attempt.set(attempt)
     try:
         yield
     finally:
-        _attempt.reset(mark)
+        _attempt.reset(token)
 
 
 class Adapter(HTTPAdapter):
@@ -105,7 +107,7 @@ class Adapter(HTTPAdapter):
 
 
 class _TimedReads(io.RawIOBase):
-    """The raw bytes of a reply; every wait for more is bounded by what is left of the attempt."""
+    """The raw bytes of a reply; every wait for more is bounded by the remaining time of the attempt."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         super().__init__()
@@ -115,7 +117,7 @@ class _TimedReads(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._attempt.left())
+        self._sock.settimeout(self._attempt.remaining())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -146,16 +148,8 @@ class _Obedient(HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        attempt = _attempt.get()
-        sending, attempt.sending = attempt.sending, None
-        if sending is not None and not sending.may_leave():
-            attempt.kept_back = True
-            raise ConnectionAbortedError
-        self.sock.settimeout(attempt.left())
-        attempt.sent = True
-        super().send(data)
-        if sending is not None:
-            sending.left()
+        with _attempt.get().sending(self.sock):
+            super().send(data)
 
 
 class _ObedientTLS(_Obedient, HTTPSConnection):
@@ -179,9 +173,9 @@ def _connect(host: str, port: int, attempt: Attempt) -> socket.socket:
         _refuse_forbidden(host, address)
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(attempt.left() / (len(addresses) - tried))
+            sock.settimeout(attempt.remaining() / (len(addresses) - tried))
             sock.connect(address)
-            sock.settimeout(attempt.left())
+            sock.settimeout(attempt.remaining())
         except OSError as error:
             sock.close()
             failure, attempt.failure = error, type(error).__name__
@@ -194,15 +188,15 @@ def _resolve(host: str, port: int, attempt: Attempt) -> list[_Address]:
     """Return the host's addresses. Asked in a thread, since the system's resolver obeys no deadline."""
     answers: queue.SimpleQueue[list[_Address] | Exception] = queue.SimpleQueue()
 
-    def look_up() -> None:
+    def resolve() -> None:
         try:
             answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
         except (OSError, ValueError) as error:
             answers.put(error)
 
-    threading.Thread(target=look_up, daemon=True, name="thuesim-resolve").start()
+    threading.Thread(target=resolve, daemon=True, name="thuesim-resolve").start()
     try:
-        answer = answers.get(timeout=attempt.left())
+        answer = answers.get(timeout=attempt.remaining())
     except queue.Empty:
         raise TimeoutError("no answer about the name") from None
     if isinstance(answer, Exception):

@@ -70,24 +70,30 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
     return rental, turn
 
 
-def _ask(token: Token, rental: Rental, turn: float) -> None:
-    """Ask the upstream for the number of a claimed order, and write down what came of it."""
+class _Turn:
+    """The token's turn while the request of one order is on its way."""
 
-    def may_leave() -> bool:
-        # We may have stood still, or the way there may have been slow, until another worker had the turn.
-        nonlocal turn
-        kept = pacing.keep_turn(token, turn)
-        turn = kept or turn
+    def __init__(self, token: Token, turn: float) -> None:
+        self._token, self._turn = token, turn
+
+    def keep(self) -> bool:
+        """Count the gap from now. False: this worker stood still, or connecting took so long, that another one has
+        taken the turn."""
+        kept = pacing.keep_turn(self._token, self._turn)
+        self._turn = kept or self._turn
         return kept is not None
 
-    def left() -> None:
-        with contextlib.suppress(DatabaseError):  # the answer is worth more
-            pacing.keep_turn(token, turn)
-        enqueue.place(token.pk, in_seconds=pacing.gap_seconds())
+    def sent(self) -> None:
+        """Count the gap from now, and wake a worker for the next turn."""
+        with contextlib.suppress(DatabaseError):  # the answer to the request is worth more
+            pacing.keep_turn(self._token, self._turn)
+        enqueue.place(self._token.pk, in_seconds=pacing.gap_seconds())
 
+
+def _ask(token: Token, rental: Rental, turn: float) -> None:
+    """Ask the upstream for the number of a claimed order, and write down what came of it."""
     try:
-        with thuesim.around_sending(may_leave, left):
-            rented = _request(client_for(token), rental)
+        rented = _request(client_for(token), rental, _Turn(token, turn))
     except thuesim.KeptBack as fault:
         lifecycle.requeue(rental, reason=reasons.of(fault), due_at=timezone.now())
     except thuesim.OutcomeUnknown as fault:
@@ -100,19 +106,23 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
         _rented(token, rental, rented)
 
 
-def _request(client: thuesim.Client, rental: Rental) -> thuesim.Rented:
+def _request(client: thuesim.Client, rental: Rental, turn: _Turn) -> thuesim.Rented:
     if rental.again_of is not None:
         return client.rent_again(
             phone=rental.again_of.phone,
             service_id=rental.service.upstream_id,
             earlier_id=rental.again_of.upstream_id,
             sv=rental.service.sv,
+            before_send=turn.keep,
+            after_send=turn.sent,
         )
     return client.rent(
         rental.service.key,
         networks=rental.networks,
         prefixes=rental.prefixes,
         exclude_prefixes=rental.exclude_prefixes,
+        before_send=turn.keep,
+        after_send=turn.sent,
     )
 
 

@@ -52,7 +52,7 @@ def count(token_id: int, call: Call) -> None:
     """Count one call. A refusal such as "out of stock" is an answer; an error is none, or none that helps."""
     minute = timezone.now().replace(second=0, microsecond=0)
     milliseconds = round(call.seconds * 1000)
-    failed = call.fault is not None and call.fault.blames_upstream
+    failed = call.error is not None and call.error.blames_upstream
     _tally.add((minute, token_id, call.endpoint[:30]), _Sum(1, int(failed), milliseconds, milliseconds))
 
 

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from thuesim import AudioRefused, Client, ConnectionLost, Gibberish, RedirectedElsewhere, Rejected
-from thuesim.audio import AUDIO_LIMIT, audio_address, recognised
+from thuesim.audio import MAX_AUDIO_BYTES, audio_address, recognised
 
 from . import upstream
 from .payloads import PLAY, WAV
@@ -122,7 +122,7 @@ def test_no_redirect_is_followed() -> None:
 def test_what_goes_wrong_is_a_fault(behave: upstream.Behaviour, fault: type[Exception]) -> None:
     with Upstream(behave) as server, pytest.raises(fault):
         Client(TOKEN, server.url).audio("/1.wav")
-    assert server.sent < AUDIO_LIMIT + 20 * 1024 * 1024
+    assert server.sent < MAX_AUDIO_BYTES + 20 * 1024 * 1024
 
 
 def test_a_compressed_or_slow_recording_is_bounded() -> None:

@@ -1,5 +1,6 @@
 """What is asked of the upstream, word by word, and what is made of its history."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import date
@@ -7,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from thuesim import Client, State, UpstreamError
+from thuesim import Call, CannotConnect, Client, Gibberish, Reply, State, ThueSimError, UpstreamError
 
 from .payloads import PAYLOADS
 from .upstream import Upstream, answer
@@ -186,3 +187,43 @@ def test_the_fault_of_a_call_keeps_the_upstreams_words() -> None:
     with Upstream(behave) as server, pytest.raises(UpstreamError, match="Có lỗi lạ") as caught:
         Client(TOKEN, server.url).rent("02.97")
     assert caught.value.code == "-1"
+
+
+def test_every_reply_is_shown_before_it_is_read_whether_it_is_understood_or_not() -> None:
+    replies: list[Reply] = []
+    for body, status in ((BODIES["services, B"], "200 OK"), ("<html>down</html>", "502 Bad Gateway")):
+        with Upstream(answer(body, status)) as server, contextlib.suppress(ThueSimError):
+            Client(TOKEN, server.url, on_reply=replies.append).services()
+    assert [(reply.endpoint, reply.status) for reply in replies] == [("services", 200), ("services", 502)]
+    assert replies[0].envelope().family == "B"
+    assert replies[0].body.decode() == BODIES["services, B"]
+    with pytest.raises(Gibberish):
+        replies[1].envelope()
+
+
+def test_the_reply_that_is_shown_holds_no_token_and_keeps_its_body_out_of_its_repr() -> None:
+    replies: list[Reply] = []
+    with Upstream(answer(f'{{"status_code":200,"data":{{"balance":1}},"echo":"{TOKEN}"}}')) as server:
+        Client(TOKEN, server.url, on_reply=replies.append).balance()
+    assert TOKEN.encode() not in replies[0].body
+    assert "balance" not in repr(replies[0]).replace("endpoint='balance'", "")
+
+
+def test_no_reply_is_shown_where_none_came() -> None:
+    replies: list[Reply] = []
+    with pytest.raises(CannotConnect):
+        Client(TOKEN, "http://127.0.0.1:1", on_reply=replies.append).balance()
+    assert replies == []
+
+
+def test_each_call_is_told_with_its_duration_and_its_error() -> None:
+    calls: list[Call] = []
+    with Upstream(answer(RENTED)) as server:
+        Client(TOKEN, server.url, on_call=calls.append).rent("02.97")
+    with Upstream(answer("<html>")) as server, pytest.raises(Gibberish) as caught:
+        Client(TOKEN, server.url, on_call=calls.append).services()
+    assert [(call.endpoint, call.error) for call in calls] == [
+        ("api/register-service", None),
+        ("service", caught.value),
+    ]
+    assert all(0 < call.seconds < 20 for call in calls)

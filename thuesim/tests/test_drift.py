@@ -6,7 +6,7 @@ import json
 import pytest
 
 from thuesim import Client, Rented, parse_callback, replies
-from thuesim.drift import SAMPLE_LIMIT, Drift, shape
+from thuesim.drift import MAX_SAMPLE_LENGTH, Drift, shape
 from thuesim.errors import ThueSimError
 
 from .parsers import PARSERS
@@ -85,7 +85,7 @@ def test_the_sample_keeps_keys_and_shapes_but_nothing_personal() -> None:
 
 def test_samples_are_bounded() -> None:
     huge = {"a": ["x" * 1000] * 1000, **{f"k{n}": "v" * 500 for n in range(500)}}
-    assert len(shape(huge)) <= SAMPLE_LIMIT
+    assert len(shape(huge)) <= MAX_SAMPLE_LENGTH
     assert len(forms("balance", json.dumps({"status_code": 200, "data": huge | {"balance": 1}}))) <= 10
 
 
@@ -122,7 +122,7 @@ def test_an_observer_that_fails_does_not_lose_the_number(caplog: pytest.LogCaptu
     with Upstream(answer(body)) as server:
         rented = Client(TOKEN, server.url, on_drift=failing, on_call=failing).rent("02.97")
     assert isinstance(rented, Rented)
-    assert "an observer of the client failed: RuntimeError" in caplog.text
+    assert "a hook of the client failed: RuntimeError" in caplog.text
 
 
 def test_without_an_observer_nothing_changes() -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from thuesim import replies
 from thuesim.codes import extract_code
 from thuesim.decoding import moment, money
-from thuesim.drift import SAMPLE_LIMIT, Drift
-from thuesim.errors import MESSAGE_LIMIT, ThueSimError
+from thuesim.drift import MAX_SAMPLE_LENGTH, Drift
+from thuesim.errors import MAX_MESSAGE_LENGTH, ThueSimError
 from thuesim.phones import to_e164
 
 from .parsers import PARSERS
@@ -61,7 +61,7 @@ def check(body: bytes) -> None:
             outcome = parse(body, on_drift=drifts.append)
         except ThueSimError as fault:
             outcome = [fault.message, fault.code]
-            bounded = len(fault.message) <= MESSAGE_LIMIT
+            bounded = len(fault.message) <= MAX_MESSAGE_LENGTH
         else:
             bounded = True
         sound(outcome)
@@ -69,7 +69,7 @@ def check(body: bytes) -> None:
         for drift in drifts:
             assert drift.endpoint == endpoint
             assert len(drift.form) <= 120
-            assert len(drift.sample) <= SAMPLE_LIMIT
+            assert len(drift.sample) <= MAX_SAMPLE_LENGTH
             storable(drift.form + drift.sample)
 
 

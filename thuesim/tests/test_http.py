@@ -14,13 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from thuesim import Balance, CannotConnect, Client, Gibberish, NotRented, OutcomeUnknown, TimedOut, errors
+from thuesim import Balance, CannotConnect, Client, Gibberish, KeptBack, NotRented, OutcomeUnknown, TimedOut, errors
 from thuesim.errors import ThueSimError
 
 from . import upstream
+from .payloads import PAYLOADS
 from .upstream import SENT, PlainPort, Trouble, Upstream, answer
 
 TOKEN = "12345-0123456789abcdef0123456789abea57"
+RENTED = {name: body for name, _, body, _ in PAYLOADS}["rent, B"]
 BALANCE = '{"status_code":200,"success":true,"message":"successful","data":{"balance":123456}}'
 
 
@@ -195,6 +197,71 @@ def test_a_forked_process_does_not_share_connections(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("os.getpid", lambda: -1)
         client.balance()
         assert server.connections == 2
+
+
+def test_a_caller_is_asked_before_the_request_leaves_and_told_after() -> None:
+    steps: list[str] = []
+
+    def behave(server: Upstream, connection: socket.socket) -> None:
+        steps.append("answer")
+        answer(RENTED)(server, connection)
+
+    with Upstream(behave) as server:
+
+        def before_send() -> bool:
+            steps.append("asked")
+            assert server.requests == []
+            return True
+
+        def after_send() -> None:
+            steps.append("sent")
+
+        Client(TOKEN, server.url).rent("02.97", before_send=before_send, after_send=after_send)
+    assert steps[0] == "asked"
+    assert sorted(steps[1:]) == ["answer", "sent"]
+
+
+def test_a_request_that_its_caller_keeps_back_never_leaves() -> None:
+    sent: list[bool] = []
+    with Upstream(answer(RENTED)) as server:
+        client = Client(TOKEN, server.url)
+        with pytest.raises(KeptBack):
+            client.rent("02.97", before_send=lambda: False, after_send=lambda: sent.append(True))
+        with pytest.raises(KeptBack):
+            client.rent_again(phone="+84852222127", service_id="97", earlier_id="1", sv="02", before_send=lambda: False)
+    assert (server.requests, sent) == ([], [])
+
+
+def test_the_caller_hears_that_the_request_is_sent_long_before_the_answer() -> None:
+    sent = threading.Event()
+
+    def behave(server: Upstream, connection: socket.socket) -> None:
+        assert sent.wait(5), "the answer waits for the hook"
+        answer(RENTED)(server, connection)
+
+    with Upstream(behave) as server:
+        assert Client(TOKEN, server.url).rent("02.97", after_send=sent.set).id == "88237016.01"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError])
+def test_a_hook_that_fails_after_the_sending_does_not_lose_the_number(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error("the database is away")
+
+    with Upstream(answer(RENTED)) as server:
+        assert Client(TOKEN, server.url).rent("02.97", after_send=fail).id == "88237016.01"
+    assert f"a hook of the client failed: {error.__name__}" in caplog.text
+
+
+def test_a_hook_that_fails_before_the_sending_means_that_nothing_was_sent() -> None:
+    def fail() -> bool:
+        raise RuntimeError("the database is away")
+
+    with Upstream(answer(RENTED)) as server, pytest.raises(RuntimeError):
+        Client(TOKEN, server.url).rent("02.97", before_send=fail)
+    assert server.requests == []
 
 
 def test_bom_content_type_and_charset_do_not_matter() -> None:

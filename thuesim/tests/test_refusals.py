@@ -87,7 +87,7 @@ def test_a_fault_keeps_the_words_and_the_code_bounded() -> None:
     with pytest.raises(errors.UpstreamError) as caught:
         replies.parse_balance(body.encode())
     assert caught.value.message.startswith("Có lỗi")
-    assert len(caught.value.message) == errors.MESSAGE_LIMIT
+    assert len(caught.value.message) == errors.MAX_MESSAGE_LENGTH
     assert caught.value.code == "-1"
     assert str(caught.value) == caught.value.message
 

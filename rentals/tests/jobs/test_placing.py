@@ -1,9 +1,11 @@
 """Orders: taken, placed in turn, paced, and what each answer of the upstream makes of them."""
 
-import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import time_machine
@@ -21,7 +23,6 @@ from rentals.queries import queue
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 from rentals.tests.fixtures import House
 from rentals.upstream import breaker, pacing
-from thuesim import transport
 
 pytestmark = pytest.mark.django_db
 
@@ -238,13 +239,11 @@ def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: 
     now = [1000.0]
     monkeypatch.setattr("rentals.upstream.pacing.time.monotonic", lambda: now[0])
 
-    def rent(*args: object, **kwargs: object) -> None:
-        sending = transport._sending.get()
-        assert sending is not None
-        now[0] += 3.0  # the way there is slow
-        assert sending.may_leave()
+    def rent(*args: object, before_send: Callable[[], bool], after_send: Callable[[], None], **kwargs: object) -> None:
+        now[0] += 3.0  # connecting is slow
+        assert before_send()
         now[0] += 1.0
-        sending.left()
+        after_send()
         now[0] += 30.0  # and the answer slower
         raise thuesim.TimedOut("")
 
@@ -254,13 +253,27 @@ def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: 
     assert house.token.turn_clock == 1004.0
 
 
-def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def lose_the_turn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Token], None]:
+    """Let so much time pass that another worker takes the token's next turn."""
+    claim = pacing.claim_turn
+
+    def lose(token: Token) -> None:
+        later = time.monotonic() + pacing.gap_seconds() + 1
+        monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: later))
+        assert claim(token) is not None, "another worker's turn"
+
+    return lose
+
+
+def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(
+    house: House, monkeypatch: pytest.MonkeyPatch, lose_the_turn: Callable[[Token], None]
+) -> None:
     claim = pacing.claim_turn
 
     def claim_and_stand_still(token: Token) -> float | None:
         turn = claim(token)
-        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
-        assert claim(token) is not None, "another worker's turn"
+        lose_the_turn(token)
         return turn
 
     monkeypatch.setattr(pacing, "claim_turn", claim_and_stand_still)
@@ -269,15 +282,21 @@ def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(house: House, m
     assert house.upstream.books()["attempts"] == []
 
 
-def test_a_call_whose_way_there_outlasted_its_turn_is_kept_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = transport._connect
+def test_a_call_whose_connecting_outlasted_its_turn_is_kept_back(
+    house: House, monkeypatch: pytest.MonkeyPatch, lose_the_turn: Callable[[Token], None]
+) -> None:
+    rent = thuesim.Client.rent
 
-    def connect_slowly(host: str, port: int, attempt: transport.Attempt) -> socket.socket:
-        monkeypatch.setattr(pacing, "LATE_SECONDS", -1.0)
-        assert pacing.claim_turn(house.token) is not None, "another worker's turn"
-        return connect(host, port, attempt)
+    def rent_slowly(
+        client: thuesim.Client, service: str, *, before_send: Callable[[], bool], **options: Any
+    ) -> thuesim.Rented:
+        def connected() -> bool:
+            lose_the_turn(house.token)
+            return before_send()
 
-    monkeypatch.setattr(transport, "_connect", connect_slowly)
+        return rent(client, service, before_send=connected, **options)
+
+    monkeypatch.setattr(thuesim.Client, "rent", rent_slowly)
     rental = place(house, order(house))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
     assert house.upstream.books()["attempts"] == []
