@@ -4,9 +4,8 @@ Asks for balance, networks, services and history: nothing that costs money or ta
 """
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -19,12 +18,10 @@ from lib.encryption import Secret
 from lib.formats import dong
 from rentals.models import Network, Rental, Token
 from rentals.upstream import breaker, call_stats, callback_addresses, drift
-from thuesim.client import Reply
 from thuesim.decoding import Fields, Number
-from thuesim.drift import Notes
-from thuesim.envelopes import Envelope, open_envelope
+from thuesim.envelopes import Envelope
 
-# So many of the newest numbers rented here are looked for in the upstream's history.
+# So many of the newest numbers rented here are looked up in the upstream's history.
 COMPARED = 20
 
 
@@ -52,30 +49,46 @@ class Check:
     accepted: bool = False
     ours: tuple[int, int] | None = None
 
+    def __add__(self, later: "Check") -> "Check":
+        """Return this step of a check and a later one as one."""
+        return Check(self.findings + later.findings, self.accepted or later.accepted, self.ours or later.ours)
 
-class _Listening(thuesim.Client):
-    """A client that keeps the last reply and the differences in it. Its replies never hold the token."""
 
-    last: Reply | None = None
-    accepted = False
-    ours: tuple[int, int] | None = None
+class _Observer:
+    """What the client's hooks got since the latest question was asked: the reply and its differences from the API page."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.seen: list[thuesim.Drift] = []
-        super().__init__(*args, on_drift=self._notice, **kwargs)
+    def __init__(self) -> None:
+        self.reply: thuesim.Reply | None = None
+        self.differences: list[thuesim.Drift] = []
 
-    def _notice(self, difference: thuesim.Drift) -> None:
-        self.seen.append(difference)
+    def reset(self) -> None:
+        self.reply = None
+        self.differences = []
+
+    def on_reply(self, reply: thuesim.Reply) -> None:
+        self.reply = reply
+
+    def on_drift(self, difference: thuesim.Drift) -> None:
+        self.differences.append(difference)
         drift.record(difference)
 
-    def _call(self, *args: Any, **kwargs: Any) -> Reply:
-        self.last = None
-        self.last = super()._call(*args, **kwargs)
-        return self.last
+    def envelope(self) -> Envelope | None:
+        """Return the reply opened; None where there is none."""
+        try:
+            return self.reply.envelope() if self.reply else None
+        except thuesim.Gibberish:
+            return None
+
+    def rows(self) -> list[Fields]:
+        """Return the objects in the list that the reply holds."""
+        envelope = self.envelope()
+        payload = envelope.payload if envelope else None
+        rows = payload.values() if isinstance(payload, Fields) else payload if isinstance(payload, list) else []
+        return [row for row in rows if isinstance(row, Fields)]
 
 
 def check_token(token: Token) -> list[Finding]:
-    """Ask the upstream about `token`, and say what was found. Never raises a fault; at most four time-outs long.
+    """Ask the upstream about `token`, and say what was found. Raises no ThueSimError; at most four time-outs long.
 
     A balance that comes proves the token good, so a hold for a refused token ends.
     """
@@ -91,212 +104,143 @@ def check_token(token: Token) -> list[Finding]:
 def examine(token: Token, value: Secret) -> Check:
     """Ask the upstream about `value`, as if it were the value of `token`. Writes nothing about the token but the calls."""
     try:
-        return _asked(token, value)
+        return _examine(token, value)
     finally:
         # The web process has no heartbeat that would write down what was counted.
         call_stats.write()
 
 
-def _asked(token: Token, value: Secret) -> Check:
-    findings: list[Finding] = []
-    address, seconds = settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS
-    with _Listening(value.reveal(), address, timeout=seconds, on_call=call_stats.counter(token.pk)) as client:
-        for heading, endpoint, ask in (
-            (_("Balance"), "balance", _balance),
-            (_("Networks"), "networks", _networks),
-            (_("Services"), "services", _services),
-            (_("History"), "history", _history),
+def _examine(token: Token, value: Secret) -> Check:
+    check, observer = Check([]), _Observer()
+    with thuesim.Client(
+        value.reveal(),
+        settings.THUESIM_BASE_URL,
+        timeout=settings.THUESIM_TIMEOUT_SECONDS,
+        on_call=call_stats.counter(token.pk),
+        on_drift=observer.on_drift,
+        on_reply=observer.on_reply,
+    ) as client:
+        for about, ask in (
+            (_("Balance"), _balance),
+            (_("Networks"), _networks),
+            (_("Services"), _services),
+            (_("History"), _history),
         ):
+            observer.reset()
             try:
-                said = list(ask(client, token))
-            except thuesim.ThueSimError as fault:
-                findings.append(Finding(heading, Level.FAIL, _in_words(fault)))
-                if isinstance(fault, thuesim.InvalidToken | thuesim.CannotConnect):
-                    return Check(findings)  # the others would end the same way
-            else:
-                findings += [Finding(heading, *line) for line in said]
-                findings += [Finding(heading, *line) for line in _envelope(client, endpoint)]
-            findings += [Finding(heading, *line) for line in _differences(client)]
-        findings += [Finding(_("Callback"), *line) for line in _callbacks(token)]
-        return Check(findings, client.accepted, client.ours)
+                check += ask(about, client, token, observer) + _envelope(about, observer)
+            except thuesim.ThueSimError as error:
+                check += Check([Finding(about, Level.FAIL, _in_words(error))])
+                if isinstance(error, thuesim.InvalidToken | thuesim.CannotConnect):
+                    return check  # the others would end the same way
+            check += _differences(about, observer)
+    return check + _callbacks(_("Callback"), token)
 
 
-_Line = tuple[Level, str]
-_Ask = Callable[[_Listening, Token], Iterator[_Line]]
-
-
-def _balance(client: _Listening, token: Token) -> Iterator[_Line]:
+def _balance(about: str, client: thuesim.Client, token: Token, observer: _Observer) -> Check:
     amount = client.balance().amount
-    client.accepted = True
-    yield Level.OK, _("The token is accepted. Balance: %(amount)s.") % {"amount": dong(amount)}
+    sentence = _("The token is accepted. Balance: %(amount)s.") % {"amount": dong(amount)}
+    findings = [Finding(about, Level.OK, sentence)]
     if amount <= 0:
-        yield Level.WARN, _("There is no money on it: top it up at ThueSim before renting.")
+        sentence = _("There is no money on it: top it up at ThueSim before renting.")
+        findings.append(Finding(about, Level.WARN, sentence))
+    return Check(findings, accepted=True)
 
 
-def _networks(client: _Listening, token: Token) -> Iterator[_Line]:
+def _networks(about: str, client: thuesim.Client, token: Token, observer: _Observer) -> Check:
     names = [network.name for network in client.networks()]
     if not names:
-        yield Level.WARN, _("The list is empty. Orders go out without a choice of network until it is back.")
-        return
-    yield (
-        Level.OK,
-        ngettext("%(count)d network: %(names)s.", "%(count)d networks: %(names)s.", len(names))
-        % {"count": len(names), "names": ", ".join(names[:20])},
-    )
-    known = set(Network.objects.filter(prefixes__isnull=False).values_list("name", flat=True).distinct())
-    if strange := [name for name in names if name not in known]:
-        yield (
-            Level.WARN,
-            _("No prefixes are known here for %(names)s. Add them under Networks, so that its numbers are recognised.")
-            % {"names": ", ".join(strange[:20])},
-        )
+        sentence = _("The list is empty. Orders go out without a choice of network until it is back.")
+        return Check([Finding(about, Level.WARN, sentence)])
+    sentence = ngettext("%(count)d network: %(names)s.", "%(count)d networks: %(names)s.", len(names)) % {
+        "count": len(names),
+        "names": ", ".join(names[:20]),
+    }
+    findings = [Finding(about, Level.OK, sentence)]
+    with_prefixes = set(Network.objects.filter(prefixes__isnull=False).values_list("name", flat=True).distinct())
+    if without := [name for name in names if name not in with_prefixes]:
+        sentence = _(
+            "No prefixes are known for %(names)s. Add them under Networks, so that their numbers are recognised."
+        ) % {"names": ", ".join(without[:20])}
+        findings.append(Finding(about, Level.WARN, sentence))
+    return Check(findings)
 
 
-def _services(client: _Listening, token: Token) -> Iterator[_Line]:
+def _services(about: str, client: thuesim.Client, token: Token, observer: _Observer) -> Check:
     services = client.services()
     if not services:
-        yield Level.WARN, _("The list is empty. Nothing is taken off the desk because of that; check again later.")
-        return
-    yield Level.OK, ngettext("%(count)d service.", "%(count)d services.", len(services)) % {"count": len(services)}
-    rows = _rows(client, "services")
-    yield _share(
-        rows,
-        "sv",
-        every=_("Each service names its server (SV)."),
-        none=_("No service names its server (SV): orders are sent with the bare ID."),
-        some=_("Only %(some)d of %(all)d services name their server (SV)."),
-    )
-    yield _share(
-        rows,
-        "time",
-        every=_("Each service says how long a number waits (Time)."),
-        none=_("No service says how long a number waits (Time): 300 seconds are assumed."),
-        some=_("Only %(some)d of %(all)d services say how long a number waits (Time): else 300 seconds are assumed."),
-    )
-    if count := sum(service.price is None for service in services):
-        yield (
-            Level.WARN,
-            ngettext("%(count)d service has no price.", "%(count)d services have no price.", count) % {"count": count},
-        )
-    if len({service.key for service in services}) < len(services):
-        yield Level.WARN, _("Some services are listed twice with the same server and ID; the first of each counts.")
-
-
-def _history(client: _Listening, token: Token) -> Iterator[_Line]:
-    entries = client.history()
-    if not entries:
-        yield Level.WARN, _("The list is empty: its form and order can be told after the first rental.")
-        yield from _compared(client, token, entries)
-        return
-    times = [entry.created_at for entry in entries if entry.created_at]
-    reach = date_format(timezone.localtime(min(times)), "SHORT_DATE_FORMAT") if times else "?"
-    yield (
-        Level.OK,
-        ngettext("%(count)d rental, of %(date)s.", "%(count)d rentals, back to %(date)s.", len(entries))
-        % {"count": len(entries), "date": reach},
-    )
-    if times == sorted(times, reverse=True):
-        yield Level.OK, _("The newest stand first.")
-    elif times == sorted(times):
-        yield Level.WARN, _("The oldest stand first. That does no harm: the desk does not rely on the order.")
-    else:
-        yield Level.WARN, _("They stand in no order of time. That does no harm: the desk does not rely on the order.")
-    yield Level.OK, _id_forms(_rows(client, "history"))
-    if count := sum(not entry.phone for entry in entries):
-        yield (
-            Level.WARN,
-            ngettext(
-                "%(count)d rental hides its phone number and cannot be rented again.",
-                "%(count)d rentals hide their phone numbers and cannot be rented again.",
-                count,
-            )
-            % {"count": count},
-        )
-    if count := len(entries) - len(times):
-        yield (
-            Level.WARN,
-            ngettext("%(count)d rental has no readable time.", "%(count)d rentals have no readable time.", count)
-            % {"count": count},
-        )
-    yield from _compared(client, token, entries)
-
-
-def _compared(client: _Listening, token: Token, entries: Sequence[thuesim.HistoryEntry]) -> Iterator[_Line]:
-    """Whether the history holds what was rented here: one history call can then stand for many code calls."""
-    ours = list(
-        Rental.objects.filter(token=token, imported=False)
-        .exclude(upstream_key="")
-        .order_by("-queued_at")
-        .values_list("upstream_key", flat=True)[:COMPARED]
-    )
-    if not ours:
-        return
-    theirs = {thuesim.rental_key(entry.id) for entry in entries}
-    found = sum(key in theirs for key in ours)
-    client.ours = found, len(ours)
-    level = Level.OK if found == len(ours) else Level.WARN
-    yield level, _("Of the %(all)d newest numbers rented here, it holds %(some)d.") % {"all": len(ours), "some": found}
-
-
-def _callbacks(token: Token) -> Iterator[_Line]:
-    if not callback_addresses.valid_addresses(token).exists():
-        yield (
-            Level.WARN,
-            _(
-                "This token has no callback address. Codes are found by asking; make an address and give it to ThueSim to "
-                "have them sooner."
+        sentence = _("The list is empty. The desk keeps its services; check again later.")
+        return Check([Finding(about, Level.WARN, sentence)])
+    count = len(services)
+    rows = observer.rows()
+    findings = [
+        Finding(about, Level.OK, ngettext("%(count)d service.", "%(count)d services.", count) % {"count": count}),
+        _share(
+            about,
+            rows,
+            "sv",
+            every=_("Each service names its server (SV)."),
+            none=_("No service names its server (SV): orders are sent with the bare ID."),
+            some=_("Only %(some)d of %(all)d services name their server (SV)."),
+        ),
+        _share(
+            about,
+            rows,
+            "time",
+            every=_("Each service says how long a number waits (Time)."),
+            none=_("No service says how long a number waits (Time): 300 seconds are assumed."),
+            some=_(
+                "Only %(some)d of %(all)d services say how long a number waits (Time): for the others 300 seconds are "
+                "assumed."
             ),
-        )
-        return
-    latest = token.callbacks.order_by("-at").values_list("at", flat=True).first()
-    if latest is None:
-        yield Level.WARN, _("There is an address, but ThueSim has never used it. Has it been given to ThueSim?")
-        return
-    yield (
-        Level.OK,
-        _("The latest callback came at %(time)s.")
-        % {"time": date_format(timezone.localtime(latest), "SHORT_DATETIME_FORMAT")},
-    )
+        ),
+    ]
+    if count := sum(service.price is None for service in services):
+        sentence = ngettext("%(count)d service has no price.", "%(count)d services have no price.", count)
+        findings.append(Finding(about, Level.WARN, sentence % {"count": count}))
+    if len({service.key for service in services}) < len(services):
+        sentence = _("Some services are listed twice with the same server and ID; the first of each counts.")
+        findings.append(Finding(about, Level.WARN, sentence))
+    return Check(findings)
 
 
-def _envelope(client: _Listening, endpoint: str) -> Iterator[_Line]:
-    """Which of the three envelopes the reply came in. That it is one the page does not print is a difference."""
-    reply = _opened(client, endpoint)
-    if reply is None:
-        return
-    if reply.family:
-        yield Level.OK, _("Answered in envelope %(family)s.") % {"family": reply.family}
-    else:
-        yield Level.WARN, _("Answered without a status key; the payload was understood all the same.")
-
-
-def _differences(client: _Listening) -> Iterator[_Line]:
-    for difference in client.seen:
-        yield Level.WARN, _("Differs from the API page: %(form)s.") % {"form": difference.form}
-    client.seen.clear()
-
-
-def _opened(client: _Listening, endpoint: str) -> Envelope | None:
-    if client.last is None:
-        return None
-    try:
-        return open_envelope(client.last.body, Notes(endpoint))
-    except thuesim.Gibberish:
-        return None
-
-
-def _rows(client: _Listening, endpoint: str) -> list[Fields]:
-    reply = _opened(client, endpoint)
-    payload = reply.payload if reply else None
-    rows = payload.values() if isinstance(payload, Fields) else payload if isinstance(payload, list) else []
-    return [row for row in rows if isinstance(row, Fields)]
-
-
-def _share(rows: Sequence[Fields], key: str, *, every: str, none: str, some: str) -> _Line:
+def _share(about: str, rows: Sequence[Fields], key: str, *, every: str, none: str, some: str) -> Finding:
+    """Say how many of the rows have a value under `key`."""
     having = sum(bool(row.get(key)) for row in rows)
     if having == len(rows):
-        return Level.OK, every
-    return Level.WARN, some % {"some": having, "all": len(rows)} if having else none
+        return Finding(about, Level.OK, every)
+    return Finding(about, Level.WARN, some % {"some": having, "all": len(rows)} if having else none)
+
+
+def _history(about: str, client: thuesim.Client, token: Token, observer: _Observer) -> Check:
+    entries = client.history()
+    if not entries:
+        sentence = _("The list is empty: its form and order are known only after the first rental.")
+        return Check([Finding(about, Level.WARN, sentence)]) + _compared(about, token, entries)
+    times = [entry.created_at for entry in entries if entry.created_at]
+    reach = date_format(timezone.localtime(min(times)), "SHORT_DATE_FORMAT") if times else "?"
+    sentence = ngettext("%(count)d rental, of %(date)s.", "%(count)d rentals, back to %(date)s.", len(entries))
+    findings = [Finding(about, Level.OK, sentence % {"count": len(entries), "date": reach})]
+    if times == sorted(times, reverse=True):
+        findings.append(Finding(about, Level.OK, _("Newest first.")))
+    elif times == sorted(times):
+        sentence = _("Oldest first. That does no harm: the desk does not rely on the order.")
+        findings.append(Finding(about, Level.WARN, sentence))
+    else:
+        sentence = _("Not in order of time. That does no harm: the desk does not rely on the order.")
+        findings.append(Finding(about, Level.WARN, sentence))
+    findings.append(Finding(about, Level.OK, _id_forms(observer.rows())))
+    if count := sum(not entry.phone for entry in entries):
+        sentence = ngettext(
+            "%(count)d rental hides its phone number and cannot be rented again.",
+            "%(count)d rentals hide their phone numbers and cannot be rented again.",
+            count,
+        )
+        findings.append(Finding(about, Level.WARN, sentence % {"count": count}))
+    if count := len(entries) - len(times):
+        sentence = ngettext("%(count)d rental has no readable time.", "%(count)d rentals have no readable time.", count)
+        findings.append(Finding(about, Level.WARN, sentence % {"count": count}))
+    return Check(findings) + _compared(about, token, entries)
 
 
 def _id_forms(rows: Sequence[Fields]) -> str:
@@ -310,11 +254,68 @@ def _id_forms(rows: Sequence[Fields]) -> str:
         (False, True): _("texts with the server after a dot"),
         (False, False): _("bare texts"),
     }
-    found = ", ".join(words[form] for form in sorted(forms, reverse=True))
-    return _("Its ids are %(forms)s.") % {"forms": found or "?"}
+    return _("Its ids are %(forms)s.") % {
+        "forms": ", ".join(words[form] for form in sorted(forms, reverse=True)) or "?"
+    }
 
 
-_ADDRESS = gettext_lazy("ThueSim sends us to another address. Check THUESIM_BASE_URL.")
+def _compared(about: str, token: Token, entries: Sequence[thuesim.HistoryEntry]) -> Check:
+    """Say whether the history holds what was rented here: one history call can then stand for many code calls."""
+    ours = list(
+        Rental.objects.filter(token=token, imported=False)
+        .exclude(upstream_key="")
+        .order_by("-queued_at")
+        .values_list("upstream_key", flat=True)[:COMPARED]
+    )
+    if not ours:
+        return Check([])
+    theirs = {thuesim.rental_key(entry.id) for entry in entries}
+    count = sum(key in theirs for key in ours)
+    level = Level.OK if count == len(ours) else Level.WARN
+    sentence = _("Of the %(all)d newest numbers rented here, it holds %(some)d.") % {"all": len(ours), "some": count}
+    return Check([Finding(about, level, sentence)], ours=(count, len(ours)))
+
+
+def _callbacks(about: str, token: Token) -> Check:
+    if not callback_addresses.valid_addresses(token).exists():
+        sentence = _(
+            "This token has no callback address, so the desk polls ThueSim for codes. Make an address and give it to "
+            "ThueSim to get codes sooner."
+        )
+        return Check([Finding(about, Level.WARN, sentence)])
+    latest = token.callbacks.order_by("-at").values_list("at", flat=True).first()
+    if latest is None:
+        sentence = _("There is an address, but ThueSim has never used it. Has it been given to ThueSim?")
+        return Check([Finding(about, Level.WARN, sentence)])
+    time = date_format(timezone.localtime(latest), "SHORT_DATETIME_FORMAT")
+    return Check([Finding(about, Level.OK, _("The latest callback came at %(time)s.") % {"time": time})])
+
+
+# What the three envelopes of the API page look like.
+_ENVELOPE_KEYS = {"A": "status_code, data", "B": "ResponseCode, Data", "C": "ResponseCode, Result"}
+
+
+def _envelope(about: str, observer: _Observer) -> Check:
+    """Say which envelope the reply came in. One that the page does not print is a difference, too."""
+    envelope = observer.envelope()
+    if envelope is None:
+        return Check([])
+    if not envelope.family:
+        sentence = _("The reply has no status key, but the rest of it could be read.")
+        return Check([Finding(about, Level.WARN, sentence)])
+    sentence = _("Reply format %(family)s (%(keys)s).") % {
+        "family": envelope.family,
+        "keys": _ENVELOPE_KEYS[envelope.family],
+    }
+    return Check([Finding(about, Level.OK, sentence)])
+
+
+def _differences(about: str, observer: _Observer) -> Check:
+    sentence = _("Differs from the API page: %(form)s.")
+    return Check([Finding(about, Level.WARN, sentence % {"form": seen.form}) for seen in observer.differences])
+
+
+_ADDRESS = gettext_lazy("ThueSim redirects to another address. Check THUESIM_BASE_URL.")
 _SENTENCES = (
     (
         thuesim.InvalidToken,
@@ -331,10 +332,10 @@ _SENTENCES = (
     (thuesim.Redirected, _ADDRESS),
     (thuesim.RedirectedElsewhere, _ADDRESS),
     (thuesim.Rejected, gettext_lazy("A server in front of ThueSim rejected the request. Check THUESIM_BASE_URL.")),
-    (thuesim.Gibberish, gettext_lazy("The answer is none of ThueSim's. Check THUESIM_BASE_URL, or try again later.")),
+    (thuesim.Gibberish, gettext_lazy("The answer is not ThueSim's. Check THUESIM_BASE_URL, or try again later.")),
 )
 
 
-def _in_words(fault: thuesim.ThueSimError) -> str:
-    words = next((words for kind, words in _SENTENCES if isinstance(fault, kind)), _("ThueSim reports an error."))
-    return f"{words} ({fault.message})" if fault.message else str(words)
+def _in_words(error: thuesim.ThueSimError) -> str:
+    sentence = next((words for kind, words in _SENTENCES if isinstance(error, kind)), _("ThueSim reports an error."))
+    return f"{sentence} ({error.message})" if error.message else str(sentence)

@@ -73,10 +73,11 @@ def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None
 def test_the_envelope_of_each_endpoint_is_told(
     token: Token, upstream: Sandbox, style: str, services: str, balance: str
 ) -> None:
+    keys = {"A": "status_code, data", "B": "ResponseCode, Data", "C": "ResponseCode, Result"}
     upstream.change_settings(envelope=style)
     findings = check_token(token)
-    assert (Level.OK, f"Answered in envelope {services}.") in said(findings, "Services")
-    assert (Level.OK, f"Answered in envelope {balance}.") in said(findings, "Balance")
+    assert (Level.OK, f"Reply format {services} ({keys[services]}).") in said(findings, "Services")
+    assert (Level.OK, f"Reply format {balance} ({keys[balance]}).") in said(findings, "Balance")
     unprinted = [sentence for level, sentence in said(findings, "Balance") if level == Level.WARN]
     assert unprinted == ([] if balance == "A" else [f"Differs from the API page: envelope {balance}."])
 
@@ -104,13 +105,13 @@ def test_an_empty_list_is_a_warning(token: Token, upstream: Sandbox) -> None:
     upstream.set_fault("services-empty")
     assert said(check_token(token), "Services")[0] == (
         Level.WARN,
-        "The list is empty. Nothing is taken off the desk because of that; check again later.",
+        "The list is empty. The desk keeps its services; check again later.",
     )
 
 
 def test_networks_without_prefixes_of_ours_are_named(token: Token, upstream: Sandbox) -> None:
     Prefix.objects.filter(network__name="ITELECOM").delete()
-    assert "No prefixes are known here for ITELECOM." in sentences(check_token(token), Level.WARN)
+    assert "No prefixes are known for ITELECOM." in sentences(check_token(token), Level.WARN)
 
 
 # History
@@ -119,9 +120,9 @@ def test_networks_without_prefixes_of_ours_are_named(token: Token, upstream: San
 @pytest.mark.parametrize(
     ("fault", "level", "sentence"),
     [
-        ("", Level.OK, "The newest stand first."),
-        ("history-oldest-first", Level.WARN, "The oldest stand first."),
-        ("history-shuffled", Level.WARN, "They stand in no order of time."),
+        ("", Level.OK, "Newest first."),
+        ("history-oldest-first", Level.WARN, "Oldest first."),
+        ("history-shuffled", Level.WARN, "Not in order of time."),
     ],
 )
 def test_the_order_of_the_history_is_told(
@@ -171,7 +172,7 @@ def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: T
     def level() -> Level:
         return said(check_token(token), "Callback")[0][0]
 
-    assert said(check_token(token), "Callback")[0][1].startswith("This token has no callback address.")
+    assert said(check_token(token), "Callback")[0][1].startswith("This token has no callback address,")
     address = CallbackAddress.issue(token)
     assert said(check_token(token), "Callback")[0][1].startswith("There is an address, but ThueSim has never used it.")
     Callback.objects.create(token=token, at=timezone.now(), body=b"{}")
@@ -186,11 +187,11 @@ def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: T
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("maintenance", "The answer is none of ThueSim's."),
+        ("maintenance", "The answer is not ThueSim's."),
         ("http-500", "ThueSim reports an error of its own."),
         ("lost-reset", "The connection to ThueSim broke."),
-        ("lost-cut", "The answer is none of ThueSim's."),
-        ("redirect", "ThueSim sends us to another address."),
+        ("lost-cut", "The answer is not ThueSim's."),
+        ("redirect", "ThueSim redirects to another address."),
         ("error", "ThueSim reports an error."),
     ],
 )
