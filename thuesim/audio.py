@@ -1,4 +1,4 @@
-"""The recording of a call: where it may come from, and whether it is one."""
+"""The recording of a voice call: where it may come from, and whether it is one."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A recording; `content_type` is told from the bytes, never from what the server claims."""
+    """A recording; `content_type` is read from the bytes, never from what the server claims."""
 
     content: bytes
     content_type: str
@@ -21,18 +21,18 @@ class Audio:
 def audio_address(url: str, base_url: str) -> str:
     """Return the recording's whole address if it lies on the upstream's own host; raises AudioRefused.
 
-    The same host at the same port, or http and https at their usual ports. The address is in no fault: it may carry the
-    phone number.
+    The same host at the same port, or http and https at their usual ports. The address is in no error's text: it may carry
+    the phone number.
     """
     try:
         address = urljoin(base_url + "/", url.strip())
-        wanted, own = urlsplit(address), urlsplit(base_url)
+        target, own = urlsplit(address), urlsplit(base_url)
         same = (
-            wanted.hostname == own.hostname
-            and wanted.hostname
-            and (_port(wanted) == _port(own) or {_port(wanted), _port(own)} == {80, 443})
+            target.hostname == own.hostname
+            and target.hostname
+            and (_port(target) == _port(own) or {_port(target), _port(own)} == {80, 443})
         )
-        plain = wanted.scheme in _PORTS and wanted.username is None and wanted.password is None
+        plain = target.scheme in _PORTS and target.username is None and target.password is None
     except ValueError:
         same = plain = False
     if not (same and plain and address.isprintable()):
@@ -46,7 +46,7 @@ def _port(parts: SplitResult) -> int:
 
 def recognised(content: bytes) -> Audio:
     """Return the bytes as Audio if they begin like a sound file; raises Gibberish."""
-    for mark, at, content_type in (
+    for magic, offset, content_type in (
         (b"WAVE", 8, "audio/wav"),
         (b"ID3", 0, "audio/mpeg"),
         (b"OggS", 0, "audio/ogg"),
@@ -55,7 +55,7 @@ def recognised(content: bytes) -> Audio:
         (b"#!AMR", 0, "audio/amr"),
         (b"\x1aE\xdf\xa3", 0, "audio/webm"),
     ):
-        if content.startswith(mark, at):
+        if content.startswith(magic, offset):
             return Audio(content, content_type)
     if len(content) > 4 and content[0] == 0xFF and content[1] & 0xE0 == 0xE0:
         # An MPEG frame: layer 0 is AAC's ADTS, the others MP3's.

@@ -1,4 +1,4 @@
-"""Noticing where ThueSim differs from its own page, without keeping anything personal."""
+"""Notice where ThueSim's replies differ from its own page, without keeping anything personal."""
 
 import json
 import logging
@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 class Drift:
     """One way in which a reply was not as the reference says.
 
-    `endpoint` is `"balance"`, `"networks"`, `"services"`, `"rent"`, `"rent_again"`, `"code"`, `"history"` or
-    `"callback"`; `form` names the deviation (`"unknown field: data.foo"`), the same words for the same deviation;
-    `sample` is the reply with its keys whole and its values as shapes (letters as x, digits as 0), at most 2,000
-    characters.
+    `endpoint` is named after the client's method (`"balance"`, `"networks"`, `"services"`, `"rent"`, `"rent_again"`,
+    `"code"`, `"history"`) or is `"callback"`. `form` names the deviation (`"unknown field: data.foo"`), the same words
+    for the same deviation. `sample` is the reply with its keys whole and its values as shapes (letters as x, digits as
+    0), at most 2,000 characters.
     """
 
     endpoint: str
@@ -65,8 +65,8 @@ def observed(endpoint: str, on_drift: DriftSink | None) -> Iterator[Notes]:
     notes = Notes(endpoint)
     try:
         yield notes
-    except Gibberish as fault:
-        notes.add(f"not understood: {fault.message}")
+    except Gibberish as error:
+        notes.add(f"not understood: {error.message}")
         raise
     finally:
         if on_drift is not None:

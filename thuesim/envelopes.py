@@ -1,4 +1,4 @@
-"""The three envelopes in which ThueSim answers, told apart, and what is wrong with the reply inside.
+"""Tell the three envelopes of ThueSim's replies apart, and read the errors in them.
 
 | | success | payload |
 |---|---|---|
@@ -23,7 +23,7 @@ _ENVELOPE_KEYS: Final = frozenset(
 _YES: Final = re.compile(r"\b(?:ok|success\w*|thanh cong)\b")
 _NO: Final = re.compile(r"\b(?:khong|chua|loi|bi|sai|het|that bai|tu choi|no|not|error|fail\w*|invalid|denied)\b")
 _SUCCESS: Final = {"A": "200", "B": "1", "C": "0"}
-# Which envelopes the page prints for an endpoint; the others are read as well, but are news.
+# Which envelopes the page prints for an endpoint, A where it is not here. The others are read as well, but noted.
 _PRINTED: Final = {"services": "AB", "rent": "AB", "rent_again": "AB", "code": "AC"}
 
 
@@ -54,25 +54,25 @@ class Envelope:
         signs = self.success is True or (self.family != "A" and self.code in {"0", "1", "200"})
         return (signs or bool(_YES.search(words))) and not _NO.search(words)
 
-    def fault(self) -> ThueSimError:
-        """Return what this error reply says, as a fault."""
+    def error(self) -> ThueSimError:
+        """Return what this error reply says, ready to be raised."""
         if not self.family and self.success is not False:
             return Gibberish("the answer has a shape that nobody knows")
         if self.family == "A" and re.fullmatch(r"5[0-9]{2}", self.code):
             return errors.ServerError(self.message, code=self.code)
         coded = errors.by_code(self.code, asked_for_code=self.endpoint == "code") if self.family == "A" else None
-        fault = errors.refusal(self.message, self.code, coded)
+        error = errors.refusal(self.message, self.code, coded)
         if self.family == "A" and self.code not in errors.KNOWN_CODES:
             self.notes.add(f"unknown status_code: {key_shape(self.code)}")
-        elif coded and coded is not errors.UpstreamError and not isinstance(fault, coded):
-            self.notes.add(f"status_code {self.code} with the words of {type(fault).__name__}")
-        elif type(fault) is errors.UpstreamError and self.code != "-1":
+        elif coded and coded is not errors.UpstreamError and not isinstance(error, coded):
+            self.notes.add(f"status_code {self.code} with the words of {type(error).__name__}")
+        elif type(error) is errors.UpstreamError and self.code != "-1":
             self.notes.add(f"unknown refusal, code {key_shape(self.code)}")
-        return fault
+        return error
 
 
 def open_envelope(body: bytes, notes: Notes) -> Envelope:
-    """Return the reply in `body` with its envelope told; raises Gibberish where it is none."""
+    """Return the reply in `body` opened; raises Gibberish where it is none of ThueSim's."""
     top = notes.document = decode(body)
     if not isinstance(top, Fields):
         raise Gibberish("the answer is no JSON object")
@@ -98,7 +98,7 @@ def open_envelope(body: bytes, notes: Notes) -> Envelope:
         family=family,
         code=re.sub(r"\.0+$", "", spoken(code)),
         success=flag(top.get("success")),
-        message=next((said for name in ("message", "msg", "error") if (said := spoken(top.get(name)))), ""),
+        message=next((text for name in ("message", "msg", "error") if (text := spoken(top.get(name)))), ""),
         payload=payload,
         top=top,
         notes=notes,

@@ -1,7 +1,7 @@
 """What can go wrong with ThueSim, in two families that say what the caller must do.
 
 `NotRented`: surely no number was taken, so the same order may be placed again.
-`OutcomeUnknown`: one may have been taken and paid for, so never repeat it blindly; look for evidence in the history.
+`OutcomeUnknown`: one may have been taken and paid for, so never repeat the call blindly; look for the number in the history.
 For calls that take no number the family means nothing, the class still does.
 """
 
@@ -18,8 +18,8 @@ class ThueSimError(Exception):
     """Any failure of a call.
 
     `message` is the upstream's own words where it had some (without tokens, at most 300 characters), else ours;
-    `code` is its status code, or the HTTP status, or `""`. `blames_upstream` is true where the failure tells of the
-    upstream's or the token's health, and false where it tells of the one thing that was asked.
+    `code` is its status code, or the HTTP status, or `""`. `blames_upstream` is true where the failure says that the
+    upstream or the token is not well, and false where it is about this one request.
     """
 
     blames_upstream: ClassVar[bool] = False
@@ -35,7 +35,7 @@ class NotRented(ThueSimError):
 
 
 class OutcomeUnknown(ThueSimError):
-    """A number may have been taken: settle it by evidence, never by asking again."""
+    """A number may have been taken: look for it in the history, never rent again blindly."""
 
     blames_upstream = True
 
@@ -85,7 +85,7 @@ class CannotConnect(NotRented):
 
 
 class KeptBack(NotRented):
-    """The caller kept its own request back when the connection stood: not one byte of it was sent."""
+    """The caller's own `before_send` kept the request back: not one byte of it was sent."""
 
 
 class Rejected(NotRented):
@@ -95,7 +95,7 @@ class Rejected(NotRented):
 
 
 class Redirected(NotRented):
-    """A redirect that asks for the very same request at another host or scheme: nobody has acted upon it yet."""
+    """A redirect that asks for the very same request at another host or scheme: no program has acted upon it yet."""
 
 
 class AudioRefused(NotRented):
@@ -115,7 +115,7 @@ class ServerError(OutcomeUnknown):
 
 
 class Gibberish(OutcomeUnknown):
-    """No reply of ThueSim's: HTML, cut JSON, empty, another shape, success without a number, a body too large."""
+    """The body is no reply of ThueSim's: HTML, cut JSON, empty, an unknown shape, too large."""
 
 
 class NumberUnclear(Gibberish):
@@ -209,30 +209,31 @@ KNOWN_CODES: Final = frozenset({"200", *_BY_CODE})
 
 
 def by_text(message: str) -> list[type[NotRented]]:
-    """Return the faults that the text speaks of, the likeliest first; the comparison ignores accents and case."""
+    """Return the kinds of error that the text speaks of, the likeliest first; accents and case do not matter."""
     folded = fold(message[:1000])
-    return [fault for fault, pattern in _BY_TEXT if pattern.search(folded)]
+    return [kind for kind, pattern in _BY_TEXT if pattern.search(folded)]
 
 
 def by_code(code: str, *, asked_for_code: bool) -> type[NotRented] | None:
-    """Return the fault of an envelope A's `status_code`; on the `code` endpoint -2 means an unknown session."""
+    """Return what an envelope A's `status_code` means; on the `code` endpoint -2 is an unknown session."""
     if asked_for_code and code == "-2":
         return UnknownSession
     return _BY_CODE.get(code)
 
 
 def refusal(message: str, code: str, coded: type[NotRented] | None = None) -> ThueSimError:
-    """Return the fault of a well-formed error reply.
+    """Return the error of a well-formed error reply; `coded` is what its code means.
 
-    The words are the page's own, the codes are told by others: so recognised words outweigh a code that disagrees.
+    The words stand on the API page, the codes are known from other clients: so recognised words outweigh a code that
+    disagrees.
     """
-    spoken = by_text(message)
-    kind = coded if coded in spoken or not spoken else spoken[0]
+    worded = by_text(message)
+    kind = coded if coded in worded or not worded else worded[0]
     if kind is PendingLimitReached:
         return PendingLimitReached(message, code=code, limit=_limit(message))
     return (kind or UpstreamError)(message, code=code)
 
 
 def _limit(message: str) -> int | None:
-    found = re.search(r"(?:toi da|exceeded|gioi han|maximum|max)\D{0,20}([0-9]{1,4})(?![0-9])", fold(message[:1000]))
-    return int(found[1]) if found else None
+    match = re.search(r"(?:toi da|exceeded|gioi han|maximum|max)\D{0,20}([0-9]{1,4})(?![0-9])", fold(message[:1000]))
+    return int(match[1]) if match else None

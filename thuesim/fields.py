@@ -1,4 +1,4 @@
-"""Reading the fields that rentals, code replies, the history and callbacks share; oddities go to the notes."""
+"""Read the fields that rentals, code replies, the history and callbacks share; deviations go to the notes."""
 
 import re
 from datetime import datetime
@@ -16,26 +16,30 @@ _MAX_CODE_LENGTH: Final = 20
 
 
 def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
+    """Note the fields that are not among the `known` ones."""
     for name in fields.keys() - known:
         notes.add(f"unknown field: data.{key_shape(fields.spelled[name])}")
 
 
 def read_name(fields: Fields, *keys: str) -> str:
+    """Return the first of the keys that has a text, at most 200 characters; `""` where none has."""
     return next((name for key in keys if (name := spoken(fields.get(key)))), "")[:MAX_NAME_LENGTH]
 
 
 def read_price(fields: Fields, notes: Notes) -> int | None:
+    """Return the price in đồng, None where there is none."""
     raw = fields.get("price")
     price = money(raw)
     if price is None and raw is not None:
         notes.add("a price that is none")
     elif price is not None and price not in _PRICES:
         notes.add("a price outside 50 to 100,000 đ")
-    # A rental never costs less than nothing; such a number would turn the ledger round.
+    # A negative price would turn a charge in somebody's ledger into a credit.
     return price if price is None or price >= 0 else None
 
 
 def read_phone(fields: Fields, notes: Notes) -> str:
+    """Return the phone number in E.164, `""` where there is none."""
     raw = spoken(fields.get("phone")) or spoken(fields.get("phonenumber"))
     if not raw:
         return ""
@@ -50,6 +54,7 @@ def read_phone(fields: Fields, notes: Notes) -> str:
 
 
 def read_created(fields: Fields, notes: Notes) -> datetime | None:
+    """Return when the rental was made, None where that is not known."""
     raw = spoken(fields.get("createdtime"))
     created = moment(raw)
     if created is None and raw and not raw.startswith("0001-"):
@@ -77,11 +82,11 @@ def state_in(words: str) -> State | None:
 def read_state(fields: Fields, notes: Notes) -> State | None:
     """Return what `Status`, or else `StatusStr`, says; None where it says nothing known."""
     for key in ("status", "statusstr"):
-        said = word(fields.get(key)).removesuffix(".0")
-        if state := state_in(said):
+        status = word(fields.get(key)).removesuffix(".0")
+        if state := state_in(status):
             return state
-        if said:
-            notes.add(f"unknown status: {key_shape(said)}")
+        if status:
+            notes.add(f"unknown status: {key_shape(status)}")
     return None
 
 
@@ -89,21 +94,25 @@ _PLACEHOLDERS: Final = frozenset({"doi tin nhan", "dang doi tin nhan", "cho tin 
 
 
 def read_message(fields: Fields, notes: Notes) -> Message | None:
-    """Return the message in an object of a code reply, the history or a callback; None where there is none yet."""
+    """Return the message in an object of a code reply, the history or a callback; None where there is none yet.
+
+    The words in quotes are the names of the payloads in `thuesim/tests/payloads.py` that each branch is for.
+    """
     text = spoken(fields.get("sms")) or spoken(fields.get("smscontent"))
-    if word(text) in _PLACEHOLDERS:  # the status in the message's place
-        text = ""
     audio = spoken(fields.get("callfile"))
-    is_call = (flag(fields.get("iscall")) or flag(fields.get("issound")) or False) or bool(audio)
-    if is_call and not audio and text.lower().startswith(("http://", "https://", "/")):
-        text, audio = "", text
     code = visible(spoken(fields.get("code")))
-    if code in {"0", "-1"}:
+    is_call = bool(flag(fields.get("iscall")) or flag(fields.get("issound")) or audio)
+    if word(text) in _PLACEHOLDERS:  # "the status in the place of the message"
+        text = ""
+    if is_call and not audio and text.lower().startswith(("http://", "https://", "/")):  # "code, A, a call"
+        text, audio = "", text
+    if code in {"0", "-1"}:  # "a number for no code"
         code = ""
-    if len(code) > _MAX_CODE_LENGTH:
+    if len(code) > _MAX_CODE_LENGTH:  # "the whole message in the place of the code"
         notes.add("a code that is a text")
         text, code = text or code, ""
-    if not (text or code or audio):
+    if not (text or code or audio):  # "code, not yet"
         return None
+    # "a code that lost its leading zero", "a message whose code is not told"
     code = whole_code(code, text) if code else extract_code(text)
     return Message(text=text, code=code, is_call=is_call, audio_url=storable(audio)[:2000])

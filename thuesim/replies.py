@@ -1,7 +1,7 @@
 """ThueSim's replies as typed values: pure functions from bytes.
 
-Each `parse_…` takes the body of a reply and returns what it says, or raises a fault of `errors.py` (Gibberish for
-whatever is no reply at all) and nothing else. Deviations from the reference go to `on_drift`.
+Each `parse_…` takes the body of a reply and returns what it says, or raises a ThueSimError (Gibberish for what is no
+reply at all) and nothing else. Deviations from the reference go to `on_drift`.
 """
 
 import email.parser
@@ -129,10 +129,10 @@ def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | N
         id_ = session_id(payload.get("id")) or session_id(payload.get("requestid"))
         phone = read_phone(payload, notes)
         if not reply.ok:
-            fault = reply.fault()
-            if id_ or phone or (type(fault) is UpstreamError and reply.half_says_yes):
+            error = reply.error()
+            if id_ or phone or (type(error) is UpstreamError and reply.half_says_yes):
                 raise NumberUnclear(f"neither a clear yes nor a clear no: {reply.message}", code=reply.code)
-            raise fault
+            raise error
         if not (id_ and phone):
             raise NumberUnclear(f"success without a number: {reply.message}", code=reply.code)
         note_unknown(payload, _RENTED_KEYS, notes)
@@ -156,8 +156,8 @@ _ENTRY_KEYS: Final = {
 
 
 def parse_code(body: bytes, *, on_drift: DriftSink | None = None) -> CodeReply:
-    """Section 4 of the API page. A message in hand is RECEIVED whatever else the reply says; no message and no
-    positive "expired" is WAITING; an error is a fault."""
+    """Section 4 of the API page. A message in hand is RECEIVED whatever else the reply says; without a message, only a
+    positive "expired" is EXPIRED and all else WAITING; an error reply is raised."""
     with observed("code", on_drift) as notes:
         reply = open_envelope(body, notes)
         payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
@@ -177,22 +177,25 @@ def parse_code(body: bytes, *, on_drift: DriftSink | None = None) -> CodeReply:
 
 
 def _raise_unless_pending(reply: Envelope, state: State | None) -> None:
-    """Let "not yet" (1) and "expired" (2) of envelope C pass, unless their words are those of another refusal.
+    """Let an error reply pass that only says "not yet" or "expired"; raise what any other says.
 
-    An unknown code passes too where all else in the reply says that the message has not come yet.
+    The words in quotes are the names of the payloads in `thuesim/tests/payloads.py` that each branch is for.
     """
-    if reply.family == "C" and reply.code == "3":
+    if reply.family == "C" and reply.code == "3":  # "a wrong id"
         raise UnknownSession(reply.message, code="3")
     if reply.family == "C" and reply.code in {"1", "2"} and reply.success is not False:
-        said = by_text(reply.message)
-        if not said or said[0] not in {InvalidToken, UnknownSession}:
-            return
-        reply.notes.add(f"ResponseCode {reply.code} with the words of {said[0].__name__}")
+        worded = by_text(reply.message)
+        if not worded or worded[0] not in {InvalidToken, UnknownSession}:
+            return  # "code, not yet", "code, expired", "not yet, with the words of a pause"
+        # "a refused token under the code for not yet", "a wrong id under the code for not yet"
+        reply.notes.add(f"ResponseCode {reply.code} with the words of {worded[0].__name__}")
         raise refusal(reply.message, reply.code)
-    fault = reply.fault()
-    waits = state is State.WAITING or state_in(word(reply.message)) is State.WAITING
-    if not (waits and type(fault) is UpstreamError and reply.success is not False and reply.code != "-1"):
-        raise fault
+    error = reply.error()
+    is_waiting = state is State.WAITING or state_in(word(reply.message)) is State.WAITING
+    is_plain = type(error) is UpstreamError and reply.success is not False and reply.code != "-1"
+    if is_waiting and is_plain:  # "not yet, under an unknown code"
+        return
+    raise error
 
 
 def parse_history(body: bytes, *, on_drift: DriftSink | None = None) -> list[HistoryEntry]:
@@ -251,10 +254,10 @@ def _posted(body: bytes, content_type: str) -> object:
     """Return the posted fields, whatever the header says: JSON, else a form of either kind."""
     try:
         return decode(body)
-    except Gibberish as fault:
+    except Gibberish as error:
         pairs = _form(body, content_type)
         if not pairs:
-            raise Gibberish(fault.message) from None
+            raise Gibberish(error.message) from None
     fields: dict[str, object] = {}
     for name, value in pairs:
         outer, _, inner = name.partition("[")
@@ -301,7 +304,7 @@ def _candidates(document: object) -> Iterator[Fields]:
 def _succeeded(body: bytes, notes: Notes) -> Envelope:
     reply = open_envelope(body, notes)
     if not reply.ok:
-        raise reply.fault()
+        raise reply.error()
     return reply
 
 

@@ -1,8 +1,13 @@
-"""Every payload of the API page and of the reference, as printed there, with what it means."""
+"""The payloads that the client is written for, each with what it means.
+
+`PAYLOADS` has those of the API page and of the reference, as printed there. `ODD_CODE_REPLIES` has what sister services
+and PHP programs send in the place of those: the code names its branches by them.
+"""
 # ruff: noqa: E501 - a payload stays on its line, as the page prints it
 
 from datetime import datetime
 
+from thuesim import errors
 from thuesim.decoding import VIETNAM
 from thuesim.values import Balance, CallbackBody, CodeReply, HistoryEntry, Message, Network, Rented, Service, State
 
@@ -148,5 +153,67 @@ PAYLOADS: list[tuple[str, str, str, object]] = [
                 message=MOMO_MESSAGE,
             )
         ],
+    ),
+]
+
+
+def _sms(text: str, code: str) -> CodeReply:
+    return CodeReply(State.RECEIVED, Message(text, code, is_call=False, audio_url=""))
+
+
+WAITING = CodeReply(State.WAITING, None)
+
+# (what it is, body of a reply to `code`, meaning or error)
+ODD_CODE_REPLIES: list[tuple[str, str, CodeReply | type[errors.ThueSimError]]] = [
+    (
+        "the status in the place of the message",
+        '{"status_code":200,"success":true,"data":{"ID":"5","SmsContent":"Đợi tin nhắn","Code":null}}',
+        WAITING,
+    ),
+    (
+        "a recording's address without its host",
+        '{"status_code":200,"success":true,"data":{"Status":1,"IsSound":true,"SmsContent":"/audio/1.wav","Code":"486460"}}',
+        CodeReply(State.RECEIVED, Message("", "486460", is_call=True, audio_url="/audio/1.wav")),
+    ),
+    (
+        "a voice call whose text is written out",
+        '{"status_code":200,"success":true,"data":{"Status":1,"IsSound":true,"SmsContent":"ma 486460","Code":"486460"}}',
+        CodeReply(State.RECEIVED, Message("ma 486460", "486460", is_call=True, audio_url="")),
+    ),
+    ("a number for no code", '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"","Code":0}}', WAITING),
+    ("a negative number for no code", '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":null,"Code":"-1"}}', WAITING),
+    (
+        "the whole message in the place of the code",
+        '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":null,"Code":"Ma xac thuc cua ban la 529310"}}',
+        _sms("Ma xac thuc cua ban la 529310", "529310"),
+    ),
+    (
+        "a code that lost its leading zero",
+        '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"Ma cua ban la 059809","Code":59809}}',
+        _sms("Ma cua ban la 059809", "059809"),
+    ),
+    (
+        "a message whose code is not told",
+        '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"Ma cua ban la 529310","Code":null}}',
+        _sms("Ma cua ban la 529310", "529310"),
+    ),
+    ("a wrong id", '{"ResponseCode":3,"Msg":"Sai mã"}', errors.UnknownSession),
+    ("not yet, with the words of a pause", '{"ResponseCode":1,"Msg":"Vui lòng thử lại sau 5 giây"}', WAITING),
+    (
+        "a refused token under the code for not yet",
+        '{"ResponseCode":1,"Msg":"Lỗi xác thực"}',
+        errors.InvalidToken,
+    ),
+    (
+        "a wrong id under the code for not yet",
+        '{"ResponseCode":1,"Msg":"Mã phiên không đúng"}',
+        errors.UnknownSession,
+    ),
+    ("not yet, under an unknown code", '{"ResponseCode":97,"Msg":"Chưa nhận được tin nhắn nào"}', WAITING),
+    ("expired, under an unknown code", '{"ResponseCode":97,"Msg":"Hết hạn"}', errors.UpstreamError),
+    (
+        "not yet, in a reply that denies success",
+        '{"status_code":97,"success":false,"message":"Đợi tin nhắn"}',
+        errors.UpstreamError,
     ),
 ]

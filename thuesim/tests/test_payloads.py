@@ -1,16 +1,18 @@
 """What the API page prints is understood exactly, without a deviation noted, in every disguise."""
 
+import inspect
 import json
+import re
 
 import pytest
 
-from thuesim import errors
+from thuesim import errors, fields, replies
 from thuesim.drift import Drift
 from thuesim.errors import ThueSimError
 from thuesim.values import CodeReply, State
 
 from .parsers import PARSERS
-from .payloads import PAYLOADS
+from .payloads import ODD_CODE_REPLIES, PAYLOADS
 
 IDS = [payload[0] for payload in PAYLOADS]
 
@@ -26,6 +28,24 @@ def test_the_printed_payload_is_understood_and_is_no_news(_: str, parser: str, b
 def test_bom_and_white_space_around_it_change_nothing(_: str, parser: str, body: str, meaning: object) -> None:
     wrapped = b"\xef\xbb\xbf\r\n \xef\xbb\xbf\t" + body.encode() + b"\r\n\x00 "
     assert PARSERS[parser](wrapped) == meaning
+
+
+@pytest.mark.parametrize(("_", "body", "meaning"), ODD_CODE_REPLIES, ids=[reply[0] for reply in ODD_CODE_REPLIES])
+def test_an_odd_reply_to_code_is_understood(_: str, body: str, meaning: CodeReply | type[ThueSimError]) -> None:
+    if isinstance(meaning, CodeReply):
+        assert PARSERS["code"](body.encode()) == meaning
+        return
+    with pytest.raises(ThueSimError) as caught:
+        PARSERS["code"](body.encode())
+    assert type(caught.value) is meaning
+
+
+def test_the_payloads_that_the_code_names_are_in_the_tables() -> None:
+    names = {payload[0] for payload in PAYLOADS} | {reply[0] for reply in ODD_CODE_REPLIES}
+    for module in (fields, replies):
+        comments = re.findall(r'# (".+)$', inspect.getsource(module), re.MULTILINE)
+        assert comments
+        assert set(re.findall(r'"([^"]+)"', " ".join(comments))) <= names
 
 
 WARNING = "<br />\n<b>Warning</b>:  Undefined array key 1 in <b>/api/index.php</b> on line <b>97</b><br />\n"
