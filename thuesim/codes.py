@@ -1,4 +1,4 @@
-"""Finding the code in a message, where the upstream gave the text alone."""
+"""Find the code in a message, where the upstream gave the text alone."""
 
 import re
 import unicodedata
@@ -33,20 +33,20 @@ _CANDIDATE: Final = re.compile(r"((?<![A-Za-z0-9])[A-Z]{1,2}-)?(?<![0-9])([0-9]{
 
 
 def extract_code(message: str) -> str:
-    """Return the one code in a message, `""` where none or more than one stands out.
+    """Return the code in a message, `""` where there is none or more than one.
 
     A code is a run of 4 to 8 digits, perhaps with a prefix such as `G-`, once addresses, amounts and phone numbers are
-    taken out; letters may touch it, and it may stand there twice.
+    taken out. Letters may touch it, and it may be there twice.
     """
     rest = unicodedata.normalize("NFC", message[:_MAX_LENGTH])
     if not re.search("[0-9]{4}", rest):
         return ""
     for kind in (_ADDRESS, _AMOUNT, _PHONE):
         rest = kind.sub(" ¦ ", rest)
-    found = {digits: prefix for prefix, digits in sorted(_CANDIDATE.findall(rest))}
-    if len(found) != 1:
+    candidates = {digits: prefix for prefix, digits in sorted(_CANDIDATE.findall(rest))}
+    if len(candidates) != 1:
         return ""
-    ((digits, prefix),) = found.items()
+    ((digits, prefix),) = candidates.items()
     return f"{prefix}{digits}"
 
 
@@ -59,6 +59,6 @@ def whole_code(code: str, message: str) -> str:
 
 
 def visible(code: str) -> str:
-    """Return `code` without what nobody sees: marks that turn it around, zero-width and control characters. What is
-    read, heard and copied is then the same."""
+    """Return `code` without invisible characters (direction marks, zero-width and control characters), so that what is
+    read, heard and copied is the same."""
     return "".join(character for character in code if character.isprintable())

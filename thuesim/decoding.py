@@ -1,4 +1,4 @@
-"""From bytes to values: JSON as PHP services really send it, and the many spellings of numbers, flags and times."""
+"""From bytes to values: JSON as PHP services send it, and the many spellings of numbers, flags and times."""
 
 import contextlib
 import json
@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final, NoReturn
 
-from .errors import Gibberish, fold
+from .errors import Gibberish
+from .folding import fold
 
 # Vietnam has been at UTC+7 without summer time since 1975; a fixed offset needs no time zone files.
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
@@ -103,34 +104,34 @@ def text(value: object) -> str:
 
 def spoken(value: object) -> str:
     """Return `text(value)`, but `""` for the words with which programs say that there is nothing."""
-    found = text(value)
-    return "" if found.lower() in {"null", "none", "undefined", "nil"} else found
+    string = text(value)
+    return "" if string.lower() in {"null", "none", "undefined", "nil"} else string
 
 
 def identifier(value: object) -> str:
     """Return an id exactly as it was given, `""` where there is none or it is no id at all (over 64 characters)."""
-    found = spoken(value)
-    return found if len(found) <= 64 and found.isprintable() and not re.search(r"\s", found) else ""
+    id_ = spoken(value)
+    return id_ if len(id_) <= 64 and id_.isprintable() and not re.search(r"\s", id_) else ""
 
 
 def session_id(value: object) -> str:
     """Return a rental's id exactly as it was given; 0 and negative numbers are what programs give for none."""
-    found = identifier(value)
-    return "" if found.startswith("-") or not found.strip("0.") else found
+    id_ = identifier(value)
+    return "" if id_.startswith("-") or not id_.strip("0.") else id_
 
 
 def integer(value: object) -> int | None:
     """Return a whole number from `300`, `"300"` or `"300.0"`."""
-    found = re.fullmatch(r"([+-]?[0-9]{1,9})(?:\.0+)?", text(value))
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:\.0+)?", text(value))
+    return int(match[1]) if match else None
 
 
 def money(value: object) -> int | None:
     """Return whole đồng from `1450`, `"1450"`, `"1.450"`, `"1,450"`, `"1450.0"` or `"1450đ"`, else None."""
     amount = _CURRENCY.sub("", text(value)[:40]).strip()
     if not isinstance(value, Number) and (grouped := _GROUPED.fullmatch(amount)):
-        mark = grouped[1]
-        amount = amount.replace(mark, "").replace(",", ".")
+        separator = grouped[1]
+        amount = amount.replace(separator, "").replace(",", ".")
     try:
         whole = Decimal(amount).to_integral_value(ROUND_HALF_UP) if re.fullmatch(r"[-+0-9.eE]+", amount) else None
     except InvalidOperation:
@@ -142,8 +143,8 @@ def flag(value: object) -> bool | None:
     """Return a boolean from JSON, `"true"`/`"false"` or 1/0, else None."""
     if isinstance(value, bool):
         return value
-    word = text(value).lower()
-    return True if word in {"true", "1", "yes"} else False if word in {"false", "0", "no"} else None
+    spelled = text(value).lower()
+    return True if spelled in {"true", "1", "yes"} else False if spelled in {"false", "0", "no"} else None
 
 
 def moment(value: object) -> datetime | None:
@@ -152,10 +153,10 @@ def moment(value: object) -> datetime | None:
     Fractions may have any number of digits. .NET's empty date (year 1) is None too.
     """
     source = text(value)[:60]
-    if found := _ISO.fullmatch(source):
-        year, month, day, *clock, zone = found.groups()
-    elif found := _DAY_FIRST.fullmatch(source):
-        day, month, year, *clock = found.groups()
+    if match := _ISO.fullmatch(source):
+        year, month, day, *clock, zone = match.groups()
+    elif match := _DAY_FIRST.fullmatch(source):
+        day, month, year, *clock = match.groups()
         zone = None
     else:
         return None

@@ -14,7 +14,8 @@ from typing import Final
 from . import errors
 from .decoding import Fields, decode, flag, spoken
 from .drift import Notes, key_shape
-from .errors import Gibberish, ThueSimError, fold
+from .errors import Gibberish, ThueSimError
+from .folding import fold
 
 _PAYLOAD_KEYS: Final = ("result", "requestlog", "data")
 _ENVELOPE_KEYS: Final = frozenset(

@@ -6,9 +6,9 @@ For calls that take no number the family means nothing, the class still does.
 """
 
 import re
-import unicodedata
 from typing import ClassVar, Final
 
+from .folding import fold
 from .redaction import redact
 
 MAX_MESSAGE_LENGTH: Final = 300
@@ -131,12 +131,6 @@ def tidy(message: str) -> str:
     printable = "".join(c if c.isprintable() else " " for c in message[: MAX_MESSAGE_LENGTH * 4])
     # Redact before cutting: half a token would no longer look like one.
     return redact(" ".join(printable.split()))[:MAX_MESSAGE_LENGTH]
-
-
-def fold(text: str) -> str:
-    """Return `text` in small letters without accents: `"Số dư"` and `"SO DU"` both become `"so du"`."""
-    plain = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
-    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
 
 
 def _words(pattern: str) -> re.Pattern[str]:

@@ -10,8 +10,8 @@ _NOT_DIGITS: Final = re.compile(r"[^0-9]")
 def to_e164(raw: str) -> str:
     """Return `+84…` for a number in any form that ThueSim uses; raises ValueError where there is none.
 
-    Told by length first, since 084 is a prefix too: `843044146` is +84 843044146, `84843044146` as well.
-    A length that nobody documents is taken as a national number: a paid number is never refused for its looks.
+    The length decides first, since 084 is a prefix too: `843044146` is +84 843044146, `84843044146` as well.
+    A number of an undocumented length counts as a national one: a number that was paid for is never refused.
     """
     text = raw.strip()
     digits = _NOT_DIGITS.sub("", text[:40])

@@ -1,4 +1,4 @@
-"""Keeping the API token out of everything that is written down.
+"""Keep the API token out of everything that is written down.
 
 The token is a query parameter of every call, so it turns up wherever an address does. `Secret` holds it without
 showing it; `redact` takes it out of text; `RedactingFilter` does so for logging handlers.
@@ -16,7 +16,8 @@ _BEFORE_EXTRAS: Final = frozenset(vars(logging.makeLogRecord({})))
 
 
 class Secret:
-    """A text that neither `repr`, `str`, pickling nor a traceback's local variables show, but for a tail of four."""
+    """A secret text. `repr`, `str` and a traceback's local variables show its last four characters at most, and pickling
+    is refused."""
 
     __slots__ = ("_tail", "_value")
 
@@ -62,7 +63,7 @@ class RedactingFilter(logging.Filter):
         """Rewrite the record in place where it holds a secret; always let it pass."""
         try:
             message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # a wrong format is the logger's own affair, but must not leak either
+        except (TypeError, ValueError, KeyError):  # a wrong format string must not leak its arguments either
             message = f"{record.msg!r} {record.args!r}"
         if (clean := self._clean(message)) != message:
             record.msg, record.args = clean, ()

@@ -67,8 +67,8 @@ def parse_balance(body: bytes, *, on_drift: DriftSink | None = None) -> Balance:
         reply = _succeeded(body, notes)
         payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
         note_unknown(payload, {"balance"}, notes)
-        found = [payload.get("balance"), reply.top.get("balance"), reply.payload]
-        amount = next((sum_ for value in found if (sum_ := money(value)) is not None), None)
+        candidates = [payload.get("balance"), reply.top.get("balance"), reply.payload]
+        amount = next((dong for value in candidates if (dong := money(value)) is not None), None)
         if amount is None:
             raise Gibberish("the answer holds no balance")
         return Balance(amount)
@@ -77,19 +77,19 @@ def parse_balance(body: bytes, *, on_drift: DriftSink | None = None) -> Balance:
 def parse_networks(body: bytes, *, on_drift: DriftSink | None = None) -> list[Network]:
     """Section 1 of the API page."""
     with observed("networks", on_drift) as notes:
-        found = []
+        networks = []
         for row in _rows(_succeeded(body, notes), {"id", "name"}):
             if name := read_name(row, "name", "networkname"):
-                found.append(Network(id=identifier(row.get("id")), name=name))
+                networks.append(Network(id=identifier(row.get("id")), name=name))
             else:
                 notes.add("an element without a name")
-        return found
+        return networks
 
 
 def parse_services(body: bytes, *, on_drift: DriftSink | None = None) -> list[Service]:
     """Section 2 of the API page; absent `SV` is `""`, absent `Time` 300."""
     with observed("services", on_drift) as notes:
-        found = []
+        services = []
         for row in _rows(_succeeded(body, notes), {"id", "sv", "name", "servicename", "price", "time"}):
             id_ = identifier(row.get("id") or row.get("serviceid"))
             if not id_:
@@ -100,7 +100,7 @@ def parse_services(body: bytes, *, on_drift: DriftSink | None = None) -> list[Se
                 if row.get("time") is not None:
                     notes.add("a time that is none")
                 seconds = DEFAULT_SECONDS
-            found.append(
+            services.append(
                 Service(
                     sv=identifier(row.get("sv")),
                     id=id_,
@@ -109,7 +109,7 @@ def parse_services(body: bytes, *, on_drift: DriftSink | None = None) -> list[Se
                     seconds=seconds,
                 )
             )
-        return found
+        return services
 
 
 _RENTED_KEYS: Final = {
@@ -121,7 +121,7 @@ _RENTED_KEYS: Final = {
 def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | None = None) -> Rented:
     """Section 3 of the API page, for `rent` and `rent_again`.
 
-    Success without a number, a refusal that holds one, and whatever says yes and no at once are NumberUnclear.
+    Raises NumberUnclear for success without a number, a refusal that holds one, and a reply that says yes and no at once.
     """
     with observed(endpoint, on_drift) as notes:
         reply = open_envelope(body, notes)
@@ -202,13 +202,13 @@ def parse_history(body: bytes, *, on_drift: DriftSink | None = None) -> list[His
     """Section 5 of the API page, in the upstream's order; an element without an id is left out and noted."""
     with observed("history", on_drift) as notes:
         reply = _succeeded(body, notes)
-        found = []
+        entries = []
         for row in _rows(reply, _ENTRY_KEYS):
             if id_ := session_id(row.get("id")) or session_id(row.get("requestid")):
-                found.append(_entry(id_, row, notes))
+                entries.append(_entry(id_, row, notes))
             else:
                 notes.add("an element without an id")
-        return found
+        return entries
 
 
 def _entry(id_: str, row: Fields, notes: Notes) -> HistoryEntry:

@@ -1,6 +1,6 @@
-"""The way to the network: one deadline over all of a call, and certainty about what was sent.
+"""The HTTP transport: one deadline over the whole of a call, and certainty about what was sent.
 
-`requests` bounds only the silence between two bytes and retries, redirects and keeps connections in its own way. So the
+`requests` bounds only the silence between two bytes, and retries, redirects and keeps connections in its own way. So the
 connections here are subclasses that ask the running `Attempt` before every wait and tell it when the first byte goes
 out.
 """
@@ -217,7 +217,7 @@ _QUERY: Final = re.compile(r"\?[^\s\"']*")
 
 
 class _QueryFilter(logging.Filter):
-    """urllib3 logs whole addresses at DEBUG: while a call of ours runs, their queries are left out."""
+    """urllib3 logs whole addresses at DEBUG: while a call of this client runs, their queries are left out."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _attempt.get(None) is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What is left on the account, in đồng."""
+    """The money on the account, in đồng."""
 
     amount: int
 

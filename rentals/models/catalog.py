@@ -1,15 +1,14 @@
 """The upstream's catalogue, mirrored: networks with their prefixes, services with their prices."""
 
-import unicodedata
-
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from thuesim.folding import without_accents
+
 
 def searchable(text: str) -> str:
-    """Return `text` lower-case and without Vietnamese accents: `"DỊCH VỤ Đỏ"` becomes `"dich vu do"`."""
-    decomposed = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    """Return `text` as `Service.search_name` holds it: lower-case and without accents."""
+    return without_accents(text)
 
 
 class Network(models.Model):

@@ -6,7 +6,8 @@ import pytest
 
 from thuesim import phones, rental_key
 from thuesim.decoding import VIETNAM, Fields, Number, decode, flag, integer, moment, money, session_id
-from thuesim.errors import Gibberish, fold
+from thuesim.errors import Gibberish
+from thuesim.folding import fold
 from thuesim.values import Service
 
 
