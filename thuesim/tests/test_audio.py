@@ -110,7 +110,7 @@ def test_no_redirect_is_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behave", "fault"),
+    ("behave", "error"),
     [
         (answer(b"", "404 Not Found"), Rejected),
         (answer(upstream.HTML), Gibberish),
@@ -119,8 +119,8 @@ def test_no_redirect_is_followed() -> None:
         (upstream.flood, Gibberish),
     ],
 )
-def test_what_goes_wrong_is_a_fault(behave: upstream.Behaviour, fault: type[Exception]) -> None:
-    with Upstream(behave) as server, pytest.raises(fault):
+def test_what_goes_wrong_is_an_error(behave: upstream.Behaviour, error: type[Exception]) -> None:
+    with Upstream(behave) as server, pytest.raises(error):
         Client(TOKEN, server.url).audio("/1.wav")
     assert server.sent < MAX_AUDIO_BYTES + 20 * 1024 * 1024
 

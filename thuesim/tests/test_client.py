@@ -182,7 +182,7 @@ def test_a_client_can_be_closed_and_used_again() -> None:
         assert client.balance().amount == 123456
 
 
-def test_the_fault_of_a_call_keeps_the_upstreams_words() -> None:
+def test_the_error_of_a_call_keeps_the_upstreams_words() -> None:
     behave = answer('{"status_code":-1,"success":false,"message":"Có lỗi lạ"}')
     with Upstream(behave) as server, pytest.raises(UpstreamError, match="Có lỗi lạ") as caught:
         Client(TOKEN, server.url).rent("02.97")

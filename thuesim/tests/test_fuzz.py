@@ -1,4 +1,4 @@
-"""Whatever comes, a parser returns a typed value or raises a typed fault.
+"""Whatever comes, a parser returns a typed value or raises a ThueSimError.
 
 HYPOTHESIS_PROFILE=fuzz runs it at length.
 """
@@ -59,9 +59,9 @@ def check(body: bytes) -> None:
         drifts: list[Drift] = []
         try:
             outcome = parse(body, on_drift=drifts.append)
-        except ThueSimError as fault:
-            outcome = [fault.message, fault.code]
-            bounded = len(fault.message) <= MAX_MESSAGE_LENGTH
+        except ThueSimError as error:
+            outcome = [error.message, error.code]
+            bounded = len(error.message) <= MAX_MESSAGE_LENGTH
         else:
             bounded = True
         sound(outcome)

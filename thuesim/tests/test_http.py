@@ -31,7 +31,7 @@ def test_a_failing_rent_ends_in_the_right_family_and_is_sent_once(trouble: Troub
     with Upstream(trouble.behave) as server:
         with pytest.raises(ThueSimError) as caught:
             Client(TOKEN, server.url, timeout=trouble.timeout).rent("02.97")
-        assert type(caught.value) is trouble.fault
+        assert type(caught.value) is trouble.error
         assert len(server.requests) == 1
         assert server.connections == 1
 

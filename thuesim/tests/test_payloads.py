@@ -126,9 +126,9 @@ PAGE_REFUSALS = [
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-@pytest.mark.parametrize(("code", "message", "fault"), PAGE_REFUSALS)
-def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
-    code: int, message: str, fault: type[ThueSimError], as_text: bool
+@pytest.mark.parametrize(("code", "message", "error"), PAGE_REFUSALS)
+def test_each_refusal_of_the_page_is_its_own_error_in_each_envelope(
+    code: int, message: str, error: type[ThueSimError], as_text: bool
 ) -> None:
     drifts: list[Drift] = []
     told = str(code) if as_text else code
@@ -142,15 +142,15 @@ def test_each_refusal_of_the_page_is_its_own_fault_in_each_envelope(
     for reply in replies:
         with pytest.raises(ThueSimError) as caught:
             PARSERS["rent"](json.dumps(reply).encode(), on_drift=drifts.append)
-        assert type(caught.value) is fault
+        assert type(caught.value) is error
         assert caught.value.message == message
         assert isinstance(caught.value, errors.NotRented)
     assert [drift.form for drift in drifts if "status_code" in drift.form] == []
 
 
-@pytest.mark.parametrize(("code", "message", "fault"), PAGE_REFUSALS)
-def test_the_code_alone_tells_the_fault_in_envelope_a(code: int, message: str, fault: type[ThueSimError]) -> None:
-    with pytest.raises(fault):
+@pytest.mark.parametrize(("code", "message", "error"), PAGE_REFUSALS)
+def test_the_code_alone_tells_the_error_in_envelope_a(code: int, message: str, error: type[ThueSimError]) -> None:
+    with pytest.raises(error):
         PARSERS["rent"](json.dumps({"status_code": code, "success": False, "message": "?"}).encode())
 
 
@@ -216,7 +216,7 @@ def test_only_a_positive_word_means_expired(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "fault"),
+    ("reply", "error"),
     [
         ('{"status_code":401,"success":false,"message":"Lỗi xác thực"}', errors.InvalidToken),
         ('{"ResponseCode":1,"Msg":"Lỗi xác thực"}', errors.InvalidToken),
@@ -234,10 +234,10 @@ def test_only_a_positive_word_means_expired(reply: str) -> None:
         ('{"message":"hello"}', errors.Gibberish),
     ],
 )
-def test_an_error_is_never_waiting_nor_expired(reply: str, fault: type[ThueSimError]) -> None:
+def test_an_error_is_never_waiting_nor_expired(reply: str, error: type[ThueSimError]) -> None:
     with pytest.raises(ThueSimError) as caught:
         PARSERS["code"](reply.encode())
-    assert type(caught.value) is fault
+    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize(

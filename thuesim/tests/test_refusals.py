@@ -56,15 +56,15 @@ def decomposed(text: str) -> str:
 
 
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, without_accents, decomposed])
-@pytest.mark.parametrize(("words", "fault"), WORDS.items())
-def test_words_tell_the_fault(words: str, fault: type[ThueSimError], spell: type[str]) -> None:
+@pytest.mark.parametrize(("words", "error"), WORDS.items())
+def test_words_tell_the_error(words: str, error: type[ThueSimError], spell: type[str]) -> None:
     for reply in (
         {"ResponseCode": 0 if words else 9, "Message": spell(words)},
         {"status_code": -99, "message": spell(words)},
     ):
         with pytest.raises(ThueSimError) as caught:
             replies.parse_rented(json.dumps(reply).encode())
-        assert type(caught.value) is fault
+        assert type(caught.value) is error
 
 
 def test_words_outweigh_a_code_that_disagrees_and_that_is_news() -> None:
@@ -82,7 +82,7 @@ def test_success_false_is_a_refusal_whatever_the_code() -> None:
             replies.parse_balance(reply.encode())
 
 
-def test_a_fault_keeps_the_words_and_the_code_bounded() -> None:
+def test_an_error_keeps_the_words_and_the_code_bounded() -> None:
     body = json.dumps({"status_code": "-1", "success": False, "message": "Có\n lỗi\x00 " + "dài " * 500})
     with pytest.raises(errors.UpstreamError) as caught:
         replies.parse_balance(body.encode())

@@ -118,7 +118,7 @@ def inside(value: object, depth: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_no_fault_of_a_reply_shows_the_token(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_of_a_reply_shows_the_token(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trouble = TROUBLES[name]
     drifts: list[Drift] = []
     with everything_written_down(monkeypatch) as written, Upstream(trouble.behave) as server:
@@ -126,9 +126,9 @@ def test_no_fault_of_a_reply_shows_the_token(name: str, monkeypatch: pytest.Monk
         for call in (lambda: client.rent("02.97"), client.balance, client.history, lambda: client.code("1.01")):
             try:
                 value = call()
-            except ThueSimError as fault:
-                assert_clean(told_by(fault))
-                assert_clean(told_by(pickle.loads(pickle.dumps(fault))))
+            except ThueSimError as error:
+                assert_clean(told_by(error))
+                assert_clean(told_by(pickle.loads(pickle.dumps(error))))
             else:
                 assert_clean(repr(value))
         assert CANARY in server.requests[0]
@@ -184,7 +184,7 @@ def test_no_failure_to_connect_shows_the_token(name: str, monkeypatch: pytest.Mo
     assert_clean(written.getvalue())
 
 
-def test_a_fault_raised_while_another_is_handled_shows_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_raised_while_another_is_handled_shows_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing() as url:
         client = Client(CANARY, url)
         try:
@@ -242,7 +242,7 @@ def test_a_token_echoed_in_a_good_reply_is_taken_out() -> None:
     assert rented.message == "ok …eef9"
 
 
-def test_a_callback_that_holds_a_token_does_not_tell_it_in_its_fault_or_drift() -> None:
+def test_a_callback_that_holds_a_token_does_not_tell_it_in_its_error_or_drift() -> None:
     drifts: list[Drift] = []
     for body in (f'{{"token":"{CANARY}"}}', f"token={CANARY}", CANARY, f'{{"{CANARY}":1,"requestId":"5"}}'):
         with contextlib.suppress(ThueSimError):

@@ -169,11 +169,11 @@ endless_continue = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A misbehaviour after the request was sent, and the fault that a number-taking call must end in."""
+    """A misbehaviour after the request was sent, and the error that a number-taking call must end in."""
 
     name: str
     behave: Behaviour
-    fault: type[ThueSimError]
+    error: type[ThueSimError]
     timeout: float = 5.0
 
 
