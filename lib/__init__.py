@@ -1,1 +1,1 @@
-"""What knows neither a rental nor a person: Django and libraries only, used by every floor above."""
+"""What knows neither a rental nor a person: it imports Django and libraries only, and every floor above uses it."""

@@ -1,7 +1,7 @@
 """Tell the web processes that something changed, without ever breaking or delaying the caller.
 
-What travels through Redis says only that something changed: ids, never a code, a phone number or a token. The open
-screens' hub reads from the database what it became, and asks `accounts.policy` who may see it.
+A message in Redis holds ids, never a code, a phone number or a token. The hub of the open screens reads the new state from
+the database, and asks `accounts.policy` who may see it.
 """
 
 import json
@@ -29,7 +29,7 @@ def rental(rental_id: int, *, team: int) -> None:
 
 
 def team(team_id: int, what: str) -> None:
-    """Say on commit that something else of a team changed: `what` becomes the event's name, such as `tokens`."""
+    """Say on commit that something else of a team changed: `what` is the event's name on the stream, such as `tokens`."""
     _publish_on_commit({"team": team_id, "event": what})
 
 
@@ -43,11 +43,11 @@ def _publish_on_commit(message: dict[str, int | str]) -> None:
 
 
 class _Publisher:
-    """One per process. While Redis is away nothing is tried for a caller: a thread waits for it to come back and then
-    tells every screen to read its board again, which makes up for all that was left unsaid."""
+    """One per process. While Redis is away, callers do not try it: a thread waits for it to come back and then tells every
+    screen to read its board again, which makes up for the lost messages."""
 
     def __init__(self, url: str) -> None:
-        # One more attempt: the first may meet a pooled connection that a restarted Redis has dropped.
+        # Retry once: the first attempt may meet a pooled connection that a restarted Redis has dropped.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
         self._client = redis.Redis.from_url(
             url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, retry=retry
@@ -61,14 +61,14 @@ class _Publisher:
         try:
             self._client.publish(CHANNEL, message)
         except (redis.RedisError, OSError) as error:
-            self._lost(type(error).__name__)
+            self._redis_lost(type(error).__name__)
 
-    def _lost(self, error: str) -> None:
+    def _redis_lost(self, error: str) -> None:
         with self._lock:
             if self._away:
                 return
             self._away = True
-        logger.warning("Redis does not take announcements (%s): screens fall back to asking.", error)
+        logger.warning("Redis takes no announcements (%s): screens poll until it is back.", error)
         threading.Thread(target=self._wait_for_redis, name="live-redis", daemon=True).start()
 
     def _wait_for_redis(self) -> None:
@@ -76,7 +76,7 @@ class _Publisher:
             time.sleep(_RETRY_SECONDS)
             try:
                 self._client.ping()
-                # Callers publish again from here on, so that nothing falls between the refresh and them.
+                # Callers publish again before the refresh goes out, so that no change falls between the two.
                 self._away = False
                 self._client.publish(CHANNEL, json.dumps({"refresh": True}))
             except (redis.RedisError, OSError):

@@ -1,7 +1,7 @@
-"""Charts drawn on the server as SVG, without a script and without `style=`: shapes here, words in the page around them.
+"""Shapes of the charts that the pages draw as SVG, without a script and without `style=`.
 
-A chart never speaks by colour alone: what was given back is hatched, and the numbers stand in a table under it. Shapes
-are in a box of `WIDTH` × `HEIGHT` that the page stretches; text would be stretched with them, so it is HTML.
+A chart never speaks by colour alone: what was refunded is hatched, and the numbers are in a table under it. Shapes are in a
+box of `WIDTH` × `HEIGHT` that the page stretches. Text would be stretched with them, so the pages write it as HTML.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 WIDTH, HEIGHT = 1000.0, 100.0
-GAP = 0.25  # of a bar's width
+GAP = 0.25  # between two bars, as a part of a bar's slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Bars side by side, with the values of the lines drawn across them, from the top down."""
+    """Bars side by side. `lines` are the (y, value) of the lines across them, from the top down; `top` is the axis' end."""
 
     bars: list[Bar]
     lines: list[tuple[float, int]]
@@ -37,7 +37,8 @@ class BarChart:
 
 
 def round_up(value: int) -> int:
-    """Return the next number that reads well on an axis, and whose half does."""
+    """Return the next larger number that reads well on an axis, as does its half: 1, 2, 3, 4, 5, 6, 8 or 10 of a power of
+    ten."""
     if value <= 0:
         return 1
     magnitude: int = 10 ** (len(str(value)) - 1)
@@ -70,7 +71,7 @@ def bar_chart(values: Sequence[tuple[str, int, int]]) -> BarChart:
 
 @dataclass(frozen=True, slots=True)
 class StepChart:
-    """A value that stays until it changes: the points of its line, and of the surface under it."""
+    """A value that stays until it changes: the points of its line and of the surface under it, as SVG writes them."""
 
     points: str
     surface: str
@@ -79,18 +80,18 @@ class StepChart:
 
 
 def step_chart(values: Sequence[tuple[datetime, int]], *, until: datetime) -> StepChart:
-    """Return the course of `values`, the oldest first, each holding from its moment to the next one's or `until`."""
+    """Return the line of `values`, oldest first: each holds from its moment to the next one's, the last to `until`."""
     if not values:
         return StepChart("", "", 0, 0)
     start = values[0][0]
     span = max((until - start) / timedelta(seconds=1), 1.0)
     lowest, highest = min(value for _, value in values), max(value for _, value in values)
-    room = max(highest - lowest, 1)
+    spread = max(highest - lowest, 1)
     corners: list[tuple[float, float]] = []
     for at, value in values:
         x = WIDTH * ((at - start) / timedelta(seconds=1)) / span
-        # A tenth of the height stays free above and below, so that a level line is seen.
-        y = HEIGHT * (0.9 - 0.8 * (value - lowest) / room) if highest > lowest else HEIGHT / 2
+        # A tenth of the height stays free above and below, so that a line at the edge is seen.
+        y = HEIGHT * (0.9 - 0.8 * (value - lowest) / spread) if highest > lowest else HEIGHT / 2
         if corners:
             corners.append((x, corners[-1][1]))
         corners.append((x, y))
@@ -100,7 +101,7 @@ def step_chart(values: Sequence[tuple[datetime, int]], *, until: datetime) -> St
 
 
 def share(part: int, whole: int) -> float:
-    """Return `part` of `whole` in per cent, between 0 and 100."""
+    """Return `part` of `whole` in per cent, between 0 and 100 with two decimals."""
     return _short(min(100.0, max(0.0, 100.0 * part / whole))) if whole > 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Markup drawn in Python, where there is so much of it that a template would take longer than the database."""
+"""HTML written in Python, for pages with so many rows that a template would take longer than the database."""
 
 from html import escape
 
@@ -6,10 +6,9 @@ from django.utils.safestring import SafeString
 
 
 def draw(markup: str, *texts: object, **named: object) -> SafeString:
-    """Fill texts into markup, escaped unless they are markup themselves: `format_html` in half of its time, since it
-    puts nothing off until a language is known."""
-    filled = markup.format(*map(_escaped, texts), **{name: _escaped(text) for name, text in named.items()})
-    return SafeString(filled)
+    """Return `markup` with the texts filled in, escaped unless they are safe: what Django's `format_html` does, in half its
+    time."""
+    return SafeString(markup.format(*map(_escaped, texts), **{name: _escaped(text) for name, text in named.items()}))
 
 
 def _escaped(text: object) -> str:

@@ -20,7 +20,7 @@ def grouped(number: int) -> str:
 
 
 def span(duration: timedelta | int | None) -> str:
-    """Say a duration in words: `45 seconds`, `5 minutes`, `2 hours`."""
+    """Write a duration, an `int` being seconds, in words: `45 seconds`, `5 minutes`, `2 hours`."""
     if duration is None:
         return ""
     seconds = round(duration.total_seconds() if isinstance(duration, timedelta) else duration)

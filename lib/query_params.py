@@ -1,4 +1,4 @@
-"""Days, row numbers and other whole numbers as they stand in an address: typed by anybody, so often wrong."""
+"""Read days, row numbers and other whole numbers from the query of an address, where any text may stand."""
 
 from datetime import date, datetime, time
 
