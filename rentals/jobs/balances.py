@@ -11,7 +11,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-import thuesim
 from rentals.models import BalanceReading, EventKind, LedgerEntry, Rental, RentalEvent, Status, Token
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
@@ -27,13 +26,8 @@ def read_balance(token: Token) -> BalanceReading:
     Raises `ThueSimError`.
     """
     before = _ledger_mark(token)
-    try:
+    with breaker.reporting(token):
         balance = client_for(token).balance().amount
-    except thuesim.ThueSimError as fault:
-        if fault.blames_upstream:
-            breaker.failed(token, fault)
-        raise
-    breaker.answered(token)
     now = timezone.now()
     changed = balance != token.balance
     token.balance, token.balance_at = balance, now

@@ -1,7 +1,7 @@
 """Mirror the upstream's networks and services, with every change of a price kept.
 
 What the upstream no longer lists becomes inactive, never deleted: rentals point to it. An empty list takes nothing
-away, nor does one that lost more than half at once until it has stayed so for an hour: more likely, a reply is broken.
+away; for a list that shrank by more than half see `_believed_gone`.
 """
 
 import logging
@@ -15,17 +15,19 @@ from django.utils import timezone
 import thuesim
 from rentals.models import Network, Service, ServicePrice, Token
 from rentals.models.catalog import searchable
+from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
+# How long a list that lost more than half is doubted.
 DOUBT = timedelta(hours=1)
-_HIGHEST_PRICE = 2_147_483_647  # what the column holds
+_MAX_PRICE = 2_147_483_647  # what the column holds
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync found: how many are offered now, and how many prices are new or changed."""
+    """What a sync saw: how many networks and services are offered now, and how many prices are new or changed."""
 
     networks: int
     services: int
@@ -38,18 +40,22 @@ def sync_catalog(token: Token) -> Synced:
     A failure of one list does not keep the other from being taken; raises `ThueSimError` afterwards.
     """
     client = client_for(token)
-    fault: thuesim.ThueSimError | None = None
+    error: thuesim.ThueSimError | None = None
     networks = services = prices = 0
     try:
-        networks = take_networks(client.networks())
-    except thuesim.ThueSimError as error:
-        fault = error
+        with breaker.reporting(token):
+            listed_networks = client.networks()
+        networks = take_networks(listed_networks)
+    except thuesim.ThueSimError as raised:
+        error = raised
     try:
-        services, prices = take_services(client.services())
-    except thuesim.ThueSimError as error:
-        fault = fault or error
-    if fault is not None:
-        raise fault
+        with breaker.reporting(token):
+            listed_services = client.services()
+        services, prices = take_services(listed_services)
+    except thuesim.ThueSimError as raised:
+        error = error or raised
+    if error is not None:
+        raise error
     return Synced(networks, services, prices)
 
 
@@ -57,37 +63,37 @@ def sync_catalog(token: Token) -> Synced:
 def take_networks(listed: Sequence[thuesim.Network]) -> int:
     """Take the upstream's list (API page, section 1). At most six queries. Returns how many networks it names.
 
-    A network is known by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
+    A network is old_names by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
     """
     now = timezone.now()
-    wanted = {network.name[:40].casefold(): network for network in reversed(listed)}
-    if not wanted:
+    by_name = {network.name[:40].casefold(): network for network in reversed(listed)}
+    if not by_name:
         return 0
-    known = {name.casefold() for name in Network.objects.values_list("name", flat=True)}
+    old_names = {name.casefold() for name in Network.objects.values_list("name", flat=True)}
     Network.objects.bulk_create(
-        [Network(name=wanted[key].name[:40], seen_at=now) for key in sorted(wanted.keys() - known)],
+        [Network(name=by_name[key].name[:40], seen_at=now) for key in sorted(by_name.keys() - old_names)],
         ignore_conflicts=True,
     )
     rows = list(Network.objects.select_for_update(no_key=True).order_by("pk"))
     names = {row.name for row in rows}
-    present: set[str] = set()
+    listed_names: set[str] = set()
     changed: list[Network] = []
     for row in rows:
         key = row.name.casefold()
-        if key not in wanted or key in present:
+        if key not in by_name or key in listed_names:
             continue
-        present.add(key)
-        spelled = wanted[key].name[:40]
-        fresh = (row.name if spelled in names else spelled, wanted[key].id[:20])
+        listed_names.add(key)
+        spelled = by_name[key].name[:40]
+        fresh = (row.name if spelled in names else spelled, by_name[key].id[:20])
         if fresh != (row.name, row.upstream_id):
             row.name, row.upstream_id = fresh
             changed.append(row)
     Network.objects.bulk_update(changed, ["name", "upstream_id"])
-    here = [row for row in rows if row.name.casefold() in present]
-    Network.objects.filter(pk__in=[row.pk for row in here]).update(active=True, seen_at=now)
-    gone = _believed_gone(rows, here, now)
+    listed_rows = [row for row in rows if row.name.casefold() in listed_names]
+    Network.objects.filter(pk__in=[row.pk for row in listed_rows]).update(active=True, seen_at=now)
+    gone = _believed_gone(rows, listed_rows, now)
     Network.objects.filter(pk__in=gone).update(active=False)
-    return len(present)
+    return len(listed_names)
 
 
 @transaction.atomic
@@ -98,25 +104,25 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     client has noted it); without one, the last price stays.
     """
     now = timezone.now()
-    wanted = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
-    if not wanted:
+    by_id = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
+    if not by_id:
         return 0, 0
-    known = set(Service.objects.values_list("sv", "upstream_id"))
+    old_ids = set(Service.objects.values_list("sv", "upstream_id"))
     # In one order in every process, so that two syncs at once wait for each other instead of locking up.
     added = Service.objects.bulk_create(
-        [_new(wanted[key], now) for key in sorted(wanted.keys() - known)], ignore_conflicts=True
+        [_new(by_id[key], now) for key in sorted(by_id.keys() - old_ids)], ignore_conflicts=True
     )
-    # Locked from here on: whoever comes second sees the first one's prices and adds no second history line.
+    # Locked from listed_rows on: a second sync sees the prices of the first, and adds no second line to the price history.
     rows = list(Service.objects.select_for_update(no_key=True).order_by("pk"))
     priced = set(ServicePrice.objects.values_list("service", flat=True).distinct()) if added else None
-    here: list[Service] = []
+    listed_rows: list[Service] = []
     changed: list[Service] = []
     prices: list[ServicePrice] = []
     for row in rows:
-        service = wanted.get((row.sv, row.upstream_id))
+        service = by_id.get((row.sv, row.upstream_id))
         if service is None:
             continue
-        here.append(row)
+        listed_rows.append(row)
         before = row.price
         if _refresh(row, service):
             changed.append(row)
@@ -124,10 +130,10 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
             prices.append(ServicePrice(service=row, price=row.price, since=now))
     Service.objects.bulk_update(changed, ["name", "search_name", "price", "seconds"])
     ServicePrice.objects.bulk_create(prices)
-    Service.objects.filter(pk__in=[row.pk for row in here]).update(active=True, seen_at=now)
-    gone = _believed_gone(rows, here, now)
+    Service.objects.filter(pk__in=[row.pk for row in listed_rows]).update(active=True, seen_at=now)
+    gone = _believed_gone(rows, listed_rows, now)
     Service.objects.filter(pk__in=gone).update(active=False)
-    return len(here), len(prices)
+    return len(listed_rows), len(prices)
 
 
 def _fits(service: thuesim.Service) -> bool:
@@ -144,7 +150,7 @@ def _new(service: thuesim.Service, now: datetime) -> Service:
 def _refresh(row: Service, service: thuesim.Service) -> bool:
     """Take over what the upstream says; True where something changed."""
     name = service.name[:120] or row.name or service.key
-    price = service.price if service.price is not None and 0 <= service.price <= _HIGHEST_PRICE else row.price
+    price = service.price if service.price is not None and 0 <= service.price <= _MAX_PRICE else row.price
     fresh = (name, searchable(name)[:160], price, service.seconds)
     if fresh == (row.name, row.search_name, row.price, row.seconds):
         return False
@@ -152,13 +158,18 @@ def _refresh(row: Service, service: thuesim.Service) -> bool:
     return True
 
 
-def _believed_gone(rows: Sequence[Network | Service], here: Sequence[Network | Service], now: datetime) -> list[int]:
-    """Return the keys of the offered rows that the upstream has withdrawn, as far as its list can be believed."""
-    present = {row.pk for row in here}
-    offered = [row for row in rows if row.active and row.pk not in present]
-    before = sum(row.active and row.seen_at != now for row in rows)
-    if len(offered) * 2 <= before:
-        return [row.pk for row in offered]
-    logger.warning("%d of %d are missing from the upstream's list: kept for now", len(offered), before)
-    last_reply = max((row.seen_at for row in rows if row.seen_at and row.seen_at != now), default=now)
-    return [row.pk for row in offered if row.seen_at and row.seen_at < last_reply and row.seen_at <= now - DOUBT]
+def _believed_gone(rows: Sequence[Network | Service], listed: Sequence[Network | Service], now: datetime) -> list[int]:
+    """Return the keys of the active rows that the upstream has withdrawn, as far as its list can be believed.
+
+    `listed` are those of `rows` that the list names; what is new in it has `now` as its `seen_at`. The rule: a list that
+    lost at most half is believed at once. One that lost more is more likely a broken reply: a row goes only when it was
+    missing from the list before, too, and has not been seen for an hour.
+    """
+    listed_keys = {row.pk for row in listed}
+    missing = [row for row in rows if row.active and row.pk not in listed_keys]
+    offered_before = sum(row.active and row.seen_at != now for row in rows)
+    if len(missing) <= offered_before / 2:
+        return [row.pk for row in missing]
+    logger.warning("%d of %d are missing from the upstream's list: kept for now", len(missing), offered_before)
+    last_list_at = max((row.seen_at for row in rows if row.seen_at and row.seen_at != now), default=now)
+    return [row.pk for row in missing if row.seen_at and row.seen_at < last_list_at and row.seen_at <= now - DOUBT]

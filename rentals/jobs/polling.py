@@ -1,6 +1,7 @@
 """Poll the upstream for messages of waiting numbers: by one history call where that does, else number by number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -30,17 +31,12 @@ HISTORY_FROM = 4
 SAMPLE_ONE_IN = 40
 HISTORY_DISTRUST_SECONDS = 60
 SINGLE_LOOKS_AT_ONCE = 60
-LONGEST_CLAIM_SECONDS = 8.0
+MAX_CLAIM_SECONDS = 8.0
 
 
-def due_numbers(token_id: int) -> Sequence[Rental]:
-    """The token's numbers that want a look now, those overdue longest first."""
-    return list(
-        Rental.objects.filter(token=token_id, status__in=_WATCHED)
-        .filter(_due())
-        .select_related("service")
-        .order_by("due_at")
-    )
+def due_numbers(token: Token) -> Sequence[Rental]:
+    """The token's numbers that want a look now, those overdue longest first. Each has `token` itself as its token."""
+    return list(token.rentals.filter(_due(), status__in=_WATCHED).select_related("service").order_by("due_at"))
 
 
 _WATCHED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
@@ -71,16 +67,14 @@ def watch(token_id: int) -> float | None:
         return None
     now = timezone.now()
     pause = settings.THUESIM_POLL_SECONDS
-    due = due_numbers(token_id)
+    due = due_numbers(token)
     try:
-        left = _look_by_history(token, due) if _wants_history(token, due, now) else due
-        for rental in left[1:SINGLE_LOOKS_AT_ONCE]:
+        singly = _look_by_history(token, due) if _wants_history(token, due, now) else due
+        for rental in singly[1:SINGLE_LOOKS_AT_ONCE]:
             enqueue.look(rental.pk)
-        for rental in left[:1]:
+        for rental in singly[:1]:
             look_at(rental)
-    except thuesim.ThueSimError as fault:
-        if fault.blames_upstream:
-            breaker.failed(token, fault)
+    except thuesim.ThueSimError:
         pause = max(pause, breaker.pause_seconds(token))
     spent = (timezone.now() - now).total_seconds()
     # Half an interval: the watch that comes after one interval finds its turn free, a doubled one does not.
@@ -91,14 +85,14 @@ def watch(token_id: int) -> float | None:
 
 def _claim_look(token: Token) -> bool:
     # Long enough for a slow answer; should the worker die meanwhile, short enough that nobody waits long.
-    seconds = min(settings.THUESIM_TIMEOUT_SECONDS, LONGEST_CLAIM_SECONDS)
+    seconds = min(settings.THUESIM_TIMEOUT_SECONDS, MAX_CLAIM_SECONDS)
     claimed_until = timezone.now() + timedelta(seconds=seconds)
     return bool(Token.objects.filter(_free(), pk=token.pk).update(next_watch_at=claimed_until))
 
 
 def _free(prefix: str = "") -> Q:
     """The tokens that nobody looks at just now, and whose own pause is over."""
-    longest = max(breaker.LONGEST_PAUSE_SECONDS, LONGEST_CLAIM_SECONDS, settings.THUESIM_POLL_SECONDS)
+    longest = max(breaker.MAX_PAUSE_SECONDS, MAX_CLAIM_SECONDS, settings.THUESIM_POLL_SECONDS)
     return Q(**{f"{prefix}next_watch_at": None}) | clock.is_due(f"{prefix}next_watch_at", within=longest)
 
 
@@ -110,47 +104,74 @@ def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
 
 
 def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
-    """Ask the history once for all that wait, due or not. Returns the due ones that it left out.
+    """Ask the history once for all that wait, due or not, and apply what it says. Returns the due ones that it left out.
 
     Raises `ThueSimError` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
     """
-    oldest = min(rental.queued_at for rental in due)
-    since = timezone.localdate(oldest) - timedelta(days=1)
     try:
-        entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
-    except thuesim.ThueSimError as fault:
+        entries = _ask_history(token, due)
+    except thuesim.ThueSimError as error:
         _distrust_history(token)
-        if fault.blames_upstream:
+        if error.blames_upstream:
             raise
         return due
-    breaker.answered(token)
-    told = {thuesim.rental_key(entry.id): entry for entry in entries}
+    absent, quiet, news = _classify(token, due, entries)
+    for rental in absent:
+        if rental.status == Status.WAITING and time_is_up(rental, ABSENT_GRACE_SECONDS):
+            apply(rental, thuesim.State.EXPIRED, None, source=MessageSource.HISTORY)
+    for rental, entry in news:
+        apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
+    soon = timezone.now() + timedelta(seconds=HOT_INTERVALS * settings.THUESIM_POLL_SECONDS)
+    Rental.objects.filter(pk__in=[rental.pk for rental in quiet]).update(due_at=soon)
+    if len(absent) == len(due) or _history_lags(quiet):
+        _distrust_history(token)
+    return absent
+
+
+def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.HistoryEntry]:
+    """Return the token's entries since the oldest of `due` was ordered, by `thuesim.rental_key`."""
+    oldest = min(rental.queued_at for rental in due)
+    since = timezone.localdate(oldest) - timedelta(days=1)
+    with breaker.reporting(token):
+        entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
+    return {thuesim.rental_key(entry.id): entry for entry in entries}
+
+
+def _classify(
+    token: Token, due: Sequence[Rental], entries: Mapping[str, thuesim.HistoryEntry]
+) -> tuple[list[Rental], list[Rental], list[tuple[Rental, thuesim.HistoryEntry]]]:
+    """Part the due and all waiting rentals in those that the history left out, those that just go on waiting, and those
+    of which it has something to apply."""
+    absent: list[Rental] = []
+    quiet: list[Rental] = []
+    news: list[tuple[Rental, thuesim.HistoryEntry]] = []
     due_pks = {rental.pk for rental in due}
-    waiting = Rental.objects.filter(token=token, status=Status.WAITING, upstream_key__in=told).select_related("service")
-    left, quiet = [], []
+    waiting = token.rentals.filter(status=Status.WAITING, upstream_key__in=entries).select_related("service")
     for rental in [*due, *(rental for rental in waiting if rental.pk not in due_pks)]:
-        entry = told.get(rental.upstream_key)
+        entry = entries.get(rental.upstream_key)
         if entry is None:
-            left.append(rental)
-            if rental.status == Status.WAITING and time_is_up(rental, ABSENT_GRACE_SECONDS):
-                apply(rental, thuesim.State.EXPIRED, None, source=MessageSource.HISTORY)
+            absent.append(rental)
         elif _is_quiet(rental, entry):
             quiet.append(rental)
         else:
-            apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
-    soon = timezone.now() + timedelta(seconds=HOT_INTERVALS * settings.THUESIM_POLL_SECONDS)
-    Rental.objects.filter(pk__in=[rental.pk for rental in quiet]).update(due_at=soon)
-    # A history that lags behind would hide codes: it is checked by looking at a few of the others singly.
-    lags = [look_at(rental) and rental.status == Status.RECEIVED for rental in quiet[::SAMPLE_ONE_IN]]
-    if len(left) == len(due) or any(lags):
-        _distrust_history(token)
-    return left
+            news.append((rental, entry))
+    return absent, quiet, news
 
 
 def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
     """Whether the number just goes on waiting, so that there is nothing to apply."""
     waits = rental.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
     return waits and not time_is_up(rental, GRACE_SECONDS)
+
+
+def _history_lags(quiet: Sequence[Rental]) -> bool:
+    """Look singly at a few numbers of which the history had nothing new. It lags behind if one of them has its code: such
+    a history would hide codes. Raises `ThueSimError`."""
+    lags = False
+    for rental in quiet[::SAMPLE_ONE_IN]:
+        if look_at(rental) and rental.status == Status.RECEIVED:
+            lags = True
+    return lags
 
 
 def _distrust_history(token: Token) -> None:
@@ -166,11 +187,8 @@ def look(rental_id: int) -> None:
     claim = Rental.objects.filter(pk=rental.pk, status=rental.status, looks=rental.looks)
     if not claim.update(looks=rental.looks + 1, due_at=next_look(rental)):
         return
-    try:
+    with suppress(thuesim.ThueSimError):  # the breaker knows
         look_at(rental)
-    except thuesim.ThueSimError as fault:
-        if fault.blames_upstream:
-            breaker.failed(rental.token, fault)
 
 
 def look_now(rental: Rental) -> bool:
@@ -189,8 +207,8 @@ def look_at(rental: Rental) -> bool:
     Raises `ThueSimError`, but for a session that the upstream does not know: that is its mistake, and ends no rental.
     """
     try:
-        reply = client_for(rental.token).code(rental.upstream_id)
+        with breaker.reporting(rental.token):
+            reply = client_for(rental.token).code(rental.upstream_id)
     except thuesim.UnknownSession:
         return apply(rental, thuesim.State.WAITING, None, source=MessageSource.POLL)
-    breaker.answered(rental.token)
     return apply(rental, reply.state, reply.message, source=MessageSource.POLL)

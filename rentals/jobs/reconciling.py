@@ -57,16 +57,11 @@ def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> in
     if token is None:
         return 0
     _push_back(token)
-    try:
+    with breaker.reporting(token):
         if deep:
             entries = client_for(token).history(limit=DEEP_LIMIT)
         else:
             entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
-    except thuesim.ThueSimError as fault:
-        if fault.blames_upstream:
-            breaker.failed(token, fault)
-        raise
-    breaker.answered(token)
     by_key = {thuesim.rental_key(entry.id): entry for entry in entries}
     known = Rental.objects.filter(token=token, upstream_key__in=list(by_key))
     upstream_clock = _learn_clock(token, known, by_key)

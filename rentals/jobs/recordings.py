@@ -1,4 +1,4 @@
-"""The audio of calls: fetched once by us from the upstream's own host, kept, and played from here."""
+"""Recordings of voice calls: fetched once by us from the upstream's own host, kept, and played from here."""
 
 from datetime import timedelta
 
@@ -13,29 +13,30 @@ from rentals.models import Message
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
-MOST_TRIES = 6
+MAX_TRIES = 6
 
 
 def waiting_for_audio() -> list[int]:
-    """The calls whose audio is not here yet and may still be had."""
+    """The messages whose recording is not here yet and may still be had."""
     recent = timezone.now() - timedelta(hours=2)
-    calls = Message.objects.filter(is_call=True, audio="", audio_tries__lt=MOST_TRIES, at__gt=recent)
-    return list(calls.exclude(audio_url="").values_list("pk", flat=True)[:50])
+    missing = Message.objects.filter(is_call=True, audio="", audio_tries__lt=MAX_TRIES, at__gt=recent)
+    return list(missing.exclude(audio_url="").values_list("pk", flat=True)[:50])
 
 
 def fetch_audio(message_id: int) -> bool:
-    """Fetch and keep a call's audio. May run twice: the second finds it there. Returns whether it was fetched now."""
+    """Fetch and keep the recording of a voice call. May run twice: the second run changes nothing. Returns whether this
+    run fetched it."""
     message = Message.objects.select_related("rental__token").filter(pk=message_id, audio="").first()
     if message is None or not message.audio_url:
         return False
     claimed = Message.objects.filter(pk=message.pk, audio_tries=message.audio_tries)
     if not claimed.update(audio_tries=F("audio_tries") + 1):
         return False
+    # Not `breaker.reporting`: a file that comes does not prove that the API answers, nor a missing file that it is down.
     try:
         audio = client_for(message.rental.token).audio(message.audio_url)
-    except thuesim.OutcomeUnknown as fault:
-        if fault.blames_upstream:
-            breaker.failed(message.rental.token, fault)
+    except thuesim.OutcomeUnknown as error:
+        breaker.failed(message.rental.token, error)
         return False
     except thuesim.NotRented:
         return False

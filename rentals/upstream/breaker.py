@@ -1,5 +1,10 @@
-"""How a token fares with the upstream: its holds, and the pause after several faults in a row (a circuit breaker)."""
+"""The circuit breaker of a token: after several failures in a row its orders are held and the upstream is asked less.
 
+Every call to the upstream reports to it, by `with reporting(token)`. It stands on the token's row, so all workers see it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,18 +17,20 @@ from rentals import enqueue
 from rentals.models import Hold, Token
 from rentals.upstream.client import client_for
 
-FAULTS_BEFORE_PAUSE = 3
-LONGEST_PAUSE_SECONDS = 10.0
+FAILURES_TO_OPEN = 3
+MAX_PAUSE_SECONDS = 10.0
 INVALID_SECONDS = 10.0
 LIMIT_SECONDS = 10.0
-LONGEST_HOLD_SECONDS = max(LONGEST_PAUSE_SECONDS, INVALID_SECONDS, LIMIT_SECONDS)
+MAX_HOLD_SECONDS = max(MAX_PAUSE_SECONDS, INVALID_SECONDS, LIMIT_SECONDS)
+# The client raised these itself: the upstream was not asked.
+_NOT_ASKED = (thuesim.KeptBack, thuesim.AudioRefused)
 
 
 def hold_of(token: Token) -> Hold:
     """Why the token takes no order now; `Hold.NONE` where it does."""
     if token.paused:
         return Hold.PAUSED
-    if token.hold and clock.is_ahead(token.hold_until, within=LONGEST_HOLD_SECONDS):
+    if token.hold and clock.is_ahead(token.hold_until, within=MAX_HOLD_SECONDS):
         return Hold(token.hold)
     return Hold.NONE
 
@@ -37,11 +44,28 @@ def put_on_hold(token: Token, hold: Hold, *, seconds: float, detail: str = "") -
     token.hold, token.hold_until = hold, until
 
 
+@contextmanager
+def reporting(token: Token) -> Iterator[None]:
+    """Report to the breaker how the calls in this block went. A refusal such as "out of stock" is an answer, too.
+
+    The block's `ThueSimError` passes on.
+    """
+    try:
+        yield
+    except thuesim.ThueSimError as error:
+        if error.blames_upstream:
+            failed(token, error)
+        elif not isinstance(error, _NOT_ASKED):
+            answered(token)
+        raise
+    answered(token)
+
+
 def answered(token: Token) -> None:
-    """The upstream answered sensibly: faults are forgotten, and a hold for silence or a refused token ends."""
+    """The upstream answered: its failures are forgotten, and a hold for silence or for a refused token ends."""
     well: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
     free: dict[str, object] = {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
-    # By the row: whoever asked may have read it before the hold was put on.
+    # By the row, not by `token`, which may have been read before the hold was put on.
     held = Token.objects.filter(pk=token.pk, hold__in=[Hold.DOWN, Hold.INVALID])
     recovered = held.update(**well, **free)
     if not recovered:
@@ -53,38 +77,37 @@ def answered(token: Token) -> None:
         enqueue.place(token.pk)
 
 
-def failed(token: Token, fault: thuesim.ThueSimError) -> None:
-    """The upstream did not answer sensibly, or refused the token. Several times in a row, it is left in peace a while."""
-    words = f"{type(fault).__name__}: {fault.message}" if fault.message else type(fault).__name__
+def failed(token: Token, error: thuesim.ThueSimError) -> None:
+    """The upstream gave no answer of use, or refused the token. After several failures in a row we back off."""
+    words = f"{type(error).__name__}: {error.message}" if error.message else type(error).__name__
     Token.objects.filter(pk=token.pk).update(
         faults=F("faults") + 1, last_fault=words[:200], last_fault_at=timezone.now()
     )
     token.refresh_from_db(fields=["faults"])
-    if isinstance(fault, thuesim.InvalidToken):
-        put_on_hold(token, Hold.INVALID, seconds=INVALID_SECONDS, detail=fault.message)
-    elif token.faults >= FAULTS_BEFORE_PAUSE:
+    if isinstance(error, thuesim.InvalidToken):
+        put_on_hold(token, Hold.INVALID, seconds=INVALID_SECONDS, detail=error.message)
+    elif token.faults >= FAILURES_TO_OPEN:
         put_on_hold(token, Hold.DOWN, seconds=pause_seconds(token), detail=words)
 
 
 def is_well(token: Token) -> bool:
-    """Whether orders may be placed. After faults in a row something harmless is asked first: an order that meets an
-    upstream in trouble is in doubt for minutes."""
-    if token.faults < FAULTS_BEFORE_PAUSE:
+    """Whether orders may be placed. After several failures in a row the balance is asked for first, since an order that
+    meets an upstream in trouble is in doubt for minutes."""
+    if token.faults < FAILURES_TO_OPEN:
         return True
-    # Whoever asks holds the token meanwhile, so that one worker asks.
-    put_on_hold(token, Hold.DOWN, seconds=LONGEST_PAUSE_SECONDS, detail=token.last_fault)
+    # The hold keeps other workers from asking meanwhile.
+    put_on_hold(token, Hold.DOWN, seconds=MAX_PAUSE_SECONDS, detail=token.last_fault)
     try:
-        client_for(token).balance()
-    except thuesim.ThueSimError as fault:
-        failed(token, fault)
+        with reporting(token):
+            client_for(token).balance()
+    except thuesim.ThueSimError:
         return False
-    answered(token)
     return True
 
 
 def pause_seconds(token: Token) -> float:
-    """How long to leave the upstream in peace after so many faults in a row; 0 while they are few."""
-    extra = token.faults - FAULTS_BEFORE_PAUSE
-    if extra < 0:
+    """How many seconds to back off after the failures in a row so far; 0 while the breaker is closed."""
+    beyond = token.faults - FAILURES_TO_OPEN
+    if beyond < 0:
         return 0.0
-    return min(LONGEST_PAUSE_SECONDS, float(settings.THUESIM_POLL_SECONDS) * 2.0 ** min(extra, 8))
+    return min(MAX_PAUSE_SECONDS, float(settings.THUESIM_POLL_SECONDS) * 2.0 ** min(beyond, 8))

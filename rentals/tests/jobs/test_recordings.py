@@ -42,7 +42,7 @@ def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> 
 @pytest.mark.parametrize("fault", ["audio-html", "http-500", "redirect", "reset-before", "lost-midway"])
 def test_what_is_no_audio_is_not_kept_and_is_tried_a_few_times(house: House, call: Message, fault: str) -> None:
     house.upstream.set_fault(fault, endpoint="audio")
-    for _ in range(recordings.MOST_TRIES):
+    for _ in range(recordings.MAX_TRIES):
         assert recordings.waiting_for_audio() == [call.pk]
         assert not recordings.fetch_audio(call.pk)
     assert recordings.waiting_for_audio() == []
