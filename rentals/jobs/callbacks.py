@@ -1,4 +1,8 @@
-"""Callbacks: kept as they come, applied once their rental is known (API page, section 3.3)."""
+"""Callbacks (API page, section 3.3): kept as they come, then applied, at the latest when their rental is known.
+
+The web process applies a callback as soon as it is committed. The tick finds those that are still to be applied: where
+the web process died or the database refused, and where the callback came before the reply to its order.
+"""
 
 import logging
 from datetime import timedelta
@@ -18,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def number_known(rental: Rental) -> None:
-    """A rental got its number: apply what callbacks already brought for it, and look soon."""
+    """A rental got its number: apply the callbacks that came for it before, and poll it soon."""
     for callback in Callback.objects.filter(
         token=rental.token_id,
         upstream_key=rental.upstream_key,
@@ -29,27 +33,31 @@ def number_known(rental: Rental) -> None:
 
 
 def receive_callback(token: Token, body: bytes, *, content_type: str, address: str | None) -> Callback:
-    """Keep a callback as it came, committed. A worker applies it, or the next tick does (API page, section 3.3).
+    """Keep a callback as it came, committed; an unreadable one, too, for an admin to read. Applies nothing.
 
-    One that cannot be understood is kept all the same, for an admin to read.
+    The caller answers the upstream with 200 only after this.
     """
     # Byte by byte as it came, but for a token: no table of ours holds one.
     body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
     kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
     try:
-        told = thuesim.parse_callback(body, content_type, on_drift=record_drift)
-        kept.upstream_key = thuesim.rental_key(told.id)[:40]
-    except thuesim.Gibberish as fault:
+        result = thuesim.parse_callback(body, content_type, on_drift=record_drift)
+        kept.upstream_key = thuesim.rental_key(result.id)[:40]
+    except thuesim.Gibberish as error:
         kept.state = Callback.State.UNREADABLE
-        logger.warning("a callback for token %s was not understood: %s", token.pk, fault)
+        logger.warning("a callback for token %s is unreadable: %s", token.pk, error)
     kept.save()
     return kept
 
 
 def apply_callback(callback: Callback) -> bool:
-    """Apply a kept callback that was understood. Safe to repeat. Returns whether it changed a rental."""
+    """Apply a readable callback. Returns whether it changed a rental.
+
+    Safe to repeat, and to run at once in several processes: the rental's row is locked while a message is added, and a
+    message that is there already adds nothing. Raises `DatabaseError`; the callback then stays to be applied.
+    """
     state = Callback.State
-    told = thuesim.parse_callback(bytes(callback.body), callback.content_type)
+    result = thuesim.parse_callback(bytes(callback.body), callback.content_type)
     rental = (
         Rental.objects.filter(token=callback.token_id, upstream_key=callback.upstream_key)
         .select_related("service", "token")
@@ -59,13 +67,13 @@ def apply_callback(callback: Callback) -> bool:
         Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
         return False
     with transaction.atomic():
-        changed = apply(rental, told.state, told.message, source=MessageSource.CALLBACK)
+        changed = apply(rental, result.state, result.message, source=MessageSource.CALLBACK)
         Callback.objects.filter(pk=callback.pk).update(state=state.APPLIED, rental=rental, applied_at=timezone.now())
     return changed
 
 
 def pending_callbacks() -> list[int]:
-    """Callbacks that no worker has applied yet, and those whose rental has become known since."""
+    """The callbacks that are still to be applied: at most 500, the oldest first."""
     known_now = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
     recent = timezone.now() - timedelta(days=1)
     waiting = Q(state=Callback.State.PENDING) | (

@@ -1,17 +1,23 @@
 """The address that ThueSim posts to."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from pages.views import callback
-from pages.views.callback import LONGEST_BODY_BYTES
-from rentals import enqueue
-from rentals.models import Callback, CallbackAddress
-from rentals.tests.factories import make_token
+from pages.views.callback import MAX_BODY_BYTES
+from rentals import tasks
+from rentals.jobs import callbacks
+from rentals.models import Callback, CallbackAddress, Rental, Status
+from rentals.tests.factories import make_rental, make_token
+from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.django_db
 BODY = b'{"data":{"status":1,"requestId":"58098","code":"486460","smsContent":"486460 la ma","isSound":"false"}}'
@@ -26,20 +32,72 @@ def post(client: Client, secret: str, body: bytes = BODY, content_type: str = "a
     return client.post(f"/callback/{secret}/", body, content_type=content_type).status_code
 
 
-def test_it_is_kept_and_a_worker_is_woken(
+def test_it_is_kept_as_it_came_and_waits_for_its_rental(client: Client, address: CallbackAddress) -> None:
+    assert post(client, address.secret.reveal()) == 200
+    kept = Callback.objects.get()
+    assert (bytes(kept.body), kept.upstream_key, kept.state) == (BODY, "58098", Callback.State.UNKNOWN)
+    assert (kept.token, kept.address) == (address.token, "127.0.0.1")
+
+
+def waiting_rental(address: CallbackAddress) -> Rental:
+    return make_rental(Status.WAITING, token=address.token, upstream_id="58098.02", upstream_key="58098")
+
+
+def codes(rental: Rental) -> list[str]:
+    rental.refresh_from_db()
+    assert rental.status == Status.RECEIVED
+    return [message.code for message in rental.messages.all()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_code_is_on_the_rental_when_the_answer_goes_out_though_the_broker_is_away(
+    client: Client, address: CallbackAddress, real_redis: RedisServer
+) -> None:
+    real_redis.stop()
+    rental = waiting_rental(address)
+    assert post(client, address.secret.reveal()) == 200
+    assert codes(rental) == ["486460"]
+    kept = Callback.objects.get()
+    assert (kept.state, kept.rental) == (Callback.State.APPLIED, rental)
+
+
+def test_what_the_database_refuses_to_apply_is_left_to_a_worker(
     client: Client,
     address: CallbackAddress,
-    monkeypatch: pytest.MonkeyPatch,
+    nudges: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    sent = []
-    monkeypatch.setattr(enqueue, "_put", lambda one: sent.append((one.task, one.pk)))
-    with django_capture_on_commit_callbacks(execute=True):
+    rental = waiting_rental(address)
+    with (
+        patch.object(callbacks, "apply", side_effect=OperationalError("database is locked")),
+        django_capture_on_commit_callbacks(execute=True),
+    ):
         assert post(client, address.secret.reveal()) == 200
     kept = Callback.objects.get()
-    assert (bytes(kept.body), kept.upstream_key, kept.state) == (BODY, "58098", Callback.State.PENDING)
-    assert (kept.token, kept.address) == (address.token, "127.0.0.1")
-    assert sent == [("rentals.callback", kept.pk)]
+    assert kept.state == Callback.State.PENDING
+    assert nudges == [("rentals.callback", kept.pk)]
+    tasks.tick()
+    assert codes(rental) == ["486460"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_and_the_tick_may_apply_it_at_once(address: CallbackAddress) -> None:
+    rental = waiting_rental(address)
+    kept = callbacks.receive_callback(address.token, BODY, content_type="application/json", address=None)
+    start = threading.Barrier(4)
+
+    def apply() -> bool:
+        try:
+            start.wait()
+            return callbacks.apply_callback(Callback.objects.get(pk=kept.pk))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        changed = [future.result() for future in [pool.submit(apply) for _ in range(4)]]
+    assert sorted(changed) == [False, False, False, True]
+    assert codes(rental) == ["486460"]
+    assert rental.events.filter(kind="received").count() == 1
 
 
 def test_a_form_is_taken_as_well(client: Client, address: CallbackAddress) -> None:
@@ -62,7 +120,7 @@ def test_what_is_not_understood_is_kept_for_the_admin(client: Client, address: C
     assert Callback.objects.get().state == Callback.State.UNREADABLE
 
 
-@pytest.mark.parametrize("size", [LONGEST_BODY_BYTES + 1, 1024 * 1024])
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 1024 * 1024])
 def test_a_huge_body_is_not_taken(client: Client, address: CallbackAddress, size: int) -> None:
     assert post(client, address.secret.reveal(), b" " * size) == 413
     assert not Callback.objects.exists()
@@ -88,7 +146,7 @@ def test_only_the_senders_on_the_list_may_post(
 def test_more_than_any_upstream_sends_is_refused_and_not_kept(
     client: Client, address: CallbackAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callback, "MOST_PER_MINUTE", 2)
+    monkeypatch.setattr(callback, "MAX_PER_MINUTE", 2)
     assert [post(client, address.secret.reveal()) for _ in range(3)] == [200, 200, 429]
     assert Callback.objects.count() == 2
     Callback.objects.update(at=timezone.now() - timedelta(seconds=61))
