@@ -19,6 +19,7 @@ from rentals.jobs import (
     balances,
     callbacks,
     catalog,
+    clock_steps,
     heartbeats,
     placing,
     polling,
@@ -50,6 +51,7 @@ def tick() -> None:
 
     A tick that meets a working one changes nothing: all it does is to send nudges and to apply what is applied once.
     """
+    clock_steps.bring_back()
     placing.sweep()
     for token_id in placing.due_tokens():
         enqueue.place(token_id)

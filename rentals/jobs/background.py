@@ -100,9 +100,7 @@ def open_jobs() -> list[int]:
 
 def _free() -> Q:
     lost = timezone.now() - timedelta(seconds=LOST_SECONDS)
-    # Alive in the future: written before the clock was set back.
-    ahead = timezone.now() + timedelta(seconds=LOST_SECONDS)
-    return Q(state=State.WAITING) | Q(state=State.RUNNING) & (Q(alive_at__lt=lost) | Q(alive_at__gt=ahead))
+    return Q(state=State.WAITING) | Q(state=State.RUNNING, alive_at__lt=lost)
 
 
 def work(pk: int) -> None:

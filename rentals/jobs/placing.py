@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
-from lib import clock
 from rentals import budgets, enqueue, lifecycle
 from rentals.jobs import callbacks
 from rentals.lifecycle import reasons
@@ -29,7 +28,7 @@ def due_tokens() -> list[int]:
 
 
 def _due() -> Q:
-    return Q(due_at=None) | clock.is_due("due_at", within=max(OUT_OF_STOCK_PAUSES))
+    return Q(due_at=None) | Q(due_at__lte=timezone.now())
 
 
 def place_next(token_id: int) -> None:

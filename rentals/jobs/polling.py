@@ -1,22 +1,20 @@
 """Poll the upstream for messages of waiting numbers: by one history call where that does, else number by number."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
-from lib import clock
 from rentals import enqueue
 from rentals.jobs.outcomes import (
     ABSENT_GRACE_SECONDS,
-    COLD_INTERVALS,
     GRACE_SECONDS,
     HOT_INTERVALS,
-    LATE_LOOK_SECONDS,
     apply,
     next_look,
     time_is_up,
@@ -32,24 +30,21 @@ SAMPLE_ONE_IN = 40
 HISTORY_DISTRUST_SECONDS = 60
 SINGLE_LOOKS_AT_ONCE = 60
 MAX_CLAIM_SECONDS = 8.0
+# Statuses in which a number is polled while it has a `due_at`: messages come late, and a second one may come.
+POLLED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 
 def due_numbers(token: Token) -> Sequence[Rental]:
     """The token's numbers that want a look now, those overdue longest first. Each has `token` itself as its token."""
-    return list(token.rentals.filter(_due(), status__in=_WATCHED).select_related("service").order_by("due_at"))
-
-
-_WATCHED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
-
-
-def _due() -> Q:
-    return clock.is_due("due_at", within=max(LATE_LOOK_SECONDS, COLD_INTERVALS * settings.THUESIM_POLL_SECONDS))
+    return list(
+        token.rentals.filter(status__in=POLLED, due_at__lte=timezone.now()).select_related("service").order_by("due_at")
+    )
 
 
 def due_tokens() -> list[int]:
     """The tokens with a number that wants a look, and whose own pause is over."""
     return list(
-        Rental.objects.filter(_due(), _free("token__"), status__in=_WATCHED)
+        Rental.objects.filter(_free("token__"), status__in=POLLED, due_at__lte=timezone.now())
         .order_by()
         .values_list("token", flat=True)
         .distinct()
@@ -65,20 +60,20 @@ def watch(token_id: int) -> float | None:
     token = Token.objects.filter(pk=token_id).first()
     if token is None or not _claim_look(token):
         return None
-    now = timezone.now()
-    pause = settings.THUESIM_POLL_SECONDS
+    began = time.monotonic()
+    interval = pause = settings.THUESIM_POLL_SECONDS
     due = due_numbers(token)
     try:
-        singly = _look_by_history(token, due) if _wants_history(token, due, now) else due
+        singly = _look_by_history(token, due) if _wants_history(token, due) else due
         for rental in singly[1:SINGLE_LOOKS_AT_ONCE]:
             enqueue.look(rental.pk)
         for rental in singly[:1]:
             look_at(rental)
     except thuesim.ThueSimError:
         pause = max(pause, breaker.pause_seconds(token))
-    spent = (timezone.now() - now).total_seconds()
-    # Half an interval: the watch that comes after one interval finds its turn free, a doubled one does not.
-    free_at = now + timedelta(seconds=max(spent, pause - settings.THUESIM_POLL_SECONDS / 2))
+    spent = time.monotonic() - began
+    # Half an interval less: the poll that comes after one interval finds its turn free, a doubled one does not.
+    free_at = timezone.now() + timedelta(seconds=max(0.0, pause - interval / 2 - spent))
     Token.objects.filter(pk=token.pk).update(next_watch_at=free_at)
     return max(0.0, pause - spent) if due else None
 
@@ -92,14 +87,13 @@ def _claim_look(token: Token) -> bool:
 
 def _free(prefix: str = "") -> Q:
     """The tokens that nobody looks at just now, and whose own pause is over."""
-    longest = max(breaker.MAX_PAUSE_SECONDS, MAX_CLAIM_SECONDS, settings.THUESIM_POLL_SECONDS)
-    return Q(**{f"{prefix}next_watch_at": None}) | clock.is_due(f"{prefix}next_watch_at", within=longest)
+    return Q(**{f"{prefix}next_watch_at": None}) | Q(**{f"{prefix}next_watch_at__lte": timezone.now()})
 
 
-def _wants_history(token: Token, due: Sequence[Rental], now: datetime) -> bool:
+def _wants_history(token: Token, due: Sequence[Rental]) -> bool:
     if any(time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
         return True  # only the history's word lets our clock end a wait
-    distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > now
+    distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > timezone.now()
     return len(due) >= HISTORY_FROM and not distrusted
 
 
@@ -181,7 +175,7 @@ def _distrust_history(token: Token) -> None:
 
 def look(rental_id: int) -> None:
     """Look at one number, unless somebody else just does. Faults of the upstream go to the token's health."""
-    rental = Rental.objects.filter(pk=rental_id, status__in=_WATCHED).select_related("service", "token").first()
+    rental = Rental.objects.filter(pk=rental_id, status__in=POLLED).select_related("service", "token").first()
     if rental is None:
         return
     claim = Rental.objects.filter(pk=rental.pk, status=rental.status, looks=rental.looks)
@@ -194,7 +188,7 @@ def look(rental_id: int) -> None:
 def look_now(rental: Rental) -> bool:
     """A person wants this number looked at now; at most once a second, whoever asks."""
     now = timezone.now()
-    recent = Rental.objects.filter(pk=rental.pk, status__in=_WATCHED).exclude(looked_at__gt=now - timedelta(seconds=1))
+    recent = Rental.objects.filter(pk=rental.pk, status__in=POLLED).exclude(looked_at__gt=now - timedelta(seconds=1))
     if not recent.update(due_at=now, looked_at=now):
         return False
     enqueue.look(rental.pk)

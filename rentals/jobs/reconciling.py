@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 import thuesim
-from lib import clock
 from rentals import enqueue, lifecycle
 from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
@@ -38,7 +37,7 @@ Told = Callable[[int, int], None]
 def due_tokens() -> list[int]:
     """The tokens with an unconfirmed order that wants another look at the history."""
     return list(
-        Rental.objects.filter(clock.is_due("due_at", within=max(SETTLE_PAUSES)), status=Status.UNCONFIRMED)
+        Rental.objects.filter(status=Status.UNCONFIRMED, due_at__lte=timezone.now())
         .order_by()
         .values_list("token", flat=True)
         .distinct()

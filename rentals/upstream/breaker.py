@@ -12,7 +12,6 @@ from django.db.models import F
 from django.utils import timezone
 
 import thuesim
-from lib import clock
 from rentals import enqueue
 from rentals.models import Hold, Token
 from rentals.upstream.client import client_for
@@ -30,7 +29,7 @@ def hold_of(token: Token) -> Hold:
     """Why the token takes no order now; `Hold.NONE` where it does."""
     if token.paused:
         return Hold.PAUSED
-    if token.hold and clock.is_ahead(token.hold_until, within=MAX_HOLD_SECONDS):
+    if token.hold and token.hold_until is not None and token.hold_until > timezone.now():
         return Hold(token.hold)
     return Hold.NONE
 

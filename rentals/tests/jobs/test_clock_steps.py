@@ -1,47 +1,168 @@
-"""Work goes on within seconds when the machine's clock is set back by minutes."""
+"""Work goes on with the next tick when the machine's clock was set back by minutes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
-from rentals.jobs import placing, polling, reconciling, runs
-from rentals.models import Hold, JobName, Status, Token
-from rentals.tests.factories import make_rental, make_token
+from rentals import tasks
+from rentals.jobs import background, clock_steps, outcomes, placing, polling, reconciling, runs, statistics
+from rentals.models import BackgroundJob, Hold, JobName, Rental, Status, Token
+from rentals.task_names import TaskName
+from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from rentals.upstream import breaker
 
 pytestmark = pytest.mark.django_db
 
 
+@contextmanager
+def before_the_step(minutes: float) -> Iterator[None]:
+    """What is written in here was written by a clock that is then set back."""
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        yield
+
+
+@pytest.fixture
+def tick(
+    nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> Callable[[], list[tuple[str, int]]]:
+    """Tick once; returns what workers were woken for."""
+
+    def tick_once() -> list[tuple[str, int]]:
+        nudges.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            tasks.tick()
+        return nudges
+
+    return tick_once
+
+
+Tick = Callable[[], list[tuple[str, int]]]
+
+
 @pytest.mark.parametrize("minutes", [1, 4, 60])
 @pytest.mark.parametrize(
-    ("status", "due_tokens"),
+    ("status", "task"),
     [
-        (Status.QUEUED, placing.due_tokens),
-        (Status.WAITING, polling.due_tokens),
-        (Status.UNCONFIRMED, reconciling.due_tokens),
+        (Status.QUEUED, TaskName.PLACE),
+        (Status.WAITING, TaskName.WATCH),
+        (Status.RECEIVED, TaskName.WATCH),
+        (Status.UNCONFIRMED, TaskName.SETTLE),
     ],
 )
-def test_what_was_due_soon_is_due_now(status: Status, due_tokens: Callable[[], list[int]], minutes: int) -> None:
-    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+def test_what_was_due_soon_is_due_now(tick: Tick, status: Status, task: TaskName, minutes: int) -> None:
+    with before_the_step(minutes):
         rental = make_rental(status)
         Token.objects.update(next_watch_at=timezone.now() + timedelta(seconds=2))
-    assert due_tokens() == [rental.token_id]
+        Rental.objects.update(due_at=timezone.now() + timedelta(seconds=2))
+    assert (task, rental.token_id) in tick()
 
 
-def test_a_hold_set_before_is_over() -> None:
+def test_a_time_that_is_written_after_the_step_by_the_old_clock_is_brought_back_too(tick: Tick) -> None:
+    rental = make_rental(Status.WAITING, due_at=timezone.now() + timedelta(seconds=2))
+    assert tick() == []
+    with before_the_step(60):
+        Rental.objects.update(due_at=timezone.now() + timedelta(seconds=2))
+    assert tick() == [(TaskName.WATCH, rental.token_id)]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "due"), [(-3600, True), (0, True), (1, False), (10, False), (11, True), (3600, True)]
+)
+def test_a_time_is_due_when_it_has_come_or_lies_further_ahead_than_it_is_ever_set_to(
+    tick: Tick, ahead: int, due: bool
+) -> None:
+    with time_machine.travel(timezone.now(), tick=False):
+        rental = make_rental(Status.WAITING)
+        Token.objects.update(next_watch_at=timezone.now() + timedelta(seconds=ahead))
+        assert ((TaskName.WATCH, rental.token_id) in tick()) is due
+
+
+@pytest.mark.parametrize(("ahead", "held"), [(-1, False), (0, False), (1, True), (10, True), (11, False)])
+def test_a_hold_lasts_only_as_long_as_it_is_ever_set_to(tick: Tick, ahead: int, held: bool) -> None:
+    with time_machine.travel(timezone.now(), tick=False):
+        token = make_token(hold=Hold.DOWN, hold_until=timezone.now() + timedelta(seconds=ahead))
+        tick()
+        token.refresh_from_db()
+        assert (breaker.hold_of(token) == Hold.DOWN) is held
+
+
+def test_a_hold_without_an_end_holds_nothing() -> None:
+    assert breaker.hold_of(make_token(hold=Hold.DOWN, hold_until=None)) == Hold.NONE
+
+
+def test_a_hold_set_before_is_over(tick: Tick) -> None:
     token = make_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+    with before_the_step(2):
         breaker.put_on_hold(token, Hold.DOWN, seconds=10)
         assert breaker.hold_of(token) == Hold.DOWN
+    tick()
+    token.refresh_from_db()
     assert breaker.hold_of(token) == Hold.NONE
 
 
-def test_a_job_that_ran_before_is_due() -> None:
+def test_a_history_distrusted_before_is_asked_again(tick: Tick) -> None:
+    with before_the_step(60):
+        token = make_token(history_distrusted_until=timezone.now() + timedelta(seconds=30))
+    tick()
+    token.refresh_from_db()
+    assert token.history_distrusted_until is not None
+    assert token.history_distrusted_until <= timezone.now()
+
+
+def test_a_job_that_ran_before_is_due(tick: Tick) -> None:
     token = make_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+    with before_the_step(2):
         runs.ran(JobName.BALANCE, token.pk)
         assert runs.due(JobName.BALANCE, seconds=30) == []
+        assert statistics.refresh_if_due()
+    tick()
     assert runs.due(JobName.BALANCE, seconds=30) == [token.pk]
+    assert statistics.refresh_if_due()
+
+
+def test_a_background_job_whose_worker_died_before_is_found(tick: Tick) -> None:
+    team = make_team()
+    with before_the_step(60):
+        job = BackgroundJob.objects.create(
+            kind=BackgroundJob.Kind.EXPORT_CSV,
+            person=make_person(team),
+            team=team,
+            state=BackgroundJob.State.RUNNING,
+            alive_at=timezone.now(),
+        )
+    tick()
+    with time_machine.travel(timezone.now() + timedelta(seconds=background.LOST_SECONDS + 1)):
+        assert background.open_jobs() == [job.pk]
+
+
+def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, settings: Settings) -> None:
+    settings.THUESIM_POLL_SECONDS = 3.0
+    longest = {
+        Status.QUEUED: max(placing.OUT_OF_STOCK_PAUSES),
+        Status.WAITING: outcomes.LATE_LOOK_SECONDS,
+        Status.UNCONFIRMED: max(reconciling.SETTLE_PAUSES),
+    }
+    with time_machine.travel(timezone.now(), tick=False):
+        now = timezone.now()
+        for status, seconds in longest.items():
+            make_rental(status, due_at=now + timedelta(seconds=seconds))
+        Token.objects.update(
+            next_watch_at=now + timedelta(seconds=breaker.MAX_PAUSE_SECONDS),
+            hold_until=now + timedelta(seconds=breaker.MAX_HOLD_SECONDS),
+            history_distrusted_until=now + timedelta(seconds=polling.HISTORY_DISTRUST_SECONDS),
+        )
+        rows = [list(Rental.objects.order_by("pk").values()), list(Token.objects.order_by("pk").values())]
+        tick()
+    assert rows == [list(Rental.objects.order_by("pk").values()), list(Token.objects.order_by("pk").values())]
+
+
+def test_an_ordinary_tick_writes_nothing_for_it(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    make_rental(Status.WAITING)
+    with django_assert_max_num_queries(8) as captured:
+        clock_steps.bring_back()
+    assert all(query["sql"].startswith("SELECT") for query in captured)

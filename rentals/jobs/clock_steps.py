@@ -1,0 +1,55 @@
+"""Go on after the machine's clock was set back: bring times that now lie too far ahead back to now.
+
+The database says when work is due, until when a hold lasts and when a job last ran. After a step back of an hour all of
+that lies an hour too far ahead. Nobody has to notice the step: each time is set some seconds ahead at most, so one that
+lies further ahead was written by a clock that was ahead. So nothing is remembered about the clock, any number of ticks on
+any number of machines may do it, and a time that a worker took before the step and writes after it is brought back too.
+A step that is smaller than those seconds delays the work by as much.
+
+Only the gap between orders has a clock of its own, in `rentals.upstream.pacing`.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from rentals.jobs import background, outcomes, placing, polling, reconciling, runs
+from rentals.models import BackgroundJob, JobRun, Rental, Status, Token
+from rentals.upstream import breaker
+
+logger = logging.getLogger(__name__)
+
+
+def bring_back() -> None:
+    """Bring back what lies further ahead than it is ever set to. Eight queries that find nothing on an ordinary day."""
+    now = timezone.now()
+    for rows, field, max_seconds, value in _times(now):
+        ahead = list(rows.filter(**{f"{field}__gt": now + timedelta(seconds=max_seconds)}).values_list("pk", flat=True))
+        if ahead:
+            rows.model._default_manager.filter(pk__in=ahead).update(**{field: value})
+            logger.warning("%s: %s rows of %s lay too far ahead", field, len(ahead), rows.model.__name__)
+
+
+def _times(now: datetime) -> Iterator[tuple[QuerySet[Any], str, float, datetime | None]]:
+    """Yield rows, a column of theirs, how many seconds ahead it is set at most, and what it is brought back to."""
+    poll = settings.THUESIM_POLL_SECONDS
+    # With their token, since the index by due time of those that have ended starts with it.
+    rentals = Rental.objects.filter(token__in=Token.objects.order_by()).order_by()
+    yield rentals.filter(status=Status.QUEUED), "due_at", max(placing.OUT_OF_STOCK_PAUSES), now
+    yield rentals.filter(status=Status.UNCONFIRMED), "due_at", max(reconciling.SETTLE_PAUSES), now
+    max_wait = max(outcomes.LATE_LOOK_SECONDS, outcomes.COLD_INTERVALS * poll)
+    yield rentals.filter(status__in=polling.POLLED), "due_at", max_wait, now
+    tokens = Token.objects.order_by()
+    max_pause = max(breaker.MAX_PAUSE_SECONDS, polling.MAX_CLAIM_SECONDS, poll)
+    yield tokens, "next_watch_at", max_pause, now
+    yield tokens, "hold_until", breaker.MAX_HOLD_SECONDS, now
+    yield tokens, "history_distrusted_until", polling.HISTORY_DISTRUST_SECONDS, now
+    # These two lie in the past by rights; the seconds are for machines whose clocks differ a little.
+    yield JobRun.objects.order_by(), "at", runs.RETRY_SECONDS, None  # as if it had never run: it is due
+    running = BackgroundJob.objects.filter(state=BackgroundJob.State.RUNNING).order_by()
+    yield running, "alive_at", background.LOST_SECONDS, now
