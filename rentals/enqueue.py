@@ -75,13 +75,13 @@ def place(token_id: int, *, in_seconds: float = 0) -> None:
     _on_commit(TaskName.PLACE, token_id, TaskQueue.RENTING, in_seconds)
 
 
-def watch(token_id: int, *, in_seconds: float = 0) -> None:
-    """The token's waiting numbers want a look."""
+def poll_token(token_id: int, *, in_seconds: float = 0) -> None:
+    """The token has numbers to poll, or will have them then."""
     _on_commit(TaskName.WATCH, token_id, TaskQueue.WATCHING, in_seconds)
 
 
-def look(rental_id: int) -> None:
-    """One number wants a look of its own."""
+def poll_rental(rental_id: int) -> None:
+    """One number is to be polled by itself."""
     _on_commit(TaskName.LOOK, rental_id, TaskQueue.WATCHING)
 
 

@@ -56,7 +56,7 @@ def tick() -> None:
     for token_id in placing.due_tokens():
         enqueue.place(token_id)
     for token_id in polling.due_tokens():
-        enqueue.watch(token_id)
+        enqueue.poll_token(token_id)
     for token_id in reconciling.due_tokens():
         enqueue.settle(token_id)
     _each("callback", callbacks.pending_callbacks(), _apply_callback)
@@ -78,17 +78,17 @@ def place(token_id: int) -> None:
 
 
 @shared_task(name=TaskName.WATCH, ignore_result=True)
-def watch(token_id: int) -> None:
-    """Look at the token's numbers, and come again after the poll interval while any wait."""
-    wait = polling.watch(token_id)
+def poll_token(token_id: int) -> None:
+    """Poll the token's numbers, and come again after the poll interval while any wait."""
+    wait = polling.poll_token(token_id)
     if wait is not None:
-        enqueue.watch(token_id, in_seconds=wait)
+        enqueue.poll_token(token_id, in_seconds=wait)
 
 
 @shared_task(name=TaskName.LOOK, ignore_result=True)
-def look(rental_id: int) -> None:
-    """Look at one number."""
-    polling.look(rental_id)
+def poll_rental(rental_id: int) -> None:
+    """Poll one number."""
+    polling.poll_rental(rental_id)
 
 
 @shared_task(name=TaskName.CALLBACK, ignore_result=True)

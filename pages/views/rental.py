@@ -70,7 +70,7 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     if not request.access.may_rent:
         raise PermissionDenied
-    polling.look_now(found)
+    polling.poll_now(found)
     return _answer(request, _("Asking ThueSim now. What it says appears by itself."), changed=pk)
 
 

@@ -29,7 +29,7 @@ def number_known(rental: Rental) -> None:
         state__in=[Callback.State.UNKNOWN, Callback.State.PENDING],
     ).order_by("at"):
         apply_callback(callback)
-    enqueue.watch(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
+    enqueue.poll_token(rental.token_id, in_seconds=settings.THUESIM_POLL_SECONDS)
 
 
 def receive_callback(token: Token, body: bytes, *, content_type: str, address: str | None) -> Callback:

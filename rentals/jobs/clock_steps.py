@@ -42,7 +42,7 @@ def _times(now: datetime) -> Iterator[tuple[QuerySet[Any], str, float, datetime 
     rentals = Rental.objects.filter(token__in=Token.objects.order_by()).order_by()
     yield rentals.filter(status=Status.QUEUED), "due_at", max(placing.OUT_OF_STOCK_PAUSES), now
     yield rentals.filter(status=Status.UNCONFIRMED), "due_at", max(reconciling.SETTLE_PAUSES), now
-    max_wait = max(outcomes.LATE_LOOK_SECONDS, outcomes.COLD_INTERVALS * poll)
+    max_wait = max(outcomes.LATE_POLL_SECONDS, outcomes.COLD_INTERVALS * poll)
     yield rentals.filter(status__in=polling.POLLED), "due_at", max_wait, now
     tokens = Token.objects.order_by()
     max_pause = max(breaker.MAX_PAUSE_SECONDS, polling.MAX_CLAIM_SECONDS, poll)

@@ -9,13 +9,13 @@ import thuesim
 from rentals import enqueue, lifecycle
 from rentals.models import Hold, Message, MessageSource, Rental, Status, Token
 
-# After its time is up a number is looked at for so long, this often: messages come late, and a second one may come.
+# After its time is up a number is polled for so long, this often: messages come late, and a second one may come.
 GRACE_SECONDS = 120
 ABSENT_GRACE_SECONDS = 600
-LATE_LOOK_SECONDS = 15
-# A number is looked at less often once it has waited so long.
+LATE_POLL_SECONDS = 15
+# A number is polled less often once it has waited so long.
 HOT_SECONDS = 150
-# In intervals; a little less than a whole one, so that the next look of the token finds it due.
+# In poll intervals; a little less than a whole one, so that the next poll of the token finds it due.
 HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
 
 
@@ -31,9 +31,9 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
             changed = lifecycle.expire(rental)
     if changed:
         _place_freed(rental.token)
-    Rental.objects.filter(pk=rental.pk).update(due_at=next_look(rental))
+    Rental.objects.filter(pk=rental.pk).update(due_at=next_poll(rental))
     if source != MessageSource.POLL and state == thuesim.State.RECEIVED and _lacks_words(rental):
-        enqueue.look(rental.pk)
+        enqueue.poll_rental(rental.pk)
     return changed
 
 
@@ -54,18 +54,18 @@ def _place_freed(token: Token) -> None:
     enqueue.place(token.pk)
 
 
-def next_look(rental: Rental) -> datetime | None:
-    """When the number wants its next look; None where its time and the grace after it are over."""
+def next_poll(rental: Rental) -> datetime | None:
+    """Return when to poll the number next; None if its time and the grace after it are over."""
     now = timezone.now()
     poll = settings.THUESIM_POLL_SECONDS
     expires_at = rental.expires_at or now
     if rental.status == Status.WAITING:
         if now > expires_at:
-            return now + timedelta(seconds=max(poll, LATE_LOOK_SECONDS / 3))
+            return now + timedelta(seconds=max(poll, LATE_POLL_SECONDS / 3))
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
         return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
     if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_words(rental):
-        return now + timedelta(seconds=max(LATE_LOOK_SECONDS, poll))
+        return now + timedelta(seconds=max(LATE_POLL_SECONDS, poll))
     return None
 
 

@@ -1,4 +1,8 @@
-"""Poll the upstream for messages of waiting numbers: by one history call where that does, else number by number."""
+"""Poll the upstream for the messages of our numbers: many at once by the history, or one by one by the code call.
+
+From `HISTORY_FROM` numbers on, one call for the history (API page, section 5) replaces a code call per number. What the
+history leaves out is polled singly. A history that lags behind is distrusted for a minute.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +20,7 @@ from rentals.jobs.outcomes import (
     GRACE_SECONDS,
     HOT_INTERVALS,
     apply,
-    next_look,
+    next_poll,
     time_is_up,
 )
 from rentals.models import MessageSource, Rental, Status, Token
@@ -25,24 +29,24 @@ from rentals.upstream.client import client_for
 
 # From this many numbers on, one call for the history takes the place of one call per number.
 HISTORY_FROM = 4
-# Of the numbers that the history contained, one in so many is looked at singly too: does the history lag behind?
+# Of the numbers of which the history has nothing new, one in so many is polled singly, to see whether it lags behind.
 SAMPLE_ONE_IN = 40
 HISTORY_DISTRUST_SECONDS = 60
-SINGLE_LOOKS_AT_ONCE = 60
+MAX_SINGLE_POLLS = 60
 MAX_CLAIM_SECONDS = 8.0
 # Statuses in which a number is polled while it has a `due_at`: messages come late, and a second one may come.
 POLLED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 
 def due_numbers(token: Token) -> Sequence[Rental]:
-    """The token's numbers that want a look now, those overdue longest first. Each has `token` itself as its token."""
+    """Return the token's numbers that are to be polled now, the longest overdue first. Each has `token` as its token."""
     return list(
         token.rentals.filter(status__in=POLLED, due_at__lte=timezone.now()).select_related("service").order_by("due_at")
     )
 
 
 def due_tokens() -> list[int]:
-    """The tokens with a number that wants a look, and whose own pause is over."""
+    """Return the tokens with a number to poll, but for those being polled and those whose pause is not over."""
     return list(
         Rental.objects.filter(_free("token__"), status__in=POLLED, due_at__lte=timezone.now())
         .order_by()
@@ -51,24 +55,24 @@ def due_tokens() -> list[int]:
     )
 
 
-def watch(token_id: int) -> float | None:
-    """Look at the token's numbers that are due: by one history call where that does, else singly.
+def poll_token(token_id: int) -> float | None:
+    """Poll the token's numbers that are due: by the history where that pays, else one here and the others by workers.
 
-    May run any number of times at once: the token's next look is claimed by a conditional update. Returns the seconds
-    until the next look, None where there was nothing to do or somebody else does it.
+    May run any number of times at once: the token is claimed by a conditional update. Returns the seconds until the next
+    poll, None if there was nothing to do or another worker does it.
     """
     token = Token.objects.filter(pk=token_id).first()
-    if token is None or not _claim_look(token):
+    if token is None or not _claim_poll(token):
         return None
     began = time.monotonic()
     interval = pause = settings.THUESIM_POLL_SECONDS
     due = due_numbers(token)
     try:
-        singly = _look_by_history(token, due) if _wants_history(token, due) else due
-        for rental in singly[1:SINGLE_LOOKS_AT_ONCE]:
-            enqueue.look(rental.pk)
+        singly = _poll_by_history(token, due) if _wants_history(token, due) else due
+        for rental in singly[1:MAX_SINGLE_POLLS]:
+            enqueue.poll_rental(rental.pk)
         for rental in singly[:1]:
-            look_at(rental)
+            ask_code(rental)
     except thuesim.ThueSimError:
         pause = max(pause, breaker.pause_seconds(token))
     spent = time.monotonic() - began
@@ -78,29 +82,29 @@ def watch(token_id: int) -> float | None:
     return max(0.0, pause - spent) if due else None
 
 
-def _claim_look(token: Token) -> bool:
-    # Long enough for a slow answer; should the worker die meanwhile, short enough that nobody waits long.
+def _claim_poll(token: Token) -> bool:
+    # Long enough for a slow answer, and short enough for those who wait if the worker dies meanwhile.
     seconds = min(settings.THUESIM_TIMEOUT_SECONDS, MAX_CLAIM_SECONDS)
     claimed_until = timezone.now() + timedelta(seconds=seconds)
     return bool(Token.objects.filter(_free(), pk=token.pk).update(next_watch_at=claimed_until))
 
 
 def _free(prefix: str = "") -> Q:
-    """The tokens that nobody looks at just now, and whose own pause is over."""
+    """Match the tokens that no worker is polling, and whose pause is over."""
     return Q(**{f"{prefix}next_watch_at": None}) | Q(**{f"{prefix}next_watch_at__lte": timezone.now()})
 
 
 def _wants_history(token: Token, due: Sequence[Rental]) -> bool:
     if any(time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
-        return True  # only the history's word lets our clock end a wait
+        return True  # our clock ends a wait only if the history agrees
     distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > timezone.now()
     return len(due) >= HISTORY_FROM and not distrusted
 
 
-def _look_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
-    """Ask the history once for all that wait, due or not, and apply what it says. Returns the due ones that it left out.
+def _poll_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
+    """Ask the history once for all that wait, due or not, and apply it. Returns the due rentals that it left out.
 
-    Raises `ThueSimError` where the upstream is not well; a mere refusal to tell the history leaves all of them out.
+    Raises `ThueSimError` if the upstream is not well; a mere refusal of the history leaves all of them out.
     """
     try:
         entries = _ask_history(token, due)
@@ -134,8 +138,8 @@ def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.Histo
 def _classify(
     token: Token, due: Sequence[Rental], entries: Mapping[str, thuesim.HistoryEntry]
 ) -> tuple[list[Rental], list[Rental], list[tuple[Rental, thuesim.HistoryEntry]]]:
-    """Part the due and all waiting rentals in those that the history left out, those that just go on waiting, and those
-    of which it has something to apply."""
+    """Sort the due and all waiting rentals into three: absent from the history, quiet (it only says that they wait), and
+    those of which it has news, with its entry."""
     absent: list[Rental] = []
     quiet: list[Rental] = []
     news: list[tuple[Rental, thuesim.HistoryEntry]] = []
@@ -153,17 +157,19 @@ def _classify(
 
 
 def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
-    """Whether the number just goes on waiting, so that there is nothing to apply."""
+    """Whether the entry only says that the number waits, so that there is nothing to apply."""
     waits = rental.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
     return waits and not time_is_up(rental, GRACE_SECONDS)
 
 
 def _history_lags(quiet: Sequence[Rental]) -> bool:
-    """Look singly at a few numbers of which the history had nothing new. It lags behind if one of them has its code: such
-    a history would hide codes. Raises `ThueSimError`."""
+    """Poll a few quiet numbers singly. If one of them has its code, the history lags behind and would hide codes.
+
+    Raises `ThueSimError`.
+    """
     lags = False
     for rental in quiet[::SAMPLE_ONE_IN]:
-        if look_at(rental) and rental.status == Status.RECEIVED:
+        if ask_code(rental) and rental.status == Status.RECEIVED:
             lags = True
     return lags
 
@@ -173,29 +179,29 @@ def _distrust_history(token: Token) -> None:
     Token.objects.filter(pk=token.pk).update(history_distrusted_until=until)
 
 
-def look(rental_id: int) -> None:
-    """Look at one number, unless somebody else just does. Faults of the upstream go to the token's health."""
+def poll_rental(rental_id: int) -> None:
+    """Poll one number, unless another worker has claimed it. Raises no `ThueSimError`: the breaker has noted it."""
     rental = Rental.objects.filter(pk=rental_id, status__in=POLLED).select_related("service", "token").first()
     if rental is None:
         return
     claim = Rental.objects.filter(pk=rental.pk, status=rental.status, looks=rental.looks)
-    if not claim.update(looks=rental.looks + 1, due_at=next_look(rental)):
+    if not claim.update(looks=rental.looks + 1, due_at=next_poll(rental)):
         return
-    with suppress(thuesim.ThueSimError):  # the breaker knows
-        look_at(rental)
+    with suppress(thuesim.ThueSimError):
+        ask_code(rental)
 
 
-def look_now(rental: Rental) -> bool:
-    """A person wants this number looked at now; at most once a second, whoever asks."""
+def poll_now(rental: Rental) -> bool:
+    """Have a number polled now, as a person wants. At most once a second for all who ask; returns whether it will be."""
     now = timezone.now()
     recent = Rental.objects.filter(pk=rental.pk, status__in=POLLED).exclude(looked_at__gt=now - timedelta(seconds=1))
     if not recent.update(due_at=now, looked_at=now):
         return False
-    enqueue.look(rental.pk)
+    enqueue.poll_rental(rental.pk)
     return True
 
 
-def look_at(rental: Rental) -> bool:
+def ask_code(rental: Rental) -> bool:
     """Ask the upstream for the code of one number and apply the answer. Returns whether it changed the rental.
 
     Raises `ThueSimError`, but for a session that the upstream does not know: that is its mistake, and ends no rental.

@@ -22,7 +22,7 @@ from rentals.upstream.client import client_for
 # could still have arrived, and some readings of the history later.
 SETTLE_SECONDS = 120
 SETTLE_PAUSES = (2, 3, 5, 10)
-# With money missing that nobody has explained, we look on for so long before an order is given up.
+# While money is missing that nothing explains, an order is given up only after this long.
 MISSING_MONEY_SECONDS = 1800
 # An order given up that recently is still matched with a number that turns up late.
 LATE_EVIDENCE = timedelta(hours=24)
@@ -35,7 +35,7 @@ Told = Callable[[int, int], None]
 
 
 def due_tokens() -> list[int]:
-    """The tokens with an unconfirmed order that wants another look at the history."""
+    """Return the tokens with an unconfirmed order for which the history is to be read again."""
     return list(
         Rental.objects.filter(status=Status.UNCONFIRMED, due_at__lte=timezone.now())
         .order_by()
@@ -78,7 +78,7 @@ def _learn_clock(token: Token, known: QuerySet[Rental], by_key: Mapping[str, thu
 
 
 def _push_back(token: Token) -> None:
-    """Say when each unconfirmed order wants the next look: soon at first."""
+    """Set when the history is read next for each unconfirmed order: soon at first."""
     now = timezone.now()
     for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED):
         age = (now - (rental.attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
@@ -87,7 +87,7 @@ def _push_back(token: Token) -> None:
 
 
 def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]) -> None:
-    """Messages that came too late for the last look at their number."""
+    """Apply messages that came after the last poll of their number."""
     for rental in rentals:
         entry = by_key[rental.upstream_key]
         if entry.state == thuesim.State.RECEIVED:
@@ -179,7 +179,7 @@ def _import(
         part = rows[done : done + size]
         count += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
     if count:
-        enqueue.watch(token.pk)
+        enqueue.poll_token(token.pk)
     return count
 
 

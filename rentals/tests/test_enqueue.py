@@ -46,7 +46,7 @@ def test_a_broker_that_is_away_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(app, "send_task", hang)
     for pk in range(enqueue.LONGEST_OUTBOX + 10):
-        enqueue.watch(pk)
+        enqueue.poll_token(pk)
     assert len(tried) < enqueue.LONGEST_OUTBOX, "they were put aside, not waited for"
     wait_for(tried)
     enqueue._outbox().queue.clear()

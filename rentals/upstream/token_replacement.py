@@ -65,7 +65,7 @@ def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> 
             token.announce()
             enqueue.sync(token.pk)
             enqueue.place(token.pk)
-            enqueue.watch(token.pk)
+            enqueue.poll_token(token.pk)
     except IntegrityError:
         return _CHANGED_MEANWHILE  # another token has taken the same value
     return Replacement()

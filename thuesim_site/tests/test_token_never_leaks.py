@@ -115,8 +115,8 @@ def drive(house: House, fault: str, told: list[str]) -> None:
     asked = [
         lambda: balances.read_balance(house.token),
         lambda: reconciling.settle(house.token.pk),
-        lambda: polling.watch(house.token.pk),
-        lambda: polling.look(Rental.objects.exclude(upstream_key="").latest("pk").pk),
+        lambda: polling.poll_token(house.token.pk),
+        lambda: polling.poll_rental(Rental.objects.exclude(upstream_key="").latest("pk").pk),
         lambda: client.client_for(house.token).networks(),
         lambda: client.client_for(house.token).services(),
         lambda: client.client_for(house.token).audio(f"{house.upstream.url}/audio/play.php?01=x.wav"),

@@ -144,7 +144,7 @@ def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, setti
     settings.THUESIM_POLL_SECONDS = 3.0
     longest = {
         Status.QUEUED: max(placing.OUT_OF_STOCK_PAUSES),
-        Status.WAITING: outcomes.LATE_LOOK_SECONDS,
+        Status.WAITING: outcomes.LATE_POLL_SECONDS,
         Status.UNCONFIRMED: max(reconciling.SETTLE_PAUSES),
     }
     with time_machine.travel(timezone.now(), tick=False):

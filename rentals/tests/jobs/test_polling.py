@@ -1,4 +1,4 @@
-"""Messages are found by looking and by callbacks, however the upstream tells of them."""
+"""Messages are found by polling and by callbacks, however the upstream tells of them."""
 
 import json
 from dataclasses import replace
@@ -21,15 +21,15 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Single looks are made at once, by the test itself; the list holds whose."""
+def polled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A rental that is to be polled singly is polled at once, by the test itself; the list holds which ones were."""
     made: list[int] = []
 
-    def look(rental_id: int) -> None:
+    def poll_at_once(rental_id: int) -> None:
         made.append(rental_id)
-        polling.look(rental_id)
+        polling.poll_rental(rental_id)
 
-    monkeypatch.setattr(enqueue, "look", look)
+    monkeypatch.setattr(enqueue, "poll_rental", poll_at_once)
     return made
 
 
@@ -44,22 +44,22 @@ def rent(house: House, count: int = 1) -> list[Rental]:
     return rentals
 
 
-def watch(house: House, *rentals: Rental, after: float = 0.0) -> None:
-    """Let every look be due, and look."""
+def poll(house: House, *rentals: Rental, after: float = 0.0) -> None:
+    """Let everything be due, and poll."""
     with time_machine.travel(timezone.now() + timedelta(seconds=after), tick=True):
         Token.objects.update(next_watch_at=None)
         Rental.objects.exclude(due_at=None).update(due_at=timezone.now())
-        polling.watch(house.token.pk)
+        polling.poll_token(house.token.pk)
     for rental in rentals:
         rental.refresh_from_db()
 
 
-def test_a_code_is_found_by_looking(house: House) -> None:
+def test_a_code_is_found_by_polling(house: House) -> None:
     [rental] = rent(house)
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.WAITING
     house.upstream.deliver(rental.upstream_key, "Ma xac thuc: 059809", "059809")
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.RECEIVED
     message = rental.latest_message
     assert message is not None
@@ -69,7 +69,7 @@ def test_a_code_is_found_by_looking(house: House) -> None:
 def test_a_wrong_session_ends_no_rental(house: House) -> None:
     [rental] = rent(house)
     house.upstream.set_fault("code-wrong-session", value=60)
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.WAITING
 
 
@@ -79,7 +79,7 @@ def test_a_wrong_session_ends_no_rental(house: House) -> None:
 def test_no_fault_of_the_upstream_ends_a_rental(house: House, fault: str) -> None:
     [rental] = rent(house)
     house.upstream.set_fault(fault)
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.WAITING
 
 
@@ -87,19 +87,19 @@ def test_a_positive_expired_ends_it_and_frees_its_place(house: House) -> None:
     [rental] = rent(house)
     Token.objects.update(hold=Hold.LIMIT, hold_until=timezone.now() + timedelta(minutes=1))
     house.upstream.expire(rental.upstream_key)
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.EXPIRED
     house.token.refresh_from_db()
     assert house.token.hold == Hold.NONE
 
 
-def test_a_wrongly_expired_number_still_gets_its_code(house: House, looks: list[int]) -> None:
+def test_a_wrongly_expired_number_still_gets_its_code(house: House, polled: list[int]) -> None:
     [rental] = rent(house)
     house.upstream.set_fault("code-says-expired", count=1)
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.EXPIRED
     house.upstream.deliver(rental.upstream_key, "Ma: 111222", "111222")
-    watch(house, rental)
+    poll(house, rental)
     assert rental.status == Status.RECEIVED
 
 
@@ -108,20 +108,20 @@ def test_our_clock_ends_a_wait_only_with_the_historys_word(house: House) -> None
     house.upstream.set_fault("code-lag", value=99999)
     house.upstream.set_fault("http-500", endpoint="history")
     late = (rental.service.seconds + outcomes.GRACE_SECONDS + 5) * 1.0
-    watch(house, rental, after=late)
+    poll(house, rental, after=late)
     assert rental.status == Status.WAITING, "the history did not answer"
     house.upstream.clear_faults()
     house.upstream.set_fault("code-lag", value=99999)
-    watch(house, rental, after=late + 60)
+    poll(house, rental, after=late + 60)
     assert rental.status == Status.EXPIRED
 
 
-def test_one_history_call_takes_the_place_of_many_code_calls(house: House, looks: list[int]) -> None:
+def test_one_history_call_takes_the_place_of_many_code_calls(house: House, polled: list[int]) -> None:
     house.upstream.change_settings(waiting_limit=100)
     rentals = rent(house, 40)
     before = dict(house.upstream.books()["calls"])
     house.upstream.deliver(rentals[7].upstream_key, "Ma: 777777", "777777")
-    watch(house, *rentals)
+    poll(house, *rentals)
     after = house.upstream.books()["calls"]
     assert after["history"] - before.get("history", 0) == 1
     assert after.get("code", 0) - before.get("code", 0) <= len(rentals) / 20 - 1
@@ -129,52 +129,52 @@ def test_one_history_call_takes_the_place_of_many_code_calls(house: House, looks
     assert rentals[7].status == Status.RECEIVED
 
 
-def test_what_the_history_leaves_out_is_asked_for_singly(house: House, looks: list[int]) -> None:
+def test_what_the_history_leaves_out_is_asked_for_singly(house: House, polled: list[int]) -> None:
     rentals = rent(house, 6)
     house.upstream.set_fault("history-omits-recent", value=2)
     for rental in rentals[-2:]:
         house.upstream.deliver(rental.upstream_key, "Ma: 123456", "123456")
-    watch(house, *rentals)
+    poll(house, *rentals)
     assert [rental.status for rental in rentals[-2:]] == [Status.RECEIVED] * 2
-    assert {rental.pk for rental in rentals[-2:]} >= set(looks)
+    assert {rental.pk for rental in rentals[-2:]} >= set(polled)
 
 
-def test_a_history_that_lags_behind_is_not_trusted_for_a_while(house: House, looks: list[int]) -> None:
+def test_a_history_that_lags_behind_is_not_trusted_for_a_while(house: House, polled: list[int]) -> None:
     rentals = rent(house, 5)
-    watch(house, *rentals)
+    poll(house, *rentals)
     house.upstream.set_fault("history-lag", value=3600)
     house.upstream.set_fault("history-omits-recent", value=99)
-    watch(house, *rentals)
+    poll(house, *rentals)
     house.token.refresh_from_db()
     assert house.token.history_distrusted_until is not None
     before = house.upstream.books()["calls"]["history"]
-    watch(house, *rentals)
+    poll(house, *rentals)
     assert house.upstream.books()["calls"]["history"] == before
 
 
-def test_two_watchers_look_once(house: House) -> None:
+def test_two_workers_poll_once(house: House) -> None:
     [rental] = rent(house)
     Rental.objects.filter(pk=rental.pk).update(due_at=timezone.now())
-    first = polling.watch(house.token.pk)
+    first = polling.poll_token(house.token.pk)
     assert first is not None
-    assert polling.watch(house.token.pk) is None
+    assert polling.poll_token(house.token.pk) is None
     assert house.upstream.books()["calls"]["code"] == 1
 
 
-def test_a_second_message_is_found_while_the_number_lives(house: House, looks: list[int]) -> None:
+def test_a_second_message_is_found_while_the_number_lives(house: House, polled: list[int]) -> None:
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "Ma: 111111", "111111")
-    watch(house, rental)
+    poll(house, rental)
     house.upstream.deliver(rental.upstream_key, "Ma: 222222", "222222")
-    watch(house, rental)
+    poll(house, rental)
     assert sorted(message.code for message in rental.messages.all()) == ["111111", "222222"]
 
 
-def test_after_its_time_and_the_grace_nobody_looks_any_more(house: House) -> None:
+def test_after_its_time_and_the_grace_it_is_polled_no_more(house: House) -> None:
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "Ma: 111111", "111111")
-    watch(house, rental)
-    watch(house, rental, after=rental.service.seconds + outcomes.GRACE_SECONDS + 1)
+    poll(house, rental)
+    poll(house, rental, after=rental.service.seconds + outcomes.GRACE_SECONDS + 1)
     assert rental.due_at is None
 
 
@@ -182,14 +182,14 @@ def test_an_upstream_that_is_down_is_asked_ever_less_and_then_caught_up_with(hou
     [rental] = rent(house)
     house.upstream.set_fault("http-500")
     for _ in range(5):
-        watch(house, rental)
+        poll(house, rental)
     house.token.refresh_from_db()
     assert house.token.faults == 5
     assert house.token.next_watch_at is not None
     assert house.token.next_watch_at > timezone.now() + timedelta(seconds=settings.THUESIM_POLL_SECONDS)
     house.upstream.clear_faults()
     house.upstream.deliver(rental.upstream_key, "Ma: 111111", "111111")
-    watch(house, rental)
+    poll(house, rental)
     house.token.refresh_from_db()
     assert (rental.status, house.token.faults, house.token.hold) == (Status.RECEIVED, 0, Hold.NONE)
 
@@ -263,10 +263,10 @@ def test_an_expired_callback_after_the_code_takes_nothing_back(house: House) -> 
     assert rental.status == Status.RECEIVED
 
 
-def test_a_person_may_have_a_number_looked_at_now_but_not_ten_times_a_second(house: House) -> None:
+def test_a_person_may_have_a_number_polled_now_but_not_ten_times_a_second(house: House) -> None:
     [rental] = rent(house)
-    assert polling.look_now(rental)
-    assert not polling.look_now(rental)
+    assert polling.poll_now(rental)
+    assert not polling.poll_now(rental)
 
 
 def test_a_callback_address_is_told_by_its_secret_alone(house: House) -> None:
@@ -275,18 +275,18 @@ def test_a_callback_address_is_told_by_its_secret_alone(house: House) -> None:
     assert len(address.secret.reveal()) >= 40
 
 
-def test_of_a_call_that_the_history_tells_without_words_the_code_is_asked_for(house: House, looks: list[int]) -> None:
+def test_of_a_call_that_the_history_tells_without_words_the_code_is_asked_for(house: House, polled: list[int]) -> None:
     rentals = rent(house, 5)
     house.upstream.deliver(rentals[0].upstream_key, "[Call]mã otp của bạn là 059809", call=True)
-    watch(house, *rentals)
-    assert looks == [rentals[0].pk]
+    poll(house, *rentals)
+    assert polled == [rentals[0].pk]
     assert {message.code for message in rentals[0].messages.all()} >= {"059809"}
-    watch(house, *rentals)
-    assert looks == [rentals[0].pk], "once is enough"
+    poll(house, *rentals)
+    assert polled == [rentals[0].pk], "once is enough"
 
 
 def test_a_history_that_says_received_and_no_more_is_not_the_last_word(
-    house: House, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    house: House, polled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rentals = rent(house, 5)
     house.upstream.deliver(rentals[0].upstream_key, "Ma: 121212", "121212")
@@ -296,7 +296,7 @@ def test_a_history_that_says_received_and_no_more_is_not_the_last_word(
         return [replace(entry, message=None) for entry in history(client, **filters)]
 
     monkeypatch.setattr(thuesim.Client, "history", wordless)
-    watch(house, *rentals)
+    poll(house, *rentals)
     assert rentals[0].status == Status.RECEIVED
 
 
@@ -307,22 +307,22 @@ def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.M
     rental.refresh_from_db()
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     recording = thuesim.Message("", "", is_call=True, audio_url="http://127.0.0.1/1.wav")
-    monkeypatch.setattr(enqueue, "look", lambda pk: None)  # and Redis lost it
+    monkeypatch.setattr(enqueue, "poll_rental", lambda pk: None)  # and Redis lost it
     outcomes.apply(rental, thuesim.State.RECEIVED, recording, source=MessageSource.HISTORY)
     rental.refresh_from_db()
     assert rental.due_at is not None
-    watch(house, rental)
+    poll(house, rental)
     assert "059809" in {message.code for message in rental.messages.all()}
     assert rental.due_at is None
 
 
-def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(house: House, looks: list[int]) -> None:
+def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(house: House, polled: list[int]) -> None:
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     told = thuesim.Message(text="", code="059809", is_call=True, audio_url="http://127.0.0.1/1.wav")
     outcomes.apply(rental, thuesim.State.RECEIVED, told, source=MessageSource.CALLBACK)
-    assert looks == [rental.pk]
+    assert polled == [rental.pk]
     [message] = rental.messages.all()
     assert (message.code, message.text) == ("059809", "[Call]mã otp của bạn là 059809")
     outcomes.apply(rental, thuesim.State.RECEIVED, told, source=MessageSource.CALLBACK)
-    assert looks == [rental.pk], "once is enough"
+    assert polled == [rental.pk], "once is enough"

@@ -24,7 +24,7 @@ def call(house: House, settings: Settings, tmp_path: Path) -> Message:
     house.upstream.deliver(rental.upstream_key, "mã otp của bạn là 059809", "059809", call=True)
     Token.objects.update(next_watch_at=None)
     Rental.objects.update(due_at=timezone.now())
-    polling.watch(house.token.pk)
+    polling.poll_token(house.token.pk)
     return Message.objects.get(rental=rental, is_call=True)
 
 

@@ -264,13 +264,13 @@ class Life(RuleBasedStateMachine):
     @rule(twice=st.booleans())
     def watch(self, twice: bool) -> None:
         for _ in range(1 + twice):
-            polling.watch(self.token.pk)
+            polling.poll_token(self.token.pk)
 
     @rule(which=st.integers(0, 30))
     def look(self, which: int) -> None:
         rentals = list(Rental.objects.exclude(upstream_key="").values_list("pk", flat=True))
         if rentals:
-            polling.look(rentals[which % len(rentals)])
+            polling.poll_rental(rentals[which % len(rentals)])
 
     @rule()
     def read_balance(self) -> None:
@@ -321,7 +321,7 @@ class Life(RuleBasedStateMachine):
             rental = waiting[which % len(waiting)]
             number = self.upstream.number_of(rental.upstream_id)
             number.expired = True
-            polling.look(rental.pk)
+            polling.poll_rental(rental.pk)
             number.codes.append(f"{number.id % 1000:03d}{len(number.codes):03d}")
 
     @rule(which=st.integers(0, 30))
@@ -438,7 +438,7 @@ class Life(RuleBasedStateMachine):
             placing.sweep()
             self.settle(0, True)
             for pk in Rental.objects.exclude(upstream_key="").values_list("pk", flat=True):
-                polling.look(pk)
+                polling.poll_rental(pk)
         self.pass_time(reconciling.MISSING_MONEY_SECONDS)
         self.settle(0, True)
         for _ in range(3):

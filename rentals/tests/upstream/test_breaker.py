@@ -79,8 +79,8 @@ CALLS: dict[str, Callable[[Token], object]] = {
     "balance": balances.read_balance,
     "catalogue": catalog.sync_catalog,
     "history": lambda token: reconciling.settle(token.pk),
-    "poll of a token": lambda token: polling.watch(token.pk),
-    "poll of a number": lambda token: polling.look(Rental.objects.get(token=token).pk),
+    "poll of a token": lambda token: polling.poll_token(token.pk),
+    "poll of a number": lambda token: polling.poll_rental(Rental.objects.get(token=token).pk),
 }
 
 
