@@ -32,9 +32,9 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
     if not request.access.may_export or team is None:
         raise PermissionDenied(_("Only a manager may export. Ask a manager of your team."))
     wanted = HistoryFilter.from_query(request.GET)
-    found = exports.wanted_rentals(request.access, wanted)
+    found = exports.filtered_rentals(request.access, wanted)
     count = found.order_by().count()
-    in_background = count > background.MOST_AT_ONCE
+    in_background = count > background.MAX_AT_ONCE
     query = request.GET.urlencode()
     detail = {"kind": kind, "rows": count, "asked": query, "background": in_background}
     audit.record("export", person=request.user, team=team, target="rentals", request=request, detail=detail)

@@ -1,21 +1,21 @@
 """Long work that a person starts, leaves and finds again: exports of many rows, imports of a token's history.
 
-The row is the truth: a worker claims it by a conditional update and says now and then how far it is. One that says
-nothing for `LOST_SECONDS` is dead, and another worker begins anew: so the work may be done twice, and its last step
-counts only for the run that still holds the job.
+The row is the truth: a worker claims it by a conditional update and writes every two seconds how far it is. A worker that
+writes nothing for `LOST_SECONDS` is dead, and another begins anew: so the work may be done twice, and its last step counts
+only for the run that still holds the job.
 """
 
 import logging
 import secrets
-import time
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.http import QueryDict
 from django.utils import timezone, translation
@@ -30,12 +30,12 @@ from rentals.jobs import exports, reconciling
 from rentals.models import BackgroundJob, Rental, Token
 from rentals.queries.filters import HistoryFilter
 
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 LOST_SECONDS = 60
-TELL_SECONDS = 2
+PROGRESS_SECONDS = 2.0
 # With more rows than this, an export is made in the background.
-MOST_AT_ONCE = 5000
-MOST_IN_EXCEL = 1_048_575  # beside the headings
+MAX_AT_ONCE = 5000
+MAX_IN_EXCEL = 1_048_575  # beside the headings
 
 T = TypeVar("T")
 # Why a job failed, and what to do.
@@ -50,11 +50,11 @@ logger = logging.getLogger(__name__)
 
 
 class LostToAnother(Exception):
-    """Another worker took the job up meanwhile, or its person is gone."""
+    """Another worker took the job over, or its person was deleted."""
 
 
 def folder() -> Path:
-    """Return where exports are kept; it is made where it is missing, for us alone."""
+    """Return the folder of the exports; it is made if it is missing, readable by us alone."""
     path = Path(settings.DATA_DIR) / "exports"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
@@ -63,8 +63,10 @@ def folder() -> Path:
 def begin(
     kind: BackgroundJob.Kind, *, person: User, team: Team, wanted: str = "", token: Token | None = None
 ) -> BackgroundJob:
-    """Take work in; the same work that this person waits for already is not begun twice. May be called in a
-    transaction: the worker is woken on commit."""
+    """Take work in. The same work that this person is waiting for already is not begun twice.
+
+    May be called in a transaction: the worker is woken on commit.
+    """
     same = BackgroundJob.objects.filter(
         kind=kind, person=person, team=team, wanted=wanted, token=token, state__in=[State.WAITING, State.RUNNING]
     ).first()
@@ -79,13 +81,13 @@ def begin(
 
 
 def jobs_of(access: Access) -> list[BackgroundJob]:
-    """Return what the person had done in the team they work in, newest first."""
-    found = BackgroundJob.objects.filter(person=access.person_id, team=access.team_id).select_related("token")
-    return list(found.order_by("-created_at", "-pk")[:50])
+    """Return the person's jobs in the team they work in, the newest 50 first."""
+    jobs = BackgroundJob.objects.filter(person=access.person_id, team=access.team_id).select_related("token")
+    return list(jobs.order_by("-created_at", "-pk")[:50])
 
 
 def file_of(access: Access, pk: int) -> tuple[BackgroundJob, Path] | None:
-    """Return an export and its file for the person who asked for it, as long as they may export; else None."""
+    """Return an export and its file to the person who asked for it, as long as they may export; else None."""
     if not access.may_export:
         return None
     job = BackgroundJob.objects.filter(pk=pk, person=access.person_id, team=access.team_id, state=State.DONE).first()
@@ -94,7 +96,7 @@ def file_of(access: Access, pk: int) -> tuple[BackgroundJob, Path] | None:
 
 
 def open_jobs() -> list[int]:
-    """Return the jobs that nobody works at."""
+    """Return the keys of the jobs that no worker is doing, the oldest first."""
     return list(BackgroundJob.objects.filter(_free()).order_by("created_at").values_list("pk", flat=True))
 
 
@@ -104,8 +106,11 @@ def _free() -> Q:
 
 
 def work(pk: int) -> None:
-    """Do one job, if nobody else does. One export at a time, and one import: balances, the catalogue and ThueSim's history
-    are read by the same few threads, and wait for nobody's export. May run twice."""
+    """Do one job, if no other worker does. May run twice.
+
+    One export at a time, and one import: the same few threads read balances, the catalogue and ThueSim's history, and
+    these shall not wait for an export.
+    """
     imports = Q(kind=BackgroundJob.Kind.IMPORT)
     alike = imports if BackgroundJob.objects.filter(imports, pk=pk).exists() else ~imports
     if BackgroundJob.objects.filter(alike, state=State.RUNNING).exclude(_free()).exists():
@@ -137,8 +142,8 @@ def _work(pk: int) -> None:
         _end(job, State.FAILED, reason="disk")
 
 
-def _told(job: BackgroundJob, **fields: object) -> None:
-    """Say how far the job is. Raises `LostToAnother` where it is not this run's any more."""
+def _update(job: BackgroundJob, **fields: object) -> None:
+    """Write `fields`, and that the worker is alive. Raises `LostToAnother` if the job is not this run's any more."""
     fields["alive_at"] = timezone.now()
     if not BackgroundJob.objects.filter(pk=job.pk, run=job.run, state=State.RUNNING).update(**fields):
         raise LostToAnother
@@ -146,11 +151,11 @@ def _told(job: BackgroundJob, **fields: object) -> None:
 
 def _end(job: BackgroundJob, state: BackgroundJob.State, **fields: object) -> None:
     with suppress(LostToAnother):
-        _told(job, state=state, ended_at=timezone.now(), **fields)
+        _update(job, state=state, ended_at=timezone.now(), **fields)
 
 
 def access_in(person: User, team: Team) -> Access:
-    """Return what a person may do in a team, whichever they work in now. `team` is None in it where they may nothing."""
+    """Return what a person may do in a team, whichever team they work in now. Its `team` is None if they may nothing."""
     person.team = team  # never saved
     access = access_for(person)
     return access if access.team_id == team.pk else Access(person.pk, person.is_staff, None, None)
@@ -161,79 +166,83 @@ def _export(job: BackgroundJob) -> None:
     if not access.may_export:
         _end(job, State.FAILED, reason="no_right")
         return
-    found = exports.wanted_rentals(access, HistoryFilter.from_query(QueryDict(job.wanted)))
-    total = found.order_by().count()
+    rentals = exports.filtered_rentals(access, HistoryFilter.from_query(QueryDict(job.wanted)))
+    total = rentals.order_by().count()
     is_csv = job.kind == BackgroundJob.Kind.EXPORT_CSV
-    if not is_csv and total > MOST_IN_EXCEL:
+    if not is_csv and total > MAX_IN_EXCEL:
         _end(job, State.FAILED, reason="too_many")
         return
-    _told(job, total=total)
+    _update(job, total=total)
     path = folder() / f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
     path.touch(mode=0o600)
     try:
-        with translation.override(job.language or settings.LANGUAGE_CODE):
-            progress = _Progress(job)
-            table = progress.counting(exports.rows(found, access))
+        with translation.override(job.language or settings.LANGUAGE_CODE), _Progress(job) as progress:
+            table = progress.counting(exports.rows(rentals, access))
             if is_csv:
                 exports.write_csv(table, path)
             else:
-                with _Telling(path.open("wb", buffering=0), progress) as file:
-                    exports.write_xlsx(table, file, scratch=folder())
-        _told(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
+                exports.write_xlsx(table, path, scratch=folder())
+        _update(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
 class _Progress:
-    """Says now and then how far a job is, and that its worker is alive."""
+    """Writes down every `PROGRESS_SECONDS` how many rows are done and that the worker is alive.
+
+    By a thread, since an Excel file is put together after its last row, for a minute if it is big.
+    """
 
     def __init__(self, job: BackgroundJob) -> None:
-        self._job, self._done, self._told_at = job, 0, time.monotonic()
+        self._job, self._done, self._lost = job, 0, False
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="export progress", daemon=True)
 
-    def counting(self, things: Iterable[T]) -> Iterator[T]:
-        """Hand `things` on, and count them."""
-        for thing in things:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def counting(self, rows: Iterable[T]) -> Iterator[T]:
+        """Hand `rows` on, and count them. Raises `LostToAnother`."""
+        for row in rows:
+            if self._lost:
+                raise LostToAnother
             self._done += 1
-            self.tell()
-            yield thing
+            yield row
 
-    def tell(self) -> None:
-        """Say it, if it is time. Raises `LostToAnother`."""
-        if time.monotonic() - self._told_at >= TELL_SECONDS:
-            _told(self._job, done=self._done)
-            self._told_at = time.monotonic()
-
-
-class _Telling(BufferedWriter):
-    """A file that tells of each write: an Excel file is put together after its last row, for a minute where it is big."""
-
-    def __init__(self, raw: RawIOBase, progress: _Progress) -> None:
-        super().__init__(raw)
-        self._progress = progress
-
-    def write(self, data: Any, /) -> int:
-        self._progress.tell()
-        return super().write(data)
+    def _write(self) -> None:
+        while not self._lost and not self._end.wait(PROGRESS_SECONDS):
+            try:
+                _update(self._job, done=self._done)
+            except LostToAnother:
+                self._lost = True
+            except DatabaseError as error:
+                logger.warning("no progress of background job %s: %s", self._job.pk, type(error).__name__)
+            finally:
+                connection.close()
 
 
 def _import(job: BackgroundJob) -> None:
     if job.token is None or not access_in(job.person, job.team).manages:
         _end(job, State.FAILED, reason="no_right")
         return
-    known = Rental.objects.filter(token=job.token, imported=True)
-    before = known.count()
-    # How many there are is known once ThueSim has answered.
-    reconciling.settle(job.token.pk, deep=True, told=lambda done, total: _told(job, done=done, total=total))
-    _told(job, state=State.DONE, ended_at=timezone.now(), done=max(0, known.count() - before))
+    imported = Rental.objects.filter(token=job.token, imported=True)
+    before = imported.count()
+    reconciling.settle(job.token.pk, deep=True, progress=lambda done, total: _update(job, done=done, total=total))
+    _update(job, state=State.DONE, ended_at=timezone.now(), done=max(0, imported.count() - before))
 
 
 def forget_old() -> None:
-    """Delete jobs a day old, with their files, and files that no job knows."""
-    BackgroundJob.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
-    kept = set(BackgroundJob.objects.exclude(file="").values_list("file", flat=True))
-    oldest = (timezone.now() - timedelta(hours=1)).timestamp()
+    """Delete jobs a day old, with their files, and files without a job."""
+    BackgroundJob.objects.filter(created_at__lt=timezone.now() - RETENTION).delete()
+    file_names = set(BackgroundJob.objects.exclude(file="").values_list("file", flat=True))
+    hour_ago = (timezone.now() - timedelta(hours=1)).timestamp()
     for path in folder().iterdir():
         # A young file without a job is being written.
-        if path.name not in kept and path.stat().st_mtime < oldest:
+        if path.name not in file_names and path.stat().st_mtime < hour_ago:
             path.unlink(missing_ok=True)

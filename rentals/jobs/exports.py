@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 BATCH = 1000
 # What Excel's XML cannot hold.
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_LONGEST_CELL = 32_767
-_WIDE = {3: 24, 9: 14, 10: 48}
+_MAX_CELL = 32_767
+# Columns wider than 16 characters, or narrower.
+_WIDTHS = {3: 24, 9: 14, 10: 48}
 
 
-def wanted_rentals(access: Access, wanted: HistoryFilter) -> "RentalQuerySet":
+def filtered_rentals(access: Access, history_filter: HistoryFilter) -> "RentalQuerySet":
     """Return the rentals that the history shows for this filter, newest first."""
-    return wanted.apply(Rental.objects.all(), access).order_by("-queued_at", "-pk")
+    return history_filter.apply(Rental.objects.all(), access).order_by("-queued_at", "-pk")
 
 
 def headings() -> list[str]:
@@ -63,21 +64,21 @@ def headings() -> list[str]:
     ]
 
 
-def rows(found: "RentalQuerySet", access: Access) -> Iterator[list[str | int | None]]:
-    """Yield a row for each rental that is there now. Four queries per thousand; none stays open between two rows, or
-    on SQLite nobody could write meanwhile, not even how far the export is."""
-    keys = list(found.values_list("pk", flat=True))
+def rows(rentals: "RentalQuerySet", access: Access) -> Iterator[list[str | int | None]]:
+    """Yield a row for each rental that is there now. Four queries per thousand. None stays open between two rows: on
+    SQLite, nobody could write meanwhile, not even the progress of the export."""
+    keys = list(rentals.values_list("pk", flat=True))
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
-        there = _read(batch)
+        rentals_by_key = _read(batch)
         for pk in batch:
-            if pk in there:
-                yield _row(there[pk], access)
+            if pk in rentals_by_key:
+                yield _row(rentals_by_key[pk], access)
 
 
 def _read(keys: list[int]) -> dict[int, Rental]:
-    """Read by the rows' numbers alone: with the filter and its order beside them, SQLite goes through the whole history
-    for every batch."""
+    """Read by the primary keys alone: with the filter and its order beside them, SQLite reads the whole history for every
+    batch."""
     refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
     batch = (
         Rental.objects.order_by()
@@ -123,17 +124,17 @@ def write_csv(table: Iterable[list[str | int | None]], path: Path) -> None:
 
 
 def write_xlsx(table: Iterable[list[str | int | None]], file: "Path | IO[bytes]", *, scratch: Path) -> None:
-    """Write the Excel file, row by row: it never stands in memory as a whole, but for a while in the folder `scratch`."""
+    """Write the Excel file row by row. It is never in memory as a whole, but its parts are for a while in `scratch`."""
     with Workbook(file, {"constant_memory": True, "tmpdir": str(scratch)}) as book:
         sheet = book.add_worksheet(_("History"))
         bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
         sheet.freeze_panes(1, 0)
         for column, name in enumerate(headings()):
-            sheet.set_column(column, column, _WIDE.get(column, 16))
+            sheet.set_column(column, column, _WIDTHS.get(column, 16))
             sheet.write_string(0, column, name, bold)
         for number, row in enumerate(table, start=1):
             for column, value in enumerate(row):
                 if isinstance(value, int):
                     sheet.write_number(number, column, value)
                 elif value:  # a text is a text, whatever it looks like
-                    sheet.write_string(number, column, _UNWRITABLE.sub("\ufffd", value)[:_LONGEST_CELL], text)
+                    sheet.write_string(number, column, _UNWRITABLE.sub("\ufffd", value)[:_MAX_CELL], text)

@@ -27,11 +27,11 @@ MISSING_MONEY_SECONDS = 1800
 # An order given up that recently is still matched with a number that turns up late.
 LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
-# Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback that came.
+# Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback.
 AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200
 
-# Told how many rows of the history have been taken in, and how many there are.
-Told = Callable[[int, int], None]
+# Called with how many rows of the history have been taken in, and how many there are.
+Progress = Callable[[int, int], None]
 
 
 def due_tokens() -> list[int]:
@@ -44,11 +44,11 @@ def due_tokens() -> list[int]:
     )
 
 
-def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> int:
+def settle(token_id: int, *, deep: bool = False, progress: Progress | None = None) -> int:
     """Read the token's history; give unconfirmed orders the numbers that are theirs, import what is nobody's, and end
     what was surely not taken. Safe to run at any time, any number of times at once. Returns how many orders it settled.
 
-    `deep` reads all that the upstream will give, not just the last days. `told` hears how far the import is.
+    `deep` reads all that the upstream will give, not just the last days. `progress` is called as the import goes on.
 
     Raises `ThueSimError`.
     """
@@ -68,7 +68,7 @@ def settle(token_id: int, *, deep: bool = False, told: Told | None = None) -> in
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
     settled = _match(token, by_key, upstream_clock)
-    _import(token, by_key, upstream_clock, told)
+    _import_the_rest(token, by_key, upstream_clock, progress)
     return settled + _give_up(token, upstream_clock)
 
 
@@ -152,35 +152,29 @@ def _money_is_missing(token: Token, rental: Rental) -> bool:
     )
 
 
-def _import(
-    token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock, told: Told | None
-) -> int:
-    """Take in what no order of ours can have made."""
+def _import_the_rest(
+    token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock, progress: Progress | None
+) -> None:
+    """Import the entries that no order of ours can have made: they were rented elsewhere with this token."""
     team = token.teams.order_by("pk").first()
     if team is None or not by_key:
-        return 0
-    pending = list(
-        Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED]).select_related(
-            "service", "again_of"
-        )
-    )
-    free = [entry for entry in by_key.values() if not any(fits(rental, entry, upstream_clock) for rental in pending)]
-    opening = (
-        LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).values_list("at", flat=True).first()
-    )
-    skew = timedelta(seconds=token.clock_skew or 0)
-    rows = [(entry, service) for entry, service in zip(free, _services(free), strict=True)]
-    booked_from = opening + skew if opening else None
-    count = 0
+        return
+    in_doubt = token.rentals.filter(status__in=[Status.PLACING, Status.UNCONFIRMED])
+    orders = list(in_doubt.select_related("service", "again_of"))
+    entries = [entry for entry in by_key.values() if not any(fits(rental, entry, upstream_clock) for rental in orders)]
+    rows = list(zip(entries, _services(entries), strict=True))
+    opening = token.ledger.filter(kind=LedgerEntry.Kind.OPENING).values_list("at", flat=True).first()
+    # By the upstream's clock, as the entries' own times.
+    booked_from = opening + timedelta(seconds=token.clock_skew or 0) if opening else None
+    imported = 0
     size = AT_ONCE if connection.vendor == "postgresql" else AT_ONCE_ON_SQLITE
     for done in range(0, len(rows), size):
-        if told:
-            told(done, len(rows))
+        if progress:
+            progress(done, len(rows))
         part = rows[done : done + size]
-        count += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
-    if count:
+        imported += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
+    if imported:
         enqueue.poll_token(token.pk)
-    return count
 
 
 def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
@@ -188,7 +182,7 @@ def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
     by_id: dict[str, list[Service]] = {}
     for service in Service.objects.filter(upstream_id__in={e.service_id.rsplit(".", 1)[-1] for e in entries}):
         by_id.setdefault(service.upstream_id, []).append(service)
-    found = []
+    services = []
     for entry in entries:
         bare = entry.service_id.rsplit(".", 1)[-1]
         sv = entry.id.partition(".")[2]
@@ -206,5 +200,5 @@ def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
                 },
             )
             by_id.setdefault(bare, []).append(best)
-        found.append(best)
-    return found
+        services.append(best)
+    return services

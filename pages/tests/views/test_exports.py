@@ -1,5 +1,4 @@
 import csv
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO, StringIO
@@ -8,7 +7,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -147,7 +145,7 @@ def many(team: Team, manager: User) -> Iterator[None]:
     """Two rentals are already too many to be exported at once."""
     received(team)
     received(team)
-    with patch.object(background, "MOST_AT_ONCE", 1):
+    with patch.object(background, "MAX_AT_ONCE", 1):
         yield
 
 
@@ -278,23 +276,9 @@ class TestInTheBackground:
         background.work(first.pk)
         assert woken == [second.pk]
 
-    def test_an_excel_file_is_told_to_be_alive_while_it_is_put_together(self, client: Client) -> None:
-        job = self.begin(client, kind="xlsx")
-        told: list[dict[str, Any]] = []
-        real = background._told
-
-        def tell(job: BackgroundJob, **fields: Any) -> None:
-            told.append(fields)
-            real(job, **fields)
-
-        with patch.object(background, "TELL_SECONDS", 0), patch.object(background, "_told", tell):
-            background.work(job.pk)
-        after_the_last_row = [fields for fields in told if fields.get("done") == 2]
-        assert len(after_the_last_row) > 3
-
     def test_more_rows_than_excel_takes_are_refused(self, client: Client) -> None:
         job = self.begin(client, kind="xlsx")
-        with patch.object(background, "MOST_IN_EXCEL", 1):
+        with patch.object(background, "MAX_IN_EXCEL", 1):
             background.work(job.pk)
         assert "Narrow the filter, or export CSV." in client.get("/background/").content.decode()
 
@@ -303,35 +287,11 @@ class TestInTheBackground:
         background.work(job.pk)
         background.forget_old()
         assert len(list(background.folder().iterdir())) == 1
-        BackgroundJob.objects.update(created_at=timezone.now() - background.KEPT - timedelta(minutes=1))
+        BackgroundJob.objects.update(created_at=timezone.now() - background.RETENTION - timedelta(minutes=1))
         with patch("rentals.jobs.background.timezone.now", return_value=timezone.now() + timedelta(hours=2)):
             background.forget_old()
         assert not BackgroundJob.objects.exists()
         assert list(background.folder().iterdir()) == []
-
-    @pytest.mark.django_db(transaction=True)
-    def test_others_write_while_it_is_made(self, client: Client) -> None:
-        job = self.begin(client)
-        told = background._told
-
-        def another_writes() -> None:
-            make_team()
-            connection.close()
-
-        def after_another_wrote(*args: Any, **fields: Any) -> None:
-            thread = threading.Thread(target=another_writes)
-            thread.start()
-            thread.join()
-            told(*args, **fields)
-
-        with (
-            patch.object(background, "_told", after_another_wrote),
-            patch.object(background, "TELL_SECONDS", 0),
-            patch.object(exports, "BATCH", 1),
-        ):
-            background.work(job.pk)
-        job.refresh_from_db()
-        assert (job.state, job.done) == ("done", 2)
 
     def test_a_full_disk_is_said(self, client: Client) -> None:
         job = self.begin(client)

@@ -181,7 +181,7 @@ def test_an_import_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reconciling, "AT_ONCE_ON_SQLITE", 2)
     house.upstream.seed_rentals(5)
     told: list[tuple[int, int]] = []
-    reconciling.settle(house.token.pk, deep=True, told=lambda done, total: told.append((done, total)))
+    reconciling.settle(house.token.pk, deep=True, progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 5), (2, 5), (4, 5)]
     assert Rental.objects.filter(imported=True).count() == 5
 
