@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -29,8 +29,8 @@ from rentals.models import (
     Rental,
     Status,
     Token,
-    UpstreamMinute,
 )
+from rentals.queries.calls import EndpointCalls, calls_by_endpoint
 from rentals.task_names import TaskQueue
 from rentals.upstream import breaker
 
@@ -42,7 +42,7 @@ JOBS: Mapping[str, tuple[Promise, int]] = {
     JobName.CATALOG: (_("Catalogue"), 1200),
     JobName.SETTLE: (_("ThueSim's history"), 240),
 }
-CALLS_SINCE = timedelta(hours=1)
+CALLS_WITHIN = timedelta(hours=1)
 REDIS_TIMEOUT_SECONDS = 0.5
 
 
@@ -82,17 +82,6 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """The calls to one endpoint in the last hour; durations in milliseconds."""
-
-    name: str
-    calls: int
-    faults: int
-    average: int
-    slowest: int
-
-
-@dataclass(frozen=True, slots=True)
 class TokenHealth:
     """A token as the upstream treats it."""
 
@@ -100,7 +89,7 @@ class TokenHealth:
     hold: Hold
     answered: Age
     jobs: list[Job]
-    endpoints: list[Endpoint]
+    endpoints: list[EndpointCalls]
 
     @property
     def is_well(self) -> bool:
@@ -210,7 +199,7 @@ def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[Toke
     for run in runs:
         if run.token_id is not None and run.name in JOBS:
             jobs.setdefault(run.token_id, []).append(_job(run))
-    calls = _endpoints(tokens)
+    calls = calls_by_endpoint(tokens, within=CALLS_WITHIN)
     return [
         TokenHealth(
             token=token,
@@ -221,20 +210,6 @@ def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[Toke
         )
         for token in tokens
     ]
-
-
-def _endpoints(tokens: Iterable[Token]) -> dict[int, list[Endpoint]]:
-    rows = (
-        UpstreamMinute.objects.filter(minute__gt=timezone.now() - CALLS_SINCE, token__in=tokens)
-        .values_list("token", "endpoint")
-        .annotate(Sum("calls"), Sum("faults"), Sum("milliseconds"), Max("slowest"))
-        .order_by("token", "endpoint")
-    )
-    found: dict[int, list[Endpoint]] = {}
-    for token_id, name, calls, faults, milliseconds, slowest in rows:
-        endpoint = Endpoint(name, calls, faults, round(milliseconds / max(calls, 1)), slowest)
-        found.setdefault(token_id, []).append(endpoint)
-    return found
 
 
 def _queue(access: Access) -> Queue:

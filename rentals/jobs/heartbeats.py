@@ -1,7 +1,7 @@
-"""Signs of life of the worker and beat processes, left in the database every ten seconds.
+"""Heartbeats of the worker and beat processes, written to the database every ten seconds.
 
-A worker's mark is written by its own pool of threads, so it also says that a thread was free and the database answered.
-Beat writes nothing by itself: a mark says when it last sent a task, and a beat that hangs leaves no newer one.
+A worker's heartbeat is written by its own pool of threads, so it also says that a thread was free and the database answered.
+That of beat says when it last sent a task: a beat that hangs writes no newer one.
 """
 
 import logging
@@ -19,10 +19,10 @@ from django.utils import timezone
 from rentals.models import Heartbeat
 from rentals.upstream import call_stats
 
-EVERY_SECONDS = 10
+INTERVAL_SECONDS = 10
 STALE_SECONDS = 35
-# A process that went without a word is shown for so long, then forgotten.
-REMEMBERED = timedelta(hours=1)
+# A process that ended without deleting its heartbeat is shown for so long.
+RETENTION = timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +34,18 @@ class Pulse:
         self.kind, self.name, self.queues = kind, name, queues
         self.started_at = timezone.now()
         self._worked_at: datetime | None = None
-        self._told: datetime | None = None
+        self._written: datetime | None = None
         self._stop = threading.Event()
 
     def worked(self, *_: Any, **__: Any) -> None:
-        """Note that the process does its work. Cheap: it is called for every task."""
+        """Note that the process began or sent a task. Cheap: it is called for each."""
         self._worked_at = timezone.now()
 
-    def leave_mark(self) -> None:
-        """Write the mark, and what was counted of the upstream's calls. Never raises for want of a database."""
-        if self.kind == Heartbeat.Kind.BEAT and self._worked_at == self._told:
+    def write(self) -> None:
+        """Write the heartbeat, and the call statistics. Never raises if the database is down."""
+        if self.kind == Heartbeat.Kind.BEAT and self._worked_at == self._written:
             return
-        self._told = self._worked_at
+        self._written = self._worked_at
         try:
             close_old_connections()
             Heartbeat.objects.update_or_create(
@@ -58,28 +58,28 @@ class Pulse:
                     "worked_at": self._worked_at,
                 },
             )
-            # The one that this process took the place of.
-            place = self.name.rpartition("/")[0] + "/"
+            # Delete the heartbeat of the process that this one replaced.
+            prefix = self.name.rpartition("/")[0] + "/"
             stale = timezone.now() - timedelta(seconds=STALE_SECONDS)
-            Heartbeat.objects.filter(name__startswith=place, at__lt=stale).delete()
+            Heartbeat.objects.filter(name__startswith=prefix, at__lt=stale).delete()
             call_stats.write()
         except Error as error:
-            logger.warning("no heartbeat could be left: %s", type(error).__name__)
+            logger.warning("no heartbeat could be written: %s", type(error).__name__)
         finally:
             connection.close()
 
     def start(self, run: Callable[[Callable[[], None]], object]) -> None:
-        """Hand `leave_mark` to `run` now and every ten seconds, on a thread that waits for nothing."""
+        """Hand `write` to `run` now and every ten seconds, from a thread that does nothing else."""
 
         def beat() -> None:
-            while not self._stop.wait(EVERY_SECONDS):
-                run(self.leave_mark)
+            while not self._stop.wait(INTERVAL_SECONDS):
+                run(self.write)
 
-        run(self.leave_mark)
+        run(self.write)
         threading.Thread(target=beat, name="pulse", daemon=True).start()
 
     def end(self, *_: Any, **__: Any) -> None:
-        """The process ends as it should: it is not missed."""
+        """Delete the heartbeat: the process ends in order."""
         self._stop.set()
         try:
             call_stats.write()
@@ -105,9 +105,9 @@ def _beat_begins(sender: Any, **_: Any) -> None:
     pulse = Pulse(Heartbeat.Kind.BEAT, f"beat@{socket.gethostname()}/{os.getpid()}"[:120])
     signals.before_task_publish.connect(pulse.worked, weak=False)
     # On its own thread: beat must not wait for the database.
-    pulse.start(lambda leave_mark: threading.Thread(target=leave_mark, daemon=True).start())
+    pulse.start(lambda write: threading.Thread(target=write, daemon=True).start())
 
 
 def forget_old() -> None:
-    """Delete the marks of processes that ended without a word a while ago."""
-    Heartbeat.objects.filter(at__lt=timezone.now() - REMEMBERED).delete()
+    """Delete the heartbeats of processes that died a while ago."""
+    Heartbeat.objects.filter(at__lt=timezone.now() - RETENTION).delete()

@@ -1,38 +1,27 @@
+"""The system page: how the desk and the upstream are doing."""
+
+import socket
+import time
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 import time_machine
-from celery import signals
-from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
-import thuesim
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from pages.presenters import system
 from pages.presenters.system import SystemState
-from rentals.jobs import background, heartbeats
-from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token, UpstreamMinute
+from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Status, Token, UpstreamMinute
 from rentals.task_names import TaskName, TaskQueue
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
-from rentals.tests.fixtures import House
-from rentals.upstream import call_stats
-from rentals.upstream.client import client_for
 from thuesim_site.celery import app
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _nothing_counted() -> None:
-    call_stats.forget()
 
 
 @pytest.fixture
@@ -94,10 +83,25 @@ def test_it_turns_stale_by_itself(token: Token, person: User) -> None:
         assert not found.is_well
 
 
-def test_a_silent_redis_is_said_and_holds_nothing_up(client: Client, token: Token, person: User) -> None:
+def test_a_silent_redis_is_said_and_holds_nothing_up(
+    client: Client, token: Token, person: User, settings: Settings
+) -> None:
     all_is_well(token)
-    page = client.get("/system/").content.decode()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        began = time.monotonic()
+        page = client.get("/system/").content.decode()
+        assert time.monotonic() - began < 10
     assert "Redis does not answer." in page
+
+
+def test_the_calls_of_the_last_hour_are_summed_by_endpoint(token: Token, person: User) -> None:
+    now = timezone.now()
+    for minutes, calls, faults in ((1, 3, 0), (2, 1, 1), (90, 5, 5)):
+        at = now - timedelta(minutes=minutes)
+        UpstreamMinute.objects.create(token=token, endpoint="code", minute=at, calls=calls, faults=faults)
+    (health,) = state(person).tokens
+    assert [(endpoint.name, endpoint.calls, endpoint.errors) for endpoint in health.endpoints] == [("code", 4, 1)]
 
 
 @pytest.mark.usefixtures("real_redis")
@@ -150,154 +154,6 @@ def test_the_page_takes_the_same_queries_for_many_tokens(
         UpstreamMinute.objects.create(token=token, endpoint="code", minute=timezone.now(), calls=1)
     with django_assert_max_num_queries(11):
         client.get("/system/")
-
-
-# Calls to the upstream
-
-
-def test_calls_are_counted_with_their_faults_and_durations(house: House) -> None:
-    client = client_for(house.token)
-    client.balance()
-    with pytest.raises(thuesim.UnknownSession):
-        client.code("12345.02")
-    house.upstream.stop()
-    with pytest.raises(thuesim.CannotConnect):
-        client.balance()
-    call_stats.write()
-    rows = UpstreamMinute.objects.values_list("endpoint", "token")
-    assert set(rows) >= {("balance", house.token.pk), ("code", house.token.pk)}
-    (health,) = state(house.person).tokens
-    told = {endpoint.name: (endpoint.calls, endpoint.faults) for endpoint in health.endpoints}
-    assert told["balance"] == (2, 1)
-    assert told["code"] == (1, 0)  # an answer, if not the wanted one
-
-
-def test_two_processes_add_to_the_same_minute(token: Token) -> None:
-    for seconds in (0.1, 0.3):
-        call_stats.count(token.pk, thuesim.Call("code", seconds, None))
-        call_stats.write()
-    row = UpstreamMinute.objects.get()
-    assert (row.calls, row.milliseconds, row.slowest) == (2, 400, 300)
-
-
-def test_what_cannot_be_written_is_kept_for_the_next_time(token: Token) -> None:
-    call_stats.count(token.pk, thuesim.Call("code", 0.1, None))
-    with patch.object(call_stats, "_add", side_effect=OperationalError), pytest.raises(OperationalError):
-        call_stats.write()
-    call_stats.write()
-    assert UpstreamMinute.objects.get().calls == 1
-
-
-def test_a_token_that_is_gone_keeps_nobody_from_counting(token: Token) -> None:
-    for pk in (token.pk, 999_999):
-        call_stats.count(pk, thuesim.Call("code", 0.1, None))
-    call_stats.write()
-    assert UpstreamMinute.objects.get().token == token
-
-
-def test_counting_holds_no_more_than_it_must(token: Token) -> None:
-    with patch.object(call_stats, "MAX_UNWRITTEN", 2):
-        for name in ("a", "b", "c"):
-            call_stats.count(token.pk, thuesim.Call(name, 0.1, None))
-    call_stats.write()
-    assert UpstreamMinute.objects.count() == 2
-
-
-def test_old_counts_and_marks_are_forgotten(token: Token) -> None:
-    old = timezone.now() - timedelta(days=2)
-    UpstreamMinute.objects.create(token=token, endpoint="code", minute=old)
-    Heartbeat.objects.create(kind="worker", name="w", started_at=old, at=old)
-    call_stats.forget_old()
-    heartbeats.forget_old()
-    assert not UpstreamMinute.objects.exists()
-    assert not Heartbeat.objects.exists()
-
-
-# Heartbeats
-
-
-@pytest.fixture
-def kept_connection() -> Any:
-    """A mark closes the connection of its thread; the test's own must stay open."""
-    with patch.object(heartbeats, "connection"), patch.object(heartbeats, "close_old_connections"):
-        yield
-
-
-@pytest.mark.usefixtures("kept_connection")
-class TestPulse:
-    def test_a_worker_leaves_one_mark_that_grows_younger(self) -> None:
-        pulse = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1", "slow")
-        pulse.leave_mark()
-        with time_machine.travel(timezone.now() + timedelta(seconds=10)):
-            pulse.worked()
-            pulse.leave_mark()
-            mark = Heartbeat.objects.get()
-            assert timezone.now() - mark.at < timedelta(seconds=2)
-            assert mark.worked_at is not None
-
-    def test_a_process_takes_the_place_of_the_one_before_it(self) -> None:
-        long_ago = timezone.now() - timedelta(minutes=5)
-        for name in ("worker@here/1", "worker@there/1"):
-            Heartbeat.objects.create(kind="worker", name=name, started_at=long_ago, at=long_ago)
-        heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/2").leave_mark()
-        assert set(Heartbeat.objects.values_list("name", flat=True)) == {"worker@here/2", "worker@there/1"}
-
-    def test_a_beat_that_sends_nothing_leaves_no_new_mark(self) -> None:
-        pulse = heartbeats.Pulse(Heartbeat.Kind.BEAT, "beat@here/1")
-        pulse.leave_mark()
-        assert not Heartbeat.objects.exists()
-        pulse.worked()
-        pulse.leave_mark()
-        Heartbeat.objects.all().delete()
-        pulse.leave_mark()
-        assert not Heartbeat.objects.exists()
-
-    def test_a_process_that_ends_is_not_missed(self) -> None:
-        pulse = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1")
-        pulse.leave_mark()
-        pulse.end()
-        assert not Heartbeat.objects.exists()
-
-    def test_a_database_that_is_away_ends_nothing(self) -> None:
-        pulse = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1")
-        with patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError):
-            pulse.leave_mark()
-
-    def test_a_ready_worker_marks_itself_on_its_own_threads(self) -> None:
-        queues = SimpleNamespace(consume_from={"slow": None, "ticks": None})
-        app = SimpleNamespace(amqp=SimpleNamespace(queues=queues))
-        pool = SimpleNamespace(apply_async=lambda leave_mark: leave_mark())
-        consumer = SimpleNamespace(hostname="slow@here", app=app, pool=pool)
-        with patch("threading.Thread"):
-            heartbeats._worker_is_ready(consumer)
-        mark = Heartbeat.objects.get()
-        assert mark.name.startswith("slow@here/")
-        assert mark.queues == "slow, ticks"
-        signals.worker_shutdown.send(sender="test", sig="TERM", how="warm", exitcode=0)
-        assert not Heartbeat.objects.exists()
-
-
-# The import of a history
-
-
-def test_a_manager_has_a_history_imported(client: Client, house: House) -> None:
-    manager = make_person(house.team, Role.MANAGER)
-    client.force_login(manager)
-    client_for(house.token).rent("02.97")  # elsewhere, with the same token
-    answer = client.post(reverse("import_history", args=[house.token.pk]))
-    assert answer.headers["Location"] == "/background/"
-    job = BackgroundJob.objects.get()
-    background.work(job.pk)
-    assert Rental.objects.get().imported
-    assert "1 rental imported" in client.get("/background/").content.decode()
-
-
-def test_an_import_that_the_upstream_refuses_says_so(client: Client, house: House) -> None:
-    client.force_login(make_person(house.team, Role.MANAGER))
-    client.post(reverse("import_history", args=[house.token.pk]))
-    house.upstream.stop()
-    background.work(BackgroundJob.objects.get().pk)
-    assert "ThueSim did not give its history." in client.get("/background/").content.decode()
 
 
 def test_an_operator_imports_nothing_and_nobody_imports_anothers(client: Client, token: Token, person: User) -> None:

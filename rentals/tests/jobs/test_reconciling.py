@@ -4,16 +4,20 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 import thuesim
+from accounts.models import Role
 from rentals import orders
-from rentals.jobs import balances, placing, reconciling
+from rentals.jobs import background, balances, placing, reconciling
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Rental, Status, Token
+from rentals.models import BackgroundJob, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental
 from rentals.tests.fixtures import House, later
+from rentals.upstream.client import client_for
 
 pytestmark = pytest.mark.django_db
 SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)
@@ -217,3 +221,23 @@ def test_the_upstreams_clock_may_be_off(house: House) -> None:
     rental.refresh_from_db()
     assert rental.status == Status.WAITING
     assert Token.objects.get().clock_skew is not None
+
+
+def test_a_manager_has_a_history_imported(client: Client, house: House) -> None:
+    manager = make_person(house.team, Role.MANAGER)
+    client.force_login(manager)
+    client_for(house.token).rent("02.97")  # elsewhere, with the same token
+    answer = client.post(reverse("import_history", args=[house.token.pk]))
+    assert answer.headers["Location"] == "/background/"
+    job = BackgroundJob.objects.get()
+    background.work(job.pk)
+    assert Rental.objects.get().imported
+    assert "1 rental imported" in client.get("/background/").content.decode()
+
+
+def test_an_import_that_the_upstream_refuses_says_so(client: Client, house: House) -> None:
+    client.force_login(make_person(house.team, Role.MANAGER))
+    client.post(reverse("import_history", args=[house.token.pk]))
+    house.upstream.stop()
+    background.work(BackgroundJob.objects.get().pk)
+    assert "ThueSim did not give its history." in client.get("/background/").content.decode()
