@@ -1,7 +1,7 @@
 """The Django admin for what the desk keeps. The product alone writes rentals and money: here they can be read.
 
-Lists show no codes; the page of one rental, message or callback does, and where the desk would have masked it, that look
-is recorded.
+Lists show no codes. The page of one rental, message or callback does; if the desk would have masked the code, opening the
+page is recorded as a reveal.
 """
 
 from contextlib import suppress
@@ -122,12 +122,12 @@ class NetworkAdmin(StaffAdmin):
 
 
 class CodeOnPage(ReadOnlyAdmin):
-    """Rows whose page shows a code. Where the desk would mask it for the admin who opens it, the look is recorded."""
+    """Rows whose page shows a code. If the desk would mask it for this admin, opening the page is recorded as a reveal."""
 
     def rental_of(self, row: Any) -> Rental | None:
-        """The rental that the code belongs to; None where nobody knows."""
-        found: Rental | None = row.rental
-        return found
+        """Return the rental that the code belongs to; None if it is unknown."""
+        rental: Rental | None = row.rental
+        return rental
 
     def shows_code(self, row: Any) -> bool:
         return True
@@ -142,12 +142,12 @@ class CodeOnPage(ReadOnlyAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         if obj is not None and self.shows_code(obj):
-            self._looked_at(request, obj, self.rental_of(obj))
+            self._record_reveal(request, obj, self.rental_of(obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
 
-    def _looked_at(self, request: HttpRequest, row: Model, rental: Rental | None) -> None:
-        seen_anyway = rental is not None and access_in(request, rental.team)[1].sees_code(rental)
-        if not seen_anyway:
+    def _record_reveal(self, request: HttpRequest, row: Model, rental: Rental | None) -> None:
+        unmasked = rental is not None and access_in(request, rental.team)[1].sees_code(rental)
+        if not unmasked:
             team, thing = (rental.team, f"rental {rental.pk}") if rental else (None, f"{self.opts.model_name} {row.pk}")
             audit.record(
                 "reveal", person=person_of(request), team=team, target=thing, request=request, detail={"in": "admin"}
@@ -236,21 +236,21 @@ class RentalAdmin(CodeOnPage):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Rental], search_term: str
     ) -> tuple[QuerySet[Rental], bool]:
-        """By index: a whole number, an id of ThueSim's with or without its SV, or the rental's own."""
+        """Search by index alone: a whole phone number, ThueSim's ID with or without its SV, or our number of the rental."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        wanted = Q(upstream_key=rental_key(term))
+        matches = Q(upstream_key=rental_key(term))
         with suppress(ValueError):
-            wanted |= Q(phone=phones.to_e164(term))
+            matches |= Q(phone=phones.to_e164(term))
         pk = whole_number(term.removeprefix("#"))
         if pk is not None:
-            wanted |= Q(pk=pk)
-        return queryset.filter(wanted), False
+            matches |= Q(pk=pk)
+        return queryset.filter(matches), False
 
 
 class SourceFilter(admin.SimpleListFilter):
-    """By how a message came. Django's own filter would read the whole table for the values that there are."""
+    """By how a message came. Django's own filter would read the whole table for its values."""
 
     title = gettext_lazy("source")
     parameter_name = "source"
@@ -319,7 +319,7 @@ class CallbackAdmin(CodeOnPage):
 
 @admin.register(ContractDrift)
 class DriftAdmin(ReadOnlyAdmin):
-    """In what ways the upstream's replies differ from its page."""
+    """How the upstream's replies differ from its API page."""
 
     list_display = ("endpoint", "form", "count", "first_at", "last_at")
     list_display_links = ("endpoint", "form")

@@ -1,4 +1,4 @@
-"""The Django admin's page of a token: its value goes in and never comes out; what can be done with it is a button."""
+"""The Django admin's page of a token. Its value goes in and never comes out; each action is a button."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -44,7 +44,7 @@ _VALUE = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"
 
 
 class ValueField(forms.CharField):
-    """A token's value. It is written, never shown: not even after a mistake elsewhere in the form."""
+    """The field for a token's value. It is never shown again, not even after an error in another field."""
 
     widget = forms.PasswordInput(attrs=_VALUE)
 
@@ -63,7 +63,7 @@ def _owner_of(value: str) -> Token | None:
 
 
 class TokenForm(ModelForm):
-    """A token as it is added, with its value, or changed, without."""
+    """The form of a token: with its value when it is added, without when it is changed."""
 
     new_value = ValueField(
         label=gettext_lazy("Value"),
@@ -90,7 +90,7 @@ class TokenForm(ModelForm):
 
 
 class ReplaceForm(forms.Form):
-    """The value that takes the old one's place."""
+    """The form for a value that replaces the old one."""
 
     new_value = ValueField(
         label=gettext_lazy("New value"),
@@ -116,7 +116,7 @@ class ReplaceForm(forms.Form):
 
 
 def _button(view: _View) -> Callable[..., HttpResponse]:
-    """A view behind a button on the token's page: POST alone, for those who may change it."""
+    """Make a view of a button on the token's page: POST only, for those who may change the token."""
 
     @wraps(view)
     def checked(self: "TokenAdmin", request: HttpRequest, pk: int) -> HttpResponse:
@@ -130,7 +130,7 @@ def _button(view: _View) -> Callable[..., HttpResponse]:
 
 @admin.register(Token)
 class TokenAdmin(StaffAdmin):
-    """Tokens: added, given to teams, checked, paused. None is deleted, since money hangs on it."""
+    """Tokens: added, given to teams, checked, paused. None is deleted: the ledger refers to it."""
 
     form = TokenForm
     audit_hidden = ("new_value",)
@@ -168,7 +168,7 @@ class TokenAdmin(StaffAdmin):
         return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Token, form: TokenForm, change: bool) -> None:
-        """Write only what the form changed: workers write the turn, the balance and the hold meanwhile."""
+        """Write only the fields that the form changed: workers write the turn, the balance and the hold meanwhile."""
         if not change:
             obj.value = Secret(form.cleaned_data["new_value"])
             obj.save()
@@ -196,7 +196,7 @@ class TokenAdmin(StaffAdmin):
             "resume": self.resume,
             "callback": self.replace_callback,
             "callback_end": self.end_replaced_callbacks,
-            "replace": self.replace_value,
+            "replace": self.enter_new_value,
         }
         return [
             path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"rentals_token_{name}")
@@ -205,7 +205,7 @@ class TokenAdmin(StaffAdmin):
 
     @_button
     def check_now(self, request: HttpRequest, token: Token) -> HttpResponse:
-        """Ask the upstream about the token and show what was found. Takes as long as the upstream does."""
+        """Ask the upstream about the token and show the findings. Takes as long as the upstream does."""
         findings = check_token(token)
         worst = next((level for level in (Level.FAIL, Level.WARN) if any(f.level == level for f in findings)), Level.OK)
         self.record(request, "token_check", token, {"result": worst.value})
@@ -214,24 +214,24 @@ class TokenAdmin(StaffAdmin):
         )
 
     @method_decorator([sensitive_post_parameters("new_value"), never_cache, require_http_methods(["GET", "POST"])])
-    def replace_value(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Take a new value, and let it take the old one's place once ThueSim has said that it is good."""
+    def enter_new_value(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a new value, and replace the old one by it once ThueSim has accepted it."""
         token = get_object_or_404(Token, pk=pk)
         if not self.has_change_permission(request, token):
             raise PermissionDenied
         form = ReplaceForm(request.POST or None, token=token)
         findings: tuple[Finding, ...] = ()
         if form.is_valid():
-            value = Secret(form.cleaned_data["new_value"])
-            came_of_it = replace_value(token, value, surely_ours=form.cleaned_data["surely_ours"])
-            if came_of_it.done:
+            value, surely_ours = Secret(form.cleaned_data["new_value"]), form.cleaned_data["surely_ours"]
+            replacement = replace_value(token, value, surely_ours=surely_ours)
+            if replacement.done:
                 self.record(request, "token_rotate", token)
-                said = _("The new value is in use, and the old one is forgotten. The queue goes on.")
-                self.message_user(request, said, messages.SUCCESS)
+                success = _("The new value is in use, and the old one is forgotten. The queue goes on.")
+                self.message_user(request, success, messages.SUCCESS)
                 return redirect("admin:rentals_token_change", token.pk)
-            self.record(request, "token_rotate_refused", token, {"why": came_of_it.why})
-            form.add_error(None, str(came_of_it.sentence))
-            findings = came_of_it.findings
+            self.record(request, "token_rotate_refused", token, {"why": replacement.why})
+            form.add_error(None, str(replacement.sentence))
+            findings = replacement.findings
         context = {"title": _("New value of %(name)s"), "form": form, "findings": findings}
         return self._page(request, token, "replace", context, status=422 if form.is_bound else 200)
 
@@ -239,11 +239,11 @@ class TokenAdmin(StaffAdmin):
     def refresh_balance(self, request: HttpRequest, token: Token) -> HttpResponse:
         try:
             reading = balances.read_balance(token)
-        except thuesim.ThueSimError as fault:
+        except thuesim.ThueSimError as error:
             self.message_user(
                 request,
                 _("The balance could not be read (%(fault)s). “Check this token” tells more.")
-                % {"fault": fault.message or type(fault).__name__},
+                % {"fault": error.message or type(error).__name__},
                 messages.ERROR,
             )
         else:
@@ -264,7 +264,7 @@ class TokenAdmin(StaffAdmin):
 
     @_button
     def replace_callback(self, request: HttpRequest, token: Token) -> HttpResponse:
-        """Make a new callback address and show it, this once."""
+        """Make a new callback address and show it once."""
         overlap = callback_addresses.valid_addresses(token).exists()
         made = callback_addresses.replace(token)
         self.record(request, "callback_replace", token)
@@ -278,7 +278,7 @@ class TokenAdmin(StaffAdmin):
 
     @_button
     def end_replaced_callbacks(self, request: HttpRequest, token: Token) -> HttpResponse:
-        """End the overlap early, as when an address has become known."""
+        """End the overlap early, as when an old address has leaked."""
         if ended := callback_addresses.end_replaced(token):
             self.record(request, "callback_end", token, {"addresses": ended})
         self.message_user(request, _("Only the newest address works now."), messages.SUCCESS)
@@ -295,7 +295,7 @@ class TokenAdmin(StaffAdmin):
         self.message_user(request, ngettext("%d token resumed.", "%d tokens resumed.", changed) % changed)
 
     def _set_paused(self, request: HttpRequest, token: Token, paused: bool) -> bool:
-        """Pause or resume; False where it was so already."""
+        """Pause or resume a token. Returns False if it was paused, or not, already."""
         if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
             return False
         self.record(request, "token_pause" if paused else "token_resume", token, {"paused": [not paused, paused]})
@@ -306,6 +306,6 @@ class TokenAdmin(StaffAdmin):
     def _page(
         self, request: HttpRequest, token: Token, name: str, context: dict[str, Any], status: int = 200
     ) -> HttpResponse:
-        whole = {**self.admin_site.each_context(request), "opts": self.opts, "token": token, **context}
-        whole["title"] = context["title"] % {"name": token}
-        return TemplateResponse(request, f"admin/rentals/token/{name}.html", whole, status=status)
+        page = {**self.admin_site.each_context(request), "opts": self.opts, "token": token, **context}
+        page["title"] = context["title"] % {"name": token}
+        return TemplateResponse(request, f"admin/rentals/token/{name}.html", page, status=status)

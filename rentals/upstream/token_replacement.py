@@ -1,5 +1,7 @@
-"""A token's value is replaced: the new one is checked first, then takes the old one's place at once, and nothing of the
-old one is kept. Orders, numbers and money hang on the token, not on its value: the queue goes on."""
+"""Replace the value of a token: the new one is checked, then written over the old one, of which nothing is kept.
+
+Orders, numbers and money belong to the token, not to its value: the queue goes on.
+"""
 
 from dataclasses import dataclass
 
@@ -16,8 +18,8 @@ from rentals.upstream.token_check import Finding, Level, examine
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What came of it. `why` is a short word for the record and `sentence` one for the page, both `""` where the new
-    value was taken; `findings` are what the upstream said against it."""
+    """The result. `why` is a short reason for the audit log and `sentence` one for the page, both `""` if the value was
+    replaced; `findings` are the upstream's objections."""
 
     why: str = ""
     sentence: str | Promise = ""
@@ -44,21 +46,21 @@ _CHANGED_MEANWHILE = Replacement(
 
 
 def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> Replacement:
-    """Ask the upstream about `value`; if it is good, let it take the old value's place. Takes as long as the upstream.
+    """Ask the upstream about `value`; if it accepts it, replace the old value. Takes as long as the upstream does.
 
-    `surely_ours`: also where its history does not know the numbers rented here.
+    `surely_ours`: even if its history has none of the numbers rented here.
     """
     before = token.value_digest
     check = examine(token, value)
     if not check.accepted:
-        wrong = tuple(finding for finding in check.findings if finding.level == Level.FAIL)
-        return Replacement(_REFUSED.why, _REFUSED.sentence, wrong)
+        objections = tuple(finding for finding in check.findings if finding.level == Level.FAIL)
+        return Replacement(_REFUSED.why, _REFUSED.sentence, objections)
     if check.ours and check.ours[0] == 0 and not surely_ours:
         return _OTHER_ACCOUNT
-    kept = Token.objects.filter(pk=token.pk, value_digest=before)
+    unchanged = Token.objects.filter(pk=token.pk, value_digest=before)
     try:
         with transaction.atomic():
-            if not kept.update(value=value, value_digest=digest(value.reveal())):
+            if not unchanged.update(value=value, value_digest=digest(value.reveal())):
                 return _CHANGED_MEANWHILE
             token.refresh_from_db()
             breaker.answered(token)
@@ -67,5 +69,5 @@ def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> 
             enqueue.place(token.pk)
             enqueue.poll_token(token.pk)
     except IntegrityError:
-        return _CHANGED_MEANWHILE  # another token has taken the same value
+        return _CHANGED_MEANWHILE  # another token has just got the same value
     return Replacement()
