@@ -18,10 +18,9 @@ app.autodiscover_tasks()
 
 
 class SteadyScheduler(Scheduler):
-    """Beat that goes on when the clock is set back: Celery's own would wait until the clock is where it was.
+    """Beat that goes on when the clock is set back: Celery's own waits until the clock has caught up.
 
-    It keeps nothing on disk: at a start every entry comes at once, so that the first catalogue is there when the first
-    person is.
+    It keeps nothing on disk. At a start every entry is due at once, so that the catalogue is there for the first person.
     """
 
     max_interval = 1  # second that it may sleep

@@ -1,7 +1,7 @@
-"""What the upstream says is there, beside what our ledger says: readings, refunds, and what nobody has explained.
+"""Read balances, compare them with the ledger, and book the refunds that they show.
 
-The upstream announces no refund: sisters give the money of an expired rental back by themselves within some ten minutes,
-and it is seen only in the balance. All amounts are whole đồng.
+The upstream announces no refund: the money of an expired rental comes back by itself within some ten minutes, and only the
+balance shows it. All amounts are whole đồng.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
 REFUND_WINDOW = timedelta(days=2)
-# More candidates than this are not searched for the ones that a difference consists of.
-MOST_CANDIDATES = 80
+# Among at most so many rentals we look for those whose prices make up a difference.
+MAX_CANDIDATES = 80
 
 
 def read_balance(token: Token) -> BalanceReading:
@@ -25,7 +25,7 @@ def read_balance(token: Token) -> BalanceReading:
 
     Raises `ThueSimError`.
     """
-    before = _ledger_mark(token)
+    before = _ledger_state(token)
     with breaker.reporting(token):
         balance = client_for(token).balance().amount
     now = timezone.now()
@@ -35,7 +35,7 @@ def read_balance(token: Token) -> BalanceReading:
         # The token's row is held, so no order starts and no other reading books between the comparison and the line.
         Token.objects.filter(pk=token.pk).update(balance=balance, balance_at=now)
         expected = None
-        if before is not None and before == _ledger_mark(token):
+        if before is not None and before == _ledger_state(token):
             _open_ledger(token, balance)
             _book_refunds(token, _confirmed(token, balance - expected_balance(token)))
             expected = expected_balance(token)
@@ -46,20 +46,20 @@ def read_balance(token: Token) -> BalanceReading:
 
 
 def _open_ledger(token: Token, balance: int) -> None:
-    """Write the first line, once: what was there before anything that we have booked."""
+    """Write the ledger's first line, once: the money that was there before our first booking."""
     if not LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).exists():
         amount = balance - expected_balance(token)
         LedgerEntry.objects.create(token=token, kind=LedgerEntry.Kind.OPENING, amount=amount, at=timezone.now())
 
 
 def expected_balance(token: Token) -> int:
-    """What the ledger says is on the token, in đồng."""
+    """Return what is on the token according to the ledger, in đồng."""
     return LedgerEntry.objects.filter(token=token).aggregate(sum=Sum("amount"))["sum"] or 0
 
 
-def _ledger_mark(token: Token) -> tuple[int, int] | None:
-    """Return what tells whether money moved: how many lines there are and their sum. None while orders are under way:
-    then nobody can say on which side of the reading their price falls."""
+def _ledger_state(token: Token) -> tuple[int, int] | None:
+    """Return the count of the ledger's lines and their sum, which tell whether money moved. None while orders are under
+    way: their price may fall on either side of the reading."""
     if Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED]).exists():
         return None
     entries = LedgerEntry.objects.filter(token=token)
@@ -67,14 +67,16 @@ def _ledger_mark(token: Token) -> tuple[int, int] | None:
 
 
 def _confirmed(token: Token, difference: int) -> int:
-    """What of a difference stood in the reading before, too: a balance may be printed that is half a minute old."""
+    """Return how much of a difference the reading before showed, too: a reply may give a balance half a minute old."""
     before = token.readings.filter(expected__isnull=False).first()
     return min(difference, before.unexplained or 0) if before else 0
 
 
 def _book_refunds(token: Token, difference: int) -> None:
-    """Book the refunds that make up `difference`, if some set of rentals that ran out of time does exactly; those too
-    whose message came after all, since ThueSim may have given the money back before."""
+    """Book refunds if the prices of some rentals that expired add up to `difference` exactly.
+
+    A rental whose message came after its expiry is among them: ThueSim may have refunded it before.
+    """
     if difference <= 0:
         return
     since = timezone.now() - REFUND_WINDOW
@@ -84,7 +86,7 @@ def _book_refunds(token: Token, difference: int) -> None:
         .filter(price__gt=0, ledger__kind=LedgerEntry.Kind.RENT)
         .exclude(ledger__kind=LedgerEntry.Kind.REFUND)
         .order_by("ended_at")
-        .distinct()[:MOST_CANDIDATES]
+        .distinct()[:MAX_CANDIDATES]
     )
     for rental in subset_of(candidates, difference):
         try:
@@ -109,7 +111,7 @@ def _book_refunds(token: Token, difference: int) -> None:
 
 
 def subset_of(rentals: Sequence[Rental], total: int) -> list[Rental]:
-    """Return rentals whose prices add up to `total`, the oldest where there is a choice; [] where none do."""
+    """Return rentals whose prices add up to `total`, the oldest if there is a choice; [] if none do."""
     ways: dict[int, tuple[int, ...]] = {0: ()}
     for index, rental in enumerate(rentals):
         price = rental.price or 0

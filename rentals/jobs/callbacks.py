@@ -39,15 +39,15 @@ def receive_callback(token: Token, body: bytes, *, content_type: str, address: s
     """
     # Byte by byte as it came, but for a token: no table of ours holds one.
     body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
-    kept = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
+    callback = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
     try:
         result = thuesim.parse_callback(body, content_type, on_drift=record_drift)
-        kept.upstream_key = thuesim.rental_key(result.id)[:40]
+        callback.upstream_key = thuesim.rental_key(result.id)[:40]
     except thuesim.Gibberish as error:
-        kept.state = Callback.State.UNREADABLE
+        callback.state = Callback.State.UNREADABLE
         logger.warning("a callback for token %s is unreadable: %s", token.pk, error)
-    kept.save()
-    return kept
+    callback.save()
+    return callback
 
 
 def apply_callback(callback: Callback) -> bool:

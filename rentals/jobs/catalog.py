@@ -137,7 +137,7 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
 
 
 def _fits(service: thuesim.Service) -> bool:
-    """Whether its ids can be kept whole; cut short, they would rent something else."""
+    """Whether the columns hold its ids whole; cut short, they would rent something else."""
     return len(service.sv) <= 10 and 0 < len(service.id) <= 20
 
 
@@ -148,7 +148,7 @@ def _new(service: thuesim.Service, now: datetime) -> Service:
 
 
 def _refresh(row: Service, service: thuesim.Service) -> bool:
-    """Take over what the upstream says; True where something changed."""
+    """Take over what the upstream says. Returns whether something changed."""
     name = service.name[:120] or row.name or service.key
     price = service.price if service.price is not None and 0 <= service.price <= _MAX_PRICE else row.price
     fresh = (name, searchable(name)[:160], price, service.seconds)
@@ -170,6 +170,6 @@ def _believed_gone(rows: Sequence[Network | Service], listed: Sequence[Network |
     offered_before = sum(row.active and row.seen_at != now for row in rows)
     if len(missing) <= offered_before / 2:
         return [row.pk for row in missing]
-    logger.warning("%d of %d are missing from the upstream's list: kept for now", len(missing), offered_before)
+    logger.warning("%d of %d are missing from the upstream's list: still offered for now", len(missing), offered_before)
     last_list_at = max((row.seen_at for row in rows if row.seen_at and row.seen_at != now), default=now)
     return [row.pk for row in missing if row.seen_at and row.seen_at < last_list_at and row.seen_at <= now - DOUBT]

@@ -1,8 +1,8 @@
-"""Which rows of the upstream's history belong to orders of ours whose reply was lost.
+"""Match entries of the upstream's history with orders of ours whose reply was lost.
 
-A token's calls reach the upstream one after the other, seconds apart, so orders and rows have the same sequence, and a
-row is made within moments of its call. The upstream's clock is learned from the rentals that both sides know, against
-our machine's monotonic clock: neither its being off nor a step of ours mixes anything up.
+A token's calls reach the upstream one after the other, seconds apart, so orders and entries have the same sequence, and an
+entry is made within moments of its call. The upstream's clock is learned from the rentals that both sides know, against
+our machine's monotonic clock: so neither an error of that clock nor a step of ours mixes anything up.
 """
 
 import statistics
@@ -24,39 +24,39 @@ LEARN_FROM = 40  # rentals
 
 
 class UpstreamClock:
-    """When, by the upstream's clock, our requests left, and when, by ours, its rows were made."""
+    """Converts times: when our requests left by the upstream's clock, and when its entries were made by ours."""
 
     def __init__(
-        self, token: Token, orders: Collection[Rental], known: Collection[Rental], told: Mapping[str, datetime | None]
+        self, token: Token, orders: Collection[Rental], known: Collection[Rental], dates: Mapping[str, datetime | None]
     ) -> None:
-        """`known` are rentals that the upstream dates as `told`, by the rental's key."""
+        """`known` are rentals of which the upstream gives the time of making: `dates`, by the rental's key."""
         self._skew = None if token.clock_skew is None else timedelta(seconds=token.clock_skew)
         asked = RentalEvent.objects.filter(kind=EventKind.ASKED, rental__in=[*orders, *known]).order_by("pk")
-        self.marks = dict(asked.values_list("rental", "detail"))
+        self.stamps = dict(asked.values_list("rental", "detail"))
         samples: dict[str, list[float]] = {}
         for rental in known:
-            made, mark = told.get(rental.upstream_key), self.marks.get(rental.pk, {})
-            if made is not None and mark.get("boot"):
-                samples.setdefault(mark["boot"], []).append(made.timestamp() - mark["clock"])
-        self._offsets = {boot: statistics.median(found) for boot, found in samples.items()}
+            made, stamp = dates.get(rental.upstream_key), self.stamps.get(rental.pk, {})
+            if made is not None and stamp.get("boot"):
+                samples.setdefault(stamp["boot"], []).append(made.timestamp() - stamp["clock"])
+        self._offsets = {boot: statistics.median(offsets) for boot, offsets in samples.items()}
 
     def asked(self, rental: Rental) -> datetime | None:
-        """When the order's last request left, by the upstream's clock; None where nobody noted it."""
-        mark = self.marks.get(rental.pk, {})
-        if mark.get("boot") in self._offsets:
-            return datetime.fromtimestamp(self._offsets[mark["boot"]] + mark["clock"], UTC)
+        """Return when the order's last request left, by the upstream's clock; None if that was not noted."""
+        stamp = self.stamps.get(rental.pk, {})
+        if stamp.get("boot") in self._offsets:
+            return datetime.fromtimestamp(self._offsets[stamp["boot"]] + stamp["clock"], UTC)
         if rental.attempt_at is None:
             return None
-        # Not `attempt_at`: where our clock was set since, it was set right.
+        # Not `attempt_at`: if our clock was set since, it was wrong before.
         return timezone.now() - timedelta(seconds=self.seconds_since(rental)) + (self._skew or timedelta(0))
 
     def seconds_since(self, rental: Rental) -> float:
-        """How long ago the order's last request left."""
-        return clock.seconds_since(self.marks.get(rental.pk, {}), rental.attempt_at or rental.queued_at)
+        """Return how long ago the order's last request left."""
+        return clock.seconds_since(self.stamps.get(rental.pk, {}), rental.attempt_at or rental.queued_at)
 
     def tolerance(self, rental: Rental) -> timedelta:
-        """How far `asked` may be off."""
-        learned = self.marks.get(rental.pk, {}).get("boot") in self._offsets
+        """Return how far `asked` may be off."""
+        learned = self.stamps.get(rental.pk, {}).get("boot") in self._offsets
         return TOLERANCE if learned or self._skew is not None else UNKNOWN_TOLERANCE
 
     def ours(self, made: datetime | None, rental: Rental) -> datetime | None:
@@ -69,8 +69,8 @@ class UpstreamClock:
 
 
 def fits(rental: Rental, entry: thuesim.HistoryEntry, upstream_clock: UpstreamClock) -> bool:
-    """Whether a row may be what became of an order: same service, made at or after the attempt and not after its call
-    was over, and for a re-rent the same phone."""
+    """Whether an entry may be of this order: same service, made at or after the attempt and not after the end of its call,
+    and for a re-rent the same phone."""
     if not _same_service(rental.service, entry):
         return False
     if rental.again_of is not None and entry.phone not in {"", rental.again_of.phone}:
@@ -92,7 +92,7 @@ def _same_service(service: Service, entry: thuesim.HistoryEntry) -> bool:
 def match(
     orders: Sequence[Rental], entries: Sequence[thuesim.HistoryEntry], upstream_clock: UpstreamClock
 ) -> list[tuple[Rental, thuesim.HistoryEntry]]:
-    """Give as many rows as possible an order, both in their sequence, and so that the times agree best."""
+    """Pair as many entries as possible with orders, both in their sequence, so that the times agree best."""
     last = datetime.max.replace(tzinfo=UTC)
     orders = sorted(orders, key=lambda rental: (upstream_clock.asked(rental) or last, rental.pk))
     entries = [entry for entry in entries if any(fits(rental, entry, upstream_clock) for rental in orders)]

@@ -1,4 +1,4 @@
-"""What an answer about a waiting number means for its rental, whichever way the answer came."""
+"""Apply what the upstream says about a number: by poll, history or callback."""
 
 from datetime import datetime, timedelta
 
@@ -20,26 +20,30 @@ HOT_INTERVALS, COLD_INTERVALS = 0.8, 1.8
 
 
 def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None, *, source: MessageSource) -> bool:
+    """Add the message, or end the wait, and set when the number is polled next. Safe to repeat, and at once.
+
+    Calls no upstream. Returns whether it changed the rental.
+    """
     changed = False
     if message is not None:
         changed = lifecycle.message_arrived(rental, message, source=source)
         if message.is_call and message.audio_url:
-            _want_audio(rental)
+            _enqueue_audio(rental)
     elif rental.status == Status.WAITING:
-        told_by_clock = source == MessageSource.HISTORY and time_is_up(rental, GRACE_SECONDS)
-        if state == thuesim.State.EXPIRED or told_by_clock:
+        expired_by_clock = source == MessageSource.HISTORY and time_is_up(rental, GRACE_SECONDS)
+        if state == thuesim.State.EXPIRED or expired_by_clock:
             changed = lifecycle.expire(rental)
     if changed:
         _place_freed(rental.token)
     Rental.objects.filter(pk=rental.pk).update(due_at=next_poll(rental))
-    if source != MessageSource.POLL and state == thuesim.State.RECEIVED and _lacks_words(rental):
+    if source != MessageSource.POLL and state == thuesim.State.RECEIVED and _lacks_text(rental):
         enqueue.poll_rental(rental.pk)
     return changed
 
 
-def _lacks_words(rental: Rental) -> bool:
-    """Whether something came and nobody knows what it said: of a call, the history and callbacks may have the recording
-    alone, or the recording and the code, and only the code call the words."""
+def _lacks_text(rental: Rental) -> bool:
+    """Whether a message came without its text. Of a voice call the history and callbacks may have only the recording, or
+    the recording and the code; the text comes by the code call."""
     return not Message.objects.filter(rental=rental).exclude(text="").exists()
 
 
@@ -48,7 +52,7 @@ def time_is_up(rental: Rental, grace_seconds: float) -> bool:
 
 
 def _place_freed(token: Token) -> None:
-    """A number waits no longer, so its place is free: whoever queues for one goes on at once."""
+    """A number waits no longer, so its place is free: an order in the queue goes on at once."""
     Token.objects.filter(pk=token.pk, hold=Hold.LIMIT).update(hold=Hold.NONE, hold_until=None)
     token.announce()
     enqueue.place(token.pk)
@@ -64,17 +68,17 @@ def next_poll(rental: Rental) -> datetime | None:
             return now + timedelta(seconds=max(poll, LATE_POLL_SECONDS / 3))
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
         return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
-    if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_words(rental):
+    if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_text(rental):
         return now + timedelta(seconds=max(LATE_POLL_SECONDS, poll))
     return None
 
 
-def _wants_words(rental: Rental) -> bool:
+def _wants_text(rental: Rental) -> bool:
     recent = timezone.now() - timedelta(seconds=ABSENT_GRACE_SECONDS)
     received = rental.status == Status.RECEIVED and rental.received_at is not None and rental.received_at > recent
-    return received and _lacks_words(rental)
+    return received and _lacks_text(rental)
 
 
-def _want_audio(rental: Rental) -> None:
+def _enqueue_audio(rental: Rental) -> None:
     for message in Message.objects.filter(rental=rental, is_call=True, audio="").exclude(audio_url=""):
         enqueue.fetch_audio(message.pk)

@@ -1,4 +1,4 @@
-"""Settle what is uncertain by the upstream's history, and take in what was rented elsewhere with our tokens."""
+"""Settle uncertain orders by the upstream's history, and import what was rented elsewhere with our tokens."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -24,7 +24,7 @@ SETTLE_SECONDS = 120
 SETTLE_PAUSES = (2, 3, 5, 10)
 # While money is missing that nothing explains, an order is given up only after this long.
 MISSING_MONEY_SECONDS = 1800
-# An order given up that recently is still matched with a number that turns up late.
+# A number that turns up late is still matched with an order that was given up this recently.
 LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
 # Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback.
@@ -45,8 +45,8 @@ def due_tokens() -> list[int]:
 
 
 def settle(token_id: int, *, deep: bool = False, progress: Progress | None = None) -> int:
-    """Read the token's history; give unconfirmed orders the numbers that are theirs, import what is nobody's, and end
-    what was surely not taken. Safe to run at any time, any number of times at once. Returns how many orders it settled.
+    """Read the token's history: give unconfirmed orders their numbers, import the numbers of no order, and refuse the
+    orders that surely got none. Safe to run at any time, any number of times at once. Returns how many it settled.
 
     `deep` reads all that the upstream will give, not just the last days. `progress` is called as the import goes on.
 
@@ -100,7 +100,7 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
     for rental, entry in match(_unsettled(token), list(by_key.values()), upstream_clock):
         del by_key[thuesim.rental_key(entry.id)]
         if rental.status == Status.PLACING:
-            continue  # its own reply is still on its way, and will say the same
+            continue  # its own reply is still on its way, with the same number
         rented = thuesim.Rented(
             id=entry.id,
             phone=entry.phone or rental.phone,
@@ -123,15 +123,15 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
 
 
 def _unsettled(token: Token) -> list[Rental]:
-    """The orders that a number of the history may belong to."""
+    """Return the orders that a number of the history may belong to."""
     uncertain = Q(status__in=[Status.PLACING, Status.UNCONFIRMED]) | Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN)
     recent = Q(attempt_at__gt=timezone.now() - LATE_EVIDENCE)
     return list(Rental.objects.filter(uncertain, recent, token=token).select_related("service", "again_of"))
 
 
 def _give_up(token: Token, upstream_clock: UpstreamClock) -> int:
-    """End the orders of which the history, read after `SETTLE_SECONDS`, shows nothing. While the balance misses the
-    price of one, it stays: something was paid for."""
+    """Refuse the orders that the history, read after `SETTLE_SECONDS`, does not show. One whose price is missing from the
+    balance stays: something was paid for."""
     given_up = 0
     for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).select_related("service"):
         waited = upstream_clock.seconds_since(rental)

@@ -1,7 +1,7 @@
-"""What is deleted after a while: texts, codes and recordings of messages, and the callbacks that brought them.
+"""Retention: texts, codes and recordings of messages, and the callbacks that brought them, are deleted after a while.
 
-The money, the timeline and the rental itself stay. Everything is done in batches, each a transaction of its own, so that
-nothing else waits for it; a run that is cut short is finished by the next one.
+The money, the timeline and the rental itself stay. Each batch is a transaction of its own, so that nothing else waits for
+long; the next run finishes one that was cut short.
 """
 
 from contextlib import suppress
@@ -17,11 +17,10 @@ from accounts.models import Team
 from rentals.models import Callback, Message, Rental
 
 BATCH = 500
-# Screens are told of a code's fading this long after it did, again and again: the tick may be late, and twice is harmless.
+# Announce a fade for so long after it happens: the job may run late, and announcing twice is harmless.
 FADING = timedelta(seconds=40)
-# A message that comes again for a number whose messages are past their time is new by its own date: it is found among
-# those of this long.
-COME_AGAIN = timedelta(days=1)
+# A message of an expired rental that is delivered again gets today's date. Look for such rows among those of the last day.
+DELIVERED_AGAIN = timedelta(days=1)
 # Younger files may be about to get their row.
 BEING_WRITTEN = timedelta(days=1)
 
@@ -33,31 +32,31 @@ def delete_old_messages(*, batch: int = BATCH) -> int:
     """
     now = timezone.now()
     cutoff = now - timedelta(days=settings.KEEP_MESSAGES_DAYS)
-    again = Q(at__gte=now - COME_AGAIN, rental__queued_at__lt=cutoff - COME_AGAIN)
-    deleted = _delete(Q(at__lt=cutoff), batch) + _delete(again, batch)
+    delivered_again = Q(at__gte=now - DELIVERED_AGAIN, rental__queued_at__lt=cutoff - DELIVERED_AGAIN)
+    deleted = _delete(Q(at__lt=cutoff), batch) + _delete(delivered_again, batch)
     _delete_old_callbacks(cutoff, batch)
     _delete_lost_recordings(cutoff)
     return deleted
 
 
-def _delete(which: Q, batch: int) -> int:
+def _delete(condition: Q, batch: int) -> int:
     deleted = 0
-    while found := list(Message.objects.filter(which).order_by("at").values_list("pk", "audio")[:batch]):
-        # The file first: a row whose file is gone is found again, a file without a row never.
-        for _pk, audio in found:
+    while messages := list(Message.objects.filter(condition).order_by("at").values_list("pk", "audio")[:batch]):
+        # The file first: the next run finds a row whose file is gone, but not a file without a row.
+        for _pk, audio in messages:
             if audio:
                 default_storage.delete(audio)
-        deleted += Message.objects.filter(pk__in=[pk for pk, _audio in found]).delete()[0]
+        deleted += Message.objects.filter(pk__in=[pk for pk, _audio in messages]).delete()[0]
     return deleted
 
 
 def _delete_old_callbacks(cutoff: datetime, batch: int) -> None:
-    while found := list(Callback.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
-        Callback.objects.filter(pk__in=found).delete()
+    while keys := list(Callback.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
+        Callback.objects.filter(pk__in=keys).delete()
 
 
 def _delete_lost_recordings(cutoff: datetime) -> None:
-    """Delete the recordings of that age of which no row knows, as after a worker died between the file and the row."""
+    """Delete the recordings of that age without a row, as a worker leaves one that dies between the file and the row."""
     oldest = min(cutoff, timezone.now() - BEING_WRITTEN)
     root = Path(settings.MEDIA_ROOT)
     for month in sorted(root.glob("calls/*/*")):
@@ -71,12 +70,12 @@ def _delete_lost_recordings(cutoff: datetime) -> None:
 
 
 def fade() -> int:
-    """Tell the screens of the codes that have just faded, in the teams where they do. Returns of how many."""
+    """Announce the rentals whose codes have just faded, in the teams where codes fade. Returns how many."""
     now = timezone.now()
-    told = 0
+    announced = 0
     for team in Team.objects.filter(codes_fade_minutes__isnull=False):
         faded = now - timedelta(minutes=team.codes_fade_minutes or 0)
         for rental in Rental.objects.filter(team=team, received_at__gt=faded - FADING, received_at__lte=faded):
             rental.announce()
-            told += 1
-    return told
+            announced += 1
+    return announced

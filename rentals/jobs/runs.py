@@ -1,4 +1,4 @@
-"""The marks that recurring jobs leave: when each last ran, when it last succeeded, and what went wrong since."""
+"""The last runs of the recurring jobs: when each last ran, when it last succeeded, and its error since."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,18 +28,20 @@ def ran(name: JobName, token_id: int | None = None, *, fault: str = "") -> None:
 
 @contextmanager
 def run(name: JobName, token_id: int) -> Iterator[None]:
-    """Note how a job ends that asks the upstream. A fault of the upstream ends here: it stands in the note."""
+    """Note how a job on a token ends. A `ThueSimError` of the block is noted, and does not pass on."""
     try:
         yield
-    except thuesim.ThueSimError as fault:
-        ran(name, token_id, fault=f"{type(fault).__name__}: {fault.message}")
+    except thuesim.ThueSimError as error:
+        ran(name, token_id, fault=f"{type(error).__name__}: {error.message}")
     else:
         ran(name, token_id)
 
 
 def due(name: JobName, *, seconds: float) -> list[int]:
-    """The tokens for which a job has not succeeded for so long; after a fault it is due again in a quarter minute.
-    A token that an admin paused is read all the same: its numbers still wait."""
+    """Return the tokens for which a job has not succeeded for so long. After an error it is due again in 15 s.
+
+    A paused token is among them: its numbers still wait.
+    """
     now = timezone.now()
     runs = JobRun.objects.filter(name=name, token=OuterRef("pk"))
     fresh = runs.filter(

@@ -1,8 +1,7 @@
-"""How services, networks and prefixes did lately, from a team's own history: how often a code came, and how fast.
+"""Success rate and median time to code of services, networks and prefixes, from a team's own history.
 
-A page cannot count a million rentals, so a job counts them for every team now and then and keeps the sums; what the
-pages read is at most some minutes old. What was rented elsewhere with the same token counts as a success or a failure
-like any other, but says nothing about seconds: its messages were found later than they came.
+A page cannot count a million rentals, so a job counts them for every team every two minutes and keeps the sums. A rental
+that was imported counts for the success rate, but not for the median: its message was found later than it came.
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ from rentals.models import JobName, JobRun, Rental, Service, ServiceFigure, Star
 
 DAYS = 30
 REFRESH_SECONDS = 120
-# Fewer rentals than this tell nothing about how likely a code is.
-ENOUGH_TO_TELL = 5
+# With fewer rentals than this there is no success rate.
+MIN_ENDED = 5
 
 ENDED = (Status.RECEIVED, Status.EXPIRED)
 RENTED = (Status.WAITING, *ENDED)
@@ -32,8 +31,8 @@ _SCOPES = {"": Value(""), "network": F("network"), "prefix": Substr("phone", 4, 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How a service, a network or a prefix did: `success` in per cent and `median_seconds` to the code, each None where
-    too few rentals tell."""
+    """The statistics of a service, a network or a prefix: `success` is the rate in per cent, `median_seconds` the time to
+    the code; each is None after too few rentals."""
 
     name: str
     rented: int
@@ -43,12 +42,12 @@ class Figure:
 
     @property
     def success(self) -> int | None:
-        return round(100 * self.received / self.ended) if self.ended >= ENOUGH_TO_TELL else None
+        return round(100 * self.received / self.ended) if self.ended >= MIN_ENDED else None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLine:
-    """A service as one person sees it: whether they starred it, whether their team may order it, how it did."""
+    """A service as one person sees it: whether they starred it, whether their team may order it, its statistics."""
 
     service: Service
     starred: bool
@@ -62,7 +61,7 @@ class ServiceLine:
 
 
 def refresh_if_due() -> bool:
-    """Count again where the last count is older than `REFRESH_SECONDS`. Returns whether it was. May run twice."""
+    """Count again if the last count is older than `REFRESH_SECONDS`. Returns whether it did. May run twice."""
     fresh = timezone.now() - timedelta(seconds=REFRESH_SECONDS)
     if JobRun.objects.filter(name=JobName.STATISTICS, token=None, at__gt=fresh).exists():
         return False
@@ -76,7 +75,7 @@ def refresh(team_id: int) -> None:
     """Count a team's rentals of the last `DAYS` days anew. Two queries per scope, one write, and no lock is held."""
     at = timezone.now()
     rented = Rental.objects.filter(team=team_id, status__in=RENTED, placed_at__gt=at - timedelta(days=DAYS)).order_by()
-    found: list[ServiceFigure] = []
+    figures: list[ServiceFigure] = []
     for scope, part in _SCOPES.items():
         counted = rented.annotate(part=part).values_list("service", "part")
         medians = _medians(rented.annotate(part=part))
@@ -98,9 +97,9 @@ def refresh(team_id: int) -> None:
             )
             if scope:
                 setattr(figure, scope, name)
-            found.append(figure)
+            figures.append(figure)
     ServiceFigure.objects.bulk_create(
-        found,
+        figures,
         update_conflicts=True,
         unique_fields=["team", "service", "network", "prefix"],
         update_fields=["rented", "ended", "received", "median_seconds", "at"],
@@ -131,7 +130,7 @@ def _medians(rentals: "QuerySet[Rental]") -> dict[tuple[int, str], float]:
 def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:
     """Return the services on offer, starred ones first, then the team's most used ones, then by name. Three queries.
 
-    Only those that the team may order, unless `all_services` are wanted.
+    Only those that the team may order, unless `all_services`.
     """
     starred = StarredService.objects.filter(person=access.person_id, service=OuterRef("pk"))
     services = Service.objects.filter(active=True).annotate(
@@ -150,16 +149,16 @@ def service_lines(access: Access, *, all_services: bool = False) -> list[Service
 
 
 def figure_of(access: Access, service: Service) -> Figure:
-    """Return how a service did for the team. One query."""
+    """Return the team's statistics of a service. One query."""
     row = ServiceFigure.objects.filter(team=access.team_id, service=service, network="", prefix="").first()
     return _figure(row) if row else Figure("", 0, 0, 0, None)
 
 
 def by_network_and_prefix(access: Access, service: Service) -> tuple[list[Figure], list[Figure]]:
-    """Return how a service did on each network and with each prefix, the most rented first. One query."""
+    """Return the statistics of a service by network and by prefix, the most rented first. One query."""
     rows = ServiceFigure.objects.filter(team=access.team_id, service=service).exclude(network="", prefix="")
-    found = sorted(rows, key=lambda row: (-row.rented, row.network, row.prefix))
-    return [_figure(row) for row in found if row.network], [_figure(row) for row in found if row.prefix]
+    figures = sorted(rows, key=lambda row: (-row.rented, row.network, row.prefix))
+    return [_figure(row) for row in figures if row.network], [_figure(row) for row in figures if row.prefix]
 
 
 def counted_at() -> datetime | None:
@@ -173,7 +172,7 @@ def _figure(row: ServiceFigure) -> Figure:
 
 
 def overall(lines: Sequence[ServiceLine]) -> Figure:
-    """Return what all services together did; it has no median, since medians do not add up."""
+    """Return the statistics of all services together, without a median: medians do not add up."""
     figures = [line.figure for line in lines]
     return Figure(
         "", sum(f.rented for f in figures), sum(f.ended for f in figures), sum(f.received for f in figures), None

@@ -1,1 +1,1 @@
-"""What is asked of the upstream for a token: its client, pacing, circuit breaker, checks and statistics."""
+"""Speaking to the upstream for a token: its client, pacing, circuit breaker, checks and statistics."""

@@ -8,16 +8,16 @@ from rentals.upstream.call_stats import counter
 from rentals.upstream.drift import record
 from thuesim import Client
 
-# By token: what its client was made with, and the client. A value that was replaced goes with its client.
+# By token: what its client was made with, and the client. A replaced value goes with its client.
 _clients: dict[int, tuple[tuple[Secret, str, float], Client]] = {}
 
 
 def client_for(token: Token) -> Client:
-    """Return the client that speaks for `token`; one per process and token, so that connections are kept."""
-    wanted = (token.value, settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS)
+    """Return the client of `token`. One per process and token, so that its connections are reused."""
+    arguments = (token.value, settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS)
     made_with, client = _clients.get(token.pk, (None, None))
-    if client is None or made_with != wanted:
-        value, base_url, timeout = wanted
+    if client is None or made_with != arguments:
+        value, base_url, timeout = arguments
         client = Client(value.reveal(), base_url, timeout=timeout, on_drift=record, on_call=counter(token.pk))
-        _clients[token.pk] = wanted, client
+        _clients[token.pk] = arguments, client
     return client

@@ -28,8 +28,8 @@ def gap_seconds() -> float:
 
 
 def claim_turn(token: Token) -> float | None:
-    """Take the token's next turn: returns its mark, None where it has none now. Inside a transaction that is rolled
-    back, the turn was not taken."""
+    """Take the token's next turn. Returns its monotonic time, or None if it is not the token's turn. In a transaction
+    that is rolled back, the turn is not taken."""
     gap, now = gap_seconds(), timezone.now()
     here = Q(turn_boot=clock.boot()) & ~Q(turn_boot="")
     # Much further ahead than a gap: written before the clock was set back.
@@ -39,21 +39,21 @@ def claim_turn(token: Token) -> float | None:
 
 
 def keep_turn(token: Token, turn: float) -> float | None:
-    """Count the gap from now, if the turn is still ours. A worker that stood still for long has lost it: None."""
+    """Count the gap from now if the turn is still ours. Returns None if another worker has taken it meanwhile."""
     if time.monotonic() - turn <= LATE_SECONDS:
         return turn
     return _stamp(Token.objects.filter(pk=token.pk, turn_boot=clock.boot(), turn_clock=turn))
 
 
 def restamp(token: Token) -> None:
-    """Count the gap from now: the upstream wants a new pause."""
+    """Count the gap from now, since the upstream asks for a pause."""
     _stamp(Token.objects.filter(pk=token.pk))
 
 
 def _stamp(tokens: QuerySet[Token]) -> float | None:
     with transaction.atomic():
-        # The lock first (on SQLite the whole database's, with BEGIN): one may wait long for it, and the gap counts from
-        # when it is ours.
+        # The lock first (on SQLite the whole database's, with BEGIN): the wait for it may be long, and the gap counts from
+        # its end.
         if not list(tokens.select_for_update().values_list("pk")):
             return None
         turn = time.monotonic()
@@ -64,10 +64,10 @@ def _stamp(tokens: QuerySet[Token]) -> float | None:
 
 
 def seconds_to_turn(token: Token) -> float:
-    """How long until the token may take a number again, as far as its row (as read) tells."""
+    """Return the seconds until the token may take a number again, according to its row as it was read."""
     if token.next_turn_at is None:
         return 0.0
     if token.turn_boot and token.turn_boot == clock.boot():
         return max(0.0, gap_seconds() - (time.monotonic() - token.turn_clock))
-    left = (token.next_turn_at - timezone.now()).total_seconds()
-    return min(max(0.0, left), gap_seconds())
+    remaining = (token.next_turn_at - timezone.now()).total_seconds()
+    return min(max(0.0, remaining), gap_seconds())
