@@ -4,6 +4,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +17,7 @@ from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_sec
 
 # Whatever started this process: databases, secrets, recordings and exports are for its own user alone.
 os.umask(modes.UMASK)
+django_stubs_ext.monkeypatch()
 read_dot_env()
 
 # Where it runs

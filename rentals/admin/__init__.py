@@ -5,7 +5,7 @@ page is recorded as a reveal.
 """
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -40,16 +40,10 @@ from rentals.models import (
 from rentals.models.catalog import searchable
 from thuesim import phones, rental_key
 
-if TYPE_CHECKING:
-    Inline = admin.TabularInline[Any, Any]
-    PrefixModelForm = forms.ModelForm[Prefix]
-else:  # they take no parameters at run time
-    Inline, PrefixModelForm = admin.TabularInline, forms.ModelForm
-
 __all__ = ["TokenAdmin"]
 
 
-class PriceInline(ReadOnlyInline, Inline):
+class PriceInline(ReadOnlyInline, admin.TabularInline[ServicePrice, Service]):
     model = ServicePrice
     fields = readonly_fields = ("since", "price")
 
@@ -77,7 +71,7 @@ class ServiceAdmin(ReadOnlyAdmin):
         return queryset, False
 
 
-class PrefixForm(PrefixModelForm):
+class PrefixForm(forms.ModelForm[Prefix]):
     class Meta:
         model = Prefix
         fields = ("digits",)
@@ -91,7 +85,7 @@ class PrefixForm(PrefixModelForm):
         return digits
 
 
-class PrefixInline(StaffInline, Inline):
+class PrefixInline(StaffInline, admin.TabularInline[Prefix, Network]):
     model = Prefix
     form = PrefixForm
     extra = 1
@@ -154,12 +148,12 @@ class CodeOnPage(ReadOnlyAdmin):
             )
 
 
-class MessageInline(ReadOnlyInline, Inline):
+class MessageInline(ReadOnlyInline, admin.TabularInline[Message, Rental]):
     model = Message
     fields = readonly_fields = ("exact_at", "code", "text", "is_call", "source")
 
 
-class EventInline(ReadOnlyInline, Inline):
+class EventInline(ReadOnlyInline, admin.TabularInline[RentalEvent, Rental]):
     model = RentalEvent
     fields = readonly_fields = ("exact_at", "kind", "before", "after", "person", "detail")
 
@@ -168,7 +162,7 @@ class EventInline(ReadOnlyInline, Inline):
         return events.select_related("person")
 
 
-class LedgerInline(ReadOnlyInline, Inline):
+class LedgerInline(ReadOnlyInline, admin.TabularInline[LedgerEntry, Rental]):
     model = LedgerEntry
     fields = readonly_fields = ("exact_at", "kind", "amount", "note")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -32,11 +32,6 @@ from rentals.upstream import breaker, callback_addresses
 from rentals.upstream.token_check import Finding, Level, check_token
 from rentals.upstream.token_replacement import replace_value
 
-if TYPE_CHECKING:
-    ModelForm = forms.ModelForm[Token]
-else:
-    ModelForm = forms.ModelForm  # takes no parameter at run time
-
 _View = Callable[["TokenAdmin", HttpRequest, Token], HttpResponse]
 
 
@@ -62,7 +57,7 @@ def _owner_of(value: str) -> Token | None:
     return Token.objects.filter(value_digest=digest(value)).first()
 
 
-class TokenForm(ModelForm):
+class TokenForm(forms.ModelForm[Token]):
     """The form of a token: with its value when it is added, without when it is changed."""
 
     new_value = ValueField(
