@@ -86,8 +86,8 @@ def boss(someone: User) -> Client:
 
 
 @pytest.fixture
-def nudges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What workers were woken for."""
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The tasks that were sent, each with its id; none reaches a worker."""
     sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(enqueue, "_put", lambda one: sent.append((one.task, one.pk)))
+    monkeypatch.setattr(enqueue, "put", lambda wakeup: sent.append((wakeup.task, wakeup.pk)))
     return sent

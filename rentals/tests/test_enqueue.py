@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _an_outbox_of_its_own() -> None:
-    """The thread of the former one may be busy with what another test sent."""
-    enqueue._outbox.cache_clear()
+def _own_outbox() -> None:
+    """The thread of the last outbox may still be busy with what another test sent."""
+    enqueue.outbox.cache_clear()
 
 
 def wait_for(sent: Sequence[object]) -> None:
@@ -25,7 +25,7 @@ def wait_for(sent: Sequence[object]) -> None:
         time.sleep(0.005)
 
 
-def test_a_nudge_leaves_after_the_commit_and_holds_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_leaves_after_the_commit_and_holds_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr(app, "send_task", lambda task, **options: sent.append((task, options)))
     with transaction.atomic():
@@ -45,9 +45,9 @@ def test_a_broker_that_is_away_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPa
         raise OperationalError("away")
 
     monkeypatch.setattr(app, "send_task", hang)
-    for pk in range(enqueue.LONGEST_OUTBOX + 10):
+    for pk in range(enqueue.MAX_OUTBOX + 10):
         enqueue.poll_token(pk)
-    assert len(tried) < enqueue.LONGEST_OUTBOX, "they were put aside, not waited for"
+    assert len(tried) < enqueue.MAX_OUTBOX, "they were put aside, not waited for"
     wait_for(tried)
-    enqueue._outbox().queue.clear()
+    enqueue.outbox().queue.clear()
     assert tried

@@ -64,7 +64,7 @@ def test_the_code_is_on_the_rental_when_the_answer_goes_out_though_the_broker_is
 def test_what_the_database_refuses_to_apply_is_left_to_a_worker(
     client: Client,
     address: CallbackAddress,
-    nudges: list[tuple[str, int]],
+    enqueued: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     rental = waiting_rental(address)
@@ -75,7 +75,7 @@ def test_what_the_database_refuses_to_apply_is_left_to_a_worker(
         assert post(client, address.secret.reveal()) == 200
     kept = Callback.objects.get()
     assert kept.state == Callback.State.PENDING
-    assert nudges == [("rentals.callback", kept.pk)]
+    assert enqueued == [("rentals.callback", kept.pk)]
     tasks.tick()
     assert codes(rental) == ["486460"]
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_token_is_added_encrypted_audited_and_read_at_once(
-    boss: Client, nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    boss: Client, enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     team = make_team()
     with django_capture_on_commit_callbacks(execute=True):
@@ -30,7 +30,7 @@ def test_a_token_is_added_encrypted_audited_and_read_at_once(
     assert answer.status_code == 302
     token = Token.objects.get()
     assert (token.value.reveal(), list(token.teams.all())) == (VALUE, [team])
-    assert ("rentals.sync_token", token.pk) in nudges
+    assert ("rentals.sync_token", token.pk) in enqueued
     assert audited() == ["token_add"]
 
 
@@ -182,7 +182,7 @@ def test_a_balance_that_cannot_be_read_is_a_sentence(boss: Client, upstream: San
 
 
 def test_pausing_and_resuming_are_audited_and_wake_the_queue(
-    boss: Client, nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    boss: Client, enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     token = make_token()
     for button, paused in (("pause", True), ("pause", True), ("resume", False)):
@@ -191,7 +191,7 @@ def test_pausing_and_resuming_are_audited_and_wake_the_queue(
         assert Token.objects.get().paused is paused
     assert audited() == ["token_pause", "token_resume"]
     assert AuditRecord.objects.get(action="token_resume").detail == {"id": token.pk, "paused": [True, False]}
-    assert nudges == [("rentals.place", token.pk)] * 2
+    assert enqueued == [("rentals.place", token.pk)] * 2
 
 
 def test_several_tokens_are_paused_from_the_list(boss: Client) -> None:

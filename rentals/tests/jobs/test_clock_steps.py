@@ -28,15 +28,15 @@ def before_the_step(minutes: float) -> Iterator[None]:
 
 @pytest.fixture
 def tick(
-    nudges: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> Callable[[], list[tuple[str, int]]]:
     """Tick once; returns what workers were woken for."""
 
     def tick_once() -> list[tuple[str, int]]:
-        nudges.clear()
+        enqueued.clear()
         with django_capture_on_commit_callbacks(execute=True):
             tasks.tick()
-        return nudges
+        return enqueued
 
     return tick_once
 

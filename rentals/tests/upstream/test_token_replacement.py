@@ -38,7 +38,7 @@ def test_a_value_that_the_upstream_takes_replaces_the_old_one_and_wakes_the_queu
     boss: Client,
     token: Token,
     upstream: Sandbox,
-    nudges: list[tuple[str, int]],
+    enqueued: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
@@ -47,7 +47,7 @@ def test_a_value_that_the_upstream_takes_replaces_the_old_one_and_wakes_the_queu
     token.refresh_from_db()
     assert (token.value.reveal(), token.value_digest) == (upstream.token, digest(upstream.token))
     assert (token.hold, token.faults) == (Hold.NONE, 0)
-    assert {("rentals.sync_token", token.pk), ("rentals.place", token.pk), ("rentals.watch", token.pk)} <= set(nudges)
+    assert {("rentals.sync_token", token.pk), ("rentals.place", token.pk), ("rentals.watch", token.pk)} <= set(enqueued)
 
 
 def test_what_was_in_the_queue_is_ordered_with_the_new_value(boss: Client, house: House) -> None:
