@@ -196,10 +196,10 @@ def unconfirm(rental: Rental, *, reason: str, detail: str = "") -> bool:
 
 
 def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None = None) -> bool:
-    """Give an order its number, and book its price.
+    """Give an order its number, and book its price. False where the order has moved on meanwhile.
 
-    `at` is when the number became ours (now, unless the history told later). A number found by evidence may have been
-    recorded by the history import already: that record is folded into the order.
+    `at` is when the number became ours: now, unless the history gives an earlier time. The history import may have
+    recorded the number already: that record is merged into the order.
 
     Raises `DuplicateNumber` where the id belongs to another order.
     """
@@ -207,24 +207,14 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
     fields = _as_rented(rental, rented, at)
     price = fields["price"]
     with transaction.atomic():
-        # The sweep may have been quicker than a late reply, which is evidence all the same.
-        locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
-        if locked is not None and Status.WAITING in LEGAL[Status(locked.status)]:
-            rental.status = locked.status
-        twin = Rental.objects.filter(token=rental.token_id, upstream_key=fields["upstream_key"]).exclude(pk=rental.pk)
-        duplicate = twin.first()
-        if duplicate is not None:
-            if not duplicate.imported:
-                raise DuplicateNumber
-            _fold_in(duplicate, rental)
+        _lock_for_number(rental)
+        _take_over_imported(rental, fields["upstream_key"])
         try:
-            with transaction.atomic():
-                taken = _move(rental, Status.WAITING, kind=EventKind.RENTED, detail={"price": price}, **fields)
-        except IntegrityError:
+            moved = _move(rental, Status.WAITING, kind=EventKind.RENTED, detail={"price": price}, **fields)
+        except IntegrityError:  # another order was given the same id since the look-up
             raise DuplicateNumber from None
-        if not taken:
-            if duplicate is not None:
-                transaction.set_rollback(True)
+        if not moved:
+            transaction.set_rollback(True)  # the imported record stays as it was
             return False
         LedgerEntry.objects.get_or_create(
             rental=rental,
@@ -232,6 +222,31 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
             defaults={"token_id": rental.token_id, "amount": -(price or 0), "at": at},
         )
     return True
+
+
+def _lock_for_number(rental: Rental) -> None:
+    """Lock the order's row and read its status anew: the sweep may have been quicker than a late reply, which is
+    evidence all the same as long as the attempt is the same and its number may still follow."""
+    locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
+    if locked is not None and Status.WAITING in LEGAL[Status(locked.status)]:
+        rental.status = locked.status
+
+
+def _take_over_imported(rental: Rental, upstream_key: str) -> None:
+    """Merge what the history import wrote about the number into the order that it belongs to, and delete the import.
+
+    Raises `DuplicateNumber` where the id belongs to another order."""
+    same_id = Rental.objects.filter(token=rental.token_id, upstream_key=upstream_key).exclude(pk=rental.pk)
+    imported = same_id.first()
+    if imported is None:
+        return
+    if not imported.imported:
+        raise DuplicateNumber
+    imported.messages.update(rental=rental)
+    imported.ledger.update(rental=rental)
+    imported.callbacks.update(rental=rental)
+    imported.again.update(again_of=rental)
+    imported.delete()
 
 
 def _as_rented(rental: Rental, rented: thuesim.Rented, at: datetime) -> dict[str, Any]:
@@ -267,15 +282,6 @@ def _unasked(rental: Rental, phone: str, network: str) -> list[str]:
     if rental.again_of_id and rental.phone and rental.phone != phone:
         found.append("phone")
     return found
-
-
-def _fold_in(imported: Rental, rental: Rental) -> None:
-    """Hand what the import wrote about a number to the order that it belongs to."""
-    imported.messages.update(rental=rental)
-    imported.ledger.update(rental=rental)
-    imported.callbacks.update(rental=rental)
-    imported.again.update(again_of=rental)
-    imported.delete()
 
 
 def fingerprint(message: thuesim.Message) -> str:
