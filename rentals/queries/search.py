@@ -1,69 +1,79 @@
 """The history's search box: a number in any form, a code, words of a message, a purpose, a service's name.
 
-What a person may not read cannot be found either. On PostgreSQL the words of a million rentals stand in trigram indexes,
-but no plan for "this or that or a message that …, newest first" uses them: so what fits is looked up first, each kind by
-its own index. Where that is more than `MOST`, most rows fit, and reading the newest ones finds a page soon.
+What a person may not read cannot be found either.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, Value
 
 from accounts.policy import Access
 from rentals.models import Message, Rental, Service
 from rentals.models.catalog import searchable
 from thuesim import phones
 
-MOST = 5000
-# Fewer characters than this have no trigram, and would find half of everything: they are looked for as whole words.
-SHORTEST = 3
+# With more hits than this, most rows fit: reading the newest ones finds a page soon.
+MAX_LOOKED_UP = 5000
+# A shorter text has no trigram, and would find half of everything: it is looked for as a whole word.
+MIN_LENGTH = 3
 
 
 def matching(text: str, access: Access) -> Q:
-    """Return what the team's rentals that fit `text` have in common. One query on PostgreSQL, for a text that is not a
-    whole number; none elsewhere."""
+    """Return the condition that the team's rentals fit which match `text`.
+
+    One query on PostgreSQL for a text that is not a whole number, none otherwise.
+    """
     if number := whole_number(text):
         return Q(phone=number)
     by_service = Service.objects.filter(search_name__contains=searchable(text)).order_by()
-    own, said = _own(text), _said(text)
-    readable = access.readable()
-    if connection.vendor != "postgresql":
-        found = own | Q(service__in=by_service)
-        return found | Q(Exists(Message.objects.filter(said, rental=OuterRef("pk")))) & readable if said else found
+    in_rental, in_message = _in_rental(text), _in_message(text)
+    if connection.vendor == "postgresql":
+        return _matching_by_lookup(by_service, in_rental, in_message, access)
+    return _matching_by_scan(by_service, in_rental, in_message, access)
+
+
+def _matching_by_scan(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
+    """One condition over every row of the team: quick enough for what fits into SQLite."""
+    return Q(service__in=by_service) | in_rental | _has_message(in_message, access)
+
+
+def _matching_by_lookup(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
+    """Look up first what fits, each kind by its own trigram index: PostgreSQL has no plan for "this or that or a message
+    that …, newest first" that uses the indexes of a million rentals. One query."""
     team = Rental.objects.visible_to(access).order_by()
-    kinds: dict[str, QuerySet[Any]] = {"service": by_service, "own": team.filter(own)[: MOST + 1]}
-    if said:
-        # From the message to its rental: the other way round, each rental would be asked for its messages.
-        messages = Message.objects.filter(said, rental__in=team.filter(readable)).order_by()
-        kinds["said"] = messages.annotate(found=F("rental"))[: MOST + 1]
-    looked_up = _look_up(kinds)
-    found = Q(service__in=looked_up["service"])
-    if len(looked_up["own"]) > MOST:
-        found |= own
-    if said and len(looked_up["said"]) > MOST:
-        found |= Q(Exists(Message.objects.filter(said, rental=OuterRef("pk")))) & readable
-    few = {pk for kind in ("own", "said") for pk in looked_up.get(kind, []) if len(looked_up[kind]) <= MOST}
-    return found | Q(pk__in=few)
+    # From the message to its rental: the other way round, each rental would be searched for its messages.
+    messages = Message.objects.filter(in_message, rental__in=team.filter(access.readable())).order_by()
+    services, rentals, with_message = _looked_up(
+        by_service.annotate(row=F("pk")),
+        team.filter(in_rental).annotate(row=F("pk"))[: MAX_LOOKED_UP + 1],
+        messages.annotate(row=F("rental"))[: MAX_LOOKED_UP + 1],
+    )
+    condition = Q(service__in=services)
+    condition |= Q(pk__in=rentals) if len(rentals) <= MAX_LOOKED_UP else in_rental
+    condition |= Q(pk__in=with_message) if len(with_message) <= MAX_LOOKED_UP else _has_message(in_message, access)
+    return condition
 
 
-def _look_up(kinds: Mapping[str, QuerySet[Any]]) -> dict[str, list[int]]:
-    """Return the numbers of the rows of each kind, in one query."""
-    marked = [
-        rows.annotate(kind=Value(kind, output_field=CharField())).values_list(
-            "kind", "found" if "found" in rows.query.annotations else "pk"
-        )
-        for kind, rows in kinds.items()
+def _has_message(in_message: Q, access: Access) -> Q:
+    """The condition that a message fits which the person may read."""
+    return Q(Exists(Message.objects.filter(in_message, rental=OuterRef("pk")))) & access.readable()
+
+
+def _looked_up(*kinds: QuerySet[Any]) -> list[list[int]]:
+    """Return the `row` of every result of each queryset, in one query."""
+    numbered = [
+        rows.annotate(kind=Value(kind, output_field=IntegerField())).values_list("kind", "row")
+        for kind, rows in enumerate(kinds)
     ]
-    found: dict[str, list[int]] = {kind: [] for kind in kinds}
-    for kind, pk in marked[0].union(*marked[1:], all=True):
-        found[kind].append(pk)
+    found: list[list[int]] = [[] for _ in kinds]
+    for kind, row in numbered[0].union(*numbered[1:], all=True):
+        found[kind].append(row)
     return found
 
 
 def whole_number(text: str) -> str:
-    """Return a whole Vietnamese mobile number typed in any form as E.164, which its index finds; `""` where it is none."""
+    """Return a whole Vietnamese mobile number typed in any form as E.164, else `""`. The index on the phone finds it."""
     try:
         number = phones.to_e164(text)
     except ValueError:
@@ -71,20 +81,22 @@ def whole_number(text: str) -> str:
     return number if number.startswith("+84") and len(number) == 12 else ""
 
 
-def _own(text: str) -> Q:
-    """What a rental itself has of the text."""
-    if len(text) < SHORTEST:
+def _in_rental(text: str) -> Q:
+    """The condition that a rental's own fields contain the text."""
+    if len(text) < MIN_LENGTH:
         return Q(purpose__iexact=text)
     digits = "".join(c for c in text if c.isdigit())
-    found = Q(purpose__icontains=text)
-    if len(digits) >= SHORTEST and not any(c.isalpha() for c in text):
-        found |= Q(phone__contains=_subscriber_part(digits))
-    return found
+    condition = Q(purpose__icontains=text)
+    if len(digits) >= MIN_LENGTH and not any(c.isalpha() for c in text):
+        condition |= Q(phone__contains=_subscriber_part(digits))
+    return condition
 
 
-def _said(text: str) -> Q | None:
-    """What a message has of the text."""
-    return Q(code__iexact=text) | Q(text__icontains=text) if len(text) >= SHORTEST else None
+def _in_message(text: str) -> Q:
+    """The condition that a message contains the text; one that no message meets for a text below `MIN_LENGTH`."""
+    if len(text) < MIN_LENGTH:
+        return Q(pk__in=())
+    return Q(code__iexact=text) | Q(text__icontains=text)
 
 
 def _subscriber_part(digits: str) -> str:

@@ -138,7 +138,7 @@ def test_a_search_finds_the_same_where_most_rows_fit(
     say(make_rental(Status.RECEIVED, team=team, person=make_person(team)), "195829", "xac nhan")
     make_rental(Status.RECEIVED, person=operator, service=service, purpose="QA")
     few = shown(signed_in, f"q={typed}")
-    monkeypatch.setattr("rentals.queries.search.MOST", 1)
+    monkeypatch.setattr("rentals.queries.search.MAX_LOOKED_UP", 1)
     assert shown(signed_in, f"q={typed}") == few == [rental.pk for rental in reversed(mine)]
 
 
