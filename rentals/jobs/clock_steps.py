@@ -40,7 +40,7 @@ def _times(now: datetime) -> Iterator[tuple[QuerySet[Any], str, float, datetime 
     poll = settings.THUESIM_POLL_SECONDS
     # With their token, since the index by due time of those that have ended starts with it.
     rentals = Rental.objects.filter(token__in=Token.objects.order_by()).order_by()
-    yield rentals.filter(status=Status.QUEUED), "due_at", max(placing.OUT_OF_STOCK_PAUSES), now
+    yield rentals.filter(status=Status.QUEUED), "due_at", max(placing.RETRY_PAUSES), now
     yield rentals.filter(status=Status.UNCONFIRMED), "due_at", max(reconciling.SETTLE_PAUSES), now
     max_wait = max(outcomes.LATE_POLL_SECONDS, outcomes.COLD_INTERVALS * poll)
     yield rentals.filter(status__in=polling.POLLED), "due_at", max_wait, now

@@ -17,12 +17,21 @@ from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
 from rentals.upstream.client import client_for
 
-# An order that is tried again because the stock is out waits this long in between, in seconds.
-OUT_OF_STOCK_PAUSES = (5, 10, 15, 20, 30)
+# Seconds between the attempts of an order that keeps trying: after the first, after the second, and so on.
+RETRY_PAUSES = (5, 10, 15, 20, 30)
+# Refusals that say something about the token alone.
+ANOTHER_TOKEN_MAY_SERVE = (thuesim.InvalidToken, thuesim.InsufficientBalance)
+# Refusals worth another attempt, if the person asked to keep trying.
+MAY_GET_BETTER = (
+    thuesim.OutOfStock,
+    thuesim.InsufficientBalance,
+    thuesim.InvalidToken,
+    thuesim.CannotConnect,
+)
 
 
 def due_tokens() -> list[int]:
-    """The tokens that have an order to place now, or one to give up."""
+    """Return the tokens that have an order to place now, or one to give up."""
     due = _due() | Q(keep_trying_until__lte=timezone.now())
     return list(Rental.objects.filter(due, status=Status.QUEUED).order_by().values_list("token", flat=True).distinct())
 
@@ -35,7 +44,7 @@ def place_next(token_id: int) -> None:
     """Place the order whose turn it is, if there is one and the token has its turn.
 
     May run any number of times, anywhere, at once: the turn and the order are claimed in one transaction, committed
-    before the request leaves. Whoever gets a request on its way wakes a worker for the next turn.
+    before the request leaves. The worker whose request has left wakes one for the next turn.
     """
     token = Token.objects.filter(pk=token_id).first()
     if token is None:
@@ -53,8 +62,8 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
         rental = queue_of(token.pk).select_related("service", "person", "again_of").filter(_due()).first()
         if rental is None:
             return None
-        if passed := budgets.why_not_placed(rental):
-            lifecycle.refuse(rental, reason=passed)
+        if reason := budgets.why_not_placed(rental):
+            lifecycle.refuse(rental, reason=reason)
             enqueue.place(token.pk)  # the next one's turn
             return None
         turn = pacing.claim_turn(token)
@@ -130,7 +139,7 @@ def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
     try:
         taken = lifecycle.number_taken(rental, rented, at=now)
     except lifecycle.DuplicateNumber:
-        # The id of another order: a reply that was not meant for this one. The history will tell.
+        # The id of another order: a reply that was not meant for this one. The history settles it.
         taken = False
         lifecycle.unconfirm(rental, reason=reasons.GIBBERISH, detail=rented.message)
     if not taken:
@@ -148,43 +157,54 @@ def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
     callbacks.number_known(rental)
 
 
-def _not_rented(token: Token, rental: Rental, fault: thuesim.NotRented) -> None:
+def _not_rented(token: Token, rental: Rental, error: thuesim.NotRented) -> None:
     """Surely no number: try again in turn, move to another token, or tell the person."""
-    now = timezone.now()
-    reason = reasons.of(fault)
-    if fault.blames_upstream:
-        breaker.failed(token, fault)
+    if error.blames_upstream:
+        breaker.failed(token, error)
     else:
         breaker.answered(token)
-    if isinstance(fault, thuesim.TooSoon):
+    if isinstance(error, thuesim.TooSoon):
         pacing.restamp(token)
-        lifecycle.requeue(rental, reason=reason, detail=fault.message, due_at=now)
-        return
-    if isinstance(fault, thuesim.PendingLimitReached):
-        if fault.limit is not None:
-            Token.objects.filter(pk=token.pk).update(waiting_limit=fault.limit)
-        breaker.put_on_hold(token, Hold.LIMIT, seconds=breaker.LIMIT_SECONDS, detail=fault.message)
-        lifecycle.requeue(rental, reason=reason, detail=fault.message, due_at=now)
+        _requeue(rental, error)
+    elif isinstance(error, thuesim.PendingLimitReached):
+        _learn_limit(token, error)
+        _requeue(rental, error)
         _move_on(token)
-        return
-    token_is_at_fault = isinstance(fault, thuesim.InvalidToken | thuesim.InsufficientBalance)
-    if token_is_at_fault and _another(rental, token) is not None:
-        lifecycle.requeue(rental, reason=reason, detail=fault.message, due_at=now)
-        _to_another(rental, token)
-        return
-    worth_trying = isinstance(
-        fault, thuesim.OutOfStock | thuesim.InsufficientBalance | thuesim.InvalidToken | thuesim.CannotConnect
-    )
-    if worth_trying and rental.keep_trying_until is not None and rental.keep_trying_until > now:
-        pause = OUT_OF_STOCK_PAUSES[min(rental.attempts, len(OUT_OF_STOCK_PAUSES)) - 1]
-        due = min(now + timedelta(seconds=pause), rental.keep_trying_until)
-        lifecycle.requeue(rental, reason=reason, detail=fault.message, due_at=due)
-        return
-    lifecycle.refuse(rental, reason=reason, detail=fault.message)
+    elif isinstance(error, ANOTHER_TOKEN_MAY_SERVE) and (other := _another(rental, token)) is not None:
+        _requeue(rental, error)
+        _move_to(rental, other)
+    elif isinstance(error, MAY_GET_BETTER) and _keeps_trying(rental):
+        _requeue(rental, error, after_seconds=_pause(rental))
+    else:
+        lifecycle.refuse(rental, reason=reasons.of(error), detail=error.message)
+
+
+def _requeue(rental: Rental, error: thuesim.NotRented, *, after_seconds: float = 0) -> None:
+    """Put the order back into the queue, to be tried after so long, but not past the end of its trying."""
+    due_at = timezone.now() + timedelta(seconds=after_seconds)
+    if rental.keep_trying_until is not None:
+        due_at = min(due_at, rental.keep_trying_until)
+    lifecycle.requeue(rental, reason=reasons.of(error), detail=error.message, due_at=due_at)
+
+
+def _keeps_trying(rental: Rental) -> bool:
+    return rental.keep_trying_until is not None and rental.keep_trying_until > timezone.now()
+
+
+def _pause(rental: Rental) -> int:
+    """Return the seconds before the next attempt: longer after each, up to the last of `RETRY_PAUSES`."""
+    return RETRY_PAUSES[min(rental.attempts, len(RETRY_PAUSES)) - 1]
+
+
+def _learn_limit(token: Token, error: thuesim.PendingLimitReached) -> None:
+    """Keep the waiting limit that the upstream names, and give the token no order for a while."""
+    if error.limit is not None:
+        Token.objects.filter(pk=token.pk).update(waiting_limit=error.limit)
+    breaker.put_on_hold(token, Hold.LIMIT, seconds=breaker.LIMIT_SECONDS, detail=error.message)
 
 
 def _another(rental: Rental, token: Token) -> Token | None:
-    """A token of the team that may serve the order in the place of `token`, which has never refused it."""
+    """Return a token of the team that may serve the order in the place of `token` and was never asked for it."""
     if rental.token_pinned:
         return None
     tried = rental.events.filter(kind=EventKind.ASKED).values_list("detail__token", flat=True)
@@ -192,19 +212,20 @@ def _another(rental: Rental, token: Token) -> Token | None:
     return next((other for other in others if breaker.hold_of(other) == Hold.NONE), None)
 
 
-def _to_another(rental: Rental, token: Token) -> bool:
-    other = _another(rental, token)
-    if other is None or not lifecycle.move_to_token(rental, other):
+def _move_to(rental: Rental, other: Token) -> bool:
+    """Let another token serve the order, and wake a worker for it. False where the order has left the queue."""
+    if not lifecycle.move_to_token(rental, other):
         return False
     enqueue.place(other.pk)
     return True
 
 
 def _move_on(token: Token) -> None:
-    """A token that takes no orders: its queue goes to the team's other tokens. What cannot go waits, or, where the
-    upstream refuses the token itself, is refused with that reason."""
+    """Hand the queue of a token that takes no orders to the team's other tokens. What cannot go waits; where the
+    upstream refuses the token itself, it is refused with that reason."""
     for rental in queue_of(token.pk).select_related("service", "team"):
-        if _to_another(rental, token):
+        other = _another(rental, token)
+        if other is not None and _move_to(rental, other):
             continue
         if breaker.hold_of(token) == Hold.INVALID and rental.keep_trying_until is None:
             lifecycle.refuse(rental, reason=reasons.INVALID_TOKEN, detail=token.hold_detail)
@@ -213,13 +234,12 @@ def _move_on(token: Token) -> None:
 def _give_up_overdue(token: Token) -> None:
     overdue = Rental.objects.filter(token=token, status=Status.QUEUED, keep_trying_until__lte=timezone.now())
     for rental in overdue.select_related("service"):
-        last = rental.reason
-        reason = reasons.GAVE_UP if last in {"", reasons.OUT_OF_STOCK} else last
+        reason = reasons.GAVE_UP if rental.reason in {"", reasons.OUT_OF_STOCK} else rental.reason
         lifecycle.refuse(rental, reason=reason, detail=rental.reason_detail)
 
 
 def sweep(*, now: datetime | None = None) -> list[int]:
-    """Turn what dead workers left behind to `unconfirmed`. Returns the tokens concerned."""
+    """Turn the attempts of dead workers to `unconfirmed`. Returns the tokens concerned."""
     now = now or timezone.now()
     longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 5)
     # An attempt further in the future than any call lasts was written before the clock was set back.

@@ -143,7 +143,7 @@ def test_a_background_job_whose_worker_died_before_is_found(tick: Tick) -> None:
 def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, settings: Settings) -> None:
     settings.THUESIM_POLL_SECONDS = 3.0
     longest = {
-        Status.QUEUED: max(placing.OUT_OF_STOCK_PAUSES),
+        Status.QUEUED: max(placing.RETRY_PAUSES),
         Status.WAITING: outcomes.LATE_POLL_SECONDS,
         Status.UNCONFIRMED: max(reconciling.SETTLE_PAUSES),
     }
