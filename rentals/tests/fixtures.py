@@ -14,10 +14,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Team, User
-from rentals import enqueue
+from rentals import enqueue, orders
 from rentals.jobs import catalog
 from rentals.lifecycle import likely_network
-from rentals.models import Service, Token
+from rentals.models import Rental, Service, Token
 from rentals.tests.factories import make_person, make_team, make_token
 from sandbox.server import Sandbox
 
@@ -35,6 +35,12 @@ class House:
     def service(self) -> Service:
         """An ordinary service at 02.97, the one of the API page's examples."""
         return Service.objects.get(sv="02", upstream_id="97")
+
+
+def order(house: House, **over: object) -> Rental:
+    """Take an ordinary order in the house; `over` are the arguments of `take_order` that the test is about."""
+    arguments = {"person": house.person, "team": house.team, "service": house.service, **over}
+    return orders.take_order(**arguments)  # type: ignore[arg-type]
 
 
 @contextmanager

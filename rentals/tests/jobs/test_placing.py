@@ -1,4 +1,4 @@
-"""Orders: taken, placed in turn, paced, and what each answer of the upstream makes of them."""
+"""Orders placed in turn, and what each answer of the upstream makes of them."""
 
 import threading
 import time
@@ -9,47 +9,27 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
 import thuesim
-from lib import clock
 from rentals import lifecycle, orders
 from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.queries import queue
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
-from rentals.tests.fixtures import House
+from rentals.tests.factories import make_person, make_rental, make_token
+from rentals.tests.fixtures import House, order
 from rentals.upstream import breaker, pacing
 
 pytestmark = pytest.mark.django_db
-
-
-def order(house: House, **over: object) -> Rental:
-    wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    return orders.take_order(**wishes)  # type: ignore[arg-type]
 
 
 def place(house: House, rental: Rental) -> Rental:
     placing.place_next(rental.token_id)
     rental.refresh_from_db()
     return rental
-
-
-@pytest.mark.parametrize(
-    ("text", "prefixes"),
-    [("96|97|", ["96", "97"]), ("096, 97", ["96", "97"]), ("  ", []), ("+8496 96", ["96"]), ("84", ["84"])],
-)
-def test_prefixes_are_read_in_every_form_people_write(text: str, prefixes: list[str]) -> None:
-    assert orders.parse_prefixes(text) == prefixes
-
-
-@pytest.mark.parametrize("text", ["abc", "96x", "123456", "9-6"])
-def test_what_is_no_prefix_is_told(text: str) -> None:
-    with pytest.raises(orders.OrderRefused, match="not a prefix"):
-        orders.parse_prefixes(text)
 
 
 def test_an_order_gets_a_number_with_the_filters_asked_for(house: House) -> None:
@@ -167,30 +147,6 @@ def test_a_paused_token_keeps_its_queue_and_takes_no_order(house: House) -> None
     assert place(house, rental).status == Status.WAITING
 
 
-def test_the_token_of_another_team_cannot_be_used(house: House) -> None:
-    with pytest.raises(orders.OrderRefused, match="not one of your team"):
-        order(house, token=make_token(make_team()))
-
-
-def test_a_team_without_a_token_is_told_so(house: House) -> None:
-    team = make_team()
-    with pytest.raises(orders.OrderRefused, match="Ask an admin"):
-        orders.take_order(person=make_person(team), team=team, service=house.service)
-
-
-def test_a_purpose_is_wanted_where_the_team_wants_one(house: House) -> None:
-    house.team.purpose_required = True
-    with pytest.raises(orders.OrderRefused) as refused:
-        order(house, purpose="  ")
-    assert refused.value.field == "purpose"
-    assert order(house, purpose=" sign-up  test ").purpose == "sign-up test"
-
-
-def test_a_prefix_cannot_be_wanted_and_unwanted(house: House) -> None:
-    with pytest.raises(orders.OrderRefused, match="96"):
-        order(house, prefixes=["96"], exclude_prefixes=["96"])
-
-
 def test_the_number_is_rented_again_with_its_id_and_server(house: House) -> None:
     first = place(house, order(house))
     again = place(house, order(house, again_of=first))
@@ -208,31 +164,6 @@ def test_ten_orders_of_one_person_do_not_keep_another_waiting(house: House) -> N
     place(house, busy[0])
     assert queue.place_in_queue(late)[0] == 1, "the one just served goes behind"
     assert place(house, late).status == Status.WAITING
-
-
-def test_a_place_in_the_queue_comes_with_the_likely_time(settings: Settings) -> None:
-    settings.THUESIM_RENT_GAP_SECONDS = 5.0
-    team = make_team()
-    token, person = make_token(team), make_person(team)
-    rentals = [make_rental(team=team, token=token, person=person) for _ in range(3)]
-    assert [queue.place_in_queue(rental) for rental in rentals] == [(1, 0), (2, 5), (3, 10)]
-
-
-def test_the_gap_is_kept_and_survives_a_stepped_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.THUESIM_RENT_GAP_SECONDS = 5.0
-    clock = [1000.0]
-    monkeypatch.setattr("rentals.upstream.pacing.time.monotonic", lambda: clock[0])
-    token = make_token()
-    assert pacing.claim_turn(token) is not None
-    clock[0] += 5.05
-    assert pacing.claim_turn(token) is None, "50 ms past the gap is too near to it"
-    with time_machine.travel(timezone.now() + timedelta(minutes=10)):
-        assert pacing.claim_turn(token) is None, "a clock set forward makes no turn"
-    clock[0] += 0.06
-    with time_machine.travel(timezone.now() - timedelta(minutes=10)):
-        assert pacing.claim_turn(token), "a clock set back takes none away"
-    token.refresh_from_db()
-    assert pacing.seconds_to_turn(token) == pytest.approx(5.1)
 
 
 def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,59 +248,6 @@ def test_an_order_moved_while_it_is_claimed_is_not_asked_for_here(
     monkeypatch.setattr(pacing, "claim_turn", claim_while_it_moves)
     placing.place_next(house.token.pk)
     assert house.upstream.books()["attempts"] == []
-
-
-def test_on_another_machine_the_wall_clock_keeps_the_gap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.THUESIM_RENT_GAP_SECONDS = 5.0
-    token = make_token()
-    assert pacing.claim_turn(token) is not None
-    monkeypatch.setattr(clock, "boot", lambda: "another machine")
-    assert pacing.claim_turn(token) is None
-    with time_machine.travel(timezone.now() + timedelta(seconds=5.2)):
-        assert pacing.claim_turn(token) is not None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_gap_counts_from_when_the_row_is_ours_however_long_the_wait_for_it() -> None:
-    token, held, let_go = make_token(), threading.Event(), [0.0]
-
-    def hold() -> None:
-        try:
-            with transaction.atomic():
-                Token.objects.filter(pk=token.pk).update(name="held")
-                held.set()
-                time.sleep(0.3)
-                let_go[0] = time.monotonic()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(10)
-    turn = pacing.claim_turn(token)
-    thread.join()
-    assert turn is not None
-    assert turn >= let_go[0]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_workers_one_gets_the_turn(settings: Settings) -> None:
-    settings.THUESIM_RENT_GAP_SECONDS = 5.0
-    token = make_token()
-    won = []
-
-    def claim() -> None:
-        try:
-            won.append(pacing.claim_turn(token) is not None)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=claim) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(won) == [False] * 7 + [True]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -466,8 +344,3 @@ def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) 
     assert rental.status == Status.QUEUED
     with time_machine.travel(timezone.now() + timedelta(seconds=queue.DOUBTFUL_SECONDS + 1), tick=True):
         assert place(house, rental).status == Status.WAITING
-
-
-def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
-    with pytest.raises(orders.OrderRefused, match="Choose another"):
-        order(house, service=make_service(active=False))

@@ -1,0 +1,103 @@
+"""What the history's search box finds, and that nobody finds what they may not read."""
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Role, Team, User
+from accounts.policy import access_for
+from rentals.models import Message, MessageSource, Rental, Status
+from rentals.queries import search
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team()
+
+
+@pytest.fixture
+def rental(team: Team) -> Rental:
+    """A number at which a code has arrived, rented by an operator of the team."""
+    service = make_service(name="Dịch vụ Đỏ")
+    rental = make_rental(
+        Status.RECEIVED,
+        team=team,
+        person=make_person(team),
+        service=service,
+        phone="+84852222127",
+        purpose="Kiểm thử",
+    )
+    Message.objects.create(
+        rental=rental,
+        at=timezone.now(),
+        code="G-195829",
+        text="ma xac nhan",
+        source=MessageSource.POLL,
+        fingerprint="1",
+    )
+    return rental
+
+
+def hits(text: str, person: User) -> list[int]:
+    access = access_for(person)
+    rentals = Rental.objects.visible_to(access).filter(search.matching(text, access))
+    return list(rentals.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("0852 222 127", "+84852222127"),
+        ("+84852222127", "+84852222127"),
+        ("85222212", ""),
+        ("G-195829", ""),
+        ("", ""),
+    ],
+)
+def test_a_whole_number_is_known_from_a_part_of_one(typed: str, number: str) -> None:
+    assert search.whole_number(typed) == number
+
+
+@pytest.mark.parametrize("typed", ["0852222127", "222 127", "84852222", "dich vu", "kiểm", "g-195829", "XAC NHAN"])
+def test_a_number_a_service_a_purpose_a_code_and_a_text_are_found(rental: Rental, team: Team, typed: str) -> None:
+    make_rental(Status.WAITING, team=team, phone="+84961234567")
+    assert rental.person is not None
+    assert hits(typed, rental.person) == [rental.pk]
+
+
+@pytest.mark.parametrize("typed", ["g-195829", "xac nhan"])
+def test_what_a_person_may_not_read_is_not_found(rental: Rental, team: Team, typed: str) -> None:
+    assert hits(typed, make_person(team, Role.VIEWER)) == []
+    assert hits(typed, make_person(team, Role.OPERATOR)) == []
+    assert hits(typed, make_person(team, Role.MANAGER)) == [rental.pk]
+    assert hits(typed, make_person(make_team(), Role.MANAGER)) == []
+
+
+def test_a_text_below_three_characters_is_a_whole_purpose_and_no_message(rental: Rental, team: Team) -> None:
+    manager = make_person(team, Role.MANAGER)
+    assert hits("ma", manager) == []
+    Rental.objects.filter(pk=rental.pk).update(purpose="MA")
+    assert hits("ma", manager) == [rental.pk]
+
+
+@pytest.mark.parametrize("typed", ["xac nhan", "kiểm", "dich vu"])
+def test_more_hits_than_are_looked_up_change_nothing(
+    rental: Rental, team: Team, typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_person(team, Role.MANAGER)
+    monkeypatch.setattr(search, "MAX_LOOKED_UP", 0)
+    assert hits(typed, manager) == [rental.pk]
+
+
+def test_a_condition_costs_one_query_on_postgresql_and_none_elsewhere(
+    team: Team, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    access = access_for(make_person(team, Role.MANAGER))
+    with django_assert_num_queries(1 if connection.vendor == "postgresql" else 0):
+        search.matching("xac nhan", access)
+    with django_assert_num_queries(0):
+        search.matching("0852222127", access)

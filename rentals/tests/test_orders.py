@@ -1,0 +1,52 @@
+"""Taking an order: what the desk itself refuses, and the sentence that says so."""
+
+import pytest
+
+from rentals import orders
+from rentals.tests.factories import make_person, make_service, make_team, make_token
+from rentals.tests.fixtures import House, order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("text", "prefixes"),
+    [("96|97|", ["96", "97"]), ("096, 97", ["96", "97"]), ("  ", []), ("+8496 96", ["96"]), ("84", ["84"])],
+)
+def test_prefixes_are_read_in_every_form_people_write(text: str, prefixes: list[str]) -> None:
+    assert orders.parse_prefixes(text) == prefixes
+
+
+@pytest.mark.parametrize("text", ["abc", "96x", "123456", "9-6"])
+def test_what_is_no_prefix_is_told(text: str) -> None:
+    with pytest.raises(orders.OrderRefused, match="not a prefix"):
+        orders.parse_prefixes(text)
+
+
+def test_the_token_of_another_team_cannot_be_used(house: House) -> None:
+    with pytest.raises(orders.OrderRefused, match="not one of your team"):
+        order(house, token=make_token(make_team()))
+
+
+def test_a_team_without_a_token_is_told_so(house: House) -> None:
+    team = make_team()
+    with pytest.raises(orders.OrderRefused, match="Ask an admin"):
+        orders.take_order(person=make_person(team), team=team, service=house.service)
+
+
+def test_a_purpose_is_wanted_where_the_team_wants_one(house: House) -> None:
+    house.team.purpose_required = True
+    with pytest.raises(orders.OrderRefused) as refused:
+        order(house, purpose="  ")
+    assert refused.value.field == "purpose"
+    assert order(house, purpose=" sign-up  test ").purpose == "sign-up test"
+
+
+def test_a_prefix_cannot_be_wanted_and_unwanted(house: House) -> None:
+    with pytest.raises(orders.OrderRefused, match="96"):
+        order(house, prefixes=["96"], exclude_prefixes=["96"])
+
+
+def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
+    with pytest.raises(orders.OrderRefused, match="Choose another"):
+        order(house, service=make_service(active=False))
