@@ -403,6 +403,17 @@ def test_the_desk_takes_the_same_queries_however_full_it_is(
         signed_in.get("/board/")
 
 
+def test_an_order_reads_the_services_and_networks_once(
+    signed_in: Client, service: Service, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(25) as queries:
+        signed_in.post("/rent/", {"service": "02.97", "networks": ["VIETTEL"], "purpose": "QA"}, headers=HTMX)
+    assert Rental.objects.exists()
+    statements = [query["sql"] for query in queries.captured_queries]
+    for table in ("rentals_servicefigure", "rentals_network"):
+        assert sum(f'FROM "{table}"' in statement for statement in statements) == 1
+
+
 def test_the_language_is_kept_with_the_person(signed_in: Client, operator: User) -> None:
     signed_in.post("/language/", {"language": "vi", "next": "/rentals/"})
     operator.refresh_from_db()
