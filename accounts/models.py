@@ -54,6 +54,7 @@ class Team(models.Model):
     low_balance = models.PositiveBigIntegerField(
         _("warn when a token's balance falls below, đồng"), null=True, blank=True, help_text=_("Empty: no warning.")
     )
+    # The one reference from here to `rentals`, by its name: a circle of the database, not of the imports.
     services = models.ManyToManyField(
         "rentals.Service",
         blank=True,

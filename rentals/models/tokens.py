@@ -11,11 +11,12 @@ from lib.encryption import EncryptedField, Secret, digest
 
 
 class Hold(models.TextChoices):
-    """Why a token takes no order now."""
+    """Why a token takes no order now. Each hold but `PAUSED` ends by itself: see `rentals.upstream.breaker`."""
 
     NONE = "", _("taking orders")
     PAUSED = "paused", _("paused")
     INVALID = "invalid", _("refused by ThueSim")
+    # Never put on: an order that a poor token cannot pay for moves on alone. A member less would be a migration.
     LOW_BALANCE = "low_balance", _("balance too low")
     LIMIT = "limit", _("waiting limit reached")
     DOWN = "down", _("ThueSim does not answer")
