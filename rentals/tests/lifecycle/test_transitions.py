@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -38,19 +37,6 @@ def test_the_drawing_and_the_table_say_the_same() -> None:
             drawn[Status(match[1])] = frozenset(Status(word.strip()) for word in match[2].split("|"))
     assert drawn == {before: afters for before, afters in lifecycle.LEGAL.items() if afters}
     assert set(lifecycle.LEGAL) == set(Status)
-
-
-def test_nobody_else_writes_a_status() -> None:
-    root = Path(lifecycle.__file__).parent.parent
-    elsewhere = {"tests", "migrations", "lifecycle"}
-    writers = re.compile(r"\.status\s*=[^=]|update\([^)]*\bstatus\s*=|bulk_update\([^)]*status")
-    found = [
-        f"{path.relative_to(root)}: {match[0]}"
-        for path in root.rglob("*.py")
-        if elsewhere.isdisjoint(path.relative_to(root).parts)
-        for match in writers.finditer(path.read_text())
-    ]
-    assert found == []
 
 
 @pytest.mark.parametrize("status", list(Status))
