@@ -1,6 +1,6 @@
 """What one person may read of a rental's message: the code and the text, or a mask in their place.
 
-`accounts.policy` has the rule; this is where it is applied, for cards, the history, exports and the stream alike.
+`accounts.policy` has the rule. Cards, the history, exports and the live stream apply it through this module.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MASK = "••••"
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """The newest message as one person may read it. Where `masked`, neither code nor text is in `code` and `text`."""
+    """The newest message as one person may read it. Where `masked`, `code` and `text` hold the mask."""
 
     message: Message | None
     code: str
@@ -24,8 +24,8 @@ class Readable:
 def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Readable:
     """Return what `access` may read of the newest message of `rental`.
 
-    `revealed` shows a masked code to somebody who asked for it and whose look was recorded. Reads no rows where the
-    messages were prefetched.
+    `revealed` shows a masked code to a person whose reveal has been recorded. No query where the messages were
+    prefetched.
     """
     message = rental.latest_message
     if message is None:

@@ -83,7 +83,7 @@ def _read(keys: list[int]) -> dict[int, Rental]:
     batch = (
         Rental.objects.order_by()
         .select_related("service", "token", "person")
-        .prefetch_related(Prefetch("messages", to_attr="messages_at_hand"))
+        .prefetch_related(Prefetch("messages", to_attr="prefetched_messages"))
     )
     return batch.annotate(refund=refund, refunded=F("refund__amount")).in_bulk(keys)
 

@@ -1,4 +1,4 @@
-"""The one place where a rental changes: its status, its timeline, its money line and the announcement, together.
+"""The one place where a rental changes: its status, its timeline, its ledger line and the announcement, together.
 
     queued      → placing | cancelled | refused
     placing     → waiting | queued | refused | unconfirmed
@@ -10,10 +10,11 @@
 `placing` is committed before the request leaves. `unconfirmed` means that a number may have been taken; only evidence
 moves it. `expired → received`: messages come late. `refused → waiting`: an order given up as "not taken" whose number
 shows up in the history after all, so that a paid number is never lost. `received` never goes back; later messages are
-added to it. `cancelled` is the end: only what was never sent can be cancelled.
+added to it. `cancelled` is the end: only an order that was never sent can be cancelled.
 
-Every function is one transaction and one compare-and-set on the status: whoever comes second changes nothing and gets
-False. None of them calls the upstream. A transition that the drawing does not have raises `IllegalTransition`.
+Every function is one transaction and one compare-and-set on the status: the second of two callers changes nothing and
+gets False. None of them calls the upstream. A transition that this state diagram does not have raises
+`IllegalTransition`.
 """
 
 from rentals.lifecycle.importing import record_imported

@@ -1,4 +1,4 @@
-"""Rentals that were made elsewhere with our token, written in bulk as the history tells of them."""
+"""Rentals that were made elsewhere with our token, written in bulk from ThueSim's history."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -36,16 +36,16 @@ def record_imported(
 ) -> int:
     """Write rentals that were made elsewhere with our token, once each, in bulk. Returns how many were new.
 
-    Those made after `booked_from` (our first balance reading) are booked in the ledger, since the balance knew them not.
-    Four queries per thousand, however many there are.
+    A rental made after `booked_from`, our first balance reading, is booked in the ledger: its price was still part of
+    that balance. Four queries per thousand rows.
     """
     rows = list(rows)
     now = timezone.now()
     keys = [thuesim.rental_key(entry.id) for entry, _ in rows]
-    known = set(Rental.objects.filter(token=token, upstream_key__in=keys).values_list("upstream_key", flat=True))
+    recorded = set(Rental.objects.filter(token=token, upstream_key__in=keys).values_list("upstream_key", flat=True))
     fresh = {}
     for key, (entry, service) in zip(keys, rows, strict=True):
-        if key in known or key in fresh:
+        if key in recorded or key in fresh:
             continue
         made = entry.created_at or now
         status = _STATUS[entry.state]

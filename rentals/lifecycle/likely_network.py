@@ -1,4 +1,4 @@
-"""Which network a number probably belongs to, told by its first digits."""
+"""Which network a number probably belongs to, by its first digits."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 from rentals.models import Prefix
 from thuesim import phones
 
-_KEPT_SECONDS = 60.0
+_CACHE_SECONDS = 60.0
 _lock = threading.Lock()
 _table: dict[str, str] = {}
 _read_at = float("-inf")
@@ -15,8 +15,8 @@ _read_at = float("-inf")
 def likely_network(phone: str) -> str:
     """Return the name of the network that `phone` (E.164) likely belongs to, `""` where no prefix fits.
 
-    The longest prefix wins. The table is kept in memory for a minute: a change made in the admin counts at once in that
-    process and within the minute in the others. One query where the table is read, else none.
+    The longest prefix wins. The table is cached for a minute, so a change in the admin counts everywhere within one. One
+    query where the cache is empty or old, else none.
     """
     if not phone.startswith("+84"):
         return ""
@@ -26,7 +26,7 @@ def likely_network(phone: str) -> str:
 
 
 def forget() -> None:
-    """Read the table again at the next question."""
+    """Drop the cached table."""
     global _read_at
     _read_at = float("-inf")
 
@@ -34,7 +34,7 @@ def forget() -> None:
 def _prefixes() -> dict[str, str]:
     global _table, _read_at
     with _lock:
-        if not _table or time.monotonic() - _read_at > _KEPT_SECONDS:
+        if not _table or time.monotonic() - _read_at > _CACHE_SECONDS:
             _table = dict(Prefix.objects.values_list("digits", "network__name"))
             _read_at = time.monotonic()
         return _table

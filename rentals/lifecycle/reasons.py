@@ -1,4 +1,4 @@
-"""Why an order was refused or waits: one word in the database, one sentence for the person, with what to do next."""
+"""Why an order was refused or waits: a key in the database, and one sentence for the person with what to do next."""
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -62,20 +62,20 @@ SENTENCES: dict[str, Promise] = {
 }
 
 
-def sentence(word: str) -> str:
-    """Return in a sentence why an order waits or ended as it did; `""` where there is nothing to say."""
-    return str(SENTENCES.get(word, ""))
+def sentence(reason: str) -> str:
+    """Return the sentence for a reason's key: why an order waits or ended as it did. `""` for an unknown key."""
+    return str(SENTENCES.get(reason, ""))
 
 
-def of(fault: errors.ThueSimError) -> str:
-    """Return the reason word for what the upstream said."""
-    for kind, word in _WORDS:
-        if isinstance(fault, kind):
-            return word
-    return GIBBERISH if isinstance(fault, errors.OutcomeUnknown) else UPSTREAM
+def of(error: errors.ThueSimError) -> str:
+    """Return the key of the reason for an error of the upstream."""
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return GIBBERISH if isinstance(error, errors.OutcomeUnknown) else UPSTREAM
 
 
-_WORDS: tuple[tuple[type[errors.ThueSimError], str], ...] = (
+_REASONS: tuple[tuple[type[errors.ThueSimError], str], ...] = (
     (errors.InvalidToken, INVALID_TOKEN),
     (errors.PendingLimitReached, LIMIT),
     (errors.InsufficientBalance, LOW_BALANCE),

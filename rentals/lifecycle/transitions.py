@@ -1,4 +1,4 @@
-"""The transitions of one rental, in the order of its life; the package has the drawing."""
+"""The transitions of one rental, in the order of its life. The package's docstring is the state diagram."""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,11 +39,11 @@ LEGAL: Mapping[Status, frozenset[Status]] = {
 
 
 class IllegalTransition(Exception):
-    """The drawing has no such line: a mistake in the caller."""
+    """The state diagram has no such arrow: a mistake in the caller."""
 
 
 class DuplicateNumber(Exception):
-    """The upstream gave an id that another rental of the token already has, so it is no news of this order."""
+    """The upstream gave an id that another rental of the token already has, so it is not this order's."""
 
 
 def _move(
@@ -55,16 +55,18 @@ def _move(
     detail: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> bool:
-    """Move `rental` from the status it was read with. On success the object carries the new values."""
+    """Move `rental` from the status it was read with, and write the event. On success the object has the new values.
+
+    False where the row has changed since it was read. Raises `IllegalTransition`.
+    """
     before = Status(rental.status)
     if after not in LEGAL[before]:
         raise IllegalTransition(f"{before} → {after}")
     with transaction.atomic():
-        # The attempt is part of the comparison: a worker back from the dead must not end a later attempt. So is the
-        # token: an order that was moved meanwhile must not be asked for on the one before.
-        as_read = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts, token=rental.token_id)
-        changed = as_read.update(status=after, **fields)
-        if not changed:
+        # The attempt is compared too: a stale worker must not end a newer attempt. So is the token: an order that was
+        # moved meanwhile must not be placed on its former token.
+        unchanged = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts, token=rental.token_id)
+        if not unchanged.update(status=after, **fields):
             return False
         for name, value in fields.items():
             setattr(rental, name, value)
@@ -95,9 +97,9 @@ def _write(
 
 @transaction.atomic
 def queue(
-    *, team: Team, person: User, token: Token, service: Service, again_of: Rental | None = None, **wishes: Any
+    *, team: Team, person: User, token: Token, service: Service, again_of: Rental | None = None, **fields: Any
 ) -> Rental:
-    """Write a new order. `wishes` are the fields of the order: networks, prefixes, purpose and so on."""
+    """Write a new order. `fields` are the others of its row: networks, prefixes, purpose and so on."""
     now = timezone.now()
     rental = Rental.objects.create(
         team=team,
@@ -109,7 +111,7 @@ def queue(
         status=Status.QUEUED,
         queued_at=now,
         due_at=now,
-        **wishes,
+        **fields,
     )
     _write(rental, EventKind.ORDERED, person=person)
     return rental
@@ -141,7 +143,7 @@ def move_to_token(rental: Rental, token: Token) -> bool:
 
 
 def start_attempt(rental: Rental) -> bool:
-    """Say, committed, that a request for a number is about to leave."""
+    """Note that a request for a number is about to leave. Commit it before the request does."""
     attempt = rental.attempts + 1
     return _move(
         rental,
@@ -183,7 +185,7 @@ def refuse(rental: Rental, *, reason: str, detail: str = "") -> bool:
 
 
 def unconfirm(rental: Rental, *, reason: str, detail: str = "") -> bool:
-    """Say that a number may have been taken: the history will tell."""
+    """Note that a number may have been taken, to be settled by the history."""
     return _move(
         rental,
         Status.UNCONFIRMED,
@@ -270,46 +272,49 @@ def _as_rented(rental: Rental, rented: thuesim.Rented, at: datetime) -> dict[str
 
 
 def _unasked(rental: Rental, phone: str, network: str) -> list[str]:
-    """Return which wishes the number does not keep. A network nobody knows is not held against it."""
+    """Return which of the order's filters the number breaks. An unknown network breaks none."""
     digits = phone.removeprefix("+84")
-    found = []
+    broken = []
     if rental.networks and network and network not in rental.networks:
-        found.append("network")
+        broken.append("network")
     if rental.prefixes and not digits.startswith(tuple(rental.prefixes)):
-        found.append("prefix")
+        broken.append("prefix")
     if rental.exclude_prefixes and digits.startswith(tuple(rental.exclude_prefixes)):
-        found.append("exclude_prefix")
+        broken.append("exclude_prefix")
     if rental.again_of_id and rental.phone and rental.phone != phone:
-        found.append("phone")
-    return found
+        broken.append("phone")
+    return broken
 
 
 def fingerprint(message: thuesim.Message) -> str:
-    """Return what makes a message itself, whichever way it came: calls by their audio's code, texts by their words."""
-    words = " ".join(message.text.split())
-    call = f"call:{message.code or message.audio_url or words}"
-    identity = call if message.is_call else f"sms:{words or message.code}"
+    """Return a hash that is the same for one message, whichever way it came.
+
+    A voice call is told by its code, else by the address of its recording; an SMS by its text, white space aside.
+    """
+    text = " ".join(message.text.split())
+    voice_call = f"call:{message.code or message.audio_url or text}"
+    identity = voice_call if message.is_call else f"sms:{text or message.code}"
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def message_arrived(
     rental: Rental, message: thuesim.Message, *, source: MessageSource, at: datetime | None = None
 ) -> bool:
-    """Keep a message; the first one turns the rental to `received`.
+    """Keep a message; the first one turns the rental to `received`. Returns whether anything changed.
 
-    The same message again, by any way, adds nothing but what was missing of it (a text where only the code was known).
+    The same message again, by any way, only fills in what was missing: the text where only the code had come.
     """
     at = at or timezone.now()
     with transaction.atomic():
-        # On PostgreSQL the row's lock, on SQLite the database's, keeps two bearers of one message apart.
+        # The lock (the row's on PostgreSQL, the database's on SQLite) serialises two deliveries of the same message.
         locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk).first()
         if locked is None or locked.status not in {Status.WAITING, Status.EXPIRED, Status.RECEIVED}:
             return False
         rental.status = locked.status
         rental.attempts = locked.attempts
-        kept = next((old for old in locked.messages.all() if _same(old, message)), None)
-        if kept is not None:
-            return _complete(rental, kept, message)
+        earlier = next((old for old in locked.messages.all() if _same(old, message)), None)
+        if earlier is not None:
+            return _complete(rental, earlier, message)
         Message.objects.create(
             rental=rental,
             at=at,
@@ -338,25 +343,26 @@ def message_arrived(
 def _same(old: Message, new: thuesim.Message) -> bool:
     if old.fingerprint == fingerprint(new):
         return True
-    # A callback may bring the code alone, the code call the text as well.
+    # A callback may bring the code alone, and polling the text as well.
     alike = bool(old.code) and old.code == new.code and old.is_call == new.is_call
     return alike and (not old.text or not new.text)
 
 
-def _complete(rental: Rental, kept: Message, message: thuesim.Message) -> bool:
+def _complete(rental: Rental, earlier: Message, message: thuesim.Message) -> bool:
+    """Fill the empty fields of a kept message from a delivery that has them."""
     missing = {
         name: getattr(message, name)
         for name in ("text", "code", "audio_url")
-        if getattr(message, name) and not getattr(kept, name)
+        if getattr(message, name) and not getattr(earlier, name)
     }
     if missing:
-        Message.objects.filter(pk=kept.pk).update(**missing)
+        Message.objects.filter(pk=earlier.pk).update(**missing)
         rental.announce()
     return bool(missing)
 
 
 def expire(rental: Rental) -> bool:
-    """End a wait: the upstream said so, or our clock and its history did."""
+    """End the wait for a code: the upstream says so, or its time is up and the history agrees."""
     return _move(
         rental,
         Status.EXPIRED,
@@ -368,7 +374,7 @@ def expire(rental: Rental) -> bool:
 
 
 def audio_kept(message: Message, *, name: str, content_type: str) -> None:
-    """Note where a call's audio was kept, and show it."""
+    """Note where the recording of a voice call was stored, and show it."""
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(audio=name, audio_type=content_type)
         message.rental.announce()

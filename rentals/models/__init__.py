@@ -1,4 +1,4 @@
-"""What the desk keeps. A rental's status is changed by `rentals.lifecycle` alone."""
+"""The tables of rentals, tokens, money and operation. A rental's status is changed by `rentals.lifecycle` alone."""
 
 from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice

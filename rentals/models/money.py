@@ -1,4 +1,4 @@
-"""Money, in whole đồng: what we know was charged or given back, and what the upstream says is there."""
+"""Money, in whole đồng: what was charged and refunded, and the balances that the upstream reports."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from rentals.models.tokens import Token
 
 
 class LedgerEntry(models.Model):
-    """One movement on a token. `amount` is negative where money left."""
+    """One movement of money on a token. `amount` is negative for a charge."""
 
     class Kind(models.TextChoices):
         OPENING = "opening", _("opening balance")
@@ -44,8 +44,8 @@ class LedgerEntry(models.Model):
 
 
 class BalanceReading(models.Model):
-    """A balance as the upstream gave it. `expected` is what the ledger said then; empty where orders were under way
-    and the two cannot be compared."""
+    """A balance as the upstream reported it. `expected` is the sum of the ledger at that time; empty where orders were
+    under way, since the two could not be compared."""
 
     token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="readings", verbose_name=_("token"))
     at = models.DateTimeField(_("at"))
@@ -63,5 +63,5 @@ class BalanceReading(models.Model):
 
     @property
     def unexplained(self) -> int | None:
-        """What the ledger does not explain, in đồng; None where it cannot be told."""
+        """What the ledger does not explain, in đồng; None where the two could not be compared."""
         return None if self.expected is None else self.balance - self.expected

@@ -10,7 +10,7 @@ from rentals.models.tokens import Token
 
 
 class Heartbeat(models.Model):
-    """The last sign of life of one process of ours, and when it last began a task, or beat sent one."""
+    """The last sign of life of one of our processes. `worked_at`: when a worker last began a task, or beat last sent one."""
 
     class Kind(models.TextChoices):
         WORKER = "worker", _("worker")
@@ -108,11 +108,11 @@ class ContractDrift(models.Model):
 
 
 class BackgroundJob(models.Model):
-    """Long work for one person, which they can leave and find again.
+    """Long work for one person, who may leave the page and find it again.
 
-    `waiting → running → done | failed`. A running one whose worker has shown no life for a while is taken up again, so
-    its work may be done twice. `wanted` says what: the query of an export, or the token of an import; `language` in
-    which language, that of the page on which it was asked for.
+    `waiting → running → done | failed`. Where the worker of a running job shows no sign of life for a while, another one
+    takes the job up, so its work may be done twice. `wanted` is the query of an export. `language` is that of the page
+    on which the job was started.
     """
 
     class Kind(models.TextChoices):
@@ -137,7 +137,7 @@ class BackgroundJob(models.Model):
     total = models.PositiveIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=30, blank=True)
     file = models.CharField(max_length=120, blank=True)  # inside the folder of exports
-    run = models.CharField(max_length=32, blank=True)  # which attempt it is: an older one notices that it lost its job
+    run = models.CharField(max_length=32, blank=True)  # of the attempt: a stale worker notices that it lost the job
     created_at = models.DateTimeField(auto_now_add=True)
     alive_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -162,5 +162,5 @@ class BackgroundJob(models.Model):
 
     @property
     def percent(self) -> int | None:
-        """How much is done; None where nobody knows yet."""
+        """How much is done, in percent; None where the total is not known yet."""
         return min(100, 100 * self.done // self.total) if self.total else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Status(models.TextChoices):
-    """Where a rental stands. `rentals.lifecycle` has the drawing, and is the only one to change it."""
+    """Where a rental stands. `rentals.lifecycle` has the state diagram, and alone changes it."""
 
     QUEUED = "queued", _("in the queue")
     PLACING = "placing", _("asking for a number")
@@ -31,12 +31,12 @@ class Status(models.TextChoices):
 
     @classmethod
     def open(cls) -> tuple["Status", ...]:
-        """The states in which something may still happen by itself."""
+        """Return the statuses in which something may still happen by itself."""
         return (cls.QUEUED, cls.PLACING, cls.UNCONFIRMED, cls.WAITING)
 
     @classmethod
     def holding_a_place(cls) -> tuple["Status", ...]:
-        """The states that count against a token's waiting limit."""
+        """Return the statuses that count against a token's waiting limit."""
         return (cls.PLACING, cls.UNCONFIRMED, cls.WAITING)
 
 
@@ -46,20 +46,20 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         return self.filter(team=access.team_id) if access.team_id is not None else self.none()
 
     def for_cards(self) -> "RentalQuerySet":
-        """With all that a card shows, in two queries."""
+        """Fetch all that a card shows, in two queries."""
         return self.select_related("service", "token", "person", "team").prefetch_related("messages")
 
     def for_rows(self) -> "RentalQuerySet":
-        """With all that a row of the history shows and nothing else, in two queries."""
-        said = models.Prefetch("messages", Message.objects.defer("audio_url"), to_attr="messages_at_hand")
+        """Fetch what a row of the history shows and nothing else, in two queries."""
+        messages = models.Prefetch("messages", Message.objects.defer("audio_url"), to_attr="prefetched_messages")
         shown = ["team", "status", "purpose", "phone", "network", "price", "unasked", "reason", "upstream_key"]
         times = ["queued_at", "expires_at", "received_at", "ended_at"]
         names = ["service__name", "person__first_name", "person__last_name", "person__username"]
-        return self.select_related("service", "person").only(*shown, *times, *names).prefetch_related(said)
+        return self.select_related("service", "person").only(*shown, *times, *names).prefetch_related(messages)
 
 
 class Rental(models.Model):
-    """One order for one number, and what became of it. Prices are whole đồng, phones are E.164."""
+    """One order for one number, and its outcome. Prices are whole đồng, phones are E.164."""
 
     team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="rentals", verbose_name=_("team"))
     person = models.ForeignKey(
@@ -77,7 +77,7 @@ class Rental(models.Model):
     purpose = models.CharField(_("purpose"), max_length=120, blank=True)
     imported = models.BooleanField(_("imported"), default=False)
 
-    # What was asked for. Prefixes are without the leading 0.
+    # What was ordered. Prefixes are without the leading 0.
     networks = models.JSONField(_("networks asked for"), default=list, blank=True)
     prefixes = models.JSONField(_("prefixes wanted"), default=list, blank=True)
     exclude_prefixes = models.JSONField(_("prefixes not wanted"), default=list, blank=True)
@@ -91,16 +91,18 @@ class Rental(models.Model):
     )
     keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
 
-    # What came. `upstream_id` is exactly as it was given; `upstream_key` is the part before its dot.
+    # What was rented. `upstream_id` is exactly as ThueSim gave it; `upstream_key` is the part before its dot.
     upstream_id = models.CharField("ID", max_length=40, blank=True)
     upstream_key = models.CharField(max_length=40, blank=True)
     phone = models.CharField(_("phone"), max_length=20, blank=True)
     network = models.CharField(_("network"), max_length=40, blank=True)
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
-    unasked = models.JSONField(default=list, blank=True)  # filters not honoured: "network", "prefix", "exclude_prefix"
+    unasked = models.JSONField(
+        default=list, blank=True
+    )  # filters that ThueSim ignored: "network", "prefix", "exclude_prefix"
     upstream_created_at = models.DateTimeField(null=True, blank=True)
 
-    # When. `due_at`: not before this is the order tried (again), or the number looked at (again).
+    # When. `due_at`: not before this is the order tried again, or the number polled again.
     queued_at = models.DateTimeField(_("ordered at"))
     attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -112,7 +114,7 @@ class Rental(models.Model):
     looks = models.PositiveIntegerField(default=0)
     looked_at = models.DateTimeField(null=True, blank=True)
 
-    # Why it ended as it did: a word of `rentals.lifecycle.reasons`, and the upstream's own words.
+    # Why it ended as it did: a key of `rentals.lifecycle.reasons`, and the upstream's own words.
     reason = models.CharField(max_length=30, blank=True)
     reason_detail = models.CharField(max_length=300, blank=True)
 
@@ -156,9 +158,9 @@ class Rental(models.Model):
 
     @property
     def latest_message(self) -> "Message | None":
-        """The newest message; reads the prefetched ones where there are."""
-        at_hand: list[Message] | None = self.__dict__.get("messages_at_hand")
-        messages = self.messages.all() if at_hand is None else at_hand
+        """The newest message. No query where the messages were prefetched."""
+        prefetched: list[Message] | None = self.__dict__.get("prefetched_messages")
+        messages = self.messages.all() if prefetched is None else prefetched
         return max(messages, key=lambda message: (message.at, message.pk), default=None)
 
     def announce(self) -> None:
@@ -180,7 +182,7 @@ class MessageSource(StrEnum):
 
 
 class Message(models.Model):
-    """An SMS or a call that a number received. The text is hostile input: always escaped."""
+    """An SMS or a voice call that a number received. The text is hostile input: always escaped."""
 
     rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="messages", verbose_name=_("rental"))
     at = models.DateTimeField(_("at"))

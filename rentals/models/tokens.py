@@ -1,4 +1,4 @@
-"""The API tokens that teams rent on, and all that is kept per token: pacing, limits, health, balance."""
+"""The API tokens that teams rent on, with what is kept per token: pacing, waiting limit, holds, balance."""
 
 import secrets
 from typing import Any
@@ -25,8 +25,8 @@ class Hold(models.TextChoices):
 class Token(models.Model):
     """An API token. Its value is encrypted at rest and never shown again once saved.
 
-    `next_turn_at` keeps the gap between number-taking calls; `turn_clock` is the machine's monotonic clock at the last
-    such call, in seconds, with `turn_boot` telling which machine's, so that a stepped wall clock cannot break the gap.
+    `next_turn_at` keeps the gap between number-taking calls. `turn_clock` is the monotonic clock of the machine at the
+    last such call, in seconds, and `turn_boot` says of which boot, so that a stepped wall clock cannot break the gap.
     """
 
     name = models.CharField(_("name"), max_length=80, unique=True)
@@ -70,7 +70,7 @@ class Token(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if isinstance(self.value, str):
             self.value = Secret(self.value.strip())
-        if self.value:  # "" where no key decrypts it: then the digest of the true value stays
+        if self.value:  # "" where no key decrypts it; then the digest of the true value stays
             self.value_digest = digest(self.value.reveal())
         super().save(*args, **kwargs)
 
@@ -81,7 +81,7 @@ class Token(models.Model):
 
 
 class CallbackAddress(models.Model):
-    """A secret address that ThueSim posts a token's results to. Replacing it leaves the old one valid for a while."""
+    """A secret address that ThueSim posts a token's results to. A replaced one stays valid for a while."""
 
     token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="callback_addresses")
     secret = EncryptedField(_("secret"))

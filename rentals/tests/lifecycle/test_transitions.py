@@ -29,18 +29,18 @@ RENTED = thuesim.Rented(
 SMS = thuesim.Message(text="Ma cua ban la 529310", code="529310", is_call=False, audio_url="")
 
 
-def test_the_drawing_and_the_table_say_the_same() -> None:
-    drawn = {}
+def test_the_state_diagram_and_the_table_say_the_same() -> None:
+    diagram = {}
     for line in (lifecycle.__doc__ or "").splitlines():
         match = re.match(r" +(\w+) +→ (.+)", line)
         if match:
-            drawn[Status(match[1])] = frozenset(Status(word.strip()) for word in match[2].split("|"))
-    assert drawn == {before: afters for before, afters in lifecycle.LEGAL.items() if afters}
+            diagram[Status(match[1])] = frozenset(Status(word.strip()) for word in match[2].split("|"))
+    assert diagram == {before: afters for before, afters in lifecycle.LEGAL.items() if afters}
     assert set(lifecycle.LEGAL) == set(Status)
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_no_move_that_the_drawing_does_not_have(status: Status) -> None:
+def test_no_move_that_the_state_diagram_does_not_have(status: Status) -> None:
     rental = make_rental(status)
     moves: dict[Status, Callable[[], bool]] = {
         Status.PLACING: lambda: lifecycle.start_attempt(rental),
@@ -79,7 +79,7 @@ def test_a_reply_without_a_price_costs_what_the_service_costs() -> None:
     assert LedgerEntry.objects.get(rental=rental).amount == -900
 
 
-def test_whoever_comes_second_changes_nothing() -> None:
+def test_the_second_of_two_callers_changes_nothing() -> None:
     first = make_rental(Status.PLACING)
     second = Rental.objects.get(pk=first.pk)
     assert lifecycle.number_taken(first, RENTED)
@@ -89,13 +89,13 @@ def test_whoever_comes_second_changes_nothing() -> None:
     assert first.events.count() == 1
 
 
-def test_a_worker_back_from_the_dead_cannot_end_a_later_attempt() -> None:
+def test_a_stale_worker_cannot_end_a_newer_attempt() -> None:
     rental = make_rental()
     lifecycle.start_attempt(rental)
-    ghost = Rental.objects.get(pk=rental.pk)
+    stale = Rental.objects.get(pk=rental.pk)
     lifecycle.requeue(rental, reason=reasons.TOO_SOON, due_at=timezone.now())
     lifecycle.start_attempt(rental)
-    assert not lifecycle.refuse(ghost, reason=reasons.OUT_OF_STOCK)
+    assert not lifecycle.refuse(stale, reason=reasons.OUT_OF_STOCK)
     rental.refresh_from_db()
     assert rental.status == Status.PLACING
     assert rental.attempts == 2
@@ -112,7 +112,7 @@ def test_the_id_of_another_order_is_no_news_of_this_one() -> None:
     assert LedgerEntry.objects.count() == 1
 
 
-def test_what_the_import_took_for_foreign_is_folded_into_the_order() -> None:
+def test_what_the_import_took_for_foreign_is_merged_into_the_order() -> None:
     team = make_team()
     token = make_token(team)
     service = make_service()
