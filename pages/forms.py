@@ -73,7 +73,7 @@ class RentForm(forms.Form):
         label=gettext_lazy("If none is free"),
         required=False,
         min_value=0,
-        max_value=orders.LONGEST_KEEP_TRYING_MINUTES,
+        max_value=orders.MAX_KEEP_TRYING_MINUTES,
     )
     token = forms.ModelChoiceField(
         label=gettext_lazy("Token"),

@@ -1,4 +1,4 @@
-"""Take an order: check it, choose its token, write it, and wake a worker. Nothing is asked of the upstream here."""
+"""Take an order: check it, choose its token, write it, and wake a worker. Calls no upstream."""
 
 import re
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from rentals.models import Rental, Service, Token
 from rentals.queries.queue import best_tokens
 from thuesim import phones
 
-LONGEST_KEEP_TRYING_MINUTES = 60
-LONGEST_PREFIX = 4  # digits
+MAX_KEEP_TRYING_MINUTES = 60
+MAX_PREFIX_DIGITS = 4
 
 
 class OrderRefused(Exception):
-    """An order that the desk itself does not take. `sentence` is for the person, `field` names the form's field."""
+    """The desk does not take the order. `sentence` tells the person why; `field` is the form's field at fault, or `""`."""
 
     def __init__(self, sentence: str | Promise, field: str = "") -> None:
         super().__init__(str(sentence))
@@ -31,20 +31,20 @@ class OrderRefused(Exception):
 
 
 def parse_prefixes(text: str) -> list[str]:
-    """Return the prefixes in `"96|97"`, `"096, 97"` or `"96 97"`, without the leading 0 and without doubles.
+    """Return the prefixes in `"96|97"`, `"096, 97"` or `"96 97"`, each once and without the leading 0.
 
     Raises `OrderRefused` for anything that is not 1 to 4 digits.
     """
-    found: list[str] = []
+    prefixes: list[str] = []
     for word in filter(None, re.split(r"[\s,;|]+", text)):
         try:
             digits = phones.prefix(word)
         except ValueError:
             digits = ""
-        if not 1 <= len(digits) <= LONGEST_PREFIX:
+        if not 1 <= len(digits) <= MAX_PREFIX_DIGITS:
             raise OrderRefused(_("“%(word)s” is not a prefix. Write digits such as 96 or 097.") % {"word": word[:20]})
-        found.append(digits)
-    return list(dict.fromkeys(found))
+        prefixes.append(digits)
+    return list(dict.fromkeys(prefixes))
 
 
 def take_order(
@@ -60,8 +60,9 @@ def take_order(
     token: Token | None = None,
     again_of: Rental | None = None,
 ) -> Rental:
-    """Write an order for one number and wake a worker for it. Nothing is asked of the upstream here.
+    """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
 
+    Without a `token`, the one is chosen that is likely to serve the order first; a rental of `again_of` takes its token.
     Raises `OrderRefused`.
     """
     purpose = " ".join(purpose.split())
@@ -102,7 +103,7 @@ def _check(
     exclude_prefixes: Sequence[str],
     keep_trying_minutes: int,
 ) -> None:
-    """Raise `OrderRefused` for an order that could not be meant."""
+    """Raise `OrderRefused` for an order that contradicts itself, the team's settings or the catalogue."""
     if team.purpose_required and not purpose:
         raise OrderRefused(_("Say what the number is for; your team wants a purpose with every order."), "purpose")
     if not service.active:
@@ -113,12 +114,15 @@ def _check(
             _("Prefix %(prefix)s is both wanted and unwanted. Take it out of one of the two.") % {"prefix": clash[0]},
             "exclude_prefixes",
         )
-    if not 0 <= keep_trying_minutes <= LONGEST_KEEP_TRYING_MINUTES:
+    if not 0 <= keep_trying_minutes <= MAX_KEEP_TRYING_MINUTES:
         raise OrderRefused(_("Keep trying for 0 to 60 minutes."), "keep_trying")
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:
-    """Return the token to order on: the wanted one, else the one that will get to it first."""
+    """Return the token to order on: the chosen one, else the one that is likely to serve the order first.
+
+    Raises `OrderRefused` where the chosen one is not the team's or is paused, or none is usable.
+    """
     if token is not None:
         if not team.tokens.filter(pk=token.pk).exists():
             raise OrderRefused(_("This token is not one of your team's. Choose another one."), "token")
@@ -127,6 +131,6 @@ def _choose_token(team: Team, service: Service, token: Token | None) -> Token:
         return token
     usable = best_tokens(team, price=service.price or 0)
     if not usable:
-        word = reasons.PAUSED if team.tokens.exists() else reasons.NO_TOKEN
-        raise OrderRefused(reasons.SENTENCES[word])
+        reason = reasons.PAUSED if team.tokens.exists() else reasons.NO_TOKEN
+        raise OrderRefused(reasons.SENTENCES[reason])
     return usable[0]

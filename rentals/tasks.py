@@ -1,7 +1,7 @@
-"""The jobs' entrances: ids in, one call, nothing that is not safe to run twice, at once, or never.
+"""The Celery tasks: ids in, one call. Each is safe to run twice, at the same time as another, or never.
 
 A tick finds due work in the database each second, so a message that Redis loses costs a second or two. The other tasks
-are woken by ticks and nudges; each claims its work in the database before it does it. Redis holds ids only.
+are sent by ticks and by `rentals.enqueue`; each claims its work in the database before it does it. Redis holds ids only.
 """
 
 import logging
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
-    """Do one thing for each id; one that fails does not keep the others from it."""
+    """Call `do` for each id. An error of the database or the upstream is logged, and the next id follows."""
     for pk in ids:
         try:
             do(pk)
@@ -47,9 +47,9 @@ def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
 
 @shared_task(name=TaskName.TICK, ignore_result=True)
 def tick() -> None:
-    """Each second: wake a worker for every token with something due, and apply callbacks that are still lying there.
+    """Each second: wake a worker for every token with something due, and apply the callbacks that are still pending.
 
-    A tick that meets a working one changes nothing: all it does is to send nudges and to apply what is applied once.
+    Two ticks at the same time do no harm: they only send messages, and apply what can be applied only once.
     """
     clock_steps.bring_back()
     placing.sweep()
@@ -99,20 +99,20 @@ def callback(callback_id: int) -> None:
 
 @shared_task(name=TaskName.SETTLE, ignore_result=True)
 def settle(token_id: int) -> None:
-    """Read the token's history for orders whose outcome is not known."""
+    """Read the token's history at ThueSim, for orders whose outcome is not known."""
     with runs.run(JobName.SETTLE, token_id):
         reconciling.settle(token_id)
 
 
 @shared_task(name=TaskName.FETCH_AUDIO, ignore_result=True)
 def fetch_audio(message_id: int) -> None:
-    """Fetch the audio of a call."""
+    """Fetch the recording of a voice call."""
     recordings.fetch_audio(message_id)
 
 
 @shared_task(name=TaskName.SYNC_TOKEN, ignore_result=True)
 def sync_token(token_id: int) -> None:
-    """Read all that a token tells: balance, catalogue, history. For a new token, within seconds of its being added."""
+    """Read all that ThueSim tells about a token: balance, catalogue, history. Sent when a token is new."""
     read_balance(token_id)
     sync_catalog(token_id)
     with runs.run(JobName.SETTLE, token_id):
@@ -130,7 +130,7 @@ def read_balance(token_id: int) -> None:
 
 @shared_task(name=TaskName.SYNC_CATALOG, ignore_result=True)
 def sync_catalog(token_id: int) -> None:
-    """Mirror networks and services as one token sees them."""
+    """Copy the networks and services that one token offers."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
         with runs.run(JobName.CATALOG, token_id):
@@ -139,44 +139,44 @@ def sync_catalog(token_id: int) -> None:
 
 @shared_task(name=TaskName.READ_BALANCES, ignore_result=True)
 def read_balances() -> None:
-    """Every quarter of a minute: the balances, soon after money moved and now and then otherwise."""
+    """Every 15 s: read the balance of each token whose last good reading is 30 s old, or missing."""
     _each("balance", runs.due(JobName.BALANCE, seconds=30), read_balance)
 
 
 @shared_task(name=TaskName.SYNC_CATALOGS, ignore_result=True)
 def sync_catalogs() -> None:
-    """Every minute: the catalogue of each token that was not read for ten minutes, or never."""
+    """Every 15 s: read the catalogue of each token whose last good reading is ten minutes old, or missing."""
     _each("catalog", runs.due(JobName.CATALOG, seconds=600), sync_catalog)
 
 
 @shared_task(name=TaskName.IMPORT_HISTORIES, ignore_result=True)
 def import_histories() -> None:
-    """Every half minute: the history of each token that was not read for a minute."""
+    """Every 15 s: read the history of each token whose last good reading is a minute old, or missing."""
     _each("history", runs.due(JobName.SETTLE, seconds=60), settle)
 
 
 @shared_task(name=TaskName.BACKGROUND_JOB, ignore_result=True)
 def background_job(job_id: int) -> None:
-    """Do long work that somebody waits for."""
+    """Do a background job that a person waits for."""
     background.work(job_id)
 
 
 @shared_task(name=TaskName.OPEN_BACKGROUND, ignore_result=True)
 def open_background() -> None:
-    """Every quarter of a minute: the long work that nobody does, since its message or its worker was lost."""
+    """Every 15 s: send again the background jobs whose message or worker was lost."""
     for job_id in background.open_jobs():
         enqueue.background(job_id)
 
 
 @shared_task(name=TaskName.REFRESH_STATISTICS, ignore_result=True)
 def refresh_statistics() -> None:
-    """Every minute: count anew how services did, where the last count is too old."""
+    """Every minute: count again how services did, where the last count is too old."""
     statistics.refresh_if_due()
 
 
 @shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
-    """Every ten minutes: forget old heartbeats, counted calls, and exports."""
+    """Every ten minutes: delete old heartbeats, call statistics and exports."""
     heartbeats.forget_old()
     call_stats.forget_old()
     background.forget_old()
@@ -184,12 +184,12 @@ def tidy() -> None:
 
 @shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)
 def keep_private() -> None:
-    """Every ten minutes: delete the messages, and the audit records, that are past their time."""
+    """Every ten minutes: delete the messages and audit records past their retention."""
     retention.delete_old_messages()
     audit.delete_old()
 
 
 @shared_task(name=TaskName.FADE, ignore_result=True)
 def fade() -> None:
-    """Every quarter of a minute: mask on the open screens the codes that have just faded."""
+    """Every 15 s: mask the codes that have just faded on the open screens."""
     retention.fade()

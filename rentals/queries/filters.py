@@ -1,4 +1,4 @@
-"""The filters in the address: those of the desk, which also rule its live stream, and those of the history."""
+"""The filters in the address: those of the desk, which its live stream applies too, and those of the history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ def left_the_board_at(rental: Rental) -> datetime | None:
 def _words(query: Query, name: str, allowed: frozenset[str] | None = None) -> tuple[str, ...]:
     """Return the values of a repeated parameter, once each and sorted, so that equal filters are equal."""
     values = query.getlist(name) if isinstance(query, QueryDict) else [query[name]] if query.get(name) else []
-    found = {value.strip()[:40] for value in values}
-    return tuple(sorted(value for value in found if value and (allowed is None or value in allowed)))
+    stripped = {value.strip()[:40] for value in values}
+    return tuple(sorted(value for value in stripped if value and (allowed is None or value in allowed)))
 
 
 def _word(query: Query, name: str) -> str:
@@ -94,29 +94,29 @@ class BoardFilter:
         return len(self.statuses) + sum(bool(value) for value in (self.service, self.network, self.prefix))
 
     def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
-        """Narrow `queryset` to what the person may see and asked to see: open, or ended a short while ago."""
+        """Narrow `queryset` to what the person may see, the filter keeps, and is open or ended a short while ago."""
         since = timezone.now() - ON_THE_BOARD
         recent = Q(status__in=Status.open()) | Q(ended_at__gt=since) | Q(received_at__gt=since) | Q(queued_at__gt=since)
         return self.apply_to_all(queryset, access).filter(recent)
 
     def apply_to_all(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
-        """Do what `apply` does, with what left the board long ago too."""
-        found = queryset.visible_to(access)
+        """Do what `apply` does, with the rentals that left the board long ago too."""
+        rentals = queryset.visible_to(access)
         if self.mine:
-            found = found.filter(person=access.person_id)
+            rentals = rentals.filter(person=access.person_id)
         if self.statuses:
-            found = found.filter(status__in=self.statuses)
+            rentals = rentals.filter(status__in=self.statuses)
         if self.service:
-            found = found.filter(_service(self.service))
+            rentals = rentals.filter(_service(self.service))
         # An order that has no number yet may still get one that fits.
         if self.network:
-            found = found.filter(Q(network=self.network) | Q(phone="", status__in=Status.open()))
+            rentals = rentals.filter(Q(network=self.network) | Q(phone="", status__in=Status.open()))
         if self.prefix:
-            found = found.filter(Q(phone__startswith=f"+84{self.prefix}") | Q(phone="", status__in=Status.open()))
-        return found
+            rentals = rentals.filter(Q(phone__startswith=f"+84{self.prefix}") | Q(phone="", status__in=Status.open()))
+        return rentals
 
     def matches(self, rental: Rental, access: Access) -> bool:
-        """Say of one rental what `apply` says of all. Reads nothing where its service is at hand."""
+        """Whether `apply` would keep this rental. No query where its service was fetched with it."""
         leaves = left_the_board_at(rental)
         open_ended = not rental.phone and rental.status in Status.open()
         return (
@@ -165,22 +165,22 @@ class HistoryFilter:
         return len(self.statuses) + sum(bool(value) for value in values)
 
     def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
-        """Narrow `queryset` to what the person may see and asked to see. A search may cost a query of its own."""
-        found = queryset.visible_to(access)
+        """Narrow `queryset` to what the person may see and the filter keeps. A search may cost a query of its own."""
+        rentals = queryset.visible_to(access)
         if self.person:
-            found = found.filter(person=int(self.person))
+            rentals = rentals.filter(person=int(self.person))
         if self.statuses:
-            found = found.filter(status__in=self.statuses)
+            rentals = rentals.filter(status__in=self.statuses)
         if self.service:
-            found = found.filter(_service(self.service))
+            rentals = rentals.filter(_service(self.service))
         if self.network:
-            found = found.filter(network=self.network)
+            rentals = rentals.filter(network=self.network)
         if self.prefix:
-            found = found.filter(phone__startswith=f"+84{self.prefix}")
+            rentals = rentals.filter(phone__startswith=f"+84{self.prefix}")
         if self.token:
-            found = found.filter(token=int(self.token))
+            rentals = rentals.filter(token=int(self.token))
         if self.since:
-            found = found.filter(queued_at__gte=midnight(self.since))
+            rentals = rentals.filter(queued_at__gte=midnight(self.since))
         if self.until:
-            found = found.filter(queued_at__lt=midnight(self.until + timedelta(days=1)))
-        return found.filter(search.matching(self.q, access)) if self.q else found
+            rentals = rentals.filter(queued_at__lt=midnight(self.until + timedelta(days=1)))
+        return rentals.filter(search.matching(self.q, access)) if self.q else rentals

@@ -15,7 +15,10 @@ DOUBTFUL_SECONDS = 10
 
 
 def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[Token]:
-    """The team's tokens that are not paused, the one likely to serve an order first before the others."""
+    """Return the team's tokens that are not paused, the one first that is likely to serve an order first.
+
+    `price` is that of the order, in đồng; `without` are ids of tokens to leave out.
+    """
     tokens = (
         team.tokens.filter(paused=False)
         .exclude(pk__in=without)
@@ -35,16 +38,19 @@ def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[
 
 
 def holding_a_place(prefix: str = "") -> Q:
-    """The orders that count against a token's waiting limit. One that has been uncertain for a while hardly holds a
-    place; should it do so all the same, the upstream says no, and nothing is lost."""
+    """Return the condition of the orders that count against a token's waiting limit.
+
+    An unconfirmed order counts for `DOUBTFUL_SECONDS` alone: after that it hardly holds a place, and should it do so, the
+    upstream refuses the next order and nothing is lost. `prefix` is the path to the rental, such as `"rentals__"`.
+    """
     recent = timezone.now() - timedelta(seconds=DOUBTFUL_SECONDS)
     doubtful = Q(**{f"{prefix}status": Status.UNCONFIRMED, f"{prefix}attempt_at__gt": recent})
     return Q(**{f"{prefix}status__in": [Status.PLACING, Status.WAITING]}) | doubtful
 
 
 def queue_of(token_id: int) -> QuerySet[Rental]:
-    """The token's queue in the order in which it is served: each person's first order, then each one's second, and so
-    on; among equals the person who was served longest ago, then who ordered first."""
+    """Return the token's queue in the order in which it is served: each person's first order, then each person's second,
+    and so on. Among equals, the person served longest ago comes first, then the older order."""
     served = Max("person__rentals__attempt_at", filter=Q(person__rentals__token=token_id))
     return (
         Rental.objects.filter(token=token_id, status=Status.QUEUED)
@@ -57,7 +63,7 @@ def queue_of(token_id: int) -> QuerySet[Rental]:
 
 
 def place_in_queue(rental: Rental) -> tuple[int, int]:
-    """Return the order's place from 1, and the likely seconds until its turn. (0, 0) where it is not queued."""
+    """Return the order's place, from 1, and the likely seconds until its turn; (0, 0) where it is not queued."""
     places = places_in_queue(rental.token)
     return places.get(rental.pk, (0, 0))
 

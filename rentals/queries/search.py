@@ -66,10 +66,10 @@ def _looked_up(*kinds: QuerySet[Any]) -> list[list[int]]:
         rows.annotate(kind=Value(kind, output_field=IntegerField())).values_list("kind", "row")
         for kind, rows in enumerate(kinds)
     ]
-    found: list[list[int]] = [[] for _ in kinds]
+    by_kind: list[list[int]] = [[] for _ in kinds]
     for kind, row in numbered[0].union(*numbered[1:], all=True):
-        found[kind].append(row)
-    return found
+        by_kind[kind].append(row)
+    return by_kind
 
 
 def whole_number(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows with meaning for the tests. Each takes what the test is about; the rest is ordinary."""
+"""Make rows for the tests. Each function takes the fields that the test is about; the others get ordinary values."""
 
 from datetime import timedelta
 from itertools import count
@@ -41,7 +41,7 @@ def make_service(**over: Any) -> Service:
 
 
 def make_rental(status: Status = Status.QUEUED, **over: Any) -> Rental:
-    """A rental in any state, with what that state needs. The only rows that lifecycle did not write."""
+    """A rental in any status, with the fields that the status needs. The only rows that lifecycle did not write."""
     number = next(_number)
     now = timezone.now()
     fields: dict[str, Any] = {"status": status, "queued_at": now, "due_at": now}
