@@ -1,10 +1,10 @@
-"""What a team and its people may spend and order: budgets per day and month, rentals per day, services, haste.
+"""What a team and its people may spend and order: budgets per day and month, allowed services, and a rate limit.
 
-Spent is what was charged and not given back, by the day on which the number was rented, and the price of every order
-under way: so the sum cannot pass a budget, however many order at once. Days and months are those of the desk's time
-zone. What was rented elsewhere with the same token is nobody's order and counts for no budget. Money is whole đồng.
+Spent is what was charged and not refunded, by the day on which the number was rented, and the price of every order under
+way: so the sum cannot exceed a budget, however many people order at once. Days and months are those of the desk's time
+zone. A number rented elsewhere with the same token counts for no budget. Money is whole đồng.
 
-Both checks hold the team's row (on SQLite the database's write lock) until their transaction ends, so that orders of a
+Both checks lock the team's row (on SQLite the database, for writing) until their transaction ends, so that orders of a
 team are counted one after the other. They take that lock before the token's, never after it.
 """
 
@@ -23,8 +23,8 @@ from lib.formats import dong
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 
-# One person's orders in a minute: above what anybody types, below what a runaway script does.
-ORDERS_PER_MINUTE = 60
+# The rate limit of one person: above what a person types, below what a runaway script sends.
+MAX_ORDERS_PER_MINUTE = 60
 NEAR_PERCENT = 80
 
 UNDER_WAY = (Status.QUEUED, Status.PLACING, Status.UNCONFIRMED)
@@ -32,8 +32,8 @@ SENT = (Status.PLACING, Status.UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """One limit that is set: `most` allowed and `used` so far, in đồng, or in rentals where `is_money` is false."""
+class Budget:
+    """One budget that is set: `most` allowed and `used` so far, in đồng, or in rentals where `is_money` is false."""
 
     label: str
     most: int
@@ -42,8 +42,12 @@ class Limit:
     of_team: bool
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         return max(0, self.most - self.used)
+
+    def is_exceeded_by(self, price: int) -> bool:
+        """Whether one more rental at this price, in đồng, would exceed the budget."""
+        return self.used + (price if self.is_money else 1) > self.most
 
     @property
     def percent(self) -> int:
@@ -51,12 +55,12 @@ class Limit:
 
     @property
     def level(self) -> str:
-        """`""`, `"near"` from 80 % on, `"reached"` where nothing is left."""
+        """`""`, `"near"` from 80 % on, `"reached"` where nothing remains."""
         return "reached" if self.used >= self.most else "near" if self.percent >= NEAR_PERCENT else ""
 
     @property
     def amount_left(self) -> str:
-        return dong(self.left) if self.is_money else str(self.left)
+        return dong(self.remaining) if self.is_money else str(self.remaining)
 
     @property
     def amount_most(self) -> str:
@@ -65,28 +69,28 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left before an order: the limits of the person and of their team, and the tokens that run low."""
+    """What remains before an order: the budgets of the person and of their team, and the tokens that run low."""
 
-    limits: tuple[Limit, ...]
+    limits: tuple[Budget, ...]
     low_tokens: tuple[Token, ...]
 
     @property
     def warns(self) -> bool:
-        return bool(self.low_tokens) or any(limit.level for limit in self.limits)
+        return bool(self.low_tokens) or any(budget.level for budget in self.limits)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an order may not be: a word of `lifecycle.reasons`, a sentence for the person, the form's field or `""`."""
+    """Why an order is refused: a key of `lifecycle.reasons`, a sentence for the person, the form's field or `""`."""
 
-    word: str
+    reason: str
     sentence: str
     field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """Money spent since the starts of the day and the month, and the person's rentals since that of the day."""
+    """Money spent since the day and the month began, in đồng, and the person's rentals since the day began."""
 
     team_day: int
     team_month: int
@@ -96,7 +100,7 @@ class _Used:
 
 
 def services_of(team: Team | None) -> QuerySet[Service]:
-    """The services that the team may order: those on offer, or of these the ones that were chosen for it."""
+    """Return the services that the team may order: all on offer, or those among them that were chosen for the team."""
     offered = Service.objects.filter(active=True)
     if team is None:
         return offered.none()
@@ -105,66 +109,74 @@ def services_of(team: Team | None) -> QuerySet[Service]:
 
 
 def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | None:
-    """Say why the person may not order this now, None where they may. Call it in the transaction that writes the order."""
-    team = _hold(team.pk)
+    """Return why the person may not order this now, None where they may.
+
+    Call it in the transaction that writes the order.
+    """
+    team = _lock(team.pk)
     if not _allows(team, service):
         return _refusal(reasons.NOT_ALLOWED, field="service")
-    hasty = Rental.objects.filter(team=team, person=person, queued_at__gt=timezone.now() - timedelta(minutes=1))
-    if hasty.count() >= ORDERS_PER_MINUTE:
+    recent = Rental.objects.filter(team=team, person=person, queued_at__gt=timezone.now() - timedelta(minutes=1))
+    if recent.count() >= MAX_ORDERS_PER_MINUTE:
         return _refusal(reasons.TOO_MANY)
-    limits = _limits(team, _membership(team, person.pk), UNDER_WAY)
     price = service.price or 0
-    passed = next((limit for limit in limits if limit.used + (price if limit.is_money else 1) > limit.most), None)
-    if passed is None:
+    budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY)
+    exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
+    if exceeded is None:
         return None
     sentence = _("%(limit)s: %(left)s of %(most)s left, and this order costs %(price)s. Ask a manager of your team.")
-    if not passed.is_money:
+    if not exceeded.is_money:
         sentence = _("%(limit)s: all %(most)s are used. Order again tomorrow, or ask a manager of your team.")
-    values = {"limit": passed.label, "left": passed.amount_left, "most": passed.amount_most, "price": dong(price)}
-    return Refusal(_word(passed), sentence % values)
+    values = {
+        "limit": exceeded.label,
+        "left": exceeded.amount_left,
+        "most": exceeded.amount_most,
+        "price": dong(price),
+    }
+    return Refusal(_reason(exceeded), sentence % values)
 
 
 def why_not_placed(rental: Rental) -> str:
-    """Return the reason why an order in the queue may not be sent any more, `""` where it may.
+    """Return the key of the reason why a queued order may no longer be sent, `""` where it may.
 
-    Call it in the transaction that claims the order, before the token's turn is claimed. Other orders in the queue do
-    not count here: they are asked about at their own turn.
+    Call it in the transaction that claims the order, before the token's turn is claimed. The other orders in the queue
+    do not count here: each is checked at its own turn.
     """
-    team = _hold(rental.team_id)
+    team = _lock(rental.team_id)
     membership = _membership(team, rental.person_id)
     if not _may_still_rent(rental.person, membership):
         return reasons.NO_RIGHT
     if not _allows(team, rental.service):
         return reasons.NOT_ALLOWED
     price = rental.service.price or 0
-    for limit in _limits(team, membership, SENT):
-        if limit.used + (price if limit.is_money else 1) > limit.most:
-            return _word(limit)
+    for budget in _budgets(team, membership, SENT):
+        if budget.is_exceeded_by(price):
+            return _reason(budget)
     return ""
 
 
 def left_for(access: Access) -> Left:
-    """Return what is left for the person in the team they work in. Three queries at most."""
+    """Return what remains for the person in the team they work in. Three queries at most."""
     team = access.team
     if team is None:
         return Left((), ())
     low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
     membership = _membership(team, access.person_id) if access.may_rent else None
-    return Left(tuple(_limits(team, membership, UNDER_WAY)), tuple(low))
+    return Left(tuple(_budgets(team, membership, UNDER_WAY)), tuple(low))
 
 
 def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
-    """Return for each person of the team what they spent today and this month, and today's rentals. One query."""
+    """Return by person id: đồng spent today, đồng spent this month, rentals today. One query."""
     day, month = _starts()
     rows = _counted(team, month, UNDER_WAY).values("person").order_by()
-    found = rows.annotate(
+    by_person = rows.annotate(
         day=Sum("cost", filter=_since(day), default=0), month=Sum("cost", default=0), n=Count("pk", filter=_since(day))
     )
-    return {row["person"]: (row["day"], row["month"], row["n"]) for row in found if row["person"] is not None}
+    return {row["person"]: (row["day"], row["month"], row["n"]) for row in by_person if row["person"] is not None}
 
 
-def _hold(team_id: int) -> Team:
-    # Rows that refer to the team, as every order does, are still written meanwhile.
+def _lock(team_id: int) -> Team:
+    # `no_key`: rows that refer to the team, as every order does, can still be written meanwhile.
     return Team.objects.select_for_update(no_key=True).get(pk=team_id)
 
 
@@ -183,23 +195,23 @@ def _allows(team: Team, service: Service) -> bool:
     return not chosen or service.pk in chosen
 
 
-def _refusal(word: str, field: str = "") -> Refusal:
-    return Refusal(word, str(reasons.SENTENCES[word]), field)
+def _refusal(reason: str, field: str = "") -> Refusal:
+    return Refusal(reason, str(reasons.SENTENCES[reason]), field)
 
 
-def _word(limit: Limit) -> str:
-    if not limit.is_money:
+def _reason(exceeded: Budget) -> str:
+    if not exceeded.is_money:
         return reasons.OWN_RENTALS
-    return reasons.TEAM_BUDGET if limit.of_team else reasons.OWN_BUDGET
+    return reasons.TEAM_BUDGET if exceeded.of_team else reasons.OWN_BUDGET
 
 
-def _limits(team: Team, membership: Membership | None, under_way: Sequence[Status]) -> list[Limit]:
-    """The limits that are set, with what is used of each. No query where none is set, else one."""
+def _budgets(team: Team, membership: Membership | None, under_way: Sequence[Status]) -> list[Budget]:
+    """Return the budgets that are set, with what is used of each. No query where none is set, else one."""
     own = membership or Membership()
-    if all(most is None for most in (team.budget_day, team.budget_month, *_own_limits(own))):
+    if all(most is None for most in (team.budget_day, team.budget_month, *_own_budgets(own))):
         return []
     used = _used(team, membership.user_id if membership else None, under_way)
-    all_limits = (
+    all_budgets = (
         (_("Your budget for today"), own.budget_day, used.person_day, True, False),
         (_("Your budget for this month"), own.budget_month, used.person_month, True, False),
         (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False),
@@ -207,13 +219,13 @@ def _limits(team: Team, membership: Membership | None, under_way: Sequence[Statu
         (_("The team's budget for this month"), team.budget_month, used.team_month, True, True),
     )
     return [
-        Limit(label, most, sum_, is_money, of_team)
-        for label, most, sum_, is_money, of_team in all_limits
+        Budget(label, most, used_of_it, is_money, of_team)
+        for label, most, used_of_it, is_money, of_team in all_budgets
         if most is not None
     ]
 
 
-def _own_limits(own: Membership) -> tuple[int | None, int | None, int | None]:
+def _own_budgets(own: Membership) -> tuple[int | None, int | None, int | None]:
     return own.budget_day, own.budget_month, own.rentals_per_day
 
 
@@ -227,8 +239,8 @@ def _since(start: datetime) -> Q:
 
 
 def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "QuerySet[Rental]":
-    """The team's rentals since `start` and its orders under way, each with its `cost`. One statement sees an order
-    either under way or charged, never neither."""
+    """Return the team's rentals since `start` and its orders under way, each with its `cost`: one statement, so that an
+    order is seen either under way or charged, never as neither."""
     refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND)
     cost = Case(
         When(status__in=under_way, then=Coalesce("service__price", 0)),

@@ -183,7 +183,7 @@ def test_a_team_orders_the_services_that_were_chosen_for_it(
 def test_a_person_orders_sixty_numbers_a_minute_at_most(
     team: Team, person: User, token: Token, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budgets, "ORDERS_PER_MINUTE", 2)
+    monkeypatch.setattr(budgets, "MAX_ORDERS_PER_MINUTE", 2)
     now = timezone.now()
     with time_machine.travel(now, tick=False):
         order(team, person, service)

@@ -1,4 +1,4 @@
-"""Limits under orders that come at once: real transactions, in threads, on the database that the tests run on."""
+"""Budgets under orders that come at once: real transactions, in threads, on the database that the tests run on."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -57,14 +57,14 @@ def test_a_teams_budget_of_ten_rentals_lets_exactly_ten_of_fifty_through(team: T
     ("field", "most"),
     [("budget_day", ALLOWED * PRICE), ("budget_month", ALLOWED * PRICE), ("rentals_per_day", ALLOWED)],
 )
-def test_a_persons_limit_of_ten_lets_exactly_ten_of_fifty_through(team: Team, field: str, most: int) -> None:
+def test_a_persons_budget_of_ten_lets_exactly_ten_of_fifty_through(team: Team, field: str, most: int) -> None:
     person = make_person(team)
     Membership.objects.filter(user=person).update(**{field: most})
     assert order_all_at_once(team, [person], make_service(price=PRICE)) == {True: ALLOWED, False: AT_ONCE - ALLOWED}
 
 
-def test_orders_in_haste_are_counted_one_after_the_other(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budgets, "ORDERS_PER_MINUTE", ALLOWED)
+def test_the_rate_limit_counts_orders_one_after_the_other(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "MAX_ORDERS_PER_MINUTE", ALLOWED)
     assert order_all_at_once(team, [make_person(team)], make_service())[True] == ALLOWED
 
 
