@@ -33,22 +33,22 @@ def left_the_board_at(rental: Rental) -> datetime | None:
     return ended + ON_THE_BOARD
 
 
-def _words(query: Query, name: str, allowed: frozenset[str] | None = None) -> tuple[str, ...]:
+def _values(query: Query, name: str, allowed: frozenset[str] | None = None) -> tuple[str, ...]:
     """Return the values of a repeated parameter, once each and sorted, so that equal filters are equal."""
     values = query.getlist(name) if isinstance(query, QueryDict) else [query[name]] if query.get(name) else []
     stripped = {value.strip()[:40] for value in values}
     return tuple(sorted(value for value in stripped if value and (allowed is None or value in allowed)))
 
 
-def _word(query: Query, name: str) -> str:
+def _value(query: Query, name: str) -> str:
     # PostgreSQL takes no NUL in a text, not even to compare with.
     return (query.get(name) or "").replace("\0", "").strip()[:80]
 
 
 def _row(query: Query, name: str) -> str:
     """Return a row's number; `""` where it is none, or larger than a database's."""
-    word = _word(query, name)
-    return "" if query_params.whole_number(word) is None else word
+    value = _value(query, name)
+    return "" if query_params.whole_number(value) is None else value
 
 
 def _prefix(text: str) -> str:
@@ -81,11 +81,11 @@ class BoardFilter:
     @classmethod
     def from_query(cls, query: Query) -> "BoardFilter":
         return cls(
-            mine=_word(query, "mine") == "1",
-            statuses=_words(query, "status", _STATUSES),
-            service=_word(query, "service"),
-            network=_word(query, "network"),
-            prefix=_prefix(_word(query, "prefix")),
+            mine=_value(query, "mine") == "1",
+            statuses=_values(query, "status", _STATUSES),
+            service=_value(query, "service"),
+            network=_value(query, "network"),
+            prefix=_prefix(_value(query, "prefix")),
         )
 
     @property
@@ -147,15 +147,15 @@ class HistoryFilter:
     @classmethod
     def from_query(cls, query: Query) -> "HistoryFilter":
         return cls(
-            q=_word(query, "q"),
+            q=_value(query, "q"),
             person=_row(query, "person"),
-            statuses=_words(query, "status", _STATUSES),
-            service=_word(query, "service"),
-            network=_word(query, "network"),
-            prefix=_prefix(_word(query, "prefix")),
+            statuses=_values(query, "status", _STATUSES),
+            service=_value(query, "service"),
+            network=_value(query, "network"),
+            prefix=_prefix(_value(query, "prefix")),
             token=_row(query, "token"),
-            since=query_params.day(_word(query, "since")),
-            until=query_params.day(_word(query, "until")),
+            since=query_params.day(_value(query, "since")),
+            until=query_params.day(_value(query, "until")),
         )
 
     @property
