@@ -303,7 +303,7 @@ def test_a_reply_that_comes_after_the_sweep_still_counts(house: House) -> None:
     assert rental.status == Status.WAITING
 
 
-def test_an_upstream_that_is_down_is_left_in_peace_and_holds_its_orders(house: House) -> None:
+def test_orders_wait_while_we_back_off_from_an_upstream_that_is_down(house: House) -> None:
     house.upstream.set_fault("http-500")
     for _ in range(3):
         place(house, order(house))
@@ -316,7 +316,7 @@ def test_an_upstream_that_is_down_is_left_in_peace_and_holds_its_orders(house: H
         assert place(house, waiting).status == Status.WAITING
 
 
-def test_a_good_answer_ends_the_pause_whoever_asked_before_it_began(house: House) -> None:
+def test_a_good_answer_ends_the_pause_even_to_a_call_from_before_it(house: House) -> None:
     asked_before = Token.objects.get(pk=house.token.pk)
     breaker.put_on_hold(house.token, Hold.DOWN, seconds=10)
     breaker.answered(asked_before)
