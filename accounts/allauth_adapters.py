@@ -42,7 +42,7 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
         except ValidationError:
             address = self.get_client_ip(request)
             if cache.add(f"sign-in-throttled:{address}", 1, THROTTLED_SECONDS):
-                audit.record("sign_in_throttled", person=_known(credentials), request=request)
+                audit.record(audit.Action.SIGN_IN_THROTTLED, person=_known(credentials), request=request)
             raise
 
     def get_reset_password_from_key_url(self, key: str) -> str:

@@ -1,74 +1,91 @@
-"""The one way an audit record is written, and what it says in words."""
+"""The one way an audit record is written, and the words that it is written in."""
 
 import contextvars
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import AuditRecord, Team, User
 
-# What happened, in words. An action that is not here, such as a model's `token_change`, is shown as it is.
-ACTIONS: Mapping[str, Promise] = {
-    "sign_in": _("Signed in"),
-    "sign_out": _("Signed out"),
-    "sign_in_failed": _("Sign-in failed"),
-    "sign_in_throttled": _("Sign-in stopped after too many tries"),
-    "second_step_failed": _("Second step failed"),
-    "second_step_added": _("Second step added"),
-    "second_step_removed": _("Second step removed"),
-    "second_step_reset": _("Second step taken off the account"),
-    "recovery_codes_made": _("Recovery codes made"),
-    "password_changed": _("Password changed"),
-    "password_reset": _("Password set by a link"),
-    "password_link": _("Password link made"),
-    "sessions_ended": _("Sessions ended"),
-    "order": _("Ordered"),
-    "cancel": _("Cancelled an order"),
-    "reveal": _("Revealed a code"),
-    "export": _("Exported"),
-    "audit_export": _("Exported the audit record"),
-    "invite": _("Invited"),
-    "invite_withdrawn": _("Invitation withdrawn"),
-    "join": _("Joined the team"),
-    "role": _("Role changed"),
-    "limits": _("Limits changed"),
-    "added": _("Added to the team"),
-    "removed": _("Removed from the team"),
-    "deactivated": _("Account deactivated"),
-    "activated": _("Account activated"),
-    "team_settings": _("Team settings changed"),
-    "team_services": _("Allowed services changed"),
-    "token_add": _("Token added"),
-    "token_change": _("Token changed"),
-    "token_rotate": _("Token's value replaced"),
-    "token_rotate_refused": _("Token's new value refused"),
-    "token_pause": _("Token paused"),
-    "token_resume": _("Token resumed"),
-    "token_check": _("Token checked"),
-    "callback_replace": _("Callback address replaced"),
-    "callback_end": _("Replaced callback addresses ended"),
-    "network_change": _("Network changed"),
-    "user_add": _("Person added"),
-    "user_change": _("Person changed"),
-    "team_add": _("Team added"),
-    "team_change": _("Team changed"),
-}
-# The database keeps what is younger, whatever anybody asks for.
-LEAST_DAYS = 30
+
+class Action(models.TextChoices):
+    """What happened. The values are stored in `AuditRecord.action` and never change; the labels are for readers."""
+
+    SIGN_IN = "sign_in", _("Signed in")
+    SIGN_OUT = "sign_out", _("Signed out")
+    SIGN_IN_FAILED = "sign_in_failed", _("Sign-in failed")
+    SIGN_IN_THROTTLED = "sign_in_throttled", _("Sign-in stopped after too many tries")
+    TWO_FACTOR_FAILED = "second_step_failed", _("Second step failed")
+    TWO_FACTOR_ADDED = "second_step_added", _("Second step added")
+    TWO_FACTOR_REMOVED = "second_step_removed", _("Second step removed")
+    TWO_FACTOR_RESET = "second_step_reset", _("Second step taken off the account")
+    RECOVERY_CODES_MADE = "recovery_codes_made", _("Recovery codes made")
+    PASSWORD_CHANGED = "password_changed", _("Password changed")
+    PASSWORD_RESET = "password_reset", _("Password set by a link")
+    PASSWORD_LINK = "password_link", _("Password link made")
+    SESSIONS_ENDED = "sessions_ended", _("Sessions ended")
+    ORDER = "order", _("Ordered")
+    CANCEL = "cancel", _("Cancelled an order")
+    REVEAL = "reveal", _("Revealed a code")
+    EXPORT = "export", _("Exported")
+    AUDIT_EXPORT = "audit_export", _("Exported the audit record")
+    INVITE = "invite", _("Invited")
+    INVITE_REVOKED = "invite_withdrawn", _("Invitation withdrawn")
+    JOIN = "join", _("Joined the team")
+    ROLE_CHANGED = "role", _("Role changed")
+    LIMITS_CHANGED = "limits", _("Limits changed")
+    ADDED = "added", _("Added to the team")
+    REMOVED = "removed", _("Removed from the team")
+    DEACTIVATED = "deactivated", _("Account deactivated")
+    ACTIVATED = "activated", _("Account activated")
+    TEAM_SETTINGS = "team_settings", _("Team settings changed")
+    TEAM_SERVICES = "team_services", _("Allowed services changed")
+    TOKEN_ADD = "token_add", _("Token added")
+    TOKEN_CHANGE = "token_change", _("Token changed")
+    TOKEN_ROTATE = "token_rotate", _("Token's value replaced")
+    TOKEN_ROTATE_REFUSED = "token_rotate_refused", _("Token's new value refused")
+    TOKEN_PAUSE = "token_pause", _("Token paused")
+    TOKEN_RESUME = "token_resume", _("Token resumed")
+    TOKEN_CHECK = "token_check", _("Token checked")
+    CALLBACK_REPLACE = "callback_replace", _("Callback address replaced")
+    CALLBACK_END = "callback_end", _("Replaced callback addresses ended")
+    NETWORK_CHANGE = "network_change", _("Network changed")
+    USER_ADD = "user_add", _("Person added")
+    USER_CHANGE = "user_change", _("Person changed")
+    TEAM_ADD = "team_add", _("Team added")
+    TEAM_CHANGE = "team_change", _("Team changed")
+
+
+class Numbered(StrEnum):
+    """The things that `AuditRecord.target` names by their number, as in `rental 7`. All others it names by their text."""
+
+    RENTAL = "rental"
+    FILE = "file"
+    INVITATION = "invitation"
+    MESSAGE = "message"
+    CALLBACK = "callback"
+
+
+# Models whose stored word is not their name.
+_STORED_WORDS = {"backgroundjob": Numbered.FILE}
+# The target of an export: the rentals that a search of the history found.
+ALL_RENTALS = "rentals"
+# The database refuses to delete a younger record, whatever AUDIT_DAYS says.
+MIN_DAYS = 30
 
 _request: contextvars.ContextVar[HttpRequest | None] = contextvars.ContextVar("audited_request", default=None)
 
 
 @contextmanager
 def during(request: HttpRequest) -> Iterator[None]:
-    """Records that are written meanwhile are from where `request` came."""
+    """Give the records written inside the block the address that `request` came from."""
     before = _request.set(request)
     try:
         yield
@@ -83,9 +100,9 @@ def record(
     team: Team | None = None,
     target: str = "",
     request: HttpRequest | None = None,
-    detail: "Mapping[str, object] | None" = None,
+    detail: Mapping[str, object] | None = None,
 ) -> AuditRecord:
-    """Write who did what. `action` is a short word such as `reveal`; `target` names the thing, never a secret."""
+    """Write who did what. `action` is an `Action`; `target` comes from `about` and never holds a secret."""
     request = request or _request.get()
     return AuditRecord.objects.create(
         action=action,
@@ -97,6 +114,26 @@ def record(
     )
 
 
+def about(thing: models.Model) -> str:
+    """Return what `AuditRecord.target` says of a row: its kind and number, as in `rental 7`, or its text, as in `linh`."""
+    model = thing._meta.model_name or ""
+    kind = _STORED_WORDS.get(model, model)
+    return f"{kind} {thing.pk}" if kind in set(Numbered) else str(thing)
+
+
+def read_target(target: str) -> tuple[Numbered, int] | None:
+    """Return the kind and the number that `about` wrote; None for a target that is a text."""
+    kind, _space, number = target.partition(" ")
+    if kind in set(Numbered) and number.isdecimal():
+        return Numbered(kind), int(number)
+    return None
+
+
+def label(action: str) -> str:
+    """Return an action in the reader's words; one that is no `Action`, as an old record may have, as it is stored."""
+    return str(Action(action).label) if action in Action.values else action
+
+
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, list[object]]:
     """Return what differs as `{name: [before, after]}`."""
     return {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
@@ -104,7 +141,7 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> dict[s
 
 def delete_old(*, batch: int = 1000) -> int:
     """Delete the records past their own retention, `AUDIT_DAYS`. Returns how many were deleted."""
-    cutoff = timezone.now() - timedelta(days=max(settings.AUDIT_DAYS, LEAST_DAYS))
+    cutoff = timezone.now() - timedelta(days=max(settings.AUDIT_DAYS, MIN_DAYS))
     deleted = 0
     while old := list(AuditRecord.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
         with _retention_ends(cutoff):
@@ -115,7 +152,7 @@ def delete_old(*, batch: int = 1000) -> int:
 
 @contextmanager
 def _retention_ends(cutoff: datetime) -> Iterator[None]:
-    """Let this transaction delete records from before `cutoff`. The database lets nobody else, and never the young ones."""
+    """Let this transaction delete records from before `cutoff`. The database refuses every other deletion."""
     with transaction.atomic(), connection.cursor() as cursor:
         at = connection.ops.adapt_datetimefield_value(cutoff)
         cursor.execute("INSERT INTO accounts_auditretention (cutoff) VALUES (%s)", [at])

@@ -13,6 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts import audit
+from accounts.audit import Action
 from accounts.models import User
 from lib import announce
 
@@ -21,13 +22,13 @@ from lib import announce
 def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     methods = request.session.get("account_authentication_methods", [])
     by = [str(method.get("type") or method.get("method", "")) for method in methods]
-    audit.record("sign_in", person=user, request=request, detail={"by": by})
+    audit.record(Action.SIGN_IN, person=user, request=request, detail={"by": by})
 
 
 @receiver(auth.user_logged_out)
 def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
-        audit.record("sign_out", person=user, request=request)
+        audit.record(Action.SIGN_OUT, person=user, request=request)
         # Django tells of it before it ends the session, and the screens look at once.
         request.session.flush()
         announce.person(user.pk)
@@ -37,35 +38,35 @@ def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
 def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
     from accounts.allauth_adapters import _known
 
-    audit.record("sign_in_failed", person=_known(credentials), request=request)
+    audit.record(Action.SIGN_IN_FAILED, person=_known(credentials), request=request)
 
 
 @receiver([account.password_changed, account.password_set])
 def password_changed(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    audit.record("password_changed", person=user, request=request)
+    audit.record(Action.PASSWORD_CHANGED, person=user, request=request)
     announce.person(user.pk)
 
 
 @receiver(account.password_reset)
 def password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    audit.record("password_reset", person=user, request=request)
+    audit.record(Action.PASSWORD_RESET, person=user, request=request)
     announce.person(user.pk)
 
 
 @receiver(mfa.authentication_failed)
 def second_step_failed(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    audit.record("second_step_failed", person=user, request=request)
+    audit.record(Action.TWO_FACTOR_FAILED, person=user, request=request)
 
 
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
 def second_step_added(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
-    action = "recovery_codes_made" if codes else "second_step_added"
+    action = Action.RECOVERY_CODES_MADE if codes else Action.TWO_FACTOR_ADDED
     audit.record(action, person=user, request=request, detail={"kind": str(authenticator.type)})
     announce.person(user.pk)
 
 
 @receiver(mfa.authenticator_removed)
 def second_step_removed(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
-    audit.record("second_step_removed", person=user, request=request, detail={"kind": str(authenticator.type)})
+    audit.record(Action.TWO_FACTOR_REMOVED, person=user, request=request, detail={"kind": str(authenticator.type)})
     announce.person(user.pk)

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.audit import Action, about
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.policy import Access
@@ -30,7 +31,7 @@ def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -
             expires_at=timezone.now() + timedelta(days=days),
         )
         detail = {"role": role.value, "days": days}
-        audit.record("invite", person=by, team=team, target=note or f"invitation {invitation.pk}", detail=detail)
+        audit.record(Action.INVITE, person=by, team=team, target=note or about(invitation), detail=detail)
     return invitation, secret
 
 
@@ -42,8 +43,8 @@ def withdraw(by: User, access: Access, invitation: Invitation) -> bool:
     with transaction.atomic():
         if not usable.update(revoked_at=timezone.now()):
             return False
-        target = invitation.note or f"invitation {invitation.pk}"
-        audit.record("invite_withdrawn", person=by, team=invitation.team, target=target)
+        target = invitation.note or about(invitation)
+        audit.record(Action.INVITE_REVOKED, person=by, team=invitation.team, target=target)
     return True
 
 
@@ -73,6 +74,6 @@ def accept(invitation: Invitation, person: User) -> Membership:
         raise NotDone(_("You are in this team already."))
     User.objects.filter(pk=person.pk).update(team=invitation.team)
     detail = {"role": [None, invitation.role], "invited by": str(invitation.invited_by)}
-    audit.record("join", person=person, team=invitation.team, target=str(person), detail=detail)
+    audit.record(Action.JOIN, person=person, team=invitation.team, target=about(person), detail=detail)
     announce.person(person.pk)
     return membership

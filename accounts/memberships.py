@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.audit import Action, about
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.password_reset_tokens import ResetLinks
 from accounts.policy import Access
@@ -44,7 +45,7 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
         membership.save(update_fields=["role"])
         if role != Role.MANAGER:
             _withdraw_invitations(membership.user, membership.team)
-        _record("role", by, membership, detail)
+        _record(Action.ROLE_CHANGED, by, membership, detail)
 
 
 def set_limits(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
@@ -57,7 +58,7 @@ def set_limits(by: User, access: Access, membership: Membership, limits: Mapping
         for name in detail:
             setattr(membership, name, limits[name])
         membership.save(update_fields=list(detail))
-        _record("limits", by, membership, detail)
+        _record(Action.LIMITS_CHANGED, by, membership, detail)
 
 
 def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str, int | None] | None = None) -> None:
@@ -72,7 +73,7 @@ def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str,
         if not added:
             raise NotDone(_("%(person)s is in this team already.") % {"person": person})
         detail = {"role": [None, role.value], **audit.changes({}, set_now)}
-        _record("added", by, membership, detail)
+        _record(Action.ADDED, by, membership, detail)
 
 
 def remove(by: User, access: Access, membership: Membership) -> None:
@@ -85,7 +86,7 @@ def remove(by: User, access: Access, membership: Membership) -> None:
             )
         _keep_a_manager(membership)
         _withdraw_invitations(membership.user, membership.team)
-        _record("removed", by, membership, {"role": [membership.role, None]})
+        _record(Action.REMOVED, by, membership, {"role": [membership.role, None]})
         membership.delete()
 
 
@@ -117,7 +118,7 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
         return False
     _withdraw_invitations(person)
     detail = {"is_active": [True, False], "sessions": left(person)}
-    audit.record("deactivated", person=by, team=team, target=str(person), detail=detail)
+    audit.record(Action.DEACTIVATED, person=by, team=team, target=about(person), detail=detail)
     return True
 
 
@@ -126,7 +127,7 @@ def reopen_account(by: User, person: User, *, team: Team | None = None) -> bool:
     """Let somebody sign in again whose account was ended. False where it was not."""
     if not User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
         return False
-    audit.record("activated", person=by, team=team, target=str(person), detail={"is_active": [False, True]})
+    audit.record(Action.ACTIVATED, person=by, team=team, target=about(person), detail={"is_active": [False, True]})
     return True
 
 
@@ -153,7 +154,7 @@ def password_link(by: User, access: Access, person: User) -> str:
     if not person.is_active:
         raise NotDone(_("This account is deactivated. Activate it first."))
     key = f"{user_pk_to_url_str(person)}-{ResetLinks().make_token(person)}"
-    audit.record("password_link", person=by, team=access.team, target=str(person))
+    audit.record(Action.PASSWORD_LINK, person=by, team=access.team, target=about(person))
     address: str = get_adapter().get_reset_password_from_key_url(key)
     return address
 
@@ -169,7 +170,7 @@ def left(person: User) -> int:
 
 def sessions_ended(person: User, *, by: User, count: int, team: Team | None = None) -> None:
     """Record that sessions of `person` were ended, and let their screens notice."""
-    audit.record("sessions_ended", person=by, team=team, target=str(person), detail={"sessions": count})
+    audit.record(Action.SESSIONS_ENDED, person=by, team=team, target=about(person), detail={"sessions": count})
     announce.person(person.pk)
 
 
@@ -205,6 +206,6 @@ def _withdraw_invitations(person: User, team: Team | None = None) -> None:
     (made.filter(team=team) if team else made).update(revoked_at=timezone.now())
 
 
-def _record(action: str, by: User, membership: Membership, detail: Mapping[str, object]) -> None:
-    audit.record(action, person=by, team=membership.team, target=str(membership.user), detail=detail)
+def _record(action: Action, by: User, membership: Membership, detail: Mapping[str, object]) -> None:
+    audit.record(action, person=by, team=membership.team, target=about(membership.user), detail=detail)
     announce.person(membership.user_id)

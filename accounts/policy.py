@@ -29,21 +29,22 @@ from allauth.mfa.models import Authenticator
 from django.db.models import OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
 
 # What a manager may read in the audit record of the team's people, beside what was done in the team itself.
 SIGN_IN_ACTIONS = (
-    "sign_in",
-    "sign_out",
-    "sign_in_failed",
-    "sign_in_throttled",
-    "second_step_failed",
-    "second_step_added",
-    "second_step_removed",
-    "recovery_codes_made",
-    "password_changed",
-    "password_reset",
-    "sessions_ended",
+    Action.SIGN_IN,
+    Action.SIGN_OUT,
+    Action.SIGN_IN_FAILED,
+    Action.SIGN_IN_THROTTLED,
+    Action.TWO_FACTOR_FAILED,
+    Action.TWO_FACTOR_ADDED,
+    Action.TWO_FACTOR_REMOVED,
+    Action.RECOVERY_CODES_MADE,
+    Action.PASSWORD_CHANGED,
+    Action.PASSWORD_RESET,
+    Action.SESSIONS_ENDED,
 )
 
 

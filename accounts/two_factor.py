@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit, memberships
+from accounts.audit import Action, about
 from accounts.models import User
 from accounts.policy import Access
 
@@ -22,5 +23,5 @@ def take_away(by: User, access: Access, person: User) -> int:
             return 0
         steps.delete()
         detail = {"kinds": ", ".join(kinds), "sessions": memberships.left(person)}
-        audit.record("second_step_reset", person=by, team=access.team, target=str(person), detail=detail)
+        audit.record(Action.TWO_FACTOR_RESET, person=by, team=access.team, target=about(person), detail=detail)
     return len(kinds)

@@ -90,7 +90,7 @@ def take_order(
             keep_trying_until=timezone.now() + timedelta(minutes=keep_trying_minutes) if keep_trying_minutes else None,
         )
         detail = {"service": service.key, "price": service.price, "token": chosen.name, "purpose": rental.purpose}
-        audit.record("order", person=person, team=team, target=f"rental {rental.pk}", detail=detail)
+        audit.record(audit.Action.ORDER, person=person, team=team, target=audit.about(rental), detail=detail)
     enqueue.place(chosen.pk)
     return rental
 

@@ -142,7 +142,9 @@ class StaffAdmin(WithMoment, Admin):
         """Write an audit record about a row. What is done to a team, its managers may read."""
         team = obj if isinstance(obj, Team) else None
         detail = {"id": obj.pk, **(detail or {})}
-        audit.record(action, person=person_of(request), team=team, target=str(obj), request=request, detail=detail)
+        audit.record(
+            action, person=person_of(request), team=team, target=audit.about(obj), request=request, detail=detail
+        )
 
 
 class ReadOnlyAdmin(StaffAdmin):

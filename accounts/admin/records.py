@@ -29,7 +29,7 @@ class AuditAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("what happened"), ordering="action")
     def words(self, record: AuditRecord) -> str:
-        return str(audit.ACTIONS.get(record.action, record.action))
+        return audit.label(record.action)
 
     @admin.display(description=_("detail"))
     def details(self, record: AuditRecord) -> SafeString:

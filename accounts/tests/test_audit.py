@@ -10,8 +10,10 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import audit
-from accounts.models import AuditRecord, Team, User
+from accounts import audit, invitations
+from accounts.models import AuditRecord, Role, Team, User
+from rentals.models import BackgroundJob, Callback, Message
+from rentals.tests.factories import make_rental
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +60,31 @@ def test_a_queryset_cannot_change_records(kept: AuditRecord, way: str) -> None:
     with pytest.raises(TypeError), transaction.atomic():
         CHANGES[way](kept)
     assert AuditRecord.objects.get().action == "reveal"
+
+
+# What a record says
+
+
+def test_a_target_is_the_kind_and_number_or_the_name() -> None:
+    team, person = Team.objects.create(name="Support"), User.objects.create_user("linh")
+    invitation, _secret = invitations.invite(person, team, role=Role.VIEWER)
+    rental, job = make_rental(), BackgroundJob(pk=3)
+    targets = [audit.about(thing) for thing in (rental, invitation, job, Message(pk=5), Callback(pk=6), team, person)]
+    assert targets == [
+        f"rental {rental.pk}", f"invitation {invitation.pk}", "file 3", "message 5", "callback 6", "Support", "linh"
+    ]  # fmt: skip
+    assert audit.read_target(audit.about(rental)) == (audit.Numbered.RENTAL, rental.pk)
+    assert audit.read_target(audit.about(job)) == (audit.Numbered.FILE, 3)
+
+
+@pytest.mark.parametrize("target", ["", "rental", "rental x", "rental -1", "rental ½", "Support", "linh 7", "rentals"])
+def test_a_target_that_is_a_text_has_no_number(target: str) -> None:
+    assert audit.read_target(target) is None
+
+
+def test_an_action_is_shown_in_words_and_an_unknown_one_as_it_is_stored() -> None:
+    assert audit.label("reveal") == audit.label(audit.Action.REVEAL) == "Revealed a code"
+    assert audit.label("reveal_all") == "reveal_all"
 
 
 # Past Django: what the database itself refuses, by its triggers

@@ -7,6 +7,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import audit
+from accounts.audit import Numbered
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from lib.formats import dong
 
@@ -41,14 +43,12 @@ _WAYS: Mapping[str, object] = {
 
 def thing(record: AuditRecord) -> tuple[str, str]:
     """Return on what it was done, and the address of its page, `""` where it has none."""
-    kind, _space, number = record.target.partition(" ")
-    if kind == "rental" and number.isdecimal():
-        return _("rental %(n)s") % {"n": number}, reverse("rental", args=[int(number)])
-    if kind == "file" and number.isdecimal():
-        return _("file %(n)s") % {"n": number}, ""
-    if record.target == "rentals":
-        return _("history"), ""
-    return record.target, ""
+    match audit.read_target(record.target):
+        case Numbered.RENTAL, number:
+            return _("rental %(n)s") % {"n": number}, reverse("rental", args=[number])
+        case Numbered.FILE, number:
+            return _("file %(n)s") % {"n": number}, ""
+    return _("history") if record.target == audit.ALL_RENTALS else record.target, ""
 
 
 def details(record: AuditRecord) -> list[tuple[str, str, str | None]]:

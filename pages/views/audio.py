@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import AuditRecord
 from rentals.models import Message, Rental
@@ -34,7 +35,7 @@ def audio(request: DeskRequest, pk: int) -> HttpResponse | FileResponse:
 def _revealed(request: DeskRequest, rental: Rental) -> bool:
     """Whether they may ask for masked codes, did so for this one just now, and it stands in the audit record."""
     looks = AuditRecord.objects.filter(
-        action="reveal", person=request.user, target=f"rental {rental.pk}", at__gt=timezone.now() - LOOK
+        action=audit.Action.REVEAL, person=request.user, target=audit.about(rental), at__gt=timezone.now() - LOOK
     )
     return request.access.may_reveal(rental) and looks.exists()
 

@@ -37,7 +37,14 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
     in_background = count > background.MAX_AT_ONCE
     query = request.GET.urlencode()
     detail = {"kind": kind, "rows": count, "asked": query, "background": in_background}
-    audit.record("export", person=request.user, team=team, target="rentals", request=request, detail=detail)
+    audit.record(
+        audit.Action.EXPORT,
+        person=request.user,
+        team=team,
+        target=audit.ALL_RENTALS,
+        request=request,
+        detail=detail,
+    )
     if in_background:
         background.begin(_KINDS[kind], person=request.user, team=team, wanted=query)
         return redirect("background_jobs")
@@ -72,7 +79,8 @@ def background_file(request: DeskRequest, pk: int) -> FileResponse:
         raise Http404
     job, path = found
     kind = path.suffix.removeprefix(".")
-    audit.record("export", person=request.user, team=request.access.team, target=f"file {job.pk}", request=request)
+    team, target = request.access.team, audit.about(job)
+    audit.record(audit.Action.EXPORT, person=request.user, team=team, target=target, request=request)
     return FileResponse(path.open("rb"), content_type=TYPES[kind], as_attachment=True, filename=_file_name(kind))
 
 

@@ -82,7 +82,8 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_reveal(found):
         raise PermissionDenied(_("You may not read this code. Ask the person who rented the number, or a manager."))
     if not request.access.sees_code(found):
-        audit.record("reveal", person=request.user, team=found.team, target=f"rental {pk}", request=request)
+        target = audit.about(found)
+        audit.record(audit.Action.REVEAL, person=request.user, team=found.team, target=target, request=request)
     if request.htmx:
         return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
     return render(request, "pages/rental.html", {"page": page_of(found, request.access, revealed=True)})

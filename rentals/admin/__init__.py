@@ -142,9 +142,13 @@ class CodeOnPage(ReadOnlyAdmin):
     def _record_reveal(self, request: HttpRequest, row: Model, rental: Rental | None) -> None:
         unmasked = rental is not None and access_in(request, rental.team)[1].sees_code(rental)
         if not unmasked:
-            team, thing = (rental.team, f"rental {rental.pk}") if rental else (None, f"{self.opts.model_name} {row.pk}")
             audit.record(
-                "reveal", person=person_of(request), team=team, target=thing, request=request, detail={"in": "admin"}
+                audit.Action.REVEAL,
+                person=person_of(request),
+                team=rental.team if rental else None,
+                target=audit.about(rental or row),
+                request=request,
+                detail={"in": "admin"},
             )
 
 

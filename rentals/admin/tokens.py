@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 import thuesim
 from accounts.admin import StaffAdmin
+from accounts.audit import Action
 from lib.encryption import Secret, digest
 from lib.formats import dong
 from lib.urls import absolute_reverse
@@ -203,7 +204,7 @@ class TokenAdmin(StaffAdmin):
         """Ask the upstream about the token and show the findings. Takes as long as the upstream does."""
         findings = check_token(token)
         worst = next((level for level in (Level.FAIL, Level.WARN) if any(f.level == level for f in findings)), Level.OK)
-        self.record(request, "token_check", token, {"result": worst.value})
+        self.record(request, Action.TOKEN_CHECK, token, {"result": worst.value})
         return self._page(
             request, token, "check", {"title": _("Check of %(name)s"), "findings": findings, "worst": worst}
         )
@@ -220,11 +221,11 @@ class TokenAdmin(StaffAdmin):
             value, surely_ours = Secret(form.cleaned_data["new_value"]), form.cleaned_data["surely_ours"]
             replacement = replace_value(token, value, surely_ours=surely_ours)
             if replacement.done:
-                self.record(request, "token_rotate", token)
+                self.record(request, Action.TOKEN_ROTATE, token)
                 success = _("The new value is in use, and the old one is forgotten. The queue goes on.")
                 self.message_user(request, success, messages.SUCCESS)
                 return redirect("admin:rentals_token_change", token.pk)
-            self.record(request, "token_rotate_refused", token, {"why": replacement.why})
+            self.record(request, Action.TOKEN_ROTATE_REFUSED, token, {"why": replacement.why})
             form.add_error(None, str(replacement.sentence))
             findings = replacement.findings
         context = {"title": _("New value of %(name)s"), "form": form, "findings": findings}
@@ -262,7 +263,7 @@ class TokenAdmin(StaffAdmin):
         """Make a new callback address and show it once."""
         overlap = callback_addresses.valid_addresses(token).exists()
         made = callback_addresses.replace(token)
-        self.record(request, "callback_replace", token)
+        self.record(request, Action.CALLBACK_REPLACE, token)
         address = absolute_reverse("callback", args=[made.secret.reveal()], request=request)
         return self._page(
             request,
@@ -275,7 +276,7 @@ class TokenAdmin(StaffAdmin):
     def end_replaced_callbacks(self, request: HttpRequest, token: Token) -> HttpResponse:
         """End the overlap early, as when an old address has leaked."""
         if ended := callback_addresses.end_replaced(token):
-            self.record(request, "callback_end", token, {"addresses": ended})
+            self.record(request, Action.CALLBACK_END, token, {"addresses": ended})
         self.message_user(request, _("Only the newest address works now."), messages.SUCCESS)
         return redirect("admin:rentals_token_change", token.pk)
 
@@ -293,7 +294,9 @@ class TokenAdmin(StaffAdmin):
         """Pause or resume a token. Returns False if it was paused, or not, already."""
         if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
             return False
-        self.record(request, "token_pause" if paused else "token_resume", token, {"paused": [not paused, paused]})
+        self.record(
+            request, Action.TOKEN_PAUSE if paused else Action.TOKEN_RESUME, token, {"paused": [not paused, paused]}
+        )
         token.announce()
         enqueue.place(token.pk)  # the queue moves to the team's other tokens, or goes on here
         return True

@@ -126,7 +126,7 @@ def cancel(rental: Rental, *, person: User | None) -> bool:
             rental, Status.CANCELLED, kind=EventKind.CANCELLED, person=person, ended_at=timezone.now(), due_at=None
         )
         if done and person is not None:
-            audit.record("cancel", person=person, team=rental.team, target=f"rental {rental.pk}")
+            audit.record(audit.Action.CANCEL, person=person, team=rental.team, target=audit.about(rental))
     return done
 
 

@@ -39,12 +39,12 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("before", None)
     context = {
-        "records": [(record, _action(record.action), thing(record), details(record)) for record in records[:PAGE]],
+        "records": [(record, audit.label(record.action), thing(record), details(record)) for record in records[:PAGE]],
         "next": records[PAGE - 1].pk if len(records) > PAGE else None,
         "query": query.urlencode(),
         "asked": request.GET,
         "people": User.objects.filter(memberships__team=team).order_by("username"),
-        "actions": sorted(((key, str(label)) for key, label in audit.ACTIONS.items()), key=lambda pair: pair[1]),
+        "actions": sorted(((value, str(label)) for value, label in audit.Action.choices), key=lambda pair: pair[1]),
     }
     return render(request, "pages/team/audit.html", context)
 
@@ -55,7 +55,7 @@ def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
     team = managed_team(request)
     found = _found(request.POST, request.access)
     asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
-    audit.record("audit_export", person=request.user, team=team, request=request, detail={"asked": asked})
+    audit.record(audit.Action.AUDIT_EXPORT, person=request.user, team=team, request=request, detail={"asked": asked})
     answer = StreamingHttpResponse(csv_chunks(_HEADINGS, _rows(found)), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.csv"'
     return answer
@@ -80,10 +80,6 @@ def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     if until := day(query.get("until")):
         found = found.filter(at__lt=midnight(until + timedelta(days=1)))
     return found
-
-
-def _action(action: str) -> str:
-    return str(audit.ACTIONS.get(action, action))
 
 
 def _rows(found: QuerySet[AuditRecord]) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
+from accounts.audit import Action, about
 from accounts.forms import InviteForm, TeamSettingsForm
 from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, Team
@@ -88,7 +89,7 @@ def team_settings(request: DeskRequest) -> HttpResponse:
     if detail:
         with transaction.atomic():
             team.save(update_fields=list(detail))
-            audit.record("team_settings", person=request.user, team=team, target=str(team), detail=detail)
+            audit.record(Action.TEAM_SETTINGS, person=request.user, team=team, target=about(team), detail=detail)
             announce.team(team.pk, "refresh")
     messages.success(request, _("Saved."))
     return redirect("team")
@@ -111,7 +112,7 @@ def team_services(request: DeskRequest) -> HttpResponse:
         after = sorted(chosen.key for chosen in team.services.all())
         detail = audit.changes({"services": before}, {"services": after})
         if detail:
-            audit.record("team_services", person=request.user, team=team, target=str(service), detail=detail)
+            audit.record(Action.TEAM_SERVICES, person=request.user, team=team, target=about(service), detail=detail)
     return redirect(f"{request.build_absolute_uri('/team/')}#services")
 
 
