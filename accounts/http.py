@@ -1,6 +1,7 @@
-"""The request as our views see it: signed in, with a team."""
+"""The request as our views see it: signed in, with a team; and where it may lead back to."""
 
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
@@ -13,3 +14,11 @@ class DeskRequest(HttpRequest):
     user: User
     htmx: HtmxDetails
     access: Access
+
+
+def local_address(request: HttpRequest, fallback: str = "desk") -> str:
+    """Return the form's field `next` if it is one of our own addresses, else `fallback`, the name of a page."""
+    address = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
+    # Without the slash `redirect` would take the text for the name of a page.
+    return address if is_ours and address.startswith("/") else fallback

@@ -8,9 +8,8 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest
+from accounts.http import DeskRequest, local_address
 from accounts.models import CopyAs, User
-from pages.views.language import local_address
 
 PREFERENCES = ("copy_as", "sounds", "notifies", "counts_in_title", "single_keys")
 

@@ -9,11 +9,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
-from accounts.http import DeskRequest
+from accounts.http import DeskRequest, local_address
 from pages.presenters import cards
 from pages.presenters.rental import page_of
 from pages.views.asking_page import has_room_for
-from pages.views.language import local_address
 from rentals import lifecycle, orders
 from rentals.jobs import polling
 from rentals.models import Rental

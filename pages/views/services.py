@@ -11,9 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.http import DeskRequest
+from accounts.http import DeskRequest, local_address
 from lib import charts
-from pages.views.language import local_address
 from rentals import budgets
 from rentals.jobs import statistics
 from rentals.models import Service, ServicePrice, StarredService

@@ -414,18 +414,6 @@ def test_an_order_reads_the_services_and_networks_once(
         assert sum(f'FROM "{table}"' in statement for statement in statements) == 1
 
 
-def test_the_language_is_kept_with_the_person(signed_in: Client, operator: User) -> None:
-    signed_in.post("/language/", {"language": "vi", "next": "/rentals/"})
-    operator.refresh_from_db()
-    assert operator.language == "vi"
-    assert '<html lang="vi"' in html(signed_in.get("/"))
-
-
-def test_the_language_switch_leads_nowhere_else(client: Client, db: None) -> None:
-    response = client.post("/language/", {"language": "en", "next": "https://elsewhere.invalid/"})
-    assert response.headers["Location"] == "/"
-
-
 def test_a_person_of_several_teams_can_switch(signed_in: Client, operator: User, team: Team) -> None:
     other = make_team("Tests")
     operator.memberships.create(team=other, role=Role.OPERATOR)
