@@ -1,7 +1,7 @@
 """What managers fill in. Amounts are whole đồng and may be typed as `200.000` or `200 000 ₫`."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib.auth import password_validation
@@ -11,13 +11,6 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts import invitations
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import has_second_step
-
-if TYPE_CHECKING:
-    TeamForm = forms.ModelForm[Team]
-    MembershipForm = forms.ModelForm[Membership]
-    PersonForm = forms.ModelForm[User]
-else:  # they take no parameters at run time
-    TeamForm = MembershipForm = PersonForm = forms.ModelForm
 
 MOST_DONG = 10**12
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
@@ -37,7 +30,7 @@ class DongField(forms.IntegerField):
         return super().to_python(re.sub(r"[\s.,₫đ]", "", str(value)) if value not in self.empty_values else value)
 
 
-class TeamSettingsForm(TeamForm):
+class TeamSettingsForm(forms.ModelForm[Team]):
     """The settings of a team. `by` is the person who changes them."""
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
@@ -71,7 +64,7 @@ class TeamSettingsForm(TeamForm):
         return wanted
 
 
-class LimitsForm(MembershipForm):
+class LimitsForm(forms.ModelForm[Membership]):
     """What one person may spend and rent in the team."""
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
@@ -99,7 +92,7 @@ class InviteForm(forms.Form):
     )
 
 
-class JoinForm(PersonForm):
+class JoinForm(forms.ModelForm[User]):
     """A new account for somebody who was invited."""
 
     password1 = forms.CharField(

@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -95,13 +95,7 @@ class KeyLost(Exception):
     """None of `DESK_SECRET_KEYS` decrypts a stored text."""
 
 
-if TYPE_CHECKING:
-    _TextField = models.TextField[Any, Any]
-else:
-    _TextField = models.TextField  # takes no parameters at run time
-
-
-class EncryptedField(_TextField):
+class EncryptedField(models.TextField[Any, Any]):
     """A `Secret` in Python, a Fernet text in the database."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Secret | None:

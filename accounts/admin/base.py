@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allauth.account.admin import EmailAddress
 from allauth.account.decorators import secure_admin_login
@@ -23,12 +23,6 @@ from accounts.memberships import NotDone
 from accounts.models import Role, Team, User
 from accounts.policy import Access
 
-if TYPE_CHECKING:
-    Admin = admin.ModelAdmin[Any]
-    _Pages = Paginator[Any]
-else:  # they take no parameters at run time
-    Admin, _Pages = admin.ModelAdmin, Paginator
-
 admin.site.site_header = admin.site.site_title = "ThueSim Desk"
 admin.site.index_title = _("Administration")
 # Through the product's own sign-in: its throttle, its second factor and its records count here too.
@@ -38,7 +32,7 @@ admin.site.unregister(Group)  # who may do what is decided by role, in `accounts
 admin.site.unregister([Authenticator, EmailAddress, UserSession])
 
 
-class BoundedPaginator(_Pages):
+class BoundedPaginator(Paginator[Any]):
     """Counting stops at `COUNTED` rows: it would read a whole table for a number that nobody needs to the last digit.
     What lies beyond is found by searching and filtering."""
 
@@ -65,7 +59,7 @@ class WithMoment:
         return exact(row.at)
 
 
-class StaffAdmin(WithMoment, Admin):
+class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
     """For every admin (active staff), without single permissions; nothing is deleted; each change is audited.
 
     The record has each field's value before and after; of fields in `audit_hidden` it says only that they changed, and

@@ -2,7 +2,7 @@
 `accounts.memberships` guards the last manager, records it, and tells the person's screens."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -16,11 +16,6 @@ from accounts import memberships
 from accounts.admin.base import StaffInline, access_in
 from accounts.forms import LimitsForm
 from accounts.models import Membership, Role, Team, User
-
-if TYPE_CHECKING:
-    Inline = admin.TabularInline[Membership, Any]
-else:
-    Inline = admin.TabularInline  # takes no parameters at run time
 
 LIMITS = ("budget_day", "budget_month", "rentals_per_day")
 
@@ -56,7 +51,7 @@ class MembershipForm(LimitsForm):
                 self.initial[name] = getattr(self.instance, name)
 
 
-class MembershipInline(StaffInline, Inline):
+class MembershipInline(StaffInline, admin.TabularInline[Membership, Any]):
     model = Membership
     form = MembershipForm
     extra = 0

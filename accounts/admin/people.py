@@ -1,6 +1,6 @@
 """People in the Django admin. Whoever leaves is deactivated: their name stays on what they did."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django import forms
@@ -20,13 +20,6 @@ from accounts.models import Membership, User
 from accounts.policy import second_steps
 from lib import announce
 
-if TYPE_CHECKING:
-    PersonAdminBase = UserAdmin[User]
-    ChangeForm = UserChangeForm[User]
-else:  # they take no parameters at run time
-    PersonAdminBase, ChangeForm = UserAdmin, UserChangeForm
-
-
 _ACCESS = {
     "is_active": _("Take it away when somebody leaves: they are signed out everywhere at once, and their links end."),
     "is_staff": _("An admin: holds the tokens, here, and may do in every team what its managers may."),
@@ -34,7 +27,7 @@ _ACCESS = {
 }
 
 
-class PersonForm(ChangeForm):
+class PersonForm(UserChangeForm[User]):
     """An e-mail belongs to one person: people sign in with it, and password links go to it."""
 
     def clean_email(self) -> str:
@@ -51,7 +44,7 @@ class PersonForm(ChangeForm):
 
 
 @admin.register(User)
-class PersonAdmin(StaffAdmin, PersonAdminBase):
+class PersonAdmin(StaffAdmin, UserAdmin[User]):
     form = PersonForm
     audit_hidden = ("password", "password1", "password2")
     audit_apart = ("is_active", Membership)
