@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from django import forms
-from django.contrib.auth import password_validation
+from django.contrib.auth.forms import BaseUserCreationForm
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -92,22 +93,34 @@ class InviteForm(forms.Form):
     )
 
 
-class JoinForm(forms.ModelForm[User]):
-    """A new account for somebody who was invited."""
+class OneAccount(forms.ModelForm[User]):
+    """A user name, in whatever case, and an e-mail belong to one account: people sign in with both."""
 
-    password1 = forms.CharField(
-        label=gettext_lazy("Password"),
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=gettext_lazy("At least 10 characters, and not one of the passwords that everybody tries."),
-    )
-    password2 = forms.CharField(
-        label=gettext_lazy("Password again"),
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
+    email_taken = gettext_lazy("Somebody else has this e-mail already.")
 
-    class Meta:
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        if self._others().filter(username__iexact=name).exists():
+            raise forms.ValidationError(_("This user name is taken. Choose another one."))
+        return name
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email and self._others().filter(email__iexact=email).exists():
+            raise forms.ValidationError(self.email_taken)
+        return email
+
+    def _others(self) -> QuerySet[User]:
+        return User.objects.exclude(pk=self.instance.pk)
+
+
+class JoinForm(OneAccount, BaseUserCreationForm[User]):
+    """A new account for a person who was invited."""
+
+    email_taken = gettext_lazy("Somebody has this e-mail already. Sign in with that account, then open the link.")
+    error_messages = {"password_mismatch": gettext_lazy("The two passwords differ. Type the same one twice.")}
+
+    class Meta(BaseUserCreationForm.Meta):
         model = User
         fields = ("username", "first_name", "email")
         labels = {"first_name": gettext_lazy("Name, as colleagues see it"), "email": gettext_lazy("E-mail")}
@@ -115,42 +128,8 @@ class JoinForm(forms.ModelForm[User]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].widget.attrs |= {"autocomplete": "username", "autocapitalize": "none"}
         self.fields["first_name"].widget.attrs["autocomplete"] = "name"
         self.fields["email"].widget.attrs["autocomplete"] = "email"
-
-    def clean_username(self) -> str:
-        name: str = self.cleaned_data["username"]
-        if User.objects.filter(username__iexact=name).exists():
-            raise forms.ValidationError(_("This user name is taken. Choose another one."))
-        return name
-
-    def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"]
-        if email and User.objects.filter(email__iexact=email).exists():
-            raise forms.ValidationError(
-                _("Somebody has this e-mail already. Sign in with that account, then open the link.")
-            )
-        return email
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        first, second = self.cleaned_data.get("password1"), self.cleaned_data.get("password2")
-        if first and second and first != second:
-            self.add_error("password2", _("The two passwords differ. Type the same one twice."))
-        return cleaned
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        if password := self.cleaned_data.get("password1"):
-            try:
-                password_validation.validate_password(password, self.instance)
-            except forms.ValidationError as error:
-                self.add_error("password1", error)
-
-    def save(self, commit: bool = True) -> User:
-        person: User = super().save(commit=False)
-        person.set_password(self.cleaned_data["password1"])
-        if commit:
-            person.save()
-        return person
+        password, again = self.fields["password1"], self.fields["password2"]
+        password.help_text = _("At least 10 characters, and not one of the passwords that everybody tries.")
+        again.label, again.help_text = _("Password again"), ""

@@ -10,12 +10,13 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts import memberships
 from accounts.admin.base import StaffAdmin, may_appoint, person_of
 from accounts.admin.memberships import TeamsOfPerson, save_memberships
+from accounts.forms import OneAccount
 from accounts.models import Membership, User
 from accounts.policy import second_steps
 from lib import announce
@@ -27,20 +28,8 @@ _ACCESS = {
 }
 
 
-class PersonForm(UserChangeForm[User]):
-    """An e-mail belongs to one person: people sign in with it, and password links go to it."""
-
-    def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"]
-        if email and User.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(gettext("Somebody else has this e-mail already."))
-        return email
-
-    def clean_username(self) -> str:
-        name: str = self.cleaned_data["username"]
-        if User.objects.filter(username__iexact=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(gettext("This user name is taken. Choose another one."))
-        return name
+class PersonForm(OneAccount, UserChangeForm[User]):
+    """The page of a person."""
 
 
 @admin.register(User)
