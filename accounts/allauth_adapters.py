@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, mail
+from accounts import audit, mail, memberships
 from accounts.models import User
 from accounts.policy import must_keep_second_step, second_steps
 from lib import encryption
@@ -96,11 +96,10 @@ class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
 
     def end_sessions(self, sessions: Sequence[UserSession]) -> None:
         super().end_sessions(sessions)
-        # Here, not above: the announcement stands on models that are loaded after this module.
-        from accounts.memberships import sessions_ended
-
         for person in {session.user for session in sessions}:
-            sessions_ended(person, by=person, count=sum(session.user_id == person.pk for session in sessions))
+            memberships.record_ended_sessions(
+                person, by=person, count=sum(session.user_id == person.pk for session in sessions)
+            )
 
 
 class OneCheck(AuthenticationBackend):  # type: ignore[misc]

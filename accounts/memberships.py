@@ -117,7 +117,7 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
     if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         return False
     _withdraw_invitations(person)
-    detail = {"is_active": [True, False], "sessions": left(person)}
+    detail = {"is_active": [True, False], "sessions": end_sessions(person)}
     audit.record(Action.DEACTIVATED, person=by, team=team, target=about(person), detail=detail)
     return True
 
@@ -139,12 +139,12 @@ def no_longer_admin(person: User) -> None:
     announce.person(person.pk)
 
 
-def end_sessions(by: User, access: Access, person: User) -> int:
-    """Sign somebody out everywhere. Returns how many sessions ended. Raises `NotDone`."""
+def sign_out(by: User, access: Access, person: User) -> int:
+    """Sign a person out everywhere. Returns how many sessions ended. Raises `NotDone`."""
     with transaction.atomic():
         _may(access, person)
-        ended = left(person)
-        sessions_ended(person, by=by, count=ended, team=access.team)
+        ended = end_sessions(person)
+        record_ended_sessions(person, by=by, count=ended, team=access.team)
     return ended
 
 
@@ -159,8 +159,8 @@ def password_link(by: User, access: Access, person: User) -> str:
     return address
 
 
-def left(person: User) -> int:
-    """End all sessions of somebody, and the screens they have open. Returns how many sessions there were."""
+def end_sessions(person: User) -> int:
+    """End all sessions of `person` and close their open screens. Returns how many sessions there were."""
     sessions = list(UserSession.objects.filter(user=person.pk))
     for session in sessions:
         session.end()
@@ -168,7 +168,7 @@ def left(person: User) -> int:
     return len(sessions)
 
 
-def sessions_ended(person: User, *, by: User, count: int, team: Team | None = None) -> None:
+def record_ended_sessions(person: User, *, by: User, count: int, team: Team | None = None) -> None:
     """Record that sessions of `person` were ended, and let their screens notice."""
     audit.record(Action.SESSIONS_ENDED, person=by, team=team, target=about(person), detail={"sessions": count})
     announce.person(person.pk)

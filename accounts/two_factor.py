@@ -22,6 +22,6 @@ def take_away(by: User, access: Access, person: User) -> int:
         if not kinds:
             return 0
         steps.delete()
-        detail = {"kinds": ", ".join(kinds), "sessions": memberships.left(person)}
+        detail = {"kinds": ", ".join(kinds), "sessions": memberships.end_sessions(person)}
         audit.record(Action.TWO_FACTOR_RESET, person=by, team=access.team, target=about(person), detail=detail)
     return len(kinds)

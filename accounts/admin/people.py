@@ -113,7 +113,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         person = User.objects.filter(pk=id).first()
         if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:
-            memberships.left(person)
+            memberships.end_sessions(person)
         return answer
 
     @admin.action(description=_("Sign the selected people out everywhere"), permissions=["change"])
@@ -121,7 +121,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         by, ended = person_of(request), 0
         for person in chosen:
             if by is not None and person != by and self.has_change_permission(request, person):
-                count = memberships.left(person)
-                memberships.sessions_ended(person, by=by, count=count)
+                count = memberships.end_sessions(person)
+                memberships.record_ended_sessions(person, by=by, count=count)
                 ended += count
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)

@@ -121,7 +121,7 @@ def person_activate(request: DeskRequest, membership: Membership) -> str:
 @_action
 def person_sign_out(request: DeskRequest, membership: Membership) -> str:
     """Sign them out everywhere."""
-    ended = memberships.end_sessions(request.user, request.access, membership.user)
+    ended = memberships.sign_out(request.user, request.access, membership.user)
     return ngettext("%d session ended.", "%d sessions ended.", ended) % ended
 
 
