@@ -96,14 +96,14 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
             self.message_user(request, refused.sentence, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> list[Any]:
-        """Django's own list of what changed, followed by what the audit record keeps of it."""
-        message: list[Any] = list(super().construct_change_message(request, form, formsets, add))
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Return Django's list of what changed. What the audit record keeps of it is left on the request."""
         detail = self._changes(form, add=add)
         for formset in formsets or ():
             if formset.model not in self.audit_apart:
                 detail |= _changes_inside(formset)
-        return [*message, {"audit": detail}] if detail or add else message
+        request.audit_detail = detail  # type: ignore[attr-defined]
+        return super().construct_change_message(request, form, formsets, add)
 
     def _changes(self, form: Any, *, add: bool) -> dict[str, Any]:
         """Return what a form changed as `{field: [before, after]}`."""
@@ -117,20 +117,15 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
         return detail
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        return super().log_addition(request, obj, self._audited(request, obj, "add", message))
+        """Record an added row, in our audit record and in Django's log."""
+        self.record(request, f"{self.opts.model_name}_add", obj, getattr(request, "audit_detail", None))
+        return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        return super().log_change(request, obj, self._audited(request, obj, "change", message))
-
-    def _audited(self, request: HttpRequest, obj: Model, verb: str, message: Any) -> Any:
-        """Write the audit record; return what is left of `message` for Django's log."""
-        if not isinstance(message, list):
-            self.record(request, f"{self.opts.model_name}_{verb}", obj, {"said": str(message)})
-            return message
-        for part in message:
-            if "audit" in part:
-                self.record(request, f"{self.opts.model_name}_{verb}", obj, part["audit"])
-        return [part for part in message if "audit" not in part]
+        """Record a change, in our audit record and in Django's log. Changes in `audit_apart` are recorded elsewhere."""
+        if detail := getattr(request, "audit_detail", None):
+            self.record(request, f"{self.opts.model_name}_change", obj, detail)
+        return super().log_change(request, obj, message)
 
     def record(self, request: HttpRequest, action: str, obj: Model, detail: Mapping[str, object] | None = None) -> None:
         """Write an audit record about a row. What is done to a team, its managers may read."""
