@@ -1,5 +1,5 @@
-"""How allauth behaves here: nobody signs up by themselves, second steps stay where a team requires them, and what
-happens to sessions is recorded and felt by the open screens."""
+"""How allauth behaves here: nobody signs up without an invitation, the last two-factor method stays where a team
+requires one, and an ended session is recorded and closes its open screens."""
 
 import base64
 import secrets
@@ -21,11 +21,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, mail, memberships
 from accounts.models import User
-from accounts.policy import must_keep_second_step, second_steps
+from accounts.policy import must_keep_two_factor, two_factor_methods
 from lib import encryption
 from lib.urls import absolute_reverse
 
-# The throttle's own record is written this seldom per address, so that nobody fills the table by knocking.
+# A throttled sign-in is recorded at most once in this time per address, so that failed sign-ins cannot flood the table.
 THROTTLED_SECONDS = 60
 
 
@@ -36,63 +36,65 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Refuse after too many failures, per account and per address, and say so in the audit record."""
+        """Refuse after too many failures, per account and per address, and write it to the audit record."""
         try:
             super().pre_authenticate(request, **credentials)
         except ValidationError:
             address = self.get_client_ip(request)
             if cache.add(f"sign-in-throttled:{address}", 1, THROTTLED_SECONDS):
-                audit.record(audit.Action.SIGN_IN_THROTTLED, person=_known(credentials), request=request)
+                audit.record(audit.Action.SIGN_IN_THROTTLED, person=account_named(credentials), request=request)
             raise
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """Return where a new password is set, as it is reached from outside: never by the name in a request's Host."""
+        """Return the address at which a new password is set. With `PUBLIC_URL`, the request's Host plays no part in it."""
         form = absolute_reverse(
             "account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"}, request=self.request
         )
         return form.replace("UID-KEY", quote(key))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Write in the person's own language, and send it beside the request."""
+        """Send an e-mail in the person's language, beside the request."""
         person = context.get("user")
         with translation.override(getattr(person, "language", "") or translation.get_language()):
-            letter = self.render_mail(template_prefix, email, {"request": self.request, "email": email, **context})
-        mail.send(letter)
+            message = self.render_mail(template_prefix, email, {"request": self.request, "email": email, **context})
+        mail.send(message)
 
 
-def _known(credentials: dict[str, Any]) -> User | None:
-    """The person meant. Other names are not kept: people type passwords there by mistake."""
+def account_named(credentials: dict[str, Any]) -> User | None:
+    """Return the account that was typed in at the sign-in. No other name is recorded: it may be a mistyped password."""
     name = str(credentials.get("username") or credentials.get("email") or "")
-    wanted = {"email__iexact": name} if "@" in name else {"username__iexact": name}
-    return User.objects.filter(**wanted).first() if name else None
+    lookup = {"email__iexact": name} if "@" in name else {"username__iexact": name}
+    return User.objects.filter(**lookup).first() if name else None
 
 
-class KeptSecondStep(DefaultMFAAdapter):  # type: ignore[misc]
-    """The last second step of somebody whose team requires one cannot be taken away."""
+class RequiredTwoFactor(DefaultMFAAdapter):  # type: ignore[misc]
+    """A person whose team requires two-factor authentication cannot remove their last method."""
 
     error_messages = {
         **DefaultMFAAdapter.error_messages,
-        "cannot_delete_authenticator": _("Your team requires a second step. Add another one before you remove this."),
+        "cannot_delete_authenticator": _(
+            "Your team requires two-factor authentication. Add another method before you remove this one."
+        ),
     }
 
     def encrypt(self, text: str) -> str:
-        """With the keys of the API tokens: whoever reads the database alone makes nobody's codes."""
+        """Encrypt with the keys of the API tokens: a leaked database alone does not let anybody generate codes."""
         return encryption.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """A secret from before there was encryption is read as it is. One whose key is lost fits no code: an empty one
-        would fit a code that anybody can reckon."""
+        """Return the secret. One stored before there was encryption is returned as it is. Where the key is lost, a random
+        secret takes its place, which fits no code: the codes of an empty secret could be computed by anybody."""
         if not encryption.is_encrypted(encrypted_text):
             return encrypted_text
         return encryption.decrypt(encrypted_text) or base64.b32encode(secrets.token_bytes(20)).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        others = second_steps(authenticator.user_id).exclude(pk=authenticator.pk)
-        return others.exists() or not must_keep_second_step(authenticator.user)
+        others = two_factor_methods(authenticator.user_id).exclude(pk=authenticator.pk)
+        return others.exists() or not must_keep_two_factor(authenticator.user)
 
 
 class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
-    """A session that is ended takes its open screens along."""
+    """Ending a session records it and closes its open screens."""
 
     def end_sessions(self, sessions: Sequence[UserSession]) -> None:
         super().end_sessions(sessions)
@@ -103,10 +105,10 @@ class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
 
 
 class OneCheck(AuthenticationBackend):  # type: ignore[misc]
-    """One password is reckoned for each try, whether there is such an account or not.
+    """Hash one password per sign-in attempt, so that the time of the answer does not tell whether an account exists.
 
-    allauth looks an e-mail up twice, as a name too: two for an address that is known, one for others, which is how long
-    the answer takes. Django makes a backend for each try.
+    allauth looks an e-mail up twice, as an e-mail and as a user name, and would hash twice for a known address and once
+    for an unknown one. Django makes a new backend for each attempt.
     """
 
     def __init__(self) -> None:
@@ -116,5 +118,5 @@ class OneCheck(AuthenticationBackend):  # type: ignore[misc]
         if user is None or user.pk in self._checked:
             return None
         self._checked.add(user.pk)
-        found: User | None = super()._check_password(user, password)
-        return found
+        person: User | None = super()._check_password(user, password)
+        return person

@@ -1,7 +1,4 @@
-"""Audit records of what Django and allauth do: sign-ins and failures, passwords, second steps.
-
-They tell it by signals alone; nothing of ours is decided here.
-"""
+"""Audit records of what Django and allauth announce by signals: sign-ins and failures, passwords, two-factor methods."""
 
 from typing import Any
 
@@ -13,6 +10,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts import audit
+from accounts.allauth_adapters import account_named
 from accounts.audit import Action
 from accounts.models import User
 from lib import announce
@@ -29,16 +27,14 @@ def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
 def signed_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
         audit.record(Action.SIGN_OUT, person=user, request=request)
-        # Django tells of it before it ends the session, and the screens look at once.
+        # Django sends this signal before it ends the session, and the screens check at once.
         request.session.flush()
         announce.person(user.pk)
 
 
 @receiver(auth.user_login_failed)
 def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
-    from accounts.allauth_adapters import _known
-
-    audit.record(Action.SIGN_IN_FAILED, person=_known(credentials), request=request)
+    audit.record(Action.SIGN_IN_FAILED, person=account_named(credentials), request=request)
 
 
 @receiver([account.password_changed, account.password_set])
@@ -54,12 +50,12 @@ def password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
 
 
 @receiver(mfa.authentication_failed)
-def second_step_failed(request: HttpRequest, user: User, **kwargs: Any) -> None:
+def two_factor_failed(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit.record(Action.TWO_FACTOR_FAILED, person=user, request=request)
 
 
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
-def second_step_added(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+def two_factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
     action = Action.RECOVERY_CODES_MADE if codes else Action.TWO_FACTOR_ADDED
     audit.record(action, person=user, request=request, detail={"kind": str(authenticator.type)})
@@ -67,6 +63,6 @@ def second_step_added(request: HttpRequest, user: User, authenticator: Authentic
 
 
 @receiver(mfa.authenticator_removed)
-def second_step_removed(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+def two_factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     audit.record(Action.TWO_FACTOR_REMOVED, person=user, request=request, detail={"kind": str(authenticator.type)})
     announce.person(user.pk)

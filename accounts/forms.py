@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import invitations
 from accounts.models import Membership, Role, Team, User
-from accounts.policy import has_second_step
+from accounts.policy import has_two_factor
 
 MOST_DONG = 10**12
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
@@ -58,9 +58,9 @@ class TeamSettingsForm(forms.ModelForm[Team]):
 
     def clean_requires_second_step(self) -> bool:
         wanted: bool = self.cleaned_data["requires_second_step"]
-        if wanted and not self.instance.requires_second_step and not has_second_step(self.by):
+        if wanted and not self.instance.requires_second_step and not has_two_factor(self.by):
             raise forms.ValidationError(
-                _("Set up your own second step first (menu at the top right), or you shut yourself out.")
+                _("Set up your own two-factor authentication first (menu at the top right), or you shut yourself out.")
             )
         return wanted
 

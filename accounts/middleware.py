@@ -1,4 +1,4 @@
-"""Every page asks who is there; a signed-in request carries what its person may do, in the language they read."""
+"""Middleware: what a signed-in person may do, the language they read, and the way to the sign-in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,14 +16,14 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts import audit
 from accounts.policy import access_for
 
-# What somebody without the second step that their team requires still reaches: the way to set it up, and the way out.
-_WITHOUT_SECOND_STEP = ("account_", "mfa_", "usersessions_", "language", "team_switch", "healthz", "readyz", "metrics")
+# The pages that a person reaches without the two-factor authentication that their team requires: set-up and sign-out.
+_WITHOUT_TWO_FACTOR = ("account_", "mfa_", "usersessions_", "language", "team_switch", "healthz", "readyz", "metrics")
 
 
 class PersonMiddleware:
-    """`request.access` is computed at its first use; a person's own language goes before the browser's.
+    """Set `request.access`, computed at its first use, and the person's own language in place of the browser's.
 
-    Where the team requires a second step and the person has none, every page leads to its set-up.
+    Where the team requires two-factor authentication and the person has none, every page leads to its set-up.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -44,7 +44,7 @@ class PersonMiddleware:
     ) -> HttpResponse | None:
         access = getattr(request, "access", None)
         name = (request.resolver_match and request.resolver_match.view_name) or ""
-        if access is None or name.startswith(_WITHOUT_SECOND_STEP) or not access.needs_second_step:
+        if access is None or name.startswith(_WITHOUT_TWO_FACTOR) or not access.needs_two_factor:
             return None
         if request.headers.get("HX-Request") == "true":
             return HttpResponseClientRedirect(resolve_url("mfa_index"))
@@ -52,7 +52,7 @@ class PersonMiddleware:
 
 
 class SignInRequiredMiddleware(LoginRequiredMiddleware):
-    """Django's own, but that the redirect of an htmx request leads the browser itself away, and back to its page."""
+    """Django's middleware, but an htmx request makes the whole browser go to the sign-in, and back to its page after."""
 
     def handle_no_permission(  # type: ignore[override]  # django-htmx's redirect is one as well
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]

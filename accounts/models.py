@@ -41,7 +41,7 @@ class Team(models.Model):
         ),
     )
     requires_second_step = models.BooleanField(
-        _("second step required"),
+        _("two-factor authentication required"),
         default=False,
         help_text=_("Nobody works in this team without an authenticator app or a passkey."),
     )

@@ -16,9 +16,10 @@
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers  |
 | hold tokens, in the Django admin       | no     | no                 | no       | yes             |
 
-An admin has these rights in every team; anybody else only in the teams that they are a member of. "Own team's": an
-account that is also in a team which the manager does not manage, or that is an admin's, is out of their reach. Codes fade
-where the team says so, some minutes after they came. In a team that requires a second step, who has none has no rights.
+An admin has these rights in every team; all others only in the teams that they are a member of. "Own team's": a manager
+cannot act on the account of an admin, or of a person who is also in a team that the manager does not manage. Codes fade
+some minutes after they came, where the team says so. In a team that requires two-factor
+authentication, a person without it has no rights.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from django.utils import timezone
 from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
 
-# What a manager may read in the audit record of the team's people, beside what was done in the team itself.
+# What a manager reads of the team's people in the audit record, beside what was done in the team itself.
 SIGN_IN_ACTIONS = (
     Action.SIGN_IN,
     Action.SIGN_OUT,
@@ -59,14 +60,14 @@ class TeamRental(Protocol):
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one person may do in the team they are working in now. `team` is None where they have none, or where it
-    requires a second step that they do not have."""
+    requires two-factor authentication and they have none."""
 
     person_id: int
     is_admin: bool
     team: Team | None
     role: Role | None
     teams: tuple[Team, ...] = ()
-    needs_second_step: bool = False
+    needs_two_factor: bool = False
 
     @property
     def team_id(self) -> int | None:
@@ -99,7 +100,7 @@ class Access:
         return (self.role == Role.MANAGER or self.team.shares_codes) and not faded
 
     def readable(self) -> Q:
-        """Say of the rows of the team's rentals what `sees_code` says of one."""
+        """Return the condition of `sees_code` for a queryset of the team's rentals."""
         if self.team is None or self.role == Role.VIEWER:
             return Q(pk__in=())
         own = Q(person=self.person_id)
@@ -121,14 +122,14 @@ class Access:
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
     def audited(self) -> Q:
-        """Say which audit records the person may read: what was done in the team, and how its people signed in."""
+        """Return which audit records the person may read: what was done in the team, and how its people signed in."""
         if not self.manages:
             return Q(pk__in=())
         people = Membership.objects.filter(team=self.team_id).values("user")
         return Q(team=self.team_id) | Q(team=None, action__in=SIGN_IN_ACTIONS, person__in=people)
 
     def may_change_account(self, person: User) -> bool:
-        """Whether they may act on somebody's account as a whole: deactivate it, end its sessions, make a password link.
+        """Whether they may act on the account of `person` as a whole: deactivate it, end its sessions, make a password link.
 
         Never on their own: that is what the account pages are for, and nobody shuts themselves out. Two queries at most.
         """
@@ -160,25 +161,25 @@ def access_for(person: User) -> Access:
     )
     if team is None:
         return Access(person.pk, is_admin, None, None, teams)
-    if team.requires_second_step and not has_second_step(person):
-        return Access(person.pk, is_admin, None, None, teams, needs_second_step=True)
+    if team.requires_second_step and not has_two_factor(person):
+        return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
     role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
     return Access(person.pk, is_admin, team, role, teams)
 
 
-def has_second_step(person: User) -> bool:
-    """Whether they sign in with more than a password."""
-    return second_steps(person.pk).exists()
+def has_two_factor(person: User) -> bool:
+    """Whether they have a two-factor method. One query."""
+    return two_factor_methods(person.pk).exists()
 
 
-def second_steps(person: int | OuterRef) -> QuerySet[Authenticator]:
-    """What somebody signs in with beside a password. Recovery codes alone are none."""
+def two_factor_methods(person: int | OuterRef) -> QuerySet[Authenticator]:
+    """Return a person's authenticator app and passkeys. Recovery codes alone are no two-factor method."""
     kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-    found: QuerySet[Authenticator] = Authenticator.objects.filter(user=person, type__in=kinds)
-    return found
+    methods: QuerySet[Authenticator] = Authenticator.objects.filter(user=person, type__in=kinds)
+    return methods
 
 
-def must_keep_second_step(person: User) -> bool:
-    """Whether a team of theirs requires one, so that the last may not be taken away."""
+def must_keep_two_factor(person: User) -> bool:
+    """Whether a team of theirs requires two-factor authentication, so that the last method cannot be removed."""
     strict = Team.objects.filter(requires_second_step=True)
     return (strict if person.is_staff else strict.filter(memberships__user=person.pk)).exists()

@@ -1,4 +1,4 @@
-"""Taking the second step off an account whose owner lost it: phone gone, recovery codes too."""
+"""Turning two-factor authentication off for a person who lost their phone and their recovery codes."""
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
@@ -10,18 +10,20 @@ from accounts.models import User
 from accounts.policy import Access
 
 
-def take_away(by: User, access: Access, person: User) -> int:
-    """Remove all second steps of `person` and end their sessions; then the password alone signs them in, and where a
-    team requires a second step they are led to set up a new one. Returns how many there were. Raises `people.NotDone`.
+def turn_off(by: User, access: Access, person: User) -> int:
+    """Remove all two-factor methods of `person`, recovery codes too, and end their sessions.
+
+    After that the password alone signs them in; where a team requires two-factor authentication, every page leads to its
+    set-up. Returns how many methods there were. Raises `NotDone`.
     """
     if not access.may_change_account(person):
         raise memberships.NotDone(_("Only an admin may do this."))
     with transaction.atomic():
-        steps = Authenticator.objects.filter(user=person.pk)
-        kinds = sorted(steps.values_list("type", flat=True))
+        methods = Authenticator.objects.filter(user=person.pk)
+        kinds = sorted(methods.values_list("type", flat=True))
         if not kinds:
             return 0
-        steps.delete()
+        methods.delete()
         detail = {"kinds": ", ".join(kinds), "sessions": memberships.end_sessions(person)}
         audit.record(Action.TWO_FACTOR_RESET, person=by, team=access.team, target=about(person), detail=detail)
     return len(kinds)

@@ -18,7 +18,7 @@ from accounts.admin.base import StaffAdmin, may_appoint, person_of
 from accounts.admin.memberships import TeamsOfPerson, save_memberships
 from accounts.forms import OneAccount
 from accounts.models import Membership, User
-from accounts.policy import second_steps
+from accounts.policy import two_factor_methods
 from lib import announce
 
 _ACCESS = {
@@ -38,7 +38,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     audit_hidden = ("password", "password1", "password2")
     audit_apart = ("is_active", Membership)
     list_display = (
-        "username", "get_full_name", "email", "roles", "has_second_step", "is_active", "is_staff", "last_login"
+        "username", "get_full_name", "email", "roles", "has_two_factor", "is_active", "is_staff", "last_login"
     )  # fmt: skip
     list_filter = ("is_active", "is_staff", "memberships__role", "memberships__team")
     search_fields = ("username", "first_name", "last_name", "email")
@@ -56,14 +56,14 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     def roles(self, person: User) -> str:
         return ", ".join(f"{m.team} ({m.get_role_display()})" for m in person.memberships.all())
 
-    @admin.display(description=_("second step"), boolean=True)
-    def has_second_step(self, person: User) -> bool:
-        return person.second_step  # type: ignore[attr-defined, no-any-return]  # annotated below
+    @admin.display(description=_("two-factor"), boolean=True)
+    def has_two_factor(self, person: User) -> bool:
+        return person.two_factor  # type: ignore[attr-defined, no-any-return]  # annotated below
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        steps = second_steps(OuterRef("pk"))
+        methods = two_factor_methods(OuterRef("pk"))
         found: QuerySet[User] = super().get_queryset(request)
-        return found.prefetch_related("memberships__team").annotate(second_step=Exists(steps))
+        return found.prefetch_related("memberships__team").annotate(two_factor=Exists(methods))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "language":

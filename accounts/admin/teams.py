@@ -16,7 +16,7 @@ from lib.formats import dong
 
 
 class TeamForm(TeamSettingsForm):
-    """The settings with the rules of the team's page: who has no second step cannot require one."""
+    """The settings, with the rules of the team's page: a person without two-factor authentication cannot require it."""
 
     asked_by: ClassVar[User]
 

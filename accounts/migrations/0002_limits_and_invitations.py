@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='team',
             name='requires_second_step',
-            field=models.BooleanField(default=False, help_text='Nobody works in this team without an authenticator app or a passkey.', verbose_name='second step required'),
+            field=models.BooleanField(default=False, help_text='Nobody works in this team without an authenticator app or a passkey.', verbose_name='two-factor authentication required'),
         ),
         migrations.AddField(
             model_name='team',

@@ -1,4 +1,4 @@
-"""Sign-ins, failures, second steps: recorded, throttled, required."""
+"""Sign-ins, failures and two-factor authentication: recorded, throttled, required."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_a_deactivated_person_does_not_sign_in(linh: User) -> None:
     assert "sign_in" not in actions()
 
 
-def requires_second_step(team: Team) -> None:
+def require_two_factor(team: Team) -> None:
     Team.objects.filter(pk=team.pk).update(requires_second_step=True)
 
 
@@ -90,22 +90,22 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize("where", EVERYWHERE)
-def test_without_the_second_step_that_the_team_requires_every_page_leads_to_its_set_up(
+def test_without_the_two_factor_that_the_team_requires_every_page_leads_to_its_set_up(
     linh: User, team: Team, where: str
 ) -> None:
-    requires_second_step(team)
+    require_two_factor(team)
     User.objects.update(is_staff=True)
     client = Client()
     client.force_login(linh)
     assert client.get(where)["Location"] == reverse("mfa_index")
     assert client.get(where, headers={"HX-Request": "true"})["HX-Redirect"] == reverse("mfa_index")
-    assert "Your team requires a second step" in client.get(reverse("mfa_index")).content.decode()
+    assert "Your team requires two-factor authentication" in client.get(reverse("mfa_index")).content.decode()
     assert client.post(reverse("account_logout")).status_code == 302
 
 
 @pytest.mark.parametrize("where", ["/rent/", "/rentals/1/again/", "/rentals/1/reveal/", "/team/invite/"])
 def test_without_it_nothing_is_done_either(linh: User, team: Team, where: str) -> None:
-    requires_second_step(team)
+    require_two_factor(team)
     client = Client()
     client.force_login(linh)
     assert client.post(where)["Location"] == reverse("mfa_index")
@@ -116,7 +116,7 @@ def test_a_stream_that_is_open_when_the_team_begins_to_require_it_shows_nothing_
     sign_in(client)
     screen = open_screen(client.get("/").wsgi_request, client.session.session_key)
     assert screen is not None
-    requires_second_step(team)
+    require_two_factor(team)
     viewer = recheck([screen])[screen]
     assert viewer is not None
     assert viewer.access.team is None
@@ -139,8 +139,8 @@ def code_of(secret: str) -> str:
     return code
 
 
-def test_a_second_step_is_set_up_recorded_and_asked_for(linh: User, team: Team) -> None:
-    requires_second_step(team)
+def test_two_factor_is_set_up_recorded_and_asked_for(linh: User, team: Team) -> None:
+    require_two_factor(team)
     client = Client()
     sign_in(client)
     secret = set_up_totp(client)
@@ -157,14 +157,14 @@ def test_a_second_step_is_set_up_recorded_and_asked_for(linh: User, team: Team) 
     assert fresh.get("/").status_code == 200
 
 
-def test_the_last_second_step_stays_where_the_team_requires_one(linh: User, team: Team) -> None:
+def test_the_authenticator_app_stays_where_the_team_requires_two_factor(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
     set_up_totp(client)
-    requires_second_step(team)
+    require_two_factor(team)
     page = client.post(reverse("mfa_deactivate_totp"))
     assert page.status_code == 200
-    assert "Your team requires a second step" in page.content.decode()
+    assert "Your team requires two-factor authentication" in page.content.decode()
     assert Authenticator.objects.filter(user=linh, type=Authenticator.Type.TOTP).exists()
     Team.objects.update(requires_second_step=False)
     client.post(reverse("mfa_deactivate_totp"))
@@ -178,15 +178,15 @@ def passkey(person: User, name: str) -> Authenticator:
     )
 
 
-def test_the_last_passkey_stays_where_the_team_requires_a_second_step(linh: User, team: Team) -> None:
+def test_the_last_passkey_stays_where_the_team_requires_two_factor(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
     client.post(reverse("account_reauthenticate"), {"password": "secret-enough"})
     laptop, phone = passkey(linh, "Laptop"), passkey(linh, "Phone")
-    requires_second_step(team)
+    require_two_factor(team)
     assert client.post(reverse("mfa_remove_webauthn", args=[phone.pk])).status_code == 302
     refused = client.post(reverse("mfa_remove_webauthn", args=[laptop.pk]), follow=True)
-    assert "Your team requires a second step" in refused.content.decode()
+    assert "Your team requires two-factor authentication" in refused.content.decode()
     assert list(Authenticator.objects.filter(user=linh, type=Authenticator.Type.WEBAUTHN)) == [laptop]
     Team.objects.update(requires_second_step=False)
     client.post(reverse("mfa_remove_webauthn", args=[laptop.pk]))
@@ -212,16 +212,16 @@ def test_gibberish_for_a_passkey_signs_nobody_in(linh: User, said: str) -> None:
     assert answer["Location"] == reverse("account_login")
 
 
-def test_who_lost_the_second_step_is_helped_by_a_manager(linh: User, team: Team) -> None:
+def test_a_manager_turns_two_factor_off_for_a_person_who_lost_it(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
     set_up_totp(client)
-    requires_second_step(team)
+    require_two_factor(team)
     boss = make_person(team, Role.MANAGER, username="boss")
     Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
     boss_client = Client()
     boss_client.force_login(boss)
-    boss_client.post(reverse("person_second_step", args=[linh.pk]))
+    boss_client.post(reverse("person_two_factor", args=[linh.pk]))
     assert not Authenticator.objects.filter(user=linh).exists()
     assert client.get("/")["Location"].startswith(reverse("account_login"))
     record = AuditRecord.objects.get(action="second_step_reset")
@@ -232,14 +232,14 @@ def test_who_lost_the_second_step_is_helped_by_a_manager(linh: User, team: Team)
     assert fresh.get("/")["Location"] == reverse("mfa_index")
 
 
-def test_nobody_takes_their_own_second_step_off_this_way_nor_an_admins(linh: User, team: Team) -> None:
+def test_a_manager_turns_two_factor_off_neither_for_themselves_nor_for_an_admin(linh: User, team: Team) -> None:
     boss = make_person(team, Role.MANAGER, username="boss")
     admin = make_person(team, username="root", is_staff=True)
     client = Client()
     client.force_login(boss)
     for person in (boss, admin):
         Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={})
-        client.post(reverse("person_second_step", args=[person.pk]))
+        client.post(reverse("person_two_factor", args=[person.pk]))
     assert Authenticator.objects.count() == 2
 
 

@@ -176,28 +176,28 @@ def test_codes_fade_for_all_but_their_owners(world: World, role: str, shares: bo
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_team_that_requires_a_second_step_gives_nothing_to_who_has_none(world: World, role: str) -> None:
+def test_a_team_that_requires_two_factor_gives_nothing_to_a_person_without_it(world: World, role: str) -> None:
     Team.objects.filter(pk=world.ours.pk).update(requires_second_step=True)
     rental = world.rental(team=world.ours, person=world.people[role])
     access = world.access(role)
-    assert access.needs_second_step
+    assert access.needs_two_factor
     assert (access.team, access.role) == (None, None)
     assert not Rental.objects.visible_to(access).exists()
     assert not any((access.may_rent, access.manages, access.may_see(rental), access.sees_code(rental)))
     Authenticator.objects.create(user=world.people[role], type=Authenticator.Type.RECOVERY_CODES, data={})
-    assert world.access(role).needs_second_step
+    assert world.access(role).needs_two_factor
     Authenticator.objects.create(user=world.people[role], type=Authenticator.Type.TOTP, data={})
     assert world.access(role).team == world.ours
 
 
-def test_the_second_step_is_asked_for_by_the_team_one_works_in(world: World) -> None:
+def test_two_factor_is_required_by_the_team_that_a_person_works_in(world: World) -> None:
     Team.objects.filter(pk=world.ours.pk).update(requires_second_step=True)
     operator = world.people["operator"]
     Membership.objects.create(user=operator, team=world.theirs, role=Role.OPERATOR)
     operator.team = world.theirs
     assert access_for(operator).may_rent
-    assert policy.must_keep_second_step(operator)
-    assert not policy.must_keep_second_step(world.colleague)
+    assert policy.must_keep_two_factor(operator)
+    assert not policy.must_keep_two_factor(world.colleague)
 
 
 @pytest.mark.parametrize("role", ROLES)

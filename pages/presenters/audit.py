@@ -31,7 +31,7 @@ _LABELS: Mapping[str, object] = {
     "token": gettext_lazy("token"),
 }
 _MONEY = {"budget_day", "budget_month", "low_balance", "price"}
-# How somebody signed in, or which second step it is about.
+# How a person signed in, or which two-factor method it is about.
 _WAYS_IN = {"by", "kind", "kinds"}
 _WAYS: Mapping[str, object] = {
     "password": gettext_lazy("password"),

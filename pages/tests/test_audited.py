@@ -124,7 +124,7 @@ def _set_up(world: World) -> None:
 
 
 @case("second_step_added", "lan", detail={"kind": "totp"})
-def _adding_a_second_step(world: World) -> None:
+def _adding_a_two_factor_method(world: World) -> None:
     _set_up(world)
 
 
@@ -134,15 +134,15 @@ def _getting_recovery_codes(world: World) -> None:
 
 
 @case("second_step_removed", "lan", detail={"kind": "totp"})
-def _removing_a_second_step(world: World) -> None:
+def _removing_a_two_factor_method(world: World) -> None:
     _set_up(world)
     world.post("lan", "mfa_deactivate_totp")
 
 
 @case("second_step_reset", "boss", "lan")
-def _taking_a_second_step_off_somebody_s_account(world: World) -> None:
+def _turning_two_factor_off_for_a_person(world: World) -> None:
     _set_up(world)
-    world.post("boss", "person_second_step", world.lan.pk)
+    world.post("boss", "person_two_factor", world.lan.pk)
 
 
 @case("second_step_failed", "lan")

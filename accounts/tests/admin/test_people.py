@@ -202,12 +202,12 @@ def test_a_team_is_added_changed_and_never_deleted(staff: User) -> None:
 # The audit record
 
 
-def test_who_has_no_second_step_cannot_require_one_in_the_admin(staff: User) -> None:
+def test_a_person_without_two_factor_cannot_require_it_in_the_admin(staff: User) -> None:
     team = Team.objects.create(name="Support")
     none = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
     fields = {"name": "Support", "requires_second_step": "on", **none}
     page = signed_in(staff).post(at("team_change", team.pk), fields).content.decode()
-    assert "Set up your own second step first" in page
+    assert "Set up your own two-factor authentication first" in page
     assert not Team.objects.get().requires_second_step
 
 

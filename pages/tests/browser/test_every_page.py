@@ -68,7 +68,7 @@ def things(transactional_db: None, settings: Any, tmp_path: Any) -> dict[str, An
 
 @pytest.fixture
 def clients(things: dict[str, Any]) -> dict[str, Client]:
-    """A manager whose background work is in every state, somebody with every kind of second step, and nobody."""
+    """A manager whose background work is in every state, a person with every two-factor method, and nobody."""
     boss = User.objects.get(username="own-boss")
     _work_in_every_state(boss, things)
     safe = make_person(things["team"], username="safe")
@@ -81,7 +81,7 @@ def clients(things: dict[str, Any]) -> dict[str, Client]:
 
 
 def _just_signed_in(person: User) -> Client:
-    """Somebody whom the pages about second steps do not ask for the password first."""
+    """A person whom the two-factor pages do not ask for the password first."""
     client = signed_in(person)
     request = RequestFactory().get("/")
     request.user, request.session = person, client.session

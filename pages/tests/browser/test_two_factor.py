@@ -59,7 +59,7 @@ def sign_in(page: Page, where: str, person: Person) -> None:
 
 
 def sign_out(page: Page, where: str) -> None:
-    page.goto(f"{where}/accounts/logout/")  # half-way through a sign-in this leads back to the second step
+    page.goto(f"{where}/accounts/logout/")  # half-way through a sign-in this leads back to the two-factor page
     leave = re.compile("^(Sign out|Sign in as somebody else)$")
     page.locator("main").get_by_role("button", name=leave).click()
     page.wait_for_url(re.compile("/accounts/login/"))
@@ -67,7 +67,7 @@ def sign_out(page: Page, where: str) -> None:
 
 @pytest.fixture
 def newcomer(browser: Browser, where: str, admin: Person) -> Callable[[str], Person]:
-    """Invites somebody and lets them join, so that no test leaves a second step on the accounts that others use."""
+    """Invites a person and lets them join, so that no test turns two-factor on for the accounts that others use."""
 
     def join(name: str) -> Person:
         with browser.new_context(locale="en") as boss, browser.new_context(locale="en") as theirs:
@@ -88,7 +88,7 @@ def newcomer(browser: Browser, where: str, admin: Person) -> Callable[[str], Per
 
 
 def confirm_password(page: Page, person: Person) -> None:
-    """The pages for the second step ask once more who is there, some while after the sign-in."""
+    """The two-factor pages ask for the password again some while after the sign-in."""
     if "/reauthenticate/" in page.url:
         page.fill("[name=password]", person[1])
         page.locator("main form button[type=submit]").first.click()
@@ -115,7 +115,7 @@ def test_a_passkey_is_added_signs_in_and_is_removed(
     page.wait_for_url(f"{where}/")
     sign_out(page, where)
 
-    sign_in(page, where, person)  # after the password it is the second step
+    sign_in(page, where, person)  # after the password comes the two-factor page
     page.wait_for_url(re.compile("/accounts/2fa/authenticate/"))
     page.goto(f"{where}/rentals/")
     expect(page).to_have_url(re.compile("/accounts/2fa/authenticate/"))  # in no way round it

@@ -18,7 +18,7 @@ from accounts import memberships, two_factor
 from accounts.forms import LimitsForm
 from accounts.http import DeskRequest
 from accounts.models import Membership, Role
-from accounts.policy import has_second_step
+from accounts.policy import has_two_factor
 from pages.views.team.team import managed_team, roles
 from rentals import budgets
 
@@ -47,7 +47,7 @@ def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None 
         "form": form or LimitsForm(instance=membership),
         "roles": roles(),
         "may_change_account": may_change,
-        "has_second_step": has_second_step(membership.user),
+        "has_two_factor": has_two_factor(membership.user),
         # Where somebody else works is no business of this team's.
         "sessions": UserSession.objects.filter(user=membership.user).order_by("-last_seen_at") if may_change else (),
         "spent": {"day": day, "month": month, "rentals": rentals},
@@ -126,10 +126,10 @@ def person_sign_out(request: DeskRequest, membership: Membership) -> str:
 
 
 @_action
-def person_second_step(request: DeskRequest, membership: Membership) -> str:
-    """Take the second step off their account."""
-    two_factor.take_away(request.user, request.access, membership.user)
-    return _("%(person)s signs in by the password alone now, and can set up a new second step.") % {
+def person_two_factor(request: DeskRequest, membership: Membership) -> str:
+    """Turn two-factor authentication off for their account."""
+    two_factor.turn_off(request.user, request.access, membership.user)
+    return _("%(person)s signs in by the password alone now, and can set up two-factor authentication again.") % {
         "person": membership.user
     }
 

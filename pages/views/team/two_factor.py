@@ -1,4 +1,4 @@
-"""What allauth's pages for the second step do not ask: whether the last passkey may go."""
+"""What allauth's two-factor pages do not ask: whether the last passkey may go."""
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
@@ -11,7 +11,7 @@ from accounts.http import DeskRequest
 
 
 def passkey_remove(request: DeskRequest, pk: int) -> HttpResponse:
-    """Remove a passkey, but the last second step of somebody whose team requires one."""
+    """Remove a passkey, but never the last two-factor method of a person whose team requires one."""
     passkey = get_object_or_404(Authenticator, pk=pk, user=request.user, type=Authenticator.Type.WEBAUTHN)
     if request.method == "POST" and not get_adapter().can_delete_authenticator(passkey):
         messages.error(request, get_adapter().error_messages["cannot_delete_authenticator"])

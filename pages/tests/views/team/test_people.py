@@ -183,7 +183,7 @@ def test_settings_are_changed_and_recorded(boss: User, team: Team) -> None:
     }
 
 
-def test_who_has_no_second_step_cannot_require_one(boss: User, team: Team) -> None:
+def test_a_person_without_two_factor_cannot_require_it(boss: User, team: Team) -> None:
     answer = browser(boss).post(reverse("team_settings"), {"name": "Support", "requires_second_step": "on"})
     assert answer.status_code == 422
     team.refresh_from_db()
