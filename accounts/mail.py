@@ -1,4 +1,4 @@
-"""Whether the desk can send e-mail, and sending it so that nobody learns from the answer whether there was any."""
+"""E-mail: whether it is configured, and sending it so that the answer does not tell whether any was sent."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -7,27 +7,30 @@ from smtplib import SMTPException
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-# What stands in where no EMAIL_URL is set: a letter that nobody ever reads.
-_NOWHERE = ("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.dummy.EmailBackend")
+# The backends that deliver nothing; the second stands in where no EMAIL_URL is set.
+_UNDELIVERED = ("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.dummy.EmailBackend")
 
 logger = logging.getLogger(__name__)
-_post = ThreadPoolExecutor(1, "mail")
+sender = ThreadPoolExecutor(1, "mail")  # one thread: messages leave in the order they came
 
 
 def is_set_up() -> bool:
-    """Whether a letter reaches anybody."""
-    return settings.EMAIL_BACKEND not in _NOWHERE
+    """Whether e-mail is configured."""
+    return settings.EMAIL_BACKEND not in _UNDELIVERED
 
 
-def send(letter: EmailMessage) -> None:
-    """Send it in a moment, beside the request: a slow or broken mail server neither holds up the page nor tells, by
-    its delay or its error, that there was somebody to write to."""
-    _post.submit(_send, letter)
+def send(message: EmailMessage) -> None:
+    """Send an e-mail on the thread of `sender` and return at once.
+
+    A slow or broken mail server neither holds up the page nor tells, by its delay or its error, that the address is of an
+    account.
+    """
+    sender.submit(_send, message)
 
 
-def _send(letter: EmailMessage) -> None:
+def _send(message: EmailMessage) -> None:
     try:
-        letter.send()
+        message.send()
     except (OSError, SMTPException) as error:
-        # Its text may name whom it is for.
+        # The error's text may name the recipient.
         logger.error("An e-mail could not be sent: %s", type(error).__name__)

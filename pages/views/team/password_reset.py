@@ -35,7 +35,7 @@ password_reset_done = _by_hand_without_mail(allauth_views.password_reset_done)
 
 
 def email(request: HttpRequest) -> HttpResponse:
-    """A person's addresses: they are proved by a letter, so there is no such page where none can be sent."""
+    """Show a person's e-mail addresses. They are verified by e-mail: 404 where none can be sent."""
     if not mail.is_set_up():
         raise Http404
     response: HttpResponse = allauth_views.email(request)
