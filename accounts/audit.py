@@ -37,7 +37,7 @@ class Action(models.TextChoices):
     EXPORT = "export", _("Exported")
     AUDIT_EXPORT = "audit_export", _("Exported the audit record")
     INVITE = "invite", _("Invited")
-    INVITE_REVOKED = "invite_withdrawn", _("Invitation withdrawn")
+    INVITE_REVOKED = "invite_withdrawn", _("Invitation revoked")
     JOIN = "join", _("Joined the team")
     ROLE_CHANGED = "role", _("Role changed")
     LIMITS_CHANGED = "limits", _("Limits changed")

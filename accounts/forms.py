@@ -86,7 +86,7 @@ class InviteForm(forms.Form):
     note = forms.CharField(label=gettext_lazy("For whom"), max_length=80, required=False)
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.OPERATOR)
     days = forms.TypedChoiceField(
-        label=gettext_lazy("Good for"),
+        label=gettext_lazy("Valid for"),
         coerce=int,
         choices=_days,
         initial=3,

@@ -1,4 +1,4 @@
-"""Joining a team by a link: made by a manager, good for one person, for some days."""
+"""Joining a team by a link: made by a manager, valid for one person, for some days."""
 
 import secrets
 from datetime import timedelta
@@ -19,7 +19,7 @@ DAYS = (1, 3, 7, 14)
 
 
 def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -> tuple[Invitation, str]:
-    """Make an invitation. Returns it with the secret of its link, which is kept nowhere."""
+    """Make an invitation. Returns it with the secret of its link, of which only the digest is stored."""
     secret = secrets.token_urlsafe(32)
     with transaction.atomic():
         invitation = Invitation.objects.create(
@@ -35,8 +35,8 @@ def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -
     return invitation, secret
 
 
-def withdraw(by: User, access: Access, invitation: Invitation) -> bool:
-    """End an invitation before somebody uses it. False where it was over already."""
+def revoke(by: User, access: Access, invitation: Invitation) -> bool:
+    """End an invitation before it is used. False where it was used, revoked or expired already."""
     if not access.manages or invitation.team_id != access.team_id:
         return False
     usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)
@@ -49,11 +49,11 @@ def withdraw(by: User, access: Access, invitation: Invitation) -> bool:
 
 
 def find(secret: str) -> Invitation | None:
-    """Return the invitation behind a link, if it still lets somebody in."""
-    found = Invitation.objects.filter(
+    """Return the invitation behind a link, if it is still usable."""
+    invitations = Invitation.objects.filter(
         Invitation.usable(), secret_digest=digest(secret), invited_by__is_active=True
     ).select_related("team", "invited_by")
-    return found.first()
+    return invitations.first()
 
 
 @transaction.atomic
@@ -64,8 +64,8 @@ def accept(invitation: Invitation, person: User) -> Membership:
     # The row's own columns alone: a condition on another table would make this an update by subquery, which
     # PostgreSQL does not look at again after waiting for the row, and everybody at once would get in.
     usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)
-    answered_for = User.objects.filter(pk=invitation.invited_by_id, is_active=True).exists()
-    if not answered_for or not usable.update(used_at=timezone.now(), used_by=person):
+    inviter_is_active = User.objects.filter(pk=invitation.invited_by_id, is_active=True).exists()
+    if not inviter_is_active or not usable.update(used_at=timezone.now(), used_by=person):
         raise NotDone(_("This link has been used or has expired. Ask for a new one."))
     membership, joined = Membership.objects.get_or_create(
         user=person, team=invitation.team, defaults={"role": invitation.role}

@@ -44,7 +44,7 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
         membership.role = role
         membership.save(update_fields=["role"])
         if role != Role.MANAGER:
-            _withdraw_invitations(membership.user, membership.team)
+            _revoke_invitations(membership.user, membership.team)
         _record(Action.ROLE_CHANGED, by, membership, detail)
 
 
@@ -85,7 +85,7 @@ def remove(by: User, access: Access, membership: Membership) -> None:
                 _("Another manager or an admin takes you out of the team, so that nobody shuts themselves out.")
             )
         _keep_a_manager(membership)
-        _withdraw_invitations(membership.user, membership.team)
+        _revoke_invitations(membership.user, membership.team)
         _record(Action.REMOVED, by, membership, {"role": [membership.role, None]})
         membership.delete()
 
@@ -116,7 +116,7 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
         _keep_a_manager(membership)
     if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         return False
-    _withdraw_invitations(person)
+    _revoke_invitations(person)
     detail = {"is_active": [True, False], "sessions": end_sessions(person)}
     audit.record(Action.DEACTIVATED, person=by, team=team, target=about(person), detail=detail)
     return True
@@ -132,7 +132,7 @@ def reopen_account(by: User, person: User, *, team: Team | None = None) -> bool:
 
 
 def no_longer_admin(person: User) -> None:
-    """Withdraw the invitations that somebody could make as an admin alone, and let their screens notice."""
+    """Revoke the invitations that `person` could make only as an admin, and let their screens notice."""
     manages = Membership.objects.filter(user=person, role=Role.MANAGER).values("team")
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person).exclude(team__in=manages)
     made.update(revoked_at=timezone.now())
@@ -200,8 +200,8 @@ def _may(access: Access, person: User) -> None:
         raise NotDone(_("This person also works in another team, or is an admin. Only an admin may do this."))
 
 
-def _withdraw_invitations(person: User, team: Team | None = None) -> None:
-    """Links that somebody made end with their right to make them."""
+def _revoke_invitations(person: User, team: Team | None = None) -> None:
+    """Revoke the open invitations of `person`: they end with the right to make them."""
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person)
     (made.filter(team=team) if team else made).update(revoked_at=timezone.now())
 

@@ -144,7 +144,7 @@ class Invitation(models.Model):
     used_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("used by")
     )
-    revoked_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("invitation")
@@ -156,7 +156,7 @@ class Invitation(models.Model):
 
     @classmethod
     def usable(cls) -> Q:
-        """What an invitation is that still lets somebody in."""
+        """Return the condition of an invitation that still lets a person in."""
         return Q(used_at=None, revoked_at=None, expires_at__gt=timezone.now())
 
 
@@ -186,7 +186,7 @@ class AuditRecord(models.Model):
         Team, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("team")
     )
     action = models.CharField(_("action"), max_length=40, db_index=True)
-    target = models.CharField(_("on what"), max_length=120, blank=True)
+    target = models.CharField(_("target"), max_length=120, blank=True)
     detail = models.JSONField(_("detail"), default=dict, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
 

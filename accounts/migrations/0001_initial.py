@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='at')),
                 ('action', models.CharField(db_index=True, max_length=40, verbose_name='action')),
-                ('target', models.CharField(blank=True, max_length=120, verbose_name='on what')),
+                ('target', models.CharField(blank=True, max_length=120, verbose_name='target')),
                 ('detail', models.JSONField(blank=True, default=dict, verbose_name='detail')),
                 ('address', models.GenericIPAddressField(blank=True, null=True, verbose_name='from')),
                 ('person', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='person')),

@@ -233,9 +233,9 @@ def _inviting(world: World) -> Any:
 
 
 @case("invite_withdrawn", "boss", "Mai")
-def _withdrawing(world: World) -> None:
+def _revoking_an_invitation(world: World) -> None:
     _inviting(world)
-    world.post("boss", "invite_withdraw", Invitation.objects.get().pk)
+    world.post("boss", "invite_revoke", Invitation.objects.get().pk)
 
 
 @case("join", "mai", "mai", {"role": [None, "viewer"], "invited by": "boss"})
@@ -355,9 +355,9 @@ def _adding_somebody_to_a_team_in_the_admin(world: World) -> None:
 
 
 @case("invite_withdrawn", "root", "Mai")
-def _withdrawing_in_the_admin(world: World) -> None:
+def _revoking_an_invitation_in_the_admin(world: World) -> None:
     _inviting(world)
-    chosen = {"action": "withdraw_selected", "_selected_action": Invitation.objects.get().pk}
+    chosen = {"action": "revoke_selected", "_selected_action": Invitation.objects.get().pk}
     world.post("root", "admin:accounts_invitation_changelist", **chosen)
 
 

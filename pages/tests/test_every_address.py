@@ -56,8 +56,8 @@ GET  team_audit                                                     in   403  40
 POST team_audit                                                     in   405  405  405  405 | in   405  405  405  405
 GET  team_audit_export team_settings team_services invite           in   405  405  405  405 | in   405  405  405  405
 POST team_audit_export team_settings team_services invite           in   403  403  ok   ok  | in   403  403  ok   ok
-GET  invite_withdraw                                                in   405  405  405  405 | in   405  405  405  405
-POST invite_withdraw                                                in   403  403  ok   ok  | in   403  403  404  404
+GET  invite_revoke                                                  in   405  405  405  405 | in   405  405  405  405
+POST invite_revoke                                                  in   403  403  ok   ok  | in   403  403  404  404
 GET  person                                                         in   403  403  ok   ok  | in   403  403  404  404
 POST person                                                         in   405  405  405  405 | in   405  405  405  405
 GET  person_*                                                       in   405  405  405  405 | in   405  405  405  405

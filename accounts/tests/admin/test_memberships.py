@@ -216,7 +216,7 @@ def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_super
 # Invitations
 
 
-def test_an_invitation_is_withdrawn_in_the_admin_and_nothing_else_is_done_to_it(staff: User, linh: User) -> None:
+def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(staff: User, linh: User) -> None:
     browser(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
     invitation = Invitation.objects.get()
     client = browser(staff)
@@ -225,7 +225,7 @@ def test_an_invitation_is_withdrawn_in_the_admin_and_nothing_else_is_done_to_it(
     assert 'name="_save"' not in page
     address = reverse("admin:accounts_invitation_changelist")
     assert "Mai" in client.get(address, {"state": "open"}).content.decode()
-    client.post(address, {"action": "withdraw_selected", "_selected_action": [invitation.pk]})
+    client.post(address, {"action": "revoke_selected", "_selected_action": [invitation.pk]})
     invitation.refresh_from_db()
     assert invitation.revoked_at is not None
     record = AuditRecord.objects.get(action="invite_withdrawn")

@@ -1,4 +1,4 @@
-"""Joining by a link: managers make and withdraw them, whoever has one comes in."""
+"""Joining by a link: managers make and revoke links, and a person with a link joins."""
 
 from allauth.account.utils import perform_login
 from django.contrib import messages
@@ -37,11 +37,11 @@ def invite(request: DeskRequest) -> HttpResponse:
 
 
 @require_POST
-def invite_withdraw(request: DeskRequest, pk: int) -> HttpResponse:
+def invite_revoke(request: DeskRequest, pk: int) -> HttpResponse:
     """End a link before somebody uses it."""
     invitation = get_object_or_404(Invitation, pk=pk, team=managed_team(request))
-    if invitations.withdraw(request.user, request.access, invitation):
-        messages.success(request, _("The invitation is withdrawn; its link no longer works."))
+    if invitations.revoke(request.user, request.access, invitation):
+        messages.success(request, _("The invitation is revoked; its link no longer works."))
     return redirect("team")
 
 

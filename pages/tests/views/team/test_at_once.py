@@ -72,11 +72,11 @@ def test_two_links_used_at_once_by_one_person_are_one_membership(team: Team, bos
     assert Invitation.objects.filter(used_at=None).count() == 3
 
 
-def test_a_link_withdrawn_while_it_is_used_ends_in_one_of_the_two(link: str, team: Team, boss: User) -> None:
+def test_a_link_revoked_while_it_is_used_is_either_revoked_or_used(link: str, team: Team, boss: User) -> None:
     client = Client()
     client.force_login(boss)
-    withdraw = reverse("invite_withdraw", args=[Invitation.objects.get().pk])
-    joined, _withdrawn = at_once(joins(link, "hoa"), lambda: client.post(withdraw).status_code)
+    revoke = reverse("invite_revoke", args=[Invitation.objects.get().pk])
+    joined, _revoked = at_once(joins(link, "hoa"), lambda: client.post(revoke).status_code)
     invitation = Invitation.objects.get()
     assert (invitation.used_at is None) != (invitation.revoked_at is None)
     assert User.objects.filter(username="hoa").exists() is (joined == 302)

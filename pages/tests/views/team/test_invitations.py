@@ -69,10 +69,10 @@ def test_a_link_expires(secret: str) -> None:
         assert join(secret) == 404
 
 
-def test_a_withdrawn_link_lets_nobody_in(secret: str, boss: User) -> None:
+def test_a_revoked_link_lets_nobody_in(secret: str, boss: User) -> None:
     client = Client()
     client.force_login(boss)
-    client.post(reverse("invite_withdraw", args=[Invitation.objects.get().pk]))
+    client.post(reverse("invite_revoke", args=[Invitation.objects.get().pk]))
     assert join(secret) == 404
     assert AuditRecord.objects.filter(action="invite_withdrawn").exists()
 
