@@ -154,7 +154,7 @@ def test_a_reader_that_leaves_stops_what_is_made_for_it(port: int, connection: h
 def test_a_reader_that_does_not_read_holds_no_thread_for_long(
     port: int, connection: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wsgi_threads, "SLOWEST_READER_SECONDS", 0.2)
+    monkeypatch.setattr(wsgi_threads, "MAX_READER_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", port)) as idle:
         idle.sendall(b"GET /endless/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(stopped.is_set, "the answer has stopped")
