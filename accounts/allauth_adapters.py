@@ -29,7 +29,7 @@ from lib.urls import absolute_reverse
 THROTTLED_SECONDS = 60
 
 
-class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
+class ClosedSignup(DefaultAccountAdapter):
     """People are added by a manager or an admin."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -67,7 +67,7 @@ def account_named(credentials: dict[str, Any]) -> User | None:
     return User.objects.filter(**lookup).first() if name else None
 
 
-class RequiredTwoFactor(DefaultMFAAdapter):  # type: ignore[misc]
+class RequiredTwoFactor(DefaultMFAAdapter):
     """A person whose team requires two-factor authentication cannot remove their last method."""
 
     error_messages = {
@@ -93,7 +93,7 @@ class RequiredTwoFactor(DefaultMFAAdapter):  # type: ignore[misc]
         return others.exists() or not must_keep_two_factor(authenticator.user)
 
 
-class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
+class WatchedSessions(DefaultUserSessionsAdapter):
     """Ending a session records it and closes its open screens."""
 
     def end_sessions(self, sessions: Sequence[UserSession]) -> None:
@@ -104,7 +104,7 @@ class WatchedSessions(DefaultUserSessionsAdapter):  # type: ignore[misc]
             )
 
 
-class OneCheck(AuthenticationBackend):  # type: ignore[misc]
+class OneCheck(AuthenticationBackend):
     """Hash one password per sign-in attempt, so that the time of the answer does not tell whether an account exists.
 
     allauth looks an e-mail up twice, as an e-mail and as a user name, and would hash twice for a known address and once

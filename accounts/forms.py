@@ -40,7 +40,7 @@ class TeamSettingsForm(forms.ModelForm[Team]):
 
     class Meta:
         model = Team
-        fields = (
+        fields: tuple[str, ...] = (
             "name",
             "budget_day",
             "budget_month",
@@ -73,7 +73,7 @@ class LimitsForm(forms.ModelForm[Membership]):
 
     class Meta:
         model = Membership
-        fields = ("budget_day", "budget_month", "rentals_per_day")
+        fields: tuple[str, ...] = ("budget_day", "budget_month", "rentals_per_day")
 
 
 def _days() -> list[tuple[int, str]]:

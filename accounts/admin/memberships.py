@@ -36,7 +36,7 @@ class MembershipForm(LimitsForm):
     """A role and its limits. Once somebody is in a team, neither the one nor the other is exchanged."""
 
     class Meta(LimitsForm.Meta):
-        fields: tuple[str, ...] = ("role", *LIMITS)  # type: ignore[assignment]
+        fields = ("role", *LIMITS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

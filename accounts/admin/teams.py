@@ -1,11 +1,12 @@
 """Teams in the Django admin: their settings, budgets, services and people."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypedDict
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import Annotations
 
 from accounts.admin import memberships
 from accounts.admin.base import StaffAdmin
@@ -21,12 +22,18 @@ class TeamForm(TeamSettingsForm):
     asked_by: ClassVar[User]
 
     class Meta(TeamSettingsForm.Meta):
-        fields: tuple[str, ...] = (*TeamSettingsForm.Meta.fields, "services")  # type: ignore[assignment]
+        fields = (*TeamSettingsForm.Meta.fields, "services")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, by=self.asked_by, **kwargs)
         for name in ("budget_day", "budget_month", "low_balance"):
             self.fields[name].widget.attrs["class"] = "desk-money"
+
+
+class Columns(TypedDict):
+    """What the list adds to each team."""
+
+    people: int
 
 
 @admin.register(Team)
@@ -48,8 +55,8 @@ class TeamAdmin(StaffAdmin):
     )
 
     @admin.display(description=_("people"), ordering="people")
-    def people(self, team: Team) -> int:
-        return team.people  # type: ignore[attr-defined, no-any-return]  # annotated below
+    def people(self, team: Annotated[Team, Annotations[Columns]]) -> int:
+        return team.people
 
     @admin.display(description=_("budget per day"), ordering="budget_day")
     def spends_a_day(self, team: Team) -> str:
