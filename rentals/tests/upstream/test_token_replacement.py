@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db.models.signals import pre_save
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
@@ -160,10 +161,13 @@ def test_an_error_page_for_developers_has_neither(
     settings.DEBUG = True
     boss.raise_request_exception = False
     monkeypatch.setattr(token_replacement, "examine", fail)
-    monkeypatch.setattr("rentals.admin.tokens._owner_of", lambda value: None)
     pages = [replace(boss, token, value)]
-    monkeypatch.setattr(Token, "save", fail)
-    pages.append(boss.post(at("token_add"), token_form(make_team(), name="Another", new_value=value)))
+    form = token_form(make_team(), name="Another", new_value=value)
+    pre_save.connect(fail, sender=Token)
+    try:
+        pages.append(boss.post(at("token_add"), form))
+    finally:
+        pre_save.disconnect(fail, sender=Token)
     for page in pages:
         assert page.status_code == 500
         assert "broken on purpose" in page.content.decode()
