@@ -6,14 +6,16 @@ from typing import Any
 
 from django.conf import settings
 
-from thuesim_site.wsgi import application as django_pages  # sets Django up: goes before what needs its models
+from thuesim_site.wsgi import (
+    application as django_pages,
+)  # sets Django up: comes before the imports that need its models
 from thuesim_site.wsgi_threads import Pages
 
 from pages.live.hub import Hub  # isort: skip
 
 
 def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:
-    """`/live/` is the hub's, all else Django's."""
+    """Return the ASGI application: `/live/` goes to the hub, every other path to Django."""
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -23,7 +25,7 @@ def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:
     return application
 
 
-# What is there now stays: no collection has to walk through it, in the middle of somebody's page.
+# The modules loaded so far stay in memory: the garbage collector need not scan them while it holds up a page.
 gc.collect()
 gc.freeze()
 application = web(Hub(settings.REDIS_URL), Pages(django_pages))

@@ -1,12 +1,15 @@
-"""What every template knows."""
+"""Variables of every template."""
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def desk(request: HttpRequest) -> dict[str, object]:
-    """`demo`: the sandbox stands in for the upstream, and has a page at `sandbox_url`; `access`: what the person may do
-    (absent before sign-in); `here`: the address of the page they look at, for a form that leads back to it."""
+    """Return the variables of every template.
+
+    `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`. `access`: what the person may do, None
+    before sign-in. `here`: the address of the page on the screen, for a form that leads back to it.
+    """
     return {
         "demo": settings.DEMO,
         "sandbox_url": f"{settings.THUESIM_BASE_URL}/" if settings.DEMO else "",
@@ -16,6 +19,6 @@ def desk(request: HttpRequest) -> dict[str, object]:
 
 
 def _page_of(request: HttpRequest) -> str:
-    if htmx := getattr(request, "htmx", None):  # a fragment of the page that asks
+    if htmx := getattr(request, "htmx", None):  # a fragment: the page around it
         return str(htmx.current_url_abs_path or "/")
     return request.get_full_path() if request.method in {"GET", "HEAD"} else "/"

@@ -1,4 +1,4 @@
-"""What an error page may tell, and a report of it."""
+"""Which values of variables an error page with DEBUG shows."""
 
 from pprint import pformat
 from types import FrameType
@@ -9,11 +9,11 @@ from django.views.debug import SafeExceptionReporterFilter
 
 from thuesim import redact
 
-LONGEST = 4096  # characters of one variable
+MAX_CHARACTERS = 4096  # of one variable
 
 
-class _Shown:
-    """A variable as the page prints it."""
+class _Printed:
+    """A value whose repr is the given text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -23,26 +23,26 @@ class _Shown:
 
 
 class CautiousReport(SafeExceptionReporterFilter):
-    """Django's filter, with DEBUG as well; and no variable shows a token, or what came in a form's secret field."""
+    """Django's filter, active with DEBUG too. It also removes tokens and the values of a form's secret fields."""
 
     def is_active(self, request: HttpRequest | None) -> bool:
         return True
 
     def get_traceback_frame_variables(self, request: Any, tb_frame: FrameType) -> Any:
-        secrets = _sent(request)
-        found = super().get_traceback_frame_variables(request, tb_frame)
-        return [(name, _Shown(redact(_text(value), *secrets))) for name, value in found]
+        secrets = _secret_values(request)
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        return [(name, _Printed(redact(_text(value), *secrets))) for name, value in variables]
 
 
 def _text(value: object) -> str:
     try:
-        return pformat(value)[:LONGEST]
-    except Exception as error:  # noqa: BLE001 - whatever a half-made object raises, the page goes on
+        return pformat(value)[:MAX_CHARACTERS]
+    except Exception as error:  # noqa: BLE001 - a half-made object may raise anything when printed
         return f"({type(error).__name__} while it was printed)"
 
 
-def _sent(request: HttpRequest | None) -> list[str]:
-    """The values of the form's secret fields."""
+def _secret_values(request: HttpRequest | None) -> list[str]:
+    """Return the values of the form's fields that the view marked with `sensitive_post_parameters`."""
     names = getattr(request, "sensitive_post_parameters", ())
     if request is None or not names:
         return []

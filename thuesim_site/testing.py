@@ -22,11 +22,11 @@ EXAMPLE = BASE_DIR / ".env.example"
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Wait for something that other processes do. Raises TimeoutError that says `what` did not come."""
+    """Wait until `holds()` is true. Raises TimeoutError that names `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
-            raise TimeoutError(f"after {seconds:g} s still not: {what}")
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(0.05)
 
 
@@ -44,7 +44,7 @@ def known_names() -> list[str]:
 
 @contextlib.contextmanager
 def no_audit_triggers() -> Iterator[None]:
-    """Take the triggers off the audit record, and put them on again."""
+    """Disable the triggers that protect the audit record inside the block."""
     table = "accounts_auditrecord"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -52,8 +52,8 @@ def no_audit_triggers() -> Iterator[None]:
             on = [f"ALTER TABLE {table} ENABLE TRIGGER USER"]
         else:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
-            found = cursor.fetchall()
-            off, on = [f"DROP TRIGGER {name}" for name, _sql in found], [sql for _name, sql in found]
+            triggers = cursor.fetchall()
+            off, on = [f"DROP TRIGGER {name}" for name, _sql in triggers], [sql for _name, sql in triggers]
         for statement in off:
             cursor.execute(statement)
         try:
@@ -64,7 +64,7 @@ def no_audit_triggers() -> Iterator[None]:
 
 
 def _hang_up_counts() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup over the tests would have it ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup around the tests would make the child ignore it
 
 
 class RedisServer:
@@ -93,7 +93,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it stand still meanwhile: connections stay open and nothing answers."""
+        """Stop the process inside the block: connections stay open and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -102,7 +102,7 @@ class RedisServer:
             self._process.send_signal(signal.SIGCONT)
 
     def answers(self) -> bool:
-        """Whether it can be talked to."""
+        """Whether it answers a PING."""
         try:
             with redis.Redis.from_url(self.url) as client:
                 return bool(client.ping())
@@ -126,7 +126,7 @@ class RunningDesk:
         self.data_dir = folder / "var"
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self._said = folder / "said.txt"
+        self._output = folder / "output.txt"
         # Empty means unset, and keeps a developer's own .env out of it.
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "THUESIM_"))},
@@ -141,31 +141,31 @@ class RunningDesk:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 180) -> None:
-        """Start, and wait until it says how to sign in."""
-        with self._said.open("w") as said:
+        """Start, and wait until it prints how to sign in. Raises RuntimeError where it ends first."""
+        with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "thuesim_site.start.supervise"],
                 cwd=BASE_DIR,
                 env=self.environment,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 preexec_fn=_hang_up_counts,
             )
         wait_until(lambda: self.ready() or not self.running(), "the desk is ready", seconds)
         if not self.ready():
-            raise RuntimeError(f"the desk did not start:\n{self.said()}")
+            raise RuntimeError(f"the desk did not start:\n{self.output()}")
 
     def ready(self) -> bool:
-        """Whether it has said how to sign in."""
-        return "ThueSim Desk is ready" in self.said()
+        """Whether it has printed how to sign in."""
+        return "ThueSim Desk is ready" in self.output()
 
     def running(self) -> bool:
         """Whether `./run` itself still runs."""
         return self.process is not None and self.process.poll() is None
 
-    def said(self) -> str:
-        """What stands on the terminal."""
-        return self._said.read_text(errors="replace")
+    def output(self) -> str:
+        """Return what it printed on the terminal."""
+        return self._output.read_text(errors="replace")
 
     def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 40) -> int:
         """Send a signal, wait for the end, and return the exit status."""
@@ -187,22 +187,22 @@ class RunningDesk:
         return f"http://127.0.0.1:{command[command.index('--port') + 1]}"
 
     def sandbox(self, name: str, **body: Any) -> Any:
-        """Turn a knob of the stand-in upstream: POST `body` to `/_sandbox/<name>` and return what it answers."""
+        """Control the stand-in upstream: POST `body` to `/_sandbox/<name>` and return its answer."""
         answer = requests.post(f"{self.sandbox_url}/_sandbox/{name}", json=body, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
     def processes(self) -> dict[int, list[str]]:
-        """Return every living process of this desk, with its command line, wherever it stands in the tree. Linux only."""
-        mark = f"DESK_DATA_DIR={self.data_dir}\0".encode()
-        found = {}
+        """Return the command line of every running process of this desk, by process id. Linux only."""
+        variable = f"DESK_DATA_DIR={self.data_dir}\0".encode()
+        commands = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0").split("\0")
-            except OSError:  # ended meanwhile
+                if variable in (folder / "environ").read_bytes():
+                    commands[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0").split("\0")
+            except OSError:  # the process has ended
                 continue
-        return {pid: command for pid, command in found.items() if command != [""]}
+        return {pid: command for pid, command in commands.items() if command != [""]}
 
     def pids_of(self, *words: str) -> set[int]:
         """Return the processes whose command line has all these words."""

@@ -24,7 +24,7 @@ from accounts.models import AuditRecord, Role, User
 from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.tests.factories import make_person, make_team
-from thuesim_site.middleware.security_headers import HeadersMiddleware
+from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
 from thuesim_site.start.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db
@@ -214,7 +214,7 @@ def test_a_page_that_says_itself_how_long_it_is_kept_is_left_alone(said: str) ->
     def page(request: HttpRequest) -> HttpResponse:
         return HttpResponse(headers={"Cache-Control": said} if said else {})
 
-    answer = HeadersMiddleware(page)(RequestFactory().get("/"))
+    answer = SecurityHeadersMiddleware(page)(RequestFactory().get("/"))
     assert answer.headers["Cache-Control"] == (said or "no-store, private")
 
 

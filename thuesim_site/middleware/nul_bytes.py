@@ -1,4 +1,4 @@
-"""What is sent to any page holds no NUL: no browser sends one, and PostgreSQL keeps none."""
+"""Refuse NUL in addresses and forms: no browser sends one, and PostgreSQL stores none."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,10 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 
 
-class TextsMiddleware:
-    """Answers 400 to an address or a form with a NUL in it, before any page looks something up by it.
+class NulBytesMiddleware:
+    """Answer 400 to an address or a form with a NUL in it, before a view queries the database with it.
 
-    What ThueSim posts is read by its own view as it is: the body of a page without a CSRF token is left alone.
+    The body of a request to a view without CSRF check is not read here: the callback's view reads what ThueSim posts.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -20,6 +20,6 @@ class TextsMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        sent = [request.GET] if getattr(view, "csrf_exempt", False) else [request.GET, request.POST]
-        if any("\0" in text for query in sent for name, texts in query.lists() for text in (name, *texts)):
+        queries = [request.GET] if getattr(view, "csrf_exempt", False) else [request.GET, request.POST]
+        if any("\0" in text for query in queries for name, texts in query.lists() for text in (name, *texts)):
             raise BadRequest("A text holds a NUL.")

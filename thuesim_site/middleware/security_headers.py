@@ -1,11 +1,11 @@
-"""Headers of every answer that Django's own middleware does not write, and the nonce of our scripts."""
+"""Security headers that Django's own middleware does not write, and the nonce of our scripts."""
 
 import ipaddress
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# What the pages need is given to them alone; everything else that a browser offers to scripts stays shut.
+# Our own pages get the browser features that they use; every other feature is off.
 PERMISSIONS = (
     "accelerometer=(), autoplay=(self), browsing-topics=(), camera=(), clipboard-write=(self), "
     "display-capture=(), fullscreen=(self), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), "
@@ -14,11 +14,11 @@ PERMISSIONS = (
 )
 
 
-class HeadersMiddleware:
-    """Permissions-Policy; Cross-Origin-Resource-Policy: no other site may take anything of ours in; and nothing that a
-    page does not say itself is kept: after a sign-out, going back shows no numbers and no codes.
+class SecurityHeadersMiddleware:
+    """Set Permissions-Policy, Cross-Origin-Resource-Policy (no other site may embed our files) and Cache-Control.
 
-    An address of the sender that is none, as a proxy may pass on, is no address at all further in.
+    Without a Cache-Control of its own, a page is not stored by the browser: after a sign-out, the back button shows no
+    numbers and no codes. A sender's address that is not an IP address, as a proxy may pass on, is emptied.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -34,7 +34,7 @@ class HeadersMiddleware:
 
 
 def nonce(request: HttpRequest) -> dict[str, object]:
-    """`csp_nonce` for templates: what is in the policy's header of the same answer, once a page uses it."""
+    """Return `csp_nonce` for templates: the nonce that the Content-Security-Policy of the same answer names."""
     return {"csp_nonce": getattr(request, "csp_nonce", "")}
 
 

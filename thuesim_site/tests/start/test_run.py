@@ -68,9 +68,9 @@ def sign_in_page(running: RunningDesk) -> int:
 def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[..., RunningDesk]) -> None:
     running = start()
     assert sign_in_page(running) == 200
-    assert all(password in running.said() for password in running.passwords.values())
+    assert all(password in running.output() for password in running.passwords.values())
     assert sorted(running.passwords) == ["admin", "linh"]
-    assert running.base_url in running.said()
+    assert running.base_url in running.output()
 
     for words in (["celery", "worker", "ticks,renting,watching"], ["celery", "beat"], ["uvicorn"], ["sandbox"]):
         kill_and_wait_for_another(running, *words)
@@ -78,7 +78,7 @@ def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[...
 
     assert running.stop() == 0
     assert running.processes() == {}
-    assert "Traceback" not in running.said(), running.said()
+    assert "Traceback" not in running.output(), running.output()
 
 
 def kill(running: RunningDesk, *words: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
