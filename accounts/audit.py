@@ -73,7 +73,7 @@ class Numbered(StrEnum):
     CALLBACK = "callback"
 
 
-# Models whose stored word is not their name.
+# Models whose word in `AuditRecord.target` is not their name.
 _STORED_WORDS = {"backgroundjob": Numbered.FILE}
 # The target of an export: the rentals that a search of the history found.
 ALL_RENTALS = "rentals"

@@ -1,4 +1,4 @@
-"""What managers fill in. Amounts are whole đồng and may be typed as `200.000` or `200 000 ₫`."""
+"""Forms of managers and of the people they invite. Amounts are whole đồng, typed as `200.000` or `200 000 ₫` too."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from accounts import invitations
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import has_two_factor
 
-MOST_DONG = 10**12
+MAX_DONG = 10**12
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
 
 
@@ -21,7 +21,7 @@ class DongField(forms.IntegerField):
     """An amount in whole đồng; empty is None."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs = {"required": False, "min_value": 0, "max_value": MOST_DONG, **kwargs}
+        kwargs = {"required": False, "min_value": 0, "max_value": MAX_DONG, **kwargs}
         super().__init__(widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}), **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
@@ -57,12 +57,12 @@ class TeamSettingsForm(forms.ModelForm[Team]):
         self.fields["codes_fade_minutes"].widget.attrs["max"] = 32767
 
     def clean_requires_second_step(self) -> bool:
-        wanted: bool = self.cleaned_data["requires_second_step"]
-        if wanted and not self.instance.requires_second_step and not has_two_factor(self.by):
+        required: bool = self.cleaned_data["requires_second_step"]
+        if required and not self.instance.requires_second_step and not has_two_factor(self.by):
             raise forms.ValidationError(
                 _("Set up your own two-factor authentication first (menu at the top right), or you shut yourself out.")
             )
-        return wanted
+        return required
 
 
 class LimitsForm(forms.ModelForm[Membership]):

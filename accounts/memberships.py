@@ -1,7 +1,7 @@
-"""What those who manage a team do to its people: roles, limits, leaving, sessions, password links.
+"""What managers do to the people of their team: roles, limits, leaving, sessions, password links.
 
-Each function decides by `accounts.policy`, guards the team's last manager, writes an audit record in the same
-transaction, and tells the person's open screens. What may not be is refused with a sentence for the page.
+Each function asks `accounts.policy`, keeps the team's last manager, writes an audit record in the same transaction, and
+announces the change to the person's open screens. It refuses by raising `NotDone`, with a sentence for the page.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from lib import announce
 
 
 class NotDone(Exception):
-    """What was asked for may not be. `sentence` is for the person."""
+    """An action is refused. `sentence` tells the person why."""
 
     def __init__(self, sentence: str | Promise) -> None:
         super().__init__(str(sentence))
@@ -31,13 +31,13 @@ class NotDone(Exception):
 
 
 def change_role(by: User, access: Access, membership: Membership, role: Role) -> None:
-    """Give somebody of the team another role. Raises `NotDone`."""
+    """Give a member another role. Raises `NotDone`."""
     with transaction.atomic():
-        _hold(access, membership)
+        _lock(access, membership)
         if membership.user_id == by.pk and not access.is_admin:
             raise NotDone(_("Another manager or an admin changes your own role, so that nobody shuts themselves out."))
         if role != Role.MANAGER:
-            _keep_a_manager(membership)
+            _refuse_the_last_manager(membership)
         if role == membership.role:
             return
         detail = audit.changes({"role": membership.role}, {"role": role.value})
@@ -49,9 +49,9 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
 
 
 def set_limits(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
-    """Set the budgets and the rentals per day of somebody of the team."""
+    """Set the budgets and the rentals per day of a member. Raises `NotDone`."""
     with transaction.atomic():
-        _hold(access, membership)
+        _lock(access, membership)
         detail = audit.changes({name: getattr(membership, name) for name in limits}, limits)
         if not detail:
             return
@@ -62,43 +62,43 @@ def set_limits(by: User, access: Access, membership: Membership, limits: Mapping
 
 
 def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str, int | None] | None = None) -> None:
-    """Take somebody into the team that `access` manages. Raises `NotDone`."""
+    """Add a person to the team that `access` manages. Raises `NotDone`."""
     if access.team is None or not access.manages:
         raise NotDone(_("Only a manager of the team may do this."))
-    set_now = {name: limit for name, limit in (limits or {}).items() if limit is not None}
+    limits_set = {name: limit for name, limit in (limits or {}).items() if limit is not None}
     with transaction.atomic():
         membership, added = Membership.objects.get_or_create(
-            user=person, team=access.team, defaults={"role": role, **set_now}
+            user=person, team=access.team, defaults={"role": role, **limits_set}
         )
         if not added:
             raise NotDone(_("%(person)s is in this team already.") % {"person": person})
-        detail = {"role": [None, role.value], **audit.changes({}, set_now)}
+        detail = {"role": [None, role.value], **audit.changes({}, limits_set)}
         _record(Action.ADDED, by, membership, detail)
 
 
 def remove(by: User, access: Access, membership: Membership) -> None:
-    """Take somebody out of the team; their account and their other teams stay. Raises `NotDone`."""
+    """Remove a member from the team; their account and their other teams stay. Raises `NotDone`."""
     with transaction.atomic():
-        _hold(access, membership)
+        _lock(access, membership)
         if membership.user_id == by.pk and not access.is_admin:
             raise NotDone(
                 _("Another manager or an admin takes you out of the team, so that nobody shuts themselves out.")
             )
-        _keep_a_manager(membership)
+        _refuse_the_last_manager(membership)
         _revoke_invitations(membership.user, membership.team)
         _record(Action.REMOVED, by, membership, {"role": [membership.role, None]})
         membership.delete()
 
 
 def deactivate(by: User, access: Access, person: User) -> None:
-    """End an account, for somebody who manages all of its teams. Raises `NotDone`."""
-    _may(access, person)
+    """End an account; `by` manages all of its teams. Raises `NotDone`."""
+    _require_account_rights(access, person)
     end_account(by, person, team=access.team)
 
 
 def activate(by: User, access: Access, person: User) -> None:
-    """Let somebody sign in again. Raises `NotDone`."""
-    _may(access, person)
+    """Let a person sign in again. Raises `NotDone`."""
+    _require_account_rights(access, person)
     reopen_account(by, person, team=access.team)
 
 
@@ -106,14 +106,14 @@ def activate(by: User, access: Access, person: User) -> None:
 def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
     """End an account: its sessions, open screens, password links and invitations. The name stays on what they did.
 
-    Whoever calls has decided that `by` may; the last manager of a team and one's own account are guarded here too.
-    False where it was ended already. Raises `NotDone`.
+    The caller has checked the permission of `by`. The last manager of a team and the account of `by` are refused here.
+    False where the account was ended already. Raises `NotDone`.
     """
     if person.pk == by.pk:
         raise NotDone(_("This is your own account. Use the pages in the menu at the top right."))
     list(Team.objects.select_for_update(no_key=True, of=("self",)).filter(memberships__user=person).order_by("pk"))
     for membership in person.memberships.select_related("team", "user"):
-        _keep_a_manager(membership)
+        _refuse_the_last_manager(membership)
     if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         return False
     _revoke_invitations(person)
@@ -124,7 +124,7 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
 
 @transaction.atomic
 def reopen_account(by: User, person: User, *, team: Team | None = None) -> bool:
-    """Let somebody sign in again whose account was ended. False where it was not."""
+    """Let a person sign in again whose account was ended. False where it was not."""
     if not User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
         return False
     audit.record(Action.ACTIVATED, person=by, team=team, target=about(person), detail={"is_active": [False, True]})
@@ -142,15 +142,15 @@ def no_longer_admin(person: User) -> None:
 def sign_out(by: User, access: Access, person: User) -> int:
     """Sign a person out everywhere. Returns how many sessions ended. Raises `NotDone`."""
     with transaction.atomic():
-        _may(access, person)
+        _require_account_rights(access, person)
         ended = end_sessions(person)
         record_ended_sessions(person, by=by, count=ended, team=access.team)
     return ended
 
 
 def password_link(by: User, access: Access, person: User) -> str:
-    """Return the path at which somebody sets a new password, once and within a day. Raises `NotDone`."""
-    _may(access, person)
+    """Return the address at which `person` sets a new password, once and within a day. Raises `NotDone`."""
+    _require_account_rights(access, person)
     if not person.is_active:
         raise NotDone(_("This account is deactivated. Activate it first."))
     key = f"{user_pk_to_url_str(person)}-{ResetLinks().make_token(person)}"
@@ -174,15 +174,16 @@ def record_ended_sessions(person: User, *, by: User, count: int, team: Team | No
     announce.person(person.pk)
 
 
-def _hold(access: Access, membership: Membership) -> None:
-    """Keep the team's roles as they are until the transaction ends."""
+def _lock(access: Access, membership: Membership) -> None:
+    """Lock the team's roles until the transaction ends, and read the membership again. Raises `NotDone`."""
     if not access.manages or membership.team_id != access.team_id:
         raise NotDone(_("Only a manager of the team may do this."))
     Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
     membership.refresh_from_db()
 
 
-def _keep_a_manager(membership: Membership) -> None:
+def _refuse_the_last_manager(membership: Membership) -> None:
+    """Raise `NotDone` where the team has no other active manager. The team is locked by the caller."""
     if membership.role != Role.MANAGER or not membership.user.is_active:
         return
     others = Membership.objects.filter(team=membership.team_id, role=Role.MANAGER, user__is_active=True)
@@ -193,7 +194,8 @@ def _keep_a_manager(membership: Membership) -> None:
         )
 
 
-def _may(access: Access, person: User) -> None:
+def _require_account_rights(access: Access, person: User) -> None:
+    """Raise `NotDone` where `access` may not act on the account of `person`."""
     if person.pk == access.person_id:
         raise NotDone(_("This is your own account. Use the pages in the menu at the top right."))
     if not access.may_change_account(person):

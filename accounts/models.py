@@ -89,7 +89,7 @@ class User(AbstractUser):
     )
     language = models.CharField(_("language"), max_length=5, blank=True)
 
-    # How the desk serves them, on whatever browser. Here and not in a table of their own: every page has read this row.
+    # Preferences, the same in every browser. Columns of this row, because every page reads it anyway.
     copy_as = models.CharField(_("numbers are copied as"), max_length=13, choices=CopyAs, default=CopyAs.DIGITS)
     sounds = models.BooleanField(_("sound when a code comes"), default=False)
     notifies = models.BooleanField(_("desktop notification when a code comes"), default=False)
@@ -176,7 +176,10 @@ class AuditQuerySet(models.QuerySet["AuditRecord"]):
 
 
 class AuditRecord(models.Model):
-    """Who did what, on what, when and from where. Nobody edits it in the product."""
+    """Who did what, on what, when and from which address. Never edited.
+
+    `action` is an `accounts.audit.Action`; `target` is written by `audit.about` and read by `audit.read_target`.
+    """
 
     at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
     person = models.ForeignKey(

@@ -6,7 +6,7 @@ from accounts.models import User
 
 
 class ResetLinks(PasswordResetTokenGenerator):
-    """A link is good once, for `PASSWORD_RESET_TIMEOUT` seconds, and for nobody whose account is deactivated."""
+    """A link is valid once, for `PASSWORD_RESET_TIMEOUT` seconds, and never for a deactivated account."""
 
     def _make_hash_value(self, user: User, timestamp: int) -> str:
         return f"{super()._make_hash_value(user, timestamp)}{user.is_active}"

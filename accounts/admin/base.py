@@ -1,4 +1,4 @@
-"""What all pages of the Django admin keep to: for admins alone, nothing deleted, each change recorded, fast lists."""
+"""The rules of all pages of the Django admin: for admins only, no deletion, each change audited, fast lists."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,34 +25,33 @@ from accounts.policy import Access
 
 admin.site.site_header = admin.site.site_title = "ThueSim Desk"
 admin.site.index_title = _("Administration")
-# Through the product's own sign-in: its throttle, its second factor and its records count here too.
+# Through the product's own sign-in, so that its throttle, two-factor authentication and audit records apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.unregister(Group)  # who may do what is decided by role, in `accounts.policy`
-# Their pages would print what a second factor and a session rest on, or change where password links go, unrecorded.
+# Their pages would show two-factor secrets and session keys, or change where password links go without a record.
 admin.site.unregister([Authenticator, EmailAddress, UserSession])
 
 
 class BoundedPaginator(Paginator[Any]):
-    """Counting stops at `COUNTED` rows: it would read a whole table for a number that nobody needs to the last digit.
-    What lies beyond is found by searching and filtering."""
+    """Counts at most `MAX_COUNT` rows: an exact count would read the whole table. Search and filters reach the rest."""
 
-    COUNTED = 10_000
+    MAX_COUNT = 10_000
 
     @cached_property
     def count(self) -> int:
-        found = self.object_list
-        if not isinstance(found, QuerySet):
-            return len(found)
-        return found.order_by()[: self.COUNTED].count()
+        rows = self.object_list
+        if not isinstance(rows, QuerySet):
+            return len(rows)
+        return rows.order_by()[: self.MAX_COUNT].count()
 
 
 def exact(at: datetime | None) -> str:
-    """Return a moment to the second, by the desk's clock."""
+    """Return a moment to the second, in the desk's time zone; `–` for None."""
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else "–"
 
 
 class WithMoment:
-    """Rows that happened `at` a moment."""
+    """Adds the column `exact_at` for rows with an `at`."""
 
     @admin.display(description=_("at"), ordering="at")
     def exact_at(self, row: Any) -> str:
@@ -60,10 +59,10 @@ class WithMoment:
 
 
 class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
-    """For every admin (active staff), without single permissions; nothing is deleted; each change is audited.
+    """For every admin (active staff), without Django's permissions; nothing is deleted; each change is audited.
 
-    The record has each field's value before and after; of fields in `audit_hidden` it says only that they changed, and
-    what is in `audit_apart` (fields, and models edited inside the page) is recorded by what changes it.
+    The audit record has each field's value before and after. Of a field in `audit_hidden` it says only that it changed.
+    A field or an inline model in `audit_apart` is left to the function that changes it and records that itself.
     """
 
     show_full_result_count = False
@@ -89,7 +88,7 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
         return False
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """What the product refuses is refused here too, as a whole, with its own sentence."""
+        """Show the sentence of a `NotDone` as an error; nothing on the page is saved then."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except NotDone as refused:
@@ -128,7 +127,7 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
         return super().log_change(request, obj, message)
 
     def record(self, request: HttpRequest, action: str, obj: Model, detail: Mapping[str, object] | None = None) -> None:
-        """Write an audit record about a row. What is done to a team, its managers may read."""
+        """Write an audit record about a row. A team's managers may read what was done to the team."""
         team = obj if isinstance(obj, Team) else None
         detail = {"id": obj.pk, **(detail or {})}
         audit.record(
@@ -137,7 +136,7 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
 
 
 class ReadOnlyAdmin(StaffAdmin):
-    """Rows that the product alone writes."""
+    """Rows that only the product writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -147,7 +146,7 @@ class ReadOnlyAdmin(StaffAdmin):
 
 
 class StaffInline:
-    """The same rule for rows that are edited inside another's page."""
+    """The rules of `StaffAdmin` for rows that are edited inside the page of another row."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return is_admin(request)
@@ -163,7 +162,7 @@ class StaffInline:
 
 
 class ReadOnlyInline(WithMoment, StaffInline):
-    """Rows that are only shown inside another's page."""
+    """Rows that are only shown inside the page of another row."""
 
     extra = 0
 
@@ -178,22 +177,22 @@ class ReadOnlyInline(WithMoment, StaffInline):
 
 
 def is_admin(request: HttpRequest) -> bool:
-    """Whether the asking person may use the Django admin."""
+    """Whether the request's person may use the Django admin."""
     return isinstance(request.user, User) and request.user.is_active and request.user.is_staff
 
 
 def may_appoint(request: HttpRequest) -> bool:
-    """Whether the asking person may make others admins."""
+    """Whether the request's person may appoint admins."""
     return is_admin(request) and isinstance(request.user, User) and request.user.is_superuser
 
 
 def person_of(request: HttpRequest) -> User | None:
-    """The asking person."""
+    """Return the request's person, None before sign-in."""
     return request.user if isinstance(request.user, User) else None
 
 
 def access_in(request: HttpRequest, team: Team) -> tuple[User, Access]:
-    """The asking admin, and what they may do in a team: what its managers may."""
+    """Return the request's admin, and what they may do in a team: what its managers may. Raises `NotDone`."""
     person = person_of(request)
     if person is None or not is_admin(request):
         raise NotDone(_("Only an admin may do this."))
@@ -201,7 +200,7 @@ def access_in(request: HttpRequest, team: Team) -> tuple[User, Access]:
 
 
 def _changes_inside(formset: Any) -> dict[str, Any]:
-    """Return what changed in the rows that were edited inside a page."""
+    """Return what changed in an inline formset, as `{model, number and field: [before, after]}`."""
     kind = formset.model._meta.model_name
     detail: dict[str, Any] = {}
     for form in formset.initial_forms:
@@ -216,7 +215,7 @@ def _changes_inside(formset: Any) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Return `value` as the audit record keeps it."""
+    """Return `value` as the JSON of the audit record has it."""
     if isinstance(value, QuerySet | list | tuple):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, bool | int) else str(value)[:200]

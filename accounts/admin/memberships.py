@@ -1,5 +1,8 @@
-"""Who is in which team, edited inside the pages of people and of teams. Every change goes the way of the team page:
-`accounts.memberships` guards the last manager, records it, and tells the person's screens."""
+"""Who is in which team, edited inside the pages of people and of teams.
+
+Each change is made by `accounts.memberships`, as on the team's page: it keeps the last manager, writes the audit record,
+and announces the change to the person's screens.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,19 +24,19 @@ LIMITS = ("budget_day", "budget_month", "rentals_per_day")
 
 
 class _Link(forms.Widget):
-    """The row's other end, to be read and followed: not to be changed, and no select box that asks for it."""
+    """A link to the row's person or team, in place of a select box: neither is changed here."""
 
     needs_multipart_form = False
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         if not isinstance(value, User | Team):
             return SafeString("")
-        where = reverse(f"admin:accounts_{value._meta.model_name}_change", args=[value.pk])
-        return format_html('<a href="{}">{}</a>', where, value)
+        address = reverse(f"admin:accounts_{value._meta.model_name}_change", args=[value.pk])
+        return format_html('<a href="{}">{}</a>', address, value)
 
 
 class MembershipForm(LimitsForm):
-    """A role and its limits. Once somebody is in a team, neither the one nor the other is exchanged."""
+    """A role and its limits. The person and the team of an existing membership are fixed."""
 
     class Meta(LimitsForm.Meta):
         fields = ("role", *LIMITS)
@@ -46,8 +49,7 @@ class MembershipForm(LimitsForm):
         for name in ("user", "team"):
             if self.instance.pk and name in self.fields:
                 label = self.fields[name].label
-                known = forms.Field(widget=_Link, disabled=True, required=False, label=label)
-                self.fields[name] = known
+                self.fields[name] = forms.Field(widget=_Link, disabled=True, required=False, label=label)
                 self.initial[name] = getattr(self.instance, name)
 
 
@@ -72,10 +74,7 @@ class PeopleOfTeam(MembershipInline):
 
 
 def save_memberships(request: HttpRequest, formset: Any) -> None:
-    """Do what a formset of memberships asks for: whoever becomes a manager first, so that one may follow another.
-
-    Raises `NotDone`.
-    """
+    """Save a formset of memberships. Promotions first, so that a manager can be replaced in one save. Raises `NotDone`."""
     formset.save(commit=False)
     for form in sorted(formset.forms, key=lambda form: _place(form, formset)):
         if form in formset.deleted_forms:
@@ -100,5 +99,5 @@ def _place(form: Any, formset: Any) -> int:
 
 
 def _fresh(form: Any) -> Iterator[Membership]:
-    """The row as the database has it, if it is there still."""
+    """Yield the row as the database has it, if it is still there."""
     yield from Membership.objects.select_related("user", "team").filter(pk=form.instance.pk)

@@ -1,4 +1,4 @@
-"""People in the Django admin. Whoever leaves is deactivated: their name stays on what they did."""
+"""People in the Django admin. A person who leaves is deactivated, not deleted: their name stays on what they did."""
 
 from typing import Annotated, Any, TypedDict
 
@@ -81,12 +81,12 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Only a superuser changes a superuser: a password set for one would be a way up."""
-        above = isinstance(obj, User) and obj.is_superuser and not may_appoint(request)
-        return super().has_change_permission(request, obj) and not above
+        """Only a superuser changes a superuser: an admin could set their password and sign in as them."""
+        is_above = isinstance(obj, User) and obj.is_superuser and not may_appoint(request)
+        return super().has_change_permission(request, obj) and not is_above
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Superusers alone appoint admins, and nobody takes their own access away."""
+        """Only superusers appoint admins, and nobody removes their own access."""
         fixed = ["last_login", "date_joined"]
         if not may_appoint(request) or obj == request.user:
             fixed += ["is_staff", "is_superuser"]
@@ -96,7 +96,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         return [TeamsOfPerson] if obj else []
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Write what the form changed; an account ends and opens again the way it does on the team's page."""
+        """Save what the form changed. An account is ended and reopened as on the team's page."""
         by = person_of(request)
         if not change or by is None:
             super().save_model(request, obj, form, change)
@@ -104,7 +104,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         columns = {field.name for field in User._meta.concrete_fields}
         if fields := [name for name in form.changed_data if name in columns and name != "is_active"]:
             obj.save(update_fields=fields)
-        if "email" in fields:  # the one before must not set passwords any more
+        if "email" in fields:  # the old address must not receive password links
             EmailAddress.objects.filter(user=obj).exclude(email__iexact=obj.email).delete()
         if "is_staff" in fields and not obj.is_staff:
             memberships.no_longer_admin(obj)
@@ -116,7 +116,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         save_memberships(request, formset)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """A password that somebody else set ends the sessions that the old one began."""
+        """A password set by another person ends the sessions that were begun with the old one."""
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         person = User.objects.filter(pk=id).first()
         if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:

@@ -16,9 +16,9 @@ from accounts.models import AuditRecord
 
 @admin.register(AuditRecord)
 class AuditAdmin(ReadOnlyAdmin):
-    """Who did what. Searched by the whole action, the beginning of the thing, or the person's whole user name."""
+    """Who did what. The search takes a whole action, the beginning of a target, or a whole user name."""
 
-    ordering = ("-pk",)  # written in this order; its index leads here
+    ordering = ("-pk",)  # the order of writing, with the primary key's index
     list_display = ("exact_at", "person", "team", "words", "target", "address")
     list_display_links = ("exact_at", "words")
     list_select_related = ("person", "team")
@@ -39,5 +39,5 @@ class AuditAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[AuditRecord], search_term: str
     ) -> tuple[QuerySet[AuditRecord], bool]:
         term = search_term.strip()
-        wanted = Q(action=term) | Q(target__startswith=term) | Q(person__username=term)
-        return queryset.filter(wanted) if term else queryset, False
+        condition = Q(action=term) | Q(target__startswith=term) | Q(person__username=term)
+        return queryset.filter(condition) if term else queryset, False

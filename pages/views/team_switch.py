@@ -1,4 +1,4 @@
-"""The switch of the team that a person of several teams works in."""
+"""The team switch: which of their teams a person works in."""
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
@@ -10,8 +10,8 @@ from accounts.http import DeskRequest
 @require_POST
 def team_switch(request: DeskRequest) -> HttpResponse:
     """Work in another of the person's teams from now on."""
-    wanted = request.POST.get("team", "")
-    team = next((team for team in request.access.teams if str(team.pk) == wanted), None)
+    number = request.POST.get("team", "")
+    team = next((team for team in request.access.teams if str(team.pk) == number), None)
     if team is None:
         raise Http404
     request.user.team = team

@@ -29,7 +29,7 @@ from rentals.tests.factories import make_person, make_rental, make_service, make
 pytestmark = pytest.mark.django_db
 
 # More than are counted, where counting costs; on SQLite it would test the same code for minutes.
-MANY = 2 * BoundedPaginator.COUNTED if connection.vendor == "postgresql" else 2_000
+MANY = 2 * BoundedPaginator.MAX_COUNT if connection.vendor == "postgresql" else 2_000
 LISTS = ("rental", "message", "ledgerentry", "balancereading", "callback", "service", "token", "jobrun", "network")
 PEOPLE = ("user", "team", "invitation", "auditrecord")
 
@@ -131,7 +131,7 @@ def test_no_page_takes_more_queries_or_much_more_room_for_many_rows(boss: Client
     few = {where: asked(boss, where) for where in addresses}
     grow(MANY)
     assert Rental.objects.count() > MANY
-    far_down = f"{addresses[0]}?p={min(BoundedPaginator.COUNTED, MANY) // 50}"
+    far_down = f"{addresses[0]}?p={min(BoundedPaginator.MAX_COUNT, MANY) // 50}"
     assert len(asked(boss, far_down)[1]) <= 20
     for where in addresses:
         size, queries = asked(boss, where)
@@ -141,7 +141,7 @@ def test_no_page_takes_more_queries_or_much_more_room_for_many_rows(boss: Client
 
 
 def test_no_list_counts_past_its_bound(boss: Client, first: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedPaginator, "COUNTED", 200)
+    monkeypatch.setattr(BoundedPaginator, "MAX_COUNT", 200)
     multiply(Rental, 400, upstream_key="'k' || i", upstream_id="'k' || i")
     for where in (reverse("admin:rentals_rental_changelist"), reverse("admin:rentals_rental_changelist") + "?p=4"):
         answer = boss.get(where)
