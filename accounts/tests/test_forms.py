@@ -1,0 +1,85 @@
+"""The forms of managers and of the people they invite."""
+
+import pytest
+from allauth.mfa.models import Authenticator
+
+from accounts.forms import MAX_DONG, DongField, JoinForm, LimitsForm, TeamSettingsForm
+from accounts.models import Membership, Team, User
+from rentals.tests.factories import make_person
+
+NEW = {"username": "hoa", "first_name": "Hoa", "password1": "nine tall trees", "password2": "nine tall trees"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "amount"),
+    [("", None), ("0", 0), ("200000", 200_000), ("200.000", 200_000), ("200 000 ₫", 200_000), ("200,000đ", 200_000)],
+)
+def test_an_amount_is_read_as_people_type_it(typed: str, amount: int | None) -> None:
+    assert DongField().clean(typed) == amount
+
+
+@pytest.mark.parametrize("typed", ["much", "-1", str(MAX_DONG + 1), "1e9", "12 usd"])
+def test_what_is_no_amount_is_refused(typed: str) -> None:
+    form = LimitsForm({"budget_day": typed}, instance=Membership())
+    assert "budget_day" in form.errors
+
+
+def test_an_amount_is_shown_with_points() -> None:
+    assert DongField().prepare_value(1_200_000) == "1.200.000"
+    assert DongField().prepare_value("much") == "much"
+
+
+@pytest.mark.django_db
+def test_two_factor_is_required_of_a_team_only_by_a_person_who_has_it(team: Team, boss: User) -> None:
+    fields = {"name": "Support", "requires_second_step": "on"}
+    assert "requires_second_step" in TeamSettingsForm(fields, instance=team, by=boss).errors
+    Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
+    assert TeamSettingsForm(fields, instance=Team.objects.get(), by=boss).is_valid()
+
+
+@pytest.mark.django_db
+def test_a_team_that_requires_two_factor_already_is_saved_by_a_person_without_it(team: Team, boss: User) -> None:
+    Team.objects.update(requires_second_step=True)
+    form = TeamSettingsForm({"name": "Sales", "requires_second_step": "on"}, instance=Team.objects.get(), by=boss)
+    assert form.is_valid()
+
+
+@pytest.mark.django_db
+def test_a_new_person_can_sign_in_with_the_password_they_chose() -> None:
+    person = JoinForm({**NEW, "email": "hoa@example.com"}).save()
+    assert (person.username, person.first_name, person.email) == ("hoa", "Hoa", "hoa@example.com")
+    assert person.check_password("nine tall trees")
+    assert (person.is_staff, person.is_superuser) == (False, False)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("username", "BOSS", "This user name is taken. Choose another one."),
+        ("email", "Boss@Example.com", "Sign in with that account, then open the link."),
+        ("password2", "nine tall treez", "The two passwords differ. Type the same one twice."),
+        ("password2", "", "This field is required."),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(field: str, value: str, error: str) -> None:
+    make_person(username="boss", email="boss@example.com")
+    form = JoinForm({**NEW, field: value})
+    assert not form.is_valid()
+    assert list(form.errors) == [field]
+    assert error in str(form.errors[field])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("password", ["short", "password1234", "hoa-hoa-hoa-hoa"])
+def test_a_weak_password_is_refused(password: str) -> None:
+    fields = {**NEW, "username": "hoa-hoa-hoa", "password1": password, "password2": password}
+    assert not JoinForm(fields).is_valid()
+
+
+@pytest.mark.django_db
+def test_what_the_password_fields_say_is_ours() -> None:
+    page = str(JoinForm())
+    assert "At least 10 characters" in page
+    assert "Password again" in page
+    assert "as before, for verification" not in page

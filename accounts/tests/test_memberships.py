@@ -1,0 +1,166 @@
+"""What managers do to the people of their team, without the pages: who may, what it changes, what is refused."""
+
+from collections.abc import Callable
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from accounts import invitations, memberships
+from accounts.audit import Action
+from accounts.memberships import NotDone
+from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from accounts.policy import Access, access_for
+from lib import announce
+from rentals.tests.factories import make_person, make_team
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, username="linh")
+
+
+@pytest.fixture
+def access(boss: User) -> Access:
+    return access_for(boss)
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The people whose open screens were told to check."""
+    people: list[int] = []
+    monkeypatch.setattr(announce, "person", people.append)
+    return people
+
+
+def own(person: User) -> Membership:
+    return Membership.objects.select_related("user", "team").get(user=person)
+
+
+def last_record() -> tuple[str, str, object]:
+    record = AuditRecord.objects.order_by("-pk")[0]
+    return record.action, record.target, record.detail
+
+
+def test_a_role_is_changed_recorded_and_announced(boss: User, access: Access, linh: User, announced: list[int]) -> None:
+    memberships.change_role(boss, access, own(linh), Role.MANAGER)
+    assert own(linh).role == Role.MANAGER
+    assert last_record() == (Action.ROLE_CHANGED, "linh", {"role": ["operator", "manager"]})
+    assert announced == [linh.pk]
+
+
+def test_a_role_that_stays_the_same_leaves_no_record(boss: User, access: Access, linh: User) -> None:
+    memberships.change_role(boss, access, own(linh), Role.OPERATOR)
+    assert not AuditRecord.objects.exists()
+
+
+def test_limits_that_change_are_saved_and_recorded_and_the_others_are_not(
+    boss: User, access: Access, linh: User
+) -> None:
+    Membership.objects.filter(user=linh).update(budget_day=5000)
+    memberships.set_limits(boss, access, own(linh), {"budget_day": 5000, "rentals_per_day": 7})
+    assert (own(linh).budget_day, own(linh).rentals_per_day) == (5000, 7)
+    assert last_record() == (Action.LIMITS_CHANGED, "linh", {"rentals_per_day": [None, 7]})
+
+
+def test_a_person_is_added_with_limits_once(boss: User, access: Access) -> None:
+    lan = make_person(username="lan")
+    memberships.add(boss, access, lan, Role.VIEWER, {"budget_day": 1000, "budget_month": None})
+    assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 1000)
+    assert last_record() == (Action.ADDED, "lan", {"role": [None, "viewer"], "budget_day": [None, 1000]})
+    with pytest.raises(NotDone, match="in this team already"):
+        memberships.add(boss, access, lan, Role.OPERATOR)
+
+
+def test_a_person_who_is_removed_takes_their_open_invitations_to_the_team_along(
+    boss: User, access: Access, linh: User, team: Team
+) -> None:
+    elsewhere = make_team("Sales")
+    for each in (team, elsewhere):
+        invitations.invite(linh, each, role=Role.VIEWER)
+    memberships.remove(boss, access, own(linh))
+    assert not linh.memberships.exists()
+    assert [invitation.team for invitation in Invitation.objects.filter(Invitation.usable())] == [elsewhere]
+    assert last_record() == (Action.REMOVED, "linh", {"role": ["operator", None]})
+
+
+def test_the_last_manager_who_is_active_can_neither_step_down_nor_leave(boss: User, team: Team) -> None:
+    make_person(team, Role.MANAGER, is_active=False)
+    admin = make_person(username="root", is_staff=True)
+    access = Access(admin.pk, True, team, Role.MANAGER)
+    refused: list[Callable[[], object]] = [
+        lambda: memberships.change_role(admin, access, own(boss), Role.OPERATOR),
+        lambda: memberships.remove(admin, access, own(boss)),
+        lambda: memberships.end_account(admin, boss),
+    ]
+    for act in refused:
+        with pytest.raises(NotDone, match="last manager"):
+            act()
+    assert (own(boss).role, own(boss).user.is_active) == (Role.MANAGER, True)
+
+
+def test_who_does_not_manage_the_team_does_nothing_to_its_people(boss: User, team: Team, linh: User) -> None:
+    stranger = make_person(make_team("Sales"), Role.MANAGER, username="stranger")
+    for by in (linh, stranger):
+        access = access_for(by)
+        for act in (
+            lambda by=by, access=access: memberships.change_role(by, access, own(boss), Role.VIEWER),
+            lambda by=by, access=access: memberships.set_limits(by, access, own(boss), {"budget_day": 1}),
+            lambda by=by, access=access: memberships.remove(by, access, own(boss)),
+            lambda by=by, access=access: memberships.deactivate(by, access, boss),
+            lambda by=by, access=access: memberships.sign_out(by, access, boss),
+            lambda by=by, access=access: memberships.password_link(by, access, boss),
+        ):
+            with pytest.raises(NotDone):
+                act()
+    assert not AuditRecord.objects.exists()
+    assert (own(boss).role, own(boss).budget_day) == (Role.MANAGER, None)
+
+
+def test_an_account_is_ended_once_and_reopened_once(boss: User, access: Access, linh: User) -> None:
+    memberships.deactivate(boss, access, linh)
+    assert not User.objects.get(pk=linh.pk).is_active
+    assert last_record() == (Action.DEACTIVATED, "linh", {"is_active": [True, False], "sessions": 0})
+    assert not memberships.end_account(boss, linh)
+    memberships.activate(boss, access, linh)
+    assert User.objects.get(pk=linh.pk).is_active
+    assert last_record() == (Action.ACTIVATED, "linh", {"is_active": [False, True]})
+    assert not memberships.reopen_account(boss, linh)
+    assert AuditRecord.objects.count() == 2
+
+
+def test_nobody_ends_their_own_account(boss: User, access: Access, team: Team) -> None:
+    make_person(team, Role.MANAGER)
+    for act in (lambda: memberships.deactivate(boss, access, boss), lambda: memberships.end_account(boss, boss)):
+        with pytest.raises(NotDone, match="your own account"):
+            act()
+
+
+def test_sessions_end_and_are_counted(boss: User, access: Access, linh: User, announced: list[int]) -> None:
+    for _ in range(2):
+        client = Client()
+        client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
+    announced.clear()
+    assert memberships.sign_out(boss, access, linh) == 2
+    assert not UserSession.objects.filter(user=linh).exists()
+    assert not Session.objects.exists()
+    assert last_record() == (Action.SESSIONS_ENDED, "linh", {"sessions": 2})
+    assert set(announced) == {linh.pk}
+
+
+def test_a_person_who_is_no_admin_any_more_keeps_the_invitations_to_the_teams_they_manage(team: Team) -> None:
+    lan, elsewhere = make_person(team, Role.MANAGER, username="lan"), make_team("Sales")
+    for each in (team, elsewhere):
+        invitations.invite(lan, each, role=Role.VIEWER)
+    memberships.no_longer_admin(lan)
+    assert [invitation.team for invitation in Invitation.objects.filter(Invitation.usable())] == [team]
+
+
+def test_no_password_link_is_made_for_a_deactivated_account(boss: User, access: Access, linh: User) -> None:
+    memberships.deactivate(boss, access, linh)
+    linh.refresh_from_db()
+    with pytest.raises(NotDone, match="deactivated"):
+        memberships.password_link(boss, access, linh)
