@@ -22,14 +22,14 @@ from rentals.queries.filters import HistoryFilter
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
-PAGE = 50
+PAGE_SIZE = 50
 # Counting stops here: nobody needs to know whether it is 31,000 or 32,000, and the count would cost more than the page.
-COUNTED = 1000
+MAX_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """An order of the history: by one expression, then by the row's number."""
+    """An order of the history: by one expression, then by the rental's id."""
 
     key: str
     label: Promise
@@ -42,7 +42,7 @@ SORTINGS: Mapping[str, Sorting] = {
     for sorting in (
         Sorting("newest", gettext_lazy("newest first"), F("queued_at"), descending=True),
         Sorting("oldest", gettext_lazy("oldest first"), F("queued_at"), descending=False),
-        Sorting("dearest", gettext_lazy("dearest first"), Coalesce("price", 0), descending=True),
+        Sorting("dearest", gettext_lazy("most expensive first"), Coalesce("price", 0), descending=True),
         Sorting("cheapest", gettext_lazy("cheapest first"), Coalesce("price", 0), descending=False),
     )
 }
@@ -50,14 +50,41 @@ SORTINGS: Mapping[str, Sorting] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rentals. `after` and `before` are the marks for the next and the previous page, `""` where there is
-    none; `count` is how many there are in all, up to `COUNTED`, and `more_than_counted` says that there are more."""
+    """A page of rentals. `after` and `before` are the cursors of the next and the previous page, `""` where there is
+    none; `count` is how many there are in all, up to `MAX_COUNTED`, and `more_than_counted` says that there are more."""
 
     rentals: list[Rental]
     after: str
     before: str
     count: int
     more_than_counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """A position in the order: the value that is sorted by, then the rental's id. In the address as `VALUE-ID`."""
+
+    value: datetime | int
+    rental_id: int
+
+    def __str__(self) -> str:
+        number = round(self.value.timestamp() * 1_000_000) if isinstance(self.value, datetime) else self.value
+        return f"{number}-{self.rental_id}"
+
+    @classmethod
+    def of(cls, rental: Rental) -> "_Cursor":
+        return cls(rental.sort_value, rental.pk)  # type: ignore[attr-defined]
+
+    @classmethod
+    def parse(cls, text: str, sorting: Sorting) -> "_Cursor | None":
+        """Read a cursor; None where the text is none, as in an address typed by hand."""
+        value_text, _dash, pk_text = text.partition("-")
+        value, pk = whole_number(value_text, max_digits=17), whole_number(pk_text)
+        if value is None or pk is None:
+            return None
+        if isinstance(sorting.expression, F):
+            return cls(datetime.fromtimestamp(value / 1_000_000, tz=UTC), pk)
+        return cls(value, pk)
 
 
 class _Count(Subquery):
@@ -67,59 +94,44 @@ class _Count(Subquery):
     output_field = IntegerField()
 
 
-def page(access: Access, wanted: HistoryFilter, *, sort: str = "newest", after: str = "", before: str = "") -> Page:
-    """Return one page: the rentals past the mark `after`, or those up to the mark `before`. Two queries, and one more
-    where a text is searched for."""
+def page_of(
+    access: Access, history_filter: HistoryFilter, *, sort: str = "newest", after: str = "", before: str = ""
+) -> Page:
+    """Return one page: the rentals past the cursor `after`, or those up to the cursor `before`.
+
+    Two queries, and one more where a text is searched for.
+    """
     sorting = SORTINGS.get(sort, SORTINGS["newest"])
-    found = wanted.apply(Rental.objects.all(), access)
-    counting = found.order_by().values("pk")[: COUNTED + 1]
-    mark = _read_mark(after or before, sorting)
-    backwards = bool(before) and not after and mark is not None
-    placed = found.for_rows().annotate(place=sorting.expression, counted=_Count(counting))
-    rows = _past(placed, mark, descending=sorting.descending ^ backwards)
+    rentals = history_filter.apply(Rental.objects.all(), access)
+    counting = rentals.order_by().values("pk")[: MAX_COUNTED + 1]
+    cursor = _Cursor.parse(after or before, sorting)
+    backwards = bool(before) and not after and cursor is not None
+    sortable = rentals.for_rows().annotate(sort_value=sorting.expression, counted=_Count(counting))
+    rows = _past(sortable, cursor, descending=sorting.descending ^ backwards)
     # Past the last row there is none to carry the count.
-    counted: int = rows[0].counted if rows else counting.count() if mark else 0  # type: ignore[attr-defined]
-    more = len(rows) > PAGE
-    rows = rows[:PAGE]
+    counted: int = rows[0].counted if rows else counting.count() if cursor else 0  # type: ignore[attr-defined]
+    has_more = len(rows) > PAGE_SIZE
+    rows = rows[:PAGE_SIZE]
     if backwards:
         rows.reverse()
-    has_next, has_previous = (True, more) if backwards else (more, mark is not None)
+    has_next, has_previous = (True, has_more) if backwards else (has_more, cursor is not None)
     return Page(
         rentals=rows,
-        after=_mark(rows[-1]) if rows and has_next else "",
-        before=_mark(rows[0]) if rows and has_previous else "",
-        count=min(counted, COUNTED),
-        more_than_counted=counted > COUNTED,
+        after=str(_Cursor.of(rows[-1])) if rows and has_next else "",
+        before=str(_Cursor.of(rows[0])) if rows and has_previous else "",
+        count=min(counted, MAX_COUNTED),
+        more_than_counted=counted > MAX_COUNTED,
     )
 
 
-def _past(found: "RentalQuerySet", mark: "tuple[datetime | int, int] | None", *, descending: bool) -> list[Rental]:
+def _past(rentals: "RentalQuerySet", cursor: _Cursor | None, *, descending: bool) -> list[Rental]:
     sign, than = ("-", "lt") if descending else ("", "gt")
-    if mark is not None:
-        place, pk = mark
-        # The first condition alone lets an index start at the mark; the second leaves out what ties with it.
-        found = found.filter(Q(**{f"place__{than}e": place})).filter(
-            Q(**{f"place__{than}": place}) | Q(place=place, **{f"pk__{than}": pk})
+    if cursor is not None:
+        # The first condition alone lets an index start at the cursor; the second leaves out what ties with it.
+        rentals = rentals.filter(Q(**{f"sort_value__{than}e": cursor.value})).filter(
+            Q(**{f"sort_value__{than}": cursor.value}) | Q(sort_value=cursor.value, **{f"pk__{than}": cursor.rental_id})
         )
-    return list(found.order_by(f"{sign}place", f"{sign}pk")[: PAGE + 1])
-
-
-def _mark(rental: Rental) -> str:
-    """Return the place of a row in the order, as it stands in the address."""
-    place: datetime | int = rental.place  # type: ignore[attr-defined]
-    number = round(place.timestamp() * 1_000_000) if isinstance(place, datetime) else place
-    return f"{number}-{rental.pk}"
-
-
-def _read_mark(text: str, sorting: Sorting) -> "tuple[datetime | int, int] | None":
-    """Return the place that a mark names; None where it names none, as in an address typed by hand."""
-    number_text, _dash, pk_text = text.partition("-")
-    number, pk = whole_number(number_text, max_digits=17), whole_number(pk_text)
-    if number is None or pk is None:
-        return None
-    if isinstance(sorting.expression, F):
-        return datetime.fromtimestamp(number / 1_000_000, tz=UTC), pk
-    return number, pk
+    return list(rentals.order_by(f"{sign}sort_value", f"{sign}pk")[: PAGE_SIZE + 1])
 
 
 def options(access: Access) -> dict[str, list[tuple[str, str]]]:
@@ -131,7 +143,7 @@ def options(access: Access) -> dict[str, list[tuple[str, str]]]:
         _texts("network", Network.objects.all(), "name"),
         all=True,
     )
-    found: dict[str, list[tuple[str, str]]] = {"service": [], "person": [], "token": [], "network": []}
+    by_kind: dict[str, list[tuple[str, str]]] = {"service": [], "person": [], "token": [], "network": []}
     for kind, pk, first, second, third in rows:
         if kind == "service":
             option = (f"{first}.{second}" if first else second, third)
@@ -139,34 +151,40 @@ def options(access: Access) -> dict[str, list[tuple[str, str]]]:
             option = (str(pk), f"{first} {second}".strip() or third)
         else:
             option = (str(pk) if kind == "token" else first, first)
-        found[kind].append(option)
-    return {kind: sorted(pairs, key=lambda pair: searchable(pair[1])) for kind, pairs in found.items()}
+        by_kind[kind].append(option)
+    return {kind: sorted(pairs, key=lambda pair: searchable(pair[1])) for kind, pairs in by_kind.items()}
 
 
 def _texts(kind: str, rows: Any, *texts: str) -> Any:
-    nothing = {f"nothing_{n}": Value("") for n in range(3 - len(texts))}
-    return rows.order_by().annotate(kind=Value(kind), **nothing).values_list("kind", "pk", *texts, *nothing)
+    # Every part of a union has as many columns as the others.
+    padding = {f"padding_{n}": Value("") for n in range(3 - len(texts))}
+    return rows.order_by().annotate(kind=Value(kind), **padding).values_list("kind", "pk", *texts, *padding)
 
 
 def chosen(
-    wanted: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
+    history_filter: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
 ) -> list[tuple[str, str]]:
-    """Return what each filter that is set says, with the address's query without it."""
-    names = {kind: dict(pairs) for kind, pairs in offered.items()}
-    said = [
-        ("q", wanted.q, f"“{wanted.q}”"),
-        *(("status", status, str(Status(status).label)) for status in wanted.statuses),
-        *((kind, word, names[kind].get(word, word)) for kind in names if (word := getattr(wanted, kind))),
-        ("prefix", wanted.prefix, f"0{wanted.prefix}"),
-        ("since", wanted.since, _("from %(day)s") % {"day": f"{wanted.since:%d/%m/%Y}"} if wanted.since else ""),
-        ("until", wanted.until, _("to %(day)s") % {"day": f"{wanted.until:%d/%m/%Y}"} if wanted.until else ""),
-    ]
-    return [(says, _without(query, name, str(value))) for name, value, says in said if value]
+    """Return each filter that is set: its label, and the address's query without it."""
+    filters: list[tuple[str, str, str]] = []
+    if history_filter.q:
+        filters.append(("q", history_filter.q, f"“{history_filter.q}”"))
+    filters.extend(("status", status, str(Status(status).label)) for status in history_filter.statuses)
+    for kind, pairs in offered.items():
+        if value := getattr(history_filter, kind):
+            filters.append((kind, value, dict(pairs).get(value, value)))
+    if history_filter.prefix:
+        filters.append(("prefix", history_filter.prefix, f"0{history_filter.prefix}"))
+    if since := history_filter.since:
+        filters.append(("since", str(since), _("from %(day)s") % {"day": f"{since:%d/%m/%Y}"}))
+    if until := history_filter.until:
+        filters.append(("until", str(until), _("to %(day)s") % {"day": f"{until:%d/%m/%Y}"}))
+    return [(label, _without(query, name, value)) for name, value, label in filters]
 
 
 def _without(query: QueryDict, name: str, value: str) -> str:
-    left = query.copy()
-    left.setlist(name, [other for other in left.getlist(name) if name == "status" and other != value])
-    for mark in ("after", "before"):
-        left.pop(mark, None)
-    return left.urlencode()
+    """Return the query without one filter, from its first page on. Of several statuses, the others stay."""
+    others = query.copy()
+    others.setlist(name, [other for other in others.getlist(name) if name == "status" and other != value])
+    for cursor in ("after", "before"):
+        others.pop(cursor, None)
+    return others.urlencode()

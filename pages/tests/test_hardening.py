@@ -265,7 +265,7 @@ def test_without_debug_a_fault_says_nothing_of_itself(
     monkeypatch.setattr("pages.views.history.render", fault)
     client = Client(raise_request_exception=False)
     client.force_login(linh)
-    answer = client.get(reverse("rentals"))
+    answer = client.get(reverse("history"))
     assert answer.status_code == 500
     assert "secret-of-the-house" not in answer.content.decode()
     assert "Traceback" not in answer.content.decode()

@@ -85,8 +85,8 @@ def everything(client: Client, rental: Rental, *, may_export: bool) -> dict[str,
     addresses = {
         "desk": "/",
         "board": "/board/",
-        "history": reverse("rentals"),
-        "search by code": f"{reverse('rentals')}?q={CODE[:5]}",
+        "history": reverse("history"),
+        "search by code": f"{reverse('history')}?q={CODE[:5]}",
         "rental": reverse("rental", args=[rental.pk]),
         "services": reverse("services"),
         "system": reverse("system"),
@@ -123,9 +123,9 @@ def test_the_owner_reads_their_code_after_it_faded(team: Team, owner: User, rent
 
 def test_a_search_finds_nothing_by_a_code_that_is_masked(team: Team, rental: Rental) -> None:
     for text in (CODE, "Zebra"):
-        page = browser(make_person(team)).get(reverse("rentals"), {"q": text}).content.decode()
+        page = browser(make_person(team)).get(reverse("history"), {"q": text}).content.decode()
         assert 'data-testid="rental"' not in page
-        page = browser(make_person(team, Role.MANAGER)).get(reverse("rentals"), {"q": text}).content.decode()
+        page = browser(make_person(team, Role.MANAGER)).get(reverse("history"), {"q": text}).content.decode()
         assert 'data-testid="rental"' in page
 
 

@@ -7,7 +7,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from pages.presenters import history
+from pages.presenters.history import SORTINGS, chosen, options, page_of
 from rentals.models import Status
 from rentals.queries.filters import HistoryFilter
 
@@ -15,21 +15,25 @@ from rentals.queries.filters import HistoryFilter
 @require_safe
 @never_cache
 @gzip_page
-def rentals(request: DeskRequest) -> HttpResponse:
-    """Show one page of the history."""
-    wanted = HistoryFilter.from_query(request.GET)
+def history(request: DeskRequest) -> HttpResponse:
+    """Show one page of the history: `?after=` and `?before=` are cursors, `?sort=` one of `SORTINGS`."""
+    history_filter = HistoryFilter.from_query(request.GET)
     sort = request.GET.get("sort", "")
-    page = history.page(
-        request.access, wanted, sort=sort, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+    page = page_of(
+        request.access,
+        history_filter,
+        sort=sort,
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
     )
-    offered = history.options(request.access)
+    offered = options(request.access)
     context = {
-        "filter": wanted,
+        "filter": history_filter,
         "page": page,
         "options": offered,
-        "chosen": history.chosen(wanted, offered, request.GET),
+        "chosen": chosen(history_filter, offered, request.GET),
         "statuses": Status.choices,
-        "sortings": history.SORTINGS.values(),
-        "sort": sort if sort in history.SORTINGS else "newest",
+        "sortings": SORTINGS.values(),
+        "sort": sort if sort in SORTINGS else "newest",
     }
     return render(request, "pages/history.html", context)

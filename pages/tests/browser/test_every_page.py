@@ -30,7 +30,7 @@ pytestmark = pytest.mark.browser
 SURELY = {
     "boss": {
         "desk",
-        "rentals",
+        "history",
         "rental",
         "services",
         "service",

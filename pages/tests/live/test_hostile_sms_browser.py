@@ -117,7 +117,7 @@ def test_in_the_history(
     for rental, text in zip(rentals, HOSTILE.values(), strict=True):
         rental.messages.update(text=text)
         Rental.objects.filter(pk=rental.pk).update(purpose=text[:100].replace("\x00", ""))
-    page.goto(f"{site}{reverse('rentals')}")
+    page.goto(f"{site}{reverse('history')}")
     expect(page.get_by_test_id("rental")).to_have_count(len(rentals))
     hold(page, rentals)
     isolated(page, "[data-testid=sms]")

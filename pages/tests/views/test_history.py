@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from accounts.models import Role, Team, User
 from lib.formats import grouped
-from pages.presenters.history import COUNTED, PAGE
+from pages.presenters.history import MAX_COUNTED, PAGE_SIZE
 from rentals.models import Message, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -163,7 +163,7 @@ def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Te
             Status.REFUSED, team=team, token=token, service=service,
             queued_at=now - timedelta(minutes=n // 7), price=[None, 800, 1450][n % 3],
         )
-        for n in range(PAGE * 2 + 11)
+        for n in range(PAGE_SIZE * 2 + 11)
     ]  # fmt: skip
     seen: list[list[int]] = []
     address: str | None = f"/rentals/?sort={sort}"
@@ -186,7 +186,7 @@ def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Te
 
 def test_the_links_to_other_pages_keep_the_filters(signed_in: Client, team: Team) -> None:
     token, service = make_token(team), make_service()
-    for _ in range(PAGE + 1):
+    for _ in range(PAGE_SIZE + 1):
         make_rental(Status.REFUSED, team=team, token=token, service=service)
     response = signed_in.get("/rentals/?status=refused")
     link = next(part for part in response.content.decode().split('href="') if part.startswith("?") and "after=" in part)
@@ -218,11 +218,11 @@ def test_a_broken_mark_shows_the_first_page(signed_in: Client, team: Team, mark:
 
 
 def test_counting_stops_where_it_would_cost_more_than_the_page(signed_in: Client, team: Team, monkeypatch: Any) -> None:
-    monkeypatch.setattr("pages.presenters.history.COUNTED", 3)
+    monkeypatch.setattr("pages.presenters.history.MAX_COUNTED", 3)
     token, service = make_token(team), make_service()
     for _ in range(5):
         make_rental(Status.WAITING, team=team, token=token, service=service)
-    assert COUNTED >= 1000
+    assert MAX_COUNTED >= 1000
     assert "more than 3 rentals" in signed_in.get("/rentals/").content.decode()
 
 
