@@ -1,4 +1,4 @@
-"""`{% limits_left access %}`: what is left of the budgets before an order."""
+"""`{% remaining_budgets access %}`: what of the budgets remains before an order."""
 
 from django import template
 
@@ -9,6 +9,6 @@ register = template.Library()
 
 
 @register.inclusion_tag("pages/_budgets.html")
-def limits_left(access: Access) -> dict[str, budgets.Left]:
-    """Show the limits of the person and their team, with warnings from 80 % on. Three queries at most."""
-    return {"left": budgets.left_for(access)}
+def remaining_budgets(access: Access) -> dict[str, budgets.Left]:
+    """Show what remains of the budgets of the person and their team, with warnings from 80 % on. Three queries at most."""
+    return {"budgets": budgets.left_for(access)}

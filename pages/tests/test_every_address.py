@@ -28,10 +28,10 @@ METHODS = ("GET", "POST")
 #   404   not there, as far as they can tell   405   not with this method      422   what was sent is wrong
 #   409   a rule of the product says no (see the page it leads to)
 POLICY = """
-GET  desk board tokens history team left                            in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  desk board tokens history team budgets                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  rental                                                         in   ok   ok   ok   ok  | in   404  404  404  404
 GET  audio                                                          in   404  ok   ok   ok  | in   404  404  404  404
-POST desk board tokens history team left rental audio               in   405  405  405  405 | in   405  405  405  405
+POST desk board tokens history team budgets rental audio            in   405  405  405  405 | in   405  405  405  405
 GET  rent rent_again cancel check reveal                            in   405  405  405  405 | in   405  405  405  405
 POST rent                                                           in   403  ok   ok   ok  | in   403  422  422  422
 POST rent_again cancel check reveal                                 in   403  ok   ok   ok  | in   404  404  404  404

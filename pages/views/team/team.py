@@ -58,7 +58,7 @@ def page(
     team = request.access.team
     if team is None:
         raise Http404
-    context: dict[str, object] = {"members": _members(team), "left": budgets.left_for(request.access)}
+    context: dict[str, object] = {"members": _members(team), "budgets": budgets.left_for(request.access)}
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
         context |= {
@@ -114,13 +114,6 @@ def team_services(request: DeskRequest) -> HttpResponse:
         if detail:
             audit.record(Action.TEAM_SERVICES, person=request.user, team=team, target=about(service), detail=detail)
     return redirect(f"{request.build_absolute_uri('/team/')}#services")
-
-
-@require_safe
-@never_cache
-def left(request: DeskRequest) -> HttpResponse:
-    """What is left of the budgets, as a fragment."""
-    return render(request, "pages/_budgets.html", {"left": budgets.left_for(request.access)})
 
 
 def roles() -> list[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from pages.views.team import audit, invitations, password_reset, people, team, two_factor
+from pages.views.team import audit, budgets, invitations, password_reset, people, team, two_factor
 
 urlpatterns = [
     path("team/", team.team, name="team"),
     path("team/settings/", team.team_settings, name="team_settings"),
     path("team/services/", team.team_services, name="team_services"),
-    path("team/left/", team.left, name="left"),
+    path("team/left/", budgets.budgets, name="budgets"),
     path("team/people/<int:pk>/", people.person, name="person"),
     path("team/people/<int:pk>/role/", people.person_role, name="person_role"),
     path("team/people/<int:pk>/limits/", people.person_limits, name="person_limits"),

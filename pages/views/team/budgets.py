@@ -1,0 +1,16 @@
+"""What of the budgets remains for the person and their team."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.http import DeskRequest
+from rentals.budgets import left_for
+
+
+@require_safe
+@never_cache
+def budgets(request: DeskRequest) -> HttpResponse:
+    """Show the remaining budgets as a fragment."""
+    return render(request, "pages/_budgets.html", {"budgets": left_for(request.access)})
