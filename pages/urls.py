@@ -4,6 +4,7 @@ from django.urls import path
 
 from pages.views import (
     audio,
+    background,
     board,
     callback,
     desk,
@@ -34,8 +35,8 @@ urlpatterns = [
     path("rentals/<int:pk>/audio/", audio.audio, name="audio"),
     path("rentals/export.csv", exports.export, {"kind": "csv"}, name="export_csv"),
     path("rentals/export.xlsx", exports.export, {"kind": "xlsx"}, name="export_xlsx"),
-    path("background/", exports.background_jobs, name="background_jobs"),
-    path("background/<int:pk>/file/", exports.background_file, name="background_file"),
+    path("background/", background.background, name="background"),
+    path("background/<int:pk>/file/", background.background_file, name="background_file"),
     path("services/", services.services, name="services"),
     path("services/<int:pk>/", services.service, name="service"),
     path("services/<int:pk>/star/", services.service_star, name="service_star"),

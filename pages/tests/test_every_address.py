@@ -41,9 +41,9 @@ GET  team_switch                                                    in   405  40
 POST team_switch                                                    in   ok   ok   ok   ok  | in   404  404  404  ok
 
 GET  export_csv export_xlsx                                         in   403  403  ok   ok  | in   403  403  ok   ok
-POST export_csv export_xlsx background_jobs services spend system   in   405  405  405  405 | in   405  405  405  405
+POST export_csv export_xlsx background services spend system        in   405  405  405  405 | in   405  405  405  405
 GET  spend                                                          in   403  403  ok   ok  | in   403  403  ok   ok
-GET  background_jobs services service system                        in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  background services service system                             in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  background_file                                                in   404  404  404  404 | in   404  404  404  404
 POST background_file service                                        in   405  405  405  405 | in   405  405  405  405
 GET  service_star import_history                                    in   405  405  405  405 | in   405  405  405  405

@@ -36,7 +36,7 @@ SURELY = {
         "service",
         "spend",
         "system",
-        "background_jobs",
+        "background",
         "team",
         "person",
     },

@@ -1,0 +1,34 @@
+"""Background work: the exports and imports that a person left running, and the files that came of them."""
+
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts import audit
+from accounts.http import DeskRequest
+from pages.views.exports import CONTENT_TYPES, file_name
+from rentals.jobs.background import SENTENCES, file_of, jobs_of
+
+
+@require_safe
+@never_cache
+def background(request: DeskRequest) -> HttpResponse:
+    """Show the person's background work; to htmx, which asks while a job is open, the list alone."""
+    jobs = [(job, SENTENCES.get(job.reason, "")) for job in jobs_of(request.access)]
+    template = "pages/_background.html" if request.htmx else "pages/background.html"
+    return render(request, template, {"jobs": jobs, "any_open": any(job.is_open for job, _sentence in jobs)})
+
+
+@require_safe
+@never_cache
+def background_file(request: DeskRequest, pk: int) -> FileResponse:
+    """Send a finished export to the person who asked for it; 404 to everybody else."""
+    job_and_path = file_of(request.access, pk)
+    if job_and_path is None:
+        raise Http404
+    job, path = job_and_path
+    kind = path.suffix.removeprefix(".")
+    team, target = request.access.team, audit.about(job)
+    audit.record(audit.Action.EXPORT, person=request.user, team=team, target=target, request=request)
+    return FileResponse(path.open("rb"), content_type=CONTENT_TYPES[kind], as_attachment=True, filename=file_name(kind))
