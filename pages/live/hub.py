@@ -6,6 +6,7 @@ changed is then read from the database once for all screens.
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import signal
@@ -40,9 +41,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 BEAT_SECONDS = 15.0  # how often a silent stream is written to, which is also how soon a dead one is noticed
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
-ROUND = 25  # rentals that are read together
-PART = 250  # screens that are checked together
-SILENCE_SECONDS = 20.0  # without a word from Redis, it is asked whether it is there
+MAX_RENTALS = 25  # that are read together
+MAX_SCREENS = 250  # that are checked together
+SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 _BEAT = b": beat\n" + frame("beat")
@@ -60,16 +61,16 @@ _hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
 
 
 def open_streams() -> int:
-    """How many streams this process holds open."""
-    return sum(len(hub._screens) for hub in _hubs)
+    """Return how many streams this process holds open."""
+    return sum(hub.open_streams for hub in _hubs)
 
 
 class Hub:
-    """Answers `GET /live/` with an endless stream of events, told in `static/js/live.js`.
+    """Answers `GET /live/` with an endless stream of events, which `static/js/live.js` reads.
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
-    this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: ask now and then),
-    `session-expired`, `beat` every 15 s, and what `announce_team` names.
+    this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
+    `session-expired`, `beat` every 15 s, and the names that `lib.announce.team` is given.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -81,9 +82,9 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = False
-        self._ending = False
-        # Apart, so that a thousand browsers coming back at once do not hold up the events of those that are here.
-        self._doorkeepers = ThreadPoolExecutor(2, "live-door")
+        self._stopping = False
+        # Apart, so that a thousand browsers coming back at once do not hold up the events of the open streams.
+        self._openers = ThreadPoolExecutor(2, "live-open")
         self._reader = ThreadPoolExecutor(1, "live-read")
         _hubs.add(self)
 
@@ -95,26 +96,38 @@ class Hub:
             return
         await self._start()
         session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        screen = await self._in_thread(self._doorkeepers, open_screen, request, session_key)
+        screen = await self._in_thread(self._openers, open_screen, request, session_key)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if screen is None:
             await send({"type": "http.response.body", "body": _EXPIRED})
         else:
             await self._stream(screen, receive, send)
 
-    def end_all(self) -> None:
-        """End every stream, and from now on each new one at once: the process is about to go."""
-        self._ending = True
+    @property
+    def open_streams(self) -> int:
+        return len(self._screens)
+
+    def stop(self) -> None:
+        """End every stream, and each new one at once: the process is about to exit. Callable from any thread."""
+        self._stopping = True
+        self.end_streams()
+
+    def end_streams(self) -> None:
+        """End every stream; their browsers come back. Callable from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_streams)
+
+    def _end_streams(self) -> None:
         for screen in self._screens:
             screen.end()
 
     async def _stream(self, screen: Screen, receive: Receive, send: Send) -> None:
-        # In the set before `hello`: what changes after the browser reads its board reaches it.
+        # Added before `hello`, so that every change after the browser reads its board reaches it.
         self._screens.add(screen)
         screen.offer(frame("hello", "live" if self._listening else "waiting"))
         watch = asyncio.ensure_future(_disconnected(receive))
         watch.add_done_callback(lambda _: screen.end())
-        if self._ending:
+        if self._stopping:
             screen.end()
         try:
             while data := await screen.next():
@@ -132,7 +145,7 @@ class Hub:
             jobs = (self._listen, self._deliver, self._beat, self._check)
             self._tasks = [asyncio.create_task(job(), name=f"live{job.__name__}") for job in jobs]
             self._tasks.append(asyncio.create_task(self._warm_up()))
-            _on_stop(lambda: self._loop.call_soon_threadsafe(self.end_all) if self._loop else None)
+            _on_stop(self.stop)
         with contextlib.suppress(TimeoutError):  # the screen is told that it is `waiting`
             await asyncio.wait_for(self._subscribed.wait(), 2)
 
@@ -140,10 +153,11 @@ class Hub:
         try:
             await self._in_thread(self._reader, warm_up)
         except Exception:  # it only makes the first card slower
-            logger.exception("No card could be drawn.")
+            logger.exception("No card could be rendered.")
 
     async def _listen(self) -> None:
-        """Keep one subscription, coming back by itself. Events may have been missed meanwhile: every screen rereads."""
+        """Keep one subscription, and subscribe again when it breaks. Every screen then reads its board again, since events
+        may have been missed."""
         failures = 0
         while True:
             try:
@@ -152,7 +166,7 @@ class Hub:
                     self._heard(message)
             except (redis.RedisError, OSError) as error:
                 if self._listening or not failures:
-                    logger.warning("The live stream does not hear Redis (%s).", type(error).__name__)
+                    logger.warning("The live stream gets no messages from Redis (%s).", type(error).__name__)
             if self._listening:
                 self._listening = False
                 self._offer_all(frame("waiting"))
@@ -167,13 +181,13 @@ class Hub:
         elif message["type"] == "message":
             self._take(json.loads(message["data"]))
 
-    def _take(self, said: Message) -> None:
-        if "rental" in said:
-            self._changed[said["rental"]] = said["team"]
-        elif "event" in said:
-            self._team_events.add((said["team"], said["event"]))
-        elif "person" in said:
-            self._people.add(said["person"])
+    def _take(self, announced: Message) -> None:
+        if "rental" in announced:
+            self._changed[announced["rental"]] = announced["team"]
+        elif "event" in announced:
+            self._team_events.add((announced["team"], announced["event"]))
+        elif "person" in announced:
+            self._people.add(announced["person"])
         else:
             self._offer_all(_REFRESH)
             return
@@ -183,7 +197,7 @@ class Hub:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            rentals = dict(list(self._changed.items())[:ROUND])
+            rentals = dict(list(self._changed.items())[:MAX_RENTALS])
             for rental_id in rentals:
                 del self._changed[rental_id]
             if self._changed:
@@ -206,34 +220,34 @@ class Hub:
             await self._round(list(self._screens), {})
 
     async def _round(self, screens: Sequence[Screen], rental_ids: Collection[int]) -> None:
-        """Check the viewers of `screens`, then send what became of the rentals to those who may go on looking.
+        """Check the viewers of `screens`, then send the rentals' cards to those whose rights have not changed.
 
-        In parts: the loop sends one while the next is checked.
+        In parts of `MAX_SCREENS`: the loop sends one while the next is checked.
         """
-        made: dict[object, bytes] = {}
+        rendered: dict[object, bytes] = {}
         try:
             rentals = await self._in_thread(self._reader, read, rental_ids) if rental_ids and screens else []
-            for start in range(0, len(screens), PART):
-                part = screens[start : start + PART]
-                changed, frames = await self._in_thread(self._reader, _look, part, rentals, made)
+            for start in range(0, len(screens), MAX_SCREENS):
+                part = screens[start : start + MAX_SCREENS]
+                changed, frames = await self._in_thread(self._reader, _checked_frames, part, rentals, rendered)
                 for screen, viewer in changed.items():
                     _change(screen, viewer)
                 for group, data in frames:
                     for screen in group:
                         screen.offer(data)
-        except Exception:  # a broken card or a database that is away must not end the stream of all others
+        except Exception:  # neither a broken card nor a missing database may end the other streams
             logger.exception("Live changes could not be read.")
             for screen in screens:
                 screen.offer(_REFRESH)
 
     async def _beat(self) -> None:
-        """Each second a part of the screens, so that thousands are never written to at once."""
-        turn, turns = 0, int(BEAT_SECONDS)
-        while True:
+        """Write to one fifteenth of the screens each second, so that thousands are never written to at once."""
+        turns = int(BEAT_SECONDS)
+        for turn in itertools.cycle(range(turns)):
             await asyncio.sleep(BEAT_SECONDS / turns)
-            turn = (turn + 1) % turns
-            for screen in [screen for screen in self._screens if hash(screen) // 64 % turns == turn]:
-                screen.offer(_BEAT)
+            for screen in self._screens:
+                if screen.serial % turns == turn:
+                    screen.offer(_BEAT)
 
     def _offer_all(self, data: bytes, team_id: int | None = None) -> None:
         for screen in self._screens:
@@ -250,11 +264,12 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(pool, with_database)
 
 
-def _look(
-    screens: Collection[Screen], rentals: Collection[Rental], made: dict[object, bytes]
+def _checked_frames(
+    screens: Collection[Screen], rentals: Collection[Rental], rendered: dict[object, bytes]
 ) -> tuple[dict[Screen, Viewer | None], list[tuple[list[Screen], bytes]]]:
+    """Return the screens whose viewers changed, and the frames for the others."""
     changed = recheck(screens)
-    return changed, compose(rentals, [screen for screen in screens if screen not in changed], made)
+    return changed, compose(rentals, [screen for screen in screens if screen not in changed], rendered)
 
 
 def _change(screen: Screen, viewer: Viewer | None) -> None:
@@ -267,7 +282,7 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
 
 
 async def _messages(redis_url: str) -> AsyncIterator[Message]:
-    """What Redis says on our channel, until it is gone. Raises `redis.RedisError` or `OSError` then."""
+    """Yield the messages on our channel. Raises `redis.RedisError` or `OSError` when Redis is gone."""
     client = redis.asyncio.Redis.from_url(
         redis_url, socket_timeout=None, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
     )
@@ -291,7 +306,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _refusal(request: HttpRequest) -> int | None:
-    """The HTTP status to refuse a request with that no browser of ours would send."""
+    """Return the HTTP status that refuses a request which none of our pages sends, None for one of theirs."""
     if request.method != "GET":
         return 405
     try:
@@ -307,7 +322,7 @@ def _refusal(request: HttpRequest) -> int | None:
 
 
 def _on_stop(work: Callable[[], object]) -> None:
-    """Do `work` when the process is asked to stop, before what the server does then: it waits for open streams."""
+    """Do `work` on SIGTERM and SIGINT, before the server's own handler, which waits for open streams."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,12 +1,17 @@
-"""One open stream, who looks at it, and what may be put on it."""
+"""One open stream, its viewer, and what may be sent to it.
+
+A changed rental is sent to every screen whose viewer may see it. Screens that would be sent the same card (same filter,
+language and rights) are one group, and each group's card is rendered once: `compose` groups them by `Screen.view_of`.
+Before every event `recheck` compares the viewers' rights with the database, by a fingerprint of the rows that decide them.
+"""
 
 import asyncio
 import re
+import sys
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -25,32 +30,47 @@ from pages.presenters.cards import render_card
 from rentals.models import Rental
 from rentals.queries.filters import BoardFilter
 
-QUEUE_LIMIT = 50  # frames; a reader that is further behind is cut off and comes back for the whole board
+MAX_QUEUED = 50  # frames; a reader that is further behind is cut off and comes back for the whole board
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_serials = count()
 
 
 def frame(event: str, data: str = "") -> bytes:
-    """An event as it goes over the wire. `data` may be hostile: only its own lines come out at the other end."""
+    """Return an event as it is sent. `data` may be hostile: it cannot end its event and begin another."""
     lines = "".join(f"data: {line}\n" for line in _LINE_END.split(data))
     return f"event: {event}\n{lines}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A signed-in person at a browser. `proof` changes when anything does that their rights are decided from."""
+    """A signed-in person at a browser. `fingerprint` changes with any row that decides their rights."""
 
     session_key: str
     access: Access
     language: str
-    proof: int
+    fingerprint: int
 
 
 class Screen:
-    """What one browser's stream has yet to be sent. Used from the event loop alone, but for what is read only."""
+    """What one browser's stream has yet to be sent. Changed on the event loop alone; other threads only read.
 
-    __slots__ = ("_frames", "_waiter", "board", "browser_language", "ended", "other_view", "own_view", "viewer")
+    `serial` numbers the screens of this process from 0.
+    """
+
+    __slots__ = (
+        "_frames",
+        "_others_view",
+        "_own_view",
+        "_waiter",
+        "board",
+        "browser_language",
+        "ended",
+        "serial",
+        "viewer",
+    )
 
     def __init__(self, viewer: Viewer, board: BoardFilter, browser_language: str) -> None:
+        self.serial = next(_serials)
         self.board = board
         self.browser_language = browser_language
         self.ended = False
@@ -59,15 +79,26 @@ class Screen:
         self.seen_by(viewer)
 
     def seen_by(self, viewer: Viewer) -> None:
-        """Take `viewer` as the one who looks from now on. Screens with equal views are sent the same card."""
+        """Take `viewer` as the screen's viewer from now on."""
         self.viewer = viewer
         access = replace(viewer.access, teams=())
-        self.own_view = _number((self.board, viewer.language, access))
-        self.other_view = _number((self.board, viewer.language, replace(access, person_id=0)))
+        self._own_view = self._view(access)
+        self._others_view = self._view(replace(access, person_id=0))
+
+    def view_of(self, rental: Rental) -> str:
+        """Return what the card of `rental` depends on beside the rental: equal for screens that are sent the same card.
+
+        The person counts only where the rental is their own, so the other screens of a team share one card.
+        """
+        return self._own_view if self.viewer.access.person_id == rental.person_id else self._others_view
+
+    def _view(self, access: Access) -> str:
+        # Interned, so that equal views are one object: thousands of them are compared for every event.
+        return sys.intern(repr((self.board, self.viewer.language, access.team_id, access)))
 
     def offer(self, data: bytes) -> None:
-        """Put `data` in the queue; where that is full, the stream ends and the browser comes back."""
-        if len(self._frames) >= QUEUE_LIMIT:
+        """Put `data` in the queue; a full queue ends the stream, and the browser comes back."""
+        if len(self._frames) >= MAX_QUEUED:
             self._frames.clear()
             self.end()
         elif not self.ended:
@@ -80,7 +111,7 @@ class Screen:
         self._wake()
 
     async def next(self) -> bytes:
-        """All that is queued, waiting for it; empty when the stream has ended."""
+        """Wait for frames and return all that are queued; empty when the stream has ended."""
         while not self._frames and not self.ended:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -93,21 +124,14 @@ class Screen:
             self._waiter.set_result(None)
 
 
-@lru_cache(20_000)
-def _number(view: Hashable) -> int:
-    """The same number for equal views: quicker to compare than they are. One forgotten only costs a rendering."""
-    return next(_numbers)
-
-
-_numbers = count()
-
-
 def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
-    """The screen of the person signed in with `session_key`, None for nobody. Reads the database."""
+    """Return a screen for the person signed in with `session_key`, None where nobody is. Reads the database."""
     query = QueryDict(request.META["QUERY_STRING"])
-    # The page says what it speaks: a worker's request need not say it as the page's own did.
-    said = query.get("lang", "")
-    browser_language = said if said in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
+    # The page names its language, since a worker's request may have other headers than the page's own.
+    language = query.get("lang", "")
+    browser_language = (
+        language if language in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
+    )
     viewer = _viewer(session_key, browser_language) if session_key else None
     if viewer is None:
         return None
@@ -115,43 +139,46 @@ def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
 
 
 def recheck(screens: Collection[Screen]) -> dict[Screen, Viewer | None]:
-    """Those of `screens` whose viewers' rights, team or language changed; None for who is not signed in any more.
+    """Return the screens whose viewers' rights, team or language changed, with the new viewer: None where the person is
+    no longer signed in.
 
-    Four queries, however many screens there are, and some more for each viewer of whom anything changed at all.
+    Four queries, however many screens there are, and some more for each viewer with a new fingerprint.
     """
-    proofs = _proofs([(screen.viewer.session_key, screen.viewer.access.person_id) for screen in screens])
+    viewers = [(screen.viewer.session_key, screen.viewer.access.person_id) for screen in screens]
     changed: dict[Screen, Viewer | None] = {}
-    for screen, proof in zip(screens, proofs, strict=True):
-        if screen.viewer.proof != proof:
+    for screen, fingerprint in zip(screens, _fingerprints(viewers), strict=True):
+        if screen.viewer.fingerprint != fingerprint:
             changed[screen] = _viewer(screen.viewer.session_key, screen.browser_language)
     return changed
 
 
 def read(rental_ids: Iterable[int]) -> list[Rental]:
-    """These rentals with all that their cards show, oldest first."""
+    """Return these rentals with all that their cards show, oldest first."""
     return list(Rental.objects.for_cards().filter(pk__in=rental_ids).order_by("queued_at", "pk"))
 
 
 def compose(
-    rentals: Iterable[Rental], screens: Collection[Screen], made: dict[object, bytes]
+    rentals: Iterable[Rental], screens: Collection[Screen], rendered: dict[object, bytes]
 ) -> list[tuple[list[Screen], bytes]]:
-    """What is to be sent about `rentals`, and to which of `screens`. `made` keeps what was rendered for screens alike."""
+    """Return the frames about `rentals`, each with those of `screens` that it is for.
+
+    `rendered` keeps the frames by rental and view, for the next call with more screens of the same round.
+    """
     frames: list[tuple[list[Screen], bytes]] = []
     for rental in rentals:
-        alike: dict[int, list[Screen]] = {}
+        groups: dict[str, list[Screen]] = {}
         for screen in screens:
-            mine = screen.viewer.access.person_id == rental.person_id
-            alike.setdefault(screen.own_view if mine else screen.other_view, []).append(screen)
-        for view, group in alike.items():
+            groups.setdefault(screen.view_of(rental), []).append(screen)
+        for view, group in groups.items():
             if group[0].viewer.access.may_see(rental):
-                if (rental.pk, view) not in made:
-                    made[rental.pk, view] = _card_frame(rental, group[0])
-                frames.append((group, made[rental.pk, view]))
+                if (rental.pk, view) not in rendered:
+                    rendered[rental.pk, view] = _card_frame(rental, group[0])
+                frames.append((group, rendered[rental.pk, view]))
     return frames
 
 
 def warm_up() -> None:
-    """Draw a card for nobody: the first one takes a hundred times as long as the others."""
+    """Render a card for nobody: the first one takes a hundred times as long as the others."""
     if rental := Rental.objects.for_cards().last():
         render_card(rental, Access(0, False, None, None), oob=True)
 
@@ -165,46 +192,44 @@ def _card_frame(rental: Rental, screen: Screen) -> bytes:
 
 
 def _viewer(session_key: str, browser_language: str) -> Viewer | None:
-    """Who is signed in with this session, by Django's own rules. A password changed elsewhere ends a session too."""
+    """Return the session's person by Django's own rules: a password changed elsewhere ends a session too."""
     request = HttpRequest()
     request.session = SessionStore(session_key)
     person = get_user(request)
     if not isinstance(person, User) or not person.is_active:
         return None
-    # The proof is read before what it proves: a change between the two is noticed at the next check.
-    [proof] = _proofs([(session_key, person.pk)])
+    # The fingerprint is read before the rights: a change between the two is noticed at the next check.
+    [fingerprint] = _fingerprints([(session_key, person.pk)])
     language = person.language or browser_language
-    return Viewer(session_key, access_for(person), language, proof)
+    return Viewer(session_key, access_for(person), language, fingerprint)
 
 
-def _proofs(viewers: Collection[tuple[str, int]]) -> list[int]:
-    """For each session key and person, a hash of all rows that their rights are decided from."""
+def _fingerprints(viewers: Collection[tuple[str, int]]) -> list[int]:
+    """Return for each session key and person a hash of all rows that decide their rights."""
     keys, people = list({key for key, _ in viewers}), list({person_id for _, person_id in viewers})
     sessions = dict(_rows(Session, "session_key", keys, ["session_key", "session_data"], alive=timezone.now()))
-    persons = {row[0]: repr(row) for row in _rows(User, "id", people, _PERSON)}
+    persons = {row[0]: repr(row) for row in _rows(User, "id", people, _PERSON_COLUMNS)}
     roles: dict[int, list[object]] = {}
     for person_id, *row in sorted(_rows(Membership, "user_id", people, ["user_id", "team_id", "role"])):
         roles.setdefault(person_id, []).append(tuple(row))
-    teams = repr(list(Team.objects.order_by("pk").values_list()))
-    shared = hash(teams)
+    teams = hash(repr(list(Team.objects.order_by("pk").values_list())))
     return [
-        hash((sessions.get(key), persons.get(person_id), tuple(roles.get(person_id, ())), shared))
+        hash((sessions.get(key), persons.get(person_id), tuple(roles.get(person_id, ())), teams))
         for key, person_id in viewers
     ]
 
 
-_PERSON = ["id", *(str(f.column) for f in User._meta.concrete_fields if f.column not in {"id", "last_login"})]
+_PERSON_COLUMNS = ["id", *(str(f.column) for f in User._meta.concrete_fields if f.column not in {"id", "last_login"})]
 
 
 def _rows(
     model: type[Model], column: str, values: list[Any], columns: list[str], alive: datetime | None = None
 ) -> list[tuple[Any, ...]]:
-    """Rows as the database has them. For 2,000 screens the ORM's way to the same rows takes four times as long."""
+    """Return rows as the database has them. For 2,000 screens the ORM takes four times as long for the same rows."""
     quote = connection.ops.quote_name
-    marks = ", ".join(["%s"] * len(values))
-    sql = (
-        f"SELECT {', '.join(map(quote, columns))} FROM {quote(model._meta.db_table)} WHERE {quote(column)} IN ({marks})"  # noqa: S608 - names of our own
-    )
+    placeholders = ", ".join(["%s"] * len(values))
+    selected, table = ", ".join(map(quote, columns)), quote(model._meta.db_table)
+    sql = f"SELECT {selected} FROM {table} WHERE {quote(column)} IN ({placeholders})"  # noqa: S608 - names of our own
     if alive is not None:
         sql, values = (
             f"{sql} AND {quote('expire_date')} > %s",

@@ -98,8 +98,8 @@ def serving(application: Any, hub: Hub | None = None) -> Iterator[int]:
         wait_until(lambda: server.started, "the server has started")
         yield listener.getsockname()[1]
     finally:
-        if hub is not None and hub._loop is not None:
-            hub._loop.call_soon_threadsafe(hub.end_all)
+        if hub is not None:
+            hub.stop()
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive()

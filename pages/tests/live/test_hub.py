@@ -22,7 +22,7 @@ from django.utils.translation import get_language
 from accounts.models import Membership, Role, Team, User
 from lib import announce
 from lib.announce import CHANNEL
-from pages.live.screens import QUEUE_LIMIT, open_screen, read
+from pages.live.screens import MAX_QUEUED, open_screen, read
 from pages.tests.live.conftest import Browser, Screens, SignIn, Stream
 from rentals.models import Rental, Status
 from thuesim_site.testing import RedisServer, wait_until
@@ -268,7 +268,7 @@ def test_a_burst_is_read_in_few_queries_and_sent_whole(
 def test_a_reader_that_does_not_read_is_cut_off(team: Team, sign_in: SignIn) -> None:
     screen = open_screen(RequestFactory().get("/live/"), sign_in(team).cookies["sessionid"].value)
     assert screen is not None
-    for _ in range(QUEUE_LIMIT):
+    for _ in range(MAX_QUEUED):
         screen.offer(b"x")
     assert not screen.ended
     screen.offer(b"x")
@@ -334,8 +334,7 @@ def test_open_streams_hold_no_thread_and_no_database_connection(screens: Screens
 
 def test_streams_end_in_order_when_the_process_is_told_to_stop(screens: Screens, team: Team, sign_in: SignIn) -> None:
     stream = screens.watch(sign_in(team))
-    assert screens.hub._loop is not None
-    screens.hub._loop.call_soon_threadsafe(screens.hub.end_all)
+    screens.hub.stop()
     assert stream.next() == ("", "")
     assert stream.ended
 
@@ -374,9 +373,9 @@ def test_a_process_with_open_streams_stops_at_once(real_redis: RedisServer, numb
 
 def test_a_browser_that_leaves_is_forgotten(screens: Screens, team: Team, sign_in: SignIn) -> None:
     stream = screens.watch(sign_in(team))
-    assert len(screens.hub._screens) == 1
+    assert screens.hub.open_streams == 1
     stream.close()
-    wait_until(lambda: not screens.hub._screens, "the stream is forgotten")
+    wait_until(lambda: screens.hub.open_streams == 0, "the stream is forgotten")
 
 
 def _announced(stream: Any, rental: Rental) -> bool:

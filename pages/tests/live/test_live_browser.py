@@ -138,9 +138,7 @@ def test_what_was_missed_is_read_after_the_connection_broke(
 def test_a_page_whose_stream_ends_comes_back_by_itself(
     desk: Page, team: Team, make_rental: Callable[..., Rental], site: Site
 ) -> None:
-    assert site.hub._loop is not None
-    for screen in list(site.hub._screens):
-        site.hub._loop.call_soon_threadsafe(screen.end)
+    site.hub.end_streams()
     expect(desk.locator("#live-state")).not_to_have_attribute("data-state", "live")
     missed = make_rental(team)
     expect_live(desk)
@@ -171,7 +169,7 @@ def test_twelve_tabs_share_one_stream(
         tabs.append(context.new_page())
         tabs[-1].goto(site.url)
         expect_live(tabs[-1])
-    assert len(site.hub._screens) == 1
+    assert site.hub.open_streams == 1
     rental = make_rental(team)
     rental.announce()
     for tab in tabs:
