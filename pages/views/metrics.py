@@ -1,8 +1,8 @@
-"""Figures for Prometheus, read from the database when asked for."""
+"""Metrics for Prometheus, read from the database at each request."""
 
 import ipaddress
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -23,57 +23,42 @@ from accounts.models import Team
 from pages.live.hub import open_streams
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token
 
-# A proxy on this machine passes strangers on from a loopback address, and says so in one of these.
-_PROXIED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+# A proxy on this machine forwards strangers from a loopback address, and sets one of these headers.
+_PROXY_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
 
-class _Desk(Collector):
+class DeskCollector(Collector):
     """The desk's figures. Eight queries, none of which reads the whole history."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = timezone.now()
-        rentals = GaugeMetricFamily("desk_open_rentals", "Rentals that are not at their end.", labels=["status"])
-        counted = Rental.objects.filter(status__in=Status.open()).order_by().values_list("status").annotate(Count("pk"))
-        found = dict(counted)
-        for status in Status.open():
-            rentals.add_metric([status.value], found.get(status.value, 0))
-        yield rentals
-        recent = GaugeMetricFamily(
-            "desk_ordered_last_hour", "What became of the orders of the last hour.", labels=["status"]
-        )
-        # Team by team: so the index of each team's history serves.
-        ordered = Rental.objects.filter(team__in=Team.objects.all(), queued_at__gt=now - timedelta(hours=1)).order_by()
-        became = dict(ordered.values_list("status").annotate(Count("pk")))
-        for name in Status.values:
-            recent.add_metric([name], became.get(name, 0))
-        yield recent
-        yield GaugeMetricFamily("desk_queue_length", "Orders in the queue.", found.get(Status.QUEUED, 0))
-        late = Rental.objects.filter(status__in=Status.open(), due_at__lt=now)
-        oldest = late.order_by("due_at").values_list("due_at", flat=True).first()
-        yield GaugeMetricFamily(
-            "desk_oldest_due_seconds",
-            "For how long the oldest open rental has been due.",
-            (now - oldest).total_seconds() if oldest else 0,
-        )
+        yield from _rentals(now)
         yield from _tokens()
-        ages = GaugeMetricFamily(
-            "desk_job_age_seconds", "Seconds since a recurring job last succeeded.", labels=["job", "token"]
-        )
-        for name, token, at in JobRun.objects.values_list("name", "token__name", "ok_at"):
-            if at is not None:
-                ages.add_metric([name, token or ""], (now - at).total_seconds())
-        yield ages
-        beats = GaugeMetricFamily(
-            "desk_heartbeat_age_seconds", "Seconds since a process's last sign of life.", labels=["kind", "name"]
-        )
-        for kind, name, at in Heartbeat.objects.values_list("kind", "name", "at"):
-            beats.add_metric([kind, name], (now - at).total_seconds())
-        yield beats
-        pending = Callback.objects.filter(state=Callback.State.PENDING).count()
-        yield GaugeMetricFamily("desk_callbacks_pending", "Callbacks that are not applied yet.", pending)
-        waiting = BackgroundJob.objects.filter(state__in=["waiting", "running"]).count()
-        yield GaugeMetricFamily("desk_background_jobs", "Exports and imports that are not finished.", waiting)
+        yield from _processes(now)
+        yield from _backlog()
         yield GaugeMetricFamily("desk_open_streams", "Live streams that this web process holds open.", open_streams())
+
+
+def _rentals(now: datetime) -> Iterator[GaugeMetricFamily]:
+    open_rentals = Rental.objects.filter(status__in=Status.open()).order_by()
+    by_status = dict(open_rentals.values_list("status").annotate(Count("pk")))
+    yield _by_status("desk_open_rentals", "Rentals that are not at their end.", by_status, Status.open())
+    # Team by team: so the index of each team's history serves.
+    ordered = Rental.objects.filter(team__in=Team.objects.all(), queued_at__gt=now - timedelta(hours=1)).order_by()
+    outcomes = dict(ordered.values_list("status").annotate(Count("pk")))
+    yield _by_status("desk_ordered_last_hour", "What became of the orders of the last hour.", outcomes, Status)
+    yield GaugeMetricFamily("desk_queue_length", "Orders in the queue.", by_status.get(Status.QUEUED, 0))
+    due = open_rentals.filter(due_at__lt=now).order_by("due_at")
+    oldest = due.values_list("due_at", flat=True).first()
+    seconds = (now - oldest).total_seconds() if oldest else 0
+    yield GaugeMetricFamily("desk_oldest_due_seconds", "For how long the oldest open rental has been due.", seconds)
+
+
+def _by_status(name: str, help_text: str, counts: dict[str, int], statuses: Iterable[Status]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=["status"])
+    for status in statuses:
+        family.add_metric([status.value], counts.get(status.value, 0))
+    return family
 
 
 def _tokens() -> Iterator[GaugeMetricFamily]:
@@ -87,16 +72,40 @@ def _tokens() -> Iterator[GaugeMetricFamily]:
     yield balances
 
 
+def _processes(now: datetime) -> Iterator[GaugeMetricFamily]:
+    runs = GaugeMetricFamily(
+        "desk_job_age_seconds", "Seconds since a recurring job last succeeded.", labels=["job", "token"]
+    )
+    for name, token, at in JobRun.objects.values_list("name", "token__name", "ok_at"):
+        if at is not None:
+            runs.add_metric([name, token or ""], (now - at).total_seconds())
+    yield runs
+    heartbeats = GaugeMetricFamily(
+        "desk_heartbeat_age_seconds", "Seconds since a process's last heartbeat.", labels=["kind", "name"]
+    )
+    for kind, name, at in Heartbeat.objects.values_list("kind", "name", "at"):
+        heartbeats.add_metric([kind, name], (now - at).total_seconds())
+    yield heartbeats
+
+
+def _backlog() -> Iterator[GaugeMetricFamily]:
+    pending = Callback.objects.filter(state=Callback.State.PENDING).count()
+    yield GaugeMetricFamily("desk_callbacks_pending", "Callbacks that are not applied yet.", pending)
+    states = BackgroundJob.State
+    unfinished = BackgroundJob.objects.filter(state__in=[states.WAITING, states.RUNNING]).count()
+    yield GaugeMetricFamily("desk_background_jobs", "Exports and imports that are not finished.", unfinished)
+
+
 @login_not_required
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer programs on this machine, and who brings the token of `DESK_METRICS_TOKEN`. 503 without a database."""
+    """Answer programs on this machine, and any that sends the token of `DESK_METRICS_TOKEN`. 503 without a database."""
     if not (_has_token(request) or _is_local(request)):
         raise PermissionDenied
     registry = CollectorRegistry(auto_describe=False)
     try:
-        registry.register(_Desk())
+        registry.register(DeskCollector())
         body = generate_latest(registry)
     except DatabaseError:
         return HttpResponse("the database is down\n", status=503, content_type="text/plain")
@@ -104,13 +113,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _has_token(request: HttpRequest) -> bool:
-    wanted = settings.METRICS_TOKEN
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return bool(wanted) and scheme.lower() == "bearer" and constant_time_compare(given.strip(), wanted)
+    token = settings.METRICS_TOKEN
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and constant_time_compare(credentials.strip(), token)
 
 
 def _is_local(request: HttpRequest) -> bool:
-    if any(name in request.headers for name in _PROXIED):
+    if any(name in request.headers for name in _PROXY_HEADERS):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
