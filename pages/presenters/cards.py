@@ -10,48 +10,16 @@ from django.utils.translation import gettext as _
 
 from accounts.policy import Access
 from rentals.lifecycle import reasons
-from rentals.masking import readable
+from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
 from thuesim import phones
 
-BOARD_LIMIT = 200
+MAX_ON_BOARD = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A rental as one person may see it. Where `masked`, neither code nor text is in here at all."""
-
-    rental: Rental
-    phone: phones.PhoneForms | None
-    code: str
-    sms: str
-    masked: bool
-    message: Message | None
-    has_audio: bool
-    state: str
-    icon: str
-    reason: str
-    warnings: tuple[str, ...]
-    expires_at: datetime | None
-    seconds_left: int
-    leaves_at: datetime | None
-    place: int | None
-    likely_wait: timedelta | None
-    mine: bool
-    may_rent_again: bool
-    may_cancel: bool
-    may_reveal: bool
-    may_check: bool
-
-    @property
-    def spoken_code(self) -> str:
-        """The code as a screen reader should say it: character by character."""
-        return " ".join(self.code)
-
-
-# One icon per state, so that no state is told by its colour alone.
+# One icon per status, so that none is told by its colour alone.
 _ICONS: Mapping[str, str] = {
     Status.QUEUED: "queue",
     Status.PLACING: "spinner",
@@ -62,6 +30,90 @@ _ICONS: Mapping[str, str] = {
     Status.UNCONFIRMED: "question",
     Status.CANCELLED: "cross",
 }
+_SETTLED = frozenset({Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What one person may do with one rental now."""
+
+    rent_again: bool
+    cancel: bool
+    reveal: bool
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A rental as one person may see it at the moment `now`.
+
+    `read` is what they may read of its message, `may` what they may do; `place` is the place in the queue and
+    `likely_wait` how long that takes, both None outside the queue.
+    """
+
+    rental: Rental
+    read: Readable
+    may: Permissions
+    mine: bool
+    phone: phones.PhoneForms | None
+    place: int | None
+    likely_wait: timedelta | None
+    now: datetime
+
+    @property
+    def message(self) -> Message | None:
+        return self.read.message
+
+    @property
+    def code(self) -> str:
+        return self.read.code
+
+    @property
+    def sms(self) -> str:
+        return self.read.text
+
+    @property
+    def masked(self) -> bool:
+        return self.read.masked
+
+    @property
+    def spoken_code(self) -> str:
+        """The code as a screen reader should say it: character by character."""
+        return " ".join(self.code)
+
+    @property
+    def has_audio(self) -> bool:
+        return bool(self.message and self.message.audio) and not self.masked
+
+    @property
+    def status_label(self) -> str:
+        return str(Status(self.rental.status).label)
+
+    @property
+    def icon(self) -> str:
+        return _ICONS[self.rental.status]
+
+    @property
+    def reason(self) -> str:
+        return reasons.sentence(self.rental.reason)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return _warnings(self.rental)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self.rental.ends_at
+
+    @property
+    def seconds_left(self) -> int:
+        ends = self.expires_at
+        return max(0, round((ends - self.now).total_seconds())) if ends else 0
+
+    @property
+    def leaves_at(self) -> datetime | None:
+        """When the card leaves the board; None as long as something may still happen to the rental."""
+        return left_the_board_at(self.rental)
 
 
 def card_for(
@@ -74,36 +126,29 @@ def card_for(
 ) -> Card:
     """Return what `access` may see of `rental`. Reads no rows where the rental comes from `for_cards()`.
 
-    `revealed` shows a masked code to somebody who asked for it and whose look was recorded. `place` is the place in the
-    queue and the likely wait in seconds.
+    `revealed` shows a masked code to a person whose reveal was recorded. `place` is the place in the queue and the likely
+    wait in seconds.
     """
-    now = now or timezone.now()
     read = readable(rental, access, revealed=revealed)
-    ends = rental.ends_at
-    left = max(0, round((ends - now).total_seconds())) if ends else 0
-    settled = rental.status in {Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED}
     return Card(
         rental=rental,
+        read=read,
+        may=permissions(rental, access, read),
+        mine=rental.person_id == access.person_id,
         phone=phones.forms(rental.phone),
-        code=read.code,
-        sms=read.text,
-        masked=read.masked,
-        message=read.message,
-        has_audio=bool(read.message and read.message.audio) and not read.masked,
-        state=str(Status(rental.status).label),
-        icon=_ICONS[rental.status],
-        reason=reasons.sentence(rental.reason),
-        warnings=_warnings(rental),
-        expires_at=ends,
-        seconds_left=left,
-        leaves_at=left_the_board_at(rental),
         place=place[0] if place else None,
         likely_wait=_short_wait(place[1]) if place else None,
-        mine=rental.person_id == access.person_id,
-        may_rent_again=access.may_rent and settled and bool(rental.upstream_key),
-        may_cancel=rental.status == Status.QUEUED and access.may_cancel(rental),
-        may_reveal=read.masked and access.may_reveal(rental),
-        may_check=access.may_rent and rental.status in {Status.WAITING, Status.UNCONFIRMED},
+        now=now or timezone.now(),
+    )
+
+
+def permissions(rental: Rental, access: Access, read: Readable) -> Permissions:
+    """Return what `access` may do with `rental`, of which they may read `read`."""
+    return Permissions(
+        rent_again=access.may_rent and rental.status in _SETTLED and bool(rental.upstream_key),
+        cancel=rental.status == Status.QUEUED and access.may_cancel(rental),
+        reveal=read.masked and access.may_reveal(rental),
+        check=access.may_rent and rental.status in {Status.WAITING, Status.UNCONFIRMED},
     )
 
 
@@ -136,13 +181,13 @@ def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
 
 
 def board(access: Access, board_filter: BoardFilter) -> list[Card]:
-    """Return the desk's cards, newest first: what is open, and what ended a short while ago."""
+    """Return the desk's cards, newest first: the open rentals, and those that ended a short while ago."""
     rentals = board_filter.apply(Rental.objects.for_cards(), access)
-    return cards_for(rentals.order_by("-queued_at", "-pk")[:BOARD_LIMIT], access)
+    return cards_for(rentals.order_by("-queued_at", "-pk")[:MAX_ON_BOARD], access)
 
 
 def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> str:
-    """Return the HTML of one card in the active language. `oob`: for htmx to put in the place of the old one."""
+    """Return the HTML of one card in the active language. With `oob`, htmx puts it in the place of the old one."""
     place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
     return render_to_string("pages/_rental.html", {"card": card, "oob": oob})

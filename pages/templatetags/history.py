@@ -90,12 +90,12 @@ def _row(card: Card, words: dict[str, str]) -> SafeString:
         said=draw(_SAID, card.sms) if card.message else _where(_DELETED, deleted_sentence(rental)),
         reason=_where(_REASON, card.reason),
         icon=icon(card.icon),
-        state=card.state,
+        state=card.status_label,
         expires=_expires(card),
         price=_where(_PRICE, dong(rental.price)),
         who=who,
         again=draw(_AGAIN, str(rental.pk), words["again"], icon("again"), words["again"])
-        if card.may_rent_again
+        if card.may.rent_again
         else "",
     )
 

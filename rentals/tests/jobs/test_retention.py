@@ -241,4 +241,4 @@ def test_a_card_whose_message_was_deleted_offers_nothing_to_reveal() -> None:
     rental = received(1000)
     retention.delete_old_messages()
     card = card_for(Rental.objects.for_cards().get(pk=rental.pk), access_for(make_person(rental.team)))
-    assert (card.code, card.sms, card.masked, card.may_reveal) == ("", "", False, False)
+    assert (card.code, card.sms, card.masked, card.may.reveal) == ("", "", False, False)
