@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from lib.fast_html import draw
 from lib.formats import dong, grouped, span
 
 register = template.Library()
@@ -65,7 +64,7 @@ def moment(at: datetime | None) -> SafeString | str:
         short = local.strftime("%d/%m %H:%M") if get_language() == "vi" else formats.date_format(local, "j M H:i")
     else:
         short = local.strftime("%d/%m/%Y") if get_language() == "vi" else formats.date_format(local, "j M Y")
-    return draw(_MOMENT, at.isoformat(timespec="seconds"), local.strftime(_EXACTLY), short)
+    return format_html(_MOMENT, at.isoformat(timespec="seconds"), local.strftime(_EXACTLY), short)
 
 
 @register.filter
