@@ -1,0 +1,82 @@
+"""Any module may be the first one that a process imports: no circle breaks because another module came before."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from django.conf import settings
+
+# Imports each module in a child process of its own, forked before any of the others was imported. With `--django` the
+# children start from `django.setup()`, without the admin's autodiscovery, which would import half of the modules first.
+EACH_FIRST = """
+import importlib, os, sys, traceback
+
+with_django = sys.argv[1] == "--django"
+if with_django:
+    import django
+    from django.conf import settings
+    admin = {"django.contrib.admin": "django.contrib.admin.apps.SimpleAdminConfig"}
+    settings.INSTALLED_APPS = [admin.get(app, app) for app in settings.INSTALLED_APPS]
+    django.setup()
+for name in sys.argv[2:]:
+    child = os.fork()
+    if not child:
+        try:
+            importlib.import_module(name)
+            assert with_django or "django" not in sys.modules, "it needs Django"
+        except BaseException:
+            print(f"{name}: {traceback.format_exc()}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print(name, flush=True)
+"""
+DJANGO_PACKAGES = ("thuesim_site", "pages", "rentals", "accounts", "lib", "sandbox")
+# What a Django project finds by itself; the rest of the sandbox is a program of its own.
+SANDBOX_IN_DJANGO = ("sandbox.apps", "sandbox.management")
+
+
+def modules_of(*packages: str) -> list[str]:
+    """Return the dotted names of all modules but programs, tests, migrations and the tests' settings."""
+    names = []
+    for package in packages:
+        for path in sorted((settings.BASE_DIR / package).rglob("*.py")):
+            parts = path.relative_to(settings.BASE_DIR).with_suffix("").parts
+            if not {"__main__", "tests", "migrations", "settings_test"} & set(parts):
+                names.append(".".join(parts).removesuffix(".__init__"))
+    return names
+
+
+def failures(modules: list[str], *, with_django: bool, folder: Path) -> tuple[list[str], str]:
+    """Return the modules that cannot be the first of those in `folder` to be imported, and why."""
+    command = [sys.executable, "-c", EACH_FIRST, "--django" if with_django else "--plain", *modules]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "thuesim_site.settings_test"}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split(), run.stderr
+
+
+def test_any_module_may_be_imported_first() -> None:
+    modules = modules_of(*DJANGO_PACKAGES)
+    assert len(modules) > 150
+    failed, why = failures(modules, with_django=True, folder=settings.BASE_DIR)
+    assert failed == [], why
+
+
+def test_the_client_and_the_sandbox_need_no_django() -> None:
+    modules = [name for name in modules_of("thuesim", "sandbox") if not name.startswith(SANDBOX_IN_DJANGO)]
+    assert {"thuesim.client", "sandbox.server"} <= set(modules)
+    failed, why = failures(modules, with_django=False, folder=settings.BASE_DIR)
+    assert failed == [], why
+
+
+def test_a_circle_is_found_from_the_side_on_which_it_breaks(tmp_path: Path) -> None:
+    (tmp_path / "breaker.py").write_text("from client import client_for\nis_sick = bool\n")
+    (tmp_path / "client.py").write_text("import stats\nclient_for = str\n")
+    (tmp_path / "stats.py").write_text("def count():\n    from breaker import is_sick\n")
+    assert failures(["breaker", "client", "stats"], with_django=False, folder=tmp_path)[0] == []
+    (tmp_path / "stats.py").write_text("from breaker import is_sick\n")
+    failed, why = failures(["breaker", "client", "stats"], with_django=False, folder=tmp_path)
+    assert failed == ["breaker", "client"]
+    assert "cannot import name 'client_for' from partially initialized module" in why
