@@ -55,7 +55,10 @@ def test_two_processes_add_to_the_same_minute(token: Token) -> None:
 
 def test_what_cannot_be_written_is_kept_for_the_next_time(token: Token) -> None:
     call_stats.count(token.pk, thuesim.Call("code", 0.1, None))
-    with patch.object(call_stats, "_add", side_effect=OperationalError), pytest.raises(OperationalError):
+    with (
+        patch.object(UpstreamMinute.objects, "bulk_create", side_effect=OperationalError),
+        pytest.raises(OperationalError),
+    ):
         call_stats.write()
     call_stats.write()
     assert UpstreamMinute.objects.get().calls == 1
