@@ -23,8 +23,8 @@ from rentals.tests.factories import make_person, make_rental, make_team, make_to
 pytestmark = pytest.mark.django_db
 
 CODE, TEXT = "749216", "Zebra crossing 749216, do not share"
-# Who looks at a colleague's rental, what the team's settings are, and whether they read the code.
-LOOKS: dict[str, tuple[Role, dict[str, object], bool]] = {
+# Who opens a colleague's rental, what the team's settings are, and whether they read the code.
+READERS: dict[str, tuple[Role, dict[str, object], bool]] = {
     "a viewer": (Role.VIEWER, {}, False),
     "a viewer where the team shares": (Role.VIEWER, {"shares_codes": True}, False),
     "an operator": (Role.OPERATOR, {}, False),
@@ -102,9 +102,9 @@ def everything(client: Client, rental: Rental, *, may_export: bool) -> dict[str,
     return found
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_code_is_sent_to_those_who_read_it_and_to_nobody_else(team: Team, rental: Rental, look: str) -> None:
-    role, settings, reads = LOOKS[look]
+@pytest.mark.parametrize("reader", READERS)
+def test_a_code_is_sent_to_those_who_read_it_and_to_nobody_else(team: Team, rental: Rental, reader: str) -> None:
+    role, settings, reads = READERS[reader]
     Team.objects.filter(pk=team.pk).update(**settings)
     found = everything(browser(make_person(team, role)), rental, may_export=role == Role.MANAGER)
     carrying = {what for what, sent in found.items() if CODE in sent or "Zebra" in sent}
@@ -164,7 +164,7 @@ def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Renta
     assert AuditRecord.objects.filter(action="reveal").count() == 1
     answer = client.get(address)
     assert (answer.status_code, answer.content) == (200, b"RIFF")
-    assert browser(make_person(team)).get(address).status_code == 404  # the look was somebody else's
+    assert browser(make_person(team)).get(address).status_code == 404  # the reveal was another person's
     with time_machine.travel(timezone.now() + audio.LOOK, tick=False):
         assert client.get(address).status_code == 404
 

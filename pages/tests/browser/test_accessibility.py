@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 
 from accounts.models import Role, User
-from pages.tests.browser.looks import LOOK_NAMES, LOOKS, faults_of, looking, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, in_variant, problems_of, signed_in
 from rentals.models import Message, Network, Prefix, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -42,10 +42,10 @@ def operator(transactional_db: None, settings: Any) -> User:
     return person
 
 
-@pytest.fixture(params=LOOKS, ids=LOOK_NAMES)
-def look(request: Any, browser: Browser, live_server: Any, operator: User) -> Iterator[Page]:
-    """A page of a signed-in operator, in one of the looks."""
-    with looking(browser, request.param, live_server.url, signed_in(operator)) as context:
+@pytest.fixture(params=VARIANTS, ids=VARIANT_NAMES)
+def page(request: Any, browser: Browser, live_server: Any, operator: User) -> Iterator[Page]:
+    """A page of a signed-in operator, in one of the variants."""
+    with in_variant(browser, request.param, live_server.url, signed_in(operator)) as context:
         yield context.new_page()
 
 
@@ -95,33 +95,33 @@ DESK_STATES: dict[str, Callable[[Page], None]] = {
 }
 
 
-def test_the_desk(look: Page, live_server: Any) -> None:
-    faults = []
+def test_the_desk(page: Page, live_server: Any) -> None:
+    problems = []
     for state, reach in DESK_STATES.items():
-        look.goto(live_server.url)
-        look.wait_for_selector("service-picker input")
-        reach(look)
-        faults += faults_of(look, f"desk, {state}")
-    assert not faults
+        page.goto(live_server.url)
+        page.wait_for_selector("service-picker input")
+        reach(page)
+        problems += problems_of(page, f"desk, {state}")
+    assert not problems
 
 
 FILTERED = ["/?mine=1&status=cancelled", "/rentals/", "/rentals/?status=received&q=059809", "/rentals/?q=nothing"]
 
 
-def test_filtered_lists(look: Page, live_server: Any) -> None:
-    faults = []
+def test_filtered_lists(page: Page, live_server: Any) -> None:
+    problems = []
     for path in FILTERED:
-        look.goto(live_server.url + path)
-        faults += faults_of(look, path)
-    assert not faults
+        page.goto(live_server.url + path)
+        problems += problems_of(page, path)
+    assert not problems
 
 
-def test_signing_in(look: Page, live_server: Any) -> None:
-    look.context.clear_cookies()
-    look.goto(f"{live_server.url}/accounts/login/")
-    faults = faults_of(look, "sign-in")
-    look.fill("[name=login]", "linh")
-    look.fill("[name=password]", "wrong")
-    look.click("button[type=submit]")
-    look.wait_for_selector("[role=alert]")
-    assert not faults + faults_of(look, "sign-in refused")
+def test_signing_in(page: Page, live_server: Any) -> None:
+    page.context.clear_cookies()
+    page.goto(f"{live_server.url}/accounts/login/")
+    problems = problems_of(page, "sign-in")
+    page.fill("[name=login]", "linh")
+    page.fill("[name=password]", "wrong")
+    page.click("button[type=submit]")
+    page.wait_for_selector("[role=alert]")
+    assert not problems + problems_of(page, "sign-in refused")

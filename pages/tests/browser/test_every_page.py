@@ -1,4 +1,4 @@
-"""axe finds nothing on any page of the product, for whoever may open it. The addresses come from the URL configuration."""
+"""axe finds nothing on any page of the product, for those who may open it. The addresses come from the URL configuration."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,7 @@ from django.views.defaults import server_error
 from playwright.sync_api import Browser, Page, Route
 
 from accounts.models import Role, User
-from pages.tests.browser.looks import LOOK_NAMES, LOOKS, Look, faults_of, looking, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of, signed_in
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, Rental, Status
@@ -119,27 +119,27 @@ def _pages(desk: str, client: Client, things: dict[str, Any]) -> dict[str, list[
     return found
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=LOOK_NAMES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=VARIANT_NAMES)
 @pytest.mark.parametrize("who", SURELY)
 def test_every_page(
-    browser: Browser, live_server: Any, things: dict[str, Any], clients: dict[str, Client], who: str, look: Look
+    browser: Browser, live_server: Any, things: dict[str, Any], clients: dict[str, Client], who: str, variant: Variant
 ) -> None:
     pages = _pages(live_server.url, clients[who], things)
     assert pages.keys() >= SURELY[who]
-    if who == "safe":  # what differs for them; all else is looked at as the manager
+    if who == "safe":  # what differs for them; all else is checked as the manager
         pages = {name: pages[name] for name in pages if name.startswith(("mfa_", "usersessions_", "account_"))}
-    faults = []
-    with looking(browser, look, live_server.url, clients[who] if who != "nobody" else None) as context:
+    problems = []
+    with in_variant(browser, variant, live_server.url, clients[who] if who != "nobody" else None) as context:
         page = context.new_page()
         for name, paths in pages.items():
             for path in paths:
                 page.goto(live_server.url + path)
-                faults += faults_of(page, f"{name} {path}")
-    assert not faults
+                problems += problems_of(page, f"{name} {path}")
+    assert not problems
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=LOOK_NAMES)
-def test_a_rental_in_every_state(browser: Browser, live_server: Any, things: dict[str, Any], look: Look) -> None:
+@pytest.mark.parametrize("variant", VARIANTS, ids=VARIANT_NAMES)
+def test_a_rental_in_every_state(browser: Browser, live_server: Any, things: dict[str, Any], variant: Variant) -> None:
     person: User = things["user"]
     why = {
         Status.REFUSED: reasons.OUT_OF_STOCK,
@@ -154,13 +154,13 @@ def test_a_rental_in_every_state(browser: Browser, live_server: Any, things: dic
     shown.append(make_rental(Status.RECEIVED, team=things["team"], person=person, received_at=received))
     for rental in shown:
         rental.events.create(at=timezone.now(), kind="ordered", after="queued", person=person)
-    faults = []
-    with looking(browser, look, live_server.url, signed_in(person)) as context:
+    problems = []
+    with in_variant(browser, variant, live_server.url, signed_in(person)) as context:
         page = context.new_page()
         for rental in shown:
             page.goto(f"{live_server.url}/rentals/{rental.pk}/")
-            faults += faults_of(page, f"rental {rental.status}")
-    assert not faults
+            problems += problems_of(page, f"rental {rental.status}")
+    assert not problems
 
 
 def _broken(page: Page, language: str) -> None:
@@ -184,20 +184,20 @@ def _show(page: Page, language: str, body: Callable[[], bytes]) -> None:
     page.unroute("**/drawn-here/", answer)
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=LOOK_NAMES)
-def test_pages_that_say_no(browser: Browser, live_server: Any, things: dict[str, Any], look: Look) -> None:
+@pytest.mark.parametrize("variant", VARIANTS, ids=VARIANT_NAMES)
+def test_pages_that_say_no(browser: Browser, live_server: Any, things: dict[str, Any], variant: Variant) -> None:
     viewer = make_person(things["team"], Role.VIEWER)
-    faults = []
-    with looking(browser, look, live_server.url, signed_in(viewer)) as context:
+    problems = []
+    with in_variant(browser, variant, live_server.url, signed_in(viewer)) as context:
         page = context.new_page()
         for path in ("/spend/", "/rentals/999999/", "/rentals/?q=%00", "/nowhere/"):
             answer = page.goto(live_server.url + path)
             assert answer is not None
             assert answer.status in {400, 403, 404}
-            faults += faults_of(page, path)
+            problems += problems_of(page, path)
         page.goto(f"{live_server.url}/rentals/")
         for draw in (_broken, _without_csrf):
-            draw(page, look[0])
-            faults += faults_of(page, draw.__name__)
+            draw(page, variant[0])
+            problems += problems_of(page, draw.__name__)
             page.goto(f"{live_server.url}/rentals/")
-    assert not faults
+    assert not problems

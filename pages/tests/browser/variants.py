@@ -1,4 +1,4 @@
-"""The looks in which pages are judged, and the judge: axe, and whether a page is wider than its screen."""
+"""The variants that pages are checked in (language, theme, width), and the check: axe, and the width of the page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,20 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from accounts.models import User
 
-# Colours differ by theme, sizes by width, lengths by language: two looks show all of them.
-LOOKS = [("en", "light", 1440), ("vi", "dark", 390)]
-LOOK_NAMES = ["-".join(map(str, look)) for look in LOOKS]
+# Colours differ by theme, sizes by width, lengths by language: two variants show all of them.
+VARIANTS = [("en", "light", 1440), ("vi", "dark", 390)]
+VARIANT_NAMES = ["-".join(map(str, variant)) for variant in VARIANTS]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
-Look = tuple[str, str, int]
+Variant = tuple[str, str, int]
 
 
 @contextmanager
-def looking(browser: Browser, look: Look, address: str, client: Client | None = None) -> Iterator[BrowserContext]:
-    """A browser in one look, signed in as the test client is."""
-    language, scheme, width = look
+def in_variant(
+    browser: Browser, variant: Variant, address: str, client: Client | None = None
+) -> Iterator[BrowserContext]:
+    """A browser in one variant, signed in as the test client is."""
+    language, scheme, width = variant
     with browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,  # type: ignore[arg-type]
@@ -39,13 +41,13 @@ def signed_in(person: User) -> Client:
     return client
 
 
-def faults_of(page: Page, state: str) -> list[str]:
+def problems_of(page: Page, state: str) -> list[str]:
     """What axe finds on the page as it stands, and whether it is wider than the screen."""
-    page.wait_for_timeout(150)  # the colours of a transition are not those to be judged
+    page.wait_for_timeout(150)  # until colour transitions are over
     found = [
-        f"{state}: {fault['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for fault in Axe().run(page, options=RULES).response["violations"]
-        for node in fault["nodes"]
+        f"{state}: {violation['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for violation in Axe().run(page, options=RULES).response["violations"]
+        for node in violation["nodes"]
     ]
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append(f"{state}: wider than the screen")
