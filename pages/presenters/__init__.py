@@ -1,1 +1,1 @@
-"""What one person may see of a rental, a team or a token, as values that templates draw."""
+"""What one person may see of a rental, a team or a token, as values for templates."""

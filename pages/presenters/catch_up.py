@@ -1,4 +1,4 @@
-"""What happened on the desk while its person was away: told in one line when they are back."""
+"""What happened on the desk while its person was away: one line when they are back."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from lib.query_params import whole_number
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
 
-LONGEST = timedelta(days=7)
-# No rental is open for longer: what was ordered before that cannot have ended in the meantime.
-LONGEST_LIFE = timedelta(days=1)
+MAX_AWAY = timedelta(days=7)
+# No rental is open for longer: one ordered before that cannot have ended in the meantime.
+MAX_OPEN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class News:
         return bool(self.codes or self.expired or self.refused)
 
     @property
-    def counted(self) -> str:
-        """What there is, in words: `3 codes, 1 expired`."""
+    def summary(self) -> str:
+        """The counts in words: `3 codes, 1 expired`."""
         parts = [
             (self.codes, ngettext("%(n)s code", "%(n)s codes", self.codes)),
             (self.expired, ngettext("%(n)s expired", "%(n)s expired", self.expired)),
@@ -44,23 +44,24 @@ class News:
     def sentence(self) -> str:
         local = timezone.localtime(self.since)
         time = local.strftime("%H:%M" if local.date() == timezone.localdate() else "%d/%m %H:%M")
-        return _("While you were away (since %(time)s): %(what)s.") % {"time": time, "what": self.counted}
+        return _("While you were away (since %(time)s): %(what)s.") % {"time": time, "what": self.summary}
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return the moment that a page gives in milliseconds since 1970; None where it is none, or not in the last days."""
+    """Return the moment that a page gives in milliseconds since 1970, at most `MAX_AWAY` ago; None for a text that is no
+    moment, or one in the future."""
     milliseconds = whole_number(text, max_digits=13)
     if milliseconds is None:
         return None
     at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     now = timezone.now()
-    return max(at, now - LONGEST) if at < now else None
+    return max(at, now - MAX_AWAY) if at < now else None
 
 
 def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
-    """Count what happened after `since` to the rentals that the desk is about, in whatever state they are. One query."""
-    everything = replace(board_filter, statuses=())
-    rentals = everything.apply_to_all(Rental.objects.filter(queued_at__gt=since - LONGEST_LIFE), access).order_by()
+    """Count what happened after `since` to the rentals of the board's filter, whatever their status. One query."""
+    any_status = replace(board_filter, statuses=())
+    rentals = any_status.apply_to_all(Rental.objects.filter(queued_at__gt=since - MAX_OPEN), access).order_by()
     ended = Q(ended_at__gt=since)
     counts = rentals.aggregate(
         codes=Count("pk", filter=Q(received_at__gt=since)),

@@ -17,7 +17,7 @@ from rentals.masking import mask
 from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.queries import queue
 
-# What the kinds of `rentals.lifecycle` mean to a person.
+# The kinds of event in words for a person.
 KINDS: Mapping[str, Promise] = {
     EventKind.ORDERED: _("Ordered"),
     EventKind.ASKED: _("ThueSim was asked for a number"),
@@ -30,7 +30,7 @@ KINDS: Mapping[str, Promise] = {
     EventKind.REFUSED: _("Not rented"),
     EventKind.UNCONFIRMED: _("Answer lost: checking whether a number was taken"),
     EventKind.CANCELLED: _("Cancelled"),
-    EventKind.REFUNDED: _("Price given back: seen in the balance"),
+    EventKind.REFUNDED: _("Price refunded: seen in the balance"),
     EventKind.IMPORTED: _("Found in ThueSim's history: rented elsewhere with the same token"),
 }
 _SOURCES: Mapping[str, Promise] = {
@@ -51,8 +51,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A message as the person may read it."""
+class ReadableMessage:
+    """A message as one person may read it."""
 
     message: Message
     code: str
@@ -63,11 +63,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class RentalPage:
-    """All that the page of a rental shows. `silence` says why there is no message, where there is none."""
+    """All that the page of a rental shows. `silence` is the sentence that says why no message is shown."""
 
     card: Card
     steps: list[Step]
-    messages: list[Said]
+    messages: list[ReadableMessage]
     silence: str
     ledger: list[LedgerEntry]
     chain: list[Rental]
@@ -81,7 +81,7 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
     return RentalPage(
         card=card,
         steps=[_step(event) for event in rental.events.select_related("person")],
-        messages=[_said(message, card) for message in messages],
+        messages=[_readable_message(message, card) for message in messages],
         silence=_silence(rental),
         ledger=list(rental.ledger.all()),
         chain=_chain(rental, access),
@@ -89,7 +89,7 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
 
 
 def deleted_sentence(rental: Rental) -> str:
-    """Say that the messages of a rental were deleted after their time; `""` where they were not, or none ever came."""
+    """Return the sentence that says when the messages of a rental were deleted; `""` where none came, or they are kept."""
     if rental.status != Status.RECEIVED or rental.latest_message is not None:
         return ""
     days = settings.KEEP_MESSAGES_DAYS
@@ -101,7 +101,7 @@ def deleted_sentence(rental: Rental) -> str:
 
 
 def _silence(rental: Rental) -> str:
-    """Say why there is no message to show."""
+    """Return the sentence that says why there is no message."""
     if rental.status == Status.RECEIVED:
         return deleted_sentence(rental) or gettext("A message came, but ThueSim has not given its text.")
     return gettext("No message has come.")
@@ -113,8 +113,8 @@ def _step(event: RentalEvent) -> Step:
     return Step(event, str(KINDS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 
-def _said(message: Message, card: Card) -> Said:
-    return Said(
+def _readable_message(message: Message, card: Card) -> ReadableMessage:
+    return ReadableMessage(
         message=message,
         code=mask(message.code, not card.masked),
         text=mask(message.text, not card.masked),

@@ -1,7 +1,7 @@
 """What a team spent, and on what: by day, service, person, purpose and token; and the money that nobody has explained.
 
-As with budgets, money belongs to the day on which the number was rented, also where it was given back later. What was
-rented elsewhere with the same token is in it too: it left the same balance. All amounts are whole đồng.
+As with budgets, money belongs to the day on which the number was rented, even if it was refunded later. Numbers rented
+elsewhere with the same token count too: they were paid from the same balance. All amounts are whole đồng.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,10 +23,10 @@ from lib import query_params
 from lib.query_params import midnight
 from rentals.models import BalanceReading, LedgerEntry, Rental, Service, Token
 
-LONGEST = timedelta(days=366)
-# Beyond these, the rest of a table is one line.
-MOST_LINES = 15
-MOST_DIFFERENCES = 50
+MAX_PERIOD = timedelta(days=366)
+# The rest of a table is one line.
+MAX_LINES = 15
+MAX_DIFFERENCES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Period:
         today = timezone.localdate()
         until = query_params.day(query.get("until")) or today
         since = query_params.day(query.get("since")) or until - timedelta(days=29)
-        return cls(max(min(since, until), until - LONGEST), until)
+        return cls(max(min(since, until), until - MAX_PERIOD), until)
 
     @property
     def start(self) -> datetime:
@@ -77,7 +77,7 @@ def usual_periods() -> list[tuple[Promise, Period]]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was spent on one thing. `query` narrows the history to it, `""` where nothing does."""
+    """What was spent on one thing. `query` is the history's query for it, `""` where it has none."""
 
     label: str
     rentals: int
@@ -92,7 +92,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Spending by one thing, the dearest first."""
+    """Spending by one thing, most expensive first."""
 
     key: str
     label: Promise
@@ -101,7 +101,7 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Money that appeared on a token (or went, where negative) between two readings, and no ledger line says why."""
+    """A change of a token's balance between two readings that no ledger line explains; negative where money is missing."""
 
     token: Token
     since: datetime
@@ -128,13 +128,15 @@ def spending(access: Access, period: Period) -> Spending:
         ("purpose", gettext_lazy("Purpose"), _purpose_lines),
         ("token", gettext_lazy("Token"), _token_lines),
     )
-    groupings = [Grouping(key, label, _by(access, period, key, total, named)) for key, label, named in labels]
+    groupings = [Grouping(key, label, _by(access, period, key, total, naming)) for key, label, naming in labels]
     return Spending(total, days, groupings)
 
 
 def differences(access: Access, period: Period) -> list[Difference]:
-    """Return the unexplained differences on the team's tokens, the newest first, at most `MOST_DIFFERENCES`.
-    Two queries, however many tokens there are."""
+    """Return the unexplained differences on the team's tokens, newest first, at most `MAX_DIFFERENCES`.
+
+    Two queries, however many tokens there are.
+    """
     tokens = {token.pk: token for token in Token.objects.filter(teams=access.team_id)}
     order = [F("at"), F("pk")]
     # A day more, so that the first reading of the period has one before it.
@@ -148,7 +150,7 @@ def differences(access: Access, period: Period) -> list[Difference]:
         )
         .filter(earlier__isnull=False, at__gte=period.start)
         .exclude(difference=F("earlier"))
-        .order_by("-at", "-pk")[:MOST_DIFFERENCES]
+        .order_by("-at", "-pk")[:MAX_DIFFERENCES]
     )
     rows = readings.values_list("token", "earlier_at", "at", "difference", "earlier")
     return [Difference(tokens[pk], since, until, now - before) for pk, since, until, now, before in rows]
@@ -171,31 +173,32 @@ def _sums() -> dict[str, Any]:
 
 def _by_day(access: Access, period: Period) -> list[Line]:
     rows = _rented(access, period).annotate(day=TruncDate("placed_at")).values_list("day").annotate(**_sums())
-    found = {day: (n, charged, refunded) for day, n, charged, refunded in rows}
+    sums = {day: (n, charged, refunded) for day, n, charged, refunded in rows}
     lines = []
     for day in period.days:
-        n, charged, refunded = found.get(day, (0, 0, 0))
+        n, charged, refunded = sums.get(day, (0, 0, 0))
         lines.append(Line(day.strftime("%d/%m/%Y"), n, charged, refunded, f"since={day}&until={day}"))
     return lines
 
 
-_Named = Callable[[list[Any]], dict[Any, tuple[str, str]]]
+# From the keys of a table to the label and the history's query of each.
+_Naming = Callable[[list[Any]], dict[Any, tuple[str, str]]]
 
 
-def _by(access: Access, period: Period, key: str, total: Line, named: _Named) -> list[Line]:
+def _by(access: Access, period: Period, key: str, total: Line, naming: _Naming) -> list[Line]:
     rows = list(
         _rented(access, period)
         .values(key)
         .annotate(**_sums(), spent=F("charged") - F("refunded"))
-        .order_by("-spent", "-n", key)[: MOST_LINES + 1]
+        .order_by("-spent", "-n", key)[: MAX_LINES + 1]
     )
-    names = named([row[key] for row in rows[:MOST_LINES]])
+    names = naming([row[key] for row in rows[:MAX_LINES]])
     lines = []
-    for row in rows[:MOST_LINES]:
+    for row in rows[:MAX_LINES]:
         label, query = names.get(row[key], ("", ""))
         query = f"{query}&{period.query}" if query else ""
         lines.append(Line(label, row["n"], row["charged"], row["refunded"], query))
-    if len(rows) > MOST_LINES:
+    if len(rows) > MAX_LINES:
         shown = _sum("", lines)
         rest = (total.rentals - shown.rentals, total.charged - shown.charged, total.refunded - shown.refunded)
         lines.append(Line(_("all others"), *rest))

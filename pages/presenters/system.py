@@ -1,7 +1,7 @@
 """How the desk and the upstream are doing, as the system page shows it: what runs, how old each reading is, what waits.
 
-A person sees their team's tokens and orders; an admin sees all of them. Every age comes with the number of seconds past
-which it is stale, since an age alone says nothing to somebody who does not know the schedule.
+A person sees their team's tokens and orders; an admin sees all of them. Every age comes with the number of seconds after
+which it is stale, since an age alone says nothing to a reader who does not know the schedule.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,8 +36,8 @@ from rentals.upstream import breaker
 
 # The recurring jobs in words, with the seconds after which one that has not succeeded is late.
 JOBS: Mapping[str, tuple[Promise, int]] = {
-    JobName.TICK: (_("Looking for work"), 10),
-    JobName.STATISTICS: (_("Counting success"), 600),
+    JobName.TICK: (_("Scheduler"), 10),
+    JobName.STATISTICS: (_("Success statistics"), 600),
     JobName.BALANCE: (_("Balance"), 120),
     JobName.CATALOG: (_("Catalogue"), 1200),
     JobName.SETTLE: (_("ThueSim's history"), 240),
@@ -48,7 +48,7 @@ REDIS_TIMEOUT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """When something last was well, and after how many seconds that is too long ago."""
+    """When something last succeeded, and after how many seconds that is too long ago."""
 
     at: datetime | None
     stale_after: int
@@ -60,7 +60,7 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A recurring job: `age` since it last succeeded, and what went wrong since."""
+    """A recurring job: `age` since it last succeeded, and its error since then."""
 
     label: Promise | str
     age: Age
@@ -98,7 +98,7 @@ class TokenHealth:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Open rentals: how many in each state, and since when the oldest order has been due."""
+    """Open rentals: how many in each status, and since when the oldest order has been due."""
 
     queued: int
     placing: int
@@ -120,7 +120,7 @@ class Callbacks:
 
 @dataclass(frozen=True, slots=True)
 class SystemState:
-    """All that the system page shows. `messages` are the lengths of the broker's queues, None where it is silent."""
+    """All that the system page shows. `messages` are the lengths of the broker's queues, None where Redis is silent."""
 
     at: datetime
     jobs: list[Job]
@@ -133,12 +133,12 @@ class SystemState:
 
     @property
     def missing(self) -> list[str]:
-        """The kinds of process of which none is alive, and the queues whose workers all fell silent."""
+        """The kinds of process of which none is alive, and the queues whose workers have all stopped responding."""
         alive = [process for process in self.processes if not process.age.is_stale]
         kinds = {process.kind for process in alive}
         served = {queue for process in alive for queue in process.queue_names}
-        known = {queue for process in self.processes for queue in process.queue_names}
-        silent = sorted(known - served) if Heartbeat.Kind.WORKER in kinds else []
+        all_queues = {queue for process in self.processes for queue in process.queue_names}
+        silent = sorted(all_queues - served) if Heartbeat.Kind.WORKER in kinds else []
         return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in kinds] + [
             f"{Heartbeat.Kind.WORKER.label} ({queue})" for queue in silent
         ]
@@ -152,7 +152,7 @@ class SystemState:
 
 
 def system_state(access: Access) -> SystemState:
-    """Return how everything is doing. Eight queries, however many tokens there are, and one question to Redis."""
+    """Return the state of everything. Eight queries, however many tokens there are, and one request to Redis."""
     tokens = list(_tokens(access))
     runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
     return SystemState(
@@ -172,8 +172,8 @@ def _tokens(access: Access) -> QuerySet[Token]:
 
 
 def _jobs(runs: Iterable[JobRun]) -> list[Job]:
-    found = {run.name: run for run in runs if run.name in JOBS}
-    return [_job(found[name]) for name in JOBS if name in found]
+    by_name = {run.name: run for run in runs if run.name in JOBS}
+    return [_job(by_name[name]) for name in JOBS if name in by_name]
 
 
 def _job(run: JobRun) -> Job:
@@ -182,7 +182,7 @@ def _job(run: JobRun) -> Job:
 
 
 def _processes(access: Access) -> list[Process]:
-    """The host's name and the process number are for admins."""
+    """Return the processes; only admins see the host's name and the process number."""
     return [
         Process(
             kind=beat.kind,
@@ -216,7 +216,7 @@ def _queue(access: Access) -> Queue:
     rentals = Rental.objects.all() if access.is_admin else Rental.objects.visible_to(access)
     now = timezone.now()
     rows = dict(rentals.filter(status__in=Status.open()).order_by().values_list("status").annotate(Count("pk")))
-    # Watched numbers are taken up by token, not by the row: only an order's due time says that nobody came.
+    # Numbers are polled by token, not by the row's due time: only an order's due time shows that no worker came.
     late = rentals.filter(status__in=[Status.QUEUED, Status.PLACING, Status.UNCONFIRMED], due_at__lt=now)
     oldest = late.order_by().aggregate(at=Min("due_at"))["at"]
     return Queue(
@@ -229,22 +229,22 @@ def _queue(access: Access) -> Queue:
 
 
 def _callbacks(access: Access, tokens: Iterable[Token]) -> Callbacks:
-    found = Callback.objects.all()
+    callbacks = Callback.objects.all()
     if not access.is_admin:
-        found = found.filter(Q(rental=None) | Q(rental__team=access.team_id), token__in=tokens)
+        callbacks = callbacks.filter(Q(rental=None) | Q(rental__team=access.team_id), token__in=tokens)
     state = Callback.State
-    counted = found.filter(at__gt=timezone.now() - timedelta(days=1)).aggregate(
+    counts = callbacks.filter(at__gt=timezone.now() - timedelta(days=1)).aggregate(
         last=Max("at"),
         today=Count("pk"),
         pending=Count("pk", filter=Q(state=state.PENDING)),
         unknown=Count("pk", filter=Q(state=state.UNKNOWN)),
         unreadable=Count("pk", filter=Q(state=state.UNREADABLE)),
     )
-    return Callbacks(counted["last"], counted["today"], counted["pending"], counted["unknown"], counted["unreadable"])
+    return Callbacks(counts["last"], counts["today"], counts["pending"], counts["unknown"], counts["unreadable"])
 
 
 def _messages() -> dict[str, int] | None:
-    """Ask the broker how many messages lie in each of Celery's queues."""
+    """Return how many messages are in each of Celery's queues; None where Redis does not answer."""
     try:
         with redis.Redis.from_url(
             settings.REDIS_URL,

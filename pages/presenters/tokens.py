@@ -13,7 +13,7 @@ from rentals.upstream import breaker
 
 @dataclass(frozen=True, slots=True)
 class TokenState:
-    """A token as it stands. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
+    """A token now. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
 
     token: Token
     balance: int | None
@@ -33,9 +33,9 @@ class TokenState:
 
 
 def _count(*statuses: Status) -> Coalesce:
-    """Count by the index of open rentals; joining would read the whole history of the token."""
-    found: QuerySet[Rental] = Rental.objects.filter(token=OuterRef("pk"), status__in=statuses).order_by()
-    counted = found.values("token").annotate(n=Count("pk")).values("n")
+    """Count by the index of open rentals; a join would read the whole history of the token."""
+    rentals: QuerySet[Rental] = Rental.objects.filter(token=OuterRef("pk"), status__in=statuses).order_by()
+    counted = rentals.values("token").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 

@@ -1,4 +1,4 @@
-"""How the pages draw charts: SVG whose looks are in the style sheets. Numbers in attributes are never localised."""
+"""Charts as SVG, styled by the style sheets. Numbers in attributes are never localised."""
 
 from django import template
 from django.template.defaultfilters import floatformat
@@ -50,16 +50,16 @@ def bars(chart: BarChart, label: str) -> SafeString:
 def _bar_words(label: str, value: int, kept: int) -> str:
     if value == kept:
         return f"{label}: {dong(value)}"
-    return _("%(day)s: %(charged)s charged, %(back)s given back") % {
+    return _("%(day)s: %(charged)s charged, %(refunded)s refunded") % {
         "day": label,
         "charged": dong(value),
-        "back": dong(value - kept),
+        "refunded": dong(value - kept),
     }
 
 
 @register.simple_tag
 def steps(chart: StepChart, label: str, css: str = "") -> SafeString:
-    """Draw the course of a price."""
+    """Draw the history of a price."""
     return format_html(
         '<svg class="chart-steps {}" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<polygon class="chart-surface" points="{}"/><polyline class="chart-line" points="{}"/></svg>',
@@ -73,7 +73,7 @@ def steps(chart: StepChart, label: str, css: str = "") -> SafeString:
 
 @register.simple_tag
 def share_bar(part: float | None, whole: float) -> SafeString | str:
-    """Draw how much of `whole` is `part`, beside the number that says the same."""
+    """Draw the share of `part` in `whole`, beside the number that says the same."""
     if part is None:
         return ""
     return format_html(
@@ -85,5 +85,5 @@ def share_bar(part: float | None, whole: float) -> SafeString | str:
 
 @register.filter
 def seconds(duration: float) -> str:
-    """Write a short time in seconds, which is what people compare services by: `8.4 s`, `72 s`."""
+    """Write a short time in seconds, by which people compare services: `8.4 s`, `72 s`."""
     return f"{floatformat(duration, 1 if duration < 10 else 0)} s"

@@ -76,10 +76,10 @@ def test_it_is_told_by_service_person_purpose_and_token(team: Team, token: Token
 
 
 def test_what_does_not_fit_is_one_line(team: Team, token: Token, manager: User) -> None:
-    for n in range(spend.MOST_LINES + 3):
+    for n in range(spend.MAX_LINES + 3):
         rented(team, token, 1000 + n, purpose=f"purpose {n}")
     purposes = spend.spending(access_for(manager), this_month()).groupings[2].lines
-    assert len(purposes) == spend.MOST_LINES + 1
+    assert len(purposes) == spend.MAX_LINES + 1
     assert (purposes[-1].label, purposes[-1].rentals, purposes[-1].spent) == ("all others", 3, 3003)
 
 
