@@ -1,4 +1,4 @@
-"""The order as a person gives it. What is wrong is said at the field; what was typed stays."""
+"""The form of an order. Errors are shown at their field, and what was typed stays."""
 
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ from rentals.models import Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
-# How many of a person's latest orders tell what they may be ordering for, and how many purposes are offered again.
+# Of a person's latest orders, this many are read for their purposes, and so many different ones are offered again.
 LATEST_ORDERS = 40
-PURPOSES = 8
+MAX_PURPOSES = 8
 
 
 class Offer(NamedTuple):
-    """A service as a line of the list, `rated` where its success stands in the text."""
+    """A service as a line of the list; `rated` if the text has its success rate."""
 
     service: Service
     text: str
@@ -33,7 +33,7 @@ class Offer(NamedTuple):
 
 
 def _offer(line: ServiceLine) -> Offer:
-    """Write name, price, waiting time and success in one line; `service-picker.js` takes them apart again."""
+    """Write name, price, waiting time and success rate in one line."""
     service, success = line.service, line.figure.success
     parts = [service.name, dong(service.price) or "–", span(service.seconds)]
     if success is not None:
@@ -114,18 +114,18 @@ class RentForm(forms.Form):
 
     @cached_property
     def purposes(self) -> list[str]:
-        """What the person ordered for lately, the latest first; an order for nothing said is `""`. One query."""
-        orders = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
-        return list(dict.fromkeys(orders.values_list("purpose", flat=True)[:LATEST_ORDERS]))[:PURPOSES]
+        """The purposes of the person's latest orders, latest first; `""` for an order without one. One query."""
+        latest = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
+        return list(dict.fromkeys(latest.values_list("purpose", flat=True)[:LATEST_ORDERS]))[:MAX_PURPOSES]
 
     @cached_property
     def suggestions(self) -> dict[str, list[str]]:
         """The networks to choose from, each with the prefixes that likely belong to it. One query."""
-        found: dict[str, list[str]] = {}
+        by_network: dict[str, list[str]] = {}
         networks = Network.objects.filter(active=True).order_by("pk", "prefixes__digits")
         for name, digits in networks.values_list("name", "prefixes__digits"):
-            found.setdefault(name, []).extend([digits] if digits else [])
-        return found
+            by_network.setdefault(name, []).extend([digits] if digits else [])
+        return by_network
 
     @property
     def network_names(self) -> list[str]:
@@ -134,7 +134,7 @@ class RentForm(forms.Form):
 
     @cached_property
     def tokens(self) -> list[TokenState]:
-        """The tokens to choose from, as they stand."""
+        """The tokens to choose from, as they are now."""
         return token_states(self.access)
 
     def _last_purpose(self) -> str:
@@ -149,37 +149,37 @@ class RentForm(forms.Form):
 
     @property
     def chosen_service(self) -> Service | None:
-        """The service that the field's text means, if it means exactly one."""
-        found = self._services_meant(str(self["service"].value() or ""))
-        return found[0] if len(found) == 1 else None
+        """The service that the field's text names, if it names exactly one."""
+        services = self._services_named(str(self["service"].value() or ""))
+        return services[0] if len(services) == 1 else None
 
-    def _services_meant(self, text: str) -> list[Service]:
+    def _services_named(self, text: str) -> list[Service]:
         text = text.strip()
         services = [line.service for line in self._lines]
-        wanted = searchable(text)
+        name = searchable(text)
         return (
             [service for service in services if service.key == text]
             or [service for service in services if service.upstream_id == text]
-            or [service for service in services if service.search_name == wanted]
+            or [service for service in services if service.search_name == name]
         )
 
     def clean_service(self) -> Service:
         text = self.cleaned_data["service"]
-        found = self._services_meant(text)
-        if not found:
+        services = self._services_named(text)
+        if not services:
             raise forms.ValidationError(
                 _("There is no service “%(text)s”. Type a part of its name and choose from the list."),
                 params={"text": text},
             )
-        if len(found) > 1:
+        if len(services) > 1:
             raise forms.ValidationError(_("This service lives on several servers. Choose one of them from the list."))
-        return found[0]
+        return services[0]
 
     def clean_keep_trying(self) -> int:
         return self.cleaned_data["keep_trying"] or 0
 
     def order(self, person: User) -> Rental | None:
-        """Place the order. None where something is wrong: the form then says what."""
+        """Take the order. None if something is wrong: the form then has the errors."""
         if not self.is_valid() or self.access.team is None:
             return None
         wishes = dict(self.cleaned_data)

@@ -1,4 +1,4 @@
-"""The addresses of the desk. They are a contract: bookmarks and other programs rely on them."""
+"""The addresses of the desk. They never change: bookmarks and other programs rely on them."""
 
 from django.urls import path
 

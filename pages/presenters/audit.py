@@ -1,4 +1,4 @@
-"""The audit record in the reader's words: on what something was done, and what was there before and after."""
+"""The audit log in the reader's words: the target of each action, and its values before and after."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from accounts.audit import Numbered
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from lib.formats import dong
 
-# What the details are called, in the words of the settings; others are shown as they are kept.
+# The names of details, as in the settings; others are shown as they are stored.
 _LABELS: Mapping[str, object] = {
     **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
     "asked": gettext_lazy("asked for"),

@@ -1,4 +1,4 @@
-"""What templates call: money, moments and durations as `lib.formats` writes them, and icons."""
+"""Filters and tags of all templates: money, moments and durations as `lib.formats` writes them, and icons."""
 
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -26,7 +26,7 @@ _EXACTLY = "%d/%m/%Y %H:%M:%S"
 
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
-    """Draw an icon of `static/icons.svg`. Without a label it says nothing to a screen reader."""
+    """Draw an icon of `static/icons.svg`. Without a label it is hidden from screen readers."""
     return _drawn(_icons(), name, str(label))
 
 
@@ -52,7 +52,7 @@ def clock(seconds: int) -> str:
 
 @register.simple_tag
 def moment(at: datetime | None) -> SafeString | str:
-    """Write a moment shortly (the time today, else the day too), with the exact one on hover. Vietnam's time."""
+    """Write a moment briefly (today's by its time alone), with the exact one on hover. Vietnam's time."""
     if at is None:
         return ""
     local, today = timezone.localtime(at), timezone.localdate()
@@ -96,8 +96,8 @@ def described_by(field: BoundField) -> str:
 
 @register.filter
 def with_attrs(field: BoundField, css: str = "") -> SafeString:
-    """Draw a form field's widget with our class and with what assistive technology needs to know."""
-    # A placeholder that repeats the label says nothing and goes away when one types.
+    """Draw a form field's widget with our class and the ARIA attributes of its state."""
+    # A placeholder that repeats the label adds nothing, and disappears while one types.
     attrs: dict[str, Any] = {"class": css, "placeholder": False} if css else {"placeholder": False}
     if field.errors:
         attrs["aria-invalid"] = "true"
@@ -114,14 +114,14 @@ _SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Wi
 
 @register.filter
 def browser_name(user_agent: str) -> str:
-    """Return a browser as people call it, `Firefox · Windows`, from what it says of itself."""
+    """Return a browser and its system as people call them, `Firefox · Windows`, from the User-Agent header."""
     names = [next((name for word, name in words if word in user_agent), "") for words in (_BROWSERS, _SYSTEMS)]
     return " · ".join(name for name in names if name) or user_agent[:60]
 
 
 @register.simple_tag
 def page_words() -> dict[str, str]:
-    """Return the sentences that scripts say. `{…}` is filled in by the script."""
+    """Return the sentences that scripts show. Scripts fill in `{…}`."""
     return {
         "copied": _("Copied {what}"),
         "copyFailed": _("The browser does not let us copy. Select the text and copy it by hand."),

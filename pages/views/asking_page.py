@@ -1,4 +1,4 @@
-"""The page that an htmx request comes from: what it shows decides what it is answered."""
+"""The page that an htmx request comes from. What it shows decides the answer."""
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -9,7 +9,7 @@ from rentals.queries.filters import BoardFilter
 
 
 def has_room_for(request: DeskRequest, rental: Rental) -> bool:
-    """Whether the asking page shows a card of `rental`: its own page, or the desk where its filter lets it through."""
+    """Return whether the asking page shows the card of `rental`: its own page, or the desk if its filter matches."""
     path, _, query = (request.htmx.current_url_abs_path or reverse("desk")).partition("?")
     if path != reverse("desk"):
         return path == reverse("rental", args=[rental.pk])

@@ -1,4 +1,4 @@
-"""The parts of the desk that are read again while it is open."""
+"""The parts of the desk that an open page reads again."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -16,7 +16,7 @@ from rentals.queries.filters import BoardFilter
 @never_cache
 @gzip_page
 def board(request: DeskRequest) -> HttpResponse:
-    """The whole board, for the filter in the address; with `?since=` (ms since 1970) also what happened after that."""
+    """Show the whole board for the filter in the address, with `?since=` (ms since 1970) also the news since then."""
     board_filter = BoardFilter.from_query(request.GET)
     since = catch_up.moment_of(request.GET.get("since", ""))
     context = {
@@ -29,5 +29,5 @@ def board(request: DeskRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def tokens(request: DeskRequest) -> HttpResponse:
-    """The tokens' balances and waiting places."""
+    """Show the tokens' balances and waiting places."""
     return render(request, "pages/_tokens.html", {"tokens": token_states(request.access)})

@@ -1,4 +1,4 @@
-"""For those who watch the desk: is it alive, can it work."""
+"""Health checks for monitoring: is the process alive, can it work."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from rentals.models import JobName, JobRun
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. Asks nothing of anybody else."""
+    """Answer 200 as long as the process runs. Asks nothing of the database or Redis."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
@@ -24,7 +24,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The database answers (else 503); beside it, how many seconds ago the jobs last ran."""
+    """Answer 200 if the database does, else 503. `tick_age_seconds` says how long ago the scheduler last ran."""
     try:
         connection.ensure_connection()
         ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()

@@ -1,4 +1,4 @@
-"""How the desk serves one person: the form of a copied number, sound, notification, the count in the title, keys.
+"""A person's preferences: the form of a copied number, sound, notifications, the count in the title, shortcuts.
 
 Kept with the person, so that it holds on any browser that they sign in on.
 """

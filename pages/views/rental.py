@@ -65,7 +65,7 @@ def cancel(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def check(request: DeskRequest, pk: int) -> HttpResponse:
-    """Ask the upstream about this number now."""
+    """Poll this number now."""
     found = _visible(request, pk)
     if not request.access.may_rent:
         raise PermissionDenied
@@ -76,7 +76,7 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
 @require_POST
 @never_cache
 def reveal(request: DeskRequest, pk: int) -> HttpResponse:
-    """Show a masked code to somebody who may ask for it. The look is recorded first."""
+    """Show a masked code to a person who may reveal it. The reveal is recorded first."""
     found = _visible(request, pk)
     if not request.access.may_reveal(found):
         raise PermissionDenied(_("You may not read this code. Ask the person who rented the number, or a manager."))
@@ -89,7 +89,7 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
 
 
 def _answer(request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: int = 0) -> HttpResponse:
-    """Tell the person what happened: by a line and the changed card, or without htmx on the page they came from."""
+    """Show what happened: a line and the changed card, or without htmx the page that the person came from."""
     if not request.htmx:
         messages.add_message(request, level, said)
         return redirect(local_address(request))

@@ -1,4 +1,4 @@
-"""The services: what they cost, how long they wait, how often a code comes; and the stars that put some of them first."""
+"""The services: price, waiting time and success rate of each, and the stars that put some of them first."""
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -27,20 +27,21 @@ PER_PAGE = 100
 def services(request: DeskRequest) -> HttpResponse:
     """Show the services on offer: `?q=` a part of a name, `?show=starred|all`."""
     lines = statistics.service_lines(request.access, all_services=True)
-    wanted, show = request.GET.get("q", "").strip()[:80], request.GET.get("show", "")
+    text, show = request.GET.get("q", "").strip()[:80], request.GET.get("show", "")
     total = statistics.overall(lines)
-    if wanted:
-        lines = [line for line in lines if searchable(wanted) in line.service.search_name or wanted == line.service.key]
+    if text:
+        name = searchable(text)
+        lines = [line for line in lines if name in line.service.search_name or text == line.service.key]
     if show == "starred":
         lines = [line for line in lines if line.starred]
     elif show != "all":
         lines = [line for line in lines if line.allowed]
     page = Paginator(lines, PER_PAGE).get_page(request.GET.get("page"))
-    courses = _courses([line.service for line in page])
+    histories = _price_histories([line.service for line in page])
     context = {
         "page": page,
-        "rows": [(line, courses.get(line.service.pk)) for line in page],
-        "q": wanted,
+        "rows": [(line, histories.get(line.service.pk)) for line in page],
+        "q": text,
         "show": show,
         "total": total,
         "days": statistics.DAYS,
@@ -49,15 +50,15 @@ def services(request: DeskRequest) -> HttpResponse:
     return render(request, "pages/services.html", context)
 
 
-def _courses(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
-    """Return for each service whose price changed its course and the last change in đồng. One query."""
+def _price_histories(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
+    """Return for each service whose price changed its history as a chart, and the last change in đồng. One query."""
     now = timezone.now()
-    found: dict[int, list[ServicePrice]] = {}
+    by_service: dict[int, list[ServicePrice]] = {}
     for price in ServicePrice.objects.filter(service__in=shown).order_by("since", "pk"):
-        found.setdefault(price.service_id, []).append(price)
+        by_service.setdefault(price.service_id, []).append(price)
     return {
         pk: (charts.step_chart([(p.since, p.price) for p in prices], until=now), prices[-1].price - prices[-2].price)
-        for pk, prices in found.items()
+        for pk, prices in by_service.items()
         if len(prices) > 1
     }
 
@@ -66,7 +67,7 @@ def _courses(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
 @never_cache
 @gzip_page
 def service(request: DeskRequest, pk: int) -> HttpResponse:
-    """Show one service: its prices, and how it did by network and by prefix."""
+    """Show one service: its prices, and its success by network and by prefix."""
     prices = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
     found = get_object_or_404(Service.objects.prefetch_related(prices), pk=pk)
     networks, prefixes = statistics.by_network_and_prefix(request.access, found)
@@ -86,7 +87,7 @@ def service(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def service_star(request: DeskRequest, pk: int) -> HttpResponse:
-    """Star a service, or take the star away: `starred` is `1` or nothing."""
+    """Star a service, or remove the star: `starred` is `1` or nothing."""
     if not request.access.may_rent:
         raise PermissionDenied(_("You may look at services, but not rent. Ask a manager of your team."))
     found = get_object_or_404(Service, pk=pk)

@@ -1,4 +1,4 @@
-"""What the team spent, for those who answer for it."""
+"""What the team spent, for its managers."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
@@ -17,17 +17,17 @@ from pages.presenters.spend import Period, differences, spending, usual_periods
 @never_cache
 @gzip_page
 def spend(request: DeskRequest) -> HttpResponse:
-    """Show the money of a period: `?since=` and `?until=` are days, both included."""
+    """Show what was spent in a period: `?since=` and `?until=` are days, both included."""
     if not request.access.manages:
         raise PermissionDenied(_("Only a manager sees what the team spent. Ask a manager of your team."))
     period = Period.from_query(request.GET)
-    found = spending(request.access, period)
+    spent = spending(request.access, period)
     context = {
         "period": period,
         "usual": usual_periods(),
-        "spending": found,
-        "chart": charts.bar_chart([(day.label, day.charged, day.spent) for day in found.days]),
-        "days": [day for day in reversed(found.days) if day.rentals],
+        "spending": spent,
+        "chart": charts.bar_chart([(day.label, day.charged, day.spent) for day in spent.days]),
+        "days": [day for day in reversed(spent.days) if day.rentals],
         "differences": differences(request.access, period),
     }
     return render(request, "pages/spend.html", context)

@@ -17,14 +17,14 @@ from rentals.models import BackgroundJob, Token
 @require_safe
 @never_cache
 def system(request: DeskRequest) -> HttpResponse:
-    """Show the state; to htmx, which asks every few seconds, the state alone."""
+    """Show the state of the system; to htmx, which asks every few seconds, the fragment alone."""
     template = "pages/_system.html" if request.htmx else "pages/system.html"
     return render(request, template, {"system": system_state(request.access)})
 
 
 @require_POST
 def import_history(request: DeskRequest, pk: int) -> HttpResponse:
-    """Read all that ThueSim's history of a token gives, in the background."""
+    """Import the whole history that ThueSim gives for a token, in the background."""
     token = get_object_or_404(Token.objects.filter(teams=request.access.team_id), pk=pk)
     if not request.access.manages or request.access.team is None:
         raise PermissionDenied(_("Only a manager can import a history. Ask a manager of your team."))

@@ -1,4 +1,4 @@
-"""The audit record as those who manage a team read it: searched, page by page, exported."""
+"""The audit log for a team's managers: searched, page by page, exported."""
 
 import json
 from collections.abc import Iterator
@@ -21,26 +21,28 @@ from lib.spreadsheets import csv_chunks
 from pages.presenters.audit import details, thing
 from pages.views.team.team import managed_team
 
-PAGE = 50
-MOST_EXPORTED = 100_000
+PAGE_SIZE = 50
+MAX_EXPORTED = 100_000
 _HEADINGS = ["at", "person", "action", "on what", "detail", "address"]
 
 
 @require_safe
 @never_cache
 def team_audit(request: DeskRequest) -> HttpResponse:
-    """Show a page of the record, newest first."""
+    """Show a page of the audit log, newest first."""
     team = managed_team(request)
     found = _found(request.GET, request.access)
     before = whole_number(request.GET.get("before"))
     if before is not None:
         found = found.filter(pk__lt=before)
-    records = list(found[: PAGE + 1])
+    records = list(found[: PAGE_SIZE + 1])
     query = request.GET.copy()
     query.pop("before", None)
     context = {
-        "records": [(record, audit.label(record.action), thing(record), details(record)) for record in records[:PAGE]],
-        "next": records[PAGE - 1].pk if len(records) > PAGE else None,
+        "records": [
+            (record, audit.label(record.action), thing(record), details(record)) for record in records[:PAGE_SIZE]
+        ],
+        "next": records[PAGE_SIZE - 1].pk if len(records) > PAGE_SIZE else None,
         "query": query.urlencode(),
         "asked": request.GET,
         "people": User.objects.filter(memberships__team=team).order_by("username"),
@@ -51,7 +53,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
 
 @require_POST
 def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
-    """Hand out what the search finds as CSV; that is an audit record itself."""
+    """Send what the search finds as CSV. The export is recorded too."""
     team = managed_team(request)
     found = _found(request.POST, request.access)
     asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
@@ -83,7 +85,7 @@ def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
 
 
 def _rows(found: QuerySet[AuditRecord]) -> Iterator[list[str]]:
-    for record in found[:MOST_EXPORTED].iterator(chunk_size=1000):
+    for record in found[:MAX_EXPORTED].iterator(chunk_size=1000):
         yield [
             timezone.localtime(record.at).isoformat(timespec="seconds"),
             record.person.username if record.person else "",

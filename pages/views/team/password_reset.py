@@ -16,7 +16,7 @@ _View = Callable[[HttpRequest], HttpResponse]
 
 
 def _by_hand_without_mail(view: _View) -> _View:
-    """Where no e-mail can be sent, say who helps instead of seeming to send one."""
+    """Where no e-mail can be sent, show who helps instead of pretending to send one."""
 
     @login_not_required
     @never_cache

@@ -26,7 +26,7 @@ _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 
 
 def _membership(request: DeskRequest, pk: int) -> Membership:
-    """Somebody of the team that the asking person manages; for all others 403 or 404."""
+    """Return a membership of the team that the person manages; anybody else gets 403 or 404."""
     team = managed_team(request)
     return get_object_or_404(Membership.objects.select_related("user", "team"), team=team, user=pk)
 
@@ -34,7 +34,7 @@ def _membership(request: DeskRequest, pk: int) -> Membership:
 @require_safe
 @never_cache
 def person(request: DeskRequest, pk: int) -> HttpResponse:
-    """Show somebody of the team to those who manage it."""
+    """Show one person of the team to its managers."""
     return _page(request, _membership(request, pk))
 
 
@@ -48,7 +48,7 @@ def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None 
         "roles": roles(),
         "may_change_account": may_change,
         "has_two_factor": has_two_factor(membership.user),
-        # Where somebody else works is no business of this team's.
+        # Other people's sessions are shown only to those who may end them.
         "sessions": UserSession.objects.filter(user=membership.user).order_by("-last_seen_at") if may_change else (),
         "spent": {"day": day, "month": month, "rentals": rentals},
     }
@@ -56,7 +56,7 @@ def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None 
 
 
 def _action(view: _Action) -> Callable[..., HttpResponse]:
-    """A button on the page of a person: does one thing, says it, or says why not."""
+    """Make the view of a button on a person's page: it does one thing, and shows what was done or why not."""
 
     @require_POST
     @wraps(view)
@@ -88,7 +88,7 @@ def person_role(request: DeskRequest, membership: Membership) -> str:
 
 @_action
 def person_limits(request: DeskRequest, membership: Membership) -> HttpResponse | str:
-    """Set what they may spend and rent."""
+    """Set their budgets and rentals per day."""
     form = LimitsForm(request.POST, instance=membership)
     if not form.is_valid():
         return _page(request, Membership.objects.select_related("user", "team").get(pk=membership.pk), form)
@@ -106,7 +106,7 @@ def person_remove(request: DeskRequest, membership: Membership) -> str:
 
 @_action
 def person_deactivate(request: DeskRequest, membership: Membership) -> str:
-    """End their account."""
+    """Deactivate their account."""
     memberships.deactivate(request.user, request.access, membership.user)
     return _("%(person)s is deactivated and signed out everywhere.") % {"person": membership.user}
 
@@ -137,7 +137,7 @@ def person_two_factor(request: DeskRequest, membership: Membership) -> str:
 @_action
 @never_cache
 def person_password(request: DeskRequest, membership: Membership) -> HttpResponse:
-    """Make a link by which they set a new password, and show it, this once."""
+    """Make a link that sets a new password, and show it once."""
     link = memberships.password_link(request.user, request.access, membership.user)
     context = {
         "person": membership.user,

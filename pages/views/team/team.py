@@ -32,7 +32,7 @@ class Member:
 
 
 def managed_team(request: DeskRequest) -> Team:
-    """The team that the person manages. Raises `PermissionDenied`."""
+    """Return the team that the person manages. Raises `PermissionDenied`."""
     if request.access.team is None or not request.access.manages:
         raise PermissionDenied(_("Only a manager of the team may do this."))
     return request.access.team
@@ -54,7 +54,7 @@ def page(
     invite_form: InviteForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """Render the page of the team, with a form that somebody filled in wrongly in its place."""
+    """Render the team's page, with a form that has errors in the place of a fresh one."""
     team = request.access.team
     if team is None:
         raise Http404
@@ -97,7 +97,7 @@ def team_settings(request: DeskRequest) -> HttpResponse:
 
 @require_POST
 def team_services(request: DeskRequest) -> HttpResponse:
-    """Allow one more service, or one less. With none chosen, all are allowed."""
+    """Allow one more service, or one less. A team with none chosen may order all."""
     team = managed_team(request)
     adds = "add" in request.POST
     key = request.POST.get("add" if adds else "remove", "")
@@ -117,5 +117,5 @@ def team_services(request: DeskRequest) -> HttpResponse:
 
 
 def roles() -> list[tuple[str, str]]:
-    """The roles to choose from."""
+    """Return the roles to choose from."""
     return [(str(value), str(label)) for value, label in Role.choices]

@@ -1,4 +1,4 @@
-"""The addresses of the team: its people, invitations, settings, audit record; and of allauth's, those that are ours."""
+"""The addresses of the team: people, invitations, settings, audit log; and allauth's addresses with views of ours."""
 
 from django.urls import path
 

@@ -97,12 +97,12 @@ def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, bo
 
 
 def test_pages_follow_one_another_without_gap_or_repeat(client: Client, boss: User, team: Team) -> None:
-    for n in range(audit_view.PAGE + 7):
+    for n in range(audit_view.PAGE_SIZE + 7):
         audit.record("reveal", person=boss, team=team, target=f"rental {n}")
     first = client.get(reverse("team_audit"), {"action": "reveal"})
     second = client.get(reverse("team_audit"), {"action": "reveal", "before": first.context["next"]})
     targets = [record.target for page in (first, second) for record, *_ in page.context["records"]]
-    assert targets == [f"rental {n}" for n in reversed(range(audit_view.PAGE + 7))]
+    assert targets == [f"rental {n}" for n in reversed(range(audit_view.PAGE_SIZE + 7))]
     assert second.context["next"] is None
 
 
