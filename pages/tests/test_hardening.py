@@ -68,6 +68,7 @@ def test_no_answer_to_somebody_signed_in_is_kept_by_a_browser_or_a_proxy(world: 
         # Words of the admin's scripts, the same for everybody.
         if "no-store" not in answer.headers["Cache-Control"] and name != "admin:jsi18n":
             kept.append((name, answer.headers["Cache-Control"]))
+        list(answer)  # reads a recording to its end, which closes its file
     assert kept == []
 
 

@@ -163,9 +163,9 @@ def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Renta
     client.post(reverse("reveal", args=[call.pk]))
     assert AuditRecord.objects.filter(action="reveal").count() == 1
     answer = client.get(address)
-    assert (answer.status_code, answer.content) == (200, b"RIFF")
+    assert (answer.status_code, b"".join(answer)) == (200, b"RIFF")
     assert browser(make_person(team)).get(address).status_code == 404  # the reveal was another person's
-    with time_machine.travel(timezone.now() + audio.LOOK, tick=False):
+    with time_machine.travel(timezone.now() + audio.REVEAL_LASTS, tick=False):
         assert client.get(address).status_code == 404
 
 

@@ -1,9 +1,11 @@
-"""The recording of a call, for those who may read its code or whose look at it was recorded."""
+"""The recording of a voice call, for those who may read its code or whose reveal of it was recorded."""
 
 import re
 from datetime import timedelta
+from http import HTTPStatus
+from typing import IO
 
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -14,43 +16,70 @@ from accounts.http import DeskRequest
 from accounts.models import AuditRecord
 from rentals.models import Message, Rental
 
-# For so long after a recorded look the player that it brought plays.
-LOOK = timedelta(minutes=15)
+# How long after a recorded reveal its recording plays.
+REVEAL_LASTS = timedelta(minutes=15)
 
 
 @require_safe
 @never_cache
-def audio(request: DeskRequest, pk: int) -> HttpResponse | FileResponse:
-    """Play a call. `?message=` names one of several; else it is the latest. Serves byte ranges, which Safari asks for."""
-    found = get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
-    if not request.access.sees_code(found) and not _revealed(request, found):
+def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
+    """Play a recording: the latest, or that of `?message=`. Serves byte ranges, which Safari asks for."""
+    rental = get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
+    if not request.access.sees_code(rental) and not _revealed(request, rental):
         raise Http404
-    wanted = request.GET.get("message", "")
-    calls = [m for m in found.messages.all() if m.audio and (not wanted or str(m.pk) == wanted)]
-    if not calls:
+    chosen = request.GET.get("message", "")
+    recorded = [m for m in rental.messages.all() if m.audio and (not chosen or str(m.pk) == chosen)]
+    if not recorded:
         raise Http404
-    return _ranged(request, calls[-1])
+    return _ranged(request, recorded[-1])
 
 
 def _revealed(request: DeskRequest, rental: Rental) -> bool:
-    """Whether they may ask for masked codes, did so for this one just now, and it stands in the audit record."""
-    looks = AuditRecord.objects.filter(
-        action=audit.Action.REVEAL, person=request.user, target=audit.about(rental), at__gt=timezone.now() - LOOK
+    """Return whether the person may reveal codes, and their reveal of this one was recorded in the last minutes."""
+    reveals = AuditRecord.objects.filter(
+        action=audit.Action.REVEAL,
+        person=request.user,
+        target=audit.about(rental),
+        at__gt=timezone.now() - REVEAL_LASTS,
     )
-    return request.access.may_reveal(rental) and looks.exists()
+    return request.access.may_reveal(rental) and reveals.exists()
 
 
-def _ranged(request: DeskRequest, call: Message) -> HttpResponse:
-    with call.audio.open("rb") as kept:
-        body = kept.read()
-    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
-    headers = {"Accept-Ranges": "bytes", "Content-Disposition": "inline", "X-Content-Type-Options": "nosniff"}
-    content_type = call.audio_type or "audio/wav"
-    if not wanted or wanted.group(1) == "":
-        return HttpResponse(body, content_type=content_type, headers=headers)
-    first = int(wanted.group(1))
-    last = min(int(wanted.group(2) or len(body) - 1), len(body) - 1)
-    if first > last:
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{len(body)}"})
-    headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
-    return HttpResponse(body[first : last + 1], content_type=content_type, headers=headers, status=206)
+def _ranged(request: DeskRequest, message: Message) -> HttpResponseBase:
+    size = message.audio.size
+    asked = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", request.headers.get("Range", ""))
+    first = int(asked.group(1)) if asked else 0
+    last = min(int(asked.group(2) or size), size - 1) if asked else size - 1
+    if asked and first > last:
+        unsatisfiable = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        return HttpResponse(status=unsatisfiable, headers={"Content-Range": f"bytes */{size}"})
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": "inline",
+        "Content-Length": str(last - first + 1),
+        "X-Content-Type-Options": "nosniff",
+    }
+    if asked:
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return FileResponse(
+        _Part(message.audio.open("rb"), first, last - first + 1),
+        content_type=message.audio_type or "audio/wav",
+        headers=headers,
+        status=HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK,
+    )
+
+
+class _Part:
+    """A part of a file, as `FileResponse` reads and closes it. A whole recording may have 10 MB."""
+
+    def __init__(self, file: IO[bytes], first: int, length: int) -> None:
+        self._file, self._remaining = file, length
+        file.seek(first)
+
+    def read(self, size: int) -> bytes:
+        chunk = self._file.read(min(size, self._remaining))
+        self._remaining -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        self._file.close()
