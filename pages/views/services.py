@@ -69,14 +69,14 @@ def _price_histories(shown: list[Service]) -> dict[int, tuple[charts.StepChart, 
 def service(request: DeskRequest, pk: int) -> HttpResponse:
     """Show one service: its prices, and its success by network and by prefix."""
     prices = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
-    found = get_object_or_404(Service.objects.prefetch_related(prices), pk=pk)
-    networks, prefixes = statistics.by_network_and_prefix(request.access, found)
-    history = list(found.prices.all())
+    service = get_object_or_404(Service.objects.prefetch_related(prices), pk=pk)
+    networks, prefixes = statistics.by_network_and_prefix(request.access, service)
+    history = list(service.prices.all())
     context = {
-        "service": found,
-        "starred": StarredService.objects.filter(person=request.user, service=found).exists(),
+        "service": service,
+        "starred": StarredService.objects.filter(person=request.user, service=service).exists(),
         "allowed": budgets.services_of(request.access.team).filter(pk=pk).exists(),
-        "figure": statistics.figure_of(request.access, found),
+        "figure": statistics.figure_of(request.access, service),
         "parts": [(_("By network"), _("Network"), networks), (_("By prefix"), _("Prefix"), prefixes)],
         "course": charts.step_chart([(price.since, price.price) for price in history], until=timezone.now()),
         "prices": history[::-1],
@@ -90,12 +90,12 @@ def service_star(request: DeskRequest, pk: int) -> HttpResponse:
     """Star a service, or remove the star: `starred` is `1` or nothing."""
     if not request.access.may_rent:
         raise PermissionDenied(_("You may look at services, but not rent. Ask a manager of your team."))
-    found = get_object_or_404(Service, pk=pk)
+    service = get_object_or_404(Service, pk=pk)
     starred = request.POST.get("starred") == "1"
     if starred:
-        StarredService.objects.get_or_create(person=request.user, service=found)
+        StarredService.objects.get_or_create(person=request.user, service=service)
     else:
-        StarredService.objects.filter(person=request.user, service=found).delete()
+        StarredService.objects.filter(person=request.user, service=service).delete()
     if request.htmx:
-        return render(request, "pages/_star.html", {"service": found, "starred": starred})
+        return render(request, "pages/_star.html", {"service": service, "starred": starred})
     return redirect(local_address(request, "services"))
