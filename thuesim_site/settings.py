@@ -217,7 +217,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "thuesim_site.static_files.HashedModulesStorage"
     },
 }
 # The audio of calls. Served by a view that asks who is looking, never from an address of its own.

@@ -1,35 +1,35 @@
-// Ages grow by themselves, by the server's clock, and say when they are stale; so does the page, when nobody answers.
+// The system page: ages grow by themselves and turn stale; so does the page, when the desk no longer answers.
+import { readServerClock, serverTime } from "./server-clock.js";
+
 const PAGE_STALE_SECONDS = 15;
 const lang = document.documentElement.lang;
 const units = Object.fromEntries(["second", "minute", "hour", "day"].map((unit) => [unit, new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "long" })]));
-const inWords = (seconds) => {
+
+function inWords(seconds) {
   if (seconds < 100) return units.second.format(seconds);
   if (seconds < 100 * 60) return units.minute.format(Math.round(seconds / 60));
   if (seconds < 48 * 3600) return units.hour.format(Math.round(seconds / 3600));
   return units.day.format(Math.round(seconds / 86400));
-};
-let ahead = 0;
-let answered = Date.now();
-function setClock() {
-  const now = Number(document.getElementById("system")?.dataset.now);
-  if (now) ahead = now - Date.now();
-  answered = Date.now();
-  count();
 }
-function count() {
-  const now = Date.now() + ahead;
+
+let answeredAt = Date.now();
+document.addEventListener("htmx:afterSwap", () => {
+  readServerClock();
+  answeredAt = Date.now();
+  showAges();
+});
+
+function showAges() {
   for (const time of document.querySelectorAll("[data-since]")) {
-    const seconds = Math.max(0, Math.round((now - Number(time.dataset.since)) / 1000));
-    const words = inWords(seconds);
-    if (time.textContent !== words) time.textContent = words;
+    const seconds = Math.max(0, Math.round((serverTime() - Number(time.dataset.since)) / 1000));
+    const age = inWords(seconds);
+    if (time.textContent !== age) time.textContent = age;
     if (time.dataset.staleAfter) time.classList.toggle("is-stale", seconds > Number(time.dataset.staleAfter));
   }
-  const sign = document.querySelector("[data-page-age]");
-  const silent = (Date.now() - answered) / 1000;
-  sign.hidden = silent < PAGE_STALE_SECONDS;
-  document.body.classList.toggle("is-old", !sign.hidden);
-  sign.querySelector("[data-since]").dataset.since = String(answered + ahead);
+  const pageAge = document.querySelector("[data-page-age]");
+  pageAge.hidden = Date.now() - answeredAt < PAGE_STALE_SECONDS * 1000;
+  document.body.classList.toggle("is-old", !pageAge.hidden);
+  pageAge.querySelector("[data-since]").dataset.since = String(serverTime(answeredAt));
 }
-document.addEventListener("htmx:afterSwap", setClock);
-setClock();
-setInterval(count, 1000);
+setInterval(showAges, 1000);
+showAges();

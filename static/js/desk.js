@@ -1,4 +1,8 @@
 // The desk: what happens when a code comes, the keys, and cards whose time is over.
+import "./live.js";
+import { serverTime } from "./server-clock.js";
+import { sentence, toast } from "./toasts.js";
+
 const wants = (what) => document.getElementById("preferences").dataset[what] === "on";
 const board = () => document.getElementById("board");
 const cards = () => [...document.querySelectorAll("#board > [data-testid=rental]")];
@@ -21,7 +25,7 @@ function look() {
     codes.set(card.id, said);
     if (said && known !== undefined && known !== said) fresh.push(card);
     // A card that was not there and brings a young code: it came while we were away or under another filter.
-    else if (said && known === undefined && started && Date.now() + clockAhead - Number(card.dataset.at) < 600000) fresh.push(card);
+    else if (said && known === undefined && started && serverTime() - Number(card.dataset.at) < 600000) fresh.push(card);
   }
   for (const card of fresh) tell(card);
 }
@@ -36,7 +40,7 @@ function tell(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
   const shown = /[^•]/.test(code) ? code : "";
   const parts = { service: card.querySelector(".rental-service").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
-  announce(shown ? say("newCode", { ...parts, code: [...shown].join(" ") }) : say("newMessage", parts));
+  announce(shown ? sentence("newCode", { ...parts, code: [...shown].join(" ") }) : sentence("newMessage", parts));
   card.classList.add("is-fresh");
   if (document.hidden) {
     unseen += 1;
@@ -105,7 +109,7 @@ document.addEventListener("click", async (event) => {
   if (button.id === "sound-switch") return void (on || ring());
   if (notifying() === "granted" || (on && notifying() === "denied")) return;
   event.preventDefault();
-  if ((await window.Notification?.requestPermission()) !== "granted") return toast(words.notifyDenied, true);
+  if ((await window.Notification?.requestPermission()) !== "granted") return toast(sentence("notifyDenied"), true);
   if (on) showNotifying();
   else button.form.requestSubmit(button);
 });
@@ -129,13 +133,13 @@ function copyNewest(what) {
   // The newest code is the one that came last, not the one of the newest order.
   const found = cards().filter((card) => card.querySelector(what));
   const newest = what === "[data-copy]" ? found.sort((a, b) => Number(b.dataset.said) - Number(a.dataset.said))[0] : found[0];
-  if (newest) copyFrom(newest.querySelector(what));
-  else toast(words.noCode, true);
+  if (newest) newest.querySelector(what).click(); // page.js copies what is clicked
+  else toast(sentence("noCode"), true);
 }
 
 // A finished card leaves when its half hour is over, unless somebody is at it.
 setInterval(() => {
-  const now = Date.now() + clockAhead;
+  const now = serverTime();
   for (const card of cards()) {
     if (!card.dataset.leaves || Number(card.dataset.leaves) > now || card.matches(":hover, :focus-within")) continue;
     card.classList.add("is-leaving");

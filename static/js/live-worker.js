@@ -1,6 +1,8 @@
 // Holds the event streams for all tabs of this browser, so that many tabs cost one connection: a SharedWorker where
 // there are such, else a Worker of one tab. A tab says {key, url}; it is told {event, data} for each event, `hello`
 // when it may read its board, and `lost` when the stream broke (it is opened again by itself).
+//
+// A classic script on purpose: it imports nothing, and browsers learned module SharedWorkers years later.
 const EVENTS = ["hello", "rental", "gone", "refresh", "waiting", "tokens", "session-expired", "beat"];
 const MOST = 4; // streams at once: a browser has six connections to a server, and pages need some
 const SILENCE = 40_000; // ms without even a beat (they come each 15 s): the connection is dead

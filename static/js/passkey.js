@@ -1,4 +1,4 @@
-// allauth tells its script's failures by an event alone; here they become a sentence.
+// allauth's script reports a failure by an event alone; here it becomes a sentence.
 document.addEventListener("allauth.error", (event) => {
   const problem = document.getElementById("passkey-problem");
   if (!problem) return;

@@ -1,4 +1,5 @@
-// Before the first paint: the colours that were chosen here, and the sign that scripts run.
+// The theme that was chosen in this browser, and the sign that scripts run. A classic script in the head, on purpose:
+// it blocks the first paint, so that no page flashes up in the other theme. A module would run after that paint.
 (() => {
   const root = document.documentElement;
   root.classList.replace("no-js", "js");

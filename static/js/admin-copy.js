@@ -8,7 +8,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     try {
       await navigator.clipboard.writeText(field.value);
     } catch {
-      document.execCommand("copy"); // no clipboard on plain http
+      document.execCommand("copy"); // the clipboard API is closed to pages without TLS
     }
     button.textContent = button.dataset.copied;
   });

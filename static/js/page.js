@@ -1,20 +1,8 @@
-// What every page has: colours, menus, copying, countdowns, short lines at the bottom.
-const words = JSON.parse(document.getElementById("words").textContent);
-const say = (name, parts = {}) => Object.entries(parts).reduce((text, [key, value]) => text.replace(`{${key}}`, value), words[name] ?? name);
+// What every page has: theme, menus, copying, forms, countdowns, and what htmx does with a failed request.
+import { serverTime } from "./server-clock.js";
+import { sentence, toast } from "./toasts.js";
 
-
-function toast(text, failed = false) {
-  const line = document.createElement("p");
-  line.className = failed ? "toast is-bad" : "toast";
-  if (failed) line.setAttribute("role", "alert");
-  line.textContent = text;
-  document.getElementById("toasts").append(line);
-}
-new MutationObserver((changes) => {
-  for (const { addedNodes } of changes) for (const line of addedNodes) if (line.nodeType === 1) setTimeout(() => line.remove(), 7000);
-}).observe(document.getElementById("toasts"), { childList: true });
-
-// Colours: the browser's own, since rooms and screens differ. What else a person prefers is kept with them, on the server.
+// The theme is kept in this browser, since rooms and screens differ. All other preferences are kept on the server.
 function showTheme() {
   const chosen = localStorage.getItem("theme") ?? "";
   if (chosen) document.documentElement.dataset.theme = chosen;
@@ -23,54 +11,64 @@ function showTheme() {
 }
 showTheme();
 
-// Copying. The clipboard is closed to pages without TLS, so there is the old way too.
-async function copy(text) {
+// Resolves to whether the browser let us.
+async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const field = document.createElement("textarea");
-    const before = document.activeElement;
-    field.value = text;
-    field.className = "sr";
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    before?.focus?.({ preventScroll: true });
-    return done;
+    return copyFromField(text);
   }
 }
+
+// The clipboard API is closed to pages without TLS: there a field is selected and copied, and the focus put back.
+function copyFromField(text) {
+  const field = document.createElement("textarea");
+  const focused = document.activeElement;
+  field.value = text;
+  field.className = "sr";
+  document.body.append(field);
+  field.focus({ preventScroll: true });
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  focused?.focus?.({ preventScroll: true });
+  return copied;
+}
+
+// data-copy is the text itself. A phone number has one attribute for each form in which a person may want it.
 async function copyFrom(button) {
   const { copyAs } = (document.getElementById("preferences") ?? document.body).dataset;
   const text = button.dataset.copy ?? button.dataset[copyAs];
-  if (!(await copy(text))) return toast(words.copyFailed, true);
+  if (!(await copyText(text))) return toast(sentence("copyFailed"), true);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
-  toast(say("copied", { what: text }));
+  toast(sentence("copied", { what: text }));
 }
 
+const OPEN_MENUS = "details.menu[open], details.filter[open]";
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-copy], [data-copy-phone], [data-theme-choice], [data-opens]");
-  for (const menu of document.querySelectorAll("details.menu[open], details.filter[open]")) if (!menu.contains(event.target)) menu.open = false;
-  if (!target) return;
-  if (target.matches("[data-copy], [data-copy-phone]")) copyFrom(target);
-  else if ("themeChoice" in target.dataset) {
-    localStorage.setItem("theme", target.dataset.themeChoice);
+  for (const menu of document.querySelectorAll(OPEN_MENUS)) if (!menu.contains(event.target)) menu.open = false;
+  const button = event.target.closest("[data-copy], [data-copy-phone], [data-theme-choice], [data-opens]");
+  if (!button) return;
+  if (button.matches("[data-copy], [data-copy-phone]")) copyFrom(button);
+  else if ("themeChoice" in button.dataset) {
+    localStorage.setItem("theme", button.dataset.themeChoice);
     showTheme();
-  } else document.getElementById(target.dataset.opens).showModal();
+  } else document.getElementById(button.dataset.opens).showModal();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  const menu = document.querySelector("details.menu[open], details.filter[open]");
+  const menu = document.querySelector(OPEN_MENUS);
   if (!menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();
 });
+
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
-// Empty filters stay out of the address, so that it can be read and kept.
+// Empty filters stay out of the address, so that it can be read and bookmarked.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-filters]")) return;
   for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
@@ -79,25 +77,19 @@ addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("[data-filters] :disabled")) field.disabled = false;
 });
 
-// Countdowns go by the server's clock; the browser's may be wrong.
-const clockAhead = (() => {
-  const now = Number(document.querySelector("[data-now]")?.dataset.now);
-  return now ? now - Date.now() : 0;
-})();
 function countDown() {
-  const now = Date.now() + clockAhead;
   for (const time of document.querySelectorAll("[data-expires]")) {
-    const left = Math.max(0, Math.ceil((Number(time.dataset.expires) - now) / 1000));
-    time.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    time.classList.toggle("is-soon", left < 60);
+    const seconds = Math.max(0, Math.ceil((Number(time.dataset.expires) - serverTime()) / 1000));
+    time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    time.classList.toggle("is-soon", seconds < 60);
     const bar = time.nextElementSibling;
-    if (bar) bar.value = left;
+    if (bar) bar.value = seconds;
   }
 }
 setInterval(countDown, 1000);
 countDown();
 
-// htmx: the CSRF cookie is read at each request (signing in again elsewhere changes it), and no failure is silent.
+// The CSRF cookie is read at each request of htmx: signing in again in another tab changes it.
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
   if (token && event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = token;
@@ -105,10 +97,10 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.requestConfig.verb === "get") return;
   const { status } = event.detail.xhr;
-  toast(status === 403 ? words.forbidden : status === 404 ? words.gone : words.serverFault, true);
+  toast(sentence(status === 403 ? "forbidden" : status === 404 ? "gone" : "serverFault"), true);
 });
 document.addEventListener("htmx:sendError", (event) => {
-  if (event.detail.requestConfig.verb !== "get") toast(words.noAnswer, true);
+  if (event.detail.requestConfig.verb !== "get") toast(sentence("noAnswer"), true);
 });
 // A card that the page does not have yet gets an empty place, where its time puts it; htmx then fills that.
 function makeRoom(html) {

@@ -1,22 +1,26 @@
-// A combobox over the native list of services: type a part of a name, accents or not. Without scripts the list stays.
-const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
-const SHOWN = 80;
+// The fields of the rent form: a combobox over the native list of services, and prefixes as tokens. Without scripts the
+// list and a plain field stay.
+import { sentence } from "./toasts.js";
+
+// Services: type a part of a name, with accents or without.
+const withoutAccents = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
+const MAX_SHOWN = 80;
 
 // An option reads "name · price · waiting time", and "· success" where it is known; its group is the heading over it.
-function read(option) {
+function readOption(option) {
   const parts = option.text.split(" · ");
   const success = "rated" in option.dataset ? parts.pop() : "";
   const wait = parts.pop();
   const price = parts.pop();
   const name = parts.join(" · ");
-  return { key: option.value, name, plain: plain(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
+  return { key: option.value, name, plain: withoutAccents(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
 }
 
 class ServicePicker extends HTMLElement {
   connectedCallback() {
     const select = this.querySelector("select");
     if (!select) return;
-    this.options = [...select.options].filter((option) => option.value).map(read);
+    this.options = [...select.options].filter((option) => option.value).map(readOption);
     this.chosen = this.options.find((option) => option.key === select.value) ?? null;
     this.active = -1;
     this.build(select);
@@ -41,7 +45,7 @@ class ServicePicker extends HTMLElement {
     this.list = document.createElement("div");
     Object.assign(this.list, { id: "service-list", className: "picker-list", hidden: true });
     this.list.setAttribute("role", "listbox");
-    this.list.setAttribute("aria-label", words.services);
+    this.list.setAttribute("aria-label", sentence("services"));
     this.note = document.createElement("p");
     Object.assign(this.note, { id: "service-chosen", className: "picker-chosen" });
     this.note.setAttribute("role", "status");
@@ -51,24 +55,24 @@ class ServicePicker extends HTMLElement {
       this.chosen = null;
       this.showChosen();
       this.open();
-      this.settle();
+      this.chooseIfExact();
     });
     this.input.addEventListener("click", () => this.open());
-    this.input.addEventListener("keydown", (event) => this.key(event));
+    this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("blur", () => {
-      if (!this.chosen && this.found?.length === 1 && this.input.value.trim()) this.choose(this.found[0]);
+      if (!this.chosen && this.matching?.length === 1 && this.input.value.trim()) this.choose(this.matching[0]);
       this.close();
     });
     // Not click: the field would lose the focus, and the list with it, before the click came.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
-      if (option) this.choose(this.found[Number(option.dataset.n)]);
+      if (option) this.choose(this.matching[Number(option.dataset.n)]);
     });
   }
 
   search(text) {
-    const parts = plain(text).split(/\s+/).filter(Boolean);
+    const parts = withoutAccents(text).split(/\s+/).filter(Boolean);
     if (!parts.length) return this.options;
     const rank = (option) => {
       if (option.key.startsWith(text.trim())) return 0;
@@ -80,32 +84,32 @@ class ServicePicker extends HTMLElement {
   }
 
   // What is typed in full needs no choosing: a key, or a name that no other service shares or continues.
-  settle() {
+  chooseIfExact() {
     const text = this.input.value.trim();
-    const exact = this.found.filter((option) => option.key === text || option.plain === plain(text));
-    if (text && exact.length === 1 && (this.found.length === 1 || exact[0].key === text)) this.choose(exact[0], text);
+    const exact = this.matching.filter((option) => option.key === text || option.plain === withoutAccents(text));
+    if (text && exact.length === 1 && (this.matching.length === 1 || exact[0].key === text)) this.choose(exact[0], text);
   }
 
   open() {
     const text = this.chosen ? "" : this.input.value;
-    this.found = this.search(text).slice(0, SHOWN);
-    this.list.replaceChildren(...(text.trim() ? this.found.map((option, n) => this.draw(option, n)) : this.grouped()));
-    this.list.hidden = !this.found.length;
-    if (!this.chosen) this.note.textContent = this.found.length ? "" : this.dataset.none;
-    this.input.setAttribute("aria-expanded", String(this.found.length > 0));
-    this.mark(this.chosen ? this.found.indexOf(this.chosen) : text && this.found.length ? 0 : -1);
+    this.matching = this.search(text).slice(0, MAX_SHOWN);
+    this.list.replaceChildren(...(text.trim() ? this.matching.map((option, n) => this.draw(option, n)) : this.grouped()));
+    this.list.hidden = !this.matching.length;
+    if (!this.chosen) this.note.textContent = this.matching.length ? "" : this.dataset.none;
+    this.input.setAttribute("aria-expanded", String(this.matching.length > 0));
+    this.highlight(this.chosen ? this.matching.indexOf(this.chosen) : text && this.matching.length ? 0 : -1);
   }
 
   close() {
     this.list.hidden = true;
     this.input.setAttribute("aria-expanded", "false");
-    this.mark(-1);
+    this.highlight(-1);
   }
 
   // With nothing typed, the list stands under its headings: starred, used, all others.
   grouped() {
     const groups = new Map();
-    for (const [n, option] of this.found.entries()) {
+    for (const [n, option] of this.matching.entries()) {
       if (!groups.has(option.group)) {
         const group = document.createElement("div");
         group.setAttribute("role", "group");
@@ -144,10 +148,10 @@ class ServicePicker extends HTMLElement {
   }
 
   facts(option) {
-    return [say("wait", { time: option.wait }), option.success, option.key].filter(Boolean).join(" · ");
+    return [sentence("wait", { time: option.wait }), option.success, option.key].filter(Boolean).join(" · ");
   }
 
-  mark(n) {
+  highlight(n) {
     this.active = n;
     const { items } = this;
     for (const [i, other] of items.entries()) other.setAttribute("aria-selected", String(i === n));
@@ -171,18 +175,18 @@ class ServicePicker extends HTMLElement {
     this.note.textContent = this.chosen ? [this.chosen.price, this.facts(this.chosen)].join(" · ") : "";
   }
 
-  key(event) {
+  onKey(event) {
     const open = !this.list.hidden;
     const last = this.items.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (!open) return this.open();
       const step = event.key === "ArrowDown" ? 1 : -1;
-      this.mark(this.active + step < 0 ? last : this.active + step > last ? 0 : this.active + step);
+      this.highlight(this.active + step < 0 ? last : this.active + step > last ? 0 : this.active + step);
     } else if (event.key === "Enter" && open && this.active >= 0) {
       event.preventDefault();
-      this.choose(this.found[this.active]);
-    } else if (event.key === "Tab" && open && this.active >= 0 && this.input.value) this.choose(this.found[this.active]);
+      this.choose(this.matching[this.active]);
+    } else if (event.key === "Tab" && open && this.active >= 0 && this.input.value) this.choose(this.matching[this.active]);
     else if (event.key === "Escape" && open) {
       event.stopPropagation();
       this.close();
@@ -203,3 +207,84 @@ class ServicePicker extends HTMLElement {
   }
 }
 customElements.define("service-picker", ServicePicker);
+
+// Prefixes: 96, 097 or 96|97. What is still being typed counts too, so that it is not lost.
+const suggestions = JSON.parse(document.getElementById("prefix-suggestions")?.textContent ?? "{}");
+const isPrefix = (text) => /^[0-9]{1,4}$/.test(text);
+const withoutZero = (text) => text.replace(/^\+84/, "").replace(/^0/, "");
+
+class PrefixTokens extends HTMLElement {
+  connectedCallback() {
+    this.input = this.querySelector("input");
+    if (!this.input || this.ideas) return;
+    this.tokens = [];
+    this.ideas = document.createElement("span");
+    this.ideas.className = "prefix-ideas";
+    this.append(this.ideas);
+    this.form = this.closest("form");
+    this.sendAll = (event) => event.formData.set(this.input.name, [...this.tokens, this.input.value.trim()].filter(Boolean).join("|"));
+    this.form?.addEventListener("formdata", this.sendAll);
+    this.input.addEventListener("input", () => /[\s,;|]/.test(this.input.value) && this.takeTyped());
+    this.input.addEventListener("blur", () => this.takeTyped());
+    this.input.addEventListener("focus", () => this.suggest());
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key === "Backspace" && !this.input.value && this.tokens.length) this.drop(this.tokens.at(-1));
+    });
+    this.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return event.target === this && this.input.focus();
+      if (button.matches(".prefix")) this.drop(button.dataset.digits);
+      else this.add(button.dataset.digits);
+      this.input.focus();
+    });
+    this.takeTyped();
+  }
+
+  disconnectedCallback() {
+    this.form?.removeEventListener("formdata", this.sendAll);
+  }
+
+  takeTyped() {
+    const parts = this.input.value.split(/[\s,;|]+/).filter(Boolean).map(withoutZero);
+    const rest = [];
+    for (const part of parts) if (isPrefix(part)) this.tokens.includes(part) || this.tokens.push(part);
+    else rest.push(part);
+    this.input.value = rest.join(" ");
+    this.draw();
+  }
+
+  add(digits) {
+    if (!this.tokens.includes(digits)) this.tokens.push(digits);
+    this.draw();
+  }
+
+  drop(digits) {
+    this.tokens = this.tokens.filter((token) => token !== digits);
+    this.draw();
+  }
+
+  draw() {
+    for (const old of this.querySelectorAll(".prefix")) old.remove();
+    for (const digits of this.tokens) {
+      const token = document.createElement("button");
+      Object.assign(token, { type: "button", className: "prefix", textContent: `0${digits} ×` });
+      token.dataset.digits = digits;
+      token.setAttribute("aria-label", sentence("remove", { what: `0${digits}` }));
+      this.input.before(token);
+    }
+    this.suggest();
+  }
+
+  suggest() {
+    const chosen = [...(this.form?.querySelectorAll("[name=networks]:checked") ?? [])].map((box) => box.value);
+    const names = chosen.length ? chosen : Object.keys(suggestions);
+    const digits = [...new Set(names.flatMap((name) => suggestions[name] ?? []))].filter((one) => !this.tokens.includes(one)).sort();
+    this.ideas.replaceChildren(...digits.map((one) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: `0${one}` });
+      button.dataset.digits = one;
+      return button;
+    }));
+  }
+}
+customElements.define("prefix-tokens", PrefixTokens);
