@@ -3,7 +3,7 @@
 //
 // On the page: #board, and templates/pages/_live.html, which brings the sign and the addresses.
 // Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:away` {sentence} when its person
-// is back and something happened meanwhile, `desk:live` {state} when the sign changes.
+// is back and something happened meanwhile.
 // The event `tokens` triggers what has hx-trigger="sse:tokens".
 import { serverTime } from "./server-clock.js";
 
@@ -31,7 +31,6 @@ let expired = false;
 function show(next) {
   if (next !== state) {
     state = next;
-    fire("desk:live", { state });
     sign.dataset.state = state;
     sign.querySelector("[data-live-word]").textContent = sign.dataset[state];
   }
@@ -91,29 +90,45 @@ function signedOut() {
 
 // Cards
 
+// Newest orders come first. htmx swaps a card out of band only where one of its id is, so a new card first gets an
+// empty place where its time puts it.
+function makeRoom(html) {
+  const { content } = Object.assign(document.createElement("template"), { innerHTML: html });
+  for (const card of content.querySelectorAll("[data-rental-id][hx-swap-oob]")) {
+    if (document.getElementById(card.id)) continue;
+    const place = Object.assign(document.createElement("article"), { id: card.id, hidden: true });
+    place.dataset.at = card.dataset.at;
+    const older = [...board().querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
+    board().insertBefore(place, older ?? board().querySelector(":scope > .empty"));
+  }
+}
+
+// The answer to a form of ours may bring cards as well.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!detail.shouldSwap) return;
+  makeRoom(detail.serverResponse);
+  if (detail.requestConfig.elt.isConnected) return;
+  // The card was replaced while its button was answered: htmx would look for the targets around the old card.
+  detail.shouldSwap = false;
+  htmx.swap(document.body, detail.serverResponse, { swapStyle: "none" });
+});
+
 const touched = new Set(); // the ids that events changed while the board was being read: they may be newer than it
 function put(html) {
   const [, id] = html.match(/id="rental-(\d+)"/) ?? [];
   touched.add(id);
-  if (!card(id)) return place(new DOMParser().parseFromString(html, "text/html").body.firstElementChild);
-  const before = card(id).dataset.status;
-  // htmx puts it in the place of the old one, and the focus back by its id.
+  const before = card(id)?.dataset.status;
+  makeRoom(html);
   const focused = document.activeElement;
-  const inside = focused?.closest?.("#board > [id]")?.id;
+  const inside = focused?.closest("#board > [data-rental-id]")?.id;
   htmx.swap(board(), html, { swapStyle: "none" });
-  if (inside && !focused.isConnected && !focused.id) refocus(document.getElementById(inside), focused);
+  // htmx puts the focus back by id, and our links have none.
+  if (inside && !focused.isConnected && !focused.id) focusLink(document.getElementById(inside), focused.href);
   if (before !== "received" && card(id).dataset.status === "received") fire("desk:code", { id });
 }
-function place(fresh) {
-  fresh.removeAttribute("hx-swap-oob");
-  const older = [...board().querySelectorAll(":scope > [data-rental-id]")].find((other) => Number(other.dataset.at) < Number(fresh.dataset.at));
-  board().insertBefore(document.adoptNode(fresh), older ?? board().querySelector(":scope > :not([data-rental-id])"));
-  htmx.process(fresh);
-  if (fresh.dataset.status === "received") fire("desk:code", { id: fresh.dataset.rentalId });
-}
-function refocus(inside, { dataset: { key }, href }) {
-  const same = [...(inside?.querySelectorAll("[data-key], a[href]") ?? [])].find((each) => (key ? each.dataset.key === key : each.href === href));
-  same?.focus({ preventScroll: true });
+function focusLink(card, href) {
+  const link = [...(card?.querySelectorAll("a[href]") ?? [])].find((each) => each.href === href);
+  link?.focus({ preventScroll: true });
 }
 function remove(id) {
   touched.add(id);

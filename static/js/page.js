@@ -102,28 +102,3 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", (event) => {
   if (event.detail.requestConfig.verb !== "get") toast(sentence("noAnswer"), true);
 });
-// A card that the page does not have yet gets an empty place, where its time puts it; htmx then fills that.
-function makeRoom(html) {
-  const board = document.getElementById("board");
-  if (!board) return;
-  const { content } = Object.assign(document.createElement("template"), { innerHTML: html });
-  for (const card of content.querySelectorAll("[data-rental-id][hx-swap-oob]")) {
-    if (document.getElementById(card.id)) continue;
-    const place = Object.assign(document.createElement("article"), { id: card.id, hidden: true });
-    place.dataset.at = card.dataset.at;
-    const older = [...board.querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
-    board.insertBefore(place, older ?? board.querySelector(":scope > .empty"));
-  }
-}
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (!detail.shouldSwap) return;
-  makeRoom(detail.serverResponse);
-  if (detail.requestConfig.elt.isConnected) return;
-  // The card was drawn anew while its button was answered: htmx would look for the targets around the old one.
-  detail.shouldSwap = false;
-  htmx.swap(document.body, detail.serverResponse, { swapStyle: "none" });
-});
-if (window.htmx) {
-  const { swap } = htmx;
-  htmx.swap = (target, html, ...rest) => (makeRoom(html), swap(target, html, ...rest));
-}
