@@ -1,61 +1,66 @@
-// The desk: what happens when a code comes, the keys, and cards whose time is over.
-import "./live.js";
+// The desk: what happens when a code comes, preferences, and keyboard shortcuts.
+import { cards } from "./live.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
 
-const wants = (what) => document.getElementById("preferences").dataset[what] === "on";
-const board = () => document.getElementById("board");
-const cards = () => [...document.querySelectorAll("#board > [data-testid=rental]")];
+const YOUNG = 600_000; // ms
+const SOUND_PAUSE = 1500; // ms: codes that come together ring once
+const MAX_ANNOUNCEMENTS = 5;
 
-// A code is new when its card shows another one than before. The first sight of a page is not news.
-const codes = new Map();
-let unseen = 0;
-let lately = 0;
+const isOn = (preference) => document.getElementById("preferences").dataset[preference] === "on";
 
-function saidBy(card) {
+// New codes
+
+// What each card showed last, its code or else its text. The cards that come with the page are no news.
+const messages = new Map(cards().map((card) => [card.id, messageOf(card)]));
+
+function messageOf(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
   return code || card.querySelector("[data-testid=sms]")?.textContent || "";
 }
 
-function look() {
-  const fresh = [];
-  for (const card of cards()) {
-    const said = saidBy(card);
-    const known = codes.get(card.id);
-    codes.set(card.id, said);
-    if (said && known !== undefined && known !== said) fresh.push(card);
-    // A card that was not there and brings a young code: it came while we were away or under another filter.
-    else if (said && known === undefined && started && serverTime() - Number(card.dataset.at) < 600000) fresh.push(card);
-  }
-  for (const card of fresh) tell(card);
-}
+// However a card comes, by the stream, with the whole board or as the answer to a form, htmx puts it in.
+document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
+  if (!card.matches("[data-rental-id]")) return;
+  const message = messageOf(card);
+  const before = messages.get(card.id);
+  messages.set(card.id, message);
+  // A card that was not there may bring a young code: it came while we were away, or the filter hid its order.
+  const isNews = before === undefined ? serverTime() - Number(card.dataset.at) < YOUNG : message !== before;
+  if (message && isNews) announceMessage(card);
+});
 
 function announce(text) {
-  const announced = document.getElementById("announce");
-  announced.append(Object.assign(document.createElement("p"), { textContent: text }));
-  if (announced.children.length > 5) announced.firstElementChild.remove();
+  const region = document.getElementById("announce");
+  region.append(Object.assign(document.createElement("p"), { textContent: text }));
+  if (region.children.length > MAX_ANNOUNCEMENTS) region.firstElementChild.remove();
 }
 
-function tell(card) {
-  const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
-  const shown = /[^•]/.test(code) ? code : "";
-  const parts = { service: card.querySelector(".rental-service").textContent.trim(), phone: card.querySelector("[data-testid=phone]")?.textContent ?? "" };
-  announce(shown ? sentence("newCode", { ...parts, code: [...shown].join(" ") }) : sentence("newMessage", parts));
+let unseen = 0;
+function announceMessage(card) {
+  const shown = card.querySelector("[data-testid=code]")?.textContent ?? "";
+  const code = /[^•]/.test(shown) ? shown : "";
+  const service = card.querySelector(".rental-service").textContent.trim();
+  const phone = card.querySelector("[data-testid=phone]")?.textContent ?? "";
+  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }));
   card.classList.add("is-fresh");
   if (document.hidden) {
     unseen += 1;
     showCount();
   }
-  if (wants("sounds")) ring();
-  if (wants("notifies") && document.hidden && notifying() === "granted") {
-    const note = new Notification(shown || parts.service, { body: `${parts.service} · ${parts.phone}`, tag: card.id });
-    note.onclick = () => { focus(); note.close(); };
+  if (isOn("sounds")) ring();
+  if (isOn("notifies") && document.hidden && permission() === "granted") {
+    const notification = new Notification(code || service, { body: `${service} · ${phone}`, tag: card.id });
+    notification.addEventListener("click", () => {
+      focus();
+      notification.close();
+    });
   }
 }
 
 const title = document.title;
 function showCount() {
-  document.title = unseen && wants("counts") ? `(${unseen}) ${title}` : title;
+  document.title = unseen && isOn("counts") ? `(${unseen}) ${title}` : title;
 }
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -63,11 +68,12 @@ document.addEventListener("visibilitychange", () => {
   showCount();
 });
 
-// Two soft notes, made here: nothing to fetch. Codes that come together ring once.
+// Two soft notes, made here: nothing to fetch.
 let audio;
+let rangAt = 0;
 function ring() {
-  if (Date.now() - lately < 1500) return;
-  lately = Date.now();
+  if (Date.now() - rangAt < SOUND_PAUSE) return;
+  rangAt = Date.now();
   audio ??= new AudioContext();
   for (const [i, pitch] of [880, 1318.5].entries()) {
     const [tone, volume, at] = [audio.createOscillator(), audio.createGain(), audio.currentTime + i * 0.13];
@@ -81,74 +87,67 @@ function ring() {
   }
 }
 
-// One line says what happened meanwhile, and stays until it is put away.
-document.addEventListener("desk:away", ({ detail: { sentence } }) => {
-  const line = document.getElementById("away");
-  line.querySelector("span").textContent = sentence;
-  line.hidden = false;
-  announce(sentence);
+// One line says what happened while nobody was here, and stays until it is dismissed.
+const awayLine = document.getElementById("away");
+document.addEventListener("desk:away", ({ detail }) => {
+  awayLine.querySelector("span").textContent = detail.sentence;
+  awayLine.hidden = false;
+  announce(detail.sentence);
 });
-document.getElementById("away").addEventListener("click", ({ currentTarget, target }) => {
+awayLine.addEventListener("click", ({ target }) => {
   if (!target.closest("button")) return;
-  currentTarget.hidden = true;
+  awayLine.hidden = true;
   document.getElementById("main").focus({ preventScroll: true });
 });
 
-// Preferences are forms that work by themselves. Notifications need the browser's leave as well, and it differs by browser.
-const notifying = () => window.Notification?.permission ?? "denied";
-function showNotifying() {
+// Preferences
+
+// They are forms, which htmx sends. Notifications need the browser's permission too, and that differs by browser.
+const permission = () => window.Notification?.permission ?? "denied";
+function showPermission() {
   const button = document.getElementById("notify-switch");
-  const asks = wants("notifies") && notifying() !== "granted";
+  const asks = isOn("notifies") && permission() !== "granted";
   button.classList.toggle("asks", asks);
   button.title = asks ? button.dataset.ask : button.textContent.trim();
 }
+showPermission();
+document.addEventListener("htmx:afterSettle", () => {
+  showPermission();
+  showCount();
+});
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("#sound-switch, #notify-switch");
   if (!button) return;
   const on = button.getAttribute("aria-pressed") === "true";
   if (button.id === "sound-switch") return void (on || ring());
-  if (notifying() === "granted" || (on && notifying() === "denied")) return;
+  if (permission() === "granted" || (on && permission() === "denied")) return;
   event.preventDefault();
   if ((await window.Notification?.requestPermission()) !== "granted") return toast(sentence("notifyDenied"), true);
-  if (on) showNotifying();
+  if (on) showPermission();
   else button.form.requestSubmit(button);
 });
-document.addEventListener("htmx:afterSettle", () => {
-  showNotifying();
-  showCount();
-});
 
-// Keys, for hands that stay on the keyboard.
-const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
+// Keyboard shortcuts
+
+const CODE = "[data-copy]";
+const PHONE = "[data-copy-phone]";
+const isTyping = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || !wants("keys")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !isOn("keys")) return;
   if (event.key === "/") document.querySelector("service-picker")?.focusInput();
-  else if (event.key === "c") copyNewest("[data-copy]");
-  else if (event.key === "n") copyNewest("[data-copy-phone]");
+  else if (event.key === "c") copyFrom(newestCode());
+  else if (event.key === "n") copyFrom(cards().find((card) => card.querySelector(PHONE))?.querySelector(PHONE));
   else if (event.key === "?") document.getElementById("keys").showModal();
   else return;
   event.preventDefault();
 });
-function copyNewest(what) {
-  // The newest code is the one that came last, not the one of the newest order.
-  const found = cards().filter((card) => card.querySelector(what));
-  const newest = what === "[data-copy]" ? found.sort((a, b) => Number(b.dataset.said) - Number(a.dataset.said))[0] : found[0];
-  if (newest) newest.querySelector(what).click(); // page.js copies what is clicked
+// The code that came last, which need not be that of the newest order.
+function newestCode() {
+  const received = cards().filter((card) => card.querySelector(CODE));
+  return received.sort((a, b) => Number(b.dataset.said) - Number(a.dataset.said))[0]?.querySelector(CODE);
+}
+// page.js copies what is clicked.
+function copyFrom(button) {
+  if (button) button.click();
   else toast(sentence("noCode"), true);
 }
-
-// A finished card leaves when its half hour is over, unless somebody is at it.
-setInterval(() => {
-  const now = serverTime();
-  for (const card of cards()) {
-    if (!card.dataset.leaves || Number(card.dataset.leaves) > now || card.matches(":hover, :focus-within")) continue;
-    card.classList.add("is-leaving");
-    setTimeout(() => card.remove(), 400);
-  }
-}, 5000);
-
-let started = false;
-look();
-started = true;
-showNotifying();
-new MutationObserver(look).observe(document.querySelector(".desk"), { childList: true, subtree: true });

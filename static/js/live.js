@@ -2,8 +2,7 @@
 // (re)connection, after sleep, and in doubt. Where no stream can be had, the board is asked for every few seconds.
 //
 // On the page: #board, and templates/pages/_live.html, which brings the sign and the addresses.
-// Tells the page, on document: `desk:code` {id} when a card turns to `received`, `desk:away` {sentence} when its person
-// is back and something happened meanwhile.
+// Tells the page, on document: `desk:away` {sentence} when its person is back and something happened meanwhile.
 // The event `tokens` triggers what has hx-trigger="sse:tokens".
 import { serverTime } from "./server-clock.js";
 
@@ -16,8 +15,8 @@ const RETRY = 3000; // ms
 
 const sign = document.getElementById("live-state");
 const board = () => document.getElementById("board");
+export const cards = () => [...board().querySelectorAll(":scope > [data-rental-id]")];
 const card = (id) => document.getElementById(`rental-${id}`);
-const fire = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
 
 let state = ""; // live, reconnecting, polling, offline
 let heardAt = Date.now();
@@ -117,14 +116,12 @@ const touched = new Set(); // the ids that events changed while the board was be
 function put(html) {
   const [, id] = html.match(/id="rental-(\d+)"/) ?? [];
   touched.add(id);
-  const before = card(id)?.dataset.status;
   makeRoom(html);
   const focused = document.activeElement;
   const inside = focused?.closest("#board > [data-rental-id]")?.id;
   htmx.swap(board(), html, { swapStyle: "none" });
   // htmx puts the focus back by id, and our links have none.
   if (inside && !focused.isConnected && !focused.id) focusLink(document.getElementById(inside), focused.href);
-  if (before !== "received" && card(id).dataset.status === "received") fire("desk:code", { id });
 }
 function focusLink(card, href) {
   const link = [...(card?.querySelectorAll("a[href]") ?? [])].find((each) => each.href === href);
@@ -136,6 +133,15 @@ function remove(id) {
 }
 // Not while somebody is at it with the keyboard: the next board takes it away.
 const drop = (old) => old?.matches(":focus-within") || old?.remove();
+
+// A finished card leaves when its time on the board is over, unless somebody is at it.
+setInterval(() => {
+  for (const card of cards()) {
+    if (!card.dataset.leaves || Number(card.dataset.leaves) > serverTime() || card.matches(":hover, :focus-within")) continue;
+    card.classList.add("is-leaving");
+    setTimeout(() => card.remove(), 400);
+  }
+}, 5000);
 
 // The whole board
 
@@ -155,7 +161,7 @@ async function read() {
     if (found) {
       merge(found);
       const sentence = page.getElementById("away-news")?.textContent.trim();
-      if (sentence) fire("desk:away", { sentence });
+      if (sentence) document.dispatchEvent(new CustomEvent("desk:away", { detail: { sentence } }));
     } else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
     else again = RETRY;
   } catch {
@@ -177,7 +183,7 @@ function merge(found) {
     fresh.setAttribute("hx-swap-oob", "true");
     put(fresh.outerHTML);
   }
-  for (const old of board().querySelectorAll(":scope > [data-rental-id]")) {
+  for (const old of cards()) {
     if (!onIt.has(old.id) && !touched.has(old.dataset.rentalId)) drop(old);
   }
   heardAt = Date.now();

@@ -24,13 +24,20 @@ CODE = "749216"
 # Everything that the page hands to scripts, the system or other windows is kept here.
 EAVESDROP = """
 window.heard = [];
-class Told { constructor(title, options) { heard.push(`${title} ${JSON.stringify(options)}`); } close() {} }
+class Told extends EventTarget {
+  constructor(title, options) { super(); heard.push(`${title} ${JSON.stringify(options)}`); }
+  close() {}
+}
 Told.permission = "granted";
 Told.requestPermission = async () => "granted";
 window.Notification = Told;
-const hear = (event) => heard.push(`${event.type} ${JSON.stringify(event.detail ?? event.data ?? "")}`);
-const said = (target, name) => target.addEventListener(name, hear);
-said(document, "desk:code"); said(document, "desk:away"); said(window, "message");
+window.addEventListener("message", (event) => heard.push(JSON.stringify(event.data)));
+const shallow = (name, value) => (value instanceof Node || value instanceof XMLHttpRequest ? undefined : value);
+const { dispatchEvent } = EventTarget.prototype;
+EventTarget.prototype.dispatchEvent = function (event) {
+  heard.push(`${event.type} ${JSON.stringify(event.detail, shallow)}`);
+  return dispatchEvent.call(this, event);
+};
 const changes = { subtree: true, childList: true, characterData: true };
 new MutationObserver(() => heard.push(document.title)).observe(document, changes);
 Object.defineProperty(document, "hidden", { value: true, configurable: true });
