@@ -1,10 +1,10 @@
 // Holds the event streams for all tabs of this browser, so that many tabs cost one connection: a SharedWorker where
-// there are such, else a Worker of one tab. A tab says {key, url}; it is told {event, data} for each event, `hello`
+// the browser has them, else a Worker of one tab. A tab posts {key, url}. It gets {event, data} for each event, `hello`
 // when it may read its board, and `lost` when the stream broke (it is opened again by itself).
 //
 // A classic script on purpose: it imports nothing, and browsers learned module SharedWorkers years later.
 const EVENTS = ["hello", "rental", "gone", "refresh", "waiting", "tokens", "session-expired", "beat"];
-const MOST = 4; // streams at once: a browser has six connections to a server, and pages need some
+const MAX_STREAMS = 4; // a browser has six connections to a server, and pages need some
 const SILENCE = 40_000; // ms without even a beat (they come each 15 s): the connection is dead
 const RETRY = [500, 1000, 2000, 4000, 8000, 15_000]; // ms
 
@@ -15,70 +15,71 @@ class Stream {
     this.key = key;
     this.url = url;
     this.ports = new Set();
-    this.tries = 0;
+    this.failures = 0;
     this.state = "lost";
     this.open();
   }
   open() {
-    this.again = undefined;
+    this.retry = undefined;
     this.heardAt = Date.now();
     this.source = new EventSource(this.url);
-    for (const name of EVENTS) this.source.addEventListener(name, ({ data }) => this.heard(name, data));
-    this.source.onerror = () => this.lost();
+    for (const name of EVENTS) this.source.addEventListener(name, ({ data }) => this.receive(name, data));
+    this.source.addEventListener("error", () => this.fail());
     clearInterval(this.guard);
-    this.guard = setInterval(() => Date.now() - this.heardAt > SILENCE && this.lost(), 5000);
+    this.guard = setInterval(() => Date.now() - this.heardAt > SILENCE && this.fail(), 5000);
   }
-  heard(event, data) {
+  receive(event, data) {
     this.heardAt = Date.now();
-    this.tries = 0;
+    this.failures = 0;
     if (event === "hello") this.state = data;
     else if (event === "waiting") this.state = "waiting";
     else if (event === "refresh") this.state = "live";
-    this.tell(event, data);
+    this.broadcast(event, data);
     if (event === "session-expired") this.close();
   }
-  lost() {
+  fail() {
     this.source.close();
     clearInterval(this.guard);
     this.state = "lost";
-    this.tell("lost", "");
-    const wait = RETRY[Math.min(this.tries, RETRY.length - 1)];
-    this.tries += 1;
-    this.again = setTimeout(() => this.open(), wait * (0.5 + Math.random()));
+    this.broadcast("lost", "");
+    const wait = RETRY[Math.min(this.failures, RETRY.length - 1)];
+    this.failures += 1;
+    this.retry = setTimeout(() => this.open(), wait * (0.5 + Math.random()));
   }
-  // Somebody new asks, or the network came back: no need to wait longer.
-  hurry() {
-    if (!this.again) return;
-    clearTimeout(this.again);
+  // Another tab asks, or the network came back: no need to wait longer.
+  retryNow() {
+    if (!this.retry) return;
+    clearTimeout(this.retry);
     this.open();
   }
-  tell(event, data) {
+  broadcast(event, data) {
     for (const port of this.ports) port.postMessage({ event, data });
   }
   close() {
     this.source.close();
     clearInterval(this.guard);
-    clearTimeout(this.again);
+    clearTimeout(this.retry);
     streams.delete(this.key);
   }
 }
 
 function attach(port) {
-  let mine;
+  let stream;
   const leave = () => {
-    mine?.ports.delete(port);
-    if (mine && !mine.ports.size) mine.close();
-    mine = undefined;
+    stream?.ports.delete(port);
+    if (stream && !stream.ports.size) stream.close();
+    stream = undefined;
   };
+  // Set as a property, which also starts the port of a SharedWorker.
   port.onmessage = ({ data: { key, url } }) => {
     leave();
     if (!key) return;
-    if (!streams.has(key) && streams.size >= MOST) return port.postMessage({ event: "full", data: "" });
-    mine = streams.get(key) ?? new Stream(key, url);
-    streams.set(key, mine);
-    mine.ports.add(port);
-    if (mine.state === "lost") mine.hurry();
-    else port.postMessage({ event: "hello", data: mine.state });
+    if (!streams.has(key) && streams.size >= MAX_STREAMS) return port.postMessage({ event: "full", data: "" });
+    stream = streams.get(key) ?? new Stream(key, url);
+    streams.set(key, stream);
+    stream.ports.add(port);
+    if (stream.state === "lost") stream.retryNow();
+    else port.postMessage({ event: "hello", data: stream.state });
   };
 }
 

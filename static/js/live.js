@@ -1,29 +1,30 @@
 // Keeps the board as it is on the server: cards come by the event stream, and the whole board is read again at each
-// (re)connection, after sleep, and in doubt. Where no stream can be had, the board is asked for every few seconds.
+// (re)connection, after sleep, and in doubt. Where no stream can be had, the board is polled every few seconds.
 //
-// On the page: #board, and templates/pages/_live.html, which brings the sign and the addresses.
-// Tells the page, on document: `desk:away` {sentence} when its person is back and something happened meanwhile.
-// The event `tokens` triggers what has hx-trigger="sse:tokens".
+// templates/pages/_live.html brings the sign and the addresses; htmx is a classic script, and there before. When a
+// person is back and something happened meanwhile, document gets `desk:away` {sentence}. The stream's event `tokens`
+// triggers what has hx-trigger="sse:tokens".
 import { serverTime } from "./server-clock.js";
 
-const GREETING = 10_000; // ms that a stream may take to greet before the board is asked for instead
-const POLL = 4000; // ms between askings, or ten times what one takes
-const FRESH = 20_000; // ms: older than a beat's interval is worth a word
+const GREETING = 10_000; // ms that a stream may take to greet before the board is polled instead
+const POLL = 4000; // ms between two readings, or ten times what one takes
+const FRESH = 20_000; // ms, longer than between two beats: an older board shows its age
 const AWAY = 5000; // ms of hiding after which a page that comes back reads its board
-const NEWS = 30_000; // ms without a fresh board in sight after which it is told what happened meanwhile
+const NEWS = 30_000; // ms without a fresh board in sight after which the page says what happened meanwhile
 const RETRY = 3000; // ms
 
+const board = document.getElementById("board");
+export const cards = () => [...board.querySelectorAll(":scope > [data-rental-id]")];
+
 const sign = document.getElementById("live-state");
-const board = () => document.getElementById("board");
-export const cards = () => [...board().querySelectorAll(":scope > [data-rental-id]")];
-const card = (id) => document.getElementById(`rental-${id}`);
+const word = sign.querySelector("[data-live-word]");
+const age = sign.querySelector("[data-live-age]");
 
 let state = ""; // live, reconnecting, polling, offline
-let heardAt = Date.now();
-let seenAt = Date.now(); // when a board known to be fresh was last in sight
+let freshAt = Date.now(); // when the board was last known to be as it is on the server
+let seenAt = Date.now(); // when such a board was last in sight
 let current = true; // whether the board was read since the stream began: only then does a beat prove it fresh
-let port;
-let expired = false;
+let signedOut = false;
 
 // The sign
 
@@ -31,60 +32,65 @@ function show(next) {
   if (next !== state) {
     state = next;
     sign.dataset.state = state;
-    sign.querySelector("[data-live-word]").textContent = sign.dataset[state];
+    word.textContent = sign.dataset[state];
   }
-  age();
+  showAge();
 }
-function age() {
-  const seconds = Math.round((Date.now() - heardAt) / 1000);
-  sign.querySelector("[data-live-age]").textContent = seconds * 1000 > FRESH ? sign.dataset.age.replace("{seconds}", seconds) : "";
+function showAge() {
+  const seconds = Math.round((Date.now() - freshAt) / 1000);
+  age.textContent = seconds * 1000 > FRESH ? sign.dataset.age.replace("{seconds}", seconds) : "";
 }
 
 // The stream
 
+let port;
 function connect() {
   // One browser may see several people come and go: the CSRF cookie changes at each sign-in.
   const person = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
   const url = new URL(sign.dataset.liveUrl, location.href).href;
   try {
-    if (!port) {
-      const worker = new (window.SharedWorker ?? Worker)(sign.dataset.worker);
-      worker.onerror = () => show("polling");
-      port = worker.port ?? worker;
-      port.onmessage = ({ data }) => hear(data);
-    }
+    port ??= openPort();
     port.postMessage({ key: `${person} ${url}`, url });
   } catch {
     return show("polling");
   }
-  wait();
+  awaitGreeting();
+}
+function openPort() {
+  const worker = new (window.SharedWorker ?? Worker)(sign.dataset.worker);
+  worker.addEventListener("error", () => show("polling"));
+  const opened = worker.port ?? worker;
+  opened.onmessage = ({ data }) => receive(data); // set as a property, which also starts the port
+  return opened;
 }
 const disconnect = () => port?.postMessage({});
 
-function wait() {
+function awaitGreeting() {
   show("reconnecting");
   setTimeout(() => state === "reconnecting" && show("polling"), GREETING);
 }
-function hear({ event, data }) {
+function receive({ event, data }) {
   if (["lost", "hello", "refresh"].includes(event)) current = false;
-  if (event === "lost") return void (state === "live" && wait());
+  if (event === "lost") return void (state === "live" && awaitGreeting());
   if (event === "full" || event === "waiting" || (event === "hello" && data === "waiting")) show("polling");
   else if (event === "hello" || event === "refresh") show("live");
-  if (event === "hello") read();
-  else if (event === "refresh") setTimeout(read, Math.random() * 800); // not all screens at once
-  else if (event === "rental") put(data);
-  else if (event === "gone") remove(data);
-  else if (event === "session-expired") signedOut();
-  else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
+  if (event === "hello") readBoard();
+  else if (event === "refresh") setTimeout(readBoard, Math.random() * 800); // not all screens at once
+  else if (event === "rental") {
+    changed.add(data.match(/id="rental-(\d+)"/)?.[1]);
+    putCard(data);
+  } else if (event === "gone") {
+    changed.add(data);
+    removeCard(data);
+  } else if (event === "session-expired") {
+    // Perhaps only of this session: signed in again in another tab, the board can still be read, and a stream be had.
+    signedOut = true;
+    show("reconnecting");
+    readBoard();
+  } else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
   // A greeting proves nothing about the board on the page: reading it does.
-  if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) heardAt = Date.now();
-  age();
-}
-// Perhaps only of this session: signed in again elsewhere, the board can still be read, and a stream be had.
-function signedOut() {
-  expired = true;
-  show("reconnecting");
-  read();
+  if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) freshAt = Date.now();
+  showAge();
 }
 
 // Cards
@@ -97,8 +103,8 @@ function makeRoom(html) {
     if (document.getElementById(card.id)) continue;
     const place = Object.assign(document.createElement("article"), { id: card.id, hidden: true });
     place.dataset.at = card.dataset.at;
-    const older = [...board().querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
-    board().insertBefore(place, older ?? board().querySelector(":scope > .empty"));
+    const older = [...board.querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
+    board.insertBefore(place, older ?? board.querySelector(":scope > .empty"));
   }
 }
 
@@ -112,27 +118,25 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   htmx.swap(document.body, detail.serverResponse, { swapStyle: "none" });
 });
 
-const touched = new Set(); // the ids that events changed while the board was being read: they may be newer than it
-function put(html) {
-  const [, id] = html.match(/id="rental-(\d+)"/) ?? [];
-  touched.add(id);
+// `html` is one card, with hx-swap-oob.
+function putCard(html) {
   makeRoom(html);
   const focused = document.activeElement;
-  const inside = focused?.closest("#board > [data-rental-id]")?.id;
-  htmx.swap(board(), html, { swapStyle: "none" });
+  const card = focused?.closest("#board > [data-rental-id]");
+  htmx.swap(board, html, { swapStyle: "none" });
   // htmx puts the focus back by id, and our links have none.
-  if (inside && !focused.isConnected && !focused.id) focusLink(document.getElementById(inside), focused.href);
+  if (card && !focused.isConnected && !focused.id) focusLink(document.getElementById(card.id), focused.href);
 }
 function focusLink(card, href) {
   const link = [...(card?.querySelectorAll("a[href]") ?? [])].find((each) => each.href === href);
   link?.focus({ preventScroll: true });
 }
-function remove(id) {
-  touched.add(id);
-  drop(card(id));
+
+// A card stays while the keyboard is in it: the next whole board takes it away.
+function drop(card) {
+  if (!card?.matches(":focus-within")) card?.remove();
 }
-// Not while somebody is at it with the keyboard: the next board takes it away.
-const drop = (old) => old?.matches(":focus-within") || old?.remove();
+const removeCard = (rentalId) => drop(document.getElementById(`rental-${rentalId}`));
 
 // A finished card leaves when its time on the board is over, unless somebody is at it.
 setInterval(() => {
@@ -145,88 +149,92 @@ setInterval(() => {
 
 // The whole board
 
+const changed = new Set(); // the rentals that events changed since the board was last asked for
 let reading = false;
-let again = 0; // ms after which the board is to be read once more
-async function read() {
-  if (reading) return void (again = 1000);
+let readAgainIn = 0; // ms; 0: no need
+async function readBoard() {
+  if (reading) return void (readAgainIn = 1000);
   reading = true;
-  again = 0;
-  touched.clear();
-  const away = !document.hidden && Date.now() - seenAt >= NEWS;
+  readAgainIn = 0;
+  changed.clear();
+  const wasAway = !document.hidden && Date.now() - seenAt >= NEWS;
   try {
-    const address = away ? `${sign.dataset.boardUrl}&since=${Math.round(serverTime(seenAt))}` : sign.dataset.boardUrl;
+    const address = wasAway ? `${sign.dataset.boardUrl}&since=${Math.round(serverTime(seenAt))}` : sign.dataset.boardUrl;
     const answer = await fetch(address, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(15_000) });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = page.getElementById("board");
-    if (found) {
-      merge(found);
+    const fresh = page.getElementById("board");
+    if (fresh) {
+      mergeBoard(fresh);
+      boardIsFresh();
       const sentence = page.getElementById("away-news")?.textContent.trim();
       if (sentence) document.dispatchEvent(new CustomEvent("desk:away", { detail: { sentence } }));
     } else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
-    else again = RETRY;
+    else readAgainIn = RETRY;
   } catch {
-    again = RETRY; // no answer: the sign says how long ago the last one was
+    readAgainIn = RETRY; // no answer: the sign says how long ago the last one was
   }
   reading = false;
-  if (again) setTimeout(read, again);
+  if (readAgainIn) setTimeout(readBoard, readAgainIn);
 }
-function merge(found) {
-  const onIt = new Set();
-  for (const fresh of found.querySelectorAll(":scope > [data-rental-id]")) {
-    const old = document.getElementById(fresh.id);
-    onIt.add(fresh.id);
-    if (old && essence(old) === essence(fresh)) continue;
-    if (touched.has(fresh.dataset.rentalId)) {
-      again = 1000; // which is the newer? The next board knows.
+function mergeBoard(fresh) {
+  const ids = new Set();
+  for (const card of fresh.querySelectorAll(":scope > [data-rental-id]")) {
+    const old = document.getElementById(card.id);
+    ids.add(card.id);
+    if (old && contentOf(old) === contentOf(card)) continue;
+    if (changed.has(card.dataset.rentalId)) {
+      readAgainIn = 1000; // which of the two is newer? The next board knows.
       continue;
     }
-    fresh.setAttribute("hx-swap-oob", "true");
-    put(fresh.outerHTML);
+    card.setAttribute("hx-swap-oob", "true");
+    putCard(card.outerHTML);
   }
-  for (const old of cards()) {
-    if (!onIt.has(old.id) && !touched.has(old.dataset.rentalId)) drop(old);
-  }
-  heardAt = Date.now();
-  if (!document.hidden) seenAt = heardAt;
-  current = true;
-  age();
-  if (expired) {
-    expired = false;
-    connect();
-  }
+  for (const old of cards()) if (!ids.has(old.id) && !changed.has(old.dataset.rentalId)) drop(old);
 }
-// What a card says, without what changes by itself: a card that says the same stays, with its focus and its sound.
-const BY_ITSELF = /<(time|progress)\b[^]*?<\/\1>|<input type="hidden"[^>]*>| class="[^"]*"/g;
-const essence = (of) => of.dataset.status + of.innerHTML.replace(BY_ITSELF, "").replace(/\s+/g, " ");
+// A card whose content is the same stays, with its focus and the recording that plays in it. Times, bars, CSRF tokens
+// and classes change by themselves.
+const CHANGING = /<(time|progress)\b[^]*?<\/\1>|<input type="hidden"[^>]*>| class="[^"]*"/g;
+const contentOf = (card) => card.dataset.status + card.innerHTML.replace(CHANGING, "").replace(/\s+/g, " ");
+
+function boardIsFresh() {
+  freshAt = Date.now();
+  if (!document.hidden) seenAt = freshAt;
+  current = true;
+  showAge();
+  if (!signedOut) return;
+  signedOut = false;
+  connect();
+}
 
 // Time
 
 async function poll() {
   const began = Date.now();
-  // A place in the queue changes with the orders before it, of which this card's stream says nothing.
-  const queues = state === "live" && !document.hidden && board().querySelector(":scope > [data-status=queued]");
-  if (state !== "live" || queues) await read();
+  // A place in the queue changes with the orders before it, and this card's stream says nothing of those.
+  const queues = state === "live" && !document.hidden && board.querySelector(":scope > [data-status=queued]");
+  if (state !== "live" || queues) await readBoard();
   const rest = Math.max(document.hidden ? 4 * POLL : queues ? 2 * POLL : POLL, 10 * (Date.now() - began));
   setTimeout(poll, rest * (0.75 + Math.random() / 2));
 }
 setTimeout(poll, POLL);
-let ticked = Date.now();
+
+let tickedAt = Date.now();
 setInterval(() => {
-  const slept = Date.now() - ticked > FRESH && !document.hidden;
-  ticked = Date.now();
-  if (slept) read();
-  else if (state === "live" && current && !reading && !document.hidden) seenAt = heardAt;
-  if (state === "offline" && navigator.onLine) wait();
+  const slept = Date.now() - tickedAt > FRESH && !document.hidden;
+  tickedAt = Date.now();
+  if (slept) readBoard();
+  else if (state === "live" && current && !reading && !document.hidden) seenAt = freshAt;
+  if (state === "offline" && navigator.onLine) awaitGreeting();
   else if (state !== "live" && !navigator.onLine) show("offline");
-  else age();
+  else showAge();
 }, 1000);
 
 let hiddenAt = Date.now();
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) hiddenAt = Date.now();
-  else if (Date.now() - hiddenAt > AWAY) read();
+  else if (Date.now() - hiddenAt > AWAY) readBoard();
 });
-addEventListener("online", () => (connect(), read()));
+addEventListener("online", () => (connect(), readBoard()));
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", (event) => event.persisted && connect());
 
