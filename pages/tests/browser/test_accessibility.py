@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from accounts.models import Role, User
 from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, in_variant, problems_of, signed_in
-from rentals.models import Message, Network, Prefix, Status
+from rentals.models import Message, Network, Prefix, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,8 @@ def page(request: Any, browser: Browser, live_server: Any, operator: User) -> It
 
 
 def open_keys(page: Page) -> None:
-    page.evaluate("document.getElementById('keys').showModal()")
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys[open]")
 
 
 def find_service(page: Page) -> None:
@@ -64,16 +65,24 @@ def list_services(page: Page) -> None:
 
 
 def come_back(page: Page) -> None:
-    sentence = "While you were away (since 14:02): 3 codes, 1 expired."
-    page.evaluate(
-        "sentence => document.dispatchEvent(new CustomEvent('desk:away', { detail: { sentence } }))", sentence
-    )
+    """Look at another tab for a minute, while a number expires."""
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.clock.install()
+    page.evaluate(hide, True)
+    ended = {"status": Status.EXPIRED, "reason": "no_code", "ended_at": timezone.now()}
+    Rental.objects.filter(pk=Rental.objects.filter(status=Status.WAITING)[:1]).update(**ended)
+    page.clock.fast_forward(60_000)
+    page.evaluate(hide, False)
     page.wait_for_selector("#away:not([hidden])")
 
 
 def order_badly(page: Page) -> None:
     page.fill("#service", "nothing")
-    page.locator(".wishes").evaluate("details => details.open = true")
+    if page.is_visible(".wishes > summary"):  # folded on a phone alone
+        page.click(".wishes > summary")
     page.fill("#prefixes", "abc")
     page.click(".rent-go")
     page.wait_for_selector("#id_service_error")

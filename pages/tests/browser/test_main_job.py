@@ -58,7 +58,7 @@ def test_a_code_appears_by_itself_for_the_whole_team(
         expect(page.locator("#announce")).to_contain_text("New code")
         expect(other.locator(f"#rental-{rental}").get_by_test_id("code")).to_have_text(code.text_content() or "-")
     assert hosts == {urlsplit(desk.base_url).netloc}
-    assert page.evaluate("document.activeElement.id") == "service"  # nothing moved the focus
+    expect(page.locator("#service")).to_be_focused()  # nothing moved the focus
 
 
 def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
