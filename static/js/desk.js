@@ -11,12 +11,22 @@ const isOn = (preference) => document.getElementById("preferences").dataset[pref
 
 // New codes
 
-// What each card showed last, its code or else its text. The cards that come with the page are no news.
+// The message that each card showed last. The cards that come with the page are no news.
 const messages = new Map(cards().map((card) => [card.id, messageOf(card)]));
 
+// When the message came, and its code, or its text where there is no code.
 function messageOf(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
-  return code || card.querySelector("[data-testid=sms]")?.textContent || "";
+  return { at: card.dataset.said, text: code || card.querySelector("[data-testid=sms]")?.textContent || "" };
+}
+const isMasked = (text) => /^•+$/.test(text);
+
+function isNews(card, message, before) {
+  if (!message.text || message.text === before?.text) return false;
+  // A card that was not there may bring a young code: it came while we were away, or the filter hid its order.
+  if (!before) return serverTime() - Number(card.dataset.at) < YOUNG;
+  // The same message may fade, or be revealed.
+  return message.at !== before.at || isMasked(message.text) === isMasked(before.text);
 }
 
 // However a card comes, by the stream, with the whole board or as the answer to a form, htmx puts it in.
@@ -25,9 +35,7 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   const message = messageOf(card);
   const before = messages.get(card.id);
   messages.set(card.id, message);
-  // A card that was not there may bring a young code: it came while we were away, or the filter hid its order.
-  const isNews = before === undefined ? serverTime() - Number(card.dataset.at) < YOUNG : message !== before;
-  if (message && isNews) announceMessage(card);
+  if (isNews(card, message, before)) announceMessage(card);
 });
 
 function announce(text) {
@@ -39,7 +47,7 @@ function announce(text) {
 let unseen = 0;
 function announceMessage(card) {
   const shown = card.querySelector("[data-testid=code]")?.textContent ?? "";
-  const code = /[^•]/.test(shown) ? shown : "";
+  const code = isMasked(shown) ? "" : shown;
   const service = card.querySelector(".rental-service").textContent.trim();
   const phone = card.querySelector("[data-testid=phone]")?.textContent ?? "";
   announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }));

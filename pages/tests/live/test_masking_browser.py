@@ -131,6 +131,10 @@ def test_a_code_fades_on_open_screens_for_all_but_its_owner(
     assert retention.fade() == 1  # as beat does, each quarter of a minute
     expect(managers.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("••••")
     assert CODE not in managers.content()
+    expect(managers.locator("#announce > p")).to_have_count(1)  # the code was news; that it faded is none
+    managers.get_by_role("button", name="Reveal").click()
+    expect(managers.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
+    expect(managers.locator("#announce > p")).to_have_count(1)
     expect(theirs.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
     assert [page.evaluate("window.reloaded") for page in (theirs, managers)] == [False, False]
 
