@@ -5,7 +5,7 @@ import { sentence, toast } from "./toasts.js";
 
 const YOUNG = 600_000; // ms
 const SOUND_PAUSE = 1500; // ms: codes that come together ring once
-const MAX_ANNOUNCEMENTS = 5;
+const ANNOUNCED = 60_000; // ms that an announcement stays: no code fades sooner than that
 
 const isOn = (preference) => document.getElementById("preferences").dataset[preference] === "on";
 
@@ -39,9 +39,9 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
 });
 
 function announce(text) {
-  const region = document.getElementById("announce");
-  region.append(Object.assign(document.createElement("p"), { textContent: text }));
-  if (region.children.length > MAX_ANNOUNCEMENTS) region.firstElementChild.remove();
+  const line = Object.assign(document.createElement("p"), { textContent: text });
+  document.getElementById("announce").append(line);
+  setTimeout(() => line.remove(), ANNOUNCED);
 }
 
 let unseen = 0;
