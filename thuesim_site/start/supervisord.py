@@ -15,6 +15,12 @@ from thuesim_site.start.environment import BASE_DIR
 
 STOP_SECONDS = 8  # then a process that ignores SIGTERM is killed
 CELERY = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site"]
+# The web process, without its address and its log. The measurements start it as it is here.
+WEB = [
+    *[sys.executable, "-m", "uvicorn", "thuesim_site.asgi:application"],
+    *["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"],
+    *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
+]
 QUICK_THREADS, SLOW_THREADS = 16, 2
 OUTPUT = "/dev/fd/1"  # supervisord's own standard output: nothing is logged to a file that could fill a disk
 
@@ -57,10 +63,7 @@ def _ground(setup: Setup) -> list[Program]:
 
 def _web(setup: Setup) -> list[str]:
     return [
-        *[sys.executable, "-m", "uvicorn", "thuesim_site.asgi:application"],
-        *["--host", setup.host, "--port", str(setup.port)],
-        *["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"],
-        *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
+        *[*WEB, "--host", setup.host, "--port", str(setup.port)],
         *["--log-config", str(_log_config(setup.data_dir)), "--log-level", "warning"],
     ]
 
