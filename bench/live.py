@@ -28,6 +28,7 @@ import uvloop
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--lifespan", "off", "--no-access-log"]
+OURS = ["--http", "thuesim_site.connections:Connection"]
 EVENTS = 20
 PAUSE_SECONDS = 0.4
 CONNECT_SECONDS = 120.0  # a peer that cannot open its streams in this time is let off
@@ -186,7 +187,7 @@ def peers(redis_url: str) -> list[Peer]:
     )
     other = ["--factory", "bench.peer_site:asgi"]
     return [
-        Peer("ours", ["thuesim_site.asgi:application"], "/live/", _tell_us, "thuesim_site.settings"),
+        Peer("ours", [*OURS, "thuesim_site.asgi:application"], "/live/", _tell_us, "thuesim_site.settings"),
         Peer("django-eventstream", other, "/eventstream/", eventstream),
         Peer("Django's StreamingHttpResponse", other, "/streaming/", streaming),
     ]
@@ -281,6 +282,7 @@ def main(*sizes: int) -> None:
             DATABASE_URL="",
             THUESIM_BASE_URL="http://127.0.0.1:9",
             DESK_LOG_LEVEL="ERROR",
+            DESK_MAX_CONNECTIONS=str(max(sizes) + 100),  # they all come from one address
             DJANGO_SETTINGS_MODULE="thuesim_site.settings",
         )
         store.start()

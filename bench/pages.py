@@ -33,7 +33,10 @@ GUNICORN = [
     "warning",
 ]
 SERVERS = {
-    "ours (uvicorn, thuesim_site.wsgi_threads)": [*UVICORN, "--factory", "bench.tiny:threads"],
+    "ours (uvicorn, thuesim_site.wsgi_threads)": [
+        *[*UVICORN, "--http", "thuesim_site.connections:Connection"],
+        *["--factory", "bench.tiny:threads"],
+    ],
     "a2wsgi under uvicorn": [*UVICORN, "--factory", "bench.tiny:a2wsgi"],
     "plain Django under uvicorn": [*UVICORN, "bench.tiny:asgi"],
     "gunicorn, threads": [*GUNICORN, "bench.tiny:wsgi"],

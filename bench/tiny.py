@@ -21,6 +21,8 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
+    PROXIES=[],  # this and the next are read by `thuesim_site.connections`
+    MAX_CONNECTIONS=500,
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",

@@ -42,6 +42,10 @@ ALLOWED_HOSTS = [
     *variables.ALLOWED_HOSTS.read(),
 ]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+# Who is believed when they say whom they ask for. An https address means a proxy, which is on this machine unless named.
+PROXIES = variables.PROXIES.read() or (["127.0.0.1", "::1"] if _https else [])
+MAX_CONNECTIONS = variables.MAX_CONNECTIONS.read()
+MAX_UNREAD_BYTES = variables.MAX_UNREAD_MB.read() * 1_000_000
 
 # Applications
 INSTALLED_APPS = [

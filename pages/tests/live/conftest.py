@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import Membership, Role, Team, User
 from pages.live.hub import Hub
 from rentals.models import Message, Rental, Service, Status, Token
+from thuesim_site.connections import Connection
 from thuesim_site.testing import RedisServer, wait_until
 
 
@@ -90,7 +91,14 @@ class Screens:
 def serving(application: Any, hub: Hub | None = None) -> Iterator[int]:
     """uvicorn in a thread, on the port that is yielded. The streams of `hub` end first, as a signal would end them."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        lifespan="off",
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        proxy_headers=False,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
     thread.start()
