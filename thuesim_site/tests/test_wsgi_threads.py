@@ -3,12 +3,14 @@
 import http.client
 import json
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
@@ -18,6 +20,7 @@ from thuesim_site import wsgi_threads
 from thuesim_site.testing import wait_until
 from thuesim_site.wsgi_threads import MAX_BODY_BYTES, Pages
 
+LONG = bytes(range(256)) * 20_000  # 5 MB: more than the kernel keeps for a reader
 go_on = threading.Event()
 stopped = threading.Event()
 
@@ -53,7 +56,34 @@ def endless(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
+def long(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(LONG)
+
+
+def long_stream(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(LONG[start : start + 10_000] for start in range(0, len(LONG), 10_000))
+
+
+def file(request: HttpRequest) -> FileResponse:
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the response
+    kept.write(LONG)
+    kept.seek(0)
+    return FileResponse(kept)
+
+
+def broken_stream(request: HttpRequest) -> StreamingHttpResponse:
+    def parts() -> Iterator[bytes]:
+        yield b"first"
+        raise RuntimeError("on purpose")
+
+    return StreamingHttpResponse(parts())
+
+
 urlpatterns = [
+    path("long/", long),
+    path("long-stream/", long_stream),
+    path("file/", file),
+    path("broken-stream/", broken_stream),
     path("echo/<path:rest>", echo),
     path("echo/", echo),
     path("broken/", broken),
@@ -82,6 +112,29 @@ def connection(port: int) -> Iterator[http.client.HTTPConnection]:
 def ask(connection: http.client.HTTPConnection, method: str, path: str, **more: object) -> http.client.HTTPResponse:
     connection.request(method, path, **more)  # type: ignore[arg-type]
     return connection.getresponse()
+
+
+def ask_once(port: int, path: str) -> int:
+    """The status of an answer that is read whole, on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        answer = ask(connection, "GET", path)
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+@contextmanager
+def unread(port: int, path: str) -> Iterator[socket.socket]:
+    """Ask for a page and read the first byte of the answer alone, with the smallest window that the kernel gives."""
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        reader.settimeout(10)
+        reader.connect(("127.0.0.1", port))
+        reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        reader.recv(1)
+        yield reader
 
 
 def test_the_request_arrives_whole(connection: http.client.HTTPConnection) -> None:
@@ -151,11 +204,63 @@ def test_a_reader_that_leaves_stops_what_is_made_for_it(port: int, connection: h
     assert ask(connection, "GET", "/echo/").status == 200
 
 
-def test_a_reader_that_does_not_read_holds_no_thread_for_long(
+def test_a_reader_that_does_not_read_holds_no_thread_for_long(port: int) -> None:
+    with serving(Pages(WSGIHandler(), threads=1, max_unread_bytes=1_000_000)) as port, unread(port, "/endless/"):
+        wait_until(stopped.is_set, "the answer has stopped")
+        assert ask_once(port, "/echo/") == 200  # there is but one thread
+
+
+@pytest.mark.parametrize("where", ["/long/", "/long-stream/", "/file/"])
+def test_readers_that_do_not_read_hold_no_thread(port: int, connection: http.client.HTTPConnection, where: str) -> None:
+    with unread(port, where), unread(port, where):
+        assert ask(connection, "GET", "/echo/").status == 200  # there is but one thread
+
+
+@pytest.mark.parametrize("where", ["/long/", "/long-stream/", "/file/"])
+def test_a_long_answer_arrives_whole(connection: http.client.HTTPConnection, where: str) -> None:
+    assert ask(connection, "GET", where).read() == LONG
+    assert ask(connection, "HEAD", where).read() == b""
+    assert ask(connection, "GET", "/echo/").status == 200  # the connection is still in step
+
+
+def test_a_stream_that_breaks_is_not_taken_for_whole(
+    connection: http.client.HTTPConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        ask(connection, "GET", "/broken-stream/").read()
+
+
+def test_a_client_with_too_much_unread_is_given_no_more_until_it_reads(port: int) -> None:
+    with serving(Pages(WSGIHandler(), threads=1, max_unread_bytes=len(LONG) + 1)) as port:
+        with unread(port, "/long/"):
+            assert ask_once(port, "/long/") == 429
+            assert ask_once(port, "/echo/") == 200  # a short one is no burden
+        wait_until(lambda: ask_once(port, "/long/") == 200, "what was unread is forgotten")
+
+
+@pytest.mark.parametrize("function", ["os.pwrite", "tempfile.TemporaryFile"])
+def test_where_the_disk_is_full_a_long_page_still_comes(
+    connection: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(function, no_room)
+    assert ask(connection, "GET", "/long/").read() == LONG
+
+
+def test_a_body_that_does_not_come_is_refused(
     port: int, connection: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wsgi_threads, "MAX_READER_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", port)) as idle:
-        idle.sendall(b"GET /endless/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        wait_until(stopped.is_set, "the answer has stopped")
-        assert ask(connection, "GET", "/echo/").status == 200  # there is but one thread
+    monkeypatch.setattr(wsgi_threads, "BODY_SECONDS", 0.1)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+        slow.sendall(b"POST /echo/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
+        answer = slow.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer
+
+
+def test_a_body_that_is_declared_far_too_long_is_refused_before_it_comes(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
+        sender.sendall(b"POST /echo/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
+        assert sender.makefile("rb").read().startswith(b"HTTP/1.1 413 ")
