@@ -34,7 +34,7 @@ GUNICORN = [
 ]
 SERVERS = {
     "ours (uvicorn, thuesim_site.wsgi_threads)": [
-        *[*UVICORN, "--http", "thuesim_site.connections:Connection"],
+        *[*UVICORN, "--http", "thuesim_site.connections:Connection", "--no-proxy-headers"],
         *["--factory", "bench.tiny:threads"],
     ],
     "a2wsgi under uvicorn": [*UVICORN, "--factory", "bench.tiny:a2wsgi"],

@@ -1,31 +1,53 @@
-"""The web process: the live stream on the event loop, Django's pages on threads beside it."""
+"""The web process: the live stream, files and health on the event loop, Django's pages on threads beside it."""
 
 import gc
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from django.conf import settings
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from thuesim_site.wsgi import (
-    application as django_pages,
-)  # sets Django up: comes before the imports that need its models
-from thuesim_site.wsgi_threads import Pages
+from thuesim_site.asgi_responses import Application, Message, Receive, Send
 
+# Sets Django up: comes before the imports that need its models.
+from thuesim_site.wsgi import application as django_pages
+
+from thuesim_site.health_responses import Health  # isort: skip
+from thuesim_site.request_limits import RequestLimit  # isort: skip
+from thuesim_site.static_responses import StaticFiles  # isort: skip
+from thuesim_site.wsgi_threads import Pages  # isort: skip
 from pages.live.hub import Hub  # isort: skip
 
 
-def web(live: Hub, pages: Pages) -> Callable[..., Awaitable[None]]:
-    """Return the ASGI application: `/live/` goes to the hub, every other path to Django."""
+def web(
+    live: Application, pages: Application, static: StaticFiles | None = None, health: Health | None = None
+) -> Application:
+    """Return the ASGI application: `/live/` goes to the hub, files and health to those given, other paths to Django.
 
-    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    Health comes before the limits, so that a monitor is never refused.
+    """
+
+    def route(scope: Message) -> Application:
+        if scope["path"] == "/live/":
+            return live
+        return static if static is not None and static.has(scope) else pages
+
+    limited = RequestLimit(route)
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
-        await (live if scope["path"] == "/live/" else pages)(scope, receive, send)
+        await (health if health is not None and health.has(scope) else limited)(scope, receive, send)
 
     return application
 
 
+def desk() -> Application:
+    """The whole desk."""
+    pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
+    whole = web(Hub(settings.REDIS_URL), pages, StaticFiles(), Health(django_pages))
+    return ProxyHeadersMiddleware(whole, settings.PROXIES)  # type: ignore[arg-type, return-value]
+
+
+application = desk()
 # The modules loaded so far stay in memory: the garbage collector need not scan them while it holds up a page.
 gc.collect()
 gc.freeze()
-application = web(Hub(settings.REDIS_URL), Pages(django_pages))

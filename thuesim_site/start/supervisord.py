@@ -18,7 +18,8 @@ CELERY = [sys.executable, "-m", "celery", "-q", "-A", "thuesim_site"]
 # The web process, without its address and its log. The measurements start it as it is here.
 WEB = [
     *[sys.executable, "-m", "uvicorn", "thuesim_site.asgi:application"],
-    *["--loop", "uvloop", "--http", "thuesim_site.connections:Connection", "--lifespan", "off"],
+    *["--loop", "uvloop", "--http", "thuesim_site.connections:Connection", "--ws", "none"],
+    *["--lifespan", "off", "--no-proxy-headers"],
     *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
 ]
 QUICK_THREADS, SLOW_THREADS = 16, 2

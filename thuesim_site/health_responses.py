@@ -1,0 +1,50 @@
+"""`/healthz` and `/readyz` apart from the pages: they answer while every page thread is busy or waits for the database."""
+
+import asyncio
+import json
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+
+from thuesim_site.asgi_responses import Message, Receive, Send
+from thuesim_site.wsgi_threads import Pages, django_response
+
+READY_SECONDS = 3.0  # in which `/readyz` answers, whatever the database does
+_NOT_READY = json.dumps({"database": "down"}).encode()
+_NOT_READY_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", str(len(_NOT_READY)).encode()),
+    (b"cache-control", b"no-store"),
+    (b"retry-after", b"5"),
+]
+
+
+class Health:
+    """Asks Django for `/healthz` once, when the process begins, and for `/readyz` in a thread of its own.
+
+    Neither reads a session: with a monitor's cookie, that would ask the database.
+    """
+
+    def __init__(self, django: WSGIHandler) -> None:
+        scope = {"method": "GET", "path": "/healthz", "query_string": b"", "http_version": "1.1", "headers": []}
+        self._alive, response = django_response(django, {**scope, "server": ("localhost", settings.PORT)}, b"")
+        self._alive_body = b"".join(response)
+        response.close()
+        self._ready = Pages(django, threads=1)
+
+    def has(self, scope: Message) -> bool:
+        """Whether the request is for one of the two."""
+        return scope["path"] in {"/healthz", "/readyz"} and scope["method"] in {"GET", "HEAD"}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/healthz":
+            await send(self._alive)
+            await send({"type": "http.response.body", "body": self._alive_body})
+            return
+        headers = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._ready({**scope, "headers": headers}, receive, send)
+        except TimeoutError:
+            await send({"type": "http.response.start", "status": 503, "headers": _NOT_READY_HEADERS})
+            await send({"type": "http.response.body", "body": _NOT_READY})

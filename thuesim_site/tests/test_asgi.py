@@ -1,0 +1,95 @@
+"""The whole web process, through a real server."""
+
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from pytest_django import Settings
+
+from pages.tests.live.conftest import serving
+from pages.views import health
+from thuesim_site.asgi import desk
+from thuesim_site.testing import wait_until
+
+pytestmark = pytest.mark.django_db
+THREADS = 8
+go_on = threading.Event()
+stuck_threads: set[int] = set()
+
+
+@login_not_required
+def stuck(request: HttpRequest) -> HttpResponse:
+    stuck_threads.add(threading.get_ident())
+    go_on.wait(20)
+    return HttpResponse("done")
+
+
+@login_not_required
+def page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.META["REMOTE_ADDR"])
+
+
+urlpatterns = [path("healthz", health.healthz), path("stuck/", stuck), path("page/", page)]
+
+
+@pytest.fixture
+def port(settings: Settings, tmp_path: Path) -> Iterator[int]:
+    settings.ROOT_URLCONF, settings.STATIC_ROOT = __name__, tmp_path
+    (tmp_path / "page.css").write_text("a {}")
+    go_on.clear()
+    stuck_threads.clear()
+    with serving(desk()) as port:
+        yield port
+        go_on.set()
+
+
+def ask(port: int, path: str, **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def asking(port: int, path: str, source: str) -> Iterator[None]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        yield
+
+
+def test_health_and_files_come_while_every_page_thread_is_stuck(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(THREADS + 1):
+            stack.enter_context(asking(port, "/stuck/", f"127.0.2.{number + 1}"))
+        wait_until(lambda: len(stuck_threads) == THREADS, "every page thread is stuck")
+        assert ask(port, "/healthz") == (200, b"ok\n")
+        assert ask(port, "/static/page.css") == (200, b"a {}")
+        go_on.set()
+
+
+def test_one_address_leaves_page_threads_to_the_others(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(THREADS + 1):
+            stack.enter_context(asking(port, "/stuck/", "127.0.2.1"))
+        wait_until(lambda: len(stuck_threads) == THREADS // 2, "the address has its share")
+        assert ask(port, "/page/") == (200, b"127.0.0.1")
+        go_on.set()
+
+
+def test_nobody_is_believed_about_their_address_unless_named_as_a_proxy(
+    port: int, settings: Settings, tmp_path: Path
+) -> None:
+    assert ask(port, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"127.0.0.1")
+    settings.PROXIES = ["127.0.0.1"]
+    with serving(desk()) as behind_proxy:
+        assert ask(behind_proxy, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"192.0.2.1")
