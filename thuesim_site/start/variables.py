@@ -207,7 +207,7 @@ SECRET_KEY = Variable("SECRET_KEY", "", _secret_key)
 SECRET_KEYS = Variable[list[str]]("DESK_SECRET_KEYS", [], fernet_keys)
 ALLOWED_HOSTS = Variable[list[str]]("DESK_ALLOWED_HOSTS", [], _texts)
 PROXIES = Variable[list[str]]("DESK_PROXIES", [], _networks)
-MAX_CONNECTIONS = Variable("DESK_MAX_CONNECTIONS", 500, _whole(10, 1_000_000))
+MAX_CONNECTIONS = Variable("DESK_MAX_CONNECTIONS", 3000, _whole(10, 1_000_000))
 MAX_UNREAD_MB = Variable("DESK_MAX_UNREAD_MB", 500, _whole(1, 1_000_000))
 
 DATABASE_URL = Variable("DATABASE_URL", "", _database_url)
