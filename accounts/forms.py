@@ -60,7 +60,7 @@ class TeamSettingsForm(forms.ModelForm[Team]):
         required: bool = self.cleaned_data["requires_second_step"]
         if required and not self.instance.requires_second_step and not has_two_factor(self.by):
             raise forms.ValidationError(
-                _("Set up your own two-factor authentication first (menu at the top right), or you shut yourself out.")
+                _("Set up your own two-factor authentication first (menu at the top right), or you lock yourself out.")
             )
         return required
 
@@ -96,7 +96,7 @@ class InviteForm(forms.Form):
 class OneAccount(forms.ModelForm[User]):
     """A user name, in whatever case, and an e-mail belong to one account: people sign in with both."""
 
-    email_taken = gettext_lazy("Somebody else has this e-mail already.")
+    email_taken = gettext_lazy("Another person has this e-mail already. Choose another one.")
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
@@ -117,13 +117,13 @@ class OneAccount(forms.ModelForm[User]):
 class JoinForm(OneAccount, BaseUserCreationForm[User]):
     """A new account for a person who was invited."""
 
-    email_taken = gettext_lazy("Somebody has this e-mail already. Sign in with that account, then open the link.")
+    email_taken = gettext_lazy("This e-mail has an account already. Sign in with that account, then open the link.")
     error_messages = {"password_mismatch": gettext_lazy("The two passwords differ. Type the same one twice.")}
 
     class Meta(BaseUserCreationForm.Meta):
         model = User
         fields = ("username", "first_name", "email")
-        labels = {"first_name": gettext_lazy("Name, as colleagues see it"), "email": gettext_lazy("E-mail")}
+        labels = {"first_name": gettext_lazy("Your name, as colleagues see it"), "email": gettext_lazy("E-mail")}
         help_texts = {"username": ""}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -131,5 +131,5 @@ class JoinForm(OneAccount, BaseUserCreationForm[User]):
         self.fields["first_name"].widget.attrs["autocomplete"] = "name"
         self.fields["email"].widget.attrs["autocomplete"] = "email"
         password, again = self.fields["password1"], self.fields["password2"]
-        password.help_text = _("At least 10 characters, and not one of the passwords that everybody tries.")
+        password.help_text = _("At least 10 characters, and not a common password.")
         again.label, again.help_text = _("Password again"), ""

@@ -35,7 +35,9 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
     with transaction.atomic():
         _lock(access, membership)
         if membership.user_id == by.pk and not access.is_admin:
-            raise NotDone(_("Another manager or an admin changes your own role, so that nobody shuts themselves out."))
+            raise NotDone(
+                _("Another manager or an admin must change your own role, so that you do not lock yourself out.")
+            )
         if role != Role.MANAGER:
             _refuse_the_last_manager(membership)
         if role == membership.role:
@@ -82,7 +84,7 @@ def remove(by: User, access: Access, membership: Membership) -> None:
         _lock(access, membership)
         if membership.user_id == by.pk and not access.is_admin:
             raise NotDone(
-                _("Another manager or an admin takes you out of the team, so that nobody shuts themselves out.")
+                _("Another manager or an admin must remove you from the team, so that you do not lock yourself out.")
             )
         _refuse_the_last_manager(membership)
         _revoke_invitations(membership.user, membership.team)
@@ -189,7 +191,7 @@ def _refuse_the_last_manager(membership: Membership) -> None:
     others = Membership.objects.filter(team=membership.team_id, role=Role.MANAGER, user__is_active=True)
     if not others.exclude(pk=membership.pk).exists():
         raise NotDone(
-            _("%(person)s is the last manager of %(team)s. Make somebody else a manager first.")
+            _("%(person)s is the last manager of %(team)s. Make another person a manager first.")
             % {"person": membership.user, "team": membership.team}
         )
 

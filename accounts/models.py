@@ -29,7 +29,7 @@ class Team(models.Model):
     shares_codes = models.BooleanField(
         _("operators see each other's codes"),
         default=False,
-        help_text=_("Otherwise an operator reads in full only the codes of the numbers they rented."),
+        help_text=_("Otherwise an operator reads in full only the codes of the numbers that they rented."),
     )
     codes_fade_minutes = models.PositiveSmallIntegerField(
         _("codes fade after, minutes"),
@@ -37,13 +37,13 @@ class Team(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=_(
-            "Then only the person who rented the number still reads the code; others may reveal it. Empty: never."
+            "Then only the person who rented the number still reads the code; others can reveal it. Empty: never."
         ),
     )
     requires_second_step = models.BooleanField(
         _("two-factor authentication required"),
         default=False,
-        help_text=_("Nobody works in this team without an authenticator app or a passkey."),
+        help_text=_("Only people with an authenticator app or a passkey can work in this team."),
     )
     budget_day = models.PositiveBigIntegerField(
         _("budget per day, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
@@ -94,7 +94,7 @@ class User(AbstractUser):
     sounds = models.BooleanField(_("sound when a code comes"), default=False)
     notifies = models.BooleanField(_("desktop notification when a code comes"), default=False)
     counts_in_title = models.BooleanField(_("new codes are counted in the title"), default=True)
-    single_keys = models.BooleanField(_("single keys work"), default=True)
+    single_keys = models.BooleanField(_("single-key shortcuts"), default=True)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]
@@ -197,7 +197,7 @@ class AuditRecord(models.Model):
 
     class Meta:
         verbose_name = _("audit record")
-        verbose_name_plural = _("audit records")
+        verbose_name_plural = _("audit log")
         ordering = ["-at", "-pk"]
         base_manager_name = "objects"
         indexes = [models.Index(fields=["team", "-at"], name="audit_team_time")]

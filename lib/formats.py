@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import ngettext
 
 
 def dong(amount: int | None) -> str:
@@ -14,9 +14,8 @@ def dong(amount: int | None) -> str:
 
 
 def grouped(number: int) -> str:
-    """Write a number in groups of three: `1.450` in Vietnamese, `1,450` in English. Django's Vietnamese groups none."""
-    text = f"{number:,}"
-    return text.replace(",", ".") if get_language() == "vi" else text
+    """Write a number in groups of three, `1.450`, in every language: beside amounts it has the same form as they."""
+    return f"{number:,}".replace(",", ".")
 
 
 def span(duration: timedelta | int | None) -> str:

@@ -66,11 +66,11 @@ class RentForm(forms.Form):
             "invalid_choice": gettext_lazy("ThueSim does not offer the network “%(value)s” now. Choose another one.")
         },
     )
-    prefixes = PrefixField(label=gettext_lazy("Prefixes wanted"), required=False, max_length=200)
-    exclude_prefixes = PrefixField(label=gettext_lazy("Prefixes not wanted"), required=False, max_length=200)
+    prefixes = PrefixField(label=gettext_lazy("Prefixes"), required=False, max_length=200)
+    exclude_prefixes = PrefixField(label=gettext_lazy("Excluded prefixes"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
     keep_trying = forms.IntegerField(
-        label=gettext_lazy("If none is free"),
+        label=gettext_lazy("If no number is free"),
         required=False,
         min_value=0,
         max_value=orders.MAX_KEEP_TRYING_MINUTES,
@@ -143,7 +143,7 @@ class RentForm(forms.Form):
     @property
     def keep_trying_choices(self) -> list[tuple[int, str]]:
         return [
-            (minutes, _("keep trying for %(n)s min") % {"n": minutes} if minutes else _("tell me at once"))
+            (minutes, _("keep trying for %(n)s min") % {"n": minutes} if minutes else _("stop at once"))
             for minutes in KEEP_TRYING_MINUTES
         ]
 
@@ -172,7 +172,7 @@ class RentForm(forms.Form):
                 params={"text": text},
             )
         if len(services) > 1:
-            raise forms.ValidationError(_("This service lives on several servers. Choose one of them from the list."))
+            raise forms.ValidationError(_("This service is on several servers. Choose one of them from the list."))
         return services[0]
 
     def clean_keep_trying(self) -> int:

@@ -105,17 +105,18 @@ def _check(
 ) -> None:
     """Raise `OrderRefused` for an order that contradicts itself, the team's settings or the catalogue."""
     if team.purpose_required and not purpose:
-        raise OrderRefused(_("Say what the number is for; your team wants a purpose with every order."), "purpose")
+        raise OrderRefused(_("Say what the number is for: your team requires a purpose with every order."), "purpose")
     if not service.active:
         raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
     clash = sorted(set(prefixes) & set(exclude_prefixes))
     if clash:
         raise OrderRefused(
-            _("Prefix %(prefix)s is both wanted and unwanted. Take it out of one of the two.") % {"prefix": clash[0]},
+            _("Prefix %(prefix)s is both requested and excluded. Remove it from one of the two.")
+            % {"prefix": clash[0]},
             "exclude_prefixes",
         )
     if not 0 <= keep_trying_minutes <= MAX_KEEP_TRYING_MINUTES:
-        raise OrderRefused(_("Keep trying for 0 to 60 minutes."), "keep_trying")
+        raise OrderRefused(_("Choose to keep trying for 0 to 60 minutes."), "keep_trying")
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:

@@ -209,6 +209,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = _https
 # The second holds what libraries say, where they bring no Vietnamese or another word than the desk.
 LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale_libraries"]
+FORMAT_MODULE_PATH = "thuesim_site.formats"
 TIME_ZONE = "Asia/Ho_Chi_Minh"
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = False  # ids stand in attributes; money has a filter of its own

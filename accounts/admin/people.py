@@ -23,9 +23,11 @@ from accounts.policy import two_factor_methods
 from lib import announce
 
 _ACCESS = {
-    "is_active": _("Take it away when somebody leaves: they are signed out everywhere at once, and their links end."),
-    "is_staff": _("An admin: holds the tokens, here, and may do in every team what its managers may."),
-    "is_superuser": _("Appoints admins."),
+    "is_active": _(
+        "Clear the box when a person leaves: they are signed out everywhere at once, and their links stop working."
+    ),
+    "is_staff": _("An admin manages the tokens here, and may do in every team what its managers may do."),
+    "is_superuser": _("May appoint admins."),
 }
 
 

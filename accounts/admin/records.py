@@ -24,7 +24,7 @@ class AuditAdmin(ReadOnlyAdmin):
     list_select_related = ("person", "team")
     list_filter = ("at", "team")
     search_fields = ("action",)
-    search_help_text = _("An action such as token_change, the beginning of the thing, or a user name.")
+    search_help_text = _("An action such as token_change, the beginning of a target, or a user name.")
     fields = ("exact_at", "person", "team", "words", "action", "target", "details", "address")
 
     @admin.display(description=_("what happened"), ordering="action")

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=80, unique=True, verbose_name='name')),
                 ('purpose_required', models.BooleanField(default=False, help_text='Every order must say what the number is for.', verbose_name='purpose required')),
-                ('shares_codes', models.BooleanField(default=False, help_text='Otherwise an operator reads in full only the codes of the numbers they rented.', verbose_name="operators see each other's codes")),
+                ('shares_codes', models.BooleanField(default=False, help_text='Otherwise an operator reads in full only the codes of the numbers that they rented.', verbose_name="operators see each other's codes")),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'audit record',
-                'verbose_name_plural': 'audit records',
+                'verbose_name_plural': 'audit log',
                 'ordering': ['-at', '-pk'],
             },
         ),

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='auditrecord',
-            options={'base_manager_name': 'objects', 'ordering': ['-at', '-pk'], 'verbose_name': 'audit record', 'verbose_name_plural': 'audit records'},
+            options={'base_manager_name': 'objects', 'ordering': ['-at', '-pk'], 'verbose_name': 'audit record', 'verbose_name_plural': 'audit log'},
         ),
         migrations.AddField(
             model_name='membership',
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='team',
             name='codes_fade_minutes',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Then only the person who rented the number still reads the code; others may reveal it. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='codes fade after, minutes'),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Then only the person who rented the number still reads the code; others can reveal it. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='codes fade after, minutes'),
         ),
         migrations.AddField(
             model_name='team',
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='team',
             name='requires_second_step',
-            field=models.BooleanField(default=False, help_text='Nobody works in this team without an authenticator app or a passkey.', verbose_name='two-factor authentication required'),
+            field=models.BooleanField(default=False, help_text='Only people with an authenticator app or a passkey can work in this team.', verbose_name='two-factor authentication required'),
         ),
         migrations.AddField(
             model_name='team',

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='single_keys',
-            field=models.BooleanField(default=True, verbose_name='single keys work'),
+            field=models.BooleanField(default=True, verbose_name='single-key shortcuts'),
         ),
         migrations.AddField(
             model_name='user',

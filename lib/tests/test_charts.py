@@ -40,7 +40,7 @@ def test_a_price_that_never_changed_is_a_level_line() -> None:
 def test_a_chart_speaks_to_those_who_do_not_see_it() -> None:
     drawn = tags.bars(charts.bar_chart([("1/11", 2000, 1500)]), "Spending <by day>")
     assert 'role="img" aria-label="Spending &lt;by day&gt;"' in drawn
-    assert "<title>1/11: 2.000 ₫ charged, 500 ₫ given back</title>" in drawn
+    assert "<title>1/11: 2.000 ₫ charged, 500 ₫ refunded</title>" in drawn
 
 
 def test_a_chart_has_no_style_of_its_own_and_no_number_in_words() -> None:

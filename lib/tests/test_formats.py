@@ -15,10 +15,10 @@ def test_an_amount_is_written_as_in_vietnam_in_every_language(language: str, amo
         assert dong(amount) == written
 
 
-@pytest.mark.parametrize(("language", "written"), [("en", "1,234,567"), ("vi", "1.234.567")])
-def test_a_number_is_grouped_as_its_language_does(language: str, written: str) -> None:
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_a_number_is_grouped_as_an_amount_is(language: str) -> None:
     with translation.override(language):
-        assert grouped(1_234_567) == written
+        assert grouped(1_234_567) == "1.234.567"
         assert grouped(999) == "999"
 
 

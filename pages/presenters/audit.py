@@ -15,9 +15,9 @@ from lib.formats import dong
 # The names of details, as in the settings; others are shown as they are stored.
 _LABELS: Mapping[str, object] = {
     **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
-    "asked": gettext_lazy("asked for"),
+    "asked": gettext_lazy("filter"),
     "background": gettext_lazy("in the background"),
-    "by": gettext_lazy("by"),
+    "by": gettext_lazy("signed in with"),
     "days": gettext_lazy("days"),
     "invited by": gettext_lazy("invited by"),
     "kind": gettext_lazy("kind"),

@@ -162,10 +162,10 @@ def _warnings(rental: Rental) -> tuple[str, ...]:
     if not rental.unasked:
         return ()
     sentences = {
-        "network": _("ThueSim gave a number of another network than you asked for."),
-        "prefix": _("ThueSim gave a number without the prefix you asked for."),
-        "exclude_prefix": _("ThueSim gave a number with a prefix you did not want."),
-        "phone": _("ThueSim gave another number than the one you asked for again."),
+        "network": _("ThueSim gave a number of a different network than requested."),
+        "prefix": _("ThueSim gave a number without the requested prefix."),
+        "exclude_prefix": _("ThueSim gave a number with an excluded prefix."),
+        "phone": _("ThueSim gave a different number than the one to rent again."),
     }
     return tuple(sentences[what] for what in rental.unasked if what in sentences)
 

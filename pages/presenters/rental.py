@@ -34,7 +34,7 @@ KINDS: Mapping[str, Promise] = {
     EventKind.IMPORTED: _("Found in ThueSim's history: rented elsewhere with the same token"),
 }
 _SOURCES: Mapping[str, Promise] = {
-    MessageSource.POLL: _("found by asking ThueSim"),
+    MessageSource.POLL: _("found by polling ThueSim"),
     MessageSource.CALLBACK: _("sent by ThueSim"),
     MessageSource.HISTORY: _("found in ThueSim's history"),
 }
@@ -104,7 +104,7 @@ def _silence(rental: Rental) -> str:
     """Return the sentence that says why there is no message."""
     if rental.status == Status.RECEIVED:
         return deleted_sentence(rental) or gettext("A message came, but ThueSim has not given its text.")
-    return gettext("No message has come.")
+    return gettext("No message has arrived.")
 
 
 def _step(event: RentalEvent) -> Step:

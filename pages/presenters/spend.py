@@ -121,7 +121,7 @@ class Spending:
 def spending(access: Access, period: Period) -> Spending:
     """Return what the person's team spent. Five queries, and one for each table's names."""
     days = _by_day(access, period)
-    total = _sum(_("Together"), days)
+    total = _sum(_("Total"), days)
     labels = (
         ("service", gettext_lazy("Service"), _service_lines),
         ("person", gettext_lazy("Person"), _person_lines),

@@ -124,17 +124,17 @@ def page_words() -> dict[str, str]:
     """Return the sentences that scripts show. Scripts fill in `{…}`."""
     return {
         "copied": _("Copied {what}"),
-        "copyFailed": _("The browser does not let us copy. Select the text and copy it by hand."),
+        "copyFailed": _("The browser does not allow copying. Select the text and copy it by hand."),
         "noCode": _("There is no code to copy yet."),
         "newCode": _("New code for {service}, {phone}: {code}"),
         "newMessage": _("New message for {service}, {phone}"),
         "notifyDenied": _(
             "The browser blocks notifications for this page. Allow them in its settings, then try again."
         ),
-        "noAnswer": _("The desk does not answer. Look at the board before you do it again."),
-        "serverFault": _("Something went wrong at our end. Look at the board before you do it again."),
+        "noAnswer": _("The desk does not answer. Look at the board before you try again."),
+        "serverFault": _("Something went wrong at our end. Look at the board before you try again."),
         "forbidden": _("You may not do this, or the page is too old. Reload it."),
-        "gone": _("This is not there any more. Reload the page."),
+        "gone": _("This no longer exists. Reload the page."),
         "remove": _("Remove {what}"),
         "wait": _("waits {time}"),
         "services": _("Services"),

@@ -44,7 +44,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
 def rent(request: DeskRequest) -> HttpResponse:
     """Order one number."""
     if not request.access.may_rent:
-        raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
+        raise PermissionDenied(_("You may see your team's rentals, but not rent. Ask a manager of your team."))
     form = RentForm(request.POST, access=request.access)
     rental = form.order(request.user)
     if not request.htmx:

@@ -35,7 +35,7 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     """Order the same number once more."""
     earlier = _visible(request, pk)
     if not request.access.may_rent or request.access.team is None:
-        raise PermissionDenied(_("You may look at your team's rentals, but not rent. Ask a manager of your team."))
+        raise PermissionDenied(_("You may see your team's rentals, but not rent. Ask a manager of your team."))
     try:
         order = orders.take_order(
             person=request.user,
@@ -59,7 +59,7 @@ def cancel(request: DeskRequest, pk: int) -> HttpResponse:
         raise PermissionDenied(_("Only the person who ordered, or a manager, can cancel this order."))
     if lifecycle.cancel(found, person=request.user):
         return _answer(request, _("Cancelled. Nothing was charged."), changed=pk)
-    said = _("Too late: the order has left the queue. A number that is rented cannot be given back.")
+    said = _("Too late: the order has left the queue. A rented number cannot be returned.")
     return _answer(request, said, level=messages.ERROR, changed=pk)
 
 
@@ -70,7 +70,7 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_rent:
         raise PermissionDenied
     polling.poll_now(found)
-    return _answer(request, _("Asking ThueSim now. What it says appears by itself."), changed=pk)
+    return _answer(request, _("Asking ThueSim now. The answer appears by itself."), changed=pk)
 
 
 @require_POST

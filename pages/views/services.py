@@ -89,7 +89,7 @@ def service(request: DeskRequest, pk: int) -> HttpResponse:
 def service_star(request: DeskRequest, pk: int) -> HttpResponse:
     """Star a service, or remove the star: `starred` is `1` or nothing."""
     if not request.access.may_rent:
-        raise PermissionDenied(_("You may look at services, but not rent. Ask a manager of your team."))
+        raise PermissionDenied(_("You may see services, but not rent. Ask a manager of your team."))
     service = get_object_or_404(Service, pk=pk)
     starred = request.POST.get("starred") == "1"
     if starred:

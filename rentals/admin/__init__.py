@@ -191,12 +191,14 @@ class RentalAdmin(CodeOnPage):
     list_display_links = ("number", "queued_at")
     list_filter = ("status", "queued_at", "imported", "team", "token")
     search_fields = ("phone",)
-    search_help_text = gettext_lazy("A whole phone number in any form, ThueSim's ID, or our number of the rental.")
+    search_help_text = gettext_lazy(
+        "A whole phone number in any form, ThueSim's ID, or the desk's number of the rental."
+    )
     inlines = (MessageInline, EventInline, LedgerInline)
     fieldsets = (
         (None, {"fields": ("status", "why", "team", "person", "token", "service", "purpose", "imported", "again_of")}),
-        (gettext_lazy("Asked for"), {"fields": ("networks", "prefixes", "exclude_prefixes", "keep_trying_until")}),
-        (gettext_lazy("What came"), {"fields": ("upstream_id", "phone_number", "network", "price", "unasked")}),
+        (gettext_lazy("Requested"), {"fields": ("networks", "prefixes", "exclude_prefixes", "keep_trying_until")}),
+        (gettext_lazy("Result"), {"fields": ("upstream_id", "phone_number", "network", "price", "unasked")}),
         (
             gettext_lazy("When"),
             {
@@ -222,7 +224,7 @@ class RentalAdmin(CodeOnPage):
     def phone_number(self, rental: Rental) -> str:
         return phones.pretty(rental.phone).replace(" ", "\N{NO-BREAK SPACE}") if rental.phone else ""
 
-    @admin.display(description=gettext_lazy("why"))
+    @admin.display(description=gettext_lazy("reason"))
     def why(self, rental: Rental) -> str:
         sentence = str(reasons.SENTENCES.get(rental.reason, rental.reason))
         return f"{sentence} ({rental.reason_detail})" if rental.reason_detail else sentence

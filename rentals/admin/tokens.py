@@ -50,7 +50,7 @@ class ValueField(forms.CharField):
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
         if any(character.isspace() or not character.isprintable() for character in text):
-            raise ValidationError(_("There is a space or a line break in it. Copy the token alone."))
+            raise ValidationError(_("The value contains a space or a line break. Copy the token alone."))
         return text
 
 
@@ -63,7 +63,7 @@ class TokenForm(forms.ModelForm[Token]):
 
     new_value = ValueField(
         label=gettext_lazy("Value"),
-        help_text=gettext_lazy("As ThueSim shows it. It is encrypted, and nobody will see it here again."),
+        help_text=gettext_lazy("As ThueSim shows it. It is encrypted, and is never shown here again."),
     )
 
     class Meta:
@@ -80,7 +80,7 @@ class TokenForm(forms.ModelForm[Token]):
         value: str = self.cleaned_data["new_value"]
         if other := _owner_of(value):
             raise ValidationError(
-                _("This token is here already, as “%(name)s”. Give that one to the team.") % {"name": other.name}
+                _("This token is here already, as “%(name)s”. Give that token to the team.") % {"name": other.name}
             )
         return value
 
@@ -90,10 +90,12 @@ class ReplaceForm(forms.Form):
 
     new_value = ValueField(
         label=gettext_lazy("New value"),
-        help_text=gettext_lazy("ThueSim is asked about it first; only if it is good does it take the old one's place."),
+        help_text=gettext_lazy(
+            "The desk first asks ThueSim about it, and replaces the old value only if the new one works."
+        ),
     )
     surely_ours = forms.BooleanField(
-        label=gettext_lazy("It is of the same ThueSim account, although its history knows none of our numbers"),
+        label=gettext_lazy("This is the same ThueSim account, even though its history has none of our numbers"),
         required=False,
     )
 
@@ -105,7 +107,7 @@ class ReplaceForm(forms.Form):
         value: str = self.cleaned_data["new_value"]
         other = _owner_of(value)
         if other == self.token:
-            raise ValidationError(_("This is the value that the token has already."))
+            raise ValidationError(_("The token has this value already."))
         if other is not None:
             raise ValidationError(_("This value is here already, as “%(name)s”.") % {"name": other.name})
         return value
@@ -144,7 +146,7 @@ class TokenAdmin(StaffAdmin):
     def team_names(self, token: Token) -> str:
         return ", ".join(team.name for team in token.teams.all())
 
-    @admin.display(description=gettext_lazy("state"))
+    @admin.display(description=gettext_lazy("status"))
     def state(self, token: Token) -> str:
         return str(breaker.hold_of(token).label)
 
@@ -222,7 +224,7 @@ class TokenAdmin(StaffAdmin):
             replacement = replace_value(token, value, surely_ours=surely_ours)
             if replacement.done:
                 self.record(request, Action.TOKEN_ROTATE, token)
-                success = _("The new value is in use, and the old one is forgotten. The queue goes on.")
+                success = _("The new value is in use, and the old one is deleted. The queue goes on.")
                 self.message_user(request, success, messages.SUCCESS)
                 return redirect("admin:rentals_token_change", token.pk)
             self.record(request, Action.TOKEN_ROTATE_REFUSED, token, {"why": replacement.why})

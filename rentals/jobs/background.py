@@ -41,8 +41,8 @@ T = TypeVar("T")
 # Why a job failed, and what to do.
 SENTENCES: Mapping[str, Promise] = {
     "no_right": _("You may not do this in this team any more. Ask a manager of the team."),
-    "upstream": _("ThueSim did not give its history. Look at the system page, and try again."),
-    "too_many": _("Excel takes 1,048,576 rows at most. Narrow the filter, or export CSV."),
+    "upstream": _("ThueSim did not answer with its history. Look at the system page, and try again."),
+    "too_many": _("Excel takes 1.048.576 rows at most. Narrow the filter, or export CSV."),
     "disk": _("The file could not be written: the disk may be full. Tell an admin."),
 }
 State = BackgroundJob.State

@@ -48,19 +48,19 @@ def headings() -> list[str]:
         _("Service"),
         _("Service ID"),
         _("Network"),
-        _("State"),
+        _("Status"),
         _("Code"),
         _("Message"),
         _("Code at"),
         _("Price, đồng"),
-        _("Given back, đồng"),
+        _("Refunded, đồng"),
         _("Person"),
         _("Purpose"),
         _("Token"),
         _("Rented at"),
         _("Ended at"),
-        _("ThueSim's number"),
-        _("Why"),
+        _("ThueSim's ID"),
+        _("Reason"),
     ]
 
 

@@ -32,33 +32,37 @@ TOO_MANY = "too_many"
 
 SENTENCES: dict[str, Promise] = {
     INVALID_TOKEN: _("ThueSim refused the token. Ask an admin to check it; nothing was charged."),
-    LIMIT: _("All waiting places of this token are taken. The order goes on when one gets free."),
+    LIMIT: _("All waiting places of this token are taken. The order goes on as soon as one is free."),
     LOW_BALANCE: _("The token's balance is too low. Ask an admin to top it up; nothing was charged."),
     OUT_OF_STOCK: _("ThueSim has no such number now. Try other networks or prefixes, or try again in a few minutes."),
     SUSPENDED: _("ThueSim has suspended this service or no longer offers it. Choose another one."),
-    TOO_SOON: _("ThueSim asks for a longer pause between orders. The order takes its turn again by itself."),
+    TOO_SOON: _("ThueSim asks for a longer pause between orders. The order is tried again by itself."),
     UPSTREAM: _("ThueSim reported an error and gave no number. Nothing was charged; try again."),
     UNREACHABLE: _("ThueSim could not be reached. Nothing was charged; try again in a minute."),
     REJECTED: _("ThueSim rejected the request. Nothing was charged; tell an admin if it happens again."),
     NOT_TAKEN: _("No number was taken, as far as ThueSim's history shows. You can order again."),
     PAUSED: _("The token is paused. An admin can resume it, or choose another token."),
     NO_TOKEN: _("No token of your team can take orders now. Ask an admin."),
-    GAVE_UP: _("No number came free in the time you gave. Try other networks or prefixes, or try again later."),
+    GAVE_UP: _("No number became free in the chosen time. Try other networks or prefixes, or try again later."),
     TIMED_OUT: _(
-        "ThueSim did not answer in time. We are checking whether a number was taken; please do not order again."
+        "ThueSim did not answer in time. The desk is checking whether a number was taken; please do not order again."
     ),
-    LOST: _("The connection broke. We are checking whether a number was taken; please do not order again."),
+    LOST: _("The connection broke. The desk is checking whether a number was taken; please do not order again."),
     GIBBERISH: _(
-        "ThueSim's answer made no sense. We are checking whether a number was taken; please do not order again."
+        "ThueSim's answer was unreadable. The desk is checking whether a number was taken; please do not order again."
     ),
-    WORKER_DIED: _("The desk was interrupted. We are checking whether a number was taken; please do not order again."),
+    WORKER_DIED: _(
+        "The order was interrupted. The desk is checking whether a number was taken; please do not order again."
+    ),
     NO_CODE: _("No message came before the number expired."),
     TEAM_BUDGET: _("The team's budget was used up before this order's turn came. Nothing was charged; ask a manager."),
     OWN_BUDGET: _("Your budget was used up before this order's turn came. Nothing was charged; ask a manager."),
-    OWN_RENTALS: _("Your rentals for today were used up before this order's turn came. Nothing was charged."),
+    OWN_RENTALS: _(
+        "Your rentals for today were used up before this order's turn came. Nothing was charged; order again tomorrow."
+    ),
     NOT_ALLOWED: _("Your team may not rent numbers for this service. Choose another one, or ask a manager."),
-    NO_RIGHT: _("Whoever ordered may no longer rent for this team. Nothing was charged."),
-    TOO_MANY: _("You ordered very many numbers within a minute. Wait a minute, then order again."),
+    NO_RIGHT: _("The person who ordered may no longer rent for this team. Nothing was charged."),
+    TOO_MANY: _("You ordered too many numbers within a minute. Wait a minute, then order again."),
 }
 
 

@@ -13,15 +13,15 @@ class Callback(models.Model):
     class State(models.TextChoices):
         PENDING = "pending", _("to be applied")
         APPLIED = "applied", _("applied")
-        UNKNOWN = "unknown", _("for no rental of ours")
-        UNREADABLE = "unreadable", _("not understood")
+        UNKNOWN = "unknown", _("unknown rental")
+        UNREADABLE = "unreadable", _("unreadable")
 
     token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="callbacks", verbose_name=_("token"))
     at = models.DateTimeField(_("at"), db_index=True)
     body = models.BinaryField()
     content_type = models.CharField(max_length=100, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
-    state = models.CharField(_("state"), max_length=12, choices=State, default=State.PENDING)
+    state = models.CharField(_("status"), max_length=12, choices=State, default=State.PENDING)
     upstream_key = models.CharField("ID", max_length=40, blank=True)
     rental = models.ForeignKey(Rental, on_delete=models.SET_NULL, null=True, blank=True, related_name="callbacks")
     applied_at = models.DateTimeField(null=True, blank=True)

@@ -23,8 +23,8 @@ class ServiceFigure(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        verbose_name = _("figure of a service")
-        verbose_name_plural = _("figures of services")
+        verbose_name = _("service statistics")
+        verbose_name_plural = _("service statistics")
         constraints = [
             models.UniqueConstraint(
                 fields=["team", "service", "network", "prefix"], name="one_figure_per_team_and_scope"

@@ -121,8 +121,8 @@ class BackgroundJob(models.Model):
         IMPORT = "import_history", _("import of a token's history")
 
     class State(models.TextChoices):
-        WAITING = "waiting", _("waiting for its turn")
-        RUNNING = "running", _("at work")
+        WAITING = "waiting", _("waiting to start")
+        RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
 

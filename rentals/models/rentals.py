@@ -21,7 +21,7 @@ class Status(models.TextChoices):
     """Where a rental stands. `rentals.lifecycle` has the state diagram, and alone changes it."""
 
     QUEUED = "queued", _("in the queue")
-    PLACING = "placing", _("asking for a number")
+    PLACING = "placing", _("placing the order")
     WAITING = "waiting", _("waiting for the code")
     RECEIVED = "received", _("code received")
     EXPIRED = "expired", _("expired without a code")
@@ -78,9 +78,9 @@ class Rental(models.Model):
     imported = models.BooleanField(_("imported"), default=False)
 
     # What was ordered. Prefixes are without the leading 0.
-    networks = models.JSONField(_("networks asked for"), default=list, blank=True)
-    prefixes = models.JSONField(_("prefixes wanted"), default=list, blank=True)
-    exclude_prefixes = models.JSONField(_("prefixes not wanted"), default=list, blank=True)
+    networks = models.JSONField(_("networks requested"), default=list, blank=True)
+    prefixes = models.JSONField(_("prefixes requested"), default=list, blank=True)
+    exclude_prefixes = models.JSONField(_("prefixes excluded"), default=list, blank=True)
     again_of = models.ForeignKey(
         "self",
         on_delete=models.PROTECT,

@@ -47,7 +47,7 @@ class Token(models.Model):
     waiting_limit = models.PositiveIntegerField(
         _("waiting limit"), null=True, blank=True, help_text=_("Numbers that may wait at once; learned from ThueSim.")
     )
-    hold = models.CharField(_("state"), max_length=12, choices=Hold, blank=True, default=Hold.NONE, editable=False)
+    hold = models.CharField(_("status"), max_length=12, choices=Hold, blank=True, default=Hold.NONE, editable=False)
     hold_until = models.DateTimeField(null=True, blank=True, editable=False)
     hold_detail = models.CharField(max_length=200, blank=True, editable=False)
 

@@ -36,12 +36,12 @@ _REFUSED = Replacement(
 _OTHER_ACCOUNT = Replacement(
     "another account",
     _(
-        "The history behind this value holds none of the numbers that were rented here: it seems to be another account's. "
-        "Add it as a token of its own, or enter it again and say that it is right."
+        "The history of this value has none of the numbers that were rented here: it seems to belong to another account. "
+        "Add it as a token of its own, or enter it again and confirm that it is right."
     ),
 )
 _CHANGED_MEANWHILE = Replacement(
-    "changed meanwhile", _("Somebody else replaced the value in the same moment. Theirs is in use.")
+    "changed meanwhile", _("Another person replaced the value at the same moment. Their value is in use.")
 )
 
 

@@ -60,7 +60,7 @@ def sign_in(page: Page, where: str, person: Person) -> None:
 
 def sign_out(page: Page, where: str) -> None:
     page.goto(f"{where}/accounts/logout/")  # half-way through a sign-in this leads back to the two-factor page
-    leave = re.compile("^(Sign out|Sign in as somebody else)$")
+    leave = re.compile("^(Sign out|Sign in with another account)$")
     page.locator("main").get_by_role("button", name=leave).click()
     page.wait_for_url(re.compile("/accounts/login/"))
 

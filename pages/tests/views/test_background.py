@@ -42,7 +42,7 @@ def begin(client: Client, query: str = "", kind: str = "csv") -> BackgroundJob:
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_the_file_is_made_later_and_handed_out_to_its_owner(client: Client, kind: str) -> None:
     job = begin(client, "status=received", kind)
-    assert "waiting for its turn" in client.get("/background/").content.decode()
+    assert "waiting to start" in client.get("/background/").content.decode()
     background.work(job.pk)
     page = client.get("/background/").content.decode()
     address = reverse("background_file", args=[job.pk])

@@ -122,7 +122,7 @@ def test_a_new_card_comes_where_the_asking_page_has_room_for_it(
         ({"service": "nothing"}, "There is no service “nothing”"),
         ({"networks": ["NOKIA"]}, "does not offer the network “NOKIA”"),
         ({"prefixes": "9x"}, "“9x” is not a prefix"),
-        ({"prefixes": "96", "exclude_prefixes": "096"}, "Prefix 96 is both wanted and unwanted"),
+        ({"prefixes": "96", "exclude_prefixes": "096"}, "Prefix 96 is both requested and excluded"),
         ({"keep_trying": "5000"}, "60"),
         ({"token": "0"}, "not one of your team&#x27;s"),
     ],
@@ -140,7 +140,7 @@ def test_bad_input_is_said_and_nothing_is_lost(
 
 def test_a_bare_id_on_two_servers_must_be_chosen(signed_in: Client, service: Service) -> None:
     make_service(name="Other", sv="03", upstream_id="97")
-    assert "lives on several servers" in html(signed_in.post("/rent/", {"service": "97"}))
+    assert "is on several servers" in html(signed_in.post("/rent/", {"service": "97"}))
 
 
 def test_a_purpose_is_wanted_where_the_team_says_so(signed_in: Client, team: Team, service: Service) -> None:
@@ -265,7 +265,7 @@ def test_a_card_says_all_there_is_to_say(signed_in: Client, team: Team, operator
     assert (code.text, code["aria-hidden"]) == ("059809", "true")
     assert "0 5 9 8 0 9" in card.text
     assert card.find(data_testid="price").text == "1.450 ₫"
-    assert "another network than you asked for" in card.text
+    assert "a different network than requested" in card.text
 
 
 def test_hostile_messages_are_shown_as_text(signed_in: Client, team: Team, operator: User) -> None:
@@ -326,7 +326,7 @@ def test_ones_own_queued_order_can_be_cancelled(signed_in: Client, team: Team, o
 
 def test_a_number_that_waits_cannot_be_cancelled(signed_in: Client, team: Team, operator: User) -> None:
     rental = make_rental(Status.WAITING, team=team, person=operator)
-    assert "cannot be given back" in html(signed_in.post(reverse("cancel", args=[rental.pk]), headers=HTMX))
+    assert "cannot be returned" in html(signed_in.post(reverse("cancel", args=[rental.pk]), headers=HTMX))
 
 
 def test_another_persons_order_is_not_cancelled_by_an_operator(signed_in: Client, team: Team) -> None:
@@ -459,4 +459,4 @@ def test_demo_mode_is_said_with_a_way_to_send_an_sms(signed_in: Client, settings
 def test_a_missing_page_is_designed(signed_in: Client) -> None:
     response = signed_in.get("/rentals/999999/")
     assert response.status_code == 404
-    assert "There is nothing at this address" in html(response)
+    assert "Page not found" in html(response)

@@ -70,7 +70,7 @@ def test_money_that_was_given_back_is_told(client: Client, team: Team, manager: 
     LedgerEntry.objects.create(token=rental.token, rental=rental, kind="rent", amount=-800, at=timezone.now())
     LedgerEntry.objects.create(token=rental.token, rental=rental, kind="refund", amount=800, at=timezone.now())
     (row,) = read(client)
-    assert (row["Price, đồng"], row["Given back, đồng"]) == ("800", "800")
+    assert (row["Price, đồng"], row["Refunded, đồng"]) == ("800", "800")
 
 
 def test_codes_that_faded_stay_masked(client: Client, team: Team, manager: User) -> None:

@@ -150,7 +150,7 @@ def test_two_characters_are_looked_for_as_a_whole(signed_in: Client, team: Team,
 
 def test_a_search_that_finds_nothing_says_what_to_do(signed_in: Client) -> None:
     page = signed_in.get("/rentals/?q=nothing").content.decode()
-    assert "Nothing fits these filters." in page
+    assert "No rental matches these filters." in page
 
 
 @pytest.mark.parametrize("sort", ["newest", "oldest", "dearest", "cheapest"])
@@ -226,10 +226,10 @@ def test_counting_stops_where_it_would_cost_more_than_the_page(signed_in: Client
     assert "more than 3 rentals" in signed_in.get("/rentals/").content.decode()
 
 
-@pytest.mark.parametrize(("language", "written"), [("vi", "1.234.567"), ("en", "1,234,567")])
-def test_numbers_are_written_as_the_language_does(language: str, written: str) -> None:
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_numbers_are_written_as_amounts_are(language: str) -> None:
     with translation.override(language):
-        assert grouped(1_234_567) == written
+        assert grouped(1_234_567) == "1.234.567"
         assert grouped(999) == "999"
 
 
@@ -266,11 +266,11 @@ def test_messages_that_were_deleted_after_their_time_are_said_to_be(
     assert said in signed_in.get("/rentals/").content.decode()
     page = signed_in.get(f"/rentals/{gone.pk}/").content.decode()
     assert said in page
-    assert "No message has come." not in page
+    assert "No message has arrived." not in page
     # None came to these, however old they are; and of this one ThueSim has told no words yet.
     silent = make_rental(Status.EXPIRED, team=team, ended_at=long_ago)
     wordless = make_rental(Status.RECEIVED, team=team, received_at=timezone.now())
-    assert "No message has come." in signed_in.get(f"/rentals/{silent.pk}/").content.decode()
+    assert "No message has arrived." in signed_in.get(f"/rentals/{silent.pk}/").content.decode()
     assert "has not given its text" in signed_in.get(f"/rentals/{wordless.pk}/").content.decode()
     assert signed_in.get("/rentals/").content.decode().count(said) == 1
 

@@ -61,7 +61,7 @@ def all_is_well(token: Token) -> None:
 def test_it_says_that_everything_runs(client: Client, token: Token, person: User) -> None:
     all_is_well(token)
     assert state(person).is_well
-    assert "Everything runs" in client.get("/system/").content.decode()
+    assert "Everything is running" in client.get("/system/").content.decode()
 
 
 @pytest.mark.usefixtures("real_redis")
@@ -72,7 +72,7 @@ def test_a_queue_whose_only_worker_is_silent_is_named(client: Client, token: Tok
         at = now - timedelta(seconds=seconds)
         Heartbeat.objects.create(kind="worker", name=f"{name}@here/2", queues=queues, started_at=at, at=at)
     assert state(person).missing == ["worker (slow)", "worker (ticks)"]
-    assert "No sign of life from: worker (slow), worker (ticks)." in client.get("/system/").content.decode()
+    assert "Not responding: worker (slow), worker (ticks)." in client.get("/system/").content.decode()
 
 
 @pytest.mark.usefixtures("real_redis")

@@ -85,5 +85,5 @@ def _join_signed_in(request: HttpRequest, person: User, invitation: Invitation) 
     except NotDone as refused:
         messages.error(request, refused.sentence)
     else:
-        messages.success(request, _("You are in: %(team)s.") % {"team": invitation.team})
+        messages.success(request, _("You are in the team %(team)s now.") % {"team": invitation.team})
     return redirect("desk")

@@ -83,7 +83,7 @@ def person_role(request: DeskRequest, membership: Membership) -> str:
     if wanted not in Role.values:
         raise PermissionDenied
     memberships.change_role(request.user, request.access, membership, Role(wanted))
-    return _("%(person)s is now: %(role)s.") % {"person": membership.user, "role": Role(wanted).label}
+    return _("%(person)s is %(role)s now.") % {"person": membership.user, "role": Role(wanted).label}
 
 
 @_action

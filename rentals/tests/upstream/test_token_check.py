@@ -149,7 +149,7 @@ def test_the_form_of_ids_is_told(token: Token, upstream: Sandbox, fault: str, fo
 def test_how_far_back_the_history_reaches_is_told(token: Token, upstream: Sandbox) -> None:
     upstream.seed_rentals(1)
     today = timezone.localdate()
-    assert f"1 rental, of {today.month:02d}/{today.day:02d}/{today.year}." in sentences(check_token(token), Level.OK)
+    assert f"1 rental, of {today:%d/%m/%Y}." in sentences(check_token(token), Level.OK)
 
 
 @pytest.mark.parametrize(("missing", "level"), [(0, Level.OK), (1, Level.WARN)])

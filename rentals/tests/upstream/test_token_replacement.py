@@ -85,7 +85,7 @@ def test_a_value_of_another_account_wants_a_word_more(boss: Client, token: Token
     make_rental(Status.WAITING, token=token)
     upstream.seed_rentals(3)
     page = replace(boss, token, upstream.token).content.decode()
-    assert "it seems to be another account" in page
+    assert "it seems to belong to another account" in page
     assert 'name="surely_ours"' in page
     token.refresh_from_db()
     assert token.value.reveal() == OLD
@@ -115,7 +115,7 @@ def test_of_two_who_replace_at_once_the_first_wins(
         return examine(token, value)
 
     monkeypatch.setattr(token_replacement, "examine", other_first)
-    assert "Somebody else replaced the value" in replace(boss, token, upstream.token).content.decode()
+    assert "Another person replaced the value" in replace(boss, token, upstream.token).content.decode()
     token.refresh_from_db()
     assert token.value.reveal() == "2-" + "2" * 32
 
