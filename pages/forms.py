@@ -70,7 +70,7 @@ class RentForm(forms.Form):
     exclude_prefixes = PrefixField(label=gettext_lazy("Excluded prefixes"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
     keep_trying = forms.IntegerField(
-        label=gettext_lazy("If no number is free"),
+        label=gettext_lazy("If none is free"),
         required=False,
         min_value=0,
         max_value=orders.MAX_KEEP_TRYING_MINUTES,
