@@ -123,7 +123,7 @@ def test_keys_can_be_read_and_switched_off(page: Page, sign_in: SignIn) -> None:
     expect(page.locator("#live-state")).to_contain_text("Live")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
-    switch = page.get_by_role("switch", name="Single keys work")
+    switch = page.get_by_role("switch", name="Single-key shortcuts")
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
     page.keyboard.press("Escape")
