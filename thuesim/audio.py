@@ -21,8 +21,8 @@ class Audio:
 def audio_address(url: str, base_url: str) -> str:
     """Return the recording's whole address if it lies on the upstream's own host; raises AudioRefused.
 
-    The same host at the same port, or http and https at their usual ports. The address is in no error's text: it may carry
-    the phone number.
+    The same host at the same port, or, from http to https alone, each at its usual port. The address is in no error's
+    text: it may carry the phone number.
     """
     try:
         address = urljoin(base_url + "/", url.strip())
@@ -30,7 +30,7 @@ def audio_address(url: str, base_url: str) -> str:
         same = (
             target.hostname == own.hostname
             and target.hostname
-            and (_port(target) == _port(own) or {_port(target), _port(own)} == {80, 443})
+            and (_where(target) == _where(own) or (_where(own), _where(target)) == (("http", 80), ("https", 443)))
         )
         plain = target.scheme in _PORTS and target.username is None and target.password is None
     except ValueError:
@@ -40,8 +40,8 @@ def audio_address(url: str, base_url: str) -> str:
     return address
 
 
-def _port(parts: SplitResult) -> int:
-    return parts.port or _PORTS.get(parts.scheme, 0)
+def _where(parts: SplitResult) -> tuple[str, int]:
+    return parts.scheme, parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def recognised(content: bytes) -> Audio:

@@ -21,7 +21,7 @@ BASE = "https://thuesim.xyz"
     [
         (WAV, BASE, WAV),
         (PLAY, BASE, PLAY),
-        (PLAY.replace("https", "http"), BASE, PLAY.replace("https", "http")),
+        (PLAY, BASE.replace("https", "http"), PLAY),
         ("/audio/1.wav", BASE, "https://thuesim.xyz/audio/1.wav"),
         ("audio/1.wav", BASE, "https://thuesim.xyz/audio/1.wav"),
         ("//thuesim.xyz/1.wav", BASE, "https://thuesim.xyz/1.wav"),
@@ -37,6 +37,8 @@ def test_addresses_on_the_own_host_are_taken(url: str, base: str, address: str) 
 @pytest.mark.parametrize(
     ("url", "base"),
     [
+        (PLAY.replace("https", "http"), BASE),
+        ("http://thuesim.xyz:443/1.wav", BASE),
         ("https://evil.example/1.wav", BASE),
         ("https://thuesim.xyz.evil.example/1.wav", BASE),
         ("https://evil.example\\@thuesim.xyz/1.wav", BASE),
