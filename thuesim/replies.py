@@ -4,11 +4,8 @@ Each `parse_…` takes the body of a reply and returns what it says, or raises a
 reply at all) and nothing else. Deviations from the reference go to `on_drift`.
 """
 
-import email.parser
-import email.policy
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import parse_qsl
 
 from .decoding import Fields, decode, identifier, integer, money, session_id, word
 from .drift import DriftSink, Notes, observed
@@ -25,6 +22,7 @@ from .fields import (
     read_state,
     state_in,
 )
+from .posted import posted_fields
 from .values import (
     Balance,
     CallbackBody,
@@ -232,7 +230,7 @@ def parse_callback(body: bytes, content_type: str = "", *, on_drift: DriftSink |
     Raises Gibberish where no rental's id can be found.
     """
     with observed("callback", on_drift) as notes:
-        document = notes.document = _posted(body, content_type)
+        document = notes.document = posted_fields(body, content_type)
         for fields in _candidates(document):
             if id_ := session_id(fields.get("requestid")) or session_id(fields.get("id")):
                 break
@@ -248,42 +246,6 @@ def parse_callback(body: bytes, content_type: str = "", *, on_drift: DriftSink |
 
 def _got(message: Message | None) -> State:
     return State.RECEIVED if message else State.WAITING
-
-
-def _posted(body: bytes, content_type: str) -> object:
-    """Return the posted fields, whatever the header says: JSON, else a form of either kind."""
-    try:
-        return decode(body)
-    except Gibberish as error:
-        pairs = _form(body, content_type)
-        if not pairs:
-            raise Gibberish(error.message) from None
-    fields: dict[str, object] = {}
-    for name, value in pairs:
-        outer, _, inner = name.partition("[")
-        if inner:  # data[status]=1, as PHP spells nested fields
-            group = fields.setdefault(outer, Fields([]))
-            if isinstance(group, Fields):
-                group.update(Fields([(inner.rstrip("]"), value)]))
-        else:
-            fields[name] = value
-    return Fields(list(fields.items()))
-
-
-def _form(body: bytes, content_type: str) -> list[tuple[str, str]]:
-    if "multipart/form-data" in content_type.lower():
-        header = b"Content-Type: " + content_type.encode("ascii", "replace").replace(b"\r", b"").replace(b"\n", b"")
-        parts = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(header + b"\r\n\r\n" + body)
-        return [
-            (name, bytes(part.get_payload(decode=True)).decode("utf-8", "replace"))
-            for part in parts.iter_parts()
-            if isinstance(name := part.get_param("name", header="content-disposition"), str)
-        ]
-    source = body.decode("utf-8", "replace").strip()
-    try:
-        return parse_qsl(source, keep_blank_values=True, max_num_fields=100) if "=" in source else []
-    except ValueError:
-        return []
 
 
 def _candidates(document: object) -> Iterator[Fields]:
