@@ -163,7 +163,7 @@ class Client:
         """
         params = {"serviceId": _plain("service", service)}
         for name, values in (
-            ("carries", [_plain("network", network) for network in _several(networks)]),
+            ("carries", [_one_of_several("network", network) for network in _several(networks)]),
             ("yPrefix", [phones.prefix(prefix) for prefix in _several(prefixes)]),
             ("nPrefix", [phones.prefix(prefix) for prefix in _several(exclude_prefixes)]),
         ):
@@ -420,11 +420,18 @@ def _repeats(url: str, location: str) -> bool:
 
 
 def _plain(name: str, value: str) -> str:
-    """Return a parameter without white space around it; raises ValueError for what would change the query."""
+    """Return a parameter without white space around it; raises ValueError for what cannot be sent."""
     text = value.strip()
-    if not text or not text.isprintable() or "|" in text:
+    if not text or not text.isprintable():
         raise ValueError(f"{name} is empty or holds characters that cannot be sent")
     return text
+
+
+def _one_of_several(name: str, value: str) -> str:
+    """Return `_plain(name, value)`; raises ValueError for what would be read as several."""
+    if "|" in value:
+        raise ValueError(f"{name} holds a |")
+    return _plain(name, value)
 
 
 def _several(values: Iterable[str]) -> list[str]:

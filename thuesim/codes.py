@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from .limits import MAX_CODE_LENGTH
+
 # The bound here and those in the patterns keep hostile text from taking long.
 _MAX_LENGTH: Final = 4000
 _ADDRESS: Final = re.compile(
@@ -55,7 +57,8 @@ def whole_code(code: str, message: str) -> str:
     if not code.isdecimal() or re.search(rf"(?<![0-9]){code}(?![0-9])", message):
         return code
     shown = set(re.findall(rf"(?<![0-9])0+{code}(?![0-9])", message))
-    return str(shown.pop()) if len(shown) == 1 else code
+    whole = str(shown.pop()) if len(shown) == 1 else code
+    return whole if len(whole) <= MAX_CODE_LENGTH else code
 
 
 def visible(code: str) -> str:

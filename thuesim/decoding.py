@@ -10,10 +10,11 @@ from typing import Final, NoReturn
 
 from .errors import Gibberish
 from .folding import fold
+from .limits import MAX_BALANCE, MAX_ID_LENGTH
+from .values import rental_key
 
 # Vietnam has been at UTC+7 without summer time since 1975; a fixed offset needs no time zone files.
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
-_MAX_MONEY: Final = 10**15
 _PADDING: Final = string.whitespace + "\ufeff\u200b\x00"
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CURRENCY: Final = re.compile(r"\s*(?:vn[dđ]|dong|đồng|[đd₫])\.?$", re.IGNORECASE)
@@ -109,15 +110,15 @@ def spoken(value: object) -> str:
 
 
 def identifier(value: object) -> str:
-    """Return an id exactly as it was given, `""` where there is none or it is no id at all (over 64 characters)."""
+    """Return an id exactly as it was given, `""` where there is none or it is no id at all (over `MAX_ID_LENGTH`)."""
     id_ = spoken(value)
-    return id_ if len(id_) <= 64 and id_.isprintable() and not re.search(r"\s", id_) else ""
+    return id_ if len(id_) <= MAX_ID_LENGTH and id_.isprintable() and not re.search(r"\s", id_) else ""
 
 
 def session_id(value: object) -> str:
     """Return a rental's id exactly as it was given; 0 and negative numbers are what programs give for none."""
     id_ = identifier(value)
-    return "" if id_.startswith("-") or not id_.strip("0.") else id_
+    return "" if id_.startswith("-") or not rental_key(id_).strip("0") else id_
 
 
 def integer(value: object) -> int | None:
@@ -136,7 +137,7 @@ def money(value: object) -> int | None:
         whole = Decimal(amount).to_integral_value(ROUND_HALF_UP) if re.fullmatch(r"[-+0-9.eE]+", amount) else None
     except InvalidOperation:
         return None
-    return int(whole) if whole is not None and abs(whole) < _MAX_MONEY else None
+    return int(whole) if whole is not None and abs(whole) <= MAX_BALANCE else None
 
 
 def flag(value: object) -> bool | None:

@@ -9,9 +9,8 @@ import re
 from typing import ClassVar, Final
 
 from .folding import fold
+from .limits import MAX_REASON_LENGTH
 from .redaction import redact
-
-MAX_MESSAGE_LENGTH: Final = 300
 
 
 class ThueSimError(Exception):
@@ -128,9 +127,9 @@ class RedirectedElsewhere(OutcomeUnknown):
 
 def tidy(message: str) -> str:
     """Return `message` on one line, without tokens and control characters, at most 300 characters long."""
-    printable = "".join(c if c.isprintable() else " " for c in message[: MAX_MESSAGE_LENGTH * 4])
+    printable = "".join(c if c.isprintable() else " " for c in message[: MAX_REASON_LENGTH * 4])
     # Redact before cutting: half a token would no longer look like one.
-    return redact(" ".join(printable.split()))[:MAX_MESSAGE_LENGTH]
+    return redact(" ".join(printable.split()))[:MAX_REASON_LENGTH]
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -230,4 +229,5 @@ def refusal(message: str, code: str, coded: type[NotRented] | None = None) -> Th
 
 def _limit(message: str) -> int | None:
     match = re.search(r"(?:toi da|exceeded|gioi han|maximum|max)\D{0,20}([0-9]{1,4})(?![0-9])", fold(message[:1000]))
-    return int(match[1]) if match else None
+    # A limit of none would stop the token for good.
+    return int(match[1]) or None if match else None

@@ -5,14 +5,21 @@ from datetime import datetime
 from typing import Final
 
 from .codes import extract_code, visible, whole_code
-from .decoding import Fields, flag, moment, money, spoken, storable, word
+from .decoding import Fields, flag, moment, money, session_id, spoken, word
 from .drift import Notes, key_shape
+from .limits import (
+    MAX_ADDRESS_LENGTH,
+    MAX_CODE_LENGTH,
+    MAX_ID_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_PRICE,
+    MAX_TEXT_BYTES,
+    shortened,
+)
 from .phones import to_e164
 from .values import Message, State
 
-MAX_NAME_LENGTH: Final = 200
 _PRICES: Final = range(50, 100_001)
-_MAX_CODE_LENGTH: Final = 20
 
 
 def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
@@ -21,8 +28,18 @@ def note_unknown(fields: Fields, known: set[str], notes: Notes) -> None:
         notes.add(f"unknown field: data.{key_shape(fields.spelled[name])}")
 
 
+def read_session_id(fields: Fields, notes: Notes, *keys: str) -> str:
+    """Return the first of the keys that has a rental's id; `""` where none has."""
+    for key in keys:
+        if id_ := session_id(fields.get(key)):
+            return id_
+        if len(spoken(fields.get(key))) > MAX_ID_LENGTH:
+            notes.add(f"an id of more than {MAX_ID_LENGTH} characters")
+    return ""
+
+
 def read_name(fields: Fields, *keys: str) -> str:
-    """Return the first of the keys that has a text, at most 200 characters; `""` where none has."""
+    """Return the first of the keys that has a text, at most `MAX_NAME_LENGTH`; `""` where none has."""
     return next((name for key in keys if (name := spoken(fields.get(key)))), "")[:MAX_NAME_LENGTH]
 
 
@@ -35,7 +52,7 @@ def read_price(fields: Fields, notes: Notes) -> int | None:
     elif price is not None and price not in _PRICES:
         notes.add("a price outside 50 to 100,000 đ")
     # A negative price would turn a charge in somebody's ledger into a credit.
-    return price if price is None or price >= 0 else None
+    return price if price is not None and 0 <= price <= MAX_PRICE else None
 
 
 def read_phone(fields: Fields, notes: Notes) -> str:
@@ -108,11 +125,17 @@ def read_message(fields: Fields, notes: Notes) -> Message | None:
         text, audio = "", text
     if code in {"0", "-1"}:  # "a number for no code"
         code = ""
-    if len(code) > _MAX_CODE_LENGTH:  # "the whole message in the place of the code"
+    if len(code) > MAX_CODE_LENGTH:  # "the whole message in the place of the code"
         notes.add("a code that is a text")
         text, code = text or code, ""
     if not (text or code or audio):  # "code, not yet"
         return None
     # "a code that lost its leading zero", "a message whose code is not told"
     code = whole_code(code, text) if code else extract_code(text)
-    return Message(text=text, code=code, is_call=is_call, audio_url=storable(audio)[:2000])
+    if len(audio) > MAX_ADDRESS_LENGTH:
+        notes.add(f"a recording's address of more than {MAX_ADDRESS_LENGTH} characters")
+        audio = ""
+    kept = shortened(text)
+    if kept != text:
+        notes.add(f"a text of more than {MAX_TEXT_BYTES} bytes")
+    return Message(text=kept, code=code, is_call=is_call, audio_url=audio)

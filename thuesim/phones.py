@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from .limits import MAX_PHONE_DIGITS
+
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
 
 
@@ -11,11 +13,12 @@ def to_e164(raw: str) -> str:
     """Return `+84…` for a number in any form that ThueSim uses; raises ValueError where there is none.
 
     The length decides first, since 084 is a prefix too: `843044146` is +84 843044146, `84843044146` as well.
-    A number of an undocumented length counts as a national one: a number that was paid for is never refused.
+    A number of an undocumented length counts as a national one: a number that was paid for is never refused. What is
+    returned stays as it is when it is read again.
     """
     text = raw.strip()
-    digits = _NOT_DIGITS.sub("", text[:40])
-    if re.search(r"[^0-9+().\s/-]", text) or not 7 <= len(digits) <= 15:
+    digits = _NOT_DIGITS.sub("", text)
+    if re.search(r"[^0-9+().\s/-]", text) or not 7 <= len(digits) <= MAX_PHONE_DIGITS:
         raise ValueError("not a phone number")
     if text.startswith("+") and not digits.startswith("84"):
         return "+" + digits
@@ -23,7 +26,13 @@ def to_e164(raw: str) -> str:
         digits = digits[2:]
     if text.startswith("+") or (len(digits) >= 11 and digits.startswith("84")):
         digits = digits[2:]
-    return "+84" + digits.removeprefix("0")
+    else:
+        digits = digits.removeprefix("0")
+    while len(digits) >= 10 and digits.startswith("0"):  # +84 0852 222 127
+        digits = digits[1:]
+    if len(digits) > MAX_PHONE_DIGITS - len("84"):
+        raise ValueError("not a phone number")
+    return "+84" + digits
 
 
 def subscriber(e164: str) -> str:

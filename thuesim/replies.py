@@ -7,21 +7,22 @@ reply at all) and nothing else. Deviations from the reference go to `on_drift`.
 from collections.abc import Iterator
 from typing import Final
 
-from .decoding import Fields, decode, identifier, integer, money, session_id, word
+from .decoding import Fields, decode, identifier, integer, money, spoken, word
 from .drift import DriftSink, Notes, observed
 from .envelopes import Envelope, open_envelope
 from .errors import Gibberish, InvalidToken, NumberUnclear, UnknownSession, UpstreamError, by_text, refusal
 from .fields import (
-    MAX_NAME_LENGTH,
     note_unknown,
     read_created,
     read_message,
     read_name,
     read_phone,
     read_price,
+    read_session_id,
     read_state,
     state_in,
 )
+from .limits import MAX_NETWORK_LENGTH, MAX_REASON_LENGTH, MAX_WAITING_SECONDS
 from .posted import posted_fields
 from .values import (
     Balance,
@@ -77,10 +78,13 @@ def parse_networks(body: bytes, *, on_drift: DriftSink | None = None) -> list[Ne
     with observed("networks", on_drift) as notes:
         networks = []
         for row in _rows(_succeeded(body, notes), {"id", "name"}):
-            if name := read_name(row, "name", "networkname"):
-                networks.append(Network(id=identifier(row.get("id")), name=name))
-            else:
+            name = read_name(row, "name", "networkname")
+            if not name:
                 notes.add("an element without a name")
+            elif len(name) > MAX_NETWORK_LENGTH or not name.isprintable() or "|" in name:
+                notes.add("a network's name that cannot be asked for")
+            else:
+                networks.append(Network(id=identifier(row.get("id")), name=name))
         return networks
 
 
@@ -89,18 +93,18 @@ def parse_services(body: bytes, *, on_drift: DriftSink | None = None) -> list[Se
     with observed("services", on_drift) as notes:
         services = []
         for row in _rows(_succeeded(body, notes), {"id", "sv", "name", "servicename", "price", "time"}):
-            id_ = identifier(row.get("id") or row.get("serviceid"))
-            if not id_:
-                notes.add("an element without an id")
+            id_, sv = identifier(row.get("id") or row.get("serviceid")), identifier(row.get("sv"))
+            if not id_ or (spoken(row.get("sv")) and not sv):
+                notes.add("an element without an id" if not id_ else "a server that is none")
                 continue
             seconds = integer(row.get("time"))
-            if seconds is None or not 0 < seconds <= 7 * 86400:
+            if seconds is None or not 0 < seconds <= MAX_WAITING_SECONDS:
                 if row.get("time") is not None:
                     notes.add("a time that is none")
                 seconds = DEFAULT_SECONDS
             services.append(
                 Service(
-                    sv=identifier(row.get("sv")),
+                    sv=sv,
                     id=id_,
                     name=read_name(row, "servicename", "name"),
                     price=read_price(row, notes),
@@ -124,7 +128,7 @@ def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | N
     with observed(endpoint, on_drift) as notes:
         reply = open_envelope(body, notes)
         payload = _object(reply) if isinstance(reply.payload, Fields | list) else Fields([])
-        id_ = session_id(payload.get("id")) or session_id(payload.get("requestid"))
+        id_ = read_session_id(payload, notes, "id", "requestid")
         phone = read_phone(payload, notes)
         if not reply.ok:
             error = reply.error()
@@ -143,7 +147,7 @@ def parse_rented(body: bytes, *, endpoint: str = "rent", on_drift: DriftSink | N
             service_id=identifier(payload.get("serviceid")),
             service_name=read_name(payload, "servicename"),
             created_at=read_created(payload, notes),
-            message=reply.message[:MAX_NAME_LENGTH],
+            message=reply.message[:MAX_REASON_LENGTH],
         )
 
 
@@ -202,7 +206,7 @@ def parse_history(body: bytes, *, on_drift: DriftSink | None = None) -> list[His
         reply = _succeeded(body, notes)
         entries = []
         for row in _rows(reply, _ENTRY_KEYS):
-            if id_ := session_id(row.get("id")) or session_id(row.get("requestid")):
+            if id_ := read_session_id(row, notes, "id", "requestid"):
                 entries.append(_entry(id_, row, notes))
             else:
                 notes.add("an element without an id")
@@ -232,7 +236,7 @@ def parse_callback(body: bytes, content_type: str = "", *, on_drift: DriftSink |
     with observed("callback", on_drift) as notes:
         document = notes.document = posted_fields(body, content_type)
         for fields in _candidates(document):
-            if id_ := session_id(fields.get("requestid")) or session_id(fields.get("id")):
+            if id_ := read_session_id(fields, notes, "requestid", "id"):
                 break
         else:
             raise Gibberish("the callback names no rental")

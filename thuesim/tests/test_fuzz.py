@@ -13,11 +13,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thuesim import replies
+from thuesim import limits, replies
 from thuesim.codes import extract_code
 from thuesim.decoding import moment, money
 from thuesim.drift import MAX_SAMPLE_LENGTH, Drift
-from thuesim.errors import MAX_MESSAGE_LENGTH, ThueSimError
+from thuesim.errors import ThueSimError
 from thuesim.phones import to_e164
 
 from .parsers import PARSERS
@@ -41,8 +41,10 @@ TELLING = st.sampled_from(
     [
         200, 1, 0, 2, 3, -1, -2, -3, 401, 429, "200", "1", "0", "true", "false", "", "null", " 0852222127", "987654321",
         938558302, 88237016.01, "88237016.10", "1.450", "1450đ", "2020-08-06T17:13:24.8812345", "Đợi tin nhắn",
-        "529310", "https://thuesim.xyz/1.wav", "\x00", "\ud800", "9" * 400, 10**30, "Limit exceeded, tối đa 10 số",
-        "0001-01-01",
+        "529310", "https://thuesim.xyz/1.wav", "\x00", "\ud800", "9" * 400, 10**30,
+        "Limit exceeded, tối đa 10 số", "9" * 64, "7" * 41,
+        "0001-01-01", 2**31, -5, ".5", "0.10", "00000852", "x" * 500, "ma " + "0" * 300 + "529310", "đ" * 6000,
+        "https://thuesim.xyz/" + "a" * 3000, "+84000123",
     ]
 )  # fmt: skip
 LEAVES = (
@@ -61,7 +63,7 @@ def check(body: bytes) -> None:
             outcome = parse(body, on_drift=drifts.append)
         except ThueSimError as error:
             outcome = [error.message, error.code]
-            bounded = len(error.message) <= MAX_MESSAGE_LENGTH
+            bounded = len(error.message) <= limits.MAX_REASON_LENGTH
         else:
             bounded = True
         sound(outcome)
@@ -78,6 +80,29 @@ def storable(text: str) -> None:
     text.encode("utf-8")
 
 
+MAX_LENGTHS = {
+    "id": limits.MAX_ID_LENGTH,
+    "sv": limits.MAX_ID_LENGTH,
+    "service_id": limits.MAX_ID_LENGTH,
+    "name": limits.MAX_NAME_LENGTH,
+    "service_name": limits.MAX_NAME_LENGTH,
+    "code": limits.MAX_CODE_LENGTH,
+    "audio_url": limits.MAX_ADDRESS_LENGTH,
+}
+
+
+def within_limits(value: Any) -> None:
+    for name, length in MAX_LENGTHS.items():
+        assert len(getattr(value, name, "")) <= length, name
+    assert len(getattr(value, "text", "").encode()) <= limits.MAX_TEXT_BYTES
+    assert 0 <= (getattr(value, "price", 0) or 0) <= limits.MAX_PRICE
+    assert 0 < getattr(value, "seconds", 1) <= limits.MAX_WAITING_SECONDS
+    if isinstance(value, replies.Rented | replies.HistoryEntry | replies.CallbackBody):
+        assert replies.rental_key(value.id)
+    if isinstance(value, replies.Network):
+        assert len(value.name) <= limits.MAX_NETWORK_LENGTH
+
+
 def sound(value: Any) -> None:
     if isinstance(value, list):
         for item in value:
@@ -86,13 +111,14 @@ def sound(value: Any) -> None:
         for field in fields(value):
             sound(getattr(value, field.name))
         phone = getattr(value, "phone", "")
-        assert phone == "" or (phone[0] == "+" and phone[1:].isdecimal() and len(phone) <= 18)
-        assert len(getattr(value, "id", "")) <= 64
+        assert phone == "" or (phone[0] == "+" and phone[1:].isdecimal() and len(phone) <= limits.MAX_PHONE_LENGTH)
+        assert phone == "" or to_e164(phone) == phone
+        within_limits(value)
     elif isinstance(value, str) and not isinstance(value, Enum):
         assert type(value) is str
         storable(value)
     elif isinstance(value, int):
-        assert abs(value) <= 10**15
+        assert abs(value) <= limits.MAX_BALANCE
     elif isinstance(value, datetime):
         assert value.tzinfo is not None
 
@@ -147,7 +173,8 @@ def test_known_payloads_with_bytes_changed(body: str, data: st.DataObject) -> No
 @fuzzed
 @given(
     st.binary(max_size=300),
-    st.sampled_from(["", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]),
+    st.sampled_from(["", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+    | st.text(max_size=80),
 )
 def test_any_callback(body: bytes, content_type: str) -> None:
     for whole in (body, b"requestId=5&code=" + body, b'--x\r\nContent-Disposition: form-data; name="' + body):

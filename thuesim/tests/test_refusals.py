@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from thuesim import errors, replies
+from thuesim import errors, limits, replies
 from thuesim.drift import Drift
 from thuesim.errors import ThueSimError
 
@@ -87,7 +87,7 @@ def test_an_error_keeps_the_words_and_the_code_bounded() -> None:
     with pytest.raises(errors.UpstreamError) as caught:
         replies.parse_balance(body.encode())
     assert caught.value.message.startswith("Có lỗi")
-    assert len(caught.value.message) == errors.MAX_MESSAGE_LENGTH
+    assert len(caught.value.message) == limits.MAX_REASON_LENGTH
     assert caught.value.code == "-1"
     assert str(caught.value) == caught.value.message
 
