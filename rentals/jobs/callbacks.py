@@ -42,7 +42,7 @@ def receive_callback(token: Token, body: bytes, *, content_type: str, address: s
     callback = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
     try:
         result = thuesim.parse_callback(body, content_type, on_drift=record_drift)
-        callback.upstream_key = thuesim.rental_key(result.id)[:40]
+        callback.upstream_key = thuesim.rental_key(result.id)
     except thuesim.Gibberish as error:
         callback.state = Callback.State.UNREADABLE
         logger.warning("a callback for token %s is unreadable: %s", token.pk, error)

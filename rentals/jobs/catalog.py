@@ -17,10 +17,10 @@ from rentals.models import Network, Service, ServicePrice, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
+from thuesim import limits
 
 # How long a list that lost more than half is doubted.
 DOUBT = timedelta(hours=1)
-_MAX_PRICE = 2_147_483_647  # what the column holds
 
 logger = logging.getLogger(__name__)
 
@@ -63,15 +63,15 @@ def sync_catalog(token: Token) -> Synced:
 def take_networks(listed: Sequence[thuesim.Network]) -> int:
     """Take the upstream's list (API page, section 1). At most six queries. Returns how many networks it names.
 
-    A network is old_names by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
+    A network is known by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
     """
     now = timezone.now()
-    by_name = {network.name[:40].casefold(): network for network in reversed(listed)}
+    by_name = {network.name.casefold(): network for network in reversed(listed)}
     if not by_name:
         return 0
     old_names = {name.casefold() for name in Network.objects.values_list("name", flat=True)}
     Network.objects.bulk_create(
-        [Network(name=by_name[key].name[:40], seen_at=now) for key in sorted(by_name.keys() - old_names)],
+        [Network(name=by_name[key].name, seen_at=now) for key in sorted(by_name.keys() - old_names)],
         ignore_conflicts=True,
     )
     rows = list(Network.objects.select_for_update(no_key=True).order_by("pk"))
@@ -83,8 +83,8 @@ def take_networks(listed: Sequence[thuesim.Network]) -> int:
         if key not in by_name or key in listed_names:
             continue
         listed_names.add(key)
-        spelled = by_name[key].name[:40]
-        fresh = (row.name if spelled in names else spelled, by_name[key].id[:20])
+        spelled = by_name[key].name
+        fresh = (row.name if spelled in names else spelled, by_name[key].id)
         if fresh != (row.name, row.upstream_id):
             row.name, row.upstream_id = fresh
             changed.append(row)
@@ -104,7 +104,7 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     client has noted it); without one, the last price stays.
     """
     now = timezone.now()
-    by_id = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
+    by_id = {(service.sv, service.id): service for service in reversed(listed)}
     if not by_id:
         return 0, 0
     old_ids = set(Service.objects.values_list("sv", "upstream_id"))
@@ -112,7 +112,7 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     added = Service.objects.bulk_create(
         [_new(by_id[key], now) for key in sorted(by_id.keys() - old_ids)], ignore_conflicts=True
     )
-    # Locked from listed_rows on: a second sync sees the prices of the first, and adds no second line to the price history.
+    # Locked from here on: a second sync sees the prices of the first, and adds no second line to the price history.
     rows = list(Service.objects.select_for_update(no_key=True).order_by("pk"))
     priced = set(ServicePrice.objects.values_list("service", flat=True).distinct()) if added else None
     listed_rows: list[Service] = []
@@ -136,11 +136,6 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     return len(listed_rows), len(prices)
 
 
-def _fits(service: thuesim.Service) -> bool:
-    """Whether the columns hold its ids whole; cut short, they would rent something else."""
-    return len(service.sv) <= 10 and 0 < len(service.id) <= 20
-
-
 def _new(service: thuesim.Service, now: datetime) -> Service:
     row = Service(sv=service.sv, upstream_id=service.id, seen_at=now)
     _refresh(row, service)
@@ -149,9 +144,9 @@ def _new(service: thuesim.Service, now: datetime) -> Service:
 
 def _refresh(row: Service, service: thuesim.Service) -> bool:
     """Take over what the upstream says. Returns whether something changed."""
-    name = service.name[:120] or row.name or service.key
-    price = service.price if service.price is not None and 0 <= service.price <= _MAX_PRICE else row.price
-    fresh = (name, searchable(name)[:160], price, service.seconds)
+    name = service.name or row.name or service.key[: limits.MAX_NAME_LENGTH]
+    price = row.price if service.price is None else service.price
+    fresh = (name, searchable(name), price, service.seconds)
     if fresh == (row.name, row.search_name, row.price, row.seconds):
         return False
     row.name, row.search_name, row.price, row.seconds = fresh

@@ -194,8 +194,8 @@ def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
                 sv="",
                 upstream_id=bare or "?",
                 defaults={
-                    "name": entry.service_name[:120] or bare or "?",
-                    "search_name": name[:160],
+                    "name": entry.service_name or bare or "?",
+                    "search_name": name,
                     "active": False,
                 },
             )

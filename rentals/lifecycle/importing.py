@@ -85,7 +85,7 @@ def _write_imported(
             Message(
                 rental=rental,
                 at=rental.queued_at,
-                code=entry.message.code[:40],
+                code=entry.message.code,
                 text=entry.message.text,
                 is_call=entry.message.is_call,
                 audio_url=entry.message.audio_url,

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from rentals.models.rentals import Rental
 from rentals.models.tokens import Token
+from thuesim import limits
 
 
 class Callback(models.Model):
@@ -22,7 +23,7 @@ class Callback(models.Model):
     content_type = models.CharField(max_length=100, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
     state = models.CharField(_("status"), max_length=12, choices=State, default=State.PENDING)
-    upstream_key = models.CharField("ID", max_length=40, blank=True)
+    upstream_key = models.CharField("ID", max_length=limits.MAX_ID_LENGTH, blank=True)
     rental = models.ForeignKey(Rental, on_delete=models.SET_NULL, null=True, blank=True, related_name="callbacks")
     applied_at = models.DateTimeField(null=True, blank=True)
 

@@ -3,19 +3,22 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from thuesim import limits
 from thuesim.folding import without_accents
+
+MAX_SEARCH_NAME_LENGTH = 160  # a few characters become several without their accents
 
 
 def searchable(text: str) -> str:
-    """Return `text` as `Service.search_name` holds it: lower-case and without accents."""
-    return without_accents(text)
+    """Return `text` as `Service.search_name` holds it: lower-case, without accents, cut to its column."""
+    return without_accents(text)[:MAX_SEARCH_NAME_LENGTH]
 
 
 class Network(models.Model):
     """A mobile network, as the upstream names it."""
 
-    name = models.CharField(_("name"), max_length=40, unique=True)
-    upstream_id = models.CharField(max_length=20, blank=True)
+    name = models.CharField(_("name"), max_length=limits.MAX_NETWORK_LENGTH, unique=True)
+    upstream_id = models.CharField(max_length=limits.MAX_ID_LENGTH, blank=True)
     active = models.BooleanField(_("offered"), default=True)
     seen_at = models.DateTimeField(null=True, blank=True)
 
@@ -47,10 +50,10 @@ class Prefix(models.Model):
 class Service(models.Model):
     """Something that sends codes. Identified by the server it lives on and its id there (API page, section 2)."""
 
-    sv = models.CharField("SV", max_length=10, blank=True)
-    upstream_id = models.CharField("ID", max_length=20)
-    name = models.CharField(_("name"), max_length=120)
-    search_name = models.CharField(max_length=160, editable=False)
+    sv = models.CharField("SV", max_length=limits.MAX_ID_LENGTH, blank=True)
+    upstream_id = models.CharField("ID", max_length=limits.MAX_ID_LENGTH)
+    name = models.CharField(_("name"), max_length=limits.MAX_NAME_LENGTH)
+    search_name = models.CharField(max_length=MAX_SEARCH_NAME_LENGTH, editable=False)
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
     seconds = models.PositiveIntegerField(_("waiting time, seconds"), default=300)
     active = models.BooleanField(_("offered"), default=True)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from lib import announce
 from rentals.models.catalog import Service
 from rentals.models.tokens import Token
+from thuesim import limits
 
 if TYPE_CHECKING:
     from accounts.policy import Access
@@ -92,10 +93,10 @@ class Rental(models.Model):
     keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
 
     # What was rented. `upstream_id` is exactly as ThueSim gave it; `upstream_key` is the part before its dot.
-    upstream_id = models.CharField("ID", max_length=40, blank=True)
-    upstream_key = models.CharField(max_length=40, blank=True)
-    phone = models.CharField(_("phone"), max_length=20, blank=True)
-    network = models.CharField(_("network"), max_length=40, blank=True)
+    upstream_id = models.CharField("ID", max_length=limits.MAX_ID_LENGTH, blank=True)
+    upstream_key = models.CharField(max_length=limits.MAX_ID_LENGTH, blank=True)
+    phone = models.CharField(_("phone"), max_length=limits.MAX_PHONE_LENGTH, blank=True)
+    network = models.CharField(_("network"), max_length=limits.MAX_NETWORK_LENGTH, blank=True)
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
     unasked = models.JSONField(
         default=list, blank=True
@@ -116,7 +117,7 @@ class Rental(models.Model):
 
     # Why it ended as it did: a key of `rentals.lifecycle.reasons`, and the upstream's own words.
     reason = models.CharField(max_length=30, blank=True)
-    reason_detail = models.CharField(max_length=300, blank=True)
+    reason_detail = models.CharField(max_length=limits.MAX_REASON_LENGTH, blank=True)
 
     objects = RentalQuerySet.as_manager()
 
