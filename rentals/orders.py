@@ -66,6 +66,8 @@ def take_order(
     Raises `OrderRefused`.
     """
     purpose = " ".join(purpose.split())
+    if again_of is not None:
+        service = service.offered(sv=again_of.upstream_id.partition(".")[2])
     _check(team, service, purpose, prefixes, exclude_prefixes, keep_trying_minutes)
     if again_of is not None:
         if not again_of.phone:

@@ -17,6 +17,7 @@ from rentals import enqueue
 from rentals.jobs.outcomes import apply
 from rentals.models import Callback, MessageSource, Rental, Token
 from rentals.upstream.drift import record as record_drift
+from thuesim.decoding import storable
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def receive_callback(token: Token, body: bytes, *, content_type: str, address: s
     """
     # Byte by byte as it came, but for a token: no table of ours holds one.
     body = thuesim.redact(body.decode("latin-1")).encode("latin-1", "replace")
-    callback = Callback(token=token, at=timezone.now(), body=body, content_type=content_type[:100], address=address)
+    kept_type = storable(content_type)[:100]
+    callback = Callback(token=token, at=timezone.now(), body=body, content_type=kept_type, address=address)
     try:
         result = thuesim.parse_callback(body, content_type, on_drift=record_drift)
         callback.upstream_key = thuesim.rental_key(result.id)

@@ -1,10 +1,12 @@
 """Settle uncertain orders by the upstream's history, and import what was rented elsewhere with our tokens."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, DataError, IntegrityError, connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -15,7 +17,7 @@ from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, MessageSource, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
-from rentals.upstream import breaker
+from rentals.upstream import breaker, drift
 from rentals.upstream.client import client_for
 
 # The history may be a while behind: an order is given up as "not taken" only when this long has passed since its call
@@ -30,6 +32,9 @@ LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
 # Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback.
 AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200
 
+logger = logging.getLogger(__name__)
+
+Rows = Sequence[tuple[thuesim.HistoryEntry, Service]]
 # Called with how many rows of the history have been taken in, and how many there are.
 Progress = Callable[[int, int], None]
 
@@ -91,7 +96,10 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
     for rental in rentals:
         entry = by_key[rental.upstream_key]
         if entry.state == thuesim.State.RECEIVED:
-            outcomes.apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
+            try:
+                outcomes.apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
+            except (DataError, IntegrityError) as error:
+                _note_refused(entry, error)
 
 
 def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
@@ -114,6 +122,9 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
         try:
             taken = lifecycle.number_taken(rental, rented, at=upstream_clock.ours(entry.created_at, rental))
         except lifecycle.DuplicateNumber:
+            continue
+        except (DataError, IntegrityError) as error:
+            _note_refused(entry, error)
             continue
         if taken:
             settled += 1
@@ -172,9 +183,26 @@ def _import_the_rest(
         if progress:
             progress(done, len(rows))
         part = rows[done : done + size]
-        imported += lifecycle.record_imported(part, token=token, team=team, booked_from=booked_from)
+        imported += _record(part, partial(lifecycle.record_imported, token=token, team=team, booked_from=booked_from))
     if imported:
         enqueue.poll_token(token.pk)
+
+
+def _record(rows: Rows, record: Callable[[Rows], int]) -> int:
+    """Import the rows, in parts where the database refuses one of them. That one is noted for an admin and left out."""
+    try:
+        return record(rows)
+    except (DataError, IntegrityError) as error:
+        if len(rows) > 1:
+            middle = len(rows) // 2
+            return _record(rows[:middle], record) + _record(rows[middle:], record)
+        _note_refused(rows[0][0], error)
+        return 0
+
+
+def _note_refused(entry: thuesim.HistoryEntry, error: DatabaseError) -> None:
+    logger.warning("the database refused row %s of the history: %s", entry.id, type(error).__name__)
+    drift.record(thuesim.Drift("history", f"a row that the database refused: {type(error).__name__}", sample=""))
 
 
 def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
@@ -185,7 +213,8 @@ def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
     services = []
     for entry in entries:
         bare = entry.service_id.rsplit(".", 1)[-1]
-        sv = entry.id.partition(".")[2]
+        # A row that names no server does not mean the service without one: ThueSim lists services with servers or without.
+        sv = entry.id.partition(".")[2] or entry.service_id.rpartition(".")[0] or None
         name = searchable(entry.service_name)
         candidates = by_id.get(bare, [])
         best = max(candidates, key=lambda s: (s.search_name == name, s.sv == sv, s.active), default=None)

@@ -73,6 +73,24 @@ class Service(models.Model):
         """`SV.ID`, or the bare `ID` where there is no server: what the upstream calls `serviceId`."""
         return f"{self.sv}.{self.upstream_id}" if self.sv else self.upstream_id
 
+    def offered(self, *, sv: str = "") -> "Service":
+        """Return the service to order in its place: itself while it is offered, else its twin, else itself.
+
+        ThueSim lists its services with servers or without, so one may stand here twice, with `sv` and with none. A twin
+        has the same ID and the same name; where several have, it is the one on the server `sv`.
+        """
+        if self.active:
+            return self
+        twins = Service.objects.filter(upstream_id=self.upstream_id, active=True)
+        if self.sv:
+            twins = twins.filter(sv="")
+        if self.name != self.upstream_id:  # else its name was never known
+            twins = twins.filter(search_name=self.search_name)
+        found = list(twins)
+        on_server = [twin for twin in found if twin.sv == sv]
+        choice = on_server or found
+        return choice[0] if len(choice) == 1 else self
+
 
 class ServicePrice(models.Model):
     """A price from `since` on, in đồng."""
