@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 @require_POST
 def callback(request: HttpRequest, secret: str) -> HttpResponse:
     """Commit what was posted, apply it, then answer. A wrong secret answers 404."""
-    address = request.META.get("REMOTE_ADDR") or None
+    address = _sender(request)
     token = token_of(secret)
     if token is None or not _allowed(address):
         raise Http404
@@ -40,7 +40,9 @@ def callback(request: HttpRequest, secret: str) -> HttpResponse:
     body = _read(request)
     if body is None:
         return HttpResponse(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    kept = callbacks.receive_callback(token, body, content_type=request.content_type or "", address=address)
+    # With its parameters: Django's `content_type` has lost the boundary of a form.
+    content_type = str(request.META.get("CONTENT_TYPE", ""))
+    kept = callbacks.receive_callback(token, body, content_type=content_type, address=address)
     if kept.state == Callback.State.UNREADABLE:
         return HttpResponse("not understood\n", content_type="text/plain", status=HTTPStatus.BAD_REQUEST)
     _apply(kept)
@@ -57,6 +59,14 @@ def _apply(kept: Callback) -> None:
     except DatabaseError as error:
         logger.warning("callback %s is left to a worker: %s", kept.pk, type(error).__name__)
         enqueue.callback(kept.pk)
+
+
+def _sender(request: HttpRequest) -> str | None:
+    """Return the sender's address without its zone, None for what is no address."""
+    try:
+        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "").partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _allowed(address: str | None) -> bool:

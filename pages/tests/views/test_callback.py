@@ -151,3 +151,47 @@ def test_more_than_any_upstream_sends_is_refused_and_not_kept(
     assert Callback.objects.count() == 2
     Callback.objects.update(at=timezone.now() - timedelta(seconds=61))
     assert post(client, address.secret.reveal()) == 200
+
+
+FORM = "".join(
+    f'--xyz\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+    for key, value in {"status": 1, "requestId": "58098", "code": "486460", "smsContent": "486460 la ma"}.items()
+)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data; boundary=xyz", 'multipart/form-data; boundary="xyz"', "multipart/form-data((((((", "", "x/\x01"],
+)  # fmt: skip
+def test_a_multipart_form_is_understood_whatever_its_header_says(
+    client: Client, address: CallbackAddress, content_type: str
+) -> None:
+    rental = waiting_rental(address)
+    assert post(client, address.secret.reveal(), (FORM + "--xyz--\r\n").encode(), content_type) == 200
+    assert codes(rental) == ["486460"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data((((", "multipart/form-data; boundary=", "a" * 5000, "\x00", ";" * 3000,
+     "application/json; charset=none", "a/b; charset=utf-16", "multipart/form-data; boundary*=utf-8''%zz", "é; charset=é"],
+)  # fmt: skip
+@pytest.mark.parametrize("body", [b"hello", b"--xyz\r\n\r\n", b"\x00\xff", BODY])
+def test_whatever_its_header_and_body_a_callback_is_kept_as_it_came(
+    client: Client, address: CallbackAddress, content_type: str, body: bytes
+) -> None:
+    # `generic` sends the bytes as they are; `post` would recode them by the header's charset.
+    answer = client.generic("POST", f"/callback/{address.secret.reveal()}/?a=%FFb", body, content_type=content_type)
+    assert answer.status_code in {200, 400}
+    kept = Callback.objects.get()
+    assert bytes(kept.body) == body
+    assert "\0" not in kept.content_type
+
+
+@pytest.mark.parametrize(("sender", "kept"), [("fe80::1%eth0", "fe80::1"), ("unknown", None), ("10.0.0.7:8000", None)])
+def test_a_sender_whose_address_is_odd_does_no_harm(
+    client: Client, address: CallbackAddress, sender: str, kept: str | None
+) -> None:
+    url = f"/callback/{address.secret.reveal()}/"
+    assert client.post(url, BODY, content_type="application/json", REMOTE_ADDR=sender).status_code == 200
+    assert Callback.objects.get().address == kept
