@@ -83,7 +83,7 @@ class Card:
 
     @property
     def has_audio(self) -> bool:
-        return bool(self.message and self.message.audio) and not self.masked
+        return bool(self.message and self.message.is_playable) and not self.masked
 
     @property
     def status_label(self) -> str:

@@ -119,7 +119,7 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
         code=mask(message.code, not card.masked),
         text=mask(message.text, not card.masked),
         source=str(_SOURCES.get(message.source, "")),
-        has_audio=bool(message.audio) and card.has_audio,
+        has_audio=message.is_playable and card.has_audio,
     )
 
 

@@ -8,12 +8,14 @@ from typing import IO
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import AuditRecord
+from rentals import enqueue
 from rentals.models import Message, Rental
 
 # How long after a recorded reveal its recording plays.
@@ -31,7 +33,19 @@ def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
     recorded = [m for m in rental.messages.all() if m.audio and (not chosen or str(m.pk) == chosen)]
     if not recorded:
         raise Http404
-    return _ranged(request, recorded[-1])
+    try:
+        return _ranged(request, recorded[-1])
+    except OSError:
+        return _missing(recorded[-1])
+
+
+def _missing(message: Message) -> HttpResponse:
+    """Say that the file is not here, as after a restore without it, and have it fetched again if that may help."""
+    sentence = _("The recording is no longer here, and ThueSim does not have it any more.")
+    if message.may_fetch_recording:
+        enqueue.fetch_audio(message.pk)
+        sentence = _("The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds.")
+    return HttpResponse(sentence, status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8")
 
 
 def _revealed(request: DeskRequest, rental: Rental) -> bool:

@@ -13,7 +13,7 @@ from rentals.models import Message
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
-MAX_TRIES = 6
+MAX_TRIES = Message.MAX_AUDIO_TRIES
 
 
 def waiting_for_audio() -> list[int]:
@@ -24,10 +24,10 @@ def waiting_for_audio() -> list[int]:
 
 
 def fetch_audio(message_id: int) -> bool:
-    """Fetch and keep the recording of a voice call. May run twice: the second run changes nothing. Returns whether this
-    run fetched it."""
-    message = Message.objects.select_related("rental__token").filter(pk=message_id, audio="").first()
-    if message is None or not message.audio_url:
+    """Fetch and keep the recording of a voice call, once more where its file is gone. May run twice: the second run
+    changes nothing. Returns whether this run fetched it."""
+    message = Message.objects.select_related("rental__token").filter(pk=message_id).first()
+    if message is None or message.has_recording_file or not message.may_fetch_recording:
         return False
     claimed = Message.objects.filter(pk=message.pk, audio_tries=message.audio_tries)
     if not claimed.update(audio_tries=F("audio_tries") + 1):
@@ -37,6 +37,10 @@ def fetch_audio(message_id: int) -> bool:
         audio = client_for(message.rental.token).audio(message.audio_url)
     except thuesim.OutcomeUnknown as error:
         breaker.failed(message.rental.token, error)
+        return False
+    except (thuesim.Rejected, thuesim.AudioRefused):
+        if message.audio:  # its file is gone, and ThueSim no longer has it: the player goes, too
+            lifecycle.audio_lost(message)
         return False
     except thuesim.NotRented:
         return False

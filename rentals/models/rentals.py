@@ -197,6 +197,8 @@ class Message(models.Model):
     source = models.CharField(max_length=10)  # a `MessageSource`
     fingerprint = models.CharField(max_length=64)
 
+    MAX_AUDIO_TRIES = 6
+
     class Meta:
         verbose_name = _("message")
         verbose_name_plural = _("messages")
@@ -208,6 +210,21 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def has_recording_file(self) -> bool:
+        """Whether its recording lies on this machine: after a restore it may not."""
+        return bool(self.audio) and self.audio.storage.exists(str(self.audio.name))
+
+    @property
+    def may_fetch_recording(self) -> bool:
+        """Whether ThueSim may still have its recording."""
+        return bool(self.audio_url) and self.audio_tries < self.MAX_AUDIO_TRIES
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether its recording was fetched, and is here or may be fetched again."""
+        return bool(self.audio) and (self.has_recording_file or self.may_fetch_recording)
 
 
 class EventKind(StrEnum):

@@ -58,3 +58,40 @@ def test_nothing_is_fetched_from_another_host(call: Message, address: str) -> No
     assert not recordings.fetch_audio(call.pk)
     call.refresh_from_db()
     assert not call.audio
+
+
+def test_a_recording_whose_file_is_gone_is_fetched_again(call: Message, tmp_path: Path) -> None:
+    assert recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    file = tmp_path / str(call.audio.name)
+    file.unlink()
+    assert call.is_playable
+    assert recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    assert (tmp_path / str(call.audio.name)).read_bytes().startswith(b"RIFF")
+    assert not recordings.fetch_audio(call.pk)
+
+
+def test_a_recording_that_thuesim_no_longer_has_is_given_up_and_its_player_goes(
+    house: House, call: Message, tmp_path: Path
+) -> None:
+    assert recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    (tmp_path / str(call.audio.name)).unlink()
+    Message.objects.filter(pk=call.pk).update(audio_url=f"{house.upstream.url}/audio/none.wav")
+    assert not recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    assert not call.is_playable
+    assert recordings.waiting_for_audio() == []
+
+
+def test_a_recording_whose_file_is_gone_stays_while_thuesim_does_not_answer(
+    house: House, call: Message, tmp_path: Path
+) -> None:
+    assert recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    (tmp_path / str(call.audio.name)).unlink()
+    house.upstream.set_fault("http-500", endpoint="audio")
+    assert not recordings.fetch_audio(call.pk)
+    call.refresh_from_db()
+    assert call.is_playable
