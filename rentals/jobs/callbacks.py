@@ -15,7 +15,7 @@ from django.utils import timezone
 import thuesim
 from rentals import enqueue
 from rentals.jobs.outcomes import apply
-from rentals.models import Callback, MessageSource, Rental, Token
+from rentals.models import Callback, MessageSource, Rental, Status, Token
 from rentals.upstream.drift import record as record_drift
 from thuesim.decoding import storable
 
@@ -67,6 +67,8 @@ def apply_callback(callback: Callback) -> bool:
     )
     if rental is None:
         Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
+        if Rental.objects.filter(token=callback.token_id, status=Status.UNCONFIRMED).exists():
+            enqueue.settle(callback.token_id)  # it may be the number of that order
         return False
     with transaction.atomic():
         changed = apply(rental, result.state, result.message, source=MessageSource.CALLBACK)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 import thuesim
 from rentals import enqueue, lifecycle
 from rentals.jobs import balances, callbacks, outcomes
+from rentals.jobs.callback_evidence import settle_by_callback
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, MessageSource, Rental, Service, Status, Token
@@ -61,15 +63,22 @@ def settle(token_id: int, *, deep: bool = False, progress: Progress | None = Non
     if token is None:
         return 0
     _push_back(token)
-    with breaker.reporting(token):
-        if deep:
-            entries = client_for(token).history(limit=DEEP_LIMIT)
-        else:
-            entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
+    try:
+        with breaker.reporting(token):
+            if deep:
+                entries = client_for(token).history(limit=DEEP_LIMIT)
+            else:
+                entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
+    except thuesim.ThueSimError:
+        with suppress(thuesim.ThueSimError):
+            settle_by_callback(token, _unsettled(token))
+        raise
     by_key = {thuesim.rental_key(entry.id): entry for entry in entries}
     known = Rental.objects.filter(token=token, upstream_key__in=list(by_key))
     upstream_clock = _learn_clock(token, known, by_key)
     _catch_up(known.filter(status__in=[Status.WAITING, Status.EXPIRED]), by_key)
+    for rental in known.filter(phone="").exclude(upstream_key=""):
+        lifecycle.phone_learned(rental, by_key[rental.upstream_key].phone)
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
     settled = _match(token, by_key, upstream_clock)

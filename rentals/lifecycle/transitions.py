@@ -271,8 +271,22 @@ def _as_rented(rental: Rental, rented: thuesim.Rented, at: datetime) -> dict[str
     }
 
 
+def phone_learned(rental: Rental, phone: str) -> None:
+    """Note the phone number of a rental that was found without it: the history masked it, or a callback was the evidence."""
+    if not phone:
+        return
+    network = likely_network(phone)
+    with transaction.atomic():
+        unasked = _unasked(rental, phone, network)
+        if Rental.objects.filter(pk=rental.pk, phone="").update(phone=phone, network=network, unasked=unasked):
+            rental.announce()
+
+
 def _unasked(rental: Rental, phone: str, network: str) -> list[str]:
-    """Return which of the order's filters the number breaks. An unknown network breaks none."""
+    """Return which of the order's filters the number breaks. An unknown network breaks none, nor does a number that is
+    not known yet."""
+    if not phone:
+        return []
     digits = phone.removeprefix("+84")
     broken = []
     if rental.networks and network and network not in rental.networks:

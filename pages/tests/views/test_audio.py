@@ -36,7 +36,7 @@ def lose(call: Message) -> None:
 
 def play(client: Client, call: Message) -> tuple[int, str]:
     answer = client.get(reverse("audio", args=[call.rental_id]))
-    return answer.status_code, b"".join(answer).decode()  # type: ignore[arg-type]
+    return answer.status_code, b"".join(answer).decode()
 
 
 def has_player(client: Client, call: Message) -> list[bool]:
