@@ -47,7 +47,10 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What arrived: `code` is `""` where none stands out; `audio_url` is the recording of a call, perhaps relative."""
+    """What arrived: `code` is `""` where none stands out; `audio_url` is the recording of a call, perhaps relative.
+
+    A text of more than `limits.MAX_TEXT_BYTES` is cut, and ends with `limits.CUT_MARK`.
+    """
 
     text: str
     code: str
