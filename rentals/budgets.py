@@ -241,7 +241,9 @@ def _since(start: datetime) -> Q:
 def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "QuerySet[Rental]":
     """Return the team's rentals since `start` and its orders under way, each with its `cost`: one statement, so that an
     order is seen either under way or charged, never as neither."""
-    refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND)
+    refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(
+        rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND, taken_back=False
+    )
     cost = Case(
         When(status__in=under_way, then=Coalesce("service__price", 0)),
         default=Coalesce("price", 0) - Coalesce(Subquery(refund.values("amount")[:1]), 0),

@@ -31,6 +31,8 @@ KINDS: Mapping[str, Promise] = {
     EventKind.UNCONFIRMED: _("Answer lost: checking whether a number was taken"),
     EventKind.CANCELLED: _("Cancelled"),
     EventKind.REFUNDED: _("Price refunded: seen in the balance"),
+    EventKind.REFUND_TAKEN_BACK: _("The refund was booked by mistake and is taken back"),
+    EventKind.PRICE: _("The price is put right: ThueSim charged another one than the catalogue's"),
     EventKind.IMPORTED: _("Found in ThueSim's history: rented elsewhere with the same token"),
 }
 _SOURCES: Mapping[str, Promise] = {

@@ -1,31 +1,29 @@
-"""Read balances, compare them with the ledger, and book the refunds that they show.
+"""Read balances, and compare them with the ledger. All amounts are whole đồng."""
 
-The upstream announces no refund: the money of an expired rental comes back by itself within some ten minutes, and only the
-balance shows it. All amounts are whole đồng.
-"""
+from datetime import datetime, timedelta
 
-from collections.abc import Sequence
-from datetime import timedelta
-
-from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Sum
+from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 
-from rentals.models import BalanceReading, EventKind, LedgerEntry, Rental, RentalEvent, Status, Token
+from rentals import lifecycle
+from rentals.jobs import explaining
+from rentals.lifecycle.money import MAX_LAG
+from rentals.models import BalanceReading, LedgerEntry, Rental, Status, Token
+from rentals.queries.refunds import NOTICED, refundable
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 
-REFUND_WINDOW = timedelta(days=2)
-# Among at most so many rentals we look for those whose prices make up a difference.
-MAX_CANDIDATES = 80
+# A balance read so long ago may have moved since.
+FRESH = timedelta(minutes=2)
 
 
 def read_balance(token: Token) -> BalanceReading:
-    """Ask for the token's balance, keep the reading, and book the refunds that it shows.
+    """Ask for the token's balance, keep the reading, and book what the readings so far explain.
 
     Raises `ThueSimError`.
     """
-    before = _ledger_state(token)
+    before, asked_at = _ledger_state(token), timezone.now()
     with breaker.reporting(token):
         balance = client_for(token).balance().amount
     now = timezone.now()
@@ -33,15 +31,22 @@ def read_balance(token: Token) -> BalanceReading:
     token.balance, token.balance_at = balance, now
     with transaction.atomic():
         # The token's row is held, so no order starts and no other reading books between the comparison and the line.
+        lifecycle.hold_token(token.pk)
         Token.objects.filter(pk=token.pk).update(balance=balance, balance_at=now)
-        expected = None
-        if before is not None and before == _ledger_state(token):
+        comparable = before is not None and before == _ledger_state(token)
+        if comparable:
             _open_ledger(token, balance)
-            _book_refunds(token, _confirmed(token, balance - expected_balance(token)))
-            expected = expected_balance(token)
-        reading = BalanceReading.objects.create(token=token, at=now, balance=balance, expected=expected)
+        reading = BalanceReading.objects.create(
+            token=token,
+            at=now,
+            balance=balance,
+            expected=expected_balance(token) if comparable else None,
+            steady=not _moved_since(token, asked_at),
+        )
         if changed:
             token.announce()
+    explaining.explain(token.pk)
+    reading.refresh_from_db()
     return reading
 
 
@@ -66,58 +71,28 @@ def _ledger_state(token: Token) -> tuple[int, int] | None:
     return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
 
 
-def _confirmed(token: Token, difference: int) -> int:
-    """Return how much of a difference the reading before showed, too: a reply may give a balance half a minute old."""
-    before = token.readings.filter(expected__isnull=False).first()
-    return min(difference, before.unexplained or 0) if before else 0
+def _moved_since(token: Token, asked_at: datetime) -> bool:
+    """Whether a number was taken so short a time before that an old balance may lack it."""
+    return LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.RENT, at__gt=asked_at - MAX_LAG).exists()
 
 
-def _book_refunds(token: Token, difference: int) -> None:
-    """Book refunds if the prices of some rentals that expired add up to `difference` exactly.
+def explained_balance(token: Token) -> int:
+    """Return what is on the token according to the ledger and to the questions that nobody has answered, in đồng."""
+    asked = token.questions.filter(answered_at=None).aggregate(sum=Sum("amount"))["sum"] or 0
+    return expected_balance(token) + asked
 
-    A rental whose message came after its expiry is among them: ThueSim may have refunded it before.
+
+def balance_before_order(token: Token) -> int | None:
+    """Return the balance before an order that is under way, in đồng; None where something else may have moved it.
+
+    So the reply's new balance tells what the number cost, where the reply has no price (API page, section 3.1).
     """
-    if difference <= 0:
-        return
-    since = timezone.now() - REFUND_WINDOW
-    ran_out = Q(status=Status.EXPIRED) | Q(events__kind=EventKind.EXPIRED) | Q(received_at__gte=F("expires_at"))
-    candidates = list(
-        Rental.objects.filter(ran_out, token=token, status__in=[Status.EXPIRED, Status.RECEIVED], ended_at__gt=since)
-        .filter(price__gt=0, ledger__kind=LedgerEntry.Kind.RENT)
-        .exclude(ledger__kind=LedgerEntry.Kind.REFUND)
-        .order_by("ended_at")
-        .distinct()[:MAX_CANDIDATES]
-    )
-    for rental in subset_of(candidates, difference):
-        try:
-            with transaction.atomic():
-                LedgerEntry.objects.create(
-                    token=token,
-                    rental=rental,
-                    kind=LedgerEntry.Kind.REFUND,
-                    amount=rental.price or 0,
-                    at=timezone.now(),
-                )
-                RentalEvent.objects.create(
-                    rental=rental,
-                    at=timezone.now(),
-                    kind=EventKind.REFUNDED,
-                    after=rental.status,
-                    detail={"price": rental.price},
-                )
-        except IntegrityError:
-            continue  # booked by another reading
-        rental.announce()
-
-
-def subset_of(rentals: Sequence[Rental], total: int) -> list[Rental]:
-    """Return rentals whose prices add up to `total`, the oldest if there is a choice; [] if none do."""
-    ways: dict[int, tuple[int, ...]] = {0: ()}
-    for index, rental in enumerate(rentals):
-        price = rental.price or 0
-        for amount, chosen in list(ways.items()):
-            if amount + price <= total and amount + price not in ways:
-                ways[amount + price] = (*chosen, index)
-        if total in ways:
-            break
-    return [rentals[index] for index in ways.get(total, ())]
+    now = timezone.now()
+    reading = token.readings.filter(expected__isnull=False, steady=True).first()
+    if reading is None or token.explained_reading_id != reading.pk or now - reading.at > FRESH:
+        return None
+    under_way = token.rentals.filter(status__in=[Status.PLACING, Status.UNCONFIRMED])
+    ran_out = token.rentals.filter(status=Status.WAITING, expires_at__lte=now + NOTICED)
+    if under_way.count() > 1 or ran_out.exists() or refundable(token, since=reading.at):
+        return None
+    return explained_balance(token)

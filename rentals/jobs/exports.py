@@ -79,7 +79,7 @@ def rows(rentals: "RentalQuerySet", access: Access) -> Iterator[list[str | int |
 def _read(keys: list[int]) -> dict[int, Rental]:
     """Read by the primary keys alone: with the filter and its order beside them, SQLite reads the whole history for every
     batch."""
-    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
+    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False))
     batch = (
         Rental.objects.order_by()
         .select_related("service", "token", "person")

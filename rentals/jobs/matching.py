@@ -14,12 +14,10 @@ from django.utils import timezone
 
 import thuesim
 from lib import clock
+from rentals.lifecycle.importing import TOLERANCE, UNKNOWN_TOLERANCE
 from rentals.models import EventKind, Rental, RentalEvent, Service, Token
 from rentals.models.catalog import searchable
 
-# How far the upstream's clock may be off beside what we have learned of it.
-TOLERANCE = timedelta(seconds=20)
-UNKNOWN_TOLERANCE = timedelta(minutes=5)
 LEARN_FROM = 40  # rentals
 
 

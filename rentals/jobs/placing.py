@@ -10,7 +10,7 @@ from django.utils import timezone
 
 import thuesim
 from rentals import budgets, enqueue, lifecycle
-from rentals.jobs import callbacks
+from rentals.jobs import balances, callbacks
 from rentals.lifecycle import reasons
 from rentals.models import EventKind, Hold, Rental, Status, Token
 from rentals.queries.queue import best_tokens, holding_a_place, queue_of
@@ -28,6 +28,8 @@ MAY_GET_BETTER = (
     thuesim.InvalidToken,
     thuesim.CannotConnect,
 )
+# What a number may cost, in đồng (API page, "Rules for all calls"); outside, something else moved the balance.
+MIN_PRICE, MAX_PRICE = 50, 100_000
 
 
 def due_tokens() -> list[int]:
@@ -100,6 +102,7 @@ class _Turn:
 
 def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
+    balance = balances.balance_before_order(token)
     try:
         rented = _request(client_for(token), rental, _Turn(token, turn))
     except thuesim.KeptBack as fault:
@@ -112,6 +115,14 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
         _not_rented(token, rental, fault)
     else:
         _rented(token, rental, rented)
+        if balance is not None and rented.balance is not None and rented.price is None:
+            _learn_price(rental, balance - rented.balance)
+
+
+def _learn_price(rental: Rental, cost: int) -> None:
+    """Take what the balance says a number cost, where the reply has no price. The history may put it right again."""
+    if rental.status == Status.WAITING and MIN_PRICE <= cost <= MAX_PRICE and cost != rental.price:
+        lifecycle.correct_price(rental, cost, by="balance")
 
 
 def _request(client: thuesim.Client, rental: Rental, turn: _Turn) -> thuesim.Rented:

@@ -17,7 +17,7 @@ from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.callback_evidence import settle_by_callback
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, MessageSource, Rental, Service, Status, Token
+from rentals.models import EventKind, LedgerEntry, MessageSource, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import breaker, drift
 from rentals.upstream.client import client_for
@@ -79,6 +79,8 @@ def settle(token_id: int, *, deep: bool = False, progress: Progress | None = Non
     _catch_up(known.filter(status__in=[Status.WAITING, Status.EXPIRED]), by_key)
     for rental in known.filter(phone="").exclude(upstream_key=""):
         lifecycle.phone_learned(rental, by_key[rental.upstream_key].phone)
+
+    _learn_prices(known, by_key)
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
     settled = _match(token, by_key, upstream_clock)
@@ -109,6 +111,15 @@ def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]
                 outcomes.apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
             except (DataError, IntegrityError) as error:
                 _note_refused(entry, error)
+
+
+def _learn_prices(known: QuerySet[Rental], by_key: dict[str, thuesim.HistoryEntry]) -> None:
+    """Take the history's price of the numbers whose reply had none."""
+    assumed = Q(events__kind=EventKind.RENTED, **{f"events__detail__{lifecycle.PRICE_ASSUMED}": True})
+    for rental in known.filter(assumed, imported=False):
+        price = by_key[rental.upstream_key].price
+        if price is not None and price > 0 and price != rental.price:
+            lifecycle.correct_price(rental, price, by="history")
 
 
 def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock: UpstreamClock) -> int:
@@ -168,7 +179,10 @@ def _money_is_missing(token: Token, rental: Rental) -> bool:
     price = rental.service.price
     read_after = token.balance_at is not None and rental.attempt_at is not None and token.balance_at > rental.attempt_at
     return (
-        balance is not None and price is not None and read_after and balances.expected_balance(token) - balance >= price
+        balance is not None
+        and price is not None
+        and read_after
+        and balances.explained_balance(token) - balance >= price
     )
 
 

@@ -18,8 +18,10 @@ gets False. None of them calls the upstream. A transition that this state diagra
 """
 
 from rentals.lifecycle.importing import record_imported
+from rentals.lifecycle.money import correct_price, explain, hold_token, refund, take_back
 from rentals.lifecycle.transitions import (
     LEGAL,
+    PRICE_ASSUMED,
     DuplicateNumber,
     IllegalTransition,
     audio_kept,
@@ -40,21 +42,27 @@ from rentals.lifecycle.transitions import (
 
 __all__ = [
     "LEGAL",
+    "PRICE_ASSUMED",
     "DuplicateNumber",
     "IllegalTransition",
     "audio_kept",
     "audio_lost",
     "cancel",
+    "correct_price",
     "expire",
+    "explain",
     "fingerprint",
+    "hold_token",
     "message_arrived",
     "move_to_token",
     "number_taken",
     "phone_learned",
     "queue",
     "record_imported",
+    "refund",
     "refuse",
     "requeue",
     "start_attempt",
+    "take_back",
     "unconfirm",
 ]

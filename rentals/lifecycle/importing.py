@@ -10,6 +10,7 @@ import thuesim
 from accounts.models import Team
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
+from rentals.lifecycle.money import MAX_LAG, put_into_readings
 from rentals.lifecycle.transitions import fingerprint
 from rentals.models import (
     EventKind,
@@ -23,6 +24,9 @@ from rentals.models import (
     Token,
 )
 
+# How far the upstream's clock may be off beside what we know of it.
+TOLERANCE = timedelta(seconds=20)
+UNKNOWN_TOLERANCE = timedelta(minutes=5)
 _STATUS = {
     thuesim.State.WAITING: Status.WAITING,
     thuesim.State.RECEIVED: Status.RECEIVED,
@@ -101,6 +105,13 @@ def _write_imported(
         [RentalEvent(rental=rental, at=now, kind=EventKind.IMPORTED, after=rental.status) for rental, _ in fresh],
         batch_size=1000,
     )
+    _book([rental for rental, _ in fresh if booked_from is not None and rental.queued_at >= booked_from])
+    if fresh:
+        fresh[-1][0].announce()
+
+
+def _book(rentals: list[Rental]) -> None:
+    """Book what the rentals cost, and let the balances read since they were made know of it."""
     LedgerEntry.objects.bulk_create(
         [
             LedgerEntry(
@@ -110,10 +121,12 @@ def _write_imported(
                 amount=-(rental.price or 0),
                 at=rental.queued_at,
             )
-            for rental, _ in fresh
-            if booked_from is not None and rental.queued_at >= booked_from
+            for rental in rentals
         ],
         batch_size=1000,
     )
-    if fresh:
-        fresh[-1][0].announce()
+    for rental in rentals:
+        skew = rental.token.clock_skew
+        made = rental.queued_at - timedelta(seconds=skew or 0)
+        near = UNKNOWN_TOLERANCE if skew is None else TOLERANCE
+        put_into_readings(rental.token_id, -(rental.price or 0), since=made - near, until=made + near + MAX_LAG)

@@ -14,6 +14,7 @@ from accounts.models import Team, User
 from lib import clock
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
+from rentals.lifecycle.money import put_into_readings
 from rentals.models import (
     EventKind,
     LedgerEntry,
@@ -36,6 +37,10 @@ LEGAL: Mapping[Status, frozenset[Status]] = {
     Status.RECEIVED: frozenset(),
     Status.CANCELLED: frozenset(),
 }
+
+
+# In the detail of a RENTED event: the reply had no price, so the catalogue's was booked.
+PRICE_ASSUMED = "assumed"
 
 
 class IllegalTransition(Exception):
@@ -208,21 +213,26 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
     at = at or timezone.now()
     fields = _as_rented(rental, rented, at)
     price = fields["price"]
+    detail = {"price": price} if rented.price is not None else {"price": price, PRICE_ASSUMED: True}
     with transaction.atomic():
         _lock_for_number(rental)
+        given_up = rental.status == Status.REFUSED
         _take_over_imported(rental, fields["upstream_key"])
         try:
-            moved = _move(rental, Status.WAITING, kind=EventKind.RENTED, detail={"price": price}, **fields)
+            moved = _move(rental, Status.WAITING, kind=EventKind.RENTED, detail=detail, **fields)
         except IntegrityError:  # another order was given the same id since the look-up
             raise DuplicateNumber from None
         if not moved:
             transaction.set_rollback(True)  # the imported record stays as it was
             return False
-        LedgerEntry.objects.get_or_create(
+        _line, booked = LedgerEntry.objects.get_or_create(
             rental=rental,
             kind=LedgerEntry.Kind.RENT,
             defaults={"token_id": rental.token_id, "amount": -(price or 0), "at": at},
         )
+        if booked and given_up and rental.attempt_at is not None:
+            # The readings since it was given up lacked it; those before, while it was in doubt, are compared with nothing.
+            put_into_readings(rental.token_id, -(price or 0), since=rental.attempt_at, until=rental.attempt_at)
     return True
 
 

@@ -27,6 +27,16 @@ class LedgerEntry(models.Model):
     at = models.DateTimeField(_("at"), db_index=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
     person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    # The reading that showed the movement, and the question that it answers; empty where neither is known.
+    reading = models.ForeignKey("BalanceReading", on_delete=models.PROTECT, null=True, blank=True, related_name="lines")
+    question = models.ForeignKey(
+        "BalanceQuestion", on_delete=models.PROTECT, null=True, blank=True, related_name="lines"
+    )
+    # A wrong line stays and is taken back by another one of the opposite amount.
+    takes_back = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="taken_back_by"
+    )
+    taken_back = models.BooleanField(default=False)
 
     class Meta:
         verbose_name = _("ledger entry")
@@ -34,7 +44,9 @@ class LedgerEntry(models.Model):
         ordering = ["-at", "-pk"]
         constraints = [
             models.UniqueConstraint(fields=["rental"], condition=Q(kind="rent"), name="one_charge_per_rental"),
-            models.UniqueConstraint(fields=["rental"], condition=Q(kind="refund"), name="one_refund_per_rental"),
+            models.UniqueConstraint(
+                fields=["rental"], condition=Q(kind="refund", taken_back=False), name="one_refund_per_rental"
+            ),
             models.UniqueConstraint(fields=["token"], condition=Q(kind="opening"), name="one_opening_per_token"),
         ]
         indexes = [models.Index(fields=["token", "at"], name="ledger_token_time")]
@@ -44,13 +56,18 @@ class LedgerEntry(models.Model):
 
 
 class BalanceReading(models.Model):
-    """A balance as the upstream reported it. `expected` is the sum of the ledger at that time; empty where orders were
-    under way, since the two could not be compared."""
+    """A balance as the upstream gave it.
+
+    `expected` is what the ledger says of that moment; empty where orders were under way and the two cannot be compared. A
+    rental that is found later, but was charged before, is put into it. `steady` says that no order moved money shortly
+    before: a reply may give a balance half a minute old, so the other readings explain nothing.
+    """
 
     token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="readings", verbose_name=_("token"))
     at = models.DateTimeField(_("at"))
     balance = models.BigIntegerField(_("balance, đồng"))
     expected = models.BigIntegerField(_("expected, đồng"), null=True, blank=True)
+    steady = models.BooleanField(default=True)
 
     class Meta:
         verbose_name = _("balance reading")
@@ -65,3 +82,42 @@ class BalanceReading(models.Model):
     def unexplained(self) -> int | None:
         """What the ledger does not explain, in đồng; None where the two could not be compared."""
         return None if self.expected is None else self.balance - self.expected
+
+
+class BalanceQuestion(models.Model):
+    """Money that came to a token (or went, where negative) between two readings, and that several things or none explain.
+
+    A manager answers it. An open question is dropped when a rental found later changes the readings it came from, unless
+    it was `reopened`: then somebody has taken back the line that explained it.
+    """
+
+    class Answer(models.TextChoices):
+        REFUNDS = "refunds", _("refunds")
+        TOP_UP = "top_up", _("top-up")
+        CORRECTION = "correction", _("correction")
+
+    token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="questions", verbose_name=_("token"))
+    reading = models.ForeignKey(BalanceReading, on_delete=models.PROTECT, related_name="questions")
+    since = models.DateTimeField(_("since"))
+    until = models.DateTimeField(_("until"))
+    amount = models.BigIntegerField(_("amount, đồng"))
+    reopened = models.BooleanField(default=False)
+    asked_at = models.DateTimeField(_("asked at"), auto_now_add=True)
+    answer = models.CharField(_("answer"), max_length=12, choices=Answer, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    person = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("person")
+    )
+    answered_at = models.DateTimeField(_("answered at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("question about the balance")
+        verbose_name_plural = _("questions about the balance")
+        ordering = ["-until", "-pk"]
+        indexes = [
+            models.Index(fields=["token", "reading"], condition=Q(answered_at=None), name="question_open"),
+            models.Index(fields=["token", "-until"], name="question_token_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} ₫"

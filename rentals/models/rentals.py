@@ -243,6 +243,8 @@ class EventKind(StrEnum):
     UNCONFIRMED = "unconfirmed"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
+    REFUND_TAKEN_BACK = "refund taken back"  # the refund was booked by mistake
+    PRICE = "price"  # it cost something else than was thought
     IMPORTED = "imported"
 
 

@@ -40,6 +40,10 @@ class Token(models.Model):
 
     balance = models.BigIntegerField(_("balance, đồng"), null=True, blank=True, editable=False)
     balance_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Up to this reading every movement of the balance has its ledger line or its question.
+    explained_reading = models.ForeignKey(
+        "BalanceReading", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
 
     next_turn_at = models.DateTimeField(null=True, blank=True, editable=False)
     turn_boot = models.CharField(max_length=40, blank=True, editable=False)

@@ -79,6 +79,13 @@ def house(db: None, upstream: Sandbox, settings: Settings) -> House:
 
 
 @pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """The wall clock, the sandbox's with it, which `shift` moves on."""
+    with time_machine.travel(timezone.now(), tick=True) as traveller:
+        yield traveller
+
+
+@pytest.fixture
 def someone() -> User:
     return make_person(username="boss", is_staff=True)
 

@@ -1,0 +1,146 @@
+"""What managers book by hand: the answer to a question about the balance, a top-up, a correction, the taking back of a
+wrong line. Each is a new line of the ledger and an audit record. All amounts are whole đồng.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.models import User
+from accounts.policy import Access
+from rentals import lifecycle
+from rentals.models import BalanceQuestion, LedgerEntry, Rental, Token
+from rentals.queries.refunds import RAN_OUT
+
+# How long before a question a rental may have ended that its money was refunded for.
+REFUNDS_SINCE = timedelta(days=2)
+MAX_REFUNDS = 200
+# What can be taken back. A rental's charge is the upstream's own word, and its price has a correction of its own.
+_BY_BALANCE = Q(kind__in=[LedgerEntry.Kind.TOP_UP, LedgerEntry.Kind.CORRECTION], rental=None)
+
+
+class NotBooked(Exception):
+    """It was not booked, and `sentence` says why and what to do next."""
+
+    def __init__(self, sentence: str | Promise) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+
+
+def open_questions(access: Access) -> QuerySet[BalanceQuestion]:
+    """Return the unanswered questions on the team's tokens that the person may answer, the oldest first."""
+    if not access.manages:
+        return BalanceQuestion.objects.none()
+    questions = BalanceQuestion.objects.filter(token__teams=access.team_id, answered_at=None)
+    return questions.select_related("token").order_by("until", "pk")
+
+
+def lines(access: Access) -> QuerySet[LedgerEntry]:
+    """Return what was booked on the team's tokens beside what rentals cost, the newest first: refunds of its own rentals,
+    top-ups and corrections."""
+    if not access.manages:
+        return LedgerEntry.objects.none()
+    refunds = Q(kind=LedgerEntry.Kind.REFUND, rental__team=access.team_id)
+    found = LedgerEntry.objects.filter(refunds | _BY_BALANCE, token__teams=access.team_id)
+    return found.select_related("token", "rental", "person")
+
+
+def refundable_for(question: BalanceQuestion, access: Access) -> list[Rental]:
+    """Return the team's rentals on the token whose refund a question may be about, the newest first."""
+    rentals = Rental.objects.visible_to(access).filter(RAN_OUT, token=question.token_id, price__gt=0)
+    rentals = rentals.filter(ended_at__gte=question.since - REFUNDS_SINCE, placed_at__lte=question.until)
+    booked = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.REFUND, taken_back=False, rental__isnull=False)
+    rentals = rentals.filter(ledger__kind=LedgerEntry.Kind.RENT).exclude(pk__in=booked.values("rental"))
+    return list(rentals.select_related("service", "person").order_by("-ended_at", "-pk").distinct()[:MAX_REFUNDS])
+
+
+@transaction.atomic
+def answer(
+    question: BalanceQuestion,
+    *,
+    access: Access,
+    person: User,
+    answer: BalanceQuestion.Answer,
+    refunds: Collection[int] = (),
+    note: str = "",
+) -> None:
+    """Book what a question's money was: refunds of the rentals `refunds`, and what is left a top-up or a correction.
+
+    Raises `NotBooked`.
+    """
+    lifecycle.hold_token(question.token_id)
+    fields = {"answer": answer, "note": note, "person": person, "answered_at": timezone.now()}
+    # The amount, too: a rental that was found meanwhile may have changed what is asked.
+    if not open_questions(access).filter(pk=question.pk, amount=question.amount).exists():
+        raise NotBooked(_("This question is answered already, or has changed. Look at the page again."))
+    BalanceQuestion.objects.filter(pk=question.pk).update(**fields)
+    question.person, question.note = person, note
+    chosen = [rental for rental in refundable_for(question, access) if rental.pk in set(refunds)]
+    rest = question.amount - sum(rental.price or 0 for rental in chosen)
+    if len(chosen) != len(set(refunds)):
+        raise NotBooked(_("One of these rentals has been refunded already. Look at the page again."))
+    if answer == BalanceQuestion.Answer.REFUNDS and (rest or not chosen):
+        raise NotBooked(_("The prices of the rentals you chose do not add up to the amount. Choose others."))
+    if answer != BalanceQuestion.Answer.REFUNDS and not rest:
+        raise NotBooked(_("The rentals you chose explain the whole amount already: answer “refunds”."))
+    if answer == BalanceQuestion.Answer.TOP_UP and rest < 0:
+        raise NotBooked(_("A top-up adds money, and here some is missing. Book a correction."))
+    for rental in chosen:
+        if not lifecycle.refund(rental, question.reading, question=question):
+            raise NotBooked(_("One of these rentals has been refunded already. Look at the page again."))
+    if rest:
+        kind = LedgerEntry.Kind.TOP_UP if answer == BalanceQuestion.Answer.TOP_UP else LedgerEntry.Kind.CORRECTION
+        line = LedgerEntry(
+            token_id=question.token_id, kind=kind, amount=rest, note=note, person=person, question=question
+        )
+        lifecycle.explain(line, question.reading)
+    question.token.announce()
+    detail = {
+        "amount": question.amount,
+        "answer": str(answer),
+        "rentals": [rental.pk for rental in chosen],
+        "note": note,
+    }
+    _record("balance_answer", access, person, question.token, detail)
+
+
+@transaction.atomic
+def enter(token: Token, *, access: Access, person: User, kind: LedgerEntry.Kind, amount: int, note: str) -> None:
+    """Book a top-up or a correction on one of the team's tokens. An open question about just that amount is answered by it.
+
+    Raises `NotBooked`.
+    """
+    lifecycle.hold_token(token.pk)
+    if not access.manages or not token.teams.filter(pk=access.team_id).exists():
+        raise NotBooked(_("This token is not one of your team's."))
+    question = open_questions(access).filter(token=token, amount=amount).first()
+    if question is not None:
+        answer(question, access=access, person=person, answer=BalanceQuestion.Answer(kind), note=note)
+        return
+    LedgerEntry.objects.create(token=token, kind=kind, amount=amount, note=note, person=person, at=timezone.now())
+    token.announce()
+    _record("ledger_entry", access, person, token, {"kind": str(kind), "amount": amount, "note": note})
+
+
+@transaction.atomic
+def take_back(entry: LedgerEntry, *, access: Access, person: User, note: str) -> None:
+    """Take back a wrong line by one of the opposite amount; what it explained is asked again.
+
+    Raises `NotBooked`.
+    """
+    wrong = lines(access).filter(pk=entry.pk, taken_back=False, takes_back=None)
+    if not wrong.exists() or not lifecycle.take_back(entry, person=person, note=note):
+        raise NotBooked(_("This line is taken back already."))
+    entry.token.announce()
+    detail = {"kind": entry.kind, "amount": entry.amount, "rental": entry.rental_id, "note": note}
+    _record("ledger_take_back", access, person, entry.token, detail)
+
+
+def _record(action: str, access: Access, person: User, token: Token, detail: dict[str, object]) -> None:
+    audit.record(action, person=person, team=access.team, target=f"token {token.name}", detail=detail)
