@@ -12,6 +12,7 @@
 | export                                 | no     | no                 | yes      | yes             |
 | see who is in the team                 | yes    | yes                | yes      | yes             |
 | invite, change roles, limits, settings | no     | no                 | yes      | yes             |
+| book top-ups, corrections, answers     | no     | no                 | yes      | yes             |
 | read and export the audit record       | no     | no                 | yes      | yes             |
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers  |
 | hold tokens, in the Django admin       | no     | no                 | no       | yes             |

@@ -8,13 +8,14 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.forms import MAX_DONG, DongField
 from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong, span
 from pages.presenters.tokens import TokenState, token_states
-from rentals import orders
+from rentals import bookkeeping, orders
 from rentals.jobs.statistics import ServiceLine, service_lines
-from rentals.models import Network, Rental, Service, Token
+from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
@@ -194,3 +195,72 @@ class RentForm(forms.Form):
         """Return the form for another order: the same wishes, no service, so that a second Enter buys nothing."""
         wishes = {name: self[name].value() for name in self.fields if name != "service"}
         return RentForm(initial=wishes, access=self.access, earlier=self)
+
+
+_NOTE = gettext_lazy("Say in a few words what it was: the next person who looks will want to know.")
+
+
+class AnswerForm(forms.Form):
+    """What the money of an open question was: `refunds` of rentals, and for the rest a top-up or a correction."""
+
+    answer = forms.TypedChoiceField(
+        choices=BalanceQuestion.Answer.choices,
+        coerce=BalanceQuestion.Answer,
+        error_messages={"required": gettext_lazy("Choose what the money was.")},
+    )
+    refunds = forms.TypedMultipleChoiceField(coerce=int, required=False)
+    note = forms.CharField(max_length=200, required=False)
+
+    def __init__(self, *args: Any, question: BalanceQuestion, access: Access, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        possible = bookkeeping.refundable_for(question, access)
+        refunds = self.fields["refunds"]
+        refunds.choices = [(rental.pk, str(rental)) for rental in possible]  # type: ignore[attr-defined]
+        refunds.error_messages["invalid_choice"] = _(
+            "One of these rentals has been refunded already. Look at the page again."
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("answer") == BalanceQuestion.Answer.CORRECTION and not cleaned.get("note"):
+            self.add_error("note", str(_NOTE))
+        return cleaned
+
+
+class EntryForm(forms.Form):
+    """A top-up or a correction that a manager enters, in whole đồng."""
+
+    token = forms.ModelChoiceField(label=gettext_lazy("Token"), queryset=Token.objects.none(), empty_label=None)
+    kind = forms.TypedChoiceField(
+        label=gettext_lazy("Kind"),
+        choices=[
+            (kind.value, kind.label.capitalize()) for kind in (LedgerEntry.Kind.TOP_UP, LedgerEntry.Kind.CORRECTION)
+        ],
+        coerce=LedgerEntry.Kind,
+    )
+    amount = DongField(
+        label=gettext_lazy("Amount, đồng"),
+        required=True,
+        min_value=-MAX_DONG,
+        help_text=gettext_lazy("A correction that takes money away begins with a minus."),
+    )
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
+
+    def __init__(self, *args: Any, access: Access, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        kind, amount = cleaned.get("kind"), cleaned.get("amount")
+        if amount == 0 or (amount is not None and amount < 0 and kind == LedgerEntry.Kind.TOP_UP):
+            self.add_error("amount", _("A top-up is more than nothing; a correction is not 0."))
+        if kind == LedgerEntry.Kind.CORRECTION and not cleaned.get("note"):
+            self.add_error("note", str(_NOTE))
+        return cleaned
+
+
+class TakeBackForm(forms.Form):
+    """Why a line was booked by mistake."""
+
+    note = forms.CharField(max_length=200, error_messages={"required": _NOTE})

@@ -15,6 +15,8 @@ from lib.formats import dong
 # The names of details, as in the settings; others are shown as they are stored.
 _LABELS: Mapping[str, object] = {
     **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
+    "amount": gettext_lazy("amount"),
+    "answer": gettext_lazy("answer"),
     "asked": gettext_lazy("filter"),
     "background": gettext_lazy("in the background"),
     "by": gettext_lazy("signed in with"),
@@ -22,15 +24,18 @@ _LABELS: Mapping[str, object] = {
     "invited by": gettext_lazy("invited by"),
     "kind": gettext_lazy("kind"),
     "kinds": gettext_lazy("kind"),
+    "note": gettext_lazy("note"),
     "price": gettext_lazy("price"),
     "purpose": gettext_lazy("purpose"),
+    "rental": gettext_lazy("rental"),
+    "rentals": gettext_lazy("rentals"),
     "rows": gettext_lazy("rows"),
     "service": gettext_lazy("service"),
     "services": gettext_lazy("services allowed"),
     "sessions": gettext_lazy("sessions"),
     "token": gettext_lazy("token"),
 }
-_MONEY = {"budget_day", "budget_month", "low_balance", "price"}
+_MONEY = {"amount", "budget_day", "budget_month", "low_balance", "price"}
 # How a person signed in, or which two-factor method it is about.
 _WAYS_IN = {"by", "kind", "kinds"}
 _WAYS: Mapping[str, object] = {

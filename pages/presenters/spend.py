@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum, Window
-from django.db.models.functions import Coalesce, Lag, TruncDate
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, TruncDate
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -21,12 +21,15 @@ from accounts.models import User
 from accounts.policy import Access
 from lib import query_params
 from lib.query_params import midnight
-from rentals.models import BalanceReading, LedgerEntry, Rental, Service, Token
+from rentals import bookkeeping
+from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
+from thuesim import phones
 
 MAX_PERIOD = timedelta(days=366)
 # The rest of a table is one line.
 MAX_LINES = 15
-MAX_DIFFERENCES = 50
+MAX_QUESTIONS = 20
+MAX_BOOKED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,15 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A change of a token's balance between two readings that no ledger line explains; negative where money is missing."""
+class Question:
+    """An open question about a token's balance, with the team's rentals whose refunds it may be about."""
 
-    token: Token
-    since: datetime
-    until: datetime
-    amount: int
+    question: BalanceQuestion
+    refunds: list[tuple[Rental, str]]  # with the phone as it is read
+
+    @property
+    def may_be_top_up(self) -> bool:
+        return self.question.amount > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +137,24 @@ def spending(access: Access, period: Period) -> Spending:
     return Spending(total, days, groupings)
 
 
-def differences(access: Access, period: Period) -> list[Difference]:
-    """Return the unexplained differences on the team's tokens, newest first, at most `MAX_DIFFERENCES`.
+def questions(access: Access) -> list[Question]:
+    """Return the open questions on the team's tokens, the oldest first, at most `MAX_QUESTIONS`. One query, and one for
+    each of them."""
+    found = []
+    for question in bookkeeping.open_questions(access)[:MAX_QUESTIONS]:
+        rentals = bookkeeping.refundable_for(question, access) if question.amount > 0 else []
+        found.append(Question(question, [(rental, phones.pretty(rental.phone)) for rental in rentals]))
+    return found
 
-    Two queries, however many tokens there are.
-    """
-    tokens = {token.pk: token for token in Token.objects.filter(teams=access.team_id)}
-    order = [F("at"), F("pk")]
-    # A day more, so that the first reading of the period has one before it.
-    readings = (
-        BalanceReading.objects.filter(token__in=tokens, expected__isnull=False)
-        .filter(at__gte=period.start - timedelta(days=1), at__lt=period.end)
-        .annotate(difference=F("balance") - F("expected"))
-        .annotate(
-            earlier=Window(Lag("difference"), partition_by=F("token"), order_by=order),
-            earlier_at=Window(Lag("at"), partition_by=F("token"), order_by=order),
-        )
-        .filter(earlier__isnull=False, at__gte=period.start)
-        .exclude(difference=F("earlier"))
-        .order_by("-at", "-pk")[:MAX_DIFFERENCES]
-    )
-    rows = readings.values_list("token", "earlier_at", "at", "difference", "earlier")
-    return [Difference(tokens[pk], since, until, now - before) for pk, since, until, now, before in rows]
+
+def booked(access: Access, period: Period) -> list[LedgerEntry]:
+    """Return the period's refunds, top-ups and corrections on the team's tokens, the newest first, at most `MAX_BOOKED`.
+    One query."""
+    return list(bookkeeping.lines(access).filter(at__gte=period.start, at__lt=period.end)[:MAX_BOOKED])
 
 
 def _rented(access: Access, period: Period) -> QuerySet[Rental]:
-    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND))
+    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False))
     rented = Rental.objects.visible_to(access).filter(placed_at__gte=period.start, placed_at__lt=period.end)
     return rented.annotate(refund=refund).order_by()
 

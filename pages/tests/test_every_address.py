@@ -43,6 +43,9 @@ POST team_switch                                                    in   ok   ok
 GET  export_csv export_xlsx                                         in   403  403  ok   ok  | in   403  403  ok   ok
 POST export_csv export_xlsx background services spend system        in   405  405  405  405 | in   405  405  405  405
 GET  spend                                                          in   403  403  ok   ok  | in   403  403  ok   ok
+GET  spend_answer spend_enter spend_take_back                       in   405  405  405  405 | in   405  405  405  405
+POST spend_answer spend_take_back                                   in   403  403  ok   ok  | in   403  403  404  404
+POST spend_enter                                                    in   403  403  422  422 | in   403  403  422  422
 GET  background services service system                             in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  background_file                                                in   404  404  404  404 | in   404  404  404  404
 POST background_file service                                        in   405  405  405  405 | in   405  405  405  405

@@ -18,6 +18,7 @@ from accounts import audit, invitations
 from accounts.models import Role, Team, User
 from rentals.models import (
     BackgroundJob,
+    BalanceQuestion,
     BalanceReading,
     Callback,
     CallbackAddress,
@@ -55,6 +56,10 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
     invitation, secret = invitations.invite(boss, team, role=Role.VIEWER, note=f"{mark}-guest")
     rental = _received(team, person, token, mark)
     reading = BalanceReading.objects.create(token=token, at=timezone.now(), balance=1, expected=1)
+    asked = BalanceQuestion.objects.create(
+        token=token, reading=reading, since=reading.at, until=reading.at, amount=7, note=f"{mark}-note"
+    )
+    top_up = LedgerEntry.objects.create(token=token, kind="top_up", amount=9, at=reading.at, note=f"{mark}-note")
     kept = Callback.objects.create(token=token, at=timezone.now(), body=b"{}", upstream_key=f"{mark}-key")
     return {
         "rental": rental,
@@ -69,6 +74,8 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
         "callback": CallbackAddress.issue(token).secret.reveal(),
         "kept callback": kept,
         "balancereading": reading,
+        "balancequestion": asked,
+        "top-up": top_up,
         "job": BackgroundJob.objects.create(kind="export_csv", person=person, team=team),
         "jobrun": JobRun.objects.create(name=mark, token=token),
         "auditrecord": audit.record("reveal", person=person, team=team, target=f"{mark}-target"),
@@ -141,6 +148,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "background": things["job"],
     }
     row = by_name.get(name.partition("_")[0], rental)
+    row = {"spend_answer": things["balancequestion"], "spend_take_back": things["top-up"]}.get(name, row)
     if model:
         row = things["kept callback" if model[1] == "callback" else model[1]]
     values = {

@@ -1,16 +1,22 @@
-"""What the team spent, for its managers."""
+"""What the team spent, and what managers book by hand."""
 
+from typing import Any
+
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
 from lib import charts
-from pages.presenters.spend import Period, differences, spending, usual_periods
+from pages.forms import AnswerForm, EntryForm, TakeBackForm
+from pages.presenters.spend import Period, booked, questions, spending, usual_periods
+from rentals import bookkeeping
+from rentals.models import LedgerEntry
 
 
 @require_safe
@@ -18,8 +24,71 @@ from pages.presenters.spend import Period, differences, spending, usual_periods
 @gzip_page
 def spend(request: DeskRequest) -> HttpResponse:
     """Show what was spent in a period: `?since=` and `?until=` are days, both included."""
+    _check(request)
+    return _page(request, EntryForm(access=request.access))
+
+
+@require_POST
+@never_cache
+def spend_answer(request: DeskRequest, pk: int) -> HttpResponse:
+    """Book what the money of an open question was."""
+    _check(request)
+    question = get_object_or_404(bookkeeping.open_questions(request.access), pk=pk)
+    form = AnswerForm(request.POST, question=question, access=request.access)
+    if form.is_valid():
+        try:
+            bookkeeping.answer(question, access=request.access, person=request.user, **form.cleaned_data)
+        except bookkeeping.NotBooked as refused:
+            messages.error(request, str(refused.sentence))
+        else:
+            messages.success(request, _("The answer is booked."))
+    else:
+        messages.error(request, _first_error(form))
+    return redirect("spend")
+
+
+@require_POST
+@never_cache
+def spend_enter(request: DeskRequest) -> HttpResponse:
+    """Book a top-up or a correction."""
+    _check(request)
+    form = EntryForm(request.POST, access=request.access)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    try:
+        bookkeeping.enter(access=request.access, person=request.user, **form.cleaned_data)
+    except bookkeeping.NotBooked as refused:
+        form.add_error(None, str(refused.sentence))
+        return _page(request, form, status=422)
+    messages.success(request, _("It is booked."))
+    return redirect("spend")
+
+
+@require_POST
+@never_cache
+def spend_take_back(request: DeskRequest, pk: int) -> HttpResponse:
+    """Take back a line that was booked by mistake."""
+    _check(request)
+    entry = get_object_or_404(bookkeeping.lines(request.access), pk=pk)
+    form = TakeBackForm(request.POST)
+    if form.is_valid():
+        try:
+            bookkeeping.take_back(entry, access=request.access, person=request.user, **form.cleaned_data)
+        except bookkeeping.NotBooked as refused:
+            messages.error(request, str(refused.sentence))
+        else:
+            messages.success(request, _("The line is taken back. What it explained is asked again."))
+    else:
+        messages.error(request, _first_error(form))
+    return redirect("spend")
+
+
+def _check(request: DeskRequest) -> None:
     if not request.access.manages:
         raise PermissionDenied(_("Only a manager sees what the team spent. Ask a manager of your team."))
+
+
+def _page(request: DeskRequest, form: EntryForm, *, status: int = 200) -> HttpResponse:
     period = Period.from_query(request.GET)
     spent = spending(request.access, period)
     context = {
@@ -28,6 +97,13 @@ def spend(request: DeskRequest) -> HttpResponse:
         "spending": spent,
         "chart": charts.bar_chart([(day.label, day.charged, day.spent) for day in spent.days]),
         "days": [day for day in reversed(spent.days) if day.rentals],
-        "differences": differences(request.access, period),
+        "questions": questions(request.access),
+        "booked": booked(request.access, period),
+        "refund": LedgerEntry.Kind.REFUND,
+        "form": form,
     }
-    return render(request, "pages/spend.html", context)
+    return render(request, "pages/spend.html", context, status=status)
+
+
+def _first_error(form: Any) -> str:
+    return str(next(iter(form.errors.values()))[0])

@@ -23,6 +23,7 @@ from lib.query_params import whole_number
 from rentals.admin.tokens import TokenAdmin
 from rentals.lifecycle import likely_network, reasons
 from rentals.models import (
+    BalanceQuestion,
     BalanceReading,
     Callback,
     ContractDrift,
@@ -296,6 +297,21 @@ class ReadingAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("unexplained, đồng"))
     def unexplained(self, reading: BalanceReading) -> int | None:
         return reading.unexplained
+
+
+@admin.register(BalanceQuestion)
+class QuestionAdmin(ReadOnlyAdmin):
+    """Managers answer them, on the spend page."""
+
+    ordering = ("-pk",)
+    list_display = ("exact_until", "token", "amount", "answer", "note", "person", "answered_at")
+    list_select_related = ("token", "person")
+    list_filter = ("until", "answer", "token")
+    fields = ("token", "since", "until", "amount", "asked_at", "answer", "note", "person", "answered_at")
+
+    @admin.display(description=gettext_lazy("until"), ordering="until")
+    def exact_until(self, question: BalanceQuestion) -> str:
+        return exact(question.until)
 
 
 @admin.register(Callback)

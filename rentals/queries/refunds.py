@@ -57,7 +57,7 @@ def sets_of(rentals: Sequence[Rental], total: int) -> list[list[Rental]]:
     if len(rentals) > MAX_CANDIDATES:
         raise TooManySums
     ways: dict[int, list[tuple[Rental, ...]]] = {0: [()]}
-    for _key, group in groupby(sorted(rentals, key=_sort_key), key=_twin_key):
+    for _key, group in groupby(sorted(rentals, key=_sort_key), key=twin_key):
         twins = tuple(group)
         price = twins[0].price or 0
         more: dict[int, list[tuple[Rental, ...]]] = {}
@@ -77,15 +77,15 @@ class TooManySums(Exception):
     """There are too many candidates for an exact search."""
 
 
-def _twin_key(rental: Rental) -> tuple[Any, ...]:
-    """What a rental's money is counted by: price, service, team, person, purpose, day, and whether it was ours."""
+def twin_key(rental: Rental) -> tuple[Any, ...]:
+    """Return what a rental's money is counted by: price, service, team, person, purpose, day, and whether it was ours."""
     day = timezone.localtime(rental.placed_at).date() if rental.placed_at else None
     whose = (rental.team_id, rental.person_id or 0, rental.imported)
     return (rental.price, rental.service_id, *whose, rental.purpose, str(day))
 
 
 def _sort_key(rental: Rental) -> tuple[Any, ...]:
-    return (*_twin_key(rental), window(rental)[0], rental.pk)
+    return (*twin_key(rental), window(rental)[0], rental.pk)
 
 
 def may_refund_between(rentals: Iterable[Rental], since: datetime, until: datetime) -> list[Rental]:

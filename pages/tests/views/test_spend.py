@@ -7,12 +7,14 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Role, Team, User
+from accounts.models import AuditRecord, Role, Team, User
 from accounts.policy import access_for
 from pages.presenters import spend
 from pages.presenters.spend import Period
 from pages.tests.markup import parse
-from rentals.models import BalanceReading, LedgerEntry, Rental, Status, Token
+from rentals import bookkeeping
+from rentals.jobs import explaining
+from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -88,28 +90,6 @@ def test_another_teams_money_is_not_in_it(team: Team, token: Token, manager: Use
     assert spend.spending(access_for(manager), this_month()).total.rentals == 0
 
 
-def test_differences_are_shown_with_the_time_in_which_they_arose(team: Team, token: Token, manager: User) -> None:
-    now = timezone.now()
-    for minutes, balance in ((40, 1000), (30, 1000), (20, 700), (10, 700), (5, 900)):
-        BalanceReading.objects.create(token=token, at=now - timedelta(minutes=minutes), balance=balance, expected=1000)
-    BalanceReading.objects.create(token=token, at=now - timedelta(minutes=25), balance=1, expected=None)
-    found = spend.differences(
-        access_for(manager), Period(timezone.localdate() - timedelta(days=1), timezone.localdate())
-    )
-    assert [(d.amount, d.since, d.until) for d in found] == [
-        (200, now - timedelta(minutes=10), now - timedelta(minutes=5)),
-        (-300, now - timedelta(minutes=30), now - timedelta(minutes=20)),
-    ]
-
-
-def test_differences_of_another_teams_token_are_not_shown(team: Team, manager: User) -> None:
-    other = make_token(make_team())
-    for minutes, balance in ((40, 1000), (30, 1)):
-        at = timezone.now() - timedelta(minutes=minutes)
-        BalanceReading.objects.create(token=other, at=at, balance=balance, expected=1000)
-    assert spend.differences(access_for(manager), this_month()) == []
-
-
 @pytest.mark.parametrize(
     ("query", "since", "until"),
     [
@@ -153,5 +133,180 @@ def test_the_page_takes_the_same_queries_for_few_rentals_and_for_many(
     for n in range(10):
         rented(team, make_token(team), 100, person=make_person(team), purpose=str(n))
     client.force_login(manager)
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(16):
         client.get("/spend/")
+
+
+# What managers book.
+
+
+def ask(token: Token, amount: int) -> BalanceQuestion:
+    """An open question: the balance moved by so much within the last ten minutes."""
+    now = timezone.now()
+    reading = BalanceReading.objects.create(token=token, at=now, balance=amount, expected=0)
+    Token.objects.filter(pk=token.pk).update(explained_reading=reading)
+    return BalanceQuestion.objects.create(
+        token=token, reading=reading, since=now - timedelta(minutes=10), until=now, amount=amount
+    )
+
+
+def lines(token: Token) -> list[tuple[str, int]]:
+    return list(token.ledger.exclude(kind="rent").order_by("pk").values_list("kind", "amount"))
+
+
+def expired(team: Team, token: Token, price: int, **over: Any) -> Rental:
+    placed_at = timezone.now() - timedelta(minutes=8)
+    return rented(team, token, price, person=make_person(team), placed_at=placed_at, **over)
+
+
+@pytest.fixture
+def boss(client: Client, manager: User) -> Client:
+    client.force_login(manager)
+    return client
+
+
+def test_an_open_question_stands_on_the_page_with_what_it_may_be(boss: Client, team: Team, token: Token) -> None:
+    ask(token, 21_450)
+    rental = expired(team, token, 1450)
+    page = boss.get("/spend/").content.decode()
+    assert "+21.450 ₫" in page
+    assert f'name="refunds" value="{rental.pk}"' in page
+    assert "Every đồng is explained." not in page
+
+
+def test_questions_of_another_teams_token_are_not_shown(boss: Client) -> None:
+    ask(make_token(make_team()), 21_450)
+    assert "21.450" not in boss.get("/spend/").content.decode()
+
+
+def test_another_teams_rentals_on_a_shared_token_are_not_shown(boss: Client, team: Team, token: Token) -> None:
+    other = make_team()
+    token.teams.add(other)
+    foreign = expired(other, token, 1450)
+    question = ask(token, 1450)
+    assert f'name="refunds" value="{foreign.pk}"' not in boss.get("/spend/").content.decode()
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "refunds", "refunds": foreign.pk})
+    assert lines(token) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "ticked", "booked"),
+    [
+        ("refunds", [1450], []),  # they do not add up
+        ("refunds", [1450, 20_000], [("refund", 20_000), ("refund", 1450)]),
+        ("top_up", [], [("top_up", 21_450)]),
+        ("top_up", [1450], [("refund", 1450), ("top_up", 20_000)]),
+        ("top_up", [1450, 20_000], []),  # nothing is left for it
+        ("correction", [], [("correction", 21_450)]),
+        ("nonsense", [], []),
+    ],
+)
+def test_a_manager_says_what_the_money_was(
+    boss: Client, team: Team, token: Token, answer: str, ticked: list[int], booked: list[tuple[str, int]]
+) -> None:
+    question = ask(token, 21_450)
+    rentals = {price: expired(team, token, price) for price in (1450, 20_000)}
+    sent = {"answer": answer, "refunds": [rentals[price].pk for price in ticked], "note": "by phone"}
+    boss.post(f"/spend/questions/{question.pk}/", sent)
+    question.refresh_from_db()
+    assert sorted(lines(token)) == sorted(booked)
+    assert bool(question.answered_at) == bool(booked)
+    if booked:
+        assert question.reading.balance == BalanceReading.objects.get(pk=question.reading.pk).expected
+        assert AuditRecord.objects.get(action="balance_answer").detail["amount"] == 21_450
+
+
+def test_a_question_is_answered_once(boss: Client, token: Token) -> None:
+    question = ask(token, 21_450)
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "top_up"})
+    assert boss.post(f"/spend/questions/{question.pk}/", {"answer": "top_up"}).status_code == 404
+    assert lines(token) == [("top_up", 21_450)]
+
+
+def test_an_answer_to_a_question_that_has_changed_is_refused(team: Team, token: Token, manager: User) -> None:
+    question = ask(token, 21_450)
+    BalanceQuestion.objects.update(amount=20_000)
+    with pytest.raises(bookkeeping.NotBooked):
+        bookkeeping.answer(
+            question, access=access_for(manager), person=manager, answer=BalanceQuestion.Answer.TOP_UP, note=""
+        )
+    assert lines(token) == []
+
+
+def test_missing_money_is_no_top_up(boss: Client, token: Token) -> None:
+    question = ask(token, -500)
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "top_up"})
+    assert lines(token) == []
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "correction"})
+    assert lines(token) == [], "a correction wants a note"
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "correction", "note": "fee"})
+    assert lines(token) == [("correction", -500)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "booked"),
+    [
+        ({"kind": "top_up", "amount": "100.003"}, [("top_up", 100_003)]),
+        ({"kind": "correction", "amount": "-500", "note": "fee"}, [("correction", -500)]),
+        ({"kind": "correction", "amount": "500"}, []),
+        ({"kind": "top_up", "amount": "-500"}, []),
+        ({"kind": "top_up", "amount": "0"}, []),
+        ({"kind": "rent", "amount": "500"}, []),
+    ],
+)
+def test_a_manager_enters_a_line(boss: Client, token: Token, sent: dict[str, str], booked: list[Any]) -> None:
+    answer = boss.post("/spend/lines/", {"token": token.pk, **sent})
+    assert answer.status_code == (302 if booked else 422)
+    assert lines(token) == booked
+
+
+def test_a_line_that_an_open_question_waits_for_answers_it(boss: Client, token: Token) -> None:
+    question = ask(token, 21_450)
+    boss.post("/spend/lines/", {"token": token.pk, "kind": "top_up", "amount": "21450", "note": "VCB"})
+    question.refresh_from_db()
+    assert (question.answer, question.note) == ("top_up", "VCB")
+    assert lines(token) == [("top_up", 21_450)]
+
+
+def test_a_wrong_refund_is_taken_back_and_asked_again(boss: Client, team: Team, token: Token, manager: User) -> None:
+    question = ask(token, 1450)
+    rental = expired(team, token, 1450)
+    boss.post(f"/spend/questions/{question.pk}/", {"answer": "refunds", "refunds": rental.pk})
+    line = LedgerEntry.objects.get(kind="refund")
+    total = spend.spending(access_for(manager), this_month()).total
+    assert (total.refunded, total.spent) == (1450, 0)
+    for _ in range(2):
+        boss.post(f"/spend/lines/{line.pk}/take-back/", {"note": "it was a top-up"})
+    assert lines(token) == [("refund", 1450), ("correction", -1450)]
+    total = spend.spending(access_for(manager), this_month()).total
+    assert (total.refunded, total.spent) == (0, 1450)
+    [again] = BalanceQuestion.objects.filter(answered_at=None)
+    assert (again.amount, again.since, again.until) == (1450, question.since, question.until)
+    assert rental.events.filter(kind="refund taken back", person=manager).exists()
+    assert AuditRecord.objects.get(action="ledger_take_back").detail["note"] == "it was a top-up"
+    explaining.explain(token.pk)
+    assert BalanceQuestion.objects.filter(answered_at=None).count() == 1
+    boss.post(f"/spend/questions/{again.pk}/", {"answer": "refunds", "refunds": rental.pk})
+    assert token.ledger.filter(kind="refund", taken_back=False).count() == 1, "it can be booked again"
+
+
+def test_a_charge_cannot_be_taken_back(boss: Client, team: Team, token: Token) -> None:
+    charge = expired(team, token, 1450).ledger.get()
+    assert boss.post(f"/spend/lines/{charge.pk}/take-back/", {"note": "x"}).status_code == 404
+
+
+def test_taking_back_wants_a_reason(boss: Client, token: Token) -> None:
+    line = LedgerEntry.objects.create(token=token, kind="top_up", amount=5, at=timezone.now())
+    boss.post(f"/spend/lines/{line.pk}/take-back/", {})
+    assert lines(token) == [("top_up", 5)]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_only_managers_book(client: Client, team: Team, token: Token, role: Role) -> None:
+    question = ask(token, 500)
+    line = LedgerEntry.objects.create(token=token, kind="top_up", amount=5, at=timezone.now())
+    client.force_login(make_person(team, role))
+    sent = {"answer": "top_up", "kind": "top_up", "amount": 5, "token": token.pk, "note": "x"}
+    for address in (f"questions/{question.pk}", "lines", f"lines/{line.pk}/take-back"):
+        assert client.post(f"/spend/{address}/", sent).status_code == 403
+    assert lines(token) == [("top_up", 5)]
