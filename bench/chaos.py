@@ -1,10 +1,10 @@
 """Everything goes wrong at once: `python -m bench.chaos --seed 1 --orders 500 --database postgresql`.
 
-The desk runs as `./run` starts it, against a sandbox with all its faults on. While orders come in, workers, web and beat
-are killed with SIGKILL, a worker or Redis stands still, Redis is emptied and restarted, beat is doubled, PostgreSQL is
-restarted once. Then the faults end, the desk may settle for a while, and what it says is compared with the sandbox's own
-books. The exit status is 1 where a promise is broken. Everything runs on this machine, in a folder of its own, and ends
-with this program.
+The desk runs as `./run` starts it, against a sandbox with all its faults on. While orders come in, workers, web and
+beat are killed with SIGKILL, a worker or Redis stands still, Redis is emptied and restarted, beat is doubled,
+PostgreSQL is restarted once, and people pay in. Then the faults end, the desk may settle for a while, and what it
+says is compared with the sandbox's own books. The exit status is 1 where a promise is broken. Everything runs on this
+machine, in a folder of its own, and ends with this program.
 """
 
 import argparse
@@ -48,6 +48,8 @@ callback-full-id=.2 callback-junk=.05
 """
 KILLED = {"worker-1", "worker-2", "both workers", "slow", "web", "beat"}
 BARE_START = "import django, thuesim_site.celery; django.setup(); import rentals.tasks"
+# How likely somebody pays in beside a strike, and which amounts, in đồng.
+PAID_IN, TOP_UPS = 0.25, (10_000, 20_000, 50_000, 100_003)
 TWO_AT_ONCE, NOTICED_SECONDS, PATIENCE_SECONDS = 0.3, 6.0, 90.0
 SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 
@@ -104,7 +106,14 @@ class Fire:
                 self.strike("postgresql restarted")
             count = 1 + (self.rng.random() < TWO_AT_ONCE)
             self.strike(*self.rng.choices(list(self._ways), self._weights, k=count))
+            if self.rng.random() < PAID_IN:
+                self._pay_in()
             time.sleep(self.rng.uniform(0.5, 4.0))
+
+    def _pay_in(self) -> None:
+        amount = self.rng.choice(TOP_UPS)
+        self.stage.upstream("balance", token=self.rng.choice(self.stage.tokens), top_up=amount)
+        print(f"  top-up of {amount}", flush=True)
 
     def strike(self, *ways: str) -> None:
         """Do it, and wait until work goes on; there is none to do where nothing is queued."""

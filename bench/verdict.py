@@ -3,13 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from django.db.models import Sum
+from django.utils import timezone
 
+from rentals.jobs import balances, explaining
 from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent, Status, Token
+from rentals.queries.refunds import twin_key
 from thuesim import rental_key
 
 LONGEST_STANDSTILL_SECONDS = 15.0
@@ -38,7 +41,7 @@ def at_rest(all_books: Iterable[Books], *, brief: bool = False) -> bool:
     if Rental.objects.filter(status__in=under_way).exists():
         return False
     return not any(
-        books["waiting"] or money_missing(books) or unknown_numbers(books) or codes_not_shown(books)
+        books["waiting"] or balance_unseen(books) or unknown_numbers(books) or codes_not_shown(books)
         for books in all_books
     )
 
@@ -130,10 +133,44 @@ def _fields(body: str) -> dict[str, Any]:
     return told if "requestId" in told else next(iter(told.values()))
 
 
+def balance_unseen(books: Books) -> bool:
+    """Whether we have not read the sandbox's present balance yet, or not at rest."""
+    reading = token_of(books).readings.filter(expected__isnull=False, steady=True).first()
+    return reading is None or reading.balance != books["balance"]
+
+
+def ask_at_last(books: Books) -> None:
+    """Let the desk decide at once what waits for later evidence, as it would half an hour from now."""
+    explaining.explain(token_of(books).pk, now=timezone.now() + timedelta(hours=1))
+
+
 def money_missing(books: Books) -> int:
-    """Đồng by which the ledger and the sandbox's balance differ."""
-    entries = LedgerEntry.objects.filter(token=token_of(books))
-    return int((entries.aggregate(sum=Sum("amount"))["sum"] or 0) - books["balance"])
+    """Đồng by which the ledger, with what the desk asks about, and the sandbox's balance differ."""
+    return balances.explained_balance(token_of(books)) - int(books["balance"])
+
+
+def wrong_lines(books: Books) -> list[str]:
+    """Refunds and top-ups of ours that the sandbox's books do not have. Of twins, either may be meant."""
+    token = token_of(books)
+    rentals = {rental.upstream_key: rental for rental in Rental.objects.filter(token=token).exclude(upstream_key="")}
+    refunded = [str(row["number"]) for row in books["rentals"] if row["refunded"]]
+    true = Counter(twin_key(rentals[key]) for key in refunded if key in rentals)
+    booked = Rental.objects.filter(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False, token=token)
+    wrong = [f"refund of {key[0]} ({count})" for key, count in (Counter(map(twin_key, booked)) - true).items()]
+    paid_in = Counter(line["amount"] for line in books["ledger"] if line["kind"] == "top-up")
+    top_ups = token.ledger.filter(kind=LedgerEntry.Kind.TOP_UP).values_list("amount", flat=True)
+    return wrong + [f"top-up of {amount} ({count})" for amount, count in (Counter(top_ups) - paid_in).items()]
+
+
+def money_told(books: Books) -> str:
+    """What was booked, and asked, of what the sandbox did, for people to read."""
+    token = token_of(books)
+    ours = Counter(token.ledger.values_list("kind", flat=True))
+    theirs = Counter(line["kind"] for line in books["ledger"])
+    asked = list(token.questions.filter(answered_at=None).values_list("amount", flat=True))
+    return (
+        f"{ours['refund']} of {theirs['refund']} refunds, {ours['top_up']} of {theirs['top-up']} top-ups, asked {asked}"
+    )
 
 
 def broken_timelines() -> list[int]:
@@ -206,8 +243,14 @@ def speak(
     line(
         "smallest gap between number-taking calls of a token", shown, kept, [] if kept else close_calls(all_books, gap)
     )
+    for books in all_books:
+        ask_at_last(books)
     differences = [money_missing(books) for books in all_books]
-    line("đồng by which ledger and balance differ, per token", differences, not any(differences))
+    line("đồng by which ledger, questions and balance differ, per token", differences, not any(differences))
+    wrong = [item for books in all_books for item in wrong_lines(books)]
+    line("refunds and top-ups booked that never were", len(wrong), not wrong, wrong)
+    for books in all_books:
+        print(f"         booked: {money_told(books)}")
     unsettled = [Status.PLACING] if brief else [Status.PLACING, Status.UNCONFIRMED]
     left = [f"{status} {statuses[status]}" for status in unsettled if statuses[status]]
     line("rentals left in placing or unconfirmed", ", ".join(left) or 0, not left)

@@ -49,14 +49,14 @@ class Step:
         return self.reading.at
 
 
-def explain(token_id: int) -> None:
-    """Book or ask about what the token's readings show, as far as can be told now. Safe to run twice and at once."""
+def explain(token_id: int, *, now: datetime | None = None) -> None:
+    """Book or ask about what the token's readings show, as far as can be told at `now`. Safe to run twice and at once."""
     with transaction.atomic():
         token = lifecycle.hold_token(token_id)
         steps = _steps(token)
         if not steps:
             return
-        pass_ = _Pass(token)
+        pass_ = _Pass(token, now or timezone.now())
         while steps and pass_.resolve_one(steps):
             steps = _steps(token)
 
@@ -88,8 +88,8 @@ def _steps(token: Token) -> list[Step]:
 class _Pass:
     """One pass over a token's steps: what is known at its time."""
 
-    def __init__(self, token: Token) -> None:
-        self._token, self._now = token, timezone.now()
+    def __init__(self, token: Token, now: datetime) -> None:
+        self._token, self._now = token, now
         run = JobRun.objects.filter(name=JobName.SETTLE, token=token).first()
         self._history_at = run.ok_at if run else None
 
