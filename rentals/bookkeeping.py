@@ -107,7 +107,7 @@ def answer(
         "rentals": [rental.pk for rental in chosen],
         "note": note,
     }
-    _record("balance_answer", access, person, question.token, detail)
+    _record(audit.Action.BALANCE_ANSWER, access, person, question.token, detail)
 
 
 @transaction.atomic
@@ -125,7 +125,7 @@ def enter(token: Token, *, access: Access, person: User, kind: LedgerEntry.Kind,
         return
     LedgerEntry.objects.create(token=token, kind=kind, amount=amount, note=note, person=person, at=timezone.now())
     token.announce()
-    _record("ledger_entry", access, person, token, {"kind": str(kind), "amount": amount, "note": note})
+    _record(audit.Action.LEDGER_ENTRY, access, person, token, {"kind": str(kind), "amount": amount, "note": note})
 
 
 @transaction.atomic
@@ -139,8 +139,8 @@ def take_back(entry: LedgerEntry, *, access: Access, person: User, note: str) ->
         raise NotBooked(_("This line is taken back already."))
     entry.token.announce()
     detail = {"kind": entry.kind, "amount": entry.amount, "rental": entry.rental_id, "note": note}
-    _record("ledger_take_back", access, person, entry.token, detail)
+    _record(audit.Action.LEDGER_TAKE_BACK, access, person, entry.token, detail)
 
 
-def _record(action: str, access: Access, person: User, token: Token, detail: dict[str, object]) -> None:
+def _record(action: audit.Action, access: Access, person: User, token: Token, detail: dict[str, object]) -> None:
     audit.record(action, person=person, team=access.team, target=f"token {token.name}", detail=detail)

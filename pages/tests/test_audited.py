@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import AuditRecord, Invitation, Membership, Role, User
 from accounts.tests.test_audit_signals import set_up_totp
-from rentals.models import Network, Rental, Status
+from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House
 
@@ -416,6 +416,28 @@ def _ending_a_replaced_address(world: World) -> None:
     _button(world, "callback")
     _button(world, "callback")
     _button(world, "callback_end")
+
+
+@case("balance_answer", "boss", "token Main", {"amount": 70_000, "answer": "top_up", "note": "VCB"})
+def _answering_a_question_about_a_balance(world: World) -> None:
+    now = timezone.now()
+    reading = BalanceReading.objects.create(token=world.house.token, at=now, balance=70_000, expected=0)
+    question = BalanceQuestion.objects.create(
+        token=world.house.token, reading=reading, since=now, until=now, amount=70_000
+    )
+    world.post("boss", "spend_answer", question.pk, answer="top_up", note="VCB")
+
+
+@case("ledger_entry", "boss", "token Main", {"kind": "top_up", "amount": 5000})
+def _entering_a_top_up(world: World) -> None:
+    world.post("boss", "spend_enter", token=world.house.token.pk, kind="top_up", amount="5.000")
+
+
+@case("ledger_take_back", "boss", "token Main", {"amount": 5000, "note": "twice"})
+def _taking_back_a_line(world: World) -> None:
+    _entering_a_top_up(world)
+    line = LedgerEntry.objects.get(kind="top_up")
+    world.post("boss", "spend_take_back", line.pk, note="twice")
 
 
 @case("network_change", "root", "NEWCOMER", {"prefix added": "60"})
