@@ -157,9 +157,11 @@ def wrong_lines(books: Books) -> list[str]:
     true = Counter(twin_key(rentals[key]) for key in refunded if key in rentals)
     booked = Rental.objects.filter(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False, token=token)
     wrong = [f"refund of {key[0]} ({count})" for key, count in (Counter(map(twin_key, booked)) - true).items()]
-    paid_in = Counter(line["amount"] for line in books["ledger"] if line["kind"] == "top-up")
-    top_ups = token.ledger.filter(kind=LedgerEntry.Kind.TOP_UP).values_list("amount", flat=True)
-    return wrong + [f"top-up of {amount} ({count})" for amount, count in (Counter(top_ups) - paid_in).items()]
+    paid_in = {0}  # what the top-ups add up to, some or all: two between two readings are one line of ours
+    for line in books["ledger"]:
+        paid_in |= {line["amount"] + sum_ for sum_ in paid_in} if line["kind"] == "top-up" else set()
+    top_ups = list(token.ledger.filter(kind=LedgerEntry.Kind.TOP_UP).values_list("amount", flat=True))
+    return wrong + [f"top-up of {amount}" for amount in {*top_ups, sum(top_ups)} - paid_in]
 
 
 def money_told(books: Books) -> str:

@@ -117,7 +117,7 @@ def enter(token: Token, *, access: Access, person: User, kind: LedgerEntry.Kind,
     Raises `NotBooked`.
     """
     lifecycle.hold_token(token.pk)
-    if not access.manages or not token.teams.filter(pk=access.team_id).exists():
+    if not access.manages or access.team not in token.teams.all():
         raise NotBooked(_("This token is not one of your team's."))
     question = open_questions(access).filter(token=token, amount=amount).first()
     if question is not None:

@@ -78,7 +78,7 @@ def test_a_question_is_answered_once_by_several_managers_at_once() -> None:
         except bookkeeping.NotBooked as error:
             refused.append(error)
 
-    at_once(*[lambda index=index: answer(index) for index in range(3)], lambda: explaining.explain(token.pk))  # type: ignore[misc]
+    at_once(*[lambda index=index: answer(index) for index in range(3)], lambda: explaining.explain(token.pk))
     assert token.ledger.count() == 1
     assert len(refused) == 2
 
