@@ -227,15 +227,17 @@ class AnswerForm(forms.Form):
         return cleaned
 
 
+def _entry_kinds() -> list[tuple[str, str]]:
+    return [(kind, str(kind.label).capitalize()) for kind in (LedgerEntry.Kind.TOP_UP, LedgerEntry.Kind.CORRECTION)]
+
+
 class EntryForm(forms.Form):
     """A top-up or a correction that a manager enters, in whole đồng."""
 
     token = forms.ModelChoiceField(label=gettext_lazy("Token"), queryset=Token.objects.none(), empty_label=None)
     kind = forms.TypedChoiceField(
         label=gettext_lazy("Kind"),
-        choices=[
-            (kind.value, kind.label.capitalize()) for kind in (LedgerEntry.Kind.TOP_UP, LedgerEntry.Kind.CORRECTION)
-        ],
+        choices=_entry_kinds,
         coerce=LedgerEntry.Kind,
     )
     amount = DongField(
