@@ -49,7 +49,7 @@ callback-full-id=.2 callback-junk=.05
 KILLED = {"worker-1", "worker-2", "both workers", "slow", "web", "beat"}
 BARE_START = "import django, thuesim_site.celery; django.setup(); import rentals.tasks"
 # How likely somebody pays in beside a strike, and which amounts, in đồng.
-PAID_IN, TOP_UPS = 0.25, (10_000, 20_000, 50_000, 100_003)
+PAID_IN, TOP_UPS = 0.4, (10_000, 20_000, 50_000, 100_003)
 TWO_AT_ONCE, NOTICED_SECONDS, PATIENCE_SECONDS = 0.3, 6.0, 90.0
 SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 
@@ -100,6 +100,7 @@ class Fire:
         """Strike every few seconds until told to stop; PostgreSQL once, `postgres_at` seconds from now."""
         begun, restarted = time.monotonic(), self.stage.postgres is None
         self.strike("second beat")
+        self._pay_in()
         while not until():
             if not restarted and time.monotonic() - begun > postgres_at:
                 restarted = True

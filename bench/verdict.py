@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from rentals.jobs import balances, explaining
 from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent, Status, Token
-from rentals.queries.refunds import twin_key
+from rentals.queries.refunds import may_refund_between, refundable, twin_key
 from thuesim import rental_key
 
 LONGEST_STANDSTILL_SECONDS = 15.0
@@ -169,7 +169,10 @@ def money_told(books: Books) -> str:
     token = token_of(books)
     ours = Counter(token.ledger.values_list("kind", flat=True))
     theirs = Counter(line["kind"] for line in books["ledger"])
-    asked = list(token.questions.filter(answered_at=None).values_list("amount", flat=True))
+    asked = []
+    for question in token.questions.filter(answered_at=None):
+        possible = may_refund_between(refundable(token, since=question.since), question.since, question.until)
+        asked.append(f"{question.amount} of {[rental.price for rental in possible]}")
     return (
         f"{ours['refund']} of {theirs['refund']} refunds, {ours['top_up']} of {theirs['top-up']} top-ups, asked {asked}"
     )

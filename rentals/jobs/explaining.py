@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from rentals import lifecycle
@@ -21,6 +22,8 @@ from rentals.queries.refunds import TooManySums, may_refund_between, refundable,
 MIN_TOP_UP = 10_000
 # A step is looked at when the history was read so long after it: a rental made elsewhere would be known then.
 HISTORY_MARGIN = timedelta(seconds=30)
+# Between two polls of a number that waits there is no more than that.
+POLL_PAUSE = timedelta(seconds=20)
 # Without a history for so long, it is looked at all the same, and asked about.
 MAX_WAIT = timedelta(minutes=30)
 # A manager may enter a top-up so long before the balance shows it.
@@ -112,8 +115,9 @@ class _Pass:
         return told or self._now - step.until > MAX_WAIT
 
     def _expiry_is_unseen(self, step: Step) -> bool:
-        """Whether a number may have expired before the step without our knowing yet."""
-        waiting = self._token.rentals.filter(status=Status.WAITING, expires_at__lte=step.until)
+        """Whether a number may have expired before the step without our knowing yet: it was not polled since."""
+        unseen = Q(expires_at__lte=step.until) | Q(due_at__lt=step.until + POLL_PAUSE)
+        waiting = self._token.rentals.filter(unseen, status=Status.WAITING, placed_at__lte=step.until)
         return waiting.exists() and self._now - step.until < MAX_WAIT
 
     def _book(self, run: Sequence[Step], candidates: Sequence[Rental]) -> bool:

@@ -3,7 +3,7 @@
 import time_machine
 
 from rentals import lifecycle, orders
-from rentals.jobs import balances, placing, reconciling, runs
+from rentals.jobs import balances, placing, polling, reconciling, runs
 from rentals.models import BalanceReading, JobName, Rental
 from rentals.tests.fixtures import House
 
@@ -28,8 +28,9 @@ def expire(house: House, rental: Rental) -> None:
 
 
 def read(house: House, clock: Traveller, seconds: float = PAUSE_SECONDS) -> BalanceReading:
-    """After a pause, read the history and then the balance, as the recurring jobs do."""
+    """After a pause, poll the numbers, read the history and then the balance, as the recurring jobs do."""
     clock.shift(seconds)
+    polling.poll_token(house.token.pk)
     with runs.run(JobName.SETTLE, house.token.pk):
         reconciling.settle(house.token.pk)
     return balances.read_balance(house.token)
