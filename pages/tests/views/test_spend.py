@@ -171,7 +171,7 @@ def test_an_open_question_stands_on_the_page_with_what_it_may_be(boss: Client, t
     page = boss.get("/spend/").content.decode()
     assert "+21.450 ₫" in page
     assert f'name="refunds" value="{rental.pk}"' in page
-    assert "Every đồng is explained." not in page
+    assert "Every đồng is accounted for." not in page
 
 
 def test_questions_of_another_teams_token_are_not_shown(boss: Client) -> None:
