@@ -12,7 +12,7 @@ from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Token
 from rentals.tests.factories import make_token
 
 pytestmark = pytest.mark.django_db
-migration = import_module("rentals.migrations.0010_readings_so_far_are_explained")
+migration = import_module("rentals.migrations.0011_readings_so_far_are_explained")
 
 
 def read_before(*readings: tuple[int, int | None]) -> Token:
