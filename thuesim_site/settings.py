@@ -141,8 +141,8 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 CACHES = {
     # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and nobody is
-    # locked out of the pages while it restarts.
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"},
+    # locked out of the pages while it restarts. It holds security state alone, and evicts none of it.
+    "default": {"BACKEND": "lib.lasting_cache.LastingCache", "LOCATION": "django_cache"},
 }
 
 # Redis and Celery. Redis carries wake-ups only; it may be emptied at any moment.
