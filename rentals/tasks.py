@@ -12,7 +12,8 @@ from celery import shared_task
 from django.db import DatabaseError
 
 import thuesim
-from accounts import audit
+from accounts import audit, sessions
+from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue
 from rentals.jobs import (
     background,
@@ -176,10 +177,12 @@ def refresh_statistics() -> None:
 
 @shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
-    """Every ten minutes: delete old heartbeats, call statistics and exports."""
+    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions and throttle counts."""
     heartbeats.forget_old()
     call_stats.forget_old()
     background.forget_old()
+    sessions.delete_expired()
+    delete_expired_counts()
 
 
 @shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)
