@@ -2,6 +2,7 @@
 requires one, and an ended session is recorded and closes its open screens."""
 
 import base64
+import ipaddress
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +16,11 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, mail, memberships
+from accounts import audit, mail, memberships, throttle
 from accounts.models import User
 from accounts.policy import must_keep_two_factor, two_factor_methods
 from lib import encryption
@@ -35,15 +36,41 @@ class ClosedSignup(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the client's address; an IPv4 address in IPv6 notation as IPv4, or all of them would be one /64."""
+        address = str(super().get_client_ip(request)).partition("%")[0]
+        mapped = ipaddress.IPv6Address(address).ipv4_mapped if ":" in address else None
+        return str(mapped or address)
+
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Refuse after too many failures, per account and per address, and write it to the audit record."""
+        """Refuse after too many failures, per account and per address, and write it to the audit record.
+
+        A device that the account was signed in with before has a count of its own.
+        """
+        person = account_named(credentials)
+        self._login_failed_rl_usage = throttle.count_known_device(request, person)
+        if self._login_failed_rl_usage:
+            return
         try:
             super().pre_authenticate(request, **credentials)
         except ValidationError:
             address = self.get_client_ip(request)
             if cache.add(f"sign-in-throttled:{address}", 1, THROTTLED_SECONDS):
-                audit.record(audit.Action.SIGN_IN_THROTTLED, person=account_named(credentials), request=request)
+                audit.record(audit.Action.SIGN_IN_THROTTLED, person=person, request=request)
             raise
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Return what the failures of an account are counted under: one key for its user name and its e-mail.
+
+        allauth's has the request's Host as well, whose port the sender is free to choose: a new count with each.
+        """
+        person = account_named(credentials)
+        return f"account:{person.pk}" if person else f"name:{_typed_name(credentials).lower()}"
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        throttle.remember_device(request, response, user)
+        return response
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the address at which a new password is set. With `PUBLIC_URL`, the request's Host plays no part in it."""
@@ -62,9 +89,13 @@ class ClosedSignup(DefaultAccountAdapter):
 
 def account_named(credentials: dict[str, Any]) -> User | None:
     """Return the account that was typed in at the sign-in. No other name is recorded: it may be a mistyped password."""
-    name = str(credentials.get("username") or credentials.get("email") or "")
+    name = _typed_name(credentials)
     lookup = {"email__iexact": name} if "@" in name else {"username__iexact": name}
     return User.objects.filter(**lookup).first() if name else None
+
+
+def _typed_name(credentials: dict[str, Any]) -> str:
+    return str(credentials.get("username") or credentials.get("email") or "")
 
 
 class RequiredTwoFactor(DefaultMFAAdapter):

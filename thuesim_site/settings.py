@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PersonMiddleware",
+    "accounts.throttle.EntranceThrottleMiddleware",
 ]
 ROOT_URLCONF = "thuesim_site.urls"
 WSGI_APPLICATION = "thuesim_site.wsgi.application"
@@ -180,6 +181,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Beside allauth's own: see accounts.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.
+ACCOUNT_RATE_LIMITS = {"network": "120/m/key", "join": "20/m/ip", "known_device": "5/5m/key"}
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 SESSION_COOKIE_AGE = variables.SESSION_HOURS.read() * 3600

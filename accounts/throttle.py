@@ -1,0 +1,121 @@
+"""How often strangers may try to get in: by account, address and network, and by device for the owner of an account.
+
+allauth counts by address (IPv6: /64) and by account; the counts lie in `lib.lasting_cache`, their limits in
+`ACCOUNT_RATE_LIMITS`. What is added here: IPv6 by /48 as well, invitations, and known devices. A browser in which a person
+has signed in keeps a count of its own for their account, so that a stranger's guesses do not keep the owner out. (OWASP's
+"device cookies".)
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.core.internal import ratelimit
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+
+from accounts.models import User
+
+DEVICE_SECONDS = 180 * 86400
+RETRY_SECONDS = 60
+# Where strangers try their luck: sign-in, two-factor authentication, new passwords, invitations.
+_ENTRANCES = ("account_", "mfa_", "join")
+
+
+class EntranceThrottleMiddleware:
+    """Answer 429 where an IPv6 network of /48 posts too often to an entrance, or an address opens too many invitations."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        name = (request.resolver_match and request.resolver_match.view_name) or ""
+        if not name.startswith(_ENTRANCES) or request.user.is_authenticated:
+            return None
+        wide = wide_network(client_address(request)) if request.method == "POST" else None
+        if wide and not _consume(request, "network", key=wide):
+            return too_many(request)
+        if name == "join" and not _consume(request, "join"):
+            return too_many(request)
+        return None
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """Return the page of status 429."""
+    response = render(request, "429.html", status=429)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that a request came from."""
+    address: str = get_adapter().get_client_ip(request)
+    return address
+
+
+def wide_network(address: str) -> str | None:
+    """Return the /48 of an IPv6 address, the most that one customer usually gets; None for IPv4."""
+    if ":" not in address:
+        return None
+    return str(ipaddress.IPv6Network((address.partition("%")[0], 48), strict=False))
+
+
+def count_known_device(request: HttpRequest, person: User | None) -> ratelimit.RateLimitUsage | None:
+    """Count a try on the account of `person` from a device that they have signed in with.
+
+    Returns the usage, to be rolled back after a success; None where the device is not known, or its tries are used up.
+    """
+    device = known_device(request, person)
+    if person is None or device is None:
+        return None
+    return _consume(request, "known_device", key=f"{person.pk}:{device}")
+
+
+def known_device(request: HttpRequest, person: User | None) -> str | None:
+    """Return the number of the device where `person` has signed in with it, and has had the same password since."""
+    cookie = request.COOKIES.get(_cookie(person)) if person else None
+    if person is None or cookie is None:
+        return None
+    try:
+        return str(signing.loads(cookie, salt=_salt(person), max_age=DEVICE_SECONDS))
+    except signing.BadSignature:
+        return None
+
+
+def remember_device(request: HttpRequest, response: HttpResponse, person: User) -> None:
+    """Let the browser show at its next sign-in that `person` has signed in with it."""
+    device = known_device(request, person) or secrets.token_urlsafe(12)
+    response.set_cookie(
+        _cookie(person),
+        signing.dumps(device, salt=_salt(person)),
+        max_age=DEVICE_SECONDS,
+        path=reverse("account_login").removesuffix("login/"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _cookie(person: User) -> str:
+    return f"device-{person.pk}"
+
+
+def _salt(person: User) -> str:
+    # With the password, so that a thief of the old one does not keep the devices they made with it.
+    return f"accounts.known_device:{person.pk}:{person.get_session_auth_hash()}"
+
+
+def _consume(request: HttpRequest, action: str, key: str | None = None) -> ratelimit.RateLimitUsage | None:
+    return ratelimit.consume(request, app="allauth.account", action=action, key=key, limit_get=True)
