@@ -30,6 +30,7 @@ class Action(models.TextChoices):
     PASSWORD_CHANGED = "password_changed", _("Password changed")
     PASSWORD_RESET = "password_reset", _("Password set by a link")
     PASSWORD_LINK = "password_link", _("Password link created")
+    EMAIL_CHANGED = "email_changed", _("E-mail address changed")
     SESSIONS_ENDED = "sessions_ended", _("Sessions ended")
     ORDER = "order", _("Ordered")
     CANCEL = "cancel", _("Cancelled an order")
@@ -113,8 +114,17 @@ def record(
         team=team,
         target=target[:120],
         detail=dict(detail or {}),
-        address=request.META.get("REMOTE_ADDR") or None if request else None,
+        address=_address_of(request),
     )
+
+
+def current_address() -> str | None:
+    """Return the address that the request came from, inside of `during`."""
+    return _address_of(_request.get())
+
+
+def _address_of(request: HttpRequest | None) -> str | None:
+    return request.META.get("REMOTE_ADDR") or None if request else None
 
 
 def about(thing: models.Model) -> str:

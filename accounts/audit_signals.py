@@ -9,7 +9,7 @@ from django.contrib.auth import signals as auth
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts import audit
+from accounts import audit, notices
 from accounts.allauth_adapters import account_named
 from accounts.audit import Action
 from accounts.models import User
@@ -40,12 +40,14 @@ def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = No
 @receiver([account.password_changed, account.password_set])
 def password_changed(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit.record(Action.PASSWORD_CHANGED, person=user, request=request)
+    notices.tell(user, Action.PASSWORD_CHANGED)
     announce.person(user.pk)
 
 
 @receiver(account.password_reset)
 def password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit.record(Action.PASSWORD_RESET, person=user, request=request)
+    notices.tell(user, Action.PASSWORD_RESET)
     announce.person(user.pk)
 
 
@@ -59,10 +61,12 @@ def two_factor_added(request: HttpRequest, user: User, authenticator: Authentica
     codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
     action = Action.RECOVERY_CODES_MADE if codes else Action.TWO_FACTOR_ADDED
     audit.record(action, person=user, request=request, detail={"kind": str(authenticator.type)})
+    notices.tell(user, action)
     announce.person(user.pk)
 
 
 @receiver(mfa.authenticator_removed)
 def two_factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     audit.record(Action.TWO_FACTOR_REMOVED, person=user, request=request, detail={"kind": str(authenticator.type)})
+    notices.tell(user, Action.TWO_FACTOR_REMOVED)
     announce.person(user.pk)

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts import invitations
+from accounts import email_change, invitations
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import has_two_factor
 
@@ -112,6 +112,28 @@ class OneAccount(forms.ModelForm[User]):
 
     def _others(self) -> QuerySet[User]:
         return User.objects.exclude(pk=self.instance.pk)
+
+
+class EmailForm(forms.Form):
+    """Another e-mail address for the account of `person`."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("New e-mail address"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.person = person
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"].lower()
+        if email == self.person.email.lower():
+            raise forms.ValidationError(_("This is your address already."))
+        if email_change.is_taken(email, self.person):
+            raise forms.ValidationError(OneAccount.email_taken)
+        return email
 
 
 class JoinForm(OneAccount, BaseUserCreationForm[User]):

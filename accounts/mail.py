@@ -19,6 +19,14 @@ def is_set_up() -> bool:
     return settings.EMAIL_BACKEND not in _UNDELIVERED
 
 
+def sends_links() -> bool:
+    """Whether e-mails may have links to the desk: only where it knows its own address, `DESK_PUBLIC_URL`.
+
+    The address in a request is its sender's claim: a link by it would take the account to a port of the sender's choice.
+    """
+    return is_set_up() and bool(settings.PUBLIC_URL)
+
+
 def send(message: EmailMessage) -> None:
     """Send an e-mail on the thread of `sender` and return at once.
 

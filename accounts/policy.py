@@ -21,6 +21,8 @@ An admin has these rights in every team; all others only in the teams that they 
 cannot act on the account of an admin, or of a person who is also in a team that the manager does not manage. Codes fade
 some minutes after they came, where the team says so. In a team that requires two-factor
 authentication, a person without it has no rights.
+
+What allauth's pages do, and by what rule, stands in `docs/security.md`.
 """
 
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ SIGN_IN_ACTIONS = (
     Action.RECOVERY_CODES_MADE,
     Action.PASSWORD_CHANGED,
     Action.PASSWORD_RESET,
+    Action.EMAIL_CHANGED,
     Action.SESSIONS_ENDED,
 )
 

@@ -4,7 +4,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import audit, memberships
+from accounts import audit, memberships, notices
 from accounts.audit import Action, about
 from accounts.models import User
 from accounts.policy import Access
@@ -26,4 +26,5 @@ def turn_off(by: User, access: Access, person: User) -> int:
         methods.delete()
         detail = {"kinds": ", ".join(kinds), "sessions": memberships.end_sessions(person)}
         audit.record(Action.TWO_FACTOR_RESET, person=by, team=access.team, target=about(person), detail=detail)
+        notices.tell(person, Action.TWO_FACTOR_RESET, by=by)
     return len(kinds)

@@ -3,16 +3,20 @@
 from django.conf import settings
 from django.http import HttpRequest
 
+from accounts import mail
+
 
 def desk(request: HttpRequest) -> dict[str, object]:
     """Return the variables of every template.
 
     `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`. `access`: what the person may do, None
-    before sign-in. `here`: the address of the page on the screen, for a form that leads back to it.
+    before sign-in. `sends_links`: people change their e-mail address themselves. `here`: the address of the page on the
+    screen, for a form that leads back to it.
     """
     return {
         "demo": settings.DEMO,
         "sandbox_url": f"{settings.THUESIM_BASE_URL}/" if settings.DEMO else "",
+        "sends_links": mail.sends_links(),
         "access": getattr(request, "access", None),
         "here": _page_of(request),
     }

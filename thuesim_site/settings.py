@@ -179,6 +179,7 @@ ACCOUNT_ADAPTER = "accounts.allauth_adapters.ClosedSignup"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # whatever changes an account asks for the password again
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Beside allauth's own: see accounts.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django_stubs_ext import Annotations
 
-from accounts import memberships
+from accounts import memberships, notices
 from accounts.admin.base import StaffAdmin, may_appoint, person_of
 from accounts.admin.memberships import TeamsOfPerson, save_memberships
+from accounts.audit import Action
 from accounts.forms import OneAccount
 from accounts.models import Membership, User
 from accounts.policy import two_factor_methods
@@ -108,6 +109,8 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
             obj.save(update_fields=fields)
         if "email" in fields:  # the old address must not receive password links
             EmailAddress.objects.filter(user=obj).exclude(email__iexact=obj.email).delete()
+            if old := form.initial.get("email"):
+                notices.tell(obj, Action.EMAIL_CHANGED, by=by, to=old)
         if "is_staff" in fields and not obj.is_staff:
             memberships.no_longer_admin(obj)
         if "is_active" in form.changed_data:
@@ -123,6 +126,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         person = User.objects.filter(pk=id).first()
         if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:
             memberships.end_sessions(person)
+            notices.tell(person, Action.PASSWORD_CHANGED, by=person_of(request))
         return answer
 
     @admin.action(description=_("Sign the selected people out everywhere"), permissions=["change"])

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, email_change
 from accounts.models import AuditRecord, Invitation, Membership, Role, User
 from accounts.tests.test_audit_signals import set_up_totp
 from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Network, Rental, Status
@@ -102,6 +102,11 @@ def _signing_out(world: World) -> None:
 def _changing_one_s_password(world: World) -> None:
     new = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     world.post("lan", "account_change_password", oldpassword="secret-enough", **new)
+
+
+@case("email_changed", "lan", detail={"email": ["", "lan@example.com"]})
+def _changing_one_s_e_mail(world: World) -> None:
+    world.post("lan", "account_confirm_email", email_change.make_key(world.lan, "lan@example.com"))
 
 
 @case("password_link", "boss", "lan")

@@ -74,18 +74,19 @@ GET  callback language                                              405  405  40
 POST callback                                                       400  400  400  400  400 | 404  404  404  404  404
 POST language                                                       ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 
-GET  account_login account_logout account_signup account_inactive   ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-POST account_login account_logout account_signup                    ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-GET  account_reset_password* account_confirm_email                  ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-GET  account_email_verification_sent                                ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-POST account_*_done account_email_verification_sent                 405  405  405  405  405 | 405  405  405  405  405
-POST account_inactive                                               405  405  405  405  405 | 405  405  405  405  405
+GET  account_login account_logout account_inactive                  ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST account_login account_logout                                   ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+GET  account_reset_password*                                        ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST account_*_done account_inactive                                405  405  405  405  405 | 405  405  405  405  405
 POST account_reset_password account_reset_password_from_key         ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-POST account_confirm_email                                          404  404  404  404  404 | 404  404  404  404  404
+GET  account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
+POST account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
 GET  account_change_password account_set_password account_email     in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 POST account_change_password account_set_password account_email     in   ok   ok   ok   ok  | in   ok   ok   ok   ok
-GET  account_reauthenticate account_confirm_login_code              in   ok   ok   ok   ok  | in   ok   ok   ok   ok
-POST account_reauthenticate account_confirm_login_code              in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  account_confirm_email                                          in   404  404  404  404 | in   404  404  404  404
+POST account_confirm_email                                          in   404  404  404  404 | in   404  404  404  404
+GET  account_reauthenticate                                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+POST account_reauthenticate                                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  mfa_deactivate_totp mfa_download_* mfa_view_recovery_codes     in   404  404  404  404 | in   404  404  404  404
 POST mfa_deactivate_totp mfa_download_*                             in   404  404  404  404 | in   404  404  404  404
 GET  mfa_remove_webauthn                                            in   404  404  404  404 | in   404  404  404  404

@@ -104,6 +104,7 @@ def _received(team: Team, person: User, token: Token, mark: str) -> Rental:
 @pytest.fixture
 def world(db: None, settings: Settings, tmp_path: Any) -> World:
     settings.MEDIA_ROOT = tmp_path
+    settings.PUBLIC_URL = "http://testserver"
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}  # no throttle
     ours, theirs = make_team("Ours"), make_team("Theirs")
     people = {role: make_person(ours, Role(role), username=role) for role in ROLES[1:4]}

@@ -6,7 +6,7 @@ from functools import wraps
 from allauth.account import views as allauth_views
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
@@ -22,7 +22,7 @@ def _by_hand_without_mail(view: _View) -> _View:
     @never_cache
     @wraps(view)
     def wrapped(request: HttpRequest) -> HttpResponse:
-        if mail.is_set_up():
+        if mail.sends_links():
             return view(request)
         hours = settings.PASSWORD_RESET_TIMEOUT // 3600
         return render(request, "account/password_reset_by_hand.html", {"hours": hours})
@@ -32,11 +32,3 @@ def _by_hand_without_mail(view: _View) -> _View:
 
 password_reset = _by_hand_without_mail(allauth_views.password_reset)
 password_reset_done = _by_hand_without_mail(allauth_views.password_reset_done)
-
-
-def email(request: HttpRequest) -> HttpResponse:
-    """Show a person's e-mail addresses. They are verified by e-mail: 404 where none can be sent."""
-    if not mail.is_set_up():
-        raise Http404
-    response: HttpResponse = allauth_views.email(request)
-    return response

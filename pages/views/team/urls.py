@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pages.views.team import audit, budgets, invitations, password_reset, people, team, two_factor
+from pages.views.team import account, audit, budgets, invitations, password_reset, people, team, two_factor
 
 urlpatterns = [
     path("team/", team.team, name="team"),
@@ -25,6 +25,11 @@ urlpatterns = [
     path("join/<str:secret>/", invitations.join, name="join"),
     path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
     path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
-    path("accounts/email/", password_reset.email, name="account_email"),
+    path("accounts/email/", account.email, name="account_email"),
+    path("accounts/confirm-email/<str:key>/", account.confirm_email, name="account_confirm_email"),
+    path("accounts/password/set/", account.password_set, name="account_set_password"),
+    path("accounts/signup/", account.closed, name="account_signup"),
+    path("accounts/confirm-email/", account.closed, name="account_email_verification_sent"),
+    path("accounts/login/code/confirm/", account.closed, name="account_confirm_login_code"),
     path("accounts/2fa/webauthn/keys/<int:pk>/remove/", two_factor.passkey_remove, name="mfa_remove_webauthn"),
 ]

@@ -24,7 +24,8 @@ DUMMY = "django.core.mail.backends.dummy.EmailBackend"
 
 
 @pytest.fixture(autouse=True)
-def _fresh_throttle(db: None) -> None:
+def _fresh_throttle(db: None, settings: Settings) -> None:
+    settings.PUBLIC_URL = "http://testserver"
     cache.clear()
 
 
@@ -60,6 +61,7 @@ def test_without_e_mail_the_page_says_who_helps_and_sends_nothing(linh: User, se
         assert 'name="email"' not in page
         assert "sent you" not in page
     client.force_login(linh)
+    client.post(reverse("account_reauthenticate"), {"password": "secret-enough"})
     assert client.get(reverse("account_email")).status_code == 404
 
 
