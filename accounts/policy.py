@@ -20,7 +20,7 @@
 An admin has these rights in every team; all others only in the teams that they are a member of. "Own team's": a manager
 cannot act on the account of an admin, or of a person who is also in a team that the manager does not manage. Codes fade
 some minutes after they came, where the team says so. In a team that requires two-factor
-authentication, a person without it has no rights.
+authentication, a person without it has no rights; an admin has none anywhere while any team requires it.
 
 What allauth's pages do, and by what rule, stands in `docs/security.md`.
 """
@@ -165,7 +165,9 @@ def access_for(person: User) -> Access:
     )
     if team is None:
         return Access(person.pk, is_admin, None, None, teams)
-    if team.requires_second_step and not has_two_factor(person):
+    # An admin reaches every team, by the switch and in the Django admin, so any team's rule is theirs.
+    strict = any(team.requires_second_step for team in teams) if is_admin else team.requires_second_step
+    if strict and not has_two_factor(person):
         return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
     role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
     return Access(person.pk, is_admin, team, role, teams)

@@ -13,6 +13,7 @@ from accounts import audit, policy
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from accounts.policy import Access, access_for
 from rentals.models import Rental, Service, Token
+from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -284,3 +285,16 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             ),
             "hold tokens, in the Django admin": yes[role == "admin"],
         }
+
+
+def test_an_admin_keeps_to_the_two_factor_rule_of_every_team_whichever_they_switch_to() -> None:
+    strict, free = make_team("Strict"), make_team("Free")
+    strict.requires_second_step = True
+    strict.save()
+    admin = make_person(username="root", is_staff=True, team=free)
+    assert access_for(admin).needs_two_factor
+    assert access_for(admin).team is None
+    operator = make_person(free, username="linh")
+    assert access_for(operator).team == free
+    Authenticator.objects.create(user=admin, type=Authenticator.Type.TOTP, data={})
+    assert access_for(admin).team == free
