@@ -81,6 +81,7 @@ class Numbered(StrEnum):
 _STORED_WORDS = {"backgroundjob": Numbered.FILE}
 # The target of an export: the rentals that a search of the history found.
 ALL_RENTALS = "rentals"
+MAX_TARGET = 120  # characters
 # The database refuses to delete a younger record, whatever AUDIT_DAYS says.
 MIN_DAYS = 30
 
@@ -112,7 +113,7 @@ def record(
         action=action,
         person=person,
         team=team,
-        target=target[:120],
+        target=target[:MAX_TARGET],
         detail=dict(detail or {}),
         address=_address_of(request),
     )
@@ -128,9 +129,15 @@ def _address_of(request: HttpRequest | None) -> str | None:
 
 
 def about(thing: models.Model) -> str:
-    """Return what `AuditRecord.target` says of a row: its kind and number, as in `rental 7`, or its text, as in `linh`."""
+    """Return what `AuditRecord.target` says of a row: its kind and number, as in `rental 7`, or its text, as in `Mai`.
+
+    A person is named with their number, as in `Linh Trần (linh) #7`: names can be changed.
+    """
     model = thing._meta.model_name or ""
     kind = _STORED_WORDS.get(model, model)
+    if isinstance(thing, User):
+        number = f" #{thing.pk}"
+        return str(thing)[: MAX_TARGET - len(number)] + number
     return f"{kind} {thing.pk}" if kind in set(Numbered) else str(thing)
 
 

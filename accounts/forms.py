@@ -1,6 +1,7 @@
 """Forms of managers and of the people they invite. Amounts are whole đồng, typed as `200.000` or `200 000 ₫` too."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -9,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts import email_change, invitations
+from accounts import email_change, invitations, lookalikes
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import has_two_factor
 
@@ -98,6 +99,11 @@ class OneAccount(forms.ModelForm[User]):
 
     email_taken = gettext_lazy("Another person has this e-mail already. Choose another one.")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The names of before: those that look alike since then stay.
+        self._username_before, self._full_name_before = self.instance.username, self.instance.get_full_name()
+
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
         if self._others().filter(username__iexact=name).exists():
@@ -109,6 +115,21 @@ class OneAccount(forms.ModelForm[User]):
         if email and self._others().filter(email__iexact=email).exists():
             raise forms.ValidationError(self.email_taken)
         return email
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        username = self.cleaned_data.get("username", self.instance.username)
+        names = [self.cleaned_data.get(field, getattr(self.instance, field)) for field in ("first_name", "last_name")]
+        full_name = " ".join(name for name in names if name)
+        is_new = self.instance.pk is None
+        renamed = is_new or (username, full_name) != (self._username_before, self._full_name_before)
+        if renamed and lookalikes.resembled_in(self.teams(), username, full_name, other_than=self.instance.pk):
+            raise forms.ValidationError(lookalikes.REFUSED)
+        return cleaned
+
+    def teams(self) -> Iterable[Team | int]:
+        """Return the teams in which the names may look like no other's."""
+        return self.instance.memberships.values_list("team", flat=True) if self.instance.pk else ()
 
     def _others(self) -> QuerySet[User]:
         return User.objects.exclude(pk=self.instance.pk)
@@ -148,10 +169,14 @@ class JoinForm(OneAccount, BaseUserCreationForm[User]):
         labels = {"first_name": gettext_lazy("Your name, as colleagues see it"), "email": gettext_lazy("E-mail")}
         help_texts = {"username": ""}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, team: Team | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.team = team
         self.fields["first_name"].widget.attrs["autocomplete"] = "name"
         self.fields["email"].widget.attrs["autocomplete"] = "email"
         password, again = self.fields["password1"], self.fields["password2"]
         password.help_text = _("At least 10 characters, and not a common password.")
         again.label, again.help_text = _("Password again"), ""
+
+    def teams(self) -> Iterable[Team | int]:
+        return (self.team,) if self.team else ()

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, lookalikes
 from accounts.audit import Action, about
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, Team, User
@@ -61,6 +61,8 @@ def accept(invitation: Invitation, person: User) -> Membership:
     """Make `person` a member. Raises `NotDone` where the link was used meanwhile, or they are a member already."""
     if Membership.objects.filter(user=person, team=invitation.team).exists():
         raise NotDone(_("You are in this team already."))
+    if lookalikes.resembled_in([invitation.team], person.username, person.get_full_name(), other_than=person.pk):
+        raise NotDone(lookalikes.REFUSED)
     # The row's own columns alone: a condition on another table would make this an update by subquery, which
     # PostgreSQL does not look at again after waiting for the row, and everybody at once would get in.
     usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)

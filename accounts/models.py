@@ -101,7 +101,13 @@ class User(AbstractUser):
         verbose_name_plural = _("people")  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return self.get_full_name() or self.username
+        """With the user name, which nobody else has: anybody may be called Ma."""
+        return self.named(self.get_full_name(), self.username)
+
+    @staticmethod
+    def named(full_name: str, username: str) -> str:
+        """Return how a person is named on every page and in every record: `Linh Trần (linh)`."""
+        return f"{full_name} ({username})" if full_name and full_name != username else username
 
 
 class Membership(models.Model):

@@ -71,7 +71,8 @@ def test_a_target_is_the_kind_and_number_or_the_name() -> None:
     rental, job = make_rental(), BackgroundJob(pk=3)
     targets = [audit.about(thing) for thing in (rental, invitation, job, Message(pk=5), Callback(pk=6), team, person)]
     assert targets == [
-        f"rental {rental.pk}", f"invitation {invitation.pk}", "file 3", "message 5", "callback 6", "Support", "linh"
+        f"rental {rental.pk}", f"invitation {invitation.pk}", "file 3", "message 5", "callback 6", "Support",
+        f"linh #{person.pk}",
     ]  # fmt: skip
     assert audit.read_target(audit.about(rental)) == (audit.Numbered.RENTAL, rental.pk)
     assert audit.read_target(audit.about(job)) == (audit.Numbered.FILE, 3)

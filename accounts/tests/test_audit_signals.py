@@ -225,7 +225,7 @@ def test_a_manager_turns_two_factor_off_for_a_person_who_lost_it(linh: User, tea
     assert not Authenticator.objects.filter(user=linh).exists()
     assert client.get("/")["Location"].startswith(reverse("account_login"))
     record = AuditRecord.objects.get(action="second_step_reset")
-    assert (record.person, record.target, record.detail["kinds"]) == (boss, "linh", "recovery_codes, totp")
+    assert (record.person, record.target, record.detail["kinds"]) == (boss, f"linh #{linh.pk}", "recovery_codes, totp")
     cache.clear()
     fresh = Client()
     assert sign_in(fresh) == "/"

@@ -48,7 +48,7 @@ def last_record() -> tuple[str, str, object]:
 def test_a_role_is_changed_recorded_and_announced(boss: User, access: Access, linh: User, announced: list[int]) -> None:
     memberships.change_role(boss, access, own(linh), Role.MANAGER)
     assert own(linh).role == Role.MANAGER
-    assert last_record() == (Action.ROLE_CHANGED, "linh", {"role": ["operator", "manager"]})
+    assert last_record() == (Action.ROLE_CHANGED, f"linh #{linh.pk}", {"role": ["operator", "manager"]})
     assert announced == [linh.pk]
 
 
@@ -63,14 +63,14 @@ def test_limits_that_change_are_saved_and_recorded_and_the_others_are_not(
     Membership.objects.filter(user=linh).update(budget_day=5000)
     memberships.set_limits(boss, access, own(linh), {"budget_day": 5000, "rentals_per_day": 7})
     assert (own(linh).budget_day, own(linh).rentals_per_day) == (5000, 7)
-    assert last_record() == (Action.LIMITS_CHANGED, "linh", {"rentals_per_day": [None, 7]})
+    assert last_record() == (Action.LIMITS_CHANGED, f"linh #{linh.pk}", {"rentals_per_day": [None, 7]})
 
 
 def test_a_person_is_added_with_limits_once(boss: User, access: Access) -> None:
     lan = make_person(username="lan")
     memberships.add(boss, access, lan, Role.VIEWER, {"budget_day": 1000, "budget_month": None})
     assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 1000)
-    assert last_record() == (Action.ADDED, "lan", {"role": [None, "viewer"], "budget_day": [None, 1000]})
+    assert last_record() == (Action.ADDED, f"lan #{lan.pk}", {"role": [None, "viewer"], "budget_day": [None, 1000]})
     with pytest.raises(NotDone, match="in this team already"):
         memberships.add(boss, access, lan, Role.OPERATOR)
 
@@ -84,7 +84,7 @@ def test_a_person_who_is_removed_takes_their_open_invitations_to_the_team_along(
     memberships.remove(boss, access, own(linh))
     assert not linh.memberships.exists()
     assert [invitation.team for invitation in Invitation.objects.filter(Invitation.usable())] == [elsewhere]
-    assert last_record() == (Action.REMOVED, "linh", {"role": ["operator", None]})
+    assert last_record() == (Action.REMOVED, f"linh #{linh.pk}", {"role": ["operator", None]})
 
 
 def test_the_last_manager_who_is_active_can_neither_step_down_nor_leave(boss: User, team: Team) -> None:
@@ -123,11 +123,11 @@ def test_who_does_not_manage_the_team_does_nothing_to_its_people(boss: User, tea
 def test_an_account_is_ended_once_and_reopened_once(boss: User, access: Access, linh: User) -> None:
     memberships.deactivate(boss, access, linh)
     assert not User.objects.get(pk=linh.pk).is_active
-    assert last_record() == (Action.DEACTIVATED, "linh", {"is_active": [True, False], "sessions": 0})
+    assert last_record() == (Action.DEACTIVATED, f"linh #{linh.pk}", {"is_active": [True, False], "sessions": 0})
     assert not memberships.end_account(boss, linh)
     memberships.activate(boss, access, linh)
     assert User.objects.get(pk=linh.pk).is_active
-    assert last_record() == (Action.ACTIVATED, "linh", {"is_active": [False, True]})
+    assert last_record() == (Action.ACTIVATED, f"linh #{linh.pk}", {"is_active": [False, True]})
     assert not memberships.reopen_account(boss, linh)
     assert AuditRecord.objects.count() == 2
 
@@ -147,7 +147,7 @@ def test_sessions_end_and_are_counted(boss: User, access: Access, linh: User, an
     assert memberships.sign_out(boss, access, linh) == 2
     assert not UserSession.objects.filter(user=linh).exists()
     assert not Session.objects.exists()
-    assert last_record() == (Action.SESSIONS_ENDED, "linh", {"sessions": 2})
+    assert last_record() == (Action.SESSIONS_ENDED, f"linh #{linh.pk}", {"sessions": 2})
     assert set(announced) == {linh.pk}
 
 

@@ -30,7 +30,7 @@ def test_all_methods_and_sessions_end_and_are_recorded(boss: User, linh: User, t
     assert not Authenticator.objects.exists()
     assert not UserSession.objects.exists()
     record = AuditRecord.objects.get(action="second_step_reset")
-    assert (record.person, record.team, record.target) == (boss, team, "linh")
+    assert (record.person, record.team, record.target) == (boss, team, f"linh #{linh.pk}")
     assert record.detail == {"kinds": "recovery_codes, totp, webauthn", "sessions": 1}
 
 

@@ -148,7 +148,7 @@ def options(access: Access) -> dict[str, list[tuple[str, str]]]:
         if kind == "service":
             option = (f"{first}.{second}" if first else second, third)
         elif kind == "person":
-            option = (str(pk), f"{first} {second}".strip() or third)
+            option = (str(pk), User.named(f"{first} {second}".strip(), third))
         else:
             option = (str(pk) if kind == "token" else first, first)
         by_kind[kind].append(option)

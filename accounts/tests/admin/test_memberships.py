@@ -86,8 +86,8 @@ def test_a_role_and_a_limit_are_changed_and_recorded_as_on_the_team_s_page(staff
     save_team(staff, team, row(0, own(lan), role="viewer", budget_day="20.000"), row(1, own(linh)))
     assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 20_000)
     assert list(records()) == [
-        ("role", "lan", {"role": ["operator", "viewer"]}),
-        ("limits", "lan", {"budget_day": [5000, 20_000]}),
+        ("role", f"lan #{lan.pk}", {"role": ["operator", "viewer"]}),
+        ("limits", f"lan #{lan.pk}", {"budget_day": [5000, 20_000]}),
     ]
     record = AuditRecord.objects.get(action="limits")
     assert (record.person, record.team, record.address) == (staff, team, "127.0.0.1")
@@ -97,14 +97,14 @@ def test_somebody_is_added_with_limits_and_recorded(staff: User, team: Team, lin
     lan = make_person(username="lan")
     save_team(staff, team, row(0, own(linh)), row(1, user=lan.pk, role="operator", rentals_per_day="7"))
     assert own(lan).rentals_per_day == 7
-    assert list(records()) == [("added", "lan", {"role": [None, "operator"], "rentals_per_day": [None, 7]})]
+    assert list(records()) == [("added", f"lan #{lan.pk}", {"role": [None, "operator"], "rentals_per_day": [None, 7]})]
 
 
 def test_a_role_is_given_on_the_person_s_page(staff: User, team: Team) -> None:
     lan = make_person(username="lan")
     save_person(staff, lan, row(0, team=team.pk, role="manager"))
     assert own(lan).role == Role.MANAGER
-    assert list(records()) == [("added", "lan", {"role": [None, "manager"]})]
+    assert list(records()) == [("added", f"lan #{lan.pk}", {"role": [None, "manager"]})]
 
 
 @pytest.mark.parametrize("change", [{"role": "operator"}, {"DELETE": "on"}])
@@ -160,7 +160,7 @@ def test_deactivating_in_the_admin_ends_sessions_streams_and_invitations_at_once
     assert theirs.get("/").status_code == 302
     assert Invitation.objects.get().revoked_at is not None
     record = AuditRecord.objects.get(action="deactivated")
-    assert (record.person, record.target) == (staff, "linh")
+    assert (record.person, record.target) == (staff, f"linh #{linh.pk}")
     assert record.detail == {"is_active": [True, False], "sessions": 1}
     assert not AuditRecord.objects.filter(action="user_change").exists()
 
@@ -170,7 +170,7 @@ def test_an_account_opens_again_in_the_admin(staff: User) -> None:
     save_person(staff, lan, is_active="on")
     lan.refresh_from_db()
     assert lan.is_active
-    assert list(records()) == [("activated", "lan", {"is_active": [False, True]})]
+    assert list(records()) == [("activated", f"lan #{lan.pk}", {"is_active": [False, True]})]
 
 
 def test_the_last_manager_of_a_team_is_not_deactivated(staff: User, linh: User) -> None:
@@ -210,7 +210,7 @@ def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_super
     sent = {"action": "sign_out_selected", "_selected_action": chosen}
     mine.post(reverse("admin:accounts_user_changelist"), sent)
     assert [client.get("/").status_code for client in (theirs, above, mine)] == [302, 200, 200]
-    assert AuditRecord.objects.get(action="sessions_ended").target == "linh"
+    assert AuditRecord.objects.get(action="sessions_ended").target == f"linh #{linh.pk}"
 
 
 # Invitations

@@ -81,9 +81,10 @@ def test_what_second_factors_and_sessions_rest_on_has_no_page() -> None:
 def test_a_person_is_added_and_audited_without_their_password(staff: User) -> None:
     fields = {"username": "linh", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
     signed_in(staff).post(at("user_add"), fields)
-    assert User.objects.get(username="linh").check_password(PASSWORD)
+    linh = User.objects.get(username="linh")
+    assert linh.check_password(PASSWORD)
     record = audited("user_add")
-    assert (record.person, record.target) == (staff, "linh")
+    assert (record.person, record.target) == (staff, f"linh #{linh.pk}")
     assert PASSWORD not in str(record.detail)
 
 

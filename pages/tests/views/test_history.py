@@ -203,7 +203,7 @@ def test_each_filter_that_is_set_can_be_taken_away(signed_in: Client, team: Team
     )
     chosen = signed_in.get(address).context["chosen"]
     assert [says for says, _ in chosen] == [
-        "“098”", "expired without a code", "code received", "Zalo", "Linh", "096", "from 10/03/2026",
+        "“098”", "expired without a code", "code received", "Zalo", "Linh (linh)", "096", "from 10/03/2026",
     ]  # fmt: skip
     left = QueryDict(dict(chosen)["code received"])
     assert left.getlist("status") == ["expired"]

@@ -55,7 +55,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         return render(request, "pages/team/join_over.html", status=404)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)
-    form = JoinForm(request.POST or None)
+    form = JoinForm(request.POST or None, team=invitation.team)
     if request.method != "POST" or not form.is_valid():
         return _form(request, invitation, form)
     try:

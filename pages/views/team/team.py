@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import audit
+from accounts import audit, lookalikes
 from accounts.audit import Action, about
 from accounts.forms import InviteForm, TeamSettingsForm
 from accounts.http import DeskRequest
@@ -29,6 +29,7 @@ class Member:
     day: int
     month: int
     rentals: int
+    has_double: bool  # a name that looks like another's in the team
 
 
 def managed_team(request: DeskRequest) -> Team:
@@ -73,8 +74,9 @@ def page(
 
 def _members(team: Team) -> list[Member]:
     spent = budgets.spent_by_person(team)
-    memberships = team.memberships.select_related("user").order_by("-user__is_active", "user__username")
-    return [Member(m, *spent.get(m.user_id, (0, 0, 0))) for m in memberships]
+    memberships = list(team.memberships.select_related("user").order_by("-user__is_active", "user__username"))
+    doubles = lookalikes.resembling(m.user for m in memberships)
+    return [Member(m, *spent.get(m.user_id, (0, 0, 0)), m.user_id in doubles) for m in memberships]
 
 
 @require_POST

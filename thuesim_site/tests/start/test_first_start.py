@@ -101,7 +101,7 @@ def test_the_demos_operator_cannot_sign_in_to_the_true_service(start: Start) -> 
     start(THUESIM_TOKEN=TRUE_TOKEN)
     linh = User.objects.get(username="linh")
     assert not linh.is_active
-    assert AuditRecord.objects.get(action="deactivated").target == str(linh)
+    assert AuditRecord.objects.get(action="deactivated").target == f"{linh} #{linh.pk}"
 
 
 def test_a_demo_operator_who_took_a_password_of_their_own_stays(start: Start) -> None:

@@ -43,7 +43,7 @@ def test_a_manager_gives_somebody_another_role_and_it_is_recorded(boss: User, li
     act(boss, "role", linh, role="viewer")
     assert role_of(linh) == Role.VIEWER
     record = AuditRecord.objects.get(action="role")
-    assert (record.person, record.team, record.target) == (boss, team, "linh")
+    assert (record.person, record.team, record.target) == (boss, team, f"linh #{linh.pk}")
     assert record.detail == {"role": ["operator", "viewer"]}
     assert record.address == "127.0.0.1"
 
@@ -98,7 +98,7 @@ def test_who_is_removed_keeps_their_account(boss: User, linh: User) -> None:
     linh.refresh_from_db()
     assert linh.is_active
     assert not linh.memberships.exists()
-    assert AuditRecord.objects.filter(action="removed", target="linh").exists()
+    assert AuditRecord.objects.filter(action="removed", target=f"linh #{linh.pk}").exists()
 
 
 def test_deactivating_ends_sessions_streams_and_links_at_once(boss: User, linh: User, team: Team) -> None:
@@ -132,7 +132,7 @@ def test_sessions_end_from_afar(boss: User, linh: User) -> None:
     theirs = [browser(linh), browser(linh)]
     assert "2 sessions ended" in act(boss, "sign_out", linh)
     assert [client.get("/").status_code for client in theirs] == [302, 302]
-    assert AuditRecord.objects.filter(action="sessions_ended", person=boss, target="linh").exists()
+    assert AuditRecord.objects.filter(action="sessions_ended", person=boss, target=f"linh #{linh.pk}").exists()
 
 
 def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> None:

@@ -1,0 +1,55 @@
+"""Names that look like another's: a joiner called "mа", with a Cyrillic а, would act under the name of "ma".
+
+Compared is what the eye sees: a letter of Cyrillic or Greek, or a sign, as the Latin letter that it looks like; without
+case, spaces, punctuation and signs that are not drawn. Vietnamese marks stay: Hà and Hạ are two names. The pairs follow
+Unicode's confusables (UTS #39), as far as they look like Latin letters.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy
+
+from accounts.models import Team, User
+
+REFUSED = gettext_lazy(
+    "This name looks like that of somebody in this team or of an admin. Choose one that cannot be mistaken for it."
+)
+_PAIRS = {
+    "a": "аɑα", "b": "ЬьƄв", "c": "сϲ", "d": "ԁɗ", "e": "еєε", "f": "ƒ", "g": "ɡց", "h": "һн", "i": "1lіıɩι|ӏ!",
+    "j": "јϳ", "k": "кκ", "m": "м", "n": "пոη", "o": "0оοσօ", "p": "рρ", "q": "ԛ", "r": "гɾ", "s": "ѕ5", "t": "тτ",
+    "u": "υսц", "v": "ѵν", "w": "ԝшω", "x": "хχ", "y": "уүγ", "z": "ʐ2ᴢ",
+}  # fmt: skip
+_LATIN = str.maketrans({other: latin for latin, others in _PAIRS.items() for other in others})
+
+
+def skeleton(name: str) -> str:
+    """Return what two names have in common that look the same."""
+    letters = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
+    seen = "".join(letter for letter in letters if letter.isalnum() or unicodedata.combining(letter))
+    return unicodedata.normalize("NFC", seen.replace("rn", "m").replace("vv", "w"))
+
+
+def skeletons(username: str, full_name: str = "") -> set[str]:
+    """Return the skeletons of the names that a person is seen under."""
+    return {skeleton(name) for name in (username, full_name)} - {""}
+
+
+def resembled_in(
+    teams: Iterable[Team | int], username: str, full_name: str = "", *, other_than: int | None = None
+) -> User | None:
+    """Return a person of the teams whose names look like these, or an admin, who acts in every team; else None."""
+    mine = skeletons(username, full_name)
+    people = User.objects.filter(Q(memberships__team__in=list(teams)) | Q(is_staff=True), is_active=True)
+    others = people.exclude(pk=other_than).distinct()
+    return next((other for other in others if mine & skeletons(other.username, other.get_full_name())), None)
+
+
+def resembling(people: Iterable[User]) -> set[int]:
+    """Return the ids of those among `people` whose names look like those of another of them."""
+    seen: dict[str, set[int]] = {}
+    for person in people:
+        for form in skeletons(person.username, person.get_full_name()):
+            seen.setdefault(form, set()).add(person.pk)
+    return {pk for pks in seen.values() if len(pks) > 1 for pk in pks}
