@@ -44,7 +44,9 @@ def _missing(message: Message) -> HttpResponse:
     sentence = _("The recording is no longer here, and ThueSim does not have it any more.")
     if message.may_fetch_recording:
         enqueue.fetch_audio(message.pk)
-        sentence = _("The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds.")
+        sentence = _(
+            "The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds."
+        )
     return HttpResponse(sentence, status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8")
 
 
