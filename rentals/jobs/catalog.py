@@ -104,7 +104,7 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     client has noted it); without one, the last price stays.
     """
     now = timezone.now()
-    by_id = {(service.sv, service.id): service for service in reversed(listed)}
+    by_id = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
     if not by_id:
         return 0, 0
     old_ids = set(Service.objects.values_list("sv", "upstream_id"))
@@ -136,6 +136,11 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     return len(listed_rows), len(prices)
 
 
+def _fits(service: thuesim.Service) -> bool:
+    """Whether the columns hold its ids whole; cut short, they would rent something else."""
+    return len(service.sv) <= limits.MAX_ID_LENGTH and 0 < len(service.id) <= limits.MAX_ID_LENGTH
+
+
 def _new(service: thuesim.Service, now: datetime) -> Service:
     row = Service(sv=service.sv, upstream_id=service.id, seen_at=now)
     _refresh(row, service)
@@ -144,8 +149,8 @@ def _new(service: thuesim.Service, now: datetime) -> Service:
 
 def _refresh(row: Service, service: thuesim.Service) -> bool:
     """Take over what the upstream says. Returns whether something changed."""
-    name = service.name or row.name or service.key[: limits.MAX_NAME_LENGTH]
-    price = row.price if service.price is None else service.price
+    name = (service.name or row.name or service.key)[: limits.MAX_NAME_LENGTH]
+    price = service.price if service.price is not None and 0 <= service.price <= limits.MAX_PRICE else row.price
     fresh = (name, searchable(name), price, service.seconds)
     if fresh == (row.name, row.search_name, row.price, row.seconds):
         return False

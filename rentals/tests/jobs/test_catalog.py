@@ -17,6 +17,7 @@ from rentals.models import ContractDrift, Network, Service, ServicePrice, Token
 from rentals.tests.factories import make_token
 from rentals.upstream import drift
 from sandbox.server import Sandbox
+from thuesim.limits import MAX_ID_LENGTH
 
 pytestmark = pytest.mark.django_db
 
@@ -215,7 +216,7 @@ def test_a_service_without_a_name_is_called_by_its_key() -> None:
 
 
 def test_a_service_whose_id_cannot_be_kept_whole_is_left_out_and_harms_no_other() -> None:
-    catalog.take_services([service("9" * 30), service(sv="0" * 20), service("1")])
+    catalog.take_services([service("9" * (MAX_ID_LENGTH + 1)), service(sv="0" * (MAX_ID_LENGTH + 1)), service("1")])
     assert offered() == {"02.1"}
 
 
