@@ -62,10 +62,11 @@ def expected_balance(token: Token) -> int:
     return LedgerEntry.objects.filter(token=token).aggregate(sum=Sum("amount"))["sum"] or 0
 
 
-def _ledger_state(token: Token) -> tuple[int, int] | None:
+def _ledger_state(token: Token, order: Rental | None = None) -> tuple[int, int] | None:
     """Return the count of the ledger's lines and their sum, which tell whether money moved. None while orders are under
-    way: their price may fall on either side of the reading."""
-    if Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED]).exists():
+    way, but for `order`: their price may fall on either side of the reading."""
+    under_way = Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED])
+    if under_way.exclude(pk=order.pk if order else None).exists():
         return None
     entries = LedgerEntry.objects.filter(token=token)
     return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
@@ -76,10 +77,35 @@ def _moved_since(token: Token, asked_at: datetime) -> bool:
     return LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.RENT, at__gt=asked_at - MAX_LAG).exists()
 
 
+def state_before_order(token: Token, order: Rental) -> tuple[int, int] | None:
+    """Return what `keep_reply` compares with. Call it before the request of the order leaves."""
+    return _ledger_state(token, order)
+
+
+def keep_reply(token: Token, order: Rental, balance: int, before: tuple[int, int] | None) -> None:
+    """Keep the balance in the reply to an order as a reading: in busy times there is no other steady one.
+
+    It has the order's own charge in it. One that seems not to have it explains nothing.
+    """
+    with transaction.atomic():
+        lifecycle.hold_token(token.pk)
+        price, after = order.price or 0, _ledger_state(token)
+        if before is None or after != (before[0] + 1, before[1] - price):
+            return
+        if not LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.OPENING).exists():
+            return
+        expected = after[1]
+        steady = balance - expected - _asked(token) != price
+        BalanceReading.objects.create(token=token, at=timezone.now(), balance=balance, expected=expected, steady=steady)
+
+
 def explained_balance(token: Token) -> int:
     """Return what is on the token according to the ledger and to the questions that nobody has answered, in đồng."""
-    asked = token.questions.filter(answered_at=None).aggregate(sum=Sum("amount"))["sum"] or 0
-    return expected_balance(token) + asked
+    return expected_balance(token) + _asked(token)
+
+
+def _asked(token: Token) -> int:
+    return token.questions.filter(answered_at=None).aggregate(sum=Sum("amount"))["sum"] or 0
 
 
 def balance_before_order(token: Token) -> int | None:
@@ -89,7 +115,7 @@ def balance_before_order(token: Token) -> int | None:
     """
     now = timezone.now()
     reading = token.readings.filter(expected__isnull=False, steady=True).first()
-    if reading is None or token.explained_reading_id != reading.pk or now - reading.at > FRESH:
+    if reading is None or now - reading.at > FRESH or reading.unexplained != _asked(token):
         return None
     under_way = token.rentals.filter(status__in=[Status.PLACING, Status.UNCONFIRMED])
     ran_out = token.rentals.filter(status=Status.WAITING, expires_at__lte=now + NOTICED)

@@ -102,7 +102,7 @@ class _Turn:
 
 def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
-    balance = balances.balance_before_order(token)
+    balance, state = balances.balance_before_order(token), balances.state_before_order(token, rental)
     try:
         rented = _request(client_for(token), rental, _Turn(token, turn))
     except thuesim.KeptBack as fault:
@@ -115,13 +115,16 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
         _not_rented(token, rental, fault)
     else:
         _rented(token, rental, rented)
-        if balance is not None and rented.balance is not None and rented.price is None:
-            _learn_price(rental, balance - rented.balance)
+        if rented.balance is not None and rental.status == Status.WAITING:
+            if rented.price is not None:
+                balances.keep_reply(token, rental, rented.balance, state)
+            elif balance is not None:
+                _learn_price(rental, balance - rented.balance)
 
 
 def _learn_price(rental: Rental, cost: int) -> None:
     """Take what the balance says a number cost, where the reply has no price. The history may put it right again."""
-    if rental.status == Status.WAITING and MIN_PRICE <= cost <= MAX_PRICE and cost != rental.price:
+    if MIN_PRICE <= cost <= MAX_PRICE and cost != rental.price:
         lifecycle.correct_price(rental, cost, by="balance")
 
 

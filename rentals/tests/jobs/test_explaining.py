@@ -356,3 +356,24 @@ def test_a_token_that_has_never_been_explained_asks_once_about_what_is_open() ->
         BalanceReading.objects.create(token=token, at=at + timedelta(minutes=n), balance=900, expected=1000)
     explaining.explain(token.pk)
     assert asked() == [-100]
+
+
+def test_in_busy_times_the_replies_to_orders_are_readings(house: House, clock: Traveller) -> None:
+    """Each order comes within half a minute of the one before, so that no other reading is steady."""
+    read(house, clock)
+    for n in range(9):
+        if n == 3:
+            house.upstream.top_up(50_000)
+        rent(house)
+        assert not read(house, clock, 20).steady
+    assert booked(house) == [("top_up", 50_000)]
+    assert (asked(), difference(house)) == ([], 0)
+
+
+def test_a_reply_whose_balance_lacks_its_own_charge_explains_nothing(house: House, clock: Traveller) -> None:
+    read(house, clock)
+    rental = rent(house)
+    state = balances.expected_balance(house.token)
+    lines = house.token.ledger.count()
+    balances.keep_reply(house.token, rental, state + 1450, (lines - 1, state + 1450))
+    assert not house.token.readings.first().steady  # type: ignore[union-attr]
