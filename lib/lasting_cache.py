@@ -23,6 +23,8 @@ class LastingCache(DatabaseCache):
     where Django's return as if nothing was: a failure that is not counted lets a guesser go on.
     """
 
+    _table: str
+
     def _base_set(self, mode: str, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT) -> bool:
         """Write a row. Returns False where `add` finds a live one, or `touch` none. `mode` is `set`, `add` or `touch`."""
         connection = connections[router.db_for_write(self.cache_model_class)]
@@ -34,7 +36,7 @@ class LastingCache(DatabaseCache):
             if mode == "touch":
                 touch = f"UPDATE {table} SET expires = %s WHERE cache_key = %s AND expires >= %s"  # noqa: S608
                 cursor.execute(touch, [expires, key, now])
-                return cursor.rowcount > 0
+                return bool(cursor.rowcount > 0)
             pickled = b64encode(pickle.dumps(value, self.pickle_protocol)).decode()
             write = (
                 f"INSERT INTO {table} (cache_key, value, expires) VALUES (%s, %s, %s) "  # noqa: S608
@@ -44,7 +46,7 @@ class LastingCache(DatabaseCache):
                 cursor.execute(f"{write} WHERE {table}.expires < %s", [key, pickled, expires, now])
             else:
                 cursor.execute(write, [key, pickled, expires])
-            return cursor.rowcount > 0
+            return bool(cursor.rowcount > 0)
 
     def delete_expired(self) -> int:
         """Delete the rows whose time is over, in batches. Returns how many. May run at any time, twice and at once."""
@@ -57,7 +59,7 @@ class LastingCache(DatabaseCache):
                 # The time again: a row that was written anew since it was chosen stays.
                 delete = f"DELETE FROM {table} WHERE cache_key IN ({some}) AND expires < %s"  # noqa: S608
                 cursor.execute(delete, [now, now])
-                deleted += cursor.rowcount
+                deleted += int(cursor.rowcount)
                 if cursor.rowcount < BATCH:
                     return deleted
 
