@@ -42,7 +42,7 @@ def resembled_in(
     """Return a person of the teams whose names look like these, or an admin, who acts in every team; else None."""
     mine = skeletons(username, full_name)
     people = User.objects.filter(Q(memberships__team__in=list(teams)) | Q(is_staff=True), is_active=True)
-    others = people.exclude(pk=other_than).distinct()
+    others = (person for person in people.distinct() if person.pk != other_than)
     return next((other for other in others if mine & skeletons(other.username, other.get_full_name())), None)
 
 

@@ -113,7 +113,8 @@ def _end_demo() -> None:
     user = User.objects.filter(username=DEMO_OPERATOR, is_active=True).first()
     if user is not None and _still_holds(user):
         User.objects.filter(pk=user.pk).update(is_active=False)
-        audit.record("deactivated", target=str(user), detail={"is_active": [True, False], "reason": "end of the demo"})
+        detail = {"is_active": [True, False], "reason": "end of the demo"}
+        audit.record("deactivated", target=audit.about(user), detail=detail)
 
 
 def _token(team: Team, demo_token: str) -> Token | None:
