@@ -68,7 +68,7 @@ def confirm(change: Change) -> None:
     """Give the account its new address. Raises `NotDone` where another account has it meanwhile."""
     person = change.person
     if is_taken(change.new, person):
-        raise NotDone(_("Somebody else has this e-mail already."))
+        raise NotDone(_("Another person has this e-mail already. Choose another one."))
     try:
         with transaction.atomic():
             if not User.objects.filter(pk=person.pk, email=change.old).update(email=change.new):
@@ -80,7 +80,7 @@ def confirm(change: Change) -> None:
             if change.old:
                 notices.tell(person, Action.EMAIL_CHANGED, to=change.old)
     except IntegrityError:  # another account confirmed the same address in the same moment
-        raise NotDone(_("Somebody else has this e-mail already.")) from None
+        raise NotDone(_("Another person has this e-mail already. Choose another one.")) from None
 
 
 def _password_of(person: User) -> str:

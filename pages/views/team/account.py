@@ -1,8 +1,8 @@
 """The pages of one's own account that allauth's do not serve: the e-mail address, and those that are closed."""
 
 from allauth.account import views as allauth_views
-from allauth.account.decorators import reauthentication_required
-from allauth.decorators import rate_limit
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
+from allauth.core import ratelimit
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,10 +19,15 @@ from accounts.memberships import NotDone
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@reauthentication_required(app="allauth.account")
-@rate_limit(action="manage_email")
 def email(request: DeskRequest) -> HttpResponse:
-    """Show a person's e-mail address, and send a link to another one. 404 where no link can be sent."""
+    """Show a person's e-mail address, and send a link to another one, after the password was asked for again.
+
+    404 where no link can be sent.
+    """
+    raise_if_reauthentication_required(request, app="allauth.account")
+    throttled: HttpResponse | None = ratelimit.consume_or_429(request, action="manage_email", user=request.user)
+    if throttled:
+        return throttled
     if not mail.sends_links():
         raise Http404
     form = EmailForm(request.POST or None, person=request.user)
@@ -53,9 +58,9 @@ def confirm_email(request: DeskRequest, key: str) -> HttpResponse:
     return redirect("desk")
 
 
-@reauthentication_required(app="allauth.account")
 def password_set(request: HttpRequest) -> HttpResponse:
     """Set the first password of an account without one, after the passkey or the code was asked for again."""
+    raise_if_reauthentication_required(request, app="allauth.account")
     response: HttpResponse = allauth_views.password_set(request)
     return response
 

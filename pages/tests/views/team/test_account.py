@@ -112,7 +112,7 @@ def test_an_address_belongs_to_one_account_in_whatever_case(client_of_linh: Clie
     prove(client_of_linh)
     answer = client_of_linh.post(PAGE, {"email": "minh@example.COM"})
     assert answer.status_code == 422
-    assert "Somebody else has this e-mail already." in answer.content.decode()
+    assert "Another person has this e-mail already. Choose another one." in answer.content.decode()
     assert sent() == []
 
 
@@ -122,7 +122,7 @@ def test_an_address_that_another_account_took_meanwhile_is_refused(
     link = ask(client_of_linh)
     make_person(team, username="minh", email="New@example.com")
     page = client_of_linh.post(link, follow=True).content.decode()
-    assert "Somebody else has this e-mail already." in page
+    assert "Another person has this e-mail already. Choose another one." in page
     assert email_of(linh) == "linh@example.com"
 
 
