@@ -6,6 +6,7 @@ showing it; `redact` takes it out of text; `RedactingFilter` does so for logging
 
 import logging
 import re
+from html import escape
 from typing import Final, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -47,7 +48,7 @@ def redact(text: str, *secrets: str) -> str:
         if not secret:
             continue
         shown = repr(Secret(secret))
-        for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
+        for form in {secret, quote(secret, safe=""), quote_plus(secret), escape(secret)}:
             text = re.sub(re.escape(form), shown.replace("\\", r"\\"), text, flags=re.IGNORECASE)
     return _TOKEN.sub(ELLIPSIS + r"\1", text)
 
@@ -65,22 +66,23 @@ class RedactingFilter(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError, KeyError):  # a wrong format string must not leak its arguments either
             message = f"{record.msg!r} {record.args!r}"
-        if (clean := self._clean(message)) != message:
+        if (clean := self.clean(message)) != message:
             record.msg, record.args = clean, ()
         if record.exc_info and not record.exc_text:
             shown = logging.Formatter().formatException(record.exc_info)
-            if (clean := self._clean(shown)) != shown:
+            if (clean := self.clean(shown)) != shown:
                 record.exc_text, record.exc_info = clean, None
         elif record.exc_text:
-            record.exc_text = self._clean(record.exc_text)
+            record.exc_text = self.clean(record.exc_text)
         if record.stack_info:
-            record.stack_info = self._clean(record.stack_info)
+            record.stack_info = self.clean(record.stack_info)
         for name in vars(record).keys() - _BEFORE_EXTRAS:
             value = getattr(record, name)
             shown = value if isinstance(value, str) else repr(value)
-            if (clean := self._clean(shown)) != shown:
+            if (clean := self.clean(shown)) != shown:
                 setattr(record, name, clean)
         return True
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
+        """Return `text` without secrets. A subclass may know more of them."""
         return redact(text, *(secret.reveal() for secret in self._secrets))

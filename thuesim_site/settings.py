@@ -262,17 +262,19 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-# An error page for developers shows forms and variables; no token among them, with DEBUG neither.
+# An error page for developers shows forms, variables and settings; no secret among them, with DEBUG neither.
+DEFAULT_EXCEPTION_REPORTER = "thuesim_site.error_reports.CautiousReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "thuesim_site.error_reports.CautiousReport"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a callback or a form is a few kB
 FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the same are dropped as they come
 
-# Logging, to the terminal alone. Every handler redacts tokens; urllib3 would print each address with the token in it.
+# Logging, to the terminal alone, through the one handler that redacts. At DEBUG, urllib3 would print each address with
+# the token in it, and the database's logger each statement with what a message says.
 _process = os.environ.get("DESK_PROCESS", "manage")  # as supervisord names it
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "thuesim.RedactingFilter"}},
+    "filters": {"redact": {"()": "thuesim_site.redaction.DeskFilter"}},
     "formatters": {
         "line": {"format": f"{_process:<8} | {{asctime}} {{levelname}} {{name}}: {{message}}", "style": "{"}
     },
@@ -281,6 +283,10 @@ LOGGING = {
     "loggers": {
         "urllib3": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
+        # Django's own handlers, of which one prints to the terminal with DEBUG, know no redaction.
+        "django": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+        "django.db.backends": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
     },
 }
