@@ -66,7 +66,7 @@ def _ledger_state(token: Token, order: Rental | None = None) -> tuple[int, int] 
     """Return the count of the ledger's lines and their sum, which tell whether money moved. None while orders are under
     way, but for `order`: their price may fall on either side of the reading."""
     under_way = Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED])
-    if under_way.exclude(pk=order.pk if order else None).exists():
+    if under_way.exclude(pk=order.pk if order else 0).exists():
         return None
     entries = LedgerEntry.objects.filter(token=token)
     return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
