@@ -144,25 +144,35 @@ def fernet_keys(source: str, text: str) -> list[str]:
     return keys
 
 
-def _database_url(name: str, text: str) -> str:
+def _scheme(name: str, text: str) -> str:
+    """Return the scheme of an address that may hold a password. Raises `WrongSetting`, without a part of the address:
+    Python's own message would repeat what stands before a `/` or `#` of the password."""
     try:
-        scheme = urlsplit(text).scheme
-        known = scheme in {"sqlite", "postgres", "postgresql"} and bool(environ.Env.db_url_config(text))
-    except ValueError as error:
-        raise WrongSetting(f"{name} is no address of a database ({first_line(error)}).") from None
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - it raises
+    except ValueError:
+        raise WrongSetting(
+            f"{name} is no address: its port must be a number, and / # ? @ : [ in a password are written as "
+            "%2F %23 %3F %40 %3A %5B."
+        ) from None
+    return parts.scheme
+
+
+def _database_url(name: str, text: str) -> str:
+    known = _scheme(name, text) in {"sqlite", "postgres", "postgresql"} and bool(environ.Env.db_url_config(text))
     if not known:
         raise WrongSetting(f"{name} must begin with sqlite:/// or postgres://.")
     return text
 
 
 def _redis_url(name: str, text: str) -> str:
-    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+    if _scheme(name, text) not in {"redis", "rediss", "unix"}:
         raise WrongSetting(f"{name} must begin with redis://, rediss:// or unix://.")
     return text
 
 
 def _email_url(name: str, text: str) -> str:
-    if urlsplit(text).scheme not in environ.Env.EMAIL_SCHEMES:
+    if _scheme(name, text) not in environ.Env.EMAIL_SCHEMES:
         raise WrongSetting(f"{name} must begin with smtp://, smtp+tls://, smtp+ssl:// or consolemail://.")
     return text
 
