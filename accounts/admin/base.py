@@ -1,6 +1,6 @@
 """The rules of all pages of the Django admin: for admins only, no deletion, each change audited, fast lists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +9,16 @@ from allauth.account.decorators import secure_admin_login
 from allauth.mfa.admin import Authenticator
 from allauth.usersessions.admin import UserSession
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.auth import admin as registers_groups  # noqa: F401
 from django.contrib.auth.models import Group
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db import DataError
+from django.db.models import BooleanField, DateField, Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -69,6 +73,8 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     paginator = BoundedPaginator
+    # A longer search, with a condition for each of its words, is more than SQLite's parser takes.
+    max_search_length = 200
     audit_hidden: tuple[str, ...] = ()
     audit_apart: tuple[str | type[Model], ...] = ()
 
@@ -86,6 +92,65 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow what the list's own filters ask and nothing else: a free look-up reads a hidden column bit by bit.
+
+        A day must come with its time zone, as the filters write it.
+        """
+        if lookup in self._own_parameters():
+            return True
+        fields = dict(self._filtered_fields())
+        name, _separator, kind = lookup.rpartition("__")
+        if lookup in fields or kind not in {"exact", "isnull", "gte", "lt"}:
+            name, kind = lookup, "exact"
+        # The filter of a relation asks for its key, as in `team__id__exact`.
+        field = fields.get(name) or fields.get(name.removesuffix("__id").removesuffix("__pk"))
+        if field is None:
+            return False
+        if isinstance(field, DateField) and kind != "isnull":
+            return kind in {"gte", "lt"} and _is_moment(value)
+        if isinstance(field, BooleanField) or kind == "isnull":
+            return value in {"0", "1", "True", "False"}
+        return kind == "exact"
+
+    def _own_parameters(self) -> set[str]:
+        """Return the parameters that filters of ours read themselves."""
+        return {str(getattr(item, "parameter_name", "")) for item in self.list_filter}
+
+    def _filtered_fields(self) -> Iterator[tuple[str, Any]]:
+        """Yield the names in `list_filter`, each with its field, by way of its relations."""
+        for name in self.list_filter:
+            if isinstance(name, str):
+                field: Any = None
+                for part in name.split("__"):
+                    model = field.related_model if field else self.model
+                    field = model._meta.get_field(part)
+                yield name, field
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Answer an address that asks for what the list does not offer, or for nonsense, with a sentence and the list."""
+        if "e" not in request.GET:  # by which Django tells itself of a look-up that failed
+            try:
+                answer = super().changelist_view(request, extra_context)
+            except (DisallowedModelAdminLookup, *_NONSENSE):
+                if not request.GET:
+                    raise
+            else:
+                if not (isinstance(answer, HttpResponseRedirect) and answer.url.endswith("?e=1")):
+                    return answer
+        self.message_user(request, _("This list cannot be asked that. Here it is as a whole."), messages.WARNING)
+        return HttpResponseRedirect(request.path)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for the beginning of a long text; the pickers of people and teams ask here, too."""
+        return super().get_search_results(request, queryset, search_term[: self.max_search_length])
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill in nothing from the address: no page of ours links to a form with values."""
+        return {}
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show the sentence of a `NotDone` as an error; nothing on the page is saved then."""
@@ -174,6 +239,19 @@ class ReadOnlyInline(WithMoment, StaffInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+# What a value that fits no column raises, when it is read or when the database gets it.
+_NONSENSE = (ValueError, TypeError, OverflowError, FieldDoesNotExist, FieldError, ValidationError, DataError)
+
+
+def _is_moment(text: str) -> bool:
+    """Whether this is a date and time with its zone, in a year that every database and zone can hold."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None and 1900 <= moment.year < 3000
 
 
 def is_admin(request: HttpRequest) -> bool:
