@@ -1,4 +1,4 @@
-# Sourced by ./run and ./test: makes .venv and installs a requirements file in it, if that has changed.
+# Sourced by ./run and ./test: makes .venv and installs what a lock file names in it, if that has changed.
 
 fail() {
     echo "$(basename "$0"): $1" >&2
@@ -32,19 +32,19 @@ install_packages() {
         fail "apt-get could not install $*."
 }
 
-# ensure_venv FILE: what FILE asks for is installed afterwards.
+# ensure_venv LOCK: the packages of LOCK are installed afterwards, each with one of the hashes that LOCK has for it.
 ensure_venv() {
     stamp=.venv/installed-$1
     if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         make_venv
     fi
-    wanted=$(cat requirements.txt constraints.txt "$1" | cksum)
+    wanted=$(cksum <"$1")
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
             make_venv # an earlier attempt was cut off
         fi
-        echo "Installing what $1 asks for into .venv …"
-        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input -r "$1" ||
+        echo "Installing the packages of $1 into .venv …"
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r "$1" ||
             fail "the packages of $1 could not be installed; the reason stands above."
         echo "$wanted" >"$stamp"
     fi
