@@ -31,12 +31,13 @@ def names(lock: str) -> list[str]:
 def licence(package: Distribution) -> str:
     """Return the SPDX expression, else the licences of the classifiers, else the free text."""
     metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
-        return expression
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
     classifiers = [
         line.split(" :: ")[-1] for line in metadata.get_all("Classifier", []) if line.startswith("License ::")
     ]
-    return ", ".join(classifiers) or metadata.get("License", "").strip() or "none named"
+    free_text = metadata["License"].strip() if "License" in metadata else ""
+    return ", ".join(classifiers) or free_text or "none named"
 
 
 def row(name: str) -> str:
