@@ -50,7 +50,7 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
         _record(Action.ROLE_CHANGED, by, membership, detail)
 
 
-def set_limits(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
+def set_budgets(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
     """Set the budgets and the rentals per day of a member. Raises `NotDone`."""
     with transaction.atomic():
         _lock(access, membership)
@@ -60,7 +60,7 @@ def set_limits(by: User, access: Access, membership: Membership, limits: Mapping
         for name in detail:
             setattr(membership, name, limits[name])
         membership.save(update_fields=list(detail))
-        _record(Action.LIMITS_CHANGED, by, membership, detail)
+        _record(Action.BUDGETS_CHANGED, by, membership, detail)
 
 
 def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str, int | None] | None = None) -> None:

@@ -68,15 +68,15 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingBudgets:
     """What remains before an order: the budgets of the person and of their team, and the tokens that run low."""
 
-    limits: tuple[Budget, ...]
+    budgets: tuple[Budget, ...]
     low_tokens: tuple[Token, ...]
 
     @property
     def warns(self) -> bool:
-        return bool(self.low_tokens) or any(budget.level for budget in self.limits)
+        return bool(self.low_tokens) or any(budget.level for budget in self.budgets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +155,14 @@ def why_not_placed(rental: Rental) -> str:
     return ""
 
 
-def left_for(access: Access) -> Left:
+def remaining_for(access: Access) -> RemainingBudgets:
     """Return what remains for the person in the team they work in. Three queries at most."""
     team = access.team
     if team is None:
-        return Left((), ())
+        return RemainingBudgets((), ())
     low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
     membership = _membership(team, access.person_id) if access.may_rent else None
-    return Left(tuple(_budgets(team, membership, UNDER_WAY)), tuple(low))
+    return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY)), tuple(low))
 
 
 def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:

@@ -85,22 +85,22 @@ def place(token_id: int, *, in_seconds: float = 0) -> None:
 
 def poll_token(token_id: int, *, in_seconds: float = 0) -> None:
     """The token has numbers to poll, or will have them in so many seconds."""
-    _on_commit(TaskName.WATCH, token_id, TaskQueue.WATCHING, in_seconds)
+    _on_commit(TaskName.POLL_TOKEN, token_id, TaskQueue.POLLING, in_seconds)
 
 
 def poll_rental(rental_id: int) -> None:
     """One number is to be polled by itself."""
-    _on_commit(TaskName.LOOK, rental_id, TaskQueue.WATCHING)
+    _on_commit(TaskName.POLL_RENTAL, rental_id, TaskQueue.POLLING)
 
 
 def callback(callback_id: int) -> None:
     """A callback came."""
-    _on_commit(TaskName.CALLBACK, callback_id, TaskQueue.WATCHING)
+    _on_commit(TaskName.CALLBACK, callback_id, TaskQueue.POLLING)
 
 
 def settle(token_id: int, *, in_seconds: float = 0) -> None:
     """The token has orders whose outcome is not known."""
-    _on_commit(TaskName.SETTLE, token_id, TaskQueue.WATCHING, in_seconds)
+    _on_commit(TaskName.SETTLE, token_id, TaskQueue.POLLING, in_seconds)
 
 
 def fetch_audio(message_id: int) -> None:

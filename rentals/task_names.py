@@ -11,11 +11,11 @@ class TaskQueue(StrEnum):
 
     TICKS = "ticks"
     RENTING = "renting"
-    WATCHING = "watching"
+    POLLING = "watching"
     SLOW = "slow"
 
 
-QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.WATCHING)
+QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.POLLING)
 
 
 class TaskName(StrEnum):
@@ -23,8 +23,8 @@ class TaskName(StrEnum):
 
     TICK = "rentals.tick"
     PLACE = "rentals.place"
-    WATCH = "rentals.watch"
-    LOOK = "rentals.look"
+    POLL_TOKEN = "rentals.watch"  # noqa: S105 - a task, not a secret
+    POLL_RENTAL = "rentals.look"
     CALLBACK = "rentals.callback"
     SETTLE = "rentals.settle"
     FETCH_AUDIO = "rentals.fetch_audio"

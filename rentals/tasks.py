@@ -78,7 +78,7 @@ def place(token_id: int) -> None:
     placing.place_next(token_id)
 
 
-@shared_task(name=TaskName.WATCH, ignore_result=True)
+@shared_task(name=TaskName.POLL_TOKEN, ignore_result=True)
 def poll_token(token_id: int) -> None:
     """Poll the token's numbers, and come again after the poll interval while any wait."""
     wait = polling.poll_token(token_id)
@@ -86,7 +86,7 @@ def poll_token(token_id: int) -> None:
         enqueue.poll_token(token_id, in_seconds=wait)
 
 
-@shared_task(name=TaskName.LOOK, ignore_result=True)
+@shared_task(name=TaskName.POLL_RENTAL, ignore_result=True)
 def poll_rental(rental_id: int) -> None:
     """Poll one number."""
     polling.poll_rental(rental_id)

@@ -1,4 +1,4 @@
-"""How much of what ThueSim says is kept. The parsers keep to this table, so whoever stores their values can rely on it.
+"""How much of what ThueSim says is kept. The parsers keep to this table, so code that stores their values can rely on it.
 
 Lengths are in characters where they do not say bytes, money is in đồng.
 """

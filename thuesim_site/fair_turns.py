@@ -30,7 +30,7 @@ class FairTurns:
             raise
 
     def give_back(self, client: str) -> None:
-        """Free a place for whoever is next."""
+        """Free a place for the next request."""
         self._free += 1
         self._running[client] -= 1
         if not self._running[client]:

@@ -40,7 +40,7 @@ class Refused(Exception):
     """A request that is not handed to Django. `status` is what it is refused with; None where its sender is gone."""
 
     def __init__(self, status: int | None) -> None:
-        self.status = status
+        self.http_status = status
 
 
 @dataclass
@@ -87,8 +87,8 @@ class Pages:
         except TooMuchUnread:
             await refusal(429)(scope, receive, send)
         except Refused as refused:
-            if refused.status is not None:
-                await refusal(refused.status)(scope, receive, send)
+            if refused.http_status is not None:
+                await refusal(refused.http_status)(scope, receive, send)
         else:
             await _send(response, scope, receive, send)
 

@@ -20,7 +20,7 @@ from accounts.admin.base import StaffInline, access_in
 from accounts.forms import LimitsForm
 from accounts.models import Membership, Role, Team, User
 
-LIMITS = ("budget_day", "budget_month", "rentals_per_day")
+BUDGETS = ("budget_day", "budget_month", "rentals_per_day")
 
 
 class _Link(forms.Widget):
@@ -39,11 +39,11 @@ class MembershipForm(LimitsForm):
     """A role and its limits. The person and the team of an existing membership are fixed."""
 
     class Meta(LimitsForm.Meta):
-        fields = ("role", *LIMITS)
+        fields = ("role", *BUDGETS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in LIMITS:
+        for name in BUDGETS:
             self.fields[name].widget.attrs["class"] = "vIntegerField" if name == "rentals_per_day" else "desk-money"
             self.fields[name].help_text = ""
         for name in ("user", "team"):
@@ -64,12 +64,12 @@ class MembershipInline(StaffInline, admin.TabularInline[Membership, Any]):
 
 
 class TeamsOfPerson(MembershipInline):
-    fields = ("team", "role", *LIMITS)
+    fields = ("team", "role", *BUDGETS)
     autocomplete_fields = ("team",)
 
 
 class PeopleOfTeam(MembershipInline):
-    fields = ("user", "role", *LIMITS)
+    fields = ("user", "role", *BUDGETS)
     autocomplete_fields = ("user",)
 
 
@@ -84,12 +84,12 @@ def save_memberships(request: HttpRequest, formset: Any) -> None:
         elif form.instance in formset.new_objects:
             row = form.instance
             by, access = access_in(request, row.team)
-            memberships.add(by, access, row.user, Role(row.role), {name: getattr(row, name) for name in LIMITS})
+            memberships.add(by, access, row.user, Role(row.role), {name: getattr(row, name) for name in BUDGETS})
         elif form.has_changed():
             for membership in _fresh(form):
                 by, access = access_in(request, membership.team)
                 memberships.change_role(by, access, membership, Role(form.cleaned_data["role"]))
-                memberships.set_limits(by, access, membership, {name: form.cleaned_data[name] for name in LIMITS})
+                memberships.set_budgets(by, access, membership, {name: form.cleaned_data[name] for name in BUDGETS})
 
 
 def _place(form: Any, formset: Any) -> int:

@@ -61,9 +61,9 @@ def test_limits_that_change_are_saved_and_recorded_and_the_others_are_not(
     boss: User, access: Access, linh: User
 ) -> None:
     Membership.objects.filter(user=linh).update(budget_day=5000)
-    memberships.set_limits(boss, access, own(linh), {"budget_day": 5000, "rentals_per_day": 7})
+    memberships.set_budgets(boss, access, own(linh), {"budget_day": 5000, "rentals_per_day": 7})
     assert (own(linh).budget_day, own(linh).rentals_per_day) == (5000, 7)
-    assert last_record() == (Action.LIMITS_CHANGED, f"linh #{linh.pk}", {"rentals_per_day": [None, 7]})
+    assert last_record() == (Action.BUDGETS_CHANGED, f"linh #{linh.pk}", {"rentals_per_day": [None, 7]})
 
 
 def test_a_person_is_added_with_limits_once(boss: User, access: Access) -> None:
@@ -108,7 +108,7 @@ def test_who_does_not_manage_the_team_does_nothing_to_its_people(boss: User, tea
         access = access_for(by)
         for act in (
             lambda by=by, access=access: memberships.change_role(by, access, own(boss), Role.VIEWER),
-            lambda by=by, access=access: memberships.set_limits(by, access, own(boss), {"budget_day": 1}),
+            lambda by=by, access=access: memberships.set_budgets(by, access, own(boss), {"budget_day": 1}),
             lambda by=by, access=access: memberships.remove(by, access, own(boss)),
             lambda by=by, access=access: memberships.deactivate(by, access, boss),
             lambda by=by, access=access: memberships.sign_out(by, access, boss),

@@ -9,6 +9,6 @@ register = template.Library()
 
 
 @register.inclusion_tag("pages/_budgets.html")
-def remaining_budgets(access: Access) -> dict[str, budgets.Left]:
+def remaining_budgets(access: Access) -> dict[str, budgets.RemainingBudgets]:
     """Show what remains of the budgets of the person and their team, with warnings from 80 % on. Three queries at most."""
-    return {"budgets": budgets.left_for(access)}
+    return {"budgets": budgets.remaining_for(access)}

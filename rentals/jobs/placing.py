@@ -105,14 +105,14 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
     balance, state = balances.balance_before_order(token), balances.state_before_order(token, rental)
     try:
         rented = _request(client_for(token), rental, _Turn(token, turn))
-    except thuesim.KeptBack as fault:
-        lifecycle.requeue(rental, reason=reasons.of(fault), due_at=timezone.now())
-    except thuesim.OutcomeUnknown as fault:
-        lifecycle.unconfirm(rental, reason=reasons.of(fault), detail=fault.message)
-        breaker.failed(token, fault)
+    except thuesim.KeptBack as error:
+        lifecycle.requeue(rental, reason=reasons.of(error), due_at=timezone.now())
+    except thuesim.OutcomeUnknown as error:
+        lifecycle.unconfirm(rental, reason=reasons.of(error), detail=error.message)
+        breaker.failed(token, error)
         enqueue.settle(token.pk, in_seconds=1)
-    except thuesim.NotRented as fault:
-        _not_rented(token, rental, fault)
+    except thuesim.NotRented as error:
+        _not_rented(token, rental, error)
     else:
         _rented(token, rental, rented)
         if rented.balance is not None and rental.status == Status.WAITING:

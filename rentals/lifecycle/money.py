@@ -25,7 +25,7 @@ def hold_token(token_id: int) -> Token:
 
 @transaction.atomic
 def refund(rental: Rental, reading: BalanceReading, *, question: BalanceQuestion | None = None) -> bool:
-    """Book that a rental's price came back, as `reading` shows. False where it has been booked already."""
+    """Book that a rental's price was refunded, as `reading` shows. False where it has been booked already."""
     if not rental.price:
         return False
     person = question.person if question else None

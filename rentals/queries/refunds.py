@@ -26,7 +26,7 @@ MAX_SUMS = 20_000
 
 
 def refundable(token: Token, *, since: datetime) -> list[Rental]:
-    """Return the rentals whose price may have come back at `since` or later and has not, the oldest first; at most
+    """Return the rentals that may have been refunded at `since` or later and has not, the oldest first; at most
     `MAX_CANDIDATES` and one.
 
     A rental whose message came after its expiry is among them: ThueSim may have refunded it before.

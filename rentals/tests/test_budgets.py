@@ -245,7 +245,7 @@ def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
     limit_own(person, rentals_per_day=9)
 
     def levels() -> list[str]:
-        return [limit.level for limit in budgets.left_for(access_for(person)).limits]
+        return [limit.level for limit in budgets.remaining_for(access_for(person)).budgets]
 
     assert levels() == ["", ""]
     charged(team, person, token, price=7999)
@@ -254,36 +254,36 @@ def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
     assert levels() == ["", "near"]
     charged(team, make_person(team), token, price=2000)
     assert levels() == ["", "reached"]
-    own, teams = budgets.left_for(access_for(person)).limits
+    own, teams = budgets.remaining_for(access_for(person)).budgets
     assert (own.amount_left, own.amount_most, teams.amount_left, teams.percent) == ("8", "9", "0 ₫", 100)
 
 
 def test_a_budget_of_nothing_is_reached(team: Team, person: User) -> None:
     limit_team(team, budget_day=0)
-    [limit] = budgets.left_for(access_for(person)).limits
+    [limit] = budgets.remaining_for(access_for(person)).budgets
     assert (limit.level, limit.percent) == ("reached", 100)
 
 
 def test_a_token_that_runs_low_is_named(team: Team, person: User, token: Token) -> None:
     token.balance = 4999
     token.save()
-    assert budgets.left_for(access_for(person)).low_tokens == ()
+    assert budgets.remaining_for(access_for(person)).low_tokens == ()
     limit_team(team, low_balance=5000)
     make_token(make_team(), balance=0)
-    assert budgets.left_for(access_for(person)).low_tokens == (token,)
+    assert budgets.remaining_for(access_for(person)).low_tokens == (token,)
 
 
 def test_a_viewer_is_told_of_the_team_alone(team: Team, token: Token) -> None:
     viewer = make_person(team, Role.VIEWER)
     limit_team(team, budget_month=5)
     limit_own(viewer, budget_month=5)
-    assert [limit.of_team for limit in budgets.left_for(access_for(viewer)).limits] == [True]
+    assert [limit.of_team for limit in budgets.remaining_for(access_for(viewer)).budgets] == [True]
 
 
 def test_without_limits_nothing_is_counted(team: Team, person: User, django_assert_num_queries: object) -> None:
     access = access_for(person)
     with django_assert_num_queries(1):  # type: ignore[operator]
-        assert not budgets.left_for(access).warns
+        assert not budgets.remaining_for(access).warns
 
 
 def test_each_persons_spending_is_known(team: Team, person: User, token: Token, service: Service) -> None:

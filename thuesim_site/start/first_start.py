@@ -23,7 +23,7 @@ DEMO_OPERATOR = "linh"
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who can sign in. `password` is one that was made by this start, or in demo mode by an earlier one.
+    """An account that can sign in. `password` is one that was made by this start, or in demo mode by an earlier one.
 
     `password_file` names where a made password is kept, as long as it still holds. Both may be empty.
     """

@@ -44,7 +44,7 @@ def say(text: str) -> None:
 
 
 class Stop:
-    """Whether somebody wants us to stop; true from the first signal on."""
+    """Whether a stop signal came; true from the first signal on."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -68,7 +68,7 @@ def _end_with_parent() -> None:
 
 
 def hold(data_dir: Path) -> IO[str]:
-    """Take the data directory for this process alone; it is given back when the file is closed. Raises WrongSetting."""
+    """Take the data directory for this process alone; the lock is released when the file is closed. Raises WrongSetting."""
     file = (data_dir / "run.lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,11 +6,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from rentals.budgets import left_for
+from rentals.budgets import remaining_for
 
 
 @require_safe
 @never_cache
 def budgets(request: DeskRequest) -> HttpResponse:
     """Show the remaining budgets as a fragment."""
-    return render(request, "pages/_budgets.html", {"budgets": left_for(request.access)})
+    return render(request, "pages/_budgets.html", {"budgets": remaining_for(request.access)})

@@ -93,7 +93,7 @@ def person_limits(request: DeskRequest, membership: Membership) -> HttpResponse 
     if not form.is_valid():
         return _page(request, Membership.objects.select_related("user", "team").get(pk=membership.pk), form)
     fresh = Membership.objects.select_related("user", "team").get(pk=membership.pk)
-    memberships.set_limits(request.user, request.access, fresh, form.cleaned_data)
+    memberships.set_budgets(request.user, request.access, fresh, form.cleaned_data)
     return _("Saved.")
 
 

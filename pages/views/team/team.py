@@ -59,7 +59,7 @@ def page(
     team = request.access.team
     if team is None:
         raise Http404
-    context: dict[str, object] = {"members": _members(team), "budgets": budgets.left_for(request.access)}
+    context: dict[str, object] = {"members": _members(team), "budgets": budgets.remaining_for(request.access)}
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
         context |= {

@@ -49,8 +49,8 @@ Tick = Callable[[], list[tuple[str, int]]]
     ("status", "task"),
     [
         (Status.QUEUED, TaskName.PLACE),
-        (Status.WAITING, TaskName.WATCH),
-        (Status.RECEIVED, TaskName.WATCH),
+        (Status.WAITING, TaskName.POLL_TOKEN),
+        (Status.RECEIVED, TaskName.POLL_TOKEN),
         (Status.UNCONFIRMED, TaskName.SETTLE),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_time_that_is_written_after_the_step_by_the_old_clock_is_brought_back_
     assert tick() == []
     with before_the_step(60):
         Rental.objects.update(due_at=timezone.now() + timedelta(seconds=2))
-    assert tick() == [(TaskName.WATCH, rental.token_id)]
+    assert tick() == [(TaskName.POLL_TOKEN, rental.token_id)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_time_is_due_when_it_has_come_or_lies_further_ahead_than_it_is_ever_se
     with time_machine.travel(timezone.now(), tick=False):
         rental = make_rental(Status.WAITING)
         Token.objects.update(next_watch_at=timezone.now() + timedelta(seconds=ahead))
-        assert ((TaskName.WATCH, rental.token_id) in tick()) is due
+        assert ((TaskName.POLL_TOKEN, rental.token_id) in tick()) is due
 
 
 @pytest.mark.parametrize(("ahead", "held"), [(-1, False), (0, False), (1, True), (10, True), (11, False)])

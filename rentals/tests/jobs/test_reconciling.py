@@ -240,4 +240,4 @@ def test_an_import_that_the_upstream_refuses_says_so(client: Client, house: Hous
     client.post(reverse("import_history", args=[house.token.pk]))
     house.upstream.stop()
     background.work(BackgroundJob.objects.get().pk)
-    assert "ThueSim did not give its history." in client.get("/background/").content.decode()
+    assert "ThueSim did not answer with its history." in client.get("/background/").content.decode()

@@ -1,4 +1,4 @@
-"""How soon a message is found by looking, and what looking costs: `python -m bench.watching [delay|crowd|calls|many]`.
+"""How soon polling finds a message, and what polling costs: `python -m bench.polling [delay|crowd|calls|many]`.
 
 No callbacks. The sandbox's own books tell when a message could be known and which calls arrived.
 """
@@ -129,14 +129,14 @@ def _watched(stage: Stage, per_token: int, seconds: float) -> tuple[list[dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for, all by default; returns 1 where a figure is past its limit."""
     parts = {"delay": delay, "crowd": crowd, "calls": calls, "many": many}
-    parser = argparse.ArgumentParser("bench.watching")
+    parser = argparse.ArgumentParser("bench.polling")
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     options = parser.parse_args(arguments)
     if len(options.parts) == 1:
         return 0 if parts[options.parts[0]](options) else 1
     # Each in a process of its own: Django is set up for one stage's database.
-    command = [sys.executable, "-m", "bench.watching", "--database", options.database]
+    command = [sys.executable, "-m", "bench.polling", "--database", options.database]
     return max([subprocess.run([*command, part], check=False).returncode for part in options.parts])
 
 
