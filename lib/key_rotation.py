@@ -13,6 +13,7 @@ from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.db.models import JSONField, Model, QuerySet, TextField, Value
 from django.db.models.functions import Cast
+from django.utils import translation
 
 from lib.encryption import EncryptedField, KeyLost, encrypt, is_encrypted, newly_encrypted
 
@@ -49,6 +50,23 @@ def rotate_keys(*, batch: int = BATCH) -> Rotation:
     return done
 
 
+def undecryptable() -> list[str]:
+    """Return the secrets that no key in `DESK_SECRET_KEYS` decrypts: each row's kind and number, as in `token 7`."""
+    lost = []
+    for column in _columns():
+        for pk, stored in _rows(column, BATCH):
+            try:
+                column.renew(stored)
+            except KeyLost:
+                lost.append(_row_name(column, pk))
+    return lost
+
+
+def _row_name(column: _Column, pk: int) -> str:
+    with translation.override("en"):  # it stands in an English sentence on the terminal
+        return f"{column.model._meta.verbose_name} {pk}"
+
+
 def _columns() -> Iterator[_Column]:
     for model in apps.get_models():
         for field_ in model._meta.concrete_fields:
@@ -79,7 +97,7 @@ def _rotate(column: _Column, pk: int, stored: str, done: Rotation) -> None:
     try:
         renewed = column.renew(stored)
     except KeyLost:
-        done.lost.append(f"{column.model._meta.verbose_name} {pk}")
+        done.lost.append(_row_name(column, pk))
         return
     if renewed is None:
         done.current += 1

@@ -11,7 +11,7 @@ import thuesim
 from rentals import lifecycle
 from rentals.models import Message
 from rentals.upstream import breaker
-from rentals.upstream.client import client_for
+from rentals.upstream.client import KeyMissing, client_for
 
 MAX_TRIES = Message.MAX_AUDIO_TRIES
 
@@ -29,12 +29,16 @@ def fetch_audio(message_id: int) -> bool:
     message = Message.objects.select_related("rental__token").filter(pk=message_id).first()
     if message is None or message.has_recording_file or not message.may_fetch_recording:
         return False
+    try:
+        client = client_for(message.rental.token)
+    except KeyMissing:
+        return False  # before the try is counted
     claimed = Message.objects.filter(pk=message.pk, audio_tries=message.audio_tries)
     if not claimed.update(audio_tries=F("audio_tries") + 1):
         return False
     # Not `breaker.reporting`: a file that comes does not prove that the API answers, nor a missing file that it is down.
     try:
-        audio = client_for(message.rental.token).audio(message.audio_url)
+        audio = client.audio(message.audio_url)
     except thuesim.OutcomeUnknown as error:
         breaker.failed(message.rental.token, error)
         return False

@@ -20,6 +20,7 @@ class Hold(models.TextChoices):
     LOW_BALANCE = "low_balance", _("balance too low")
     LIMIT = "limit", _("waiting limit reached")
     DOWN = "down", _("ThueSim does not answer")
+    KEY_MISSING = "key_missing", _("key missing")  # never stored: the value itself tells it
 
 
 class Token(models.Model):

@@ -27,6 +27,8 @@ _NOT_ASKED = (thuesim.KeptBack, thuesim.AudioRefused)
 
 def hold_of(token: Token) -> Hold:
     """Why the token takes no order now; `Hold.NONE` where it does."""
+    if not token.value:  # no key decrypts it
+        return Hold.KEY_MISSING
     if token.paused:
         return Hold.PAUSED
     if token.hold and token.hold_until is not None and token.hold_until > timezone.now():

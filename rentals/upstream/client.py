@@ -6,14 +6,23 @@ from lib.encryption import Secret
 from rentals.models import Token
 from rentals.upstream.call_stats import counter
 from rentals.upstream.drift import record
-from thuesim import Client
+from thuesim import Client, KeptBack
 
 # By token: what its client was made with, and the client. A replaced value goes with its client.
 _clients: dict[int, tuple[tuple[Secret, str, float], Client]] = {}
 
 
+class KeyMissing(KeptBack):
+    """No key in `DESK_SECRET_KEYS` decrypts the token's value, so nothing is asked of the upstream with it."""
+
+
 def client_for(token: Token) -> Client:
-    """Return the client of `token`. One per process and token, so that its connections are reused."""
+    """Return the client of `token`. One per process and token, so that its connections are reused.
+
+    Raises `KeyMissing`.
+    """
+    if not token.value:
+        raise KeyMissing("no key in DESK_SECRET_KEYS decrypts the token's value")
     arguments = (token.value, settings.THUESIM_BASE_URL, settings.THUESIM_TIMEOUT_SECONDS)
     made_with, client = _clients.get(token.pk, (None, None))
     if client is None or made_with != arguments:

@@ -143,4 +143,4 @@ def _callback_url(token: Token) -> str:
     """Where the sandbox posts to: this machine, whatever the public address is."""
     address = token.callback_addresses.filter(expires_at=None).first()
     host = local_host(settings.HOST)
-    return f"http://{host}:{settings.PORT}/callback/{address.secret.reveal()}/" if address else ""
+    return f"http://{host}:{settings.PORT}/callback/{address.secret.reveal()}/" if address and address.secret else ""

@@ -18,8 +18,10 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from sandbox.catalogue import demo_token
+from thuesim_site.start import variables
 from thuesim_site.start.kept_secrets import short_digest
 
+MAX_SHOWN = 10
 PREPARE_LOCK = 7_304_801  # any number that nothing else of the desk locks
 
 
@@ -32,7 +34,24 @@ def prepare() -> None:
         call_command("createcachetable", verbosity=0)
         _collect_static()
         about = first_start(demo_token=demo_token(seed=1))
-    print(json.dumps(asdict(about)))
+    print(json.dumps({**asdict(about), "key_missing": missing_key()}))
+
+
+def missing_key() -> str:
+    """Return which secrets no key decrypts, and what to do; `""` where each has its key."""
+    from lib.key_rotation import undecryptable
+
+    lost = undecryptable()
+    if not lost:
+        return ""
+    shown = ", ".join(lost[:MAX_SHOWN]) + (f" and {len(lost) - MAX_SHOWN} more" if len(lost) > MAX_SHOWN else "")
+    source = "DESK_SECRET_KEYS" if variables.SECRET_KEYS.text() else f"the file {settings.DATA_DIR / 'token_key'}"
+    return (
+        f"A key is missing: {source} does not decrypt {shown}. Put the key that they were encrypted with (the former "
+        "DESK_SECRET_KEYS, or the file token_key of the former data directory) into DESK_SECRET_KEYS, behind the one in "
+        "use and a comma, and start again; or enter these tokens anew in the admin. Until then ThueSim is not asked with "
+        "them."
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import tomllib
@@ -212,7 +213,8 @@ class Supervision:
                 lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
         lines.append(f"  Ctrl-C stops everything; the data stays in {self.setup.data_dir}")
         rule = "─" * max(len(line) + 2 for line in lines)
-        return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule])
+        warning = [textwrap.fill(self.about["key_missing"], len(rule)), rule] if self.about["key_missing"] else []
+        return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule, *warning])
 
 
 def _request(url: str, body: bytes | None = None) -> bool:

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
+from thuesim_site.start import prepare
 from thuesim_site.start.first_start import first_start
 from thuesim_site.testing import known_names
 
@@ -136,3 +138,13 @@ def test_after_the_demo_the_true_token_takes_the_place_of_the_sandboxs(start: St
 def test_a_team_that_is_there_is_the_first_team(start: Start) -> None:
     Team.objects.create(name="Chăm sóc khách hàng")
     assert start()["team"] == "Chăm sóc khách hàng"
+
+
+def test_the_start_says_which_key_is_missing_and_what_to_do(start: Start, settings: Settings) -> None:
+    start(demo=True)
+    assert prepare.missing_key() == ""
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+    sentence = prepare.missing_key()
+    assert "does not decrypt token" in sentence
+    assert "into DESK_SECRET_KEYS, behind the one in use" in sentence
+    assert start(demo=True)["callback_url"] == "", "no address without its secret"
