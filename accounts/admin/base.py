@@ -134,13 +134,17 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
             try:
                 answer = super().changelist_view(request, extra_context)
             except (DisallowedModelAdminLookup, *_NONSENSE):
-                if not request.GET:
+                if request.method == "GET" and not request.GET:
                     raise
             else:
                 if not (isinstance(answer, HttpResponseRedirect) and answer.url.endswith("?e=1")):
                     return answer
         self.message_user(request, _("This list cannot be asked that. Here it is as a whole."), messages.WARNING)
         return HttpResponseRedirect(request.path)
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """Allow a page to be asked for by its key alone, which is what every reference here holds."""
+        return to_field == self.opts.pk.name
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
