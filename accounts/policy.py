@@ -99,9 +99,16 @@ class Access:
             return False
         if rental.person_id == self.person_id:
             return True
-        fades, came = self._fades_before, rental.received_at
-        faded = fades is not None and came is not None and came <= fades
+        fades_at = self.code_fades_at(rental)
+        faded = fades_at is not None and fades_at <= timezone.now()
         return (self.role == Role.MANAGER or self.team.shares_codes) and not faded
+
+    def code_fades_at(self, rental: TeamRental) -> datetime | None:
+        """Return when the code fades for this person; None for their own, and where codes do not fade."""
+        minutes = self.team.codes_fade_minutes if self.team else None
+        if minutes is None or rental.received_at is None or rental.person_id == self.person_id:
+            return None
+        return rental.received_at + timedelta(minutes=minutes)
 
     def readable(self) -> Q:
         """Return the condition of `sees_code` for a queryset of the team's rentals."""

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from accounts.policy import Access
 from rentals.models import Message, Rental
@@ -13,12 +14,16 @@ MASK = "••••"
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """The newest message as one person may read it. Where `masked`, `code` and `text` hold the mask."""
+    """The newest message as one person may read it. Where `masked`, `code` and `text` hold the mask.
+
+    `fades_at` is when it is masked by itself; None where it stays, and where it was revealed.
+    """
 
     message: Message | None
     code: str
     text: str
     masked: bool
+    fades_at: datetime | None = None
 
 
 def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Readable:
@@ -30,8 +35,10 @@ def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Reada
     message = rental.latest_message
     if message is None:
         return Readable(None, "", "", masked=False)
-    shows = access.sees_code(rental) or (revealed and access.may_reveal(rental))
-    return Readable(message, mask(message.code, shows), mask(message.text, shows), masked=not shows)
+    sees = access.sees_code(rental)
+    shows = sees or (revealed and access.may_reveal(rental))
+    fades_at = access.code_fades_at(rental) if sees else None
+    return Readable(message, mask(message.code, shows), mask(message.text, shows), masked=not shows, fades_at=fades_at)
 
 
 def mask(text: str, shows: bool) -> str:

@@ -1,11 +1,12 @@
 // The desk: what happens when a code comes, preferences, and keyboard shortcuts.
+import { fadesAt, goWith } from "./fading.js";
 import { cards } from "./live.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
 
 const YOUNG = 600_000; // ms
 const SOUND_PAUSE = 1500; // ms: codes that come together ring once
-const ANNOUNCED = 60_000; // ms that an announcement stays: no code fades sooner than that
+const ANNOUNCED = 60_000; // ms that an announcement stays, unless the code in it fades sooner
 
 const isOn = (preference) => document.getElementById("preferences").dataset[preference] === "on";
 
@@ -38,8 +39,9 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   if (isNews(card, message, before)) announceMessage(card);
 });
 
-function announce(text) {
+function announce(text, fades) {
   const line = Object.assign(document.createElement("p"), { textContent: text });
+  goWith(fades, line);
   document.getElementById("announce").append(line);
   setTimeout(() => line.remove(), ANNOUNCED);
 }
@@ -50,7 +52,8 @@ function announceMessage(card) {
   const code = isMasked(shown) ? "" : shown;
   const service = card.querySelector(".rental-service").textContent.trim();
   const phone = card.querySelector("[data-testid=phone]")?.textContent ?? "";
-  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }));
+  const fades = fadesAt(card);
+  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }), fades);
   card.classList.add("is-fresh");
   if (document.hidden) {
     unseen += 1;
@@ -63,6 +66,10 @@ function announceMessage(card) {
       focus();
       notification.close();
     });
+    if (fades) {
+      setTimeout(() => notification.close(), Number(fades) - serverTime());
+      addEventListener("pagehide", () => notification.close()); // no timer runs then
+    }
   }
 }
 

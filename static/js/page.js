@@ -1,4 +1,5 @@
 // What every page has: theme, menus, copying, forms, countdowns, and what htmx does with a failed request.
+import { fadesAt } from "./fading.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
 
@@ -43,7 +44,7 @@ async function copyFrom(button) {
   if (!(await copyText(text))) return toast(sentence("copyFailed"), true);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
-  toast(sentence("copied", { what: text }));
+  toast(sentence("copied", { what: text }), false, fadesAt(button));
 }
 
 const OPEN_MENUS = "details.menu[open], details.filter[open]";

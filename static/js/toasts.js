@@ -1,4 +1,6 @@
 // Short lines at the bottom of the page, and the sentences that scripts show, in the language of the page.
+import { goWith } from "./fading.js";
+
 const SHOWN = 7000; // ms
 const sentences = JSON.parse(document.getElementById("words").textContent);
 const toasts = document.getElementById("toasts");
@@ -8,11 +10,13 @@ export function sentence(name, parts = {}) {
   return sentences[name].replace(/\{(\w+)\}/g, (gap, part) => parts[part] ?? gap);
 }
 
-export function toast(text, failed = false) {
+// `fades` is when a code in the text fades.
+export function toast(text, failed = false, fades = "") {
   const line = document.createElement("p");
   line.className = failed ? "toast is-bad" : "toast";
   if (failed) line.setAttribute("role", "alert");
   line.textContent = text;
+  goWith(fades, line);
   toasts.append(line);
 }
 

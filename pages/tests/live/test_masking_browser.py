@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Playwright, expect
 
 from accounts.models import AuditRecord, Role, Team, User
 from pages.tests.live.browsing import pages, signed_in
@@ -24,9 +24,10 @@ CODE = "749216"
 # Everything that the page hands to scripts, the system or other windows is kept here.
 EAVESDROP = """
 window.heard = [];
+window.shown = new Set();
 class Told extends EventTarget {
-  constructor(title, options) { super(); heard.push(`${title} ${JSON.stringify(options)}`); }
-  close() {}
+  constructor(title, options) { super(); heard.push(`${title} ${JSON.stringify(options)}`); shown.add(this); }
+  close() { shown.delete(this); }
 }
 Told.permission = "granted";
 Told.requestPermission = async () => "granted";
@@ -141,6 +142,95 @@ def test_a_code_fades_on_open_screens_for_all_but_its_owner(
     expect(managers.locator("#announce > p")).to_have_count(0)
     expect(theirs.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
     assert [page.evaluate("window.reloaded") for page in (theirs, managers)] == [False, False]
+
+
+@pytest.fixture
+def about_to_fade(team: Team, came: Callable[[User], Rental]) -> Callable[[User, float], Rental]:
+    """A code that fades after so many seconds for all but its owner."""
+
+    def do(person: User, seconds: float) -> Rental:
+        Team.objects.filter(pk=team.pk).update(codes_fade_minutes=1)
+        rental = came(person)
+        Rental.objects.filter(pk=rental.pk).update(received_at=timezone.now() - timedelta(seconds=60 - seconds))
+        return Rental.objects.get(pk=rental.pk)
+
+    return do
+
+
+def holds_code(page: Page) -> bool:
+    content = page.content()
+    return CODE in content or " ".join(CODE) in content
+
+
+@pytest.mark.parametrize("path", ["/rentals/", "/rentals/{pk}/"])
+def test_a_code_fades_on_an_open_page_that_no_stream_keeps(
+    path: str,
+    look: Callable[..., Page],
+    site: str,
+    team: Team,
+    sign_in: SignIn,
+    about_to_fade: Callable[[User, float], Rental],
+) -> None:
+    owner, manager = sign_in(team), sign_in(team, Role.MANAGER)
+    theirs, managers = look(owner), look(manager)
+    rental = about_to_fade(owner.person, 12)
+    for page in (theirs, managers):
+        page.goto(site + path.format(pk=rental.pk))
+        assert holds_code(page)
+    managers.get_by_title("Copy the code").first.click()
+    expect(managers.locator("#toasts > p", has_text=CODE)).to_have_count(1)
+    managers.context.set_offline(True)  # nothing can be asked any more
+    expect(managers.get_by_test_id("code").first).to_have_text("••••", timeout=20_000)
+    assert not holds_code(managers)
+    assert managers.locator("[data-copy]").count() == 0
+    assert managers.locator("audio").count() == 0
+    assert holds_code(theirs)
+
+
+def test_a_faded_code_leaves_the_announcer_the_card_and_the_notification(
+    look: Callable[..., Page], team: Team, sign_in: SignIn, about_to_fade: Callable[[User, float], Rental]
+) -> None:
+    owner, manager = sign_in(team), sign_in(team, Role.MANAGER)
+    wants_everything(manager.person)
+    page = look(manager)
+    rental = about_to_fade(owner.person, 8)
+    rental.announce()
+    expect(page.locator("#announce > p")).to_contain_text(" ".join(CODE))
+    assert page.evaluate("shown.size") == 1
+    expect(page.locator("#announce > p")).to_have_count(0, timeout=20_000)
+    expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("••••")
+    assert not holds_code(page)
+    page.wait_for_function("shown.size === 0")
+
+
+def test_a_page_that_the_back_button_brings_shows_no_faded_code(
+    playwright: Playwright,
+    browser_type_launch_args: dict[str, Any],
+    site: str,
+    team: Team,
+    sign_in: SignIn,
+    about_to_fade: Callable[[User, float], Rental],
+) -> None:
+    owner, manager = sign_in(team), sign_in(team, Role.MANAGER)
+    keeping = playwright.chromium.launch(
+        **browser_type_launch_args, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    page = signed_in(keeping.new_context(locale="en"), site, manager)
+    rental = about_to_fade(owner.person, 12)
+    page.add_init_script(
+        "window.atShow = [];"
+        "addEventListener('pageshow', (event) => atShow.push([event.persisted, document.body.innerText]))"
+    )
+    page.goto(f"{site}/rentals/")
+    assert holds_code(page)
+    page.goto(f"{site}/services/")
+    page.wait_for_timeout(12_000)
+    page.go_back()
+    expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("••••")
+    assert not holds_code(page)
+    persisted, text = page.evaluate("atShow.at(-1)")
+    assert (persisted, CODE in text) == (False, False), "no-store keeps the page out of the cache"
+    keeping.close()
 
 
 def test_a_revealed_call_is_played(
