@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -46,8 +46,19 @@ def outage_page(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`: an outage of the database is said to be one."""
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
+    if isinstance(sys.exception(), OperationalError | InterfaceError) and _is_away():
         response = outage_page(request)
         response.database_is_away = True  # type: ignore[attr-defined]
         return response
     return defaults.server_error(request)
+
+
+def _is_away() -> bool:
+    """Whether the database itself is gone: a deadlock or a refused statement says nothing of it."""
+    if connection.connection is None:
+        return True  # it could not be connected to just now
+    try:
+        connection.ensure_connection()
+    except (OperationalError, InterfaceError):
+        return True
+    return not connection.is_usable()

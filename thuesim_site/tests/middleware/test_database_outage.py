@@ -76,6 +76,13 @@ def test_what_needs_no_database_is_answered_meanwhile(path: str) -> None:
     assert middleware(RequestFactory().get(path)).content == b"ok"
 
 
+def test_a_statement_that_fails_is_no_outage(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlock = OperationalError("deadlock detected")
+    monkeypatch.setattr("pages.views.services.render", mock.Mock(side_effect=deadlock))
+    assert browser.get("/services/").status_code == 500
+    assert browser.get("/").status_code == 200
+
+
 def test_any_other_error_stays_an_error_of_ours(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.views.services.render", mock.Mock(side_effect=ZeroDivisionError))
     response = browser.get("/services/")
