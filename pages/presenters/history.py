@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F, IntegerField, Q, Subquery, Value
+from django.db.models import Exists, F, IntegerField, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils.functional import Promise
@@ -136,7 +136,9 @@ def _past(rentals: "RentalQuerySet", cursor: _Cursor | None, *, descending: bool
 
 def options(access: Access) -> dict[str, list[tuple[str, str]]]:
     """Return what the history's filters offer: `service`, `person`, `token` and `network`, by name. One query."""
-    people = User.objects.filter(Q(memberships__team=access.team_id) | Q(is_staff=True)).distinct()
+    # An admin is offered where they have ordered for the team: who else is one, is nobody's business here.
+    ordered = Exists(Rental.objects.filter(team=access.team_id, person=OuterRef("pk")))
+    people = User.objects.filter(Q(memberships__team=access.team_id) | (Q(is_staff=True) & ordered)).distinct()
     rows = _texts("service", Service.objects.all(), "sv", "upstream_id", "name").union(
         _texts("person", people, "first_name", "last_name", "username"),
         _texts("token", Token.objects.filter(teams=access.team_id), "name"),

@@ -163,8 +163,14 @@ def system_state(access: Access) -> SystemState:
         queue=_queue(access),
         callbacks=_callbacks(access, tokens),
         messages=_messages(),
-        background=BackgroundJob.objects.filter(state__in=["waiting", "running"]).count(),
+        background=_background(access),
     )
+
+
+def _background(access: Access) -> int:
+    """Count the background jobs that are not finished: an admin's count has all teams', another person's their team's."""
+    jobs = BackgroundJob.objects.filter(state__in=["waiting", "running"])
+    return (jobs if access.is_admin else jobs.filter(team=access.team_id)).count()
 
 
 def _tokens(access: Access) -> QuerySet[Token]:

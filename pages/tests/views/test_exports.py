@@ -105,3 +105,10 @@ def test_more_rows_take_no_more_queries(
         received(team, person=make_person(team))
     with django_assert_max_num_queries(9):
         read(client)
+
+
+def test_the_record_of_an_export_holds_no_code_that_was_searched_for(client: Client, team: Team, manager: User) -> None:
+    received(team)
+    assert len(read(client, "q=059809&status=received")) == 1
+    (record,) = AuditRecord.objects.filter(action="export")
+    assert record.detail["asked"] == "q=***&status=received"

@@ -168,3 +168,10 @@ def test_an_operator_imports_nothing_and_nobody_imports_anothers(client: Client,
     client.force_login(make_person(make_team(), Role.MANAGER))
     assert client.post(reverse("import_history", args=[token.pk])).status_code == 404
     assert not BackgroundJob.objects.exists()
+
+
+def test_background_work_of_other_teams_is_counted_for_admins_alone(team: Team, person: User) -> None:
+    for each in (team, make_team(), make_team()):
+        BackgroundJob.objects.create(kind="export_csv", person=make_person(each), team=each)
+    assert state(person).background == 1
+    assert state(make_person(team, is_staff=True)).background == 3
