@@ -76,6 +76,7 @@ class Fire:
     rng: random.Random
     queue_length: Callable[[], int]
     tokens: Callable[[], str]
+    pays_in: bool
     strikes: list[Strike] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -112,6 +113,9 @@ class Fire:
             time.sleep(self.rng.uniform(0.5, 4.0))
 
     def _pay_in(self) -> None:
+        # Money is explained once no order is in doubt, which the short form does not wait for.
+        if not self.pays_in:
+            return
         amount = self.rng.choice(TOP_UPS)
         self.stage.upstream("balance", token=self.rng.choice(self.stage.tokens), top_up=amount)
         print(f"  top-up of {amount}", flush=True)
@@ -210,7 +214,7 @@ def run(options: argparse.Namespace) -> int:
         deadline = begun + 60 * options.minutes - settle_seconds
         customers = threading.Thread(target=house.order, args=(options.orders, SERVICES, deadline), daemon=True)
         customers.start()
-        fire = Fire(stage, rng, house.queue_length, house.tokens_told)
+        fire = Fire(stage, rng, house.queue_length, house.tokens_told, pays_in=not options.brief)
         fire.burn(
             lambda: time.monotonic() > deadline or (not customers.is_alive() and not house.queue_length()),
             postgres_at=45,
