@@ -52,10 +52,10 @@ SELECT id, received_at, lpad((id * 7919 % 1000000)::text, 6, '0'),
     'Ma xac thuc cua ban la ' || lpad((id * 7919 % 1000000)::text, 6, '0') || '. Khong chia se. Ma giao dich '
         || md5(id::text), false, '', '', '', 0, 'poll', md5(id::text)
 FROM rentals_rental WHERE status = 'received';
-INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note)
-SELECT token_id, id, 'rent', -price, placed_at, '' FROM rentals_rental WHERE price IS NOT NULL;
-INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note)
-SELECT token_id, id, 'refund', price, ended_at, '' FROM rentals_rental WHERE status = 'expired';
+INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note, taken_back)
+SELECT token_id, id, 'rent', -price, placed_at, '', false FROM rentals_rental WHERE price IS NOT NULL;
+INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note, taken_back)
+SELECT token_id, id, 'refund', price, ended_at, '', false FROM rentals_rental WHERE status = 'expired';
 """
 FILTERS = {
     "no filter": "",
@@ -100,7 +100,7 @@ def main() -> None:
             os.environ |= {
                 "DATABASE_URL": postgres.url,
                 "DESK_DATA_DIR": f"{folder}/var",
-                "SECRET_KEY": "only-for-benchmarks",
+                "SECRET_KEY": "only-for-benchmarks-on-this-machine",
                 "THUESIM_BASE_URL": "http://127.0.0.1:9",
                 "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
                 "DEBUG": "1",
