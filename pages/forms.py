@@ -12,7 +12,7 @@ from accounts.forms import MAX_DONG, DongField
 from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong, span
-from pages.presenters.tokens import TokenState, token_states
+from pages.presenters.tokens import TokenLine, token_lines
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import ServiceLine, service_lines
 from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
@@ -134,9 +134,9 @@ class RentForm(forms.Form):
         return list(self.suggestions)
 
     @cached_property
-    def tokens(self) -> list[TokenState]:
+    def tokens(self) -> list[TokenLine]:
         """The tokens to choose from, as they are now."""
-        return token_states(self.access)
+        return token_lines(self.access)
 
     def _last_purpose(self) -> str:
         return next(iter(self.purposes), "")

@@ -12,8 +12,8 @@ from rentals.upstream import breaker
 
 
 @dataclass(frozen=True, slots=True)
-class TokenState:
-    """A token now. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
+class TokenLine:
+    """A token as it is now. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
 
     token: Token
     balance: int | None
@@ -39,13 +39,13 @@ def _count(*statuses: Status) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def token_states(access: Access) -> list[TokenState]:
+def token_lines(access: Access) -> list[TokenLine]:
     """Return the tokens of the person's team, by name. One query."""
     tokens = Token.objects.filter(teams=access.team_id).annotate(
         waiting=_count(*Status.holding_a_place()), queued=_count(Status.QUEUED)
     )
     return [
-        TokenState(
+        TokenLine(
             token=token,
             balance=token.balance,
             balance_at=token.balance_at,

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters import cards, catch_up
-from pages.presenters.tokens import token_states
+from pages.presenters.tokens import token_lines
 from rentals.queries.filters import BoardFilter
 
 
@@ -30,4 +30,4 @@ def board(request: DeskRequest) -> HttpResponse:
 @never_cache
 def tokens(request: DeskRequest) -> HttpResponse:
     """Show the tokens' balances and waiting places."""
-    return render(request, "pages/_tokens.html", {"tokens": token_states(request.access)})
+    return render(request, "pages/_tokens.html", {"tokens": token_lines(request.access)})

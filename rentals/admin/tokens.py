@@ -133,7 +133,7 @@ class TokenAdmin(StaffAdmin):
     form = TokenForm
     audit_hidden = ("new_value",)
     change_form_template = "admin/rentals/token/change_form.html"
-    list_display = ("name", "masked", "team_names", "state", "amount", "balance_at", "waiting_limit", "last_fault_at")
+    list_display = ("name", "masked", "team_names", "status", "amount", "balance_at", "waiting_limit", "last_fault_at")
     list_filter = ("paused", "teams")
     search_fields = ("name",)
     actions = ("pause_selected", "resume_selected")
@@ -147,7 +147,7 @@ class TokenAdmin(StaffAdmin):
         return ", ".join(team.name for team in token.teams.all())
 
     @admin.display(description=gettext_lazy("status"))
-    def state(self, token: Token) -> str:
+    def status(self, token: Token) -> str:
         return str(breaker.hold_of(token).label)
 
     @admin.display(description=gettext_lazy("balance"), ordering="balance")
