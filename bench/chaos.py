@@ -56,7 +56,7 @@ SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
 
 @dataclass
 class Strike:
-    """One fault of the machinery: what it was, and how long after its end a number was asked for again.
+    """One failure of the machinery: what it was, and how long after its end a number was asked for again.
 
     `start` is how long a bare start of our processes took meanwhile on this machine, for what was killed; `tokens` how
     the tokens stood after a few seconds of standstill.

@@ -66,7 +66,7 @@ class House:
             return "the database does not answer"
         finally:
             connection.close()
-        return "; ".join(f"{token.name} {token.hold or 'free'}, {token.faults} faults" for token in tokens)
+        return "; ".join(f"{token.name} {token.hold or 'free'}, {token.faults} errors" for token in tokens)
 
     def order(self, count: int, services: tuple[str, ...], deadline: float, *, most_queued: int = 60) -> None:
         """Order `count` numbers, each under a mark of its own, never more than `most_queued` ahead of the workers."""

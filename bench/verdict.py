@@ -21,7 +21,7 @@ Books = Mapping[str, Any]
 
 
 class Strike(Protocol):
-    """A fault of the machinery, see `bench.chaos`."""
+    """A failure of the machinery, see `bench.chaos`."""
 
     what: str
     stood: float
@@ -265,6 +265,8 @@ def speak(
     worst = ", ".join(f"{s.stood:.1f} s ({s.what}; a bare start took {s.start:.1f} s)" for s in stood[:3])
     in_time = all(s.stood - s.start <= LONGEST_STANDSTILL_SECONDS for s in stood)
     told = [f"{s.what}: {s.tokens}" for s in stood[:3] if s.tokens]
-    line("longest until work went on after a fault's end", worst or "no strike left work to do", brief or in_time, told)
+    line(
+        "longest until work went on after a failure's end", worst or "no strike left work to do", brief or in_time, told
+    )
     print("BROKEN: " + "; ".join(broken) if broken else "every promise kept")
     return 1 if broken else 0

@@ -22,7 +22,7 @@ MAX_PREFIX_DIGITS = 4
 
 
 class OrderRefused(Exception):
-    """The desk does not take the order. `sentence` tells the person why; `field` is the form's field at fault, or `""`."""
+    """The desk does not take the order. `sentence` tells the person why; `field` names the wrong form field, or is `""`."""
 
     def __init__(self, sentence: str | Promise, field: str = "") -> None:
         super().__init__(str(sentence))

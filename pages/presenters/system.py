@@ -64,7 +64,7 @@ class Job:
 
     label: Promise | str
     age: Age
-    fault: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

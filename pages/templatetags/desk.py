@@ -132,7 +132,7 @@ def page_words() -> dict[str, str]:
             "The browser blocks notifications for this page. Allow them in its settings, then try again."
         ),
         "noAnswer": _("The desk does not answer. Look at the board before you try again."),
-        "serverFault": _("Something went wrong at our end. Look at the board before you try again."),
+        "serverError": _("Something went wrong at our end. Look at the board before you try again."),
         "forbidden": _("You may not do this, or the page is too old. Reload it."),
         "gone": _("This no longer exists. Reload the page."),
         "remove": _("Remove {what}"),

@@ -141,20 +141,20 @@ NAMES = [
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:12]))
-def test_no_text_in_any_field_of_any_page_is_a_fault_of_ours(world: World, text: str) -> None:
-    faults = []
+def test_no_text_in_any_field_of_any_page_is_an_error_of_ours(world: World, text: str) -> None:
+    errors = []
     sent = dict.fromkeys(NAMES, text)
     for name, address in everywhere(world):
         if name.startswith("admin:") or name in {"account_logout", "language"}:
             continue
         client = Client(raise_request_exception=False)
         client.cookies = world.cookies["manager"]
-        with transaction.atomic():  # PostgreSQL goes on after a fault, too
+        with transaction.atomic():  # PostgreSQL goes on after an error, too
             answers = (client.get(address, sent), client.post(address, sent))
             transaction.set_rollback(True)
-        faults += [(name, answer.status_code) for answer in answers if answer.status_code >= 500]
+        errors += [(name, answer.status_code) for answer in answers if answer.status_code >= 500]
         assert not any("x=1" in str(answer.headers) for answer in answers)
-    assert faults == []
+    assert errors == []
 
 
 @pytest.mark.parametrize("send", [{"query_params": {"q": "a\0"}}, {"data": {"a\0": "b"}}])
@@ -257,14 +257,14 @@ def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Pat
     assert json.loads(done.stdout) == ["__Host-sessionid", True, True, 31_536_000, True]
 
 
-def test_without_debug_a_fault_says_nothing_of_itself(
+def test_without_debug_an_error_says_nothing_of_itself(
     linh: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fault(*args: Any, **kwargs: Any) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("secret-of-the-house")
 
     settings.DEBUG = False
-    monkeypatch.setattr("pages.views.history.render", fault)
+    monkeypatch.setattr("pages.views.history.render", fail)
     client = Client(raise_request_exception=False)
     client.force_login(linh)
     answer = client.get(reverse("history"))

@@ -62,13 +62,14 @@ def _by_status(name: str, help_text: str, counts: dict[str, int], statuses: Iter
 
 
 def _tokens() -> Iterator[GaugeMetricFamily]:
-    faults = GaugeMetricFamily("desk_token_faults", "Faults of the upstream in a row.", labels=["token"])
+    # The name is a contract with the monitoring that reads it.
+    errors = GaugeMetricFamily("desk_token_faults", "Errors of the upstream in a row.", labels=["token"])
     balances = GaugeMetricFamily("desk_token_balance_dong", "The balance that was read last.", labels=["token"])
     for name, in_a_row, balance in Token.objects.values_list("name", "faults", "balance"):
-        faults.add_metric([name], in_a_row)
+        errors.add_metric([name], in_a_row)
         if balance is not None:
             balances.add_metric([name], balance)
-    yield faults
+    yield errors
     yield balances
 
 

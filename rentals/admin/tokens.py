@@ -240,8 +240,8 @@ class TokenAdmin(StaffAdmin):
         except thuesim.ThueSimError as error:
             self.message_user(
                 request,
-                _("The balance could not be read (%(fault)s). “Check this token” tells more.")
-                % {"fault": error.message or type(error).__name__},
+                _("The balance could not be read (%(error)s). “Check this token” tells more.")
+                % {"error": error.message or type(error).__name__},
                 messages.ERROR,
             )
         else:

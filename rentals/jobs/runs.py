@@ -13,11 +13,11 @@ from rentals.models import JobName, JobRun, Token
 RETRY_SECONDS = 15
 
 
-def ran(name: JobName, token_id: int | None = None, *, fault: str = "") -> None:
-    """Note that a job ran; without a `fault` it succeeded."""
+def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> None:
+    """Note that a job ran; without an `error` it succeeded."""
     now = timezone.now()
-    fields: dict[str, object] = {"at": now, "fault": fault[:200]}
-    if not fault:
+    fields: dict[str, object] = {"at": now, "fault": error[:200]}
+    if not error:
         fields["ok_at"] = now
     lookup: dict[str, object] = {"token__isnull": True} if token_id is None else {"token_id": token_id}
     if not JobRun.objects.filter(name=name, **lookup).update(**fields):
@@ -32,7 +32,7 @@ def run(name: JobName, token_id: int) -> Iterator[None]:
     try:
         yield
     except thuesim.ThueSimError as error:
-        ran(name, token_id, fault=f"{type(error).__name__}: {error.message}")
+        ran(name, token_id, error=f"{type(error).__name__}: {error.message}")
     else:
         ran(name, token_id)
 

@@ -28,14 +28,14 @@ _Key = tuple[datetime, int, str]  # minute, token and endpoint
 @dataclass(frozen=True, slots=True)
 class _Sum:
     calls: int
-    faults: int
+    errors: int
     milliseconds: int
     slowest: int
 
     def __add__(self, other: "_Sum") -> "_Sum":
         return _Sum(
             self.calls + other.calls,
-            self.faults + other.faults,
+            self.errors + other.errors,
             self.milliseconds + other.milliseconds,
             max(self.slowest, other.slowest),
         )
@@ -75,7 +75,7 @@ def _add(sums: dict[_Key, _Sum]) -> None:
     for (minute, token_id, name), value in rows:
         UpstreamMinute.objects.filter(minute=minute, token=token_id, endpoint=name).update(
             calls=F("calls") + value.calls,
-            faults=F("faults") + value.faults,
+            faults=F("faults") + value.errors,
             milliseconds=F("milliseconds") + value.milliseconds,
             slowest=Greatest(F("slowest"), value.slowest),
         )

@@ -98,7 +98,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.requestConfig.verb === "get") return;
   const { status } = event.detail.xhr;
-  toast(sentence(status === 403 ? "forbidden" : status === 404 ? "gone" : "serverFault"), true);
+  toast(sentence(status === 403 ? "forbidden" : status === 404 ? "gone" : "serverError"), true);
 });
 document.addEventListener("htmx:sendError", (event) => {
   if (event.detail.requestConfig.verb !== "get") toast(sentence("noAnswer"), true);

@@ -97,7 +97,7 @@ def in_redis(url: str) -> str:
 
 
 def told_by(ask: Callable[[], object]) -> list[str]:
-    """What the fault of one call tells: itself, and all that an error tracker reads off its traceback."""
+    """What the error of one call tells: itself, and all that an error tracker reads off its traceback."""
     try:
         ask()
     except thuesim.ThueSimError as error:
@@ -123,7 +123,7 @@ def drive(house: House, fault: str, told: list[str]) -> None:
     ]
     for ask in asked:
         told += told_by(ask)
-    runs.ran(JobName.BALANCE, house.token.pk, fault=told[-1])
+    runs.ran(JobName.BALANCE, house.token.pk, error=told[-1])
     type(house.token).objects.update(hold="", hold_until=None, faults=0, next_watch_at=None)
     Rental.objects.filter(pk=rental.pk, status=Status.QUEUED).delete()
 

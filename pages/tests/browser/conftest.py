@@ -14,7 +14,7 @@ def page(page: Page) -> Iterator[Page]:
     complaints: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        # A form sent back with what is wrong in it, and pages that are meant to be refused, are no fault of the page.
+        # A form sent back with what is wrong in it, and pages that are meant to be refused, are no errors of the page.
         meant = any(status in message.text for status in ("status of 422", "status of 404", "status of 403"))
         if message.type == "error" and not meant:
             complaints.append(message.text)

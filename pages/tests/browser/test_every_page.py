@@ -164,7 +164,7 @@ def test_a_rental_in_every_state(browser: Browser, live_server: Any, things: dic
 
 
 def _broken(page: Page, language: str) -> None:
-    """The page of a fault of ours, which a test cannot have otherwise."""
+    """The page of an error of ours, which a test cannot have otherwise."""
     _show(page, language, lambda: server_error(RequestFactory().get("/")).content)
 
 

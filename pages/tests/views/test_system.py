@@ -103,9 +103,9 @@ def test_a_silent_redis_is_said_and_holds_nothing_up(
 
 def test_the_calls_of_the_last_hour_are_summed_by_endpoint(token: Token, person: User) -> None:
     now = timezone.now()
-    for minutes, calls, faults in ((1, 3, 0), (2, 1, 1), (90, 5, 5)):
+    for minutes, calls, errors in ((1, 3, 0), (2, 1, 1), (90, 5, 5)):
         at = now - timedelta(minutes=minutes)
-        UpstreamMinute.objects.create(token=token, endpoint="code", minute=at, calls=calls, faults=faults)
+        UpstreamMinute.objects.create(token=token, endpoint="code", minute=at, calls=calls, faults=errors)
     (health,) = state(person).tokens
     assert [(endpoint.name, endpoint.calls, endpoint.errors) for endpoint in health.endpoints] == [("code", 4, 1)]
 

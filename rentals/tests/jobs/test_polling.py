@@ -76,7 +76,7 @@ def test_a_wrong_session_ends_no_rental(house: House) -> None:
 @pytest.mark.parametrize(
     "fault", ["http-500", "maintenance", "reset-before", "lost-cut", "lost-empty", "error", "unknown-status"]
 )
-def test_no_fault_of_the_upstream_ends_a_rental(house: House, fault: str) -> None:
+def test_no_error_of_the_upstream_ends_a_rental(house: House, fault: str) -> None:
     [rental] = rent(house)
     house.upstream.set_fault(fault)
     poll(house, rental)

@@ -1,4 +1,4 @@
-"""The marks that recurring jobs leave."""
+"""The last runs of recurring jobs."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from rentals.tests.factories import make_token
 pytestmark = pytest.mark.django_db
 
 
-def test_a_job_leaves_one_mark_per_token() -> None:
+def test_a_job_keeps_one_last_run_per_token() -> None:
     token = make_token()
     for _ in range(2):
         runs.ran(JobName.BALANCE, token.pk)
@@ -22,24 +22,24 @@ def test_a_job_leaves_one_mark_per_token() -> None:
     assert sorted(JobRun.objects.values_list("name", "token")) == [("balance", token.pk), ("tick", None)]
 
 
-def answer(fault: thuesim.ThueSimError) -> None:
-    raise fault
+def fail(error: thuesim.ThueSimError) -> None:
+    raise error
 
 
-def test_a_fault_of_the_upstream_stands_in_the_mark_and_leaves_the_last_success() -> None:
+def test_an_error_of_the_upstream_is_kept_with_the_last_run_and_leaves_the_last_success() -> None:
     token = make_token()
     with runs.run(JobName.BALANCE, token.pk):
         pass
     with runs.run(JobName.BALANCE, token.pk):
-        answer(thuesim.TimedOut("no answer"))
-    mark = JobRun.objects.get()
-    assert mark.fault == "TimedOut: no answer"
-    assert mark.ok_at is not None
-    assert mark.at is not None
-    assert mark.ok_at < mark.at
+        fail(thuesim.TimedOut("no answer"))
+    job_run = JobRun.objects.get()
+    assert job_run.fault == "TimedOut: no answer"
+    assert job_run.ok_at is not None
+    assert job_run.at is not None
+    assert job_run.ok_at < job_run.at
 
 
-def test_a_job_is_due_again_after_its_time_and_sooner_after_a_fault() -> None:
+def test_a_job_is_due_again_after_its_time_and_sooner_after_an_error() -> None:
     token = make_token()
     assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
     runs.ran(JobName.CATALOG, token.pk)
@@ -47,7 +47,7 @@ def test_a_job_is_due_again_after_its_time_and_sooner_after_a_fault() -> None:
     later = timezone.now() + timedelta(seconds=601)
     with time_machine.travel(later):
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
-    runs.ran(JobName.CATALOG, token.pk, fault="x")
+    runs.ran(JobName.CATALOG, token.pk, error="x")
     assert runs.due(JobName.CATALOG, seconds=600) == []
     with time_machine.travel(timezone.now() + timedelta(seconds=runs.RETRY_SECONDS + 1)):
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]

@@ -28,7 +28,7 @@ def token() -> Token:
     return make_token()
 
 
-def test_calls_are_counted_with_their_faults_and_durations(house: House) -> None:
+def test_calls_are_counted_with_their_errors_and_durations(house: House) -> None:
     client = client_for(house.token)
     client.balance()
     with pytest.raises(thuesim.UnknownSession):

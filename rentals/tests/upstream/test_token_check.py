@@ -181,7 +181,7 @@ def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: T
     assert level() == Level.WARN
 
 
-# Faults
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: T
         ("error", "ThueSim reports an error."),
     ],
 )
-def test_each_fault_is_a_plain_sentence_and_the_other_questions_are_still_asked(
+def test_each_error_is_a_plain_sentence_and_the_other_questions_are_still_asked(
     token: Token, upstream: Sandbox, fault: str, sentence: str
 ) -> None:
     upstream.set_fault(fault, endpoint="networks")
