@@ -30,7 +30,7 @@ QUIET_CHROMIUM = [
 
 
 class LeftTheMachine(BaseException):
-    """A test tried to reach another machine. Not an Exception: what is caught as a fault of the network must not hide it."""
+    """A test tried to reach another machine. Not an Exception: a handler of network errors must not hide it."""
 
 
 def _stay_here(event: str, arguments: tuple[Any, ...]) -> None:
@@ -71,8 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _audit_record_can_be_emptied() -> Iterator[None]:
-    """After a test with real transactions Django empties every table. The audit record's triggers let nobody do that, so
+def _audit_log_can_be_emptied() -> Iterator[None]:
+    """After a test with real transactions Django empties every table. The audit log's triggers forbid that, so
     they are away for that moment."""
     empty_all = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 

@@ -43,7 +43,7 @@ class ClosedSignup(DefaultAccountAdapter):
         return str(mapped or address)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Refuse after too many failures, per account and per address, and write it to the audit record.
+        """Refuse after too many failures, per account and per address, and write it to the audit log.
 
         A device that the account was signed in with before has a count of its own.
         """

@@ -1,4 +1,4 @@
-"""The one way an audit record is written, and the words that it is written in."""
+"""The audit log: `record` alone writes its audit records; `Action`, `about` and `label` give them their words."""
 
 import contextvars
 from collections.abc import Iterator, Mapping

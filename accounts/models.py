@@ -170,14 +170,14 @@ class AuditQuerySet(models.QuerySet["AuditRecord"]):
     """Append-only: rows are written once by `accounts.audit.record`, and end with their retention alone."""
 
     def update(self, **kwargs: Any) -> NoReturn:
-        raise TypeError("The audit record cannot be changed.")
+        raise TypeError("An audit record cannot be changed.")
 
     def delete(self) -> NoReturn:
-        raise TypeError("The audit record cannot be deleted.")
+        raise TypeError("An audit record cannot be deleted.")
 
     def bulk_create(self, objs: "Iterable[AuditRecord]", *args: Any, **kwargs: Any) -> "list[AuditRecord]":
         if kwargs.get("update_conflicts"):
-            raise TypeError("The audit record cannot be changed.")
+            raise TypeError("An audit record cannot be changed.")
         return super().bulk_create(objs, *args, **kwargs)
 
 
@@ -213,8 +213,8 @@ class AuditRecord(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise TypeError("The audit record cannot be changed.")
+            raise TypeError("An audit record cannot be changed.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("The audit record cannot be deleted.")
+        raise TypeError("An audit record cannot be deleted.")

@@ -13,7 +13,7 @@
 | see who is in the team                 | yes    | yes                | yes      | yes             |
 | invite, change roles, limits, settings | no     | no                 | yes      | yes             |
 | book top-ups, corrections, answers     | no     | no                 | yes      | yes             |
-| read and export the audit record       | no     | no                 | yes      | yes             |
+| read and export the audit log          | no     | no                 | yes      | yes             |
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers  |
 | hold tokens, in the Django admin       | no     | no                 | no       | yes             |
 
@@ -36,7 +36,7 @@ from django.utils import timezone
 from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
 
-# What a manager reads of the team's people in the audit record, beside what was done in the team itself.
+# What a manager reads of the team's people in the audit log, beside what was done in the team itself.
 SIGN_IN_ACTIONS = (
     Action.SIGN_IN,
     Action.SIGN_OUT,
@@ -83,7 +83,7 @@ class Access:
 
     @property
     def manages(self) -> bool:
-        """Invites, changes roles, limits and settings, reads the audit record."""
+        """Invites, changes roles, limits and settings, reads the audit log."""
         return self.team is not None and self.role == Role.MANAGER
 
     @property

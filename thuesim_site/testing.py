@@ -44,7 +44,7 @@ def known_names() -> list[str]:
 
 @contextlib.contextmanager
 def no_audit_triggers() -> Iterator[None]:
-    """Disable the triggers that protect the audit record inside the block."""
+    """Disable the triggers that protect the audit log inside the block."""
     table = "accounts_auditrecord"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -65,7 +65,7 @@ class WithMoment:
 class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
     """For every admin (active staff), without Django's permissions; nothing is deleted; each change is audited.
 
-    The audit record has each field's value before and after. Of a field in `audit_hidden` it says only that it changed.
+    The audit record has each field's value before and after; of a field in `audit_hidden`, only that it changed.
     A field or an inline model in `audit_apart` is left to the function that changes it and records that itself.
     """
 
@@ -185,12 +185,12 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
         return detail
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Record an added row, in our audit record and in Django's log."""
+        """Record an added row, in our audit log and in Django's log."""
         self.record(request, f"{self.opts.model_name}_add", obj, getattr(request, "audit_detail", None))
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Record a change, in our audit record and in Django's log. Changes in `audit_apart` are recorded elsewhere."""
+        """Record a change, in our audit log and in Django's log. Changes in `audit_apart` are recorded elsewhere."""
         if detail := getattr(request, "audit_detail", None):
             self.record(request, f"{self.opts.model_name}_change", obj, detail)
         return super().log_change(request, obj, message)
@@ -297,7 +297,7 @@ def _changes_inside(formset: Any) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Return `value` as the JSON of the audit record has it."""
+    """Return `value` as the JSON of an audit record has it."""
     if isinstance(value, QuerySet | list | tuple):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, bool | int) else str(value)[:200]

@@ -1,6 +1,6 @@
 """Who is in which team, edited inside the pages of people and of teams.
 
-Each change is made by `accounts.memberships`, as on the team's page: it keeps the last manager, writes the audit record,
+Each change is made by `accounts.memberships`, as on the team's page: it keeps the last manager, writes an audit record,
 and announces the change to the person's screens.
 """
 

@@ -1,4 +1,4 @@
-"""The audit record in the Django admin: read, searched, and nothing else."""
+"""The audit log in the Django admin: read, searched, and nothing else."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The audit record: nobody changes it, by any way."""
+"""The audit log: no record is changed or deleted, by any way."""
 
 from collections.abc import Callable
 from datetime import timedelta

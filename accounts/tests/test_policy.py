@@ -280,7 +280,7 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             "see who is in the team": yes[see],
             "invite, change roles, limits, settings": yes[manages],
             "book top-ups, corrections, answers": yes[manages],
-            "read and export the audit record": yes[manages],
+            "read and export the audit log": yes[manages],
             "deactivate, end sessions, password link": (
                 "not superusers" if elsewhere else "own team's" if colleague else "no"
             ),

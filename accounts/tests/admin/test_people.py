@@ -200,7 +200,7 @@ def test_a_team_is_added_changed_and_never_deleted(staff: User) -> None:
     ]
 
 
-# The audit record
+# The audit log
 
 
 def test_a_person_without_two_factor_cannot_require_it_in_the_admin(staff: User) -> None:

@@ -129,7 +129,7 @@ def test_the_record_says_that_and_nothing_of_the_value(boss: Client, token: Toke
 
 
 def shown_anywhere(boss: Client, token: Token) -> str:
-    """All pages of the admin that tell of a token, Django's own log, and the audit record."""
+    """All pages of the admin that tell of a token, Django's own log, and the audit log."""
     addresses = [at("token_changelist"), at("token_history", token.pk), at("token_add"), "/admin/"]
     addresses += [at(f"token_{name}", token.pk) for name in ("change", "replace")]
     pages = [boss.get(address, follow=True).content.decode() for address in addresses]

@@ -1,4 +1,4 @@
-"""The team's audit record on its page: what its managers find in it, and what they take away as a file."""
+"""The team's audit log on its page: what its managers find in it, and what they export."""
 
 import csv
 import io
