@@ -41,7 +41,7 @@ class Action(models.TextChoices):
     INVITE_REVOKED = "invite_withdrawn", _("Invitation revoked")
     JOIN = "join", _("Joined the team")
     ROLE_CHANGED = "role", _("Role changed")
-    BUDGETS_CHANGED = "limits", _("Limits changed")
+    BUDGETS_CHANGED = "limits", _("Budgets changed")
     ADDED = "added", _("Added to the team")
     REMOVED = "removed", _("Removed from the team")
     DEACTIVATED = "deactivated", _("Account deactivated")

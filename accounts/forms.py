@@ -66,7 +66,7 @@ class TeamSettingsForm(forms.ModelForm[Team]):
         return required
 
 
-class LimitsForm(forms.ModelForm[Membership]):
+class BudgetsForm(forms.ModelForm[Membership]):
     """What one person may spend and rent in the team."""
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)

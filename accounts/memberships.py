@@ -1,4 +1,4 @@
-"""What managers do to the people of their team: roles, limits, leaving, sessions, password links.
+"""What managers do to the people of their team: roles, budgets, leaving, sessions, password links.
 
 Each function asks `accounts.policy`, keeps the team's last manager, writes an audit record in the same transaction, and
 announces the change to the person's open screens. It refuses by raising `NotDone`, with a sentence for the page.
@@ -50,31 +50,31 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
         _record(Action.ROLE_CHANGED, by, membership, detail)
 
 
-def set_budgets(by: User, access: Access, membership: Membership, limits: Mapping[str, int | None]) -> None:
+def set_budgets(by: User, access: Access, membership: Membership, budgets: Mapping[str, int | None]) -> None:
     """Set the budgets and the rentals per day of a member. Raises `NotDone`."""
     with transaction.atomic():
         _lock(access, membership)
-        detail = audit.changes({name: getattr(membership, name) for name in limits}, limits)
+        detail = audit.changes({name: getattr(membership, name) for name in budgets}, budgets)
         if not detail:
             return
         for name in detail:
-            setattr(membership, name, limits[name])
+            setattr(membership, name, budgets[name])
         membership.save(update_fields=list(detail))
         _record(Action.BUDGETS_CHANGED, by, membership, detail)
 
 
-def add(by: User, access: Access, person: User, role: Role, limits: Mapping[str, int | None] | None = None) -> None:
+def add(by: User, access: Access, person: User, role: Role, budgets: Mapping[str, int | None] | None = None) -> None:
     """Add a person to the team that `access` manages. Raises `NotDone`."""
     if access.team is None or not access.manages:
         raise NotDone(_("Only a manager of the team may do this."))
-    limits_set = {name: limit for name, limit in (limits or {}).items() if limit is not None}
+    budgets_set = {name: budget for name, budget in (budgets or {}).items() if budget is not None}
     with transaction.atomic():
         membership, added = Membership.objects.get_or_create(
-            user=person, team=access.team, defaults={"role": role, **limits_set}
+            user=person, team=access.team, defaults={"role": role, **budgets_set}
         )
         if not added:
             raise NotDone(_("%(person)s is in this team already.") % {"person": person})
-        detail = {"role": [None, role.value], **audit.changes({}, limits_set)}
+        detail = {"role": [None, role.value], **audit.changes({}, budgets_set)}
         _record(Action.ADDED, by, membership, detail)
 
 

@@ -1,21 +1,21 @@
 """Who may do and see what. Every page, fragment, stream and export asks here and nowhere else.
 
-| may                                    | viewer | operator           | manager  | admin (staff)   |
-|----------------------------------------|--------|--------------------|----------|-----------------|
-| see the team's rentals                 | yes    | yes                | yes      | yes             |
-| read the codes of own rentals          | masked | yes                | yes      | yes             |
-| read the codes of others' rentals      | masked | if the team shares | yes      | yes             |
-| read others' codes that faded          | masked | masked             | masked   | masked          |
-| rent, rent again                       | no     | yes                | yes      | yes             |
-| cancel a queued order                  | no     | own                | yes      | yes             |
-| reveal a masked code (recorded)        | no     | yes                | yes      | yes             |
-| export                                 | no     | no                 | yes      | yes             |
-| see who is in the team                 | yes    | yes                | yes      | yes             |
-| invite, change roles, limits, settings | no     | no                 | yes      | yes             |
-| book top-ups, corrections, answers     | no     | no                 | yes      | yes             |
-| read and export the audit log          | no     | no                 | yes      | yes             |
-| deactivate, end sessions, password link | no     | no                 | own team's | not superusers  |
-| hold tokens, in the Django admin       | no     | no                 | no       | yes             |
+| may                                     | viewer | operator           | manager    | admin (staff)  |
+|-----------------------------------------|--------|--------------------|------------|----------------|
+| see the team's rentals                  | yes    | yes                | yes        | yes            |
+| read the codes of own rentals           | masked | yes                | yes        | yes            |
+| read the codes of others' rentals       | masked | if the team shares | yes        | yes            |
+| read others' codes that faded           | masked | masked             | masked     | masked         |
+| rent, rent again                        | no     | yes                | yes        | yes            |
+| cancel a queued order                   | no     | own                | yes        | yes            |
+| reveal a masked code (recorded)         | no     | yes                | yes        | yes            |
+| export                                  | no     | no                 | yes        | yes            |
+| see who is in the team                  | yes    | yes                | yes        | yes            |
+| invite, change roles, budgets, settings | no     | no                 | yes        | yes            |
+| book top-ups, corrections, answers      | no     | no                 | yes        | yes            |
+| read and export the audit log           | no     | no                 | yes        | yes            |
+| deactivate, end sessions, password link | no     | no                 | own team's | not superusers |
+| hold tokens, in the Django admin        | no     | no                 | no         | yes            |
 
 An admin has these rights in every team; all others only in the teams that they are a member of. "Own team's": a manager
 cannot act on the account of an admin, or of a person who is also in a team that the manager does not manage. Codes fade
@@ -83,7 +83,7 @@ class Access:
 
     @property
     def manages(self) -> bool:
-        """Invites, changes roles, limits and settings, reads the audit log."""
+        """Invites, changes roles, budgets and settings, reads the audit log."""
         return self.team is not None and self.role == Role.MANAGER
 
     @property

@@ -59,7 +59,7 @@ class Budget:
         return "reached" if self.used >= self.most else "near" if self.percent >= NEAR_PERCENT else ""
 
     @property
-    def amount_left(self) -> str:
+    def amount_remaining(self) -> str:
         return dong(self.remaining) if self.is_money else str(self.remaining)
 
     @property
@@ -124,12 +124,12 @@ def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | No
     exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
     if exceeded is None:
         return None
-    sentence = _("%(limit)s: %(left)s of %(most)s left, and this order costs %(price)s. Ask a manager of your team.")
+    sentence = _("%(budget)s: %(left)s of %(most)s left, and this order costs %(price)s. Ask a manager of your team.")
     if not exceeded.is_money:
-        sentence = _("%(limit)s: all %(most)s are used. Order again tomorrow, or ask a manager of your team.")
+        sentence = _("%(budget)s: all %(most)s are used. Order again tomorrow, or ask a manager of your team.")
     values = {
-        "limit": exceeded.label,
-        "left": exceeded.amount_left,
+        "budget": exceeded.label,
+        "left": exceeded.amount_remaining,
         "most": exceeded.amount_most,
         "price": dong(price),
     }

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from accounts import memberships
 from accounts.admin.base import StaffInline, access_in
-from accounts.forms import LimitsForm
+from accounts.forms import BudgetsForm
 from accounts.models import Membership, Role, Team, User
 
 BUDGETS = ("budget_day", "budget_month", "rentals_per_day")
@@ -35,10 +35,10 @@ class _Link(forms.Widget):
         return format_html('<a href="{}">{}</a>', address, value)
 
 
-class MembershipForm(LimitsForm):
-    """A role and its limits. The person and the team of an existing membership are fixed."""
+class MembershipForm(BudgetsForm):
+    """A role and its budgets. The person and the team of an existing membership are fixed."""
 
-    class Meta(LimitsForm.Meta):
+    class Meta(BudgetsForm.Meta):
         fields = ("role", *BUDGETS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

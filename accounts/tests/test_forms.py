@@ -3,7 +3,7 @@
 import pytest
 from allauth.mfa.models import Authenticator
 
-from accounts.forms import MAX_DONG, DongField, JoinForm, LimitsForm, TeamSettingsForm
+from accounts.forms import MAX_DONG, BudgetsForm, DongField, JoinForm, TeamSettingsForm
 from accounts.models import Membership, Team, User
 from rentals.tests.factories import make_person
 
@@ -20,7 +20,7 @@ def test_an_amount_is_read_as_people_type_it(typed: str, amount: int | None) -> 
 
 @pytest.mark.parametrize("typed", ["much", "-1", str(MAX_DONG + 1), "1e9", "12 usd"])
 def test_what_is_no_amount_is_refused(typed: str) -> None:
-    form = LimitsForm({"budget_day": typed}, instance=Membership())
+    form = BudgetsForm({"budget_day": typed}, instance=Membership())
     assert "budget_day" in form.errors
 
 

@@ -57,7 +57,7 @@ def test_a_role_that_stays_the_same_leaves_no_record(boss: User, access: Access,
     assert not AuditRecord.objects.exists()
 
 
-def test_limits_that_change_are_saved_and_recorded_and_the_others_are_not(
+def test_budgets_that_change_are_saved_and_recorded_and_the_others_are_not(
     boss: User, access: Access, linh: User
 ) -> None:
     Membership.objects.filter(user=linh).update(budget_day=5000)
@@ -66,7 +66,7 @@ def test_limits_that_change_are_saved_and_recorded_and_the_others_are_not(
     assert last_record() == (Action.BUDGETS_CHANGED, f"linh #{linh.pk}", {"rentals_per_day": [None, 7]})
 
 
-def test_a_person_is_added_with_limits_once(boss: User, access: Access) -> None:
+def test_a_person_is_added_with_budgets_once(boss: User, access: Access) -> None:
     lan = make_person(username="lan")
     memberships.add(boss, access, lan, Role.VIEWER, {"budget_day": 1000, "budget_month": None})
     assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 1000)

@@ -278,7 +278,7 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             "reveal a masked code (recorded)": yes[reveal],
             "export": yes[export],
             "see who is in the team": yes[see],
-            "invite, change roles, limits, settings": yes[manages],
+            "invite, change roles, budgets, settings": yes[manages],
             "book top-ups, corrections, answers": yes[manages],
             "read and export the audit log": yes[manages],
             "deactivate, end sessions, password link": (

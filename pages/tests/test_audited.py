@@ -258,7 +258,7 @@ def _changing_a_role(world: World) -> None:
 
 @case("limits", "boss", "lan", {"budget_day": [None, 5000]})
 def _setting_a_budget_of_a_person(world: World) -> None:
-    world.post("boss", "person_limits", world.lan.pk, budget_day="5.000")
+    world.post("boss", "person_budgets", world.lan.pk, budget_day="5.000")
 
 
 @case("removed", "boss", "lan", {"role": ["operator", None]})
@@ -309,7 +309,7 @@ def _changing_a_role_in_the_admin(world: World) -> None:
 
 
 @case("limits", "root", "lan", {"rentals_per_day": [None, 9]})
-def _limiting_a_person_in_the_admin(world: World) -> None:
+def _setting_budgets_of_a_person_in_the_admin(world: World) -> None:
     _save_team(world, lan={"rentals_per_day": 9})
 
 

@@ -48,12 +48,12 @@ def refused(team: Team, person: User, service: Service) -> str:
     return caught.value.sentence
 
 
-def limit_own(person: User, **limits_: int) -> None:
-    Membership.objects.filter(user=person).update(**limits_)
+def set_own_budgets(person: User, **budgets_: int) -> None:
+    Membership.objects.filter(user=person).update(**budgets_)
 
 
-def limit_team(team: Team, **limits_: int) -> None:
-    Team.objects.filter(pk=team.pk).update(**limits_)
+def set_team_budgets(team: Team, **budgets_: int) -> None:
+    Team.objects.filter(pk=team.pk).update(**budgets_)
 
 
 def charged(team: Team, person: User, token: Token, *, price: int, at: datetime | None = None) -> Rental:
@@ -73,7 +73,7 @@ def refunded(rental: Rental) -> None:
 def test_a_team_orders_up_to_its_budget_and_not_past_it(
     team: Team, person: User, token: Token, service: Service, field: str
 ) -> None:
-    limit_team(team, **{field: 2500})
+    set_team_budgets(team, **{field: 2500})
     order(team, person, service)
     order(team, make_person(team), service)
     assert "500 ₫ of 2.500 ₫ left, and this order costs 1.000 ₫" in refused(team, person, service)
@@ -83,14 +83,14 @@ def test_a_team_orders_up_to_its_budget_and_not_past_it(
 def test_a_person_orders_up_to_their_budget_and_their_colleagues_go_on(
     team: Team, person: User, token: Token, service: Service, field: str
 ) -> None:
-    limit_own(person, **{field: 1999})
+    set_own_budgets(person, **{field: 1999})
     order(team, person, service)
     assert refused(team, person, service).startswith("Your budget for")
     order(team, make_person(team), service)
 
 
 def test_a_person_rents_so_many_numbers_a_day(team: Team, person: User, token: Token, service: Service) -> None:
-    limit_own(person, rentals_per_day=2)
+    set_own_budgets(person, rentals_per_day=2)
     charged(team, person, token, price=1)
     charged(team, person, token, price=1, at=timezone.now() - timedelta(days=1))
     order(team, person, service)
@@ -98,7 +98,7 @@ def test_a_person_rents_so_many_numbers_a_day(team: Team, person: User, token: T
 
 
 def test_an_admin_who_is_no_member_keeps_to_the_teams_budget(team: Team, token: Token, service: Service) -> None:
-    limit_team(team, budget_day=1000)
+    set_team_budgets(team, budget_day=1000)
     admin = make_person(is_staff=True)
     order(team, admin, service)
     assert refused(team, admin, service).startswith("The team's budget for today")
@@ -107,7 +107,7 @@ def test_an_admin_who_is_no_member_keeps_to_the_teams_budget(team: Team, token: 
 def test_what_is_spent_is_what_was_charged_and_not_given_back(
     team: Team, person: User, token: Token, service: Service
 ) -> None:
-    limit_team(team, budget_day=3000)
+    set_team_budgets(team, budget_day=3000)
     charged(team, person, token, price=2000)
     back = charged(team, person, token, price=1000)
     refused(team, person, service)
@@ -120,7 +120,7 @@ def test_what_is_spent_is_what_was_charged_and_not_given_back(
 def test_orders_that_got_no_number_cost_nothing(
     team: Team, person: User, token: Token, service: Service, status: Status
 ) -> None:
-    limit_team(team, budget_day=1000)
+    set_team_budgets(team, budget_day=1000)
     rental = order(team, person, service)
     Rental.objects.filter(pk=rental.pk).update(status=status)
     order(team, person, service)
@@ -130,7 +130,7 @@ def test_orders_that_got_no_number_cost_nothing(
 def test_orders_under_way_count_as_spent(
     team: Team, person: User, token: Token, service: Service, status: Status
 ) -> None:
-    limit_team(team, budget_day=1999)
+    set_team_budgets(team, budget_day=1999)
     make_rental(status, team=team, person=person, token=token, service=service)
     refused(team, person, service)
 
@@ -138,7 +138,7 @@ def test_orders_under_way_count_as_spent(
 def test_what_was_rented_elsewhere_counts_for_no_budget(
     team: Team, person: User, token: Token, service: Service
 ) -> None:
-    limit_team(team, budget_day=1000)
+    set_team_budgets(team, budget_day=1000)
     make_rental(Status.RECEIVED, team=team, token=token, price=1000, imported=True)
     order(team, person, service)
 
@@ -146,7 +146,7 @@ def test_what_was_rented_elsewhere_counts_for_no_budget(
 def test_a_budget_is_fresh_at_midnight_of_the_desks_own_time_zone(
     team: Team, person: User, token: Token, service: Service
 ) -> None:
-    limit_team(team, budget_day=1000, budget_month=2000)
+    set_team_budgets(team, budget_day=1000, budget_month=2000)
     with time_machine.travel(datetime(2026, 3, 30, 16, 59, tzinfo=UTC), tick=False):  # 23:59 in Vietnam
         charged(team, person, token, price=1000)
         refused(team, person, service)
@@ -160,7 +160,7 @@ def test_a_budget_is_fresh_at_midnight_of_the_desks_own_time_zone(
 
 
 def test_another_team_has_a_budget_of_its_own(team: Team, person: User, token: Token, service: Service) -> None:
-    limit_team(team, budget_day=1000)
+    set_team_budgets(team, budget_day=1000)
     other = make_team()
     token.teams.add(other)
     Membership.objects.create(user=person, team=other, role=Role.OPERATOR)
@@ -209,7 +209,7 @@ def place(rental: Rental) -> Rental:
 
 def test_a_budget_that_was_cut_meanwhile_lets_the_first_orders_through(house: House) -> None:
     orders = [order(house.team, house.person, house.service) for _ in range(3)]
-    limit_team(house.team, budget_day=2 * (house.service.price or 0))
+    set_team_budgets(house.team, budget_day=2 * (house.service.price or 0))
     placed = [place(rental) for rental in orders]
     assert [rental.status for rental in placed] == [Status.WAITING, Status.WAITING, Status.REFUSED]
     assert placed[2].reason == reasons.TEAM_BUDGET
@@ -219,9 +219,9 @@ def test_a_budget_that_was_cut_meanwhile_lets_the_first_orders_through(house: Ho
 def test_what_may_no_longer_be_ordered_is_refused_at_its_turn(house: House, word: str) -> None:
     rental = order(house.team, house.person, house.service)
     if word == reasons.OWN_BUDGET:
-        limit_own(house.person, budget_month=0)
+        set_own_budgets(house.person, budget_month=0)
     elif word == reasons.OWN_RENTALS:
-        limit_own(house.person, rentals_per_day=0)
+        set_own_budgets(house.person, rentals_per_day=0)
     elif word == reasons.NOT_ALLOWED:
         house.team.services.add(make_service())
     else:
@@ -241,11 +241,11 @@ def test_who_is_made_a_viewer_no_longer_gets_what_they_ordered(house: House) -> 
 def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
     team: Team, person: User, token: Token, service: Service
 ) -> None:
-    limit_team(team, budget_day=10_000)
-    limit_own(person, rentals_per_day=9)
+    set_team_budgets(team, budget_day=10_000)
+    set_own_budgets(person, rentals_per_day=9)
 
     def levels() -> list[str]:
-        return [limit.level for limit in budgets.remaining_for(access_for(person)).budgets]
+        return [budget.level for budget in budgets.remaining_for(access_for(person)).budgets]
 
     assert levels() == ["", ""]
     charged(team, person, token, price=7999)
@@ -255,32 +255,32 @@ def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
     charged(team, make_person(team), token, price=2000)
     assert levels() == ["", "reached"]
     own, teams = budgets.remaining_for(access_for(person)).budgets
-    assert (own.amount_left, own.amount_most, teams.amount_left, teams.percent) == ("8", "9", "0 ₫", 100)
+    assert (own.amount_remaining, own.amount_most, teams.amount_remaining, teams.percent) == ("8", "9", "0 ₫", 100)
 
 
 def test_a_budget_of_nothing_is_reached(team: Team, person: User) -> None:
-    limit_team(team, budget_day=0)
-    [limit] = budgets.remaining_for(access_for(person)).budgets
-    assert (limit.level, limit.percent) == ("reached", 100)
+    set_team_budgets(team, budget_day=0)
+    [budget] = budgets.remaining_for(access_for(person)).budgets
+    assert (budget.level, budget.percent) == ("reached", 100)
 
 
 def test_a_token_that_runs_low_is_named(team: Team, person: User, token: Token) -> None:
     token.balance = 4999
     token.save()
     assert budgets.remaining_for(access_for(person)).low_tokens == ()
-    limit_team(team, low_balance=5000)
+    set_team_budgets(team, low_balance=5000)
     make_token(make_team(), balance=0)
     assert budgets.remaining_for(access_for(person)).low_tokens == (token,)
 
 
 def test_a_viewer_is_told_of_the_team_alone(team: Team, token: Token) -> None:
     viewer = make_person(team, Role.VIEWER)
-    limit_team(team, budget_month=5)
-    limit_own(viewer, budget_month=5)
-    assert [limit.of_team for limit in budgets.remaining_for(access_for(viewer)).budgets] == [True]
+    set_team_budgets(team, budget_month=5)
+    set_own_budgets(viewer, budget_month=5)
+    assert [budget.of_team for budget in budgets.remaining_for(access_for(viewer)).budgets] == [True]
 
 
-def test_without_limits_nothing_is_counted(team: Team, person: User, django_assert_num_queries: object) -> None:
+def test_without_budgets_nothing_is_counted(team: Team, person: User, django_assert_num_queries: object) -> None:
     access = access_for(person)
     with django_assert_num_queries(1):  # type: ignore[operator]
         assert not budgets.remaining_for(access).warns

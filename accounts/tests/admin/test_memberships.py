@@ -1,4 +1,4 @@
-"""Roles, limits and accounts changed in the Django admin keep to the rules of the team's page, and leave its records."""
+"""Roles, budgets and accounts changed in the Django admin keep to the rules of the team's page, and leave its records."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,9 +39,9 @@ def row(number: int, membership: Membership | None = None, **over: Any) -> dict[
     """A row of the table of memberships, as the page sends it."""
     fields: dict[str, Any] = {"role": "operator", "budget_day": "", "budget_month": "", "rentals_per_day": ""}
     if membership is not None:
-        limits = ("budget_day", "budget_month", "rentals_per_day")
+        budgets = ("budget_day", "budget_month", "rentals_per_day")
         fields |= {"id": membership.pk, "role": membership.role}
-        fields |= {name: value for name in limits if (value := getattr(membership, name)) is not None}
+        fields |= {name: value for name in budgets if (value := getattr(membership, name)) is not None}
     return {f"memberships-{number}-{name}": value for name, value in {**fields, **over}.items()}
 
 
@@ -80,7 +80,9 @@ def records() -> Iterator[tuple[str, str, Any]]:
         yield record.action, record.target, record.detail
 
 
-def test_a_role_and_a_limit_are_changed_and_recorded_as_on_the_team_s_page(staff: User, team: Team, linh: User) -> None:
+def test_a_role_and_a_budget_are_changed_and_recorded_as_on_the_team_s_page(
+    staff: User, team: Team, linh: User
+) -> None:
     lan = make_person(team, username="lan")
     Membership.objects.filter(user=lan).update(budget_day=5000)
     save_team(staff, team, row(0, own(lan), role="viewer", budget_day="20.000"), row(1, own(linh)))
@@ -93,7 +95,7 @@ def test_a_role_and_a_limit_are_changed_and_recorded_as_on_the_team_s_page(staff
     assert (record.person, record.team, record.address) == (staff, team, "127.0.0.1")
 
 
-def test_somebody_is_added_with_limits_and_recorded(staff: User, team: Team, linh: User) -> None:
+def test_a_person_is_added_with_budgets_and_recorded(staff: User, team: Team, linh: User) -> None:
     lan = make_person(username="lan")
     save_team(staff, team, row(0, own(linh)), row(1, user=lan.pk, role="operator", rentals_per_day="7"))
     assert own(lan).rentals_per_day == 7

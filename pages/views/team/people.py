@@ -1,4 +1,4 @@
-"""One person of the team: their role, limits, sessions and account."""
+"""One person of the team: their role, budgets, sessions and account."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import memberships, two_factor
-from accounts.forms import LimitsForm
+from accounts.forms import BudgetsForm
 from accounts.http import DeskRequest
 from accounts.models import Membership, Role
 from accounts.policy import has_two_factor
@@ -38,13 +38,13 @@ def person(request: DeskRequest, pk: int) -> HttpResponse:
     return _page(request, _membership(request, pk))
 
 
-def _page(request: DeskRequest, membership: Membership, form: LimitsForm | None = None) -> HttpResponse:
+def _page(request: DeskRequest, membership: Membership, form: BudgetsForm | None = None) -> HttpResponse:
     access = request.access
     may_change = access.may_change_account(membership.user)
     day, month, rentals = budgets.spent_by_person(membership.team).get(membership.user_id, (0, 0, 0))
     context = {
         "membership": membership,
-        "form": form or LimitsForm(instance=membership),
+        "form": form or BudgetsForm(instance=membership),
         "roles": roles(),
         "may_change_account": may_change,
         "has_two_factor": has_two_factor(membership.user),
@@ -87,9 +87,9 @@ def person_role(request: DeskRequest, membership: Membership) -> str:
 
 
 @_action
-def person_limits(request: DeskRequest, membership: Membership) -> HttpResponse | str:
+def person_budgets(request: DeskRequest, membership: Membership) -> HttpResponse | str:
     """Set their budgets and rentals per day."""
-    form = LimitsForm(request.POST, instance=membership)
+    form = BudgetsForm(request.POST, instance=membership)
     if not form.is_valid():
         return _page(request, Membership.objects.select_related("user", "team").get(pk=membership.pk), form)
     fresh = Membership.objects.select_related("user", "team").get(pk=membership.pk)

@@ -1,4 +1,4 @@
-"""The page of the team: who is in it, who is invited, its limits and settings."""
+"""The page of the team: who is in it, who is invited, its budgets and settings."""
 
 from dataclasses import dataclass
 

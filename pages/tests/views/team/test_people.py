@@ -1,4 +1,4 @@
-"""Roles, limits, leaving, sessions and password links: who may, what it ends, what is recorded."""
+"""Roles, budgets, leaving, sessions and password links: who may, what it ends, what is recorded."""
 
 from typing import Any
 
@@ -74,9 +74,9 @@ def test_nobody_shuts_themselves_out(boss: User, team: Team, what: str, sent: di
     assert (role_of(boss), boss.is_active) == (Role.MANAGER, True)
 
 
-def test_limits_are_set_and_recorded_with_what_they_were(boss: User, linh: User) -> None:
-    act(boss, "limits", linh, budget_day="20.000", rentals_per_day="7")
-    act(boss, "limits", linh, budget_day="30 000 ₫", rentals_per_day="7")
+def test_budgets_are_set_and_recorded_with_what_they_were(boss: User, linh: User) -> None:
+    act(boss, "budgets", linh, budget_day="20.000", rentals_per_day="7")
+    act(boss, "budgets", linh, budget_day="30 000 ₫", rentals_per_day="7")
     membership = Membership.objects.get(user=linh)
     assert (membership.budget_day, membership.budget_month, membership.rentals_per_day) == (30_000, None, 7)
     details = AuditRecord.objects.filter(action="limits").order_by("pk").values_list("detail", flat=True)
@@ -86,8 +86,8 @@ def test_limits_are_set_and_recorded_with_what_they_were(boss: User, linh: User)
     ]
 
 
-def test_a_limit_that_is_none_is_refused_at_its_field(boss: User, linh: User) -> None:
-    answer = browser(boss).post(reverse("person_limits", args=[linh.pk]), {"budget_day": "much"})
+def test_a_budget_that_is_none_is_refused_at_its_field(boss: User, linh: User) -> None:
+    answer = browser(boss).post(reverse("person_budgets", args=[linh.pk]), {"budget_day": "much"})
     assert answer.status_code == 422
     assert "id_budget_day_error" in answer.content.decode()
     assert Membership.objects.get(user=linh).budget_day is None
@@ -198,7 +198,7 @@ def test_the_name_of_another_team_is_taken(boss: User, team: Team) -> None:
 
 def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> None:
     act(boss, "role", linh, role="viewer")
-    act(boss, "limits", linh, budget_day="20.000")
+    act(boss, "budgets", linh, budget_day="20.000")
     page = parse(browser(boss).get(reverse("team_audit")).content.decode())
     assert {"–", "operator"} <= {before.text for before in page.find_all("del")}
     assert {"20.000 ₫", "viewer"} <= {after.text for after in page.find_all("ins")}
