@@ -1,6 +1,6 @@
 """Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
 
-    python docs/screenshots.py                 two looks of each page into docs/pictures/
+    python docs/screenshots.py                 two views of each page into docs/pictures/
     python docs/screenshots.py --all --out /tmp/pictures   every language, theme and width
 
 Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
@@ -24,9 +24,9 @@ sys.path.insert(0, str(BASE_DIR))
 
 from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
 
-Look = tuple[str, str, int]  # language, theme, width
-TWO_LOOKS: list[Look] = [("en", "light", 1440), ("vi", "dark", 390)]
-EVERY_LOOK: list[Look] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
+View = tuple[str, str, int]  # language, theme, width
+TWO_VIEWS: list[View] = [("en", "light", 1440), ("vi", "dark", 390)]
+EVERY_VIEW: list[View] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
 HEIGHTS = {1440: 900, 390: 844}
 
 # Service, text typed for it, purpose. The last ones keep waiting.
@@ -61,7 +61,7 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
 
 
 def fill(page: Page, desk: RunningDesk) -> None:
-    """Make a desk that looks like a working morning."""
+    """Make a desk that views like a working morning."""
     page.locator("#no-services").wait_for(state="detached", timeout=60_000)
     page.goto(f"{desk.base_url}/system/")
     page.locator("form[action$='/import/'] button").first.click()  # background work to be seen
@@ -81,7 +81,7 @@ def fill(page: Page, desk: RunningDesk) -> None:
 
 
 def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
-    """Wait until so many numbers are in a state; the sandbox is slow on purpose."""
+    """Wait until so many numbers have a status; the sandbox is slow on purpose."""
     end = time.monotonic() + 90
     while page.locator(f"[data-status={status}]").count() < count:
         if time.monotonic() > end:
@@ -101,7 +101,7 @@ def star(page: Page, desk: RunningDesk, service: str) -> None:
 
 
 def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page], Any]]]:
-    """Name, path and what is done before the picture."""
+    """Return each page's name, its path, and what is done before its picture."""
     nothing: Callable[[Page], Any] = lambda page: None  # noqa: E731
 
     def first_link(path: str, links: str) -> str:
@@ -124,16 +124,16 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
         ("system", "/system/", nothing),
         ("background", "/background/", nothing),
         ("password", "/accounts/password/change/", nothing),
-        ("second-step", "/accounts/2fa/", nothing),
+        ("two-factor", "/accounts/2fa/", nothing),
         ("sessions", "/accounts/sessions/", nothing),
         ("not-found", "/rentals/999999/", nothing),
         ("admin-token", "/admin/rentals/token/1/change/", nothing),
     ]
 
 
-def take(browser: Browser, desk: RunningDesk, out: Path, looks: list[Look]) -> None:
-    """Save every page in every look."""
-    for language, theme, width in looks:
+def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View]) -> None:
+    """Save every page in every view."""
+    for language, theme, width in views:
         with browser.new_context(
             viewport={"width": width, "height": HEIGHTS[width]},
             color_scheme=theme,  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def main() -> None:
                 page = context.new_page()
                 sign_in(page, desk, "admin")
                 fill(page, desk)
-            take(browser, desk, options.out, EVERY_LOOK if options.all else TWO_LOOKS)
+            take(browser, desk, options.out, EVERY_VIEW if options.all else TWO_VIEWS)
             shutil.copy(options.out / "desk-en-light-1440.png", options.out / "desk.png")
             browser.close()
         finally:
