@@ -69,7 +69,7 @@ class House:
         return "; ".join(f"{token.name} {token.hold or 'free'}, {token.faults} errors" for token in tokens)
 
     def order(self, count: int, services: tuple[str, ...], deadline: float, *, most_queued: int = 60) -> None:
-        """Order `count` numbers, each under a mark of its own, never more than `most_queued` ahead of the workers."""
+        """Order `count` numbers, each under a label of its own, never more than `most_queued` ahead of the workers."""
         while self.ordered < count and time.monotonic() < deadline:
             if self.queue_length() >= most_queued:
                 time.sleep(0.3)

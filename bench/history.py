@@ -133,7 +133,7 @@ def _measure(rentals: int, rounds: int) -> bool:
     settings.ROOT_URLCONF = "bench.plain_admin"
     names = _make(rentals)
     client = _signed_in()
-    marks = _deep_marks(client)
+    cursors = _deep_cursors(client)
     client.get("/rentals/")
     gc.collect()
     gc.freeze()  # as the web process does
@@ -143,7 +143,7 @@ def _measure(rentals: int, rounds: int) -> bool:
             timings.ask(f"filter: {label}", f"/rentals/?{query.format(**names)}")
         for sort in SORTINGS:
             timings.ask(f"sorting: {sort or 'newest'}", f"/rentals/?sort={sort}")
-            timings.ask(f"deep page: {sort or 'newest'}", f"/rentals/?sort={sort}&after={marks[sort]}")
+            timings.ask(f"deep page: {sort or 'newest'}", f"/rentals/?sort={sort}&after={cursors[sort]}")
         for label, query in SEARCHES.items():
             timings.ask(f"search: {label}", f"/rentals/?{query.format(**names)}")
         for peer, order in PEERS.items():
@@ -231,8 +231,8 @@ def _signed_in() -> Any:
     return client
 
 
-def _deep_marks(client: Any) -> dict[str, str]:
-    """A mark in the middle of each sorting: where the 9,000th page would be."""
+def _deep_cursors(client: Any) -> dict[str, str]:
+    """A cursor in the middle of each sorting, at which the 9,000th page would be."""
     from django.db.models.functions import Coalesce
 
     from accounts.models import Team

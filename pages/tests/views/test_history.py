@@ -157,7 +157,7 @@ def test_a_search_that_finds_nothing_says_what_to_do(signed_in: Client) -> None:
 def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Team, sort: str) -> None:
     now = timezone.now()
     token, service = make_token(team), make_service()
-    # Many of the same moment and price: the mark must tell them apart.
+    # Many of the same moment and price: the cursor must tell them apart.
     rows = [
         make_rental(
             Status.REFUSED, team=team, token=token, service=service,
@@ -211,10 +211,10 @@ def test_each_filter_that_is_set_can_be_taken_away(signed_in: Client, team: Team
     assert "q" not in QueryDict(dict(chosen)["“098”"])
 
 
-@pytest.mark.parametrize("mark", ["after=x", "after=1-", "before=-1-2", "after=99999999999999999999-1"])
-def test_a_broken_mark_shows_the_first_page(signed_in: Client, team: Team, mark: str) -> None:
+@pytest.mark.parametrize("cursor", ["after=x", "after=1-", "before=-1-2", "after=99999999999999999999-1"])
+def test_a_broken_cursor_shows_the_first_page(signed_in: Client, team: Team, cursor: str) -> None:
     rental = make_rental(Status.WAITING, team=team)
-    assert shown(signed_in, mark) == [rental.pk]
+    assert shown(signed_in, cursor) == [rental.pk]
 
 
 def test_counting_stops_where_it_would_cost_more_than_the_page(signed_in: Client, team: Team, monkeypatch: Any) -> None:

@@ -1,6 +1,6 @@
 """The life of rentals under every interleaving that Hypothesis can think of, beside a model of the upstream in memory.
 
-Orders are placed, answered, refused, cut off; workers die between any two steps; sweeps, settlings, looks, callbacks and
+Orders are placed, answered, refused, cut off; workers die between any two steps; sweeps, settlings, polls, callbacks and
 balance readings come doubled, late and out of order. At the end of each run everything is left to come to rest.
 """
 
@@ -9,8 +9,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -37,112 +36,10 @@ from rentals.lifecycle import reasons
 from rentals.models import Callback, JobName, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from rentals.queries.refunds import twin_key
 from rentals.tests.factories import make_person, make_service, make_team, make_token
-from thuesim.errors import ThueSimError
+from rentals.tests.lifecycle.modelled_upstream import Killed, Upstream, sms
 
-TIMEOUT, GAP, OPENING = 20.0, 5.0, 1_000_000
-FIRST_MARK = 1000
-
-
-class Killed(BaseException):
-    """SIGKILL: nothing after it runs."""
-
-
-@dataclass
-class Number:
-    """A number that the upstream gave and charged for; `order` is the mark of the order that it was for."""
-
-    id: int
-    order: str
-    service: str
-    phone: str
-    price: int
-    made: datetime
-    codes: list[str] = field(default_factory=list)
-    expired: bool = False
-    refunded: bool = False
-
-
-class Upstream:
-    """The model: what ThueSim did, and how it answers the next call."""
-
-    def __init__(self) -> None:
-        self.numbers: list[Number] = []
-        self.refunds = 0
-        self.top_ups: list[int] = []
-        self.old_balance: int | None = None
-        self.sent: Counter[str] = Counter()
-        self.uncertain: set[str] = set()
-        self.answer = "given"
-        self.history_answers, self.hidden = True, 0
-
-    @property
-    def balance(self) -> int:
-        return OPENING - sum(number.price for number in self.numbers) + self.refunds + sum(self.top_ups)
-
-    def rent(self, _client: object, service: str, *, exclude_prefixes: list[str], **_wishes: object) -> thuesim.Rented:
-        [order] = exclude_prefixes
-        assert order not in self.uncertain, "sent again although a number may have been taken"
-        self.sent[order] += 1
-        return self._answer(order, service)
-
-    def _answer(self, order: str, service: str) -> thuesim.Rented:
-        refusals: dict[str, ThueSimError] = {
-            "out of stock": thuesim.OutOfStock("het so"),
-            "too soon": thuesim.TooSoon("qua nhanh"),
-            "limit": thuesim.PendingLimitReached("toi da", limit=50),
-            "error": thuesim.UpstreamError("co loi"),
-            "no connection": thuesim.CannotConnect("refused"),
-        }
-        if self.answer in refusals:
-            raise refusals[self.answer]
-        self.uncertain.add(order)
-        if self.answer == "lost before":
-            raise thuesim.TimedOut("")
-        if self.answer == "killed before":
-            raise Killed
-        number = self._take(order, service)
-        if self.answer == "killed after":
-            raise Killed
-        if self.answer == "lost after":
-            raise thuesim.ConnectionLost("")
-        if self.answer == "overtaken by the sweep":
-            rental = Rental.objects.get(exclude_prefixes=[order])
-            lifecycle.unconfirm(rental, reason=reasons.WORKER_DIED)
-        return thuesim.Rented(f"{number.id}.02", number.phone, number.price, self.balance, "", "", number.made, "")
-
-    def _take(self, order: str, service: str) -> Number:
-        count = len(self.numbers)
-        number = Number(
-            88_000_000 + count, order, service, f"+8496{count:07d}", 1000 + 10 * (count % 4), timezone.now()
-        )
-        self.numbers.append(number)
-        return number
-
-    def number_of(self, id: str) -> Number:
-        return next(number for number in self.numbers if str(number.id) == thuesim.rental_key(id))
-
-    def code(self, _client: object, id: str) -> thuesim.CodeReply:
-        state, message = self.state_of(self.number_of(id))
-        return thuesim.CodeReply(state, message)
-
-    @staticmethod
-    def state_of(number: Number) -> tuple[thuesim.State, thuesim.Message | None]:
-        if number.codes:
-            return thuesim.State.RECEIVED, sms(number.codes[-1])
-        return (thuesim.State.EXPIRED if number.expired else thuesim.State.WAITING), None
-
-    def history(self, _client: object, **_filters: object) -> list[thuesim.HistoryEntry]:
-        if not self.history_answers:
-            raise thuesim.ServerError("502")
-        shown = self.numbers[: len(self.numbers) - self.hidden]
-        return [
-            thuesim.HistoryEntry(str(n.id), n.service.rpartition(".")[2], "", state, n.price, n.phone, n.made, message)
-            for n in reversed(shown)
-            for state, message in [self.state_of(n)]
-        ]
-
-    def balance_now(self, _client: object) -> thuesim.Balance:
-        return thuesim.Balance(self.balance if self.old_balance is None else self.old_balance)
+TIMEOUT, GAP = 20.0, 5.0
+FIRST_LABEL = 1000
 
 
 def sums_of(amounts: list[int]) -> set[int]:
@@ -151,10 +48,6 @@ def sums_of(amounts: list[int]) -> set[int]:
     for amount in amounts:
         sums |= {amount + sum_ for sum_ in sums}
     return sums
-
-
-def sms(code: str) -> thuesim.Message:
-    return thuesim.Message(f"Ma cua ban la {code}", code, is_call=False, audio_url="")
 
 
 ANSWERS = (
@@ -171,7 +64,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.marks = itertools.count(FIRST_MARK)
+        self.labels = itertools.count(FIRST_LABEL)
         self.upstream = Upstream()
         self.received: set[int] = set()
         self.given_up: set[int] = set()
@@ -220,15 +113,15 @@ class Life(RuleBasedStateMachine):
         target=orders, person=st.integers(0, 1), service=st.sampled_from([0, 0, 1]), minutes=st.sampled_from([0, 0, 5])
     )
     def order(self, person: int, service: int, minutes: int) -> str:
-        mark = str(next(self.marks))
+        label = str(next(self.labels))
         orders.take_order(
             person=self.people[person],
             team=self.team,
             service=self.services[service],
-            exclude_prefixes=[mark],
+            exclude_prefixes=[label],
             keep_trying_minutes=minutes,
         )
-        return mark
+        return label
 
     @rule(order=orders)
     def cancel(self, order: str) -> None:
@@ -273,12 +166,12 @@ class Life(RuleBasedStateMachine):
         self.settle(1, True)
 
     @rule(twice=st.booleans())
-    def watch(self, twice: bool) -> None:
+    def poll_the_token(self, twice: bool) -> None:
         for _ in range(1 + twice):
             polling.poll_token(self.token.pk)
 
     @rule(which=st.integers(0, 30))
-    def look(self, which: int) -> None:
+    def poll_a_rental(self, which: int) -> None:
         rentals = list(Rental.objects.exclude(upstream_key="").values_list("pk", flat=True))
         if rentals:
             polling.poll_rental(rentals[which % len(rentals)])
@@ -303,8 +196,8 @@ class Life(RuleBasedStateMachine):
         self.upstream.old_balance = None
 
     @rule(which=st.integers(0, 30), move=st.sampled_from(["refuse", "unconfirm", "expire"]), behind=st.integers(0, 1))
-    def a_ghost_moves(self, which: int, move: str, behind: int) -> None:
-        """A worker that read the row in this attempt or in the one before, and comes back only now."""
+    def a_stale_worker_moves(self, which: int, move: str, behind: int) -> None:
+        """A worker writes what it read long ago, in this attempt or in the previous one."""
         believed = Status.WAITING if move == "expire" else Status.PLACING
         rentals = [rental for rental in Rental.objects.filter(attempts__gt=0) if behind or rental.status != believed]
         if not rentals:
@@ -373,7 +266,7 @@ class Life(RuleBasedStateMachine):
         if not self.upstream.numbers:
             return
         number = self.upstream.numbers[which % len(self.upstream.numbers)]
-        # One that says "expired" of a number that is not, and one for a number that nobody has, come too.
+        # A callback may say "expired" of a number that is not, or name a number that was never given.
         about = number.id + (1_000_000 if early else 0)
         code = None if expired or not number.codes else number.codes[0]
         body = {
