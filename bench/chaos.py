@@ -48,7 +48,7 @@ callback-full-id=.2 callback-junk=.05
 """
 KILLED = {"worker-1", "worker-2", "both workers", "slow", "web", "beat"}
 BARE_START = "import django, thuesim_site.celery; django.setup(); import rentals.tasks"
-# How likely somebody pays in beside a strike, and which amounts, in đồng.
+# How likely a top-up is beside a strike, and which amounts, in đồng.
 PAID_IN, TOP_UPS = 0.4, (10_000, 20_000, 50_000, 100_003)
 TWO_AT_ONCE, NOTICED_SECONDS, PATIENCE_SECONDS = 0.3, 6.0, 90.0
 SERVICES = ("02.97", "01.7", "02.7", "01.2", "10.40", "01.3", "03.97")
@@ -214,7 +214,7 @@ def run(options: argparse.Namespace) -> int:
         deadline = begun + 60 * options.minutes - settle_seconds
         customers = threading.Thread(target=house.order, args=(options.orders, SERVICES, deadline), daemon=True)
         customers.start()
-        fire = Fire(stage, rng, house.queue_length, house.tokens_told, pays_in=not options.brief)
+        fire = Fire(stage, rng, house.queue_length, house.tokens_summary, pays_in=not options.brief)
         fire.burn(
             lambda: time.monotonic() > deadline or (not customers.is_alive() and not house.queue_length()),
             postgres_at=45,

@@ -14,7 +14,7 @@ from rentals.models import CallbackAddress, LedgerEntry, Rental, Service, Status
 PEOPLE = 5
 AGAIN, CANCELLED, KEEP_TRYING = 0.05, 0.02, 0.5  # how likely each is
 # Longer than any number's own prefix, so that it filters nothing: an order is known by it in the sandbox's books.
-FIRST_MARK = 1000
+FIRST_LABEL = 1000
 
 
 class House:
@@ -58,8 +58,8 @@ class House:
         finally:
             connection.close()
 
-    def tokens_told(self) -> str:
-        """How the tokens stand, for people to read."""
+    def tokens_summary(self) -> str:
+        """Return in words how the tokens stand, for the printed report."""
         try:
             tokens = list(Token.objects.order_by("pk"))
         except DatabaseError:
@@ -97,7 +97,7 @@ class House:
             person=rng.choice(self.people),
             team=self.team,
             service=again_of.service if again_of else service,
-            exclude_prefixes=[str(FIRST_MARK + self.ordered)],
+            exclude_prefixes=[str(FIRST_LABEL + self.ordered)],
             networks=["VIETTEL", "MOBIFONE"] if rng.random() < 0.2 else [],
             keep_trying_minutes=5 if rng.random() < KEEP_TRYING else 0,
             again_of=again_of,

@@ -15,8 +15,8 @@ from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent,
 from rentals.queries.refunds import may_refund_between, refundable, twin_key
 from thuesim import rental_key
 
-LONGEST_STANDSTILL_SECONDS = 15.0
-WHOLE_SECONDS = 2.5
+MAX_STANDSTILL_SECONDS = 15.0
+WHOLE_SECONDS = 2.5  # apart, below which the upstream's whole seconds do not tell two orders apart
 Books = Mapping[str, Any]
 
 
@@ -52,44 +52,49 @@ def unknown_numbers(books: Books) -> list[int]:
     return [row["number"] for row in books["rentals"] if str(row["number"]) not in ours]
 
 
-def _mark(attempt: Mapping[str, Any]) -> str:
-    """What tells the order that an attempt was for: a number asked for again, or the mark in the filter."""
+def _order_label(attempt: Mapping[str, Any]) -> str:
+    """What tells the order that an attempt was for: a number asked for again, or the excluded prefix that `bench.desk` gives each order."""
     asked = attempt["asked"]
-    return f"again {asked['thuesim1']}" if "thuesim1" in asked else f"mark {asked.get('nPrefix')}"
+    return f"again {asked['thuesim1']}" if "thuesim1" in asked else f"label {asked.get('nPrefix')}"
 
 
-def _our_mark(rental: Rental) -> str:
+def _label_of(rental: Rental) -> str:
     if rental.again_of is not None:
         return f"again {rental.again_of.upstream_key}.{rental.service.sv}".rstrip(".")
-    return f"mark {next(iter(rental.exclude_prefixes), None)}"
+    return f"label {next(iter(rental.exclude_prefixes), None)}"
 
 
 def sent_twice(books: Books) -> list[str]:
     """Orders for which two numbers were charged, and numbers that two orders have."""
-    charged = Counter(_mark(attempt) for attempt in books["attempts"] if attempt["outcome"] == "charged")
+    charged = Counter(_order_label(attempt) for attempt in books["attempts"] if attempt["outcome"] == "charged")
     keys = Counter(Rental.objects.filter(token=token_of(books)).exclude(upstream_key="").values_list("upstream_key"))
-    return [mark for mark, count in charged.items() if count > 1] + [
+    return [label for label, count in charged.items() if count > 1] + [
         str(key) for key, count in keys.items() if count > 1
     ]
 
 
 def mixed_up(books: Books) -> list[str]:
-    """Orders of ours that show a number which the sandbox gave to another one, although the two asked so far apart that
-    the upstream's whole seconds tell which is which."""
+    """Orders of ours that show the number of another order, by the sandbox's books.
+
+    Two orders that asked within `WHOLE_SECONDS` of each other are left out: ThueSim's times are whole seconds, so
+    nothing tells which of the two a number was for.
+    """
     given = {str(a["rental"]): a for a in books["attempts"] if a["outcome"] == "charged"}
-    asked = {_mark(attempt): attempt["monotonic"] for attempt in books["attempts"]}
+    asked = {_order_label(attempt): attempt["monotonic"] for attempt in books["attempts"]}
     rentals = (
         Rental.objects.filter(token=token_of(books)).exclude(upstream_key="").select_related("again_of", "service")
     )
     found = []
     for rental in rentals:
-        attempt, mark = given.get(rental.upstream_key), _our_mark(rental)
-        if attempt is None or _mark(attempt) == mark:
+        attempt, label = given.get(rental.upstream_key), _label_of(rental)
+        if attempt is None or _order_label(attempt) == label:
             continue
-        apart = abs(attempt["monotonic"] - asked[mark]) if mark in asked else None
+        apart = abs(attempt["monotonic"] - asked[label]) if label in asked else None
         if apart is None or apart > WHOLE_SECONDS:
             seconds = "never reached the upstream" if apart is None else f"asked {apart:.1f} s apart"
-            found.append(f"rental {rental.pk} ({mark}) has {rental.upstream_key} of {_mark(attempt)}; {seconds}")
+            found.append(
+                f"rental {rental.pk} ({label}) has {rental.upstream_key} of {_order_label(attempt)}; {seconds}"
+            )
     return found
 
 
@@ -119,8 +124,8 @@ def _called_back(books: Books) -> list[tuple[str, str]]:
     for callback in books["callbacks"]:
         if callback["http"] != 200:
             continue
-        told = _fields(callback["body"])
-        number, code = rental_key(str(told.get("requestId", ""))), told.get("code")
+        fields = _fields(callback["body"])
+        number, code = rental_key(str(fields.get("requestId", ""))), fields.get("code")
         if code and number in ours:
             found.append((number, str(code)))
     return found
@@ -129,8 +134,8 @@ def _called_back(books: Books) -> list[tuple[str, str]]:
 def _fields(body: str) -> dict[str, Any]:
     if not body.startswith("{"):
         return {name.removeprefix("data[").rstrip("]"): value[0] for name, value in parse_qs(body).items()}
-    told = json.loads(body)
-    return told if "requestId" in told else next(iter(told.values()))
+    document = json.loads(body)
+    return document if "requestId" in document else next(iter(document.values()))
 
 
 def balance_unseen(books: Books) -> bool:
@@ -164,7 +169,7 @@ def wrong_lines(books: Books) -> list[str]:
     return wrong + [f"top-up of {amount}" for amount in {*top_ups, sum(top_ups)} - paid_in]
 
 
-def money_told(books: Books) -> str:
+def money_summary(books: Books) -> str:
     """What was booked, and asked, of what the sandbox did, for people to read."""
     token = token_of(books)
     ours = Counter(token.ledger.values_list("kind", flat=True))
@@ -198,7 +203,7 @@ def broken_timelines() -> list[int]:
 def close_calls(all_books: Iterable[Books], gap: float) -> list[str]:
     """The calls that came too close to the one before, and where the time went."""
     asked = {
-        _our_mark(event.rental): event.detail.get("clock", 0.0)
+        _label_of(event.rental): event.detail.get("clock", 0.0)
         for event in RentalEvent.objects.filter(kind=EventKind.ASKED).select_related(
             "rental__again_of", "rental__service"
         )
@@ -209,64 +214,84 @@ def close_calls(all_books: Iterable[Books], gap: float) -> list[str]:
         for one, two in pairwise(attempts):
             apart = two["monotonic"] - one["monotonic"]
             if apart < gap:
-                ways = [f"{a['monotonic'] - asked.get(_mark(a), 0.0):.3f} s" for a in (one, two)]
+                ways = [f"{a['monotonic'] - asked.get(_order_label(a), 0.0):.3f} s" for a in (one, two)]
                 found.append(f"{apart:.3f} s apart; from our claim to its arrival the two took {' and '.join(ways)}")
     return found
+
+
+class _Report:
+    """Prints one line for each promise, and keeps those that are broken."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+
+    def line(self, what: str, value: object, kept: bool, details: Iterable[object] = ()) -> None:
+        print(f"  {'ok    ' if kept else 'BROKEN'} {what}: {value}")
+        for detail in list(details)[:8]:
+            print(f"           {detail}")
+        if not kept:
+            self.broken.append(what)
 
 
 def speak(
     all_books: Sequence[Books], *, gap: float, ordered: int, strikes: Sequence[Strike] = (), brief: bool = False
 ) -> int:
     """Print the comparison; returns 1 where a promise is broken, else 0."""
-    broken: list[str] = []
-
-    def line(what: str, value: object, kept: bool, details: Iterable[object] = ()) -> None:
-        print(f"  {'ok    ' if kept else 'BROKEN'} {what}: {value}")
-        for detail in list(details)[:8]:
-            print(f"           {detail}")
-        if not kept:
-            broken.append(what)
-
+    report = _Report()
     statuses = Counter(Rental.objects.values_list("status", flat=True))
     reasons = Counter(Rental.objects.exclude(reason="").values_list("status", "reason"))
     print(f"{ordered} ordered; {dict(statuses)}")
     print(f"reasons: { {f'{status}/{reason}': count for (status, reason), count in reasons.items()} }")
+    _report_numbers(report, all_books)
+    _report_gap(report, all_books, gap)
+    _report_money(report, all_books)
+    unsettled = [Status.PLACING] if brief else [Status.PLACING, Status.UNCONFIRMED]
+    remaining = [f"{status} {statuses[status]}" for status in unsettled if statuses[status]]
+    report.line("rentals left in placing or unconfirmed", ", ".join(remaining) or 0, not remaining)
+    timelines = broken_timelines()
+    report.line("timelines that do not lead to the status", len(timelines), not timelines, timelines)
+    _report_standstills(report, strikes, brief=brief)
+    print("BROKEN: " + "; ".join(report.broken) if report.broken else "every promise kept")
+    return 1 if report.broken else 0
+
+
+def _report_numbers(report: _Report, all_books: Sequence[Books]) -> None:
     attempts = [attempt for books in all_books for attempt in books["attempts"]]
     outcomes = Counter(f"{a['outcome']} {a['delivered'] or ''}".strip() for a in attempts)
     print(f"{len(attempts)} number-taking calls: {dict(outcomes)}")
-    for what, look in (
+    for what, search in (
         ("numbers charged but unknown to us", unknown_numbers),
         ("orders sent twice", sent_twice),
         ("codes delivered that we do not show", codes_not_shown),
         ("numbers shown at another order than theirs", mixed_up),
     ):
-        found = [item for books in all_books for item in look(books)]
-        line(what, len(found), not found, found)
+        results = [result for books in all_books for result in search(books)]
+        report.line(what, len(results), not results, results)
+
+
+def _report_gap(report: _Report, all_books: Sequence[Books], gap: float) -> None:
     smallest = min((books["gap"]["min"] for books in all_books if books["gap"]["min"] is not None), default=None)
     shown = "none" if smallest is None else f"{smallest:.3f} s (the sandbox wants {gap:g} s)"
     kept = smallest is None or smallest >= gap
-    line(
-        "smallest gap between number-taking calls of a token", shown, kept, [] if kept else close_calls(all_books, gap)
-    )
+    calls = [] if kept else close_calls(all_books, gap)
+    report.line("smallest gap between number-taking calls of a token", shown, kept, calls)
+
+
+def _report_money(report: _Report, all_books: Sequence[Books]) -> None:
     for books in all_books:
         ask_at_last(books)
     differences = [money_missing(books) for books in all_books]
-    line("đồng by which ledger, questions and balance differ, per token", differences, not any(differences))
-    wrong = [item for books in all_books for item in wrong_lines(books)]
-    line("refunds and top-ups booked that never were", len(wrong), not wrong, wrong)
+    report.line("đồng by which ledger, questions and balance differ, per token", differences, not any(differences))
+    wrong = [entry for books in all_books for entry in wrong_lines(books)]
+    report.line("refunds and top-ups booked that never were", len(wrong), not wrong, wrong)
     for books in all_books:
-        print(f"         booked: {money_told(books)}")
-    unsettled = [Status.PLACING] if brief else [Status.PLACING, Status.UNCONFIRMED]
-    left = [f"{status} {statuses[status]}" for status in unsettled if statuses[status]]
-    line("rentals left in placing or unconfirmed", ", ".join(left) or 0, not left)
-    timelines = broken_timelines()
-    line("timelines that do not lead to the status", len(timelines), not timelines, timelines)
+        print(f"         booked: {money_summary(books)}")
+
+
+def _report_standstills(report: _Report, strikes: Sequence[Strike], *, brief: bool) -> None:
     stood = sorted(strikes, key=lambda strike: strike.start - strike.stood)
     worst = ", ".join(f"{s.stood:.1f} s ({s.what}; a bare start took {s.start:.1f} s)" for s in stood[:3])
-    in_time = all(s.stood - s.start <= LONGEST_STANDSTILL_SECONDS for s in stood)
-    told = [f"{s.what}: {s.tokens}" for s in stood[:3] if s.tokens]
-    line(
-        "longest until work went on after a failure's end", worst or "no strike left work to do", brief or in_time, told
-    )
-    print("BROKEN: " + "; ".join(broken) if broken else "every promise kept")
-    return 1 if broken else 0
+    in_time = all(s.stood - s.start <= MAX_STANDSTILL_SECONDS for s in stood)
+    tokens = [f"{s.what}: {s.tokens}" for s in stood[:3] if s.tokens]
+    what = "longest until work went on after a failure's end"
+    report.line(what, worst or "no strike left work to do", brief or in_time, tokens)
