@@ -53,7 +53,7 @@ def _is_here(address: str) -> bool:
 
 
 def _is_known(host: object) -> bool:
-    """Whether looking this up asks nobody: an address, this machine, or a name that never exists."""
+    """Whether looking this up asks no other machine: an address, this machine, or a name that never exists."""
     name = host.decode() if isinstance(host, bytes) else str(host or "")
     try:
         ipaddress.ip_address(name.partition("%")[0])

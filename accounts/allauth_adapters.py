@@ -1,4 +1,4 @@
-"""How allauth behaves here: nobody signs up without an invitation, the last two-factor method stays where a team
+"""How allauth behaves here: signing up needs an invitation, the last two-factor method stays where a team
 requires one, and an ended session is recorded and closes its open screens."""
 
 import base64
@@ -109,12 +109,15 @@ class RequiredTwoFactor(DefaultMFAAdapter):
     }
 
     def encrypt(self, text: str) -> str:
-        """Encrypt with the keys of the API tokens: a leaked database alone does not let anybody generate codes."""
+        """Encrypt with the keys of the API tokens: a leaked database alone does not let an attacker generate codes."""
         return encryption.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return the secret. One stored before there was encryption is returned as it is. Where the key is lost, a random
-        secret takes its place, which fits no code: the codes of an empty secret could be computed by anybody."""
+        """Return the secret. A secret that was stored before there was encryption is returned as it is.
+
+        Where the key is lost, it is a random secret, which fits no code: an attacker could compute the codes of an
+        empty one.
+        """
         if not encryption.is_encrypted(encrypted_text):
             return encrypted_text
         return encryption.decrypt(encrypted_text) or base64.b32encode(secrets.token_bytes(20)).decode()

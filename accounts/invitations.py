@@ -64,7 +64,7 @@ def accept(invitation: Invitation, person: User) -> Membership:
     if lookalikes.resembled_in([invitation.team], person.username, person.get_full_name(), other_than=person.pk):
         raise NotDone(lookalikes.REFUSED)
     # The row's own columns alone: a condition on another table would make this an update by subquery, which
-    # PostgreSQL does not look at again after waiting for the row, and everybody at once would get in.
+    # PostgreSQL does not look at again after waiting for the row, and two people at once would both get in.
     usable = Invitation.objects.filter(Invitation.usable(), pk=invitation.pk)
     inviter_is_active = User.objects.filter(pk=invitation.invited_by_id, is_active=True).exists()
     if not inviter_is_active or not usable.update(used_at=timezone.now(), used_by=person):

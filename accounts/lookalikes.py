@@ -1,8 +1,8 @@
-"""Names that look like another's: a joiner called "mа", with a Cyrillic а, would act under the name of "ma".
+"""Names that look like another person's: a new member called "mа", with a Cyrillic а, could pass for "ma".
 
-Compared is what the eye sees: a letter of Cyrillic or Greek, or a sign, as the Latin letter that it looks like; without
-case, spaces, punctuation and signs that are not drawn. Vietnamese marks stay: Hà and Hạ are two names. The pairs follow
-Unicode's confusables (UTS #39), as far as they look like Latin letters.
+Two names look alike if their skeletons are equal. A skeleton has a Latin letter for each Cyrillic or Greek letter that
+looks like it, and neither case, spaces, punctuation nor invisible characters. Vietnamese accents stay: Hà and Hạ are two
+names. The pairs follow Unicode's confusables (UTS #39), as far as they look like Latin letters.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Team, User
 
 REFUSED = gettext_lazy(
-    "This name looks like that of somebody in this team or of an admin. Choose one that cannot be mistaken for it."
+    "This name looks like that of a person in this team or of an admin. Choose one that cannot be mistaken for it."
 )
 _PAIRS = {
     "a": "аɑα", "b": "ЬьƄв", "c": "сϲ", "d": "ԁɗ", "e": "еєε", "f": "ƒ", "g": "ɡց", "h": "һн", "i": "1lіıɩι|ӏ!",
@@ -25,7 +25,7 @@ _LATIN = str.maketrans({other: latin for latin, others in _PAIRS.items() for oth
 
 
 def skeleton(name: str) -> str:
-    """Return what two names have in common that look the same."""
+    """Return the skeleton of a name: two names that look alike have the same one."""
     letters = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
     seen = "".join(letter for letter in letters if letter.isalnum() or unicodedata.combining(letter))
     return unicodedata.normalize("NFC", seen.replace("rn", "m").replace("vv", "w"))
@@ -39,7 +39,7 @@ def skeletons(username: str, full_name: str = "") -> set[str]:
 def resembled_in(
     teams: Iterable[Team | int], username: str, full_name: str = "", *, other_than: int | None = None
 ) -> User | None:
-    """Return a person of the teams whose names look like these, or an admin, who acts in every team; else None."""
+    """Return a person whose names look like these: a member of the teams or an admin, who acts in every team. Else None."""
     mine = skeletons(username, full_name)
     people = User.objects.filter(Q(memberships__team__in=list(teams)) | Q(is_staff=True), is_active=True)
     others = (person for person in people.distinct() if person.pk != other_than)

@@ -20,7 +20,7 @@ class Role(models.TextChoices):
 
 
 class Team(models.Model):
-    """The people who share tokens, a queue and a history. Nobody sees anything of another team."""
+    """The people who share tokens, a queue and a history. No member sees anything of another team."""
 
     name = models.CharField(_("name"), max_length=80, unique=True)
     purpose_required = models.BooleanField(
@@ -101,7 +101,7 @@ class User(AbstractUser):
         verbose_name_plural = _("people")  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        """With the user name, which nobody else has: anybody may be called Ma."""
+        """With the user name, which is unique: two people may be called Ma."""
         return self.named(self.get_full_name(), self.username)
 
     @staticmethod

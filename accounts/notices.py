@@ -1,4 +1,4 @@
-"""E-mails that tell a person what happened to their account, so that they notice what somebody else did to it."""
+"""E-mails that tell a person what happened to their account, so that they notice what another person did to it."""
 
 from allauth.account.adapter import get_adapter
 from django.db import transaction
@@ -11,8 +11,8 @@ from accounts.models import User
 def tell(person: User, action: audit.Action, *, by: User | None = None, to: str = "") -> None:
     """Send a person an e-mail that `action` happened to their account, once it is committed.
 
-    It goes to `to`, else to the account's address; without an address, or without `EMAIL_URL`, nothing is sent. `by` is who
-    did it, where it was somebody else.
+    It goes to `to`, else to the account's address; without an address, or without `EMAIL_URL`, nothing is sent. `by` is the
+    person who did it, where it was not the owner of the account.
     """
     address = to or person.email
     if not address or not mail.is_set_up():

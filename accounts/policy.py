@@ -142,7 +142,7 @@ class Access:
     def may_change_account(self, person: User) -> bool:
         """Whether they may act on the account of `person` as a whole: deactivate it, end its sessions, make a password link.
 
-        Never on their own: that is what the account pages are for, and nobody shuts themselves out. Two queries at most.
+        Never on their own: the account pages are for that, and a manager cannot lock themselves out. Two queries at most.
         """
         if person.pk == self.person_id or not self.manages:
             return False

@@ -30,7 +30,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 class Postgres:
-    """A cluster of its own, run by somebody who is not root, since PostgreSQL wants it so."""
+    """A cluster of its own, run by a user who is not root, as PostgreSQL requires."""
 
     def __init__(self, folder: Path) -> None:
         self._user = "postgres" if os.getuid() == 0 else None

@@ -53,7 +53,8 @@ def unknown_numbers(books: Books) -> list[int]:
 
 
 def _order_label(attempt: Mapping[str, Any]) -> str:
-    """What tells the order that an attempt was for: a number asked for again, or the excluded prefix that `bench.desk` gives each order."""
+    """Return which order an attempt was for: by the number asked for again, or by the excluded prefix, which `bench.desk`
+    makes another one for each order."""
     asked = attempt["asked"]
     return f"again {asked['thuesim1']}" if "thuesim1" in asked else f"label {asked.get('nPrefix')}"
 

@@ -1,8 +1,8 @@
 """Encrypt everything that is encrypted with the newest key: token values, callback secrets, two-factor secrets.
 
-Row by row, each by a conditional update on the text that was read: a value that somebody replaces meanwhile stays as they
-wrote it (with the newest key, too). So it may run at any time, twice and at once; a run that is cut short is finished by
-the next one.
+Row by row, each by a conditional update on the text that was read: a value that an admin replaces meanwhile stays, as it is
+encrypted with the newest key already. So it may run at any time, twice and at once. The next run finishes one that
+was cut short.
 """
 
 import json

@@ -16,7 +16,7 @@ V = TypeVar("V", bound=Summable)
 
 
 class Tally(Generic[K, V]):
-    """Sums by key, for several threads. One per process; a process that ends loses what nobody has taken.
+    """Sums by key, for several threads. One per process; a process that ends loses the sums that were not taken.
 
     `admit` bounds the memory: it gets a new key and the keys known so far, and returns the key to count under, or None
     to drop the value. With `pause_seconds`, a key that was taken is not due again for that long and stays known

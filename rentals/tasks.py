@@ -131,7 +131,7 @@ def read_balance(token_id: int) -> None:
 
 @shared_task(name=TaskName.SYNC_CATALOG, ignore_result=True)
 def sync_catalog(token_id: int) -> None:
-    """Copy the networks and services that one token offers."""
+    """Copy the networks and services that a token is offered."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
         with runs.run(JobName.CATALOG, token_id):

@@ -11,7 +11,7 @@ from sandbox.faults import Faults
 from sandbox.payloads import shown_code
 
 FORMS = ("form", "form-nested", "nested", "flat")
-# Added to a rental's number: the id of a rental that nobody made.
+# Added to a rental's number: the id of a rental that does not exist.
 UNKNOWN_ID_OFFSET = 50_000_000
 
 

@@ -326,7 +326,7 @@ class Client:
         """Yield the adapter to send with.
 
         Questions share kept-alive connections. A call that takes a number gets a new connection of its own: on a kept
-        one that the server is just closing, nobody could tell whether the request was read. Nothing is ever sent twice.
+        one that the server is just closing, no error would tell whether the request was read. Nothing is ever sent twice.
         """
         if request.takes_number:
             with contextlib.closing(Adapter()) as adapter:

@@ -51,7 +51,7 @@ def read_price(fields: Fields, notes: Notes) -> int | None:
         notes.add("a price that is none")
     elif price is not None and price not in _PRICES:
         notes.add("a price outside 50 to 100,000 đ")
-    # A negative price would turn a charge in somebody's ledger into a credit.
+    # A negative price would turn a charge in the caller's ledger into a credit.
     return price if price is not None and 0 <= price <= MAX_PRICE else None
 
 

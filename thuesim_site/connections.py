@@ -1,7 +1,7 @@
 """uvicorn's HTTP connection with the limits that uvicorn has not, for `uvicorn --http`.
 
 uvicorn waits without end for the rest of a request's head, takes a head of any size, and keeps a connection whose
-answer nobody reads. Here each of these ends: 408 for a head that is slow, 431 for one that is large, 429 for an
+answer is not read. Here each of these ends: 408 for a head that is slow, 431 for one that is large, 429 for an
 address with too many connections, and an abort where nothing of an answer is read for a while. What a request may do
 once it is complete is limited by `request_limits` and `wsgi_threads`.
 """

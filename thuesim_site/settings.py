@@ -136,7 +136,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     # After a restart of the database the pool holds dead connections: each is checked before a page gets it.
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # Nobody waits for a connection while there are more of them than threads, so the time-out is that of an outage.
+    # No thread waits for a connection while there are more of them than threads, so the time-out is that of an outage.
     # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
     _pool = {"min_size": 1, "max_size": 24, "timeout": 3, "reconnect_timeout": 4}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
@@ -180,7 +180,7 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True  # whatever changes an account asks for the password again
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody writes to strangers through us
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # or a visitor could have us write to strangers
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Beside allauth's own: see accounts.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.
 ACCOUNT_RATE_LIMITS = {"network": "120/m/key", "join": "20/m/ip", "known_device": "5/5m/key"}

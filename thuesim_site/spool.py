@@ -50,7 +50,7 @@ class Spool:
         self._news = asyncio.Event()
 
     def write(self, part: bytes) -> None:
-        """Append a part. Raises TooMuchUnread, and ConnectionResetError where nobody will read it."""
+        """Append a part. Raises TooMuchUnread, and ConnectionResetError where its reader is gone."""
         self._unread.check(self._client, len(part))
         rest = memoryview(part)
         with self._lock:  # or the file could be closed meanwhile, and its number be another file's

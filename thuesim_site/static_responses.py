@@ -1,4 +1,4 @@
-"""Static files from the event loop: no page thread is needed for one, nor held while somebody reads it."""
+"""Static files from the event loop: no page thread is needed for one, nor held while a client reads it."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> N
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

@@ -155,7 +155,7 @@ def _call_soon(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *args
 
 
 def _deliver(made: "asyncio.Future[Response]", outcome: Response | BaseException) -> None:
-    if made.done():  # nobody waits any more
+    if made.done():  # its reader is gone
         if isinstance(outcome, Response):
             outcome.close()
     elif isinstance(outcome, Response):

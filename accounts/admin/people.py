@@ -89,7 +89,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         return super().has_change_permission(request, obj) and not is_above
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Only superusers appoint admins, and nobody removes their own access."""
+        """Only superusers appoint admins, and no admin removes their own access."""
         fixed = ["last_login", "date_joined"]
         if not may_appoint(request) or obj == request.user:
             fixed += ["is_staff", "is_superuser"]

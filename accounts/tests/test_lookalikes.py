@@ -57,7 +57,7 @@ def join(secret: str, **over: str) -> str:
     return client.post(reverse("join", args=[secret]), sent, follow=True).content.decode()
 
 
-REFUSED = "looks like that of somebody in this team"
+REFUSED = "looks like that of a person in this team"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tokens and callback secrets are unreadable at rest, and show themselves to nobody by accident."""
+"""Tokens and callback secrets are unreadable at rest, and are never shown by accident."""
 
 import copy
 import pickle

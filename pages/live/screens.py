@@ -125,7 +125,7 @@ class Screen:
 
 
 def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
-    """Return a screen for the person signed in with `session_key`, None where nobody is. Reads the database."""
+    """Return a screen for the person signed in with `session_key`, None for an ended session. Reads the database."""
     query = QueryDict(request.META["QUERY_STRING"])
     # The page names its language, since a worker's request may have other headers than the page's own.
     language = query.get("lang", "")
@@ -178,7 +178,7 @@ def compose(
 
 
 def warm_up() -> None:
-    """Render a card for nobody: the first one takes a hundred times as long as the others."""
+    """Render a card that no screen is sent: the first one takes a hundred times as long as the others."""
     if rental := Rental.objects.for_cards().last():
         render_card(rental, Access(0, False, None, None), oob=True)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 PAGE_SIZE = 50
-# Counting stops here: nobody needs to know whether it is 31,000 or 32,000, and the count would cost more than the page.
+# Counting stops here: whether it is 31,000 or 32,000 helps no reader, and the count would cost more than the page.
 MAX_COUNTED = 1000
 
 
@@ -136,7 +136,7 @@ def _past(rentals: "RentalQuerySet", cursor: _Cursor | None, *, descending: bool
 
 def options(access: Access) -> dict[str, list[tuple[str, str]]]:
     """Return what the history's filters offer: `service`, `person`, `token` and `network`, by name. One query."""
-    # An admin is offered where they have ordered for the team: who else is one, is nobody's business here.
+    # An admin is offered where they have ordered for the team: who else is one is not shown here.
     ordered = Exists(Rental.objects.filter(team=access.team_id, person=OuterRef("pk")))
     people = User.objects.filter(Q(memberships__team=access.team_id) | (Q(is_staff=True) & ordered)).distinct()
     rows = _texts("service", Service.objects.all(), "sv", "upstream_id", "name").union(

@@ -1,4 +1,4 @@
-"""What a team spent, and on what: by day, service, person, purpose and token; and the money that nobody has explained.
+"""What a team spent, and on what: by day, service, person, purpose and token; and the money that is not explained yet.
 
 As with budgets, money belongs to the day on which the number was rented, even if it was refunded later. Numbers rented
 elsewhere with the same token count too: they were paid from the same balance. All amounts are whole đồng.

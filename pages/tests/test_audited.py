@@ -44,7 +44,7 @@ class World:
         return self.clients[name]
 
     def post(self, by: str, view: str, /, *args: object, **sent: Any) -> Any:
-        """Send a form as somebody."""
+        """Send a form as a person."""
         answer = self.client(by).post(reverse(view, args=args), sent)
         assert answer.status_code < 400, (view, answer.status_code)
         return answer

@@ -22,7 +22,7 @@ from rentals.models import Status
 WHOSE = ("own", "other")
 METHODS = ("GET", "POST")
 
-# The policy, read by address. One line: the method, the addresses, then what happens to nobody (signed out), viewer,
+# The policy, read by address. One line: the method, the addresses, then what happens to a visitor (signed out), viewer,
 # operator, manager and admin with what is their own team's, and what happens with another team's.
 #   ok    answered, or done and sent on        in    sent to the sign-in       403   not allowed
 #   404   not there, as far as they can tell   405   not with this method      422   what was sent is wrong
@@ -145,7 +145,7 @@ def _outcome(world: World, name: str, pattern: str, role: str, whose: str, metho
     things = dict(world.things[whose])
     with transaction.atomic():
         rental = things["rental"]
-        if role != "nobody" and whose == "own":
+        if role != "visitor" and whose == "own":
             rental.person = world.people[role]
         rental.status = Status.QUEUED if name == "cancel" else Status.RECEIVED
         rental.save()

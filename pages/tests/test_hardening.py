@@ -65,7 +65,7 @@ def test_no_answer_to_somebody_signed_in_is_kept_by_a_browser_or_a_proxy(world: 
             continue
         client.cookies = world.cookies["admin"]
         answer = client.get(address)
-        # Words of the admin's scripts, the same for everybody.
+        # Words of the admin's scripts, the same for every person.
         if "no-store" not in answer.headers["Cache-Control"] and name != "admin:jsi18n":
             kept.append((name, answer.headers["Cache-Control"]))
         list(answer)  # reads a recording to its end, which closes its file

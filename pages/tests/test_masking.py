@@ -1,4 +1,4 @@
-"""A code that somebody may not read is nowhere in what they are sent: pages, fragments, stream, search, exports."""
+"""A code that a person may not read is nowhere in what they are sent: pages, fragments, stream, search, exports."""
 
 from datetime import timedelta
 from io import BytesIO

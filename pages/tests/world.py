@@ -33,7 +33,7 @@ from rentals.models import (
 )
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 
-ROLES = ("nobody", "viewer", "operator", "manager", "admin")
+ROLES = ("visitor", "viewer", "operator", "manager", "admin")
 CODE, SAID = "749216", "Ma xac nhan cua ban la 749216"
 
 

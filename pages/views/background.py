@@ -23,7 +23,7 @@ def background(request: DeskRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def background_file(request: DeskRequest, pk: int) -> FileResponse:
-    """Send a finished export to the person who asked for it; 404 to everybody else."""
+    """Send a finished export to the person who asked for it; 404 to others."""
     job_and_path = file_of(request.access, pk)
     if job_and_path is None:
         raise Http404

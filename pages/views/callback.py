@@ -70,7 +70,7 @@ def _sender(request: HttpRequest) -> str | None:
 
 
 def _allowed(address: str | None) -> bool:
-    """Return whether `DESK_CALLBACK_ALLOW` (addresses and networks) has the sender; an empty list allows everybody."""
+    """Return whether `DESK_CALLBACK_ALLOW` (addresses and networks) has the sender; an empty list allows every sender."""
     if not settings.CALLBACK_ALLOW:
         return True
     if address is None:

@@ -100,7 +100,7 @@ def keep_reply(token: Token, order: Rental, balance: int, before: tuple[int, int
 
 
 def explained_balance(token: Token) -> int:
-    """Return what is on the token according to the ledger and to the questions that nobody has answered, in đồng."""
+    """Return what is on the token according to the ledger and to the open questions, in đồng."""
     return expected_balance(token) + _asked(token)
 
 

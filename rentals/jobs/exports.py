@@ -65,8 +65,10 @@ def headings() -> list[str]:
 
 
 def rows(rentals: "RentalQuerySet", access: Access) -> Iterator[list[str | int | None]]:
-    """Yield a row for each rental that is there now. Four queries per thousand. None stays open between two rows: on
-    SQLite, nobody could write meanwhile, not even the progress of the export."""
+    """Yield a row for each rental that is there now. Four queries per thousand.
+
+    No query stays open between two rows: on SQLite it would block every writer, the progress of the export too.
+    """
     keys = list(rentals.values_list("pk", flat=True))
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]

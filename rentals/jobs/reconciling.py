@@ -31,7 +31,7 @@ MISSING_MONEY_SECONDS = 1800
 # A number that turns up late is still matched with an order that was given up this recently.
 LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
-# Rows imported in one transaction. On SQLite nobody else writes meanwhile, not even a callback.
+# Rows imported in one transaction. On SQLite nothing else is written meanwhile, not even a callback.
 AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200
 
 logger = logging.getLogger(__name__)
@@ -212,7 +212,7 @@ def _import_the_rest(
 
 
 def _record(rows: Rows, record: Callable[[Rows], int]) -> int:
-    """Import the rows, in parts where the database refuses one of them. That one is noted for an admin and left out."""
+    """Import the rows, in parts where the database refuses one of them. A refused row is noted for an admin and left out."""
     try:
         return record(rows)
     except (DataError, IntegrityError) as error:

@@ -64,7 +64,7 @@ def expect_from(reading: BalanceReading, amount: int) -> None:
 
 @transaction.atomic
 def take_back(entry: LedgerEntry, *, person: User, note: str) -> bool:
-    """Book the opposite of a wrong line; what it explained is a question again. False where somebody was quicker."""
+    """Book the opposite of a wrong line; what it explained is a question again. False where it is taken back already."""
     hold_token(entry.token_id)
     if not LedgerEntry.objects.filter(pk=entry.pk, taken_back=False).update(taken_back=True):
         return False

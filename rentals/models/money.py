@@ -88,7 +88,7 @@ class BalanceQuestion(models.Model):
     """Money that came to a token (or went, where negative) between two readings, and that several things or none explain.
 
     A manager answers it. An open question is dropped when a rental found later changes the readings it came from, unless
-    it was `reopened`: then somebody has taken back the line that explained it.
+    it was `reopened`: then a manager has taken back the line that explained it.
     """
 
     class Answer(models.TextChoices):

@@ -20,7 +20,7 @@ REFUND_WINDOW = timedelta(minutes=20)
 NOTICED = timedelta(minutes=2)
 # Its message may have come after the refund.
 RAN_OUT = Q(status=Status.EXPIRED) | Q(events__kind=EventKind.EXPIRED) | Q(received_at__gte=F("expires_at"))
-# Past so many rentals, or so many different sums, nobody can tell.
+# Past so many rentals, or so many different sums, the search gives up.
 MAX_CANDIDATES = 200
 MAX_SUMS = 20_000
 

@@ -1,4 +1,4 @@
-"""Waking a worker never keeps anybody waiting."""
+"""Waking a worker never delays its caller."""
 
 import time
 from collections.abc import Sequence

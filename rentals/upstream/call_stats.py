@@ -19,7 +19,7 @@ from rentals.models import Token, UpstreamMinute
 from thuesim import Call
 
 RETENTION = timedelta(hours=24)
-# How many sums are held in memory while nobody writes.
+# How many sums are held in memory until they are written.
 MAX_UNWRITTEN = 2000
 
 _Key = tuple[datetime, int, str]  # minute, token and endpoint

@@ -1,4 +1,4 @@
-"""A sandbox that makes nobody wait, a process of it, an HTTP client, and a receiver of callbacks."""
+"""A sandbox without waiting times, a process of it, an HTTP client, and a receiver of callbacks."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Posting callbacks: the forms of their bodies, and addresses where nobody answers."""
+"""Posting callbacks: the forms of their bodies, and addresses where nothing answers."""
 
 import json
 from urllib.parse import parse_qs

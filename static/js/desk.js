@@ -102,7 +102,7 @@ function ring() {
   }
 }
 
-// One line says what happened while nobody was here, and stays until it is dismissed.
+// One line says what happened while the person was away, and stays until it is dismissed.
 const awayLine = document.getElementById("away");
 document.addEventListener("desk:away", ({ detail }) => {
   awayLine.querySelector("span").textContent = detail.sentence;

@@ -138,7 +138,7 @@ function drop(card) {
 }
 const removeCard = (rentalId) => drop(document.getElementById(`rental-${rentalId}`));
 
-// A finished card leaves when its time on the board is over, unless somebody is at it.
+// A finished card leaves when its time on the board is over, unless it has the focus or the pointer.
 setInterval(() => {
   for (const card of cards()) {
     if (!card.dataset.leaves || Number(card.dataset.leaves) > serverTime() || card.matches(":hover, :focus-within")) continue;

@@ -80,7 +80,7 @@ class Upstream:
 
 
 class PlainPort(Upstream):
-    """A server that speaks plain HTTP to whoever begins with TLS."""
+    """A server that answers in plain HTTP to a client that begins with TLS."""
 
     def _head(self, connection: socket.socket) -> str:
         connection.recv(65536)

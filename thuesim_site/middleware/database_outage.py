@@ -36,7 +36,7 @@ NO_DATABASE = ("/healthz", "/readyz")
 
 
 def outage_page(request: HttpRequest) -> HttpResponse:
-    """Return the page of an outage, in the browser's language: nobody's own can be read now."""
+    """Return the page of an outage, in the browser's language: the person's own cannot be read now."""
     with translation.override(translation.get_language_from_request(request)):
         response = HttpResponse(render_to_string("503.html"), status=503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -172,7 +172,7 @@ def _redis_version(client: "redis.Redis") -> tuple[int, ...]:
 
     try:
         text = str(client.info("server")["redis_version"])
-    except redis.exceptions.NoPermissionError:  # not everybody may ask; then it is taken to be new enough
+    except redis.exceptions.NoPermissionError:  # not every account may ask; then it is taken to be new enough
         return embedded_redis.OLDEST
     return tuple(int(part) for part in text.split(".")[:2])
 

@@ -23,7 +23,7 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def private_folder(folder: Path) -> None:
-    """Make `folder` for our eyes only. Raises PermissionError where somebody else could read it or has put it there."""
+    """Make `folder`, readable by its owner alone. Raises PermissionError where another user owns or can read it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:

@@ -101,7 +101,7 @@ def _operator(team: Team) -> Person:
 
 
 def _person_there(user: User, role: str) -> Person:
-    """Somebody whom an earlier start made. A made password is printed once, but for the demo, where it guards nothing."""
+    """Return a person whom an earlier start made. A made password is printed once; the demo's at each start."""
     password = _still_holds(user)
     if settings.DEMO or not password:
         return Person(user.username, role, password)
@@ -109,7 +109,7 @@ def _person_there(user: User, role: str) -> Person:
 
 
 def _end_demo() -> None:
-    """Deactivate the demo's operator, whose password stood on a terminal, unless somebody has made the account theirs."""
+    """Deactivate the demo's operator, whose password stood on a terminal, unless a person has made the account theirs."""
     user = User.objects.filter(username=DEMO_OPERATOR, is_active=True).first()
     if user is not None and _still_holds(user):
         User.objects.filter(pk=user.pk).update(is_active=False)

@@ -1,6 +1,6 @@
 """Nothing of the desk can be read by other users of the machine: folders and files are tightened, or the start is refused.
 
-The mode of a folder above is not relied on: somebody may change it, or keep the data in a folder that was there before.
+The mode of a folder above is not relied on: an admin may change it, or keep the data in a folder that was there before.
 """
 
 import os
@@ -16,7 +16,7 @@ from thuesim_site.start.variables import WrongSetting
 UMASK = 0o077
 # What shows that a folder is a data directory of ours, and not, say, /tmp.
 OUR_FILES = ("secret_key", "token_key", "desk.sqlite3", "run.lock", "sandbox.sqlite3")
-# Where container engines mount secrets, readable by everybody in the container: nobody else is in there.
+# Where container engines mount secrets, readable by every user in the container: only the desk is in there.
 CONTAINER_SECRETS = Path("/run/secrets")
 
 
@@ -45,7 +45,7 @@ def _tighten_data_dir(folder: Path) -> None:
                 f"run `chmod 700 {shlex.quote(str(folder))}`, or name a folder of its own."
             )
     for path in _open_to_others(folder):
-        _chmod(path, path.stat().st_mode)  # one that is somebody else's is behind the folder's own mode
+        _chmod(path, path.stat().st_mode)  # a file of another user stays as it is, behind the folder's own mode
 
 
 def _open_to_others(folder: Path) -> Iterator[Path]:

@@ -37,7 +37,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def say(text: str) -> None:
-    """Print, unless nobody listens any more."""
+    """Print, unless the terminal is gone."""
     try:
         print(text, flush=True)
     except OSError:  # the terminal is closed

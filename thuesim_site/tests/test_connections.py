@@ -1,4 +1,4 @@
-"""Limits on what comes before a request is complete, and on answers that nobody reads, through a real server."""
+"""Limits on what comes before a request is complete, and on answers that are not read, through a real server."""
 
 import contextlib
 import socket

@@ -43,7 +43,7 @@ def port(settings: Settings) -> Iterator[int]:
 
 
 def ask(port: int, path: str) -> tuple[int, str, Message]:
-    """The status, the body and the headers of an answer to somebody with a session's cookie."""
+    """The status, the body and the headers of an answer to a client with a session's cookie."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Cookie": "sessionid=some"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:

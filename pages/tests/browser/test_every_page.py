@@ -41,7 +41,7 @@ SURELY = {
         "person",
     },
     "safe": {"mfa_index", "mfa_view_recovery_codes", "mfa_list_webauthn", "mfa_deactivate_totp", "usersessions_list"},
-    "nobody": {"account_login", "account_reset_password", "join"},
+    "visitor": {"account_login", "account_reset_password", "join"},
 }
 # As a browser sends it when a passkey is made.
 PASSKEY = {
@@ -68,7 +68,7 @@ def things(transactional_db: None, settings: Any, tmp_path: Any) -> dict[str, An
 
 @pytest.fixture
 def clients(things: dict[str, Any]) -> dict[str, Client]:
-    """A manager whose background work is in every state, a person with every two-factor method, and nobody."""
+    """A manager whose background work is in each status, a person with every two-factor method, and a visitor who is signed out."""
     boss = User.objects.get(username="own-boss")
     _work_in_every_state(boss, things)
     safe = make_person(things["team"], username="safe")
@@ -77,7 +77,7 @@ def clients(things: dict[str, Any]) -> dict[str, Client]:
     Authenticator.objects.create(
         user=safe, type=Authenticator.Type.WEBAUTHN, data={"name": "Laptop", "credential": PASSKEY}
     )
-    return {"boss": _just_signed_in(boss), "safe": _just_signed_in(safe), "nobody": Client()}
+    return {"boss": _just_signed_in(boss), "safe": _just_signed_in(safe), "visitor": Client()}
 
 
 def _just_signed_in(person: User) -> Client:
@@ -129,7 +129,7 @@ def test_every_page(
     if who == "safe":  # what differs for them; all else is checked as the manager
         pages = {name: pages[name] for name in pages if name.startswith(("mfa_", "usersessions_", "account_"))}
     problems = []
-    with in_variant(browser, variant, live_server.url, clients[who] if who != "nobody" else None) as context:
+    with in_variant(browser, variant, live_server.url, clients[who] if who != "visitor" else None) as context:
         page = context.new_page()
         for name, paths in pages.items():
             for path in paths:

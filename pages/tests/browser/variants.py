@@ -35,7 +35,7 @@ def in_variant(
 
 
 def signed_in(person: User) -> Client:
-    """A test client of somebody who has just signed in."""
+    """A test client of a person who has just signed in."""
     client = Client()
     client.force_login(person)
     return client

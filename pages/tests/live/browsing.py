@@ -24,7 +24,7 @@ def pages(redis: RedisServer, settings: Any) -> Iterator[str]:
 
 
 def signed_in(context: BrowserContext, site: str, person: Browser) -> Page:
-    """A page of somebody's browser, at the desk, with its stream open."""
+    """A page of a person's browser, at the desk, with its stream open."""
     context.add_cookies([{"name": "sessionid", "value": person.cookies["sessionid"].value, "url": site}])
     page = context.new_page()
     page.set_default_timeout(20_000)

@@ -115,7 +115,7 @@ def serving(application: Any, hub: Hub | None = None) -> Iterator[int]:
 
 @pytest.fixture
 def screens(real_redis: RedisServer, transactional_db: None) -> Iterator[Screens]:
-    """The hub, served, with nobody before it yet."""
+    """The hub, served, with no screen open yet."""
     hub = Hub(real_redis.url)
     with serving(hub, hub) as port:
         screens = Screens(hub, port)

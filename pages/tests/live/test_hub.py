@@ -281,7 +281,7 @@ def test_redis_that_restarts_makes_every_screen_read_again(
     stream = screens.watch(sign_in(team))
     real_redis.stop()
     assert stream.next() == ("waiting", "")
-    make_rental(team).announce()  # is lost, and harms nobody
+    make_rental(team).announce()  # is lost, and harms no other event
     real_redis.start()
     assert stream.next() == ("refresh", "")
     rental = make_rental(team)

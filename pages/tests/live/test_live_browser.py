@@ -107,7 +107,7 @@ def test_a_place_in_the_queue_moves_on_by_itself(
         rental.announce()
     expect(card(desk, second)).to_contain_text("Place 2 in the queue")
     Rental.objects.filter(pk=first.pk).update(status=Status.CANCELLED)
-    first.announce()  # nobody says a word about the second
+    first.announce()  # nothing is said about the second
     expect(card(desk, second)).to_contain_text("Place 1 in the queue", timeout=30_000)
 
 
@@ -135,7 +135,7 @@ def test_what_was_missed_is_read_after_the_connection_broke(
     expect(card(desk, rental)).to_be_visible()
     real_redis.stop()
     expect(desk.locator("#live-state")).to_have_attribute("data-state", "polling")
-    receive(rental, "529310")  # nobody is told
+    receive(rental, "529310")  # no screen is told
     expect(card(desk, rental).get_by_test_id("code")).to_have_text("529310", timeout=15_000)
     real_redis.start()
     expect_live(desk)

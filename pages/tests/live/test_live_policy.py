@@ -18,7 +18,7 @@ from pages.tests.live.conftest import Screens, Stream
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 
-ROLES = ("nobody", "viewer", "operator", "manager", "admin")
+ROLES = ("visitor", "viewer", "operator", "manager", "admin")
 SETTINGS: dict[str, dict[str, object]] = {
     "as it is": {},
     "shared": {"shares_codes": True},
@@ -126,9 +126,9 @@ def test_a_stream_says_what_the_policy_says(
         assert found == {whose: expected(role, whose, setting) for whose in found}, role
         checked += len(found)
     assert told(theirs, {"colleague's": shared["colleague's"]}) == {"colleague's": "nothing"}
-    nobody = screens.open(None)
-    assert told(nobody, shared) == dict.fromkeys(shared, "nothing")
-    assert nobody.ended
+    visitor = screens.open(None)
+    assert told(visitor, shared) == dict.fromkeys(shared, "nothing")
+    assert visitor.ended
     assert checked == len(people) * len(WHOSE)
     record_property("combinations", checked + 1 + len(shared))
 

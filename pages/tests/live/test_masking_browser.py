@@ -53,7 +53,7 @@ def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iter
 
 @pytest.fixture
 def look(browser: Chromium, site: str) -> Iterator[Callable[..., Page]]:
-    """Opens the desk for somebody, who wants to be told of codes in every way; keeps what the stream brings."""
+    """Opens the desk for a person who is told of codes in every way; keeps what the stream brings."""
     contexts = []
 
     def do(person: Any) -> Page:

@@ -173,7 +173,7 @@ def test_starred_services_come_first_then_the_teams_most_used_with_how_often_a_c
         make_rental(status, team=team, service=often, placed_at=timezone.now())
     make_rental(Status.WAITING, team=team, service=seldom, placed_at=timezone.now())
     StarredService.objects.create(person=operator, service=starred)
-    StarredService.objects.create(person=make_person(team), service=seldom)  # somebody else's star
+    StarredService.objects.create(person=make_person(team), service=seldom)  # another person's star
     statistics.refresh(team.pk)
     form = elements(signed_in.get("/")).find("form", id="rent")
     groups = form.find("select", name="service").find_all("optgroup")

@@ -38,7 +38,7 @@ def invite(request: DeskRequest) -> HttpResponse:
 
 @require_POST
 def invite_revoke(request: DeskRequest, pk: int) -> HttpResponse:
-    """End a link before somebody uses it."""
+    """Revoke a link that was not used yet."""
     invitation = get_object_or_404(Invitation, pk=pk, team=managed_team(request))
     if invitations.revoke(request.user, request.access, invitation):
         messages.success(request, _("The invitation is revoked; its link no longer works."))
@@ -49,7 +49,7 @@ def invite_revoke(request: DeskRequest, pk: int) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest, secret: str) -> HttpResponse:
-    """Come into a team: with the account one is signed in with, or with a new one."""
+    """Join a team: with the account that is signed in, or with a new one."""
     invitation = invitations.find(secret)
     if invitation is None:
         return render(request, "pages/team/join_over.html", status=404)
@@ -64,7 +64,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
             invitations.accept(invitation, person)
     except NotDone:
         return render(request, "pages/team/join_over.html", status=404)
-    except IntegrityError:  # somebody took the name in the same moment
+    except IntegrityError:  # another person took the name in the same moment
         form.add_error("username", _("This user name is taken. Choose another one."))
         return _form(request, invitation, form)
     response: HttpResponse = perform_login(request, person, redirect_url=reverse("desk"))

@@ -26,7 +26,7 @@ _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 
 
 def _membership(request: DeskRequest, pk: int) -> Membership:
-    """Return a membership of the team that the person manages; anybody else gets 403 or 404."""
+    """Return a membership of the team that the person manages; another person gets 403 or 404."""
     team = managed_team(request)
     return get_object_or_404(Membership.objects.select_related("user", "team"), team=team, user=pk)
 

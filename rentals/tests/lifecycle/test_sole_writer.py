@@ -1,6 +1,6 @@
 """A tripwire: only `rentals.lifecycle` writes a rental's status.
 
-It reads the source for the ways in which one writes a status by habit. Someone who hides it from the tripwire gets past.
+It reads the source for the ways in which one writes a status by habit. A write that is hidden on purpose gets past.
 """
 
 import ast

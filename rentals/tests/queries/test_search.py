@@ -1,4 +1,4 @@
-"""What the history's search box finds, and that nobody finds what they may not read."""
+"""What the history's search box finds, and that no person finds what they may not read."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""What differs from the upstream's page is kept, counted and bounded, and troubles nobody."""
+"""What differs from the upstream's page is kept, counted and bounded, and stops nothing."""
 
 from collections.abc import Iterator
 from typing import Any

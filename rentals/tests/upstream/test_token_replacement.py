@@ -1,4 +1,4 @@
-"""A token's value is replaced: checked before it is kept, at once for the queue, and shown to nobody."""
+"""A token's value is replaced: checked before it is kept, at once for the queue, and never shown."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ def no_dot_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """A data directory as an older version left it: everybody may read it and its files."""
+    """A data directory as an older version left it: every user may read it and its files."""
     folder = tmp_path / "var"
     (folder / "media" / "calls").mkdir(parents=True)
     for name in ("secret_key", "desk.sqlite3", "media/calls/1.mp3"):

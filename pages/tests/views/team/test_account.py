@@ -71,7 +71,7 @@ def email_of(person: User) -> str:
     return User.objects.get(pk=person.pk).email
 
 
-# Before: anyone signed in made an unverified address primary, without password or record, also somebody else's.
+# Before: a signed-in person made an unverified address primary, without password or record, also another person's.
 
 
 def test_no_address_becomes_primary_without_its_link(client_of_linh: Client, linh: User, team: Team) -> None:

@@ -1,4 +1,4 @@
-"""Joining a team by a link: once, in time, and only while somebody answers for it."""
+"""Joining a team by a link: once, in time, and only while its inviter may invite."""
 
 from datetime import timedelta
 
