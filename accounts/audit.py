@@ -16,7 +16,7 @@ from accounts.models import AuditRecord, Team, User
 
 
 class Action(models.TextChoices):
-    """What happened. The values are stored in `AuditRecord.action` and never change; the labels are for readers."""
+    """What was done. The values are stored in `AuditRecord.action` and never change; the labels are for readers."""
 
     SIGN_IN = "sign_in", _("Signed in")
     SIGN_OUT = "sign_out", _("Signed out")
@@ -90,7 +90,7 @@ _request: contextvars.ContextVar[HttpRequest | None] = contextvars.ContextVar("a
 
 @contextmanager
 def during(request: HttpRequest) -> Iterator[None]:
-    """Give the records written inside the block the address that `request` came from."""
+    """Write the address that `request` came from into the records of the block."""
     before = _request.set(request)
     try:
         yield
@@ -150,7 +150,9 @@ def read_target(target: str) -> tuple[Numbered, int] | None:
 
 
 def label(action: str) -> str:
-    """Return an action in the reader's words; one that is no `Action`, as an old record may have, as it is stored."""
+    """Return the label of an action in the reader's language. An old record may have an action that is no `Action`: it is
+    returned as it is stored.
+    """
     return str(Action(action).label) if action in Action.values else action
 
 

@@ -1,4 +1,4 @@
-"""E-mail: whether it is configured, and sending it so that the answer does not tell whether any was sent."""
+"""Send e-mail in the background: neither the time nor the result of a request tells whether one was sent."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor

@@ -1,9 +1,9 @@
-"""How often strangers may try to get in: by account, address and network, and by device for the owner of an account.
+"""Rate limits of sign-in, password reset and invitations.
 
-allauth counts by address (IPv6: /64) and by account; the counts lie in `lib.lasting_cache`, their limits in
-`ACCOUNT_RATE_LIMITS`. What is added here: IPv6 by /48 as well, invitations, and known devices. A browser in which a person
-has signed in keeps a count of its own for their account, so that a stranger's guesses do not keep the owner out. (OWASP's
-"device cookies".)
+allauth counts tries by account and by address (IPv6: /64). Its limits are in `ACCOUNT_RATE_LIMITS`, its counts in
+`lib.lasting_cache`. This module adds a limit for each IPv6 /48, one for opened invitations, and OWASP's device cookies: a
+browser in which the owner of an account has signed in before has a count of its own, so an attacker's guesses do not lock
+the owner out.
 """
 
 import ipaddress
@@ -24,12 +24,12 @@ from accounts.models import User
 
 DEVICE_SECONDS = 180 * 86400
 RETRY_SECONDS = 60
-# Where strangers try their luck: sign-in, two-factor authentication, new passwords, invitations.
+# The pages where an attacker can guess: sign-in, two-factor authentication, new passwords, invitations.
 _ENTRANCES = ("account_", "mfa_", "join")
 
 
 class EntranceThrottleMiddleware:
-    """Answer 429 where an IPv6 network of /48 posts too often to an entrance, or an address opens too many invitations."""
+    """Answer 429 to an IPv6 /48 that posts to an entrance too often, and to an address that opens too many invitations."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -73,9 +73,9 @@ def wide_network(address: str) -> str | None:
 
 
 def count_known_device(request: HttpRequest, person: User | None) -> ratelimit.RateLimitUsage | None:
-    """Count a try on the account of `person` from a device that they have signed in with.
+    """Count a sign-in attempt on the account of `person` from a device that they have signed in with before.
 
-    Returns the usage, to be rolled back after a success; None where the device is not known, or its tries are used up.
+    Returns the usage, which a success rolls back; None where the device is not known, or its attempts are used up.
     """
     device = known_device(request, person)
     if person is None or device is None:
@@ -84,7 +84,7 @@ def count_known_device(request: HttpRequest, person: User | None) -> ratelimit.R
 
 
 def known_device(request: HttpRequest, person: User | None) -> str | None:
-    """Return the number of the device where `person` has signed in with it, and has had the same password since."""
+    """Return the id of the device if `person` has signed in with it and has not changed the password since."""
     cookie = request.COOKIES.get(_cookie(person)) if person else None
     if person is None or cookie is None:
         return None
@@ -95,7 +95,7 @@ def known_device(request: HttpRequest, person: User | None) -> str | None:
 
 
 def remember_device(request: HttpRequest, response: HttpResponse, person: User) -> None:
-    """Let the browser show at its next sign-in that `person` has signed in with it."""
+    """Set the device cookie: the browser shows at its next sign-in that `person` has signed in with it."""
     device = known_device(request, person) or secrets.token_urlsafe(12)
     response.set_cookie(
         _cookie(person),
@@ -113,7 +113,7 @@ def _cookie(person: User) -> str:
 
 
 def _salt(person: User) -> str:
-    # With the password, so that a thief of the old one does not keep the devices they made with it.
+    # Bound to the password: after it is changed, the devices of an attacker who knew it are unknown again.
     return f"accounts.known_device:{person.pk}:{person.get_session_auth_hash()}"
 
 

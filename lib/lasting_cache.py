@@ -1,4 +1,4 @@
-"""The cache of security state: counts of failed sign-ins, used one-time codes. A row ends with its time and never before."""
+"""A database cache that evicts no live entry: it holds the counts of failed sign-ins and the used one-time codes."""
 
 import pickle
 from base64 import b64encode
@@ -15,12 +15,13 @@ BATCH = 1000  # rows deleted in one statement
 
 
 class LastingCache(DatabaseCache):
-    """Django's cache in the database, without a limit of entries.
+    """Django's database cache without eviction: an entry stays until it expires.
 
-    Django deletes live rows when there are more than `MAX_ENTRIES`: cheap requests from many addresses would wipe the count
-    of an account that is being guessed, and let a used one-time code work again. Here a job makes room by `delete_expired`.
-    `set` and `add` are one statement each, so that of two requests with one code one is let in. They raise `DatabaseError`
-    where Django's return as if nothing was: a failure that is not counted lets a guesser go on.
+    Django's own deletes live rows past its option `MAX_ENTRIES`. An attacker could fill it with cheap requests, which resets
+    the count of failed sign-ins and makes a used one-time code valid again. Here a job deletes the expired rows alone.
+
+    `set` and `add` are one statement each, so that a code which two requests send at once is accepted once. Both raise
+    `DatabaseError`, where Django's return as if all were well: a failed sign-in that is not counted helps a guesser.
     """
 
     _table: str

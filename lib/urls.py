@@ -1,4 +1,4 @@
-"""Addresses as they are reached from outside."""
+"""Absolute URLs: scheme and host before the path, for other machines and for links that people pass on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ def absolute_reverse(
 ) -> str:
     """Return a view's whole address: under `DESK_PUBLIC_URL`, or under the request's own host where that is not set.
 
-    The name in a request's `Host` header is the sender's claim, so an address that goes out by e-mail follows it only
-    where the desk knows no address of its own.
+    A request's `Host` header is its sender's claim. It is good enough for an address that the same sender is shown; an
+    e-mail has links only where `DESK_PUBLIC_URL` is set (see `accounts.mail.sends_links`).
     """
     path = reverse(view, args=args, kwargs=dict(kwargs) if kwargs else None)
     return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)

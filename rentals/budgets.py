@@ -1,8 +1,8 @@
 """What a team and its people may spend and order: budgets per day and month, allowed services, and a rate limit.
 
-Spent is what was charged and not refunded, by the day on which the number was rented, and the price of every order under
-way: so the sum cannot exceed a budget, however many people order at once. Days and months are those of the desk's time
-zone. A number rented elsewhere with the same token counts for no budget. Money is whole đồng.
+Against a budget counts what was charged and not refunded, on the day when the number was rented, and the price of every
+order under way. So people who order at once cannot exceed it together. Days and months are those of the desk's time zone. A
+number rented elsewhere with the same token counts for no budget. Money is whole đồng.
 
 Both checks lock the team's row (on SQLite the database, for writing) until their transaction ends, so that orders of a
 team are counted one after the other. They take that lock before the token's, never after it.
@@ -140,7 +140,7 @@ def why_not_placed(rental: Rental) -> str:
     """Return the key of the reason why a queued order may no longer be sent, `""` where it may.
 
     Call it in the transaction that claims the order, before the token's turn is claimed. The other orders in the queue
-    do not count here: each is checked at its own turn.
+    do not count: each is checked at its own turn.
     """
     team = _lock(rental.team_id)
     membership = _membership(team, rental.person_id)
@@ -239,8 +239,10 @@ def _since(start: datetime) -> Q:
 
 
 def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "QuerySet[Rental]":
-    """Return the team's rentals since `start` and its orders under way, each with its `cost`: one statement, so that an
-    order is seen either under way or charged, never as neither."""
+    """Return the team's rentals since `start` and its orders under way, each with its `cost` in đồng.
+
+    Read it in one statement: between two, an order could change from under way to charged and be counted by neither.
+    """
     refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(
         rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND, taken_back=False
     )

@@ -1,4 +1,7 @@
-"""Responses on their way: a thread writes one as fast as it is made, the event loop reads it as fast as it is taken."""
+"""Buffer long responses in temporary files, so that a slow client holds no page thread.
+
+The thread writes a response as fast as Django makes it; the event loop reads the file as fast as the client takes it.
+"""
 
 import asyncio
 import contextlib
@@ -12,11 +15,11 @@ from thuesim_site.asgi_responses import PART_BYTES
 
 
 class TooMuchUnread(Exception):
-    """So much waits for a client already that it is given no more."""
+    """A client has too many bytes waiting already, so this response is ended."""
 
 
 class Unread:
-    """How many bytes wait in files for each client to read them. A client without a name has no limit."""
+    """Counts the bytes in files that each client has still to read. A client without a name has no limit."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -24,13 +27,13 @@ class Unread:
         self._lock = threading.Lock()
 
     def check(self, client: str, more: int = 0) -> None:
-        """Raise TooMuchUnread where `more` bytes would be too many. A response alone may have any size."""
+        """Raise TooMuchUnread where `more` bytes would be too many. A client's only response may have any size."""
         waiting = self._bytes.get(client, 0)
         if client and waiting and waiting + more > self._limit:
             raise TooMuchUnread
 
     def add(self, client: str, size: int) -> None:
-        """Count `size` more bytes; fewer where it is negative."""
+        """Count `size` bytes more, or fewer where it is negative."""
         with self._lock:
             self._bytes[client] += size
             if not self._bytes[client]:
@@ -38,7 +41,7 @@ class Unread:
 
 
 class Spool:
-    """A temporary file between the two. `write` and `finish` are the thread's; all else is the event loop's."""
+    """The temporary file of one response. The thread calls `write` and `finish`, the event loop all else."""
 
     def __init__(self, folder: Path | None, unread: Unread, client: str, loop: asyncio.AbstractEventLoop) -> None:
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
@@ -50,7 +53,7 @@ class Spool:
         self._news = asyncio.Event()
 
     def write(self, part: bytes) -> None:
-        """Append a part. Raises TooMuchUnread, and ConnectionResetError where its reader is gone."""
+        """Append a part of the body. Raises TooMuchUnread, and ConnectionResetError where its reader is gone."""
         self._unread.check(self._client, len(part))
         rest = memoryview(part)
         with self._lock:  # or the file could be closed meanwhile, and its number be another file's
@@ -63,7 +66,7 @@ class Spool:
         self._tell()
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Say that nothing more comes; the reader is raised `error` then."""
+        """End the response. With an `error`, the reader's next `read` raises it."""
         self._error, self._finished = error, True
         self._tell()
 

@@ -46,8 +46,8 @@ _WAYS: Mapping[str, object] = {
 }
 
 
-def thing(record: AuditRecord) -> tuple[str, str]:
-    """Return on what it was done, and the address of its page, `""` where it has none."""
+def target(record: AuditRecord) -> tuple[str, str]:
+    """Return the target of the record in the reader's words, and the address of its page, `""` where it has none."""
     match audit.read_target(record.target):
         case Numbered.RENTAL, number:
             return _("rental %(n)s") % {"n": number}, reverse("rental", args=[number])

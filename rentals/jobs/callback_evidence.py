@@ -1,8 +1,8 @@
-"""A callback as evidence for an unconfirmed order, while the history that would tell more cannot be read.
+"""Settle an unconfirmed order by a callback while ThueSim's history cannot be read.
 
-A callback names no service and no phone number. So it counts only where nothing else fits: one order is in doubt, one
-id is unknown, that id is later than all known ones, the token is not used elsewhere, and ThueSim knows the id as the
-token's. The phone number follows with the history.
+A callback names neither service nor phone number, so it is evidence only where one pair is possible: one order is in
+doubt, one id is unknown and higher than all known ones, the token is not used elsewhere, and ThueSim confirms that the id
+is the token's. The phone number follows with the history.
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ USED_ELSEWHERE = timedelta(days=1)
 
 
 def settle_by_callback(token: Token, in_doubt: list[Rental]) -> int:
-    """Give the order in doubt the number of the callback that can only be its own. Returns how many it settled: 0 or 1.
+    """Give the only order in doubt the number that the only unknown callback is for. Returns how many it settled: 0 or 1.
 
     `in_doubt` are all orders that an unknown number may belong to. Raises `ThueSimError`.
     """
@@ -59,7 +59,7 @@ def settle_by_callback(token: Token, in_doubt: list[Rental]) -> int:
 
 
 def _only_unknown(token: Token, rental: Rental) -> Callback | None:
-    """Return the callback for the one unknown number since the order's last request; None for none or several."""
+    """Return the callback with an unknown id since the order's last request; None where there is none, or several ids."""
     known = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
     unknown = token.callbacks.filter(
         at__gte=rental.attempt_at, state__in=[Callback.State.UNKNOWN, Callback.State.PENDING]

@@ -1,8 +1,8 @@
 """Match entries of the upstream's history with orders of ours whose reply was lost.
 
 A token's calls reach the upstream one after the other, seconds apart, so orders and entries have the same sequence, and an
-entry is made within moments of its call. The upstream's clock is learned from the rentals that both sides know, against
-our machine's monotonic clock: so neither an error of that clock nor a step of ours mixes anything up.
+entry is made within moments of its call. The offset of the upstream's clock is learned from the rentals that both sides
+know. It is counted against our machine's monotonic clock, so a step of our wall clock changes nothing.
 """
 
 import statistics
@@ -22,12 +22,12 @@ LEARN_FROM = 40  # rentals
 
 
 class UpstreamClock:
-    """Converts times: when our requests left by the upstream's clock, and when its entries were made by ours."""
+    """Converts between our time and the upstream's, whose clock may be wrong."""
 
     def __init__(
         self, token: Token, orders: Collection[Rental], known: Collection[Rental], dates: Mapping[str, datetime | None]
     ) -> None:
-        """`known` are rentals of which the upstream gives the time of making: `dates`, by the rental's key."""
+        """`dates` has, by the key of the rental, when the upstream says that it was made, for the rentals in `known`."""
         self._skew = None if token.clock_skew is None else timedelta(seconds=token.clock_skew)
         asked = RentalEvent.objects.filter(kind=EventKind.ASKED, rental__in=[*orders, *known]).order_by("pk")
         self.stamps = dict(asked.values_list("rental", "detail"))
@@ -58,7 +58,7 @@ class UpstreamClock:
         return TOLERANCE if learned or self._skew is not None else UNKNOWN_TOLERANCE
 
     def ours(self, made: datetime | None, rental: Rental) -> datetime | None:
-        """When a row of the upstream was made, by our clock as it goes now; never in the future."""
+        """Return when an entry of the upstream was made, by our clock; never in the future."""
         asked = self.asked(rental)
         if made is None or asked is None or rental.attempt_at is None:
             return rental.attempt_at
@@ -67,8 +67,8 @@ class UpstreamClock:
 
 
 def fits(rental: Rental, entry: thuesim.HistoryEntry, upstream_clock: UpstreamClock) -> bool:
-    """Whether an entry may be of this order: same service, made at or after the attempt and not after the end of its call,
-    and for a re-rent the same phone."""
+    """Whether an entry may be of this order: same service, made between the attempt and the end of its call, and for a
+    number that is rented again the same phone."""
     if not _same_service(rental.service, entry):
         return False
     if rental.again_of is not None and entry.phone not in {"", rental.again_of.phone}:
@@ -90,7 +90,7 @@ def _same_service(service: Service, entry: thuesim.HistoryEntry) -> bool:
 def match(
     orders: Sequence[Rental], entries: Sequence[thuesim.HistoryEntry], upstream_clock: UpstreamClock
 ) -> list[tuple[Rental, thuesim.HistoryEntry]]:
-    """Pair as many entries as possible with orders, both in their sequence, so that the times agree best."""
+    """Pair as many orders as possible with entries, both in their sequence, with the least difference of times."""
     last = datetime.max.replace(tzinfo=UTC)
     orders = sorted(orders, key=lambda rental: (upstream_clock.asked(rental) or last, rental.pk))
     entries = [entry for entry in entries if any(fits(rental, entry, upstream_clock) for rental in orders)]

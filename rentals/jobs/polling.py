@@ -29,7 +29,7 @@ from rentals.upstream.client import client_for
 
 # From this many numbers on, one call for the history takes the place of one call per number.
 HISTORY_FROM = 4
-# Of the numbers of which the history has nothing new, one in so many is polled singly, to see whether it lags behind.
+# One in so many numbers that still wait by the history is polled singly: if its code is there, the history lags behind.
 SAMPLE_ONE_IN = 40
 HISTORY_DISTRUST_SECONDS = 60
 MAX_SINGLE_POLLS = 60
@@ -39,14 +39,14 @@ POLLED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 
 def due_numbers(token: Token) -> Sequence[Rental]:
-    """Return the token's numbers that are to be polled now, the longest overdue first. Each has `token` as its token."""
+    """Return the token's numbers that are due for a poll, the longest overdue first."""
     return list(
         token.rentals.filter(status__in=POLLED, due_at__lte=timezone.now()).select_related("service").order_by("due_at")
     )
 
 
 def due_tokens() -> list[int]:
-    """Return the tokens with a number to poll, but for those being polled and those whose pause is not over."""
+    """Return the tokens with a number due, without those that a worker is polling or that back off."""
     return list(
         Rental.objects.filter(_free("token__"), status__in=POLLED, due_at__lte=timezone.now())
         .order_by()
@@ -56,7 +56,7 @@ def due_tokens() -> list[int]:
 
 
 def poll_token(token_id: int) -> float | None:
-    """Poll the token's numbers that are due: by the history where that pays, else one here and the others by workers.
+    """Poll the token's due numbers: from `HISTORY_FROM` on by the history, else one here and the others by workers.
 
     May run any number of times at once: the token is claimed by a conditional update. Returns the seconds until the next
     poll, None if there was nothing to do or another worker does it.
@@ -90,7 +90,7 @@ def _claim_poll(token: Token) -> bool:
 
 
 def _free(prefix: str = "") -> Q:
-    """Match the tokens that no worker is polling, and whose pause is over."""
+    """Return the condition of the tokens that no worker is polling and that do not back off."""
     return Q(**{f"{prefix}next_watch_at": None}) | Q(**{f"{prefix}next_watch_at__lte": timezone.now()})
 
 
@@ -102,7 +102,7 @@ def _wants_history(token: Token, due: Sequence[Rental]) -> bool:
 
 
 def _poll_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
-    """Ask the history once for all that wait, due or not, and apply it. Returns the due rentals that it left out.
+    """Read the history once for all that wait, due or not, and apply it. Returns the due rentals that it leaves out.
 
     Raises `ThueSimError` if the upstream is not well; a mere refusal of the history leaves all of them out.
     """
@@ -138,8 +138,8 @@ def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.Histo
 def _classify(
     token: Token, due: Sequence[Rental], entries: Mapping[str, thuesim.HistoryEntry]
 ) -> tuple[list[Rental], list[Rental], list[tuple[Rental, thuesim.HistoryEntry]]]:
-    """Sort the due and all waiting rentals into three: absent from the history, quiet (it only says that they wait), and
-    those of which it has news, with its entry."""
+    """Sort the due and all waiting rentals by what the history says of them. Returns three lists: those that it leaves out,
+    those that still wait by it, and those with news, each with its entry."""
     absent: list[Rental] = []
     quiet: list[Rental] = []
     news: list[tuple[Rental, thuesim.HistoryEntry]] = []
@@ -192,7 +192,7 @@ def poll_rental(rental_id: int) -> None:
 
 
 def poll_now(rental: Rental) -> bool:
-    """Have a number polled now, as a person wants. At most once a second for all who ask; returns whether it will be."""
+    """Wake a worker to poll a number for a person who asks, at most once a second. Returns whether one was woken."""
     now = timezone.now()
     recent = Rental.objects.filter(pk=rental.pk, status__in=POLLED).exclude(looked_at__gt=now - timedelta(seconds=1))
     if not recent.update(due_at=now, looked_at=now):
@@ -204,7 +204,7 @@ def poll_now(rental: Rental) -> bool:
 def ask_code(rental: Rental) -> bool:
     """Ask the upstream for the code of one number and apply the answer. Returns whether it changed the rental.
 
-    Raises `ThueSimError`, but for a session that the upstream does not know: that is its mistake, and ends no rental.
+    Raises `ThueSimError`, but not `UnknownSession`: an id that the upstream gave and does not know ends no rental.
     """
     try:
         with breaker.reporting(rental.token):

@@ -1,4 +1,4 @@
-"""Recordings of voice calls: fetched once by us from the upstream's own host, kept, and played from here."""
+"""Download the recordings of voice calls: once, from the upstream's own host, into our storage."""
 
 from datetime import timedelta
 
@@ -17,14 +17,14 @@ MAX_TRIES = Message.MAX_AUDIO_TRIES
 
 
 def waiting_for_audio() -> list[int]:
-    """The messages whose recording is not here yet and may still be had."""
+    """Return the messages whose recording is not stored yet and may still be fetched; at most 50."""
     recent = timezone.now() - timedelta(hours=2)
     missing = Message.objects.filter(is_call=True, audio="", audio_tries__lt=MAX_TRIES, at__gt=recent)
     return list(missing.exclude(audio_url="").values_list("pk", flat=True)[:50])
 
 
 def fetch_audio(message_id: int) -> bool:
-    """Fetch and keep the recording of a voice call, once more where its file is gone. May run twice: the second run
+    """Fetch and store the recording of a voice call; again where its file is gone. May run twice: the second run
     changes nothing. Returns whether this run fetched it."""
     message = Message.objects.select_related("rental__token").filter(pk=message_id).first()
     if message is None or message.has_recording_file or not message.may_fetch_recording:

@@ -1,7 +1,7 @@
 """Retention: texts, codes and recordings of messages, and the callbacks that brought them, are deleted after a while.
 
 The money, the timeline and the rental itself stay. Each batch is a transaction of its own, so that nothing else waits for
-long; the next run finishes one that was cut short.
+long; the next run goes on where one was cut short.
 """
 
 from contextlib import suppress
@@ -56,7 +56,7 @@ def _delete_old_callbacks(cutoff: datetime, batch: int) -> None:
 
 
 def _delete_lost_recordings(cutoff: datetime) -> None:
-    """Delete the recordings of that age without a row, as a worker leaves one that dies between the file and the row."""
+    """Delete old recording files without a row: a worker that dies between writing the two leaves one."""
     oldest = min(cutoff, timezone.now() - BEING_WRITTEN)
     root = Path(settings.MEDIA_ROOT)
     for month in sorted(root.glob("calls/*/*")):

@@ -1,4 +1,4 @@
-"""The one place where a rental changes: its status, its timeline, its ledger line and the announcement, together.
+"""The state machine of a rental: the only package that changes one.
 
     queued      → placing | cancelled | refused
     placing     → waiting | queued | refused | unconfirmed
@@ -12,9 +12,9 @@ moves it. `expired → received`: messages come late. `refused → waiting`: an 
 shows up in the history after all, so that a paid number is never lost. `received` never goes back; later messages are
 added to it. `cancelled` is the end: only an order that was never sent can be cancelled.
 
-Every function is one transaction and one compare-and-set on the status: the second of two callers changes nothing and
-gets False. None of them calls the upstream. A transition that this state diagram does not have raises
-`IllegalTransition`.
+Each transition writes the status, a line of the timeline, the ledger line and the announcement in one transaction. It is
+a compare-and-set on the status: the second of two callers changes nothing and gets False. No function here calls the
+upstream. A transition that this state diagram does not have raises `IllegalTransition`.
 """
 
 from rentals.lifecycle.importing import record_imported

@@ -26,8 +26,8 @@ class Hold(models.TextChoices):
 class Token(models.Model):
     """An API token. Its value is encrypted at rest and never shown again once saved.
 
-    `next_turn_at` keeps the gap between number-taking calls. `turn_clock` is the monotonic clock of the machine at the
-    last such call, in seconds, and `turn_boot` says of which boot, so that a stepped wall clock cannot break the gap.
+    Three columns keep the gap between calls that take a number, see `rentals.upstream.pacing`: `next_turn_at` by the wall
+    clock, `turn_clock` by the machine's monotonic clock in seconds, and `turn_boot`, the boot that `turn_clock` counts from.
     """
 
     name = models.CharField(_("name"), max_length=80, unique=True)

@@ -40,8 +40,8 @@ def best_tokens(team: Team, *, price: int, without: Sequence[int] = ()) -> list[
 def holding_a_place(prefix: str = "") -> Q:
     """Return the condition of the orders that count against a token's waiting limit.
 
-    An unconfirmed order counts for `DOUBTFUL_SECONDS` alone: after that it hardly holds a place, and should it do so, the
-    upstream refuses the next order and nothing is lost. `prefix` is the path to the rental, such as `"rentals__"`.
+    An unconfirmed order counts for `DOUBTFUL_SECONDS`. If it holds a place longer than that, the upstream refuses the next
+    order, which is tried again. `prefix` is the path to the rental, such as `"rentals__"`.
     """
     recent = timezone.now() - timedelta(seconds=DOUBTFUL_SECONDS)
     doubtful = Q(**{f"{prefix}status": Status.UNCONFIRMED, f"{prefix}attempt_at__gt": recent})

@@ -20,7 +20,7 @@ MIN_LENGTH = 3
 
 
 def matching(text: str, access: Access) -> Q:
-    """Return the condition that the team's rentals fit which match `text`.
+    """Return the condition for the team's rentals that match `text`.
 
     One query on PostgreSQL for a text that is not a whole number, none otherwise.
     """
@@ -34,13 +34,16 @@ def matching(text: str, access: Access) -> Q:
 
 
 def _matching_by_scan(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
-    """One condition over every row of the team: quick enough for what fits into SQLite."""
+    """Return one condition that is checked on every row of the team: fast enough for what fits into SQLite."""
     return Q(service__in=by_service) | in_rental | _has_message(in_message, access)
 
 
 def _matching_by_lookup(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
-    """Look up first what fits, each kind by its own trigram index: PostgreSQL has no plan for "this or that or a message
-    that …, newest first" that uses the indexes of a million rentals. One query."""
+    """Look up the ids of each kind first, each by its own trigram index. One query.
+
+    In a single condition, PostgreSQL would use none of the indexes: it has no plan for an OR over two tables that is sorted
+    by time.
+    """
     team = Rental.objects.visible_to(access).order_by()
     # From the message to its rental: the other way round, each rental would be searched for its messages.
     messages = Message.objects.filter(in_message, rental__in=team.filter(access.readable())).order_by()
@@ -56,7 +59,7 @@ def _matching_by_lookup(by_service: QuerySet[Service], in_rental: Q, in_message:
 
 
 def _has_message(in_message: Q, access: Access) -> Q:
-    """The condition that a message fits which the person may read."""
+    """Return the condition that a message fits which the person may read."""
     return Q(Exists(Message.objects.filter(in_message, rental=OuterRef("pk")))) & access.readable()
 
 
@@ -82,7 +85,7 @@ def whole_number(text: str) -> str:
 
 
 def _in_rental(text: str) -> Q:
-    """The condition that a rental's own fields contain the text."""
+    """Return the condition that a rental's own fields contain the text."""
     if len(text) < MIN_LENGTH:
         return Q(purpose__iexact=text)
     digits = "".join(c for c in text if c.isdigit())
@@ -93,7 +96,7 @@ def _in_rental(text: str) -> Q:
 
 
 def _in_message(text: str) -> Q:
-    """The condition that a message contains the text; one that no message meets for a text below `MIN_LENGTH`."""
+    """Return the condition that a message contains the text; below `MIN_LENGTH` letters no message meets it."""
     if len(text) < MIN_LENGTH:
         return Q(pk__in=())
     return Q(code__iexact=text) | Q(text__icontains=text)

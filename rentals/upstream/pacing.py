@@ -1,8 +1,8 @@
-"""The gap between number-taking calls of one token, over all workers, restarts and clock steps.
+"""Rate limit of the calls that take a number: one per token in five seconds, over all workers.
 
-ThueSim wants 5 s between two such calls (API page, section 3.1). The turn is a conditional UPDATE of the token's row.
-Two clocks are kept there: the machine's monotonic one, which no clock step can move and which all processes of a machine
-share, and the wall clock for workers on another machine or after a reboot.
+ThueSim demands the gap (API page, section 3.1). A worker claims the turn by a conditional UPDATE of the token's row, so it
+holds over restarts. The row has two times: of the monotonic clock, which a clock step does not move and the processes of a
+machine share; and of the wall clock, for workers on another machine or after a reboot.
 """
 
 import time
@@ -23,13 +23,13 @@ LATE_SECONDS = 0.04
 
 
 def gap_seconds() -> float:
-    """The gap that turns are claimed with."""
+    """Return the seconds between two turns: ThueSim's gap and a margin."""
     return float(settings.THUESIM_RENT_GAP_SECONDS) + MARGIN_SECONDS
 
 
 def claim_turn(token: Token) -> float | None:
-    """Take the token's next turn. Returns its monotonic time, or None if it is not the token's turn. In a transaction
-    that is rolled back, the turn is not taken."""
+    """Claim the token's next turn. Returns its monotonic time, or None before it is due. A rollback of the transaction
+    gives the turn back."""
     gap, now = gap_seconds(), timezone.now()
     here = Q(turn_boot=clock.boot()) & ~Q(turn_boot="")
     # Much further ahead than a gap: written before the clock was set back.
@@ -39,7 +39,7 @@ def claim_turn(token: Token) -> float | None:
 
 
 def keep_turn(token: Token, turn: float) -> float | None:
-    """Count the gap from now if the turn is still ours. Returns None if another worker has taken it meanwhile."""
+    """Count the gap from now if the turn is still this worker's. Returns None if another worker has claimed it meanwhile."""
     if time.monotonic() - turn <= LATE_SECONDS:
         return turn
     return _stamp(Token.objects.filter(pk=token.pk, turn_boot=clock.boot(), turn_clock=turn))

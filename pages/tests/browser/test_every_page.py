@@ -68,7 +68,7 @@ def things(transactional_db: None, settings: Any, tmp_path: Any) -> dict[str, An
 
 @pytest.fixture
 def clients(things: dict[str, Any]) -> dict[str, Client]:
-    """A manager whose background work is in each status, a person with every two-factor method, and a visitor who is signed out."""
+    """A manager whose background work is in each status, a person with every two-factor method, and a visitor."""
     boss = User.objects.get(username="own-boss")
     _work_in_every_state(boss, things)
     safe = make_person(things["team"], username="safe")

@@ -18,7 +18,7 @@ from accounts.models import AuditRecord, User
 from accounts.policy import Access
 from lib.query_params import day, midnight, whole_number
 from lib.spreadsheets import csv_chunks
-from pages.presenters.audit import details, thing
+from pages.presenters.audit import details, target
 from pages.views.team.team import managed_team
 
 PAGE_SIZE = 50
@@ -40,7 +40,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     query.pop("before", None)
     context = {
         "records": [
-            (record, audit.label(record.action), thing(record), details(record)) for record in records[:PAGE_SIZE]
+            (record, audit.label(record.action), target(record), details(record)) for record in records[:PAGE_SIZE]
         ],
         "next": records[PAGE_SIZE - 1].pk if len(records) > PAGE_SIZE else None,
         "query": query.urlencode(),
