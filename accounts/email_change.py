@@ -1,4 +1,4 @@
-"""Changing one's e-mail address: it counts once a link that was sent there is opened, and the old address is told.
+"""Change the e-mail address of an account: the new one counts once its link is opened, the old one gets a notice.
 
 An account has one address. It is used to sign in, and links for a new password go there.
 """
@@ -84,5 +84,5 @@ def confirm(change: Change) -> None:
 
 
 def _password_of(person: User) -> str:
-    """Return what tells one password of a person from the next, and nothing about it."""
+    """Return a digest that changes with the person's password and tells nothing about it."""
     return digest(person.get_session_auth_hash())[:16]

@@ -95,7 +95,7 @@ class InviteForm(forms.Form):
 
 
 class OneAccount(forms.ModelForm[User]):
-    """A user name, in whatever case, and an e-mail belong to one account: people sign in with both."""
+    """Checks that user name and e-mail are of no other account, in whatever case: people sign in with either."""
 
     email_taken = gettext_lazy("Another person has this e-mail already. Choose another one.")
 
@@ -128,7 +128,7 @@ class OneAccount(forms.ModelForm[User]):
         return cleaned
 
     def teams(self) -> Iterable[Team | int]:
-        """Return the teams in which the names may look like no other's."""
+        """Return the teams in which no other person's name may look like this one."""
         return self.instance.memberships.values_list("team", flat=True) if self.instance.pk else ()
 
     def _others(self) -> QuerySet[User]:

@@ -134,7 +134,7 @@ def reopen_account(by: User, person: User, *, team: Team | None = None) -> bool:
 
 
 def no_longer_admin(person: User) -> None:
-    """Revoke the invitations that `person` could make only as an admin, and let their screens notice."""
+    """Revoke the invitations that `person` could make only as an admin, and announce it to their screens."""
     manages = Membership.objects.filter(user=person, role=Role.MANAGER).values("team")
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person).exclude(team__in=manages)
     made.update(revoked_at=timezone.now())
@@ -171,7 +171,7 @@ def end_sessions(person: User) -> int:
 
 
 def record_ended_sessions(person: User, *, by: User, count: int, team: Team | None = None) -> None:
-    """Record that sessions of `person` were ended, and let their screens notice."""
+    """Record that sessions of `person` were ended, and announce it to their screens."""
     audit.record(Action.SESSIONS_ENDED, person=by, team=team, target=about(person), detail={"sessions": count})
     announce.person(person.pk)
 

@@ -83,7 +83,7 @@ class Access:
 
     @property
     def manages(self) -> bool:
-        """Invites, changes roles, budgets and settings, reads the audit log."""
+        """Whether the person invites, changes roles, budgets and settings, and reads the audit log."""
         return self.team is not None and self.role == Role.MANAGER
 
     @property

@@ -1,4 +1,4 @@
-"""Sessions that are over. Django keeps their rows, and allauth their addresses and browsers, until they are deleted here."""
+"""Delete expired sessions: Django keeps their rows, and allauth their addresses and browsers, until this runs."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ BATCH = 1000
 
 
 def delete_expired(*, batch: int = BATCH) -> int:
-    """Delete the expired sessions, and what the list of signed-in browsers has of them. Returns how many sessions.
+    """Delete the expired sessions and their lines in the list of signed-in browsers. Returns how many sessions.
 
     May run at any time, twice and at once.
     """

@@ -199,7 +199,7 @@ def _make_people() -> dict[str, int]:
 
 
 def _names(first: dict[str, int]) -> dict[str, Any]:
-    """Return what is asked for, from among the rows."""
+    """Return the values to ask for, taken from the rows."""
     from datetime import timedelta
 
     from django.utils import timezone

@@ -61,7 +61,7 @@ def delay(options: argparse.Namespace, count: int = 3, rounds: int = 6) -> bool:
 
 
 def crowd(options: argparse.Namespace) -> bool:
-    """The same with 40 numbers at once, where one look at the history stands for many."""
+    """The same with 40 numbers at once, where one call for the history stands for many."""
     return delay(options, count=40, rounds=4)
 
 
@@ -85,12 +85,12 @@ def calls(options: argparse.Namespace) -> bool:
     """Upstream calls per interval with 200 numbers waiting on one token."""
     with _stage(options, 1, "--message-after", "never") as stage:
         log, seconds = _watched(stage, 200, 30)
-        looks = sum(call["endpoint"] in {"code", "history"} for call in log) / (seconds / POLL_SECONDS)
-        return _say("calls per interval for 200 numbers", looks, 200 / 20, "calls")
+        polls = sum(call["endpoint"] in {"code", "history"} for call in log) / (seconds / POLL_SECONDS)
+        return _say("calls per interval for 200 numbers", polls, 200 / 20, "calls")
 
 
 def many(options: argparse.Namespace) -> bool:
-    """How often each of 2,000 numbers on 20 tokens is looked at, the upstream answering in 200 ms."""
+    """How often each of 2,000 numbers on 20 tokens is polled, the upstream answering in 200 ms."""
     with _stage(options, 20, "--message-after", "never", "--fault", f"slow=1:{SLOW_MILLISECONDS}") as stage:
         log, seconds = _watched(stage, 100, 60)
         by_token: dict[str, list[float]] = defaultdict(list)
@@ -99,10 +99,10 @@ def many(options: argparse.Namespace) -> bool:
                 by_token[call["token"]].append(call["monotonic"])
         gaps = [later - earlier for times in by_token.values() for earlier, later in pairwise(sorted(times))]
         if len(by_token) < 20 or not gaps:
-            print(f"BROKEN only {len(by_token)} of 20 tokens were looked at")
+            print(f"BROKEN only {len(by_token)} of 20 tokens were polled")
             return False
         print(f"       {len(log)} calls in {seconds:.0f} s, mean {statistics.fmean(gaps):.2f} s, max {max(gaps):.2f} s")
-        return _say("2,000 numbers, looked at every (p95)", _p95(gaps), 5.0, "s")
+        return _say("2,000 numbers, polled every (p95)", _p95(gaps), 5.0, "s")
 
 
 def _p95(values: list[float]) -> float:

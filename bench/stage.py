@@ -230,13 +230,13 @@ class Stage:
 
 
 def _another_machine() -> None:
-    """The upstream stands for another machine: what keeps this one busy shall not make it late, as far as we may say."""
+    """Raise the priority of the sandbox, if we may: it stands for another machine, whose answers no load here delays."""
     with contextlib.suppress(PermissionError):
         os.nice(-10)
 
 
 def settled(holds: Any, seconds: float, every: float = 1.0) -> bool:
-    """Wait at most so long for something to hold; whether it came to do so."""
+    """Wait until `holds()` is true, for at most `seconds`. Returns whether it became true."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

@@ -31,7 +31,7 @@ _open: Counter[str] = Counter()  # connections by client
 
 @lru_cache(10_000)
 def client_of(host: str) -> str:
-    """What limits are counted by: an IPv4 address, the /64 of an IPv6 one; empty, which has no limits, for a proxy.
+    """Return the key that limits are counted by: an IPv4 address, an IPv6 /64, or `""` for a proxy, which has no limits.
 
     A proxy's own address is seen on its connections, and on its requests where it names no client.
     """

@@ -1,11 +1,11 @@
-"""Who is served next where more ask than can be served: none waits behind all requests of another client."""
+"""Fair queueing of requests: no client waits behind all requests of another one."""
 
 import asyncio
 from collections import Counter, deque
 
 
 class FairTurns:
-    """`places` requests at a time, at most half of them one client's; then the client with the fewest goes first.
+    """Serves `places` requests at a time, at most half of them of one client; the client with the fewest is next.
 
     On the event loop only. The client without a name, which is a proxy's own, may take all places.
     """

@@ -57,7 +57,7 @@ def explain(entry: LedgerEntry, reading: BalanceReading) -> LedgerEntry:
 
 
 def expect_from(reading: BalanceReading, amount: int) -> None:
-    """Let `reading` and the later ones of its token expect so much more."""
+    """Add `amount` to what `reading` and the later readings of its token expect."""
     later = BalanceReading.objects.filter(token=reading.token_id, pk__gte=reading.pk, expected__isnull=False)
     later.update(expected=F("expected") + amount)
 
@@ -103,7 +103,7 @@ def _reading_before(reading: BalanceReading) -> datetime:
 
 @transaction.atomic
 def correct_price(rental: Rental, price: int, *, by: str) -> bool:
-    """Put right what a number cost, where the reply to the order did not say. False where that is known already.
+    """Correct what a number cost, where the reply to the order had no price. False where the price is right already.
 
     `by` tells how it is known: "history" or "balance".
     """
@@ -128,10 +128,10 @@ def correct_price(rental: Rental, price: int, *, by: str) -> bool:
 
 
 def put_into_readings(token_id: int, amount: int, *, since: datetime, until: datetime) -> None:
-    """Let the readings of a token know of money that moved before some of them, and that is booked only now.
+    """Correct what a token's readings expect, for money that moved earlier and is booked only now.
 
-    Those between `since` and `until` may have been before or after it: they can be compared with nothing. What had been
-    concluded from the readings concerned is concluded anew.
+    Readings from `until` on include the money. One between `since` and `until` may lack it, so it is compared with nothing
+    any more. Open questions from these readings are dropped; the balance is explained anew from there.
     """
     hold_token(token_id)
     readings = BalanceReading.objects.filter(token=token_id, at__gte=since, expected__isnull=False)

@@ -237,17 +237,21 @@ def number_taken(rental: Rental, rented: thuesim.Rented, *, at: datetime | None 
 
 
 def _lock_for_number(rental: Rental) -> None:
-    """Lock the order's row and read its status anew: the sweep may have been quicker than a late reply, which is
-    evidence all the same as long as the attempt is the same and its number may still follow."""
+    """Lock the order's row and read its status again.
+
+    The sweep may have moved the order while the reply was on its way. The reply counts all the same if it is of the
+    order's latest attempt and the status allows `waiting`.
+    """
     locked = Rental.objects.select_for_update(of=("self",)).filter(pk=rental.pk, attempts=rental.attempts).first()
     if locked is not None and Status.WAITING in LEGAL[Status(locked.status)]:
         rental.status = locked.status
 
 
 def _take_over_imported(rental: Rental, upstream_key: str) -> None:
-    """Merge what the history import wrote about the number into the order that it belongs to, and delete the import.
+    """Move what the history import wrote about the number to the order, and delete the imported rental.
 
-    Raises `DuplicateNumber` where the id belongs to another order."""
+    Raises `DuplicateNumber` where the id belongs to another order.
+    """
     same_id = Rental.objects.filter(token=rental.token_id, upstream_key=upstream_key).exclude(pk=rental.pk)
     imported = same_id.first()
     if imported is None:

@@ -49,7 +49,7 @@ _tally: Tally[_Key, _Sum] = Tally(_bounded)
 
 
 def count(token_id: int, call: Call) -> None:
-    """Count one call. A refusal such as "out of stock" is an answer; an error is none, or none that helps."""
+    """Count one call. A refusal such as "out of stock" is an answer and no error."""
     minute = timezone.now().replace(second=0, microsecond=0)
     milliseconds = round(call.seconds * 1000)
     failed = call.error is not None and call.error.blames_upstream
@@ -82,7 +82,7 @@ def _add(sums: dict[_Key, _Sum]) -> None:
 
 
 def counter(token_id: int) -> "partial[None]":
-    """Return what a token's client tells of each of its calls."""
+    """Return the `on_call` hook for the client of a token."""
     return partial(count, token_id)
 
 

@@ -55,7 +55,7 @@ class Check:
 
 
 class _Observer:
-    """What the client's hooks got since the latest question was asked: the reply and its differences from the API page."""
+    """What the client's hooks got from the latest call: the reply and its differences from the API page."""
 
     def __init__(self) -> None:
         self.reply: thuesim.Reply | None = None

@@ -17,7 +17,7 @@ AWAY_SECONDS = 1.0
 
 
 class DatabaseOutageMiddleware:
-    """Goes first. One page a second looks whether the database is back; static files and health views always pass."""
+    """Comes first. One page a second tries whether the database is back; static files and health views always pass."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The spellings of one address that different readers want."""
+"""Addresses in the form that Celery and programs on this machine need."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -67,14 +67,14 @@ def _kept_password(username: str) -> str:
 
 
 def _still_holds(user: User) -> str:
-    """The password that was made for `user`, if there is one and they have not replaced it."""
+    """Return the password that was generated for `user`; `""` if there is none or they have replaced it."""
     file = _password_file(user.username)
     password = file.read_text().strip() if file.exists() else ""
     return password if password and user.check_password(password) else ""
 
 
 def _admin(team: Team) -> Person:
-    """The admin of DJANGO_SUPERUSER_*; where no name is given, the first admin there is, else a new `admin`."""
+    """Return the admin of DJANGO_SUPERUSER_*; without a name, the first admin there is, else a new `admin`."""
     username = variables.SUPERUSER_USERNAME.read()
     user = User.objects.filter(username=username or FIRST_ADMIN).first()
     if user is None and not username:
@@ -90,7 +90,7 @@ def _admin(team: Team) -> Person:
 
 
 def _operator(team: Team) -> Person:
-    """A second person, so that two can be tried in demo mode."""
+    """Return the second person of the demo, so that two can be tried."""
     user = User.objects.filter(username=DEMO_OPERATOR).first()
     if user is None:
         password = _kept_password(DEMO_OPERATOR)

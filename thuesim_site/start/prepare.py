@@ -1,4 +1,4 @@
-"""What happens between the settings' being right and the processes' being started, in one process of its own.
+"""Prepare the database, the static files and the first team, in a process of its own before the desk's processes start.
 
 Prints as its last line what the first start made, as JSON.
 """
