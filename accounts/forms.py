@@ -33,7 +33,8 @@ class DongField(forms.IntegerField):
 
 
 class TeamSettingsForm(forms.ModelForm[Team]):
-    """The settings of a team. `by` is the person who changes them."""
+    """The settings of a team. `by` is the person who changes them: the team may not be called like another team of theirs.
+    An admin's are all teams."""
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
     budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
@@ -56,6 +57,13 @@ class TeamSettingsForm(forms.ModelForm[Team]):
         super().__init__(*args, **kwargs)
         self.by = by
         self.fields["codes_fade_minutes"].widget.attrs["max"] = 32767
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        teams = Team.objects.all() if self.by.is_staff else Team.objects.filter(memberships__user=self.by)
+        if teams.filter(name__iexact=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("Another team of yours has this name already. Choose another one."))
+        return name
 
     def clean_requires_second_step(self) -> bool:
         required: bool = self.cleaned_data["requires_second_step"]

@@ -22,7 +22,8 @@ class Role(models.TextChoices):
 class Team(models.Model):
     """The people who share tokens, a queue and a history. No member sees anything of another team."""
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    # Not unique: a refusal would tell a manager what other teams are called. See `accounts.forms.TeamSettingsForm`.
+    name = models.CharField(_("name"), max_length=80)
     purpose_required = models.BooleanField(
         _("purpose required"), default=False, help_text=_("Every order must say what the number is for.")
     )

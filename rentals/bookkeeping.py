@@ -6,13 +6,13 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import Membership, User
 from accounts.policy import Access
 from rentals import lifecycle
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Token
@@ -43,12 +43,15 @@ def open_questions(access: Access) -> QuerySet[BalanceQuestion]:
 
 def lines(access: Access) -> QuerySet[LedgerEntry]:
     """Return what was booked on the team's tokens beside what rentals cost, the newest first: refunds of its own rentals,
-    top-ups and corrections."""
+    top-ups and corrections. `is_theirs`: by somebody of another team that shares the token, who is not named here."""
     if not access.manages:
         return LedgerEntry.objects.none()
     refunds = Q(kind=LedgerEntry.Kind.REFUND, rental__team=access.team_id)
     found = LedgerEntry.objects.filter(refunds | _BY_BALANCE, token__teams=access.team_id)
-    return found.select_related("token", "rental", "person")
+    membership = Membership.objects.filter(user=OuterRef("person"))
+    others = Exists(membership.filter(team__tokens=OuterRef("token")))
+    is_theirs = others & ~Exists(membership.filter(team=access.team_id))
+    return found.annotate(is_theirs=is_theirs).select_related("token", "rental", "person")
 
 
 def refundable_for(question: BalanceQuestion, access: Access) -> list[Rental]:

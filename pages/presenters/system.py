@@ -1,6 +1,7 @@
 """How the desk and the upstream are doing, as the system page shows it: what runs, how old each reading is, what waits.
 
-A person sees their team's tokens and orders; an admin sees all of them. Every age comes with the number of seconds after
+A person sees their team's tokens and orders; an admin sees all of them, and alone how many calls and messages there are
+where several teams cause them. Every age comes with the number of seconds after
 which it is stale, since an age alone says nothing to a reader who does not know the schedule.
 """
 
@@ -10,13 +11,14 @@ from datetime import datetime, timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from accounts.models import Team
 from accounts.policy import Access
 from rentals.jobs import heartbeats
 from rentals.models import (
@@ -83,13 +85,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class TokenHealth:
-    """A token as the upstream treats it."""
+    """A token as the upstream treats it. `counts_calls` is false where the calls are other teams' as well."""
 
     token: Token
     hold: Hold
     answered: Age
     jobs: list[Job]
     endpoints: list[EndpointCalls]
+    counts_calls: bool
 
     @property
     def is_well(self) -> bool:
@@ -159,7 +162,7 @@ def system_state(access: Access) -> SystemState:
         at=timezone.now(),
         jobs=_jobs(run for run in runs if run.token_id is None),
         processes=_processes(access),
-        tokens=_token_healths(tokens, runs),
+        tokens=_token_healths(access, tokens, runs),
         queue=_queue(access),
         callbacks=_callbacks(access, tokens),
         messages=_messages(),
@@ -174,7 +177,9 @@ def _background(access: Access) -> int:
 
 
 def _tokens(access: Access) -> QuerySet[Token]:
-    return Token.objects.all() if access.is_admin else Token.objects.filter(teams=access.team_id)
+    tokens = Token.objects.all() if access.is_admin else Token.objects.filter(teams=access.team_id)
+    others = Team.objects.filter(tokens=OuterRef("pk")).exclude(pk=access.team_id)
+    return tokens.annotate(shared=Exists(others))
 
 
 def _jobs(runs: Iterable[JobRun]) -> list[Job]:
@@ -200,12 +205,13 @@ def _processes(access: Access) -> list[Process]:
     ]
 
 
-def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[TokenHealth]:
+def _token_healths(access: Access, tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[TokenHealth]:
     jobs: dict[int, list[Job]] = {}
     for run in runs:
         if run.token_id is not None and run.name in JOBS:
             jobs.setdefault(run.token_id, []).append(_job(run))
-    calls = calls_by_endpoint(tokens, within=CALLS_WITHIN)
+    counted = {token.pk for token in tokens if access.is_admin or not token.shared}  # type: ignore[attr-defined]
+    calls = calls_by_endpoint([token for token in tokens if token.pk in counted], within=CALLS_WITHIN)
     return [
         TokenHealth(
             token=token,
@@ -213,6 +219,7 @@ def _token_healths(tokens: Iterable[Token], runs: Iterable[JobRun]) -> list[Toke
             answered=Age(token.answered_at, 120),
             jobs=jobs.get(token.pk, []),
             endpoints=calls.get(token.pk, []),
+            counts_calls=token.pk in counted,
         )
         for token in tokens
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.policy import Access
@@ -13,7 +13,8 @@ from rentals.upstream import breaker
 
 @dataclass(frozen=True, slots=True)
 class TokenLine:
-    """A token as it is now. `waiting` numbers hold one of `limit` places (None: not known yet); money in đồng."""
+    """A token now. `waiting` and `queued` count the team's own, also where other teams share the token. `limit` is how many
+    numbers may wait with it (None: not known yet); money in đồng."""
 
     token: Token
     balance: int | None
@@ -32,17 +33,17 @@ class TokenLine:
         return f"{self.waiting}/{self.limit}" if self.limit else str(self.waiting)
 
 
-def _count(*statuses: Status) -> Coalesce:
-    """Count by the index of open rentals; a join would read the whole history of the token."""
+def _count(access: Access, *statuses: Status) -> Coalesce:
+    """Count by the index of open rentals; a join, or the team as a condition, would read the token's whole history."""
     rentals: QuerySet[Rental] = Rental.objects.filter(token=OuterRef("pk"), status__in=statuses).order_by()
-    counted = rentals.values("token").annotate(n=Count("pk")).values("n")
+    counted = rentals.values("token").annotate(n=Count("pk", filter=Q(team=access.team_id))).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 def token_lines(access: Access) -> list[TokenLine]:
     """Return the tokens of the person's team, by name. One query."""
     tokens = Token.objects.filter(teams=access.team_id).annotate(
-        waiting=_count(*Status.holding_a_place()), queued=_count(Status.QUEUED)
+        waiting=_count(access, *Status.holding_a_place()), queued=_count(access, Status.QUEUED)
     )
     return [
         TokenLine(

@@ -231,7 +231,7 @@ def _import(job: BackgroundJob) -> None:
     if job.token is None or not access_in(job.person, job.team).manages:
         _end(job, State.FAILED, reason="no_right")
         return
-    imported = Rental.objects.filter(token=job.token, imported=True)
+    imported = Rental.objects.filter(token=job.token, team=job.team, imported=True)
     before = imported.count()
     reconciling.settle(job.token.pk, deep=True, progress=lambda done, total: _update(job, done=done, total=total))
     _update(job, state=State.DONE, ended_at=timezone.now(), done=max(0, imported.count() - before))

@@ -1,5 +1,6 @@
 """The queue of a token: the order in which it is served, places in it, and which token serves an order first."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -63,15 +64,20 @@ def queue_of(token_id: int) -> QuerySet[Rental]:
 
 
 def place_in_queue(rental: Rental) -> tuple[int, int]:
-    """Return the order's place, from 1, and the likely seconds until its turn; (0, 0) where it is not queued."""
+    """Return the order's place in its team, from 1, and the likely seconds to its turn; (0, 0) where it is not queued."""
     places = places_in_queue(rental.token)
     return places.get(rental.pk, (0, 0))
 
 
 def places_in_queue(token: Token) -> dict[int, tuple[int, int]]:
-    """Return place and likely seconds of each queued order of the token, by rental id. One query."""
+    """Return place and likely seconds of each queued order of the token, by rental id. One query.
+
+    The place is the one among the orders of its own team; the seconds count those of all teams that share the token.
+    """
     first, gap = pacing.seconds_to_turn(token), pacing.gap_seconds()
-    return {
-        pk: (place, round(first + (place - 1) * gap))
-        for place, pk in enumerate(queue_of(token.pk).values_list("pk", flat=True), 1)
-    }
+    team_places: Counter[int] = Counter()
+    places = {}
+    for ahead, (pk, team) in enumerate(queue_of(token.pk).values_list("pk", "team")):
+        team_places[team] += 1
+        places[pk] = (team_places[team], round(first + ahead * gap))
+    return places
