@@ -216,12 +216,12 @@ def _opening_a_faded_code_in_the_admin(world: World) -> None:
 
 @case("export", "boss", "rentals", {"kind": "csv"})
 def _exporting_for_a_text_editor(world: World) -> None:
-    world.client("boss").get(reverse("export_csv"))
+    world.post("boss", "export_csv")
 
 
 @case("export", "boss", "rentals", {"kind": "xlsx"})
 def _exporting_for_excel(world: World) -> None:
-    world.client("boss").get(reverse("export_xlsx"))
+    world.post("boss", "export_xlsx")
 
 
 @case("audit_export", "boss", detail={"asked": {"q": "lan"}})

@@ -96,8 +96,8 @@ def everything(client: Client, rental: Rental, *, may_export: bool) -> dict[str,
     found["stream"] = streamed(client, rental)
     found["check"] = client.post(reverse("check", args=[rental.pk]), headers={"HX-Request": "true"}).content.decode()
     if may_export:
-        found["csv"] = client.get(reverse("export_csv")).content.decode()
-        found["xlsx"] = sheet(client.get(reverse("export_xlsx")).content)
+        found["csv"] = client.post(reverse("export_csv")).content.decode()
+        found["xlsx"] = sheet(client.post(reverse("export_xlsx")).content)
         found["audit"] = client.get(reverse("team_audit")).content.decode()
     return found
 

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST
 
 from accounts import audit
 from accounts.http import DeskRequest
@@ -24,11 +24,12 @@ CONTENT_TYPES = {
 _KINDS = {"csv": BackgroundJob.Kind.EXPORT_CSV, "xlsx": BackgroundJob.Kind.EXPORT_XLSX}
 
 
-@require_safe
+@require_POST
 @never_cache
 def export(request: DeskRequest, kind: str) -> HttpResponse:
     """Send the rentals that the history shows for the filter in the address; more than `background.MAX_AT_ONCE` are
-    exported in the background."""
+    exported in the background. A POST, since it is recorded and may begin a job; the filter stays in the address, as in the
+    history's."""
     team = request.access.team
     if not request.access.may_export or team is None:
         raise PermissionDenied(_("Only a manager may export. Ask a manager of your team."))

@@ -34,7 +34,7 @@ def _many(team: Team, manager: User) -> Iterator[None]:
 
 def begin(client: Client, query: str = "", kind: str = "csv") -> BackgroundJob:
     """Ask for an export of the two rentals: it is a background job."""
-    answer = client.get(f"/rentals/export.{kind}?{query}")
+    answer = client.post(f"/rentals/export.{kind}?{query}")
     assert answer.headers["Location"] == "/background/"
     return BackgroundJob.objects.latest("pk")
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def read(client: Client, query: str = "") -> list[dict[str, str]]:
     """The rows of the CSV file."""
-    body = client.get(f"/rentals/export.csv?{query}").content.decode()
+    body = client.post(f"/rentals/export.csv?{query}").content.decode()
     assert body.startswith("\ufeff")
     return list(csv.DictReader(StringIO(body.removeprefix("\ufeff"))))
 
@@ -33,7 +33,7 @@ def test_a_number_and_a_code_keep_their_leading_zero(client: Client, team: Team,
 
 def test_in_excel_numbers_and_codes_are_texts(client: Client, team: Team, manager: User) -> None:
     received(team, phone="+84852222127", text="=1+1")
-    names, cells = read_xlsx(client.get("/rentals/export.xlsx").content)
+    names, cells = read_xlsx(client.post("/rentals/export.xlsx").content)
     row = {name.value: cell for name, cell in zip(names, cells, strict=True)}
     assert (row["Number"].value, row["Number"].data_type) == ("0852222127", "s")
     assert (row["Code"].value, row["Code"].number_format) == ("059809", "@")
@@ -53,7 +53,7 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_guarded(
 
 def test_excel_takes_texts_that_its_files_cannot_hold(client: Client, team: Team, manager: User) -> None:
     received(team, text="a\x08b\x1b" + "x" * 40_000)
-    cells = read_xlsx(client.get("/rentals/export.xlsx").content)[1]
+    cells = read_xlsx(client.post("/rentals/export.xlsx").content)[1]
     assert cells[8].value.startswith("a\ufffdb\ufffdxxx")
 
 
@@ -76,7 +76,7 @@ def test_money_that_was_given_back_is_told(client: Client, team: Team, manager: 
 def test_codes_that_faded_stay_masked(client: Client, team: Team, manager: User) -> None:
     Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
     received(team, person=make_person(team), received_at=timezone.now() - timedelta(minutes=6), text="Ma: 059809")
-    body = client.get("/rentals/export.csv").content
+    body = client.post("/rentals/export.csv").content
     assert b"059809" not in body
     assert "••••".encode() in body
 
@@ -85,7 +85,7 @@ def test_codes_that_faded_stay_masked(client: Client, team: Team, manager: User)
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_only_managers_export(client: Client, team: Team, role: Role, kind: str) -> None:
     client.force_login(make_person(team, role))
-    assert client.get(f"/rentals/export.{kind}").status_code == 403
+    assert client.post(f"/rentals/export.{kind}").status_code == 403
     assert not AuditRecord.objects.filter(action="export").exists()
 
 

@@ -132,8 +132,10 @@ def look_everywhere(house: House, client: Client, rentals: list[Rental]) -> None
         client.get(f"/rentals/{rental.pk}/")
         client.post(f"/rentals/{rental.pk}/reveal/")
         client.get(f"/admin/rentals/rental/{rental.pk}/change/")
-    for where in ("/", "/rentals/?q=hoang", "/rentals/export.csv", "/rentals/export.xlsx", "/admin/rentals/callback/"):
+    for where in ("/", "/rentals/?q=hoang", "/admin/rentals/callback/"):
         client.get(where)
+    for where in ("/rentals/export.csv", "/rentals/export.xlsx"):
+        client.post(where)
     statistics.refresh_if_due()
 
 
