@@ -1,6 +1,7 @@
 """The web process: the live stream, files and health on the event loop, Django's pages on threads beside it."""
 
 import gc
+from typing import Any
 
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -44,7 +45,21 @@ def desk() -> Application:
     """The whole desk."""
     pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
     whole = web(Hub(settings.REDIS_URL), pages, StaticFiles(), Health(django_pages))
-    return ProxyHeadersMiddleware(whole, settings.PROXIES)  # type: ignore[arg-type, return-value]
+    return _believing_proxies(whole)
+
+
+def _believing_proxies(application: Application) -> Application:
+    """Take the client's address and scheme from `PROXIES`, the scheme alone from `SCHEME_PROXIES`, nothing from others."""
+    believing: Any = ProxyHeadersMiddleware(application, settings.PROXIES)  # type: ignore[arg-type]
+
+    async def believing_scheme(scope: Message, receive: Receive, send: Send) -> None:
+        sender = (scope.get("client") or ("",))[0]
+        schemes = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        if sender in settings.SCHEME_PROXIES and schemes[-1:] == [b"https"]:
+            scope["scheme"] = "https"
+        await believing(scope, receive, send)
+
+    return believing_scheme
 
 
 application = desk()

@@ -42,8 +42,10 @@ ALLOWED_HOSTS = [
     *variables.ALLOWED_HOSTS.read(),
 ]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
-# Who is believed when they say whom they ask for. An https address means a proxy, which is on this machine unless named.
-PROXIES = variables.PROXIES.read() or (["127.0.0.1", "::1"] if _https else [])
+# Who is believed about the client's address and scheme. A proxy of this machine is believed about the scheme alone unless
+# it is named: any process here could claim any address, to be throttled by none.
+PROXIES = variables.PROXIES.read()
+SCHEME_PROXIES = ["127.0.0.1", "::1"] if _https and not PROXIES else []
 MAX_CONNECTIONS = variables.MAX_CONNECTIONS.read()
 MAX_UNREAD_BYTES = variables.MAX_UNREAD_MB.read() * 1_000_000
 
@@ -241,7 +243,6 @@ SESSION_COOKIE_NAME = "__Host-sessionid" if _https else "sessionid"
 SECURE_SSL_REDIRECT = _https
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 SECURE_REFERRER_POLICY = "same-origin"

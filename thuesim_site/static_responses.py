@@ -48,7 +48,7 @@ class StaticFiles:
 def _headers_of_every_answer() -> list[tuple[bytes, bytes]]:
     """What the middleware before WhiteNoise's adds, asked of it once."""
     request = HttpRequest()
-    request.META["HTTP_X_FORWARDED_PROTO"] = "https"
+    request.META["wsgi.url_scheme"] = "https"
     empty = HttpResponse()
     del empty["Content-Type"]
     security = SecurityMiddleware(lambda _: empty)

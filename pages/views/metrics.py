@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -120,7 +121,9 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_local(request: HttpRequest) -> bool:
-    if any(name in request.headers for name in _PROXY_HEADERS):
+    """Whether a program on this machine asks, and not by way of a proxy, which may set no header but the public host."""
+    asked_for = urlsplit(f"//{request.get_host()}").hostname
+    if any(name in request.headers for name in _PROXY_HEADERS) or asked_for == urlsplit(settings.PUBLIC_URL).hostname:
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

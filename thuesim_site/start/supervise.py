@@ -211,6 +211,8 @@ class Supervision:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
             if variables.THUESIM_TOKEN.read():
                 lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
+        if self.setup.public_url.startswith("https://") and not variables.PROXIES.read():
+            lines += ["", "  DESK_PROXIES names no proxy: all who come through one count as one address (see README)."]
         lines.append(f"  Ctrl-C stops everything; the data stays in {self.setup.data_dir}")
         rule = "─" * max(len(line) + 2 for line in lines)
         warning = [textwrap.fill(self.about["key_missing"], len(rule)), rule] if self.about["key_missing"] else []
@@ -218,16 +220,26 @@ class Supervision:
 
 
 def _request(url: str, body: bytes | None = None) -> bool:
-    """Whether a GET (or, with a body, a POST of JSON) is answered well, within two seconds."""
-    # The header: where the public address is https, plain requests would be sent there.
-    headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
-    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - our own addresses
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Whether a GET (or, with a body, a POST of JSON) is answered well, within two seconds.
+
+    A redirect is a good answer: where the public address is https, plain requests are sent there.
+    """
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - ours
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
     try:
         with opener.open(request, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.HTTPError):
+    except urllib.error.HTTPError as answer:
+        return answer.status == 301
+    except OSError:
         return False
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leave a redirect to the caller, as an HTTPError: it leads away from this machine."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def _allow_open_files() -> None:

@@ -33,7 +33,7 @@ def stuck(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def page(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(request.META["REMOTE_ADDR"])
+    return HttpResponse(f"{request.META['REMOTE_ADDR']} {request.scheme}")
 
 
 urlpatterns = [path("healthz", health.healthz), path("stuck/", stuck), path("page/", page)]
@@ -82,14 +82,37 @@ def test_one_address_leaves_page_threads_to_the_others(port: int) -> None:
         for _ in range(THREADS + 1):
             stack.enter_context(asking(port, "/stuck/", "127.0.2.1"))
         wait_until(lambda: len(stuck_threads) == THREADS // 2, "the address has its share")
-        assert ask(port, "/page/") == (200, b"127.0.0.1")
+        assert ask(port, "/page/") == (200, b"127.0.0.1 http")
         go_on.set()
 
 
 def test_nobody_is_believed_about_their_address_unless_named_as_a_proxy(
     port: int, settings: Settings, tmp_path: Path
 ) -> None:
-    assert ask(port, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"127.0.0.1")
+    assert ask(port, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"127.0.0.1 http")
     settings.PROXIES = ["127.0.0.1"]
     with serving(desk()) as behind_proxy:
-        assert ask(behind_proxy, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"192.0.2.1")
+        assert ask(behind_proxy, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"192.0.2.1 http")
+
+
+def test_a_proxy_of_this_machine_is_believed_about_the_scheme_alone_unless_named(
+    port: int, settings: Settings
+) -> None:
+    claims = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https"}
+    assert ask(port, "/page/", **claims) == (200, b"127.0.0.1 http")
+    settings.SCHEME_PROXIES = ["127.0.0.1"]
+    assert ask(port, "/page/", **claims) == (200, b"127.0.0.1 https")
+    assert ask(port, "/page/", X_Forwarded_Proto="https, http") == (200, b"127.0.0.1 http")
+    settings.SCHEME_PROXIES, settings.PROXIES = [], ["127.0.0.1"]
+    with serving(desk()) as behind_proxy:
+        assert ask(behind_proxy, "/page/", **claims) == (200, b"192.0.2.1 https")
+
+
+def test_nobody_else_is_believed_about_the_scheme(port: int, settings: Settings) -> None:
+    settings.SCHEME_PROXIES = ["127.0.0.1", "::1"]
+    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=("127.0.2.1", 0)) as stranger:
+        stranger.sendall(b"GET /page/ HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\n\r\n")
+        answer = b""
+        while b"127.0.2.1" not in answer:
+            answer += stranger.recv(1000)
+    assert answer.endswith(b"127.0.2.1 http")

@@ -88,3 +88,12 @@ def test_ipv6_is_this_machine_too(client: Client) -> None:
 
 def test_it_is_only_read(client: Client) -> None:
     assert client.post("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 405
+
+
+def test_a_stranger_behind_a_proxy_that_sets_no_header_is_not_on_this_machine(
+    client: Client, settings: Settings
+) -> None:
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://desk.example.com", ["desk.example.com", "127.0.0.1"]
+    for host, status in (("desk.example.com", 403), ("desk.example.com:443", 403), ("127.0.0.1:8000", 200)):
+        answer = client.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={"host": host})
+        assert answer.status_code == status, host
