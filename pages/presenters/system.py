@@ -178,7 +178,7 @@ def _background(access: Access) -> int:
 
 def _tokens(access: Access) -> QuerySet[Token]:
     tokens = Token.objects.all() if access.is_admin else Token.objects.filter(teams=access.team_id)
-    others = Team.objects.filter(tokens=OuterRef("pk")).exclude(pk=access.team_id)
+    others = Team.objects.filter(tokens=OuterRef("pk")).exclude(pk=access.team_id or 0)
     return tokens.annotate(shared=Exists(others))
 
 

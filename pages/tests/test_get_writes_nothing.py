@@ -41,7 +41,7 @@ def test_no_get_writes_a_row_but_of_the_session(world: World, role: str, setting
     written: dict[str, set[str]] = {}
     walked = 0
     things = dict(world.things["own"])
-    if role != "nobody":
+    if role != "visitor":
         things["rental"].person = world.people[role]
         things["rental"].save()
         job = things["job"]
@@ -61,7 +61,7 @@ def test_no_get_writes_a_row_but_of_the_session(world: World, role: str, setting
             if tables := writes.tables - SESSION_TABLES - ({"accounts_auditrecord"} if name in RECORDED else set()):
                 written[name] = tables
     assert written == {}
-    assert walked > (10 if role == "nobody" else 25)
+    assert walked > (10 if role == "visitor" else 25)
 
 
 def test_a_write_is_noticed(world: World) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from pages.presenters import cards, system
-from pages.presenters.tokens import token_states
+from pages.presenters.tokens import token_lines
 from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.models import LedgerEntry, Rental, Status, Token, UpstreamMinute
@@ -47,8 +47,8 @@ def test_a_shared_tokens_numbers_are_counted_for_ones_own_team_alone(
     for status in (Status.WAITING, Status.WAITING, Status.QUEUED):
         make_rental(status, team=theirs, token=shared)
     make_rental(Status.WAITING, team=ours, token=shared)
-    [state] = token_states(access_for(manager))
-    assert (state.waiting, state.queued, state.places) == (1, 0, "1/5")
+    [line] = token_lines(access_for(manager))
+    assert (line.waiting, line.queued, line.places) == (1, 0, "1/5")
 
 
 def test_a_place_in_the_queue_is_one_among_the_teams_own_orders(ours: Team, theirs: Team, shared: Token) -> None:
@@ -57,7 +57,7 @@ def test_a_place_in_the_queue_is_one_among_the_teams_own_orders(ours: Team, thei
     first, second = (make_rental(Status.QUEUED, team=ours, token=shared, person=make_person(ours)) for _ in range(2))
     access = access_for(make_person(ours))
     found = {card.rental.pk: card.place for card in cards.cards_for([first, second], access)}
-    assert sorted(found.values()) == [1, 2]
+    assert set(found.values()) == {1, 2}
 
 
 def test_calls_with_a_shared_token_are_counted_for_admins_alone(ours: Team, shared: Token, manager: User) -> None:

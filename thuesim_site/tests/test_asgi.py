@@ -95,9 +95,7 @@ def test_nobody_is_believed_about_their_address_unless_named_as_a_proxy(
         assert ask(behind_proxy, "/page/", X_Forwarded_For="192.0.2.1") == (200, b"192.0.2.1 http")
 
 
-def test_a_proxy_of_this_machine_is_believed_about_the_scheme_alone_unless_named(
-    port: int, settings: Settings
-) -> None:
+def test_a_proxy_of_this_machine_is_believed_about_the_scheme_alone_unless_named(port: int, settings: Settings) -> None:
     claims = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https"}
     assert ask(port, "/page/", **claims) == (200, b"127.0.0.1 http")
     settings.SCHEME_PROXIES = ["127.0.0.1"]
