@@ -39,8 +39,10 @@ class ClosedSignup(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the client's address; an IPv4 address in IPv6 notation as IPv4, or all of them would be one /64."""
         address = str(super().get_client_ip(request)).partition("%")[0]
-        mapped = ipaddress.IPv6Address(address).ipv4_mapped if ":" in address else None
-        return str(mapped or address)
+        try:
+            return str(ipaddress.IPv6Address(address).ipv4_mapped or address)
+        except ValueError:  # IPv4, or what a proxy took for an address
+            return address
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Refuse after too many failures, per account and per address, and write it to the audit log.

@@ -1,13 +1,14 @@
 """Rate limits of sign-in, password reset and invitations.
 
 allauth counts tries by account and by address (IPv6: /64). Its limits are in `ACCOUNT_RATE_LIMITS`, its counts in
-`lib.lasting_cache`. This module adds a limit for each IPv6 /48, one for opened invitations, and OWASP's device cookies: a
-browser in which the owner of an account has signed in before has a count of its own, so an attacker's guesses do not lock
-the owner out.
+`lib.lasting_cache`. This module adds a limit for each IPv6 /48, one for wrong secrets in addresses, and OWASP's device
+cookies: a browser in which the owner of an account has signed in before has a count of its own, so an attacker's guesses do
+not lock the owner out.
 """
 
 import ipaddress
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.core import signing
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,12 +27,16 @@ from accounts.models import User
 
 DEVICE_SECONDS = 180 * 86400
 RETRY_SECONDS = 60
-# The pages where an attacker can guess: sign-in, two-factor authentication, new passwords, invitations.
-_ENTRANCES = ("account_", "mfa_", "join")
+# The pages where an attacker can guess: sign-in, two-factor authentication, asking for a new password.
+_ENTRANCES = ("account_", "mfa_")
+# Here the secret is in the address: it is counted if it is wrong, and never if it is right.
+_SECRET_ADDRESSES = ("account_reset_password_from_key", "account_confirm_email")
+# Wrong secrets per minute: callback addresses, invitations, links for passwords and e-mail addresses, the metrics token.
+WRONG_PER_ADDRESS, WRONG_PER_NETWORK = 20, 120
 
 
 class EntranceThrottleMiddleware:
-    """Answer 429 to an IPv6 /48 that posts to an entrance too often, and to an address that opens too many invitations."""
+    """Answer 429 to an IPv6 /48 that posts to an entrance too often."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -41,14 +48,27 @@ class EntranceThrottleMiddleware:
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         name = (request.resolver_match and request.resolver_match.view_name) or ""
-        if not name.startswith(_ENTRANCES) or request.user.is_authenticated:
+        if not name.startswith(_ENTRANCES) or name in _SECRET_ADDRESSES or request.user.is_authenticated:
             return None
         wide = wide_network(client_address(request)) if request.method == "POST" else None
-        if wide and not _consume(request, "network", key=wide):
-            return too_many(request)
-        if name == "join" and not _consume(request, "join"):
-            return too_many(request)
-        return None
+        return too_many(request) if wide and not _consume(request, "network", key=wide) else None
+
+
+def too_many_wrong_secrets(request: HttpRequest) -> bool:
+    """Count a wrong secret, and return whether the client has sent too many, by address (IPv6: /64) and by /48.
+
+    Call it once the secret is known to be wrong: a right one is refused to nobody, whoever guesses from the same address.
+    Counted in whole minutes, by one read, and one write as long as it is not too many; at once, a few more get through.
+    """
+    address, minute = client_address(request), int(time.time() // 60)
+    counts = {ratelimit.truncate_ip(address): WRONG_PER_ADDRESS, wide_network(address): WRONG_PER_NETWORK}
+    keys = {f"wrong-secrets:{network}:{minute}": most for network, most in counts.items() if network is not None}
+    seen = cache.get_many(keys)
+    if any(seen.get(key, 0) >= most for key, most in keys.items()):
+        return True
+    for key in keys:
+        cache.set(key, seen.get(key, 0) + 1, 120)
+    return False
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
@@ -60,16 +80,20 @@ def too_many(request: HttpRequest) -> HttpResponse:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address that a request came from."""
-    address: str = get_adapter().get_client_ip(request)
+    """Return the address that a request came from; `""` where the server or its proxy told none."""
+    try:
+        address: str = get_adapter().get_client_ip(request)
+    except PermissionDenied:
+        return ""
     return address
 
 
 def wide_network(address: str) -> str | None:
     """Return the /48 of an IPv6 address, the most that one customer usually gets; None for IPv4."""
-    if ":" not in address:
+    try:
+        return str(ipaddress.IPv6Network((address.partition("%")[0], 48), strict=False))
+    except ValueError:
         return None
-    return str(ipaddress.IPv6Network((address.partition("%")[0], 48), strict=False))
 
 
 def count_known_device(request: HttpRequest, person: User | None) -> ratelimit.RateLimitUsage | None:

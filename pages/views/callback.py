@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from accounts import throttle
 from rentals import enqueue
 from rentals.jobs import callbacks
 from rentals.models import Callback
@@ -30,13 +31,15 @@ logger = logging.getLogger(__name__)
 @login_not_required
 @require_POST
 def callback(request: HttpRequest, secret: str) -> HttpResponse:
-    """Commit what was posted, apply it, then answer. A wrong secret answers 404."""
+    """Commit what was posted, apply it, then answer. A wrong secret answers 404, many of them 429."""
     address = _sender(request)
     token = token_of(secret)
     if token is None or not _allowed(address):
+        if throttle.too_many_wrong_secrets(request):
+            return _too_many()
         raise Http404
     if token.callbacks.filter(at__gt=timezone.now() - timedelta(minutes=1)).count() >= MAX_PER_MINUTE:
-        return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "60"})
+        return _too_many()
     body = _read(request)
     if body is None:
         return HttpResponse(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -47,6 +50,10 @@ def callback(request: HttpRequest, secret: str) -> HttpResponse:
         return HttpResponse("not understood\n", content_type="text/plain", status=HTTPStatus.BAD_REQUEST)
     _apply(kept)
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _too_many() -> HttpResponse:
+    return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": str(throttle.RETRY_SECONDS)})
 
 
 def _apply(kept: Callback) -> None:

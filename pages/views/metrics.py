@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -20,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from accounts import throttle
 from accounts.models import Team
 from pages.live.hub import open_streams
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token
@@ -104,6 +104,8 @@ def _backlog() -> Iterator[GaugeMetricFamily]:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer programs on this machine, and any that sends the token of `DESK_METRICS_TOKEN`. 503 without a database."""
     if not (_has_token(request) or _is_local(request)):
+        if "Authorization" in request.headers and throttle.too_many_wrong_secrets(request):
+            return throttle.too_many(request)
         raise PermissionDenied
     registry = CollectorRegistry(auto_describe=False)
     try:
@@ -122,8 +124,9 @@ def _has_token(request: HttpRequest) -> bool:
 
 def _is_local(request: HttpRequest) -> bool:
     """Whether a program on this machine asks, and not by way of a proxy, which may set no header but the public host."""
-    asked_for = urlsplit(f"//{request.get_host()}").hostname
-    if any(name in request.headers for name in _PROXY_HEADERS) or asked_for == urlsplit(settings.PUBLIC_URL).hostname:
+    public = settings.PUBLIC_URL.lower()
+    is_public = f"https://{request.get_host().lower()}/".startswith((f"{public}/", f"{public}:"))
+    if is_public or any(name in request.headers for name in _PROXY_HEADERS):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

@@ -94,6 +94,11 @@ def test_a_stranger_behind_a_proxy_that_sets_no_header_is_not_on_this_machine(
     client: Client, settings: Settings
 ) -> None:
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://desk.example.com", ["desk.example.com", "127.0.0.1"]
-    for host, status in (("desk.example.com", 403), ("desk.example.com:443", 403), ("127.0.0.1:8000", 200)):
+    for host, status in (
+        ("desk.example.com", 403),
+        ("desk.example.com:443", 403),
+        ("Desk.Example.com", 403),
+        ("127.0.0.1:8000", 200),
+    ):
         answer = client.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={"host": host})
         assert answer.status_code == status, host

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import email_change, mail
+from accounts import email_change, mail, throttle
 from accounts.forms import EmailForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
@@ -46,6 +46,8 @@ def confirm_email(request: DeskRequest, key: str) -> HttpResponse:
     """Use a new e-mail address, by the link that was sent there. A mail program that opens the link changes nothing."""
     change = email_change.find(key, request.user)
     if change is None:
+        if throttle.too_many_wrong_secrets(request):
+            return throttle.too_many(request)
         return render(request, "account/email_link_over.html", status=404)
     if request.method != "POST":
         return render(request, "account/email_confirm.html", {"change": change})

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import invitations
+from accounts import invitations, throttle
 from accounts.forms import InviteForm, JoinForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
@@ -52,6 +52,8 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
     """Join a team: with the account that is signed in, or with a new one."""
     invitation = invitations.find(secret)
     if invitation is None:
+        if throttle.too_many_wrong_secrets(request):
+            return throttle.too_many(request)
         return render(request, "pages/team/join_over.html", status=404)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)

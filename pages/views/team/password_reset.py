@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from accounts import mail
+from accounts import mail, throttle
 
 _View = Callable[[HttpRequest], HttpResponse]
 
@@ -32,3 +32,12 @@ def _by_hand_without_mail(view: _View) -> _View:
 
 password_reset = _by_hand_without_mail(allauth_views.password_reset)
 password_reset_done = _by_hand_without_mail(allauth_views.password_reset_done)
+
+
+@login_not_required
+@never_cache
+def password_reset_from_key(request: HttpRequest, uidb36: str, key: str) -> HttpResponse:
+    """Let a new password be set by a link; 429 to who tries many wrong ones."""
+    response: HttpResponse = allauth_views.password_reset_from_key(request, uidb36=uidb36, key=key)
+    is_wrong = (getattr(response, "context_data", None) or {}).get("token_fail")
+    return throttle.too_many(request) if is_wrong and throttle.too_many_wrong_secrets(request) else response

@@ -1,6 +1,6 @@
 """The addresses of the team: people, invitations, settings, audit log; and allauth's addresses with views of ours."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from pages.views.team import account, audit, budgets, invitations, password_reset, people, team, two_factor
 
@@ -25,6 +25,11 @@ urlpatterns = [
     path("join/<str:secret>/", invitations.join, name="join"),
     path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
     path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        password_reset.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
     path("accounts/email/", account.email, name="account_email"),
     path("accounts/confirm-email/<str:key>/", account.confirm_email, name="account_confirm_email"),
     path("accounts/password/set/", account.password_set, name="account_set_password"),

@@ -191,6 +191,12 @@ def test_a_person_without_two_factor_cannot_require_it(boss: User, team: Team) -
     assert not team.requires_second_step
 
 
+def test_the_name_of_another_team_of_theirs_is_taken(boss: User, team: Team) -> None:
+    User.objects.filter(pk=boss.pk).update(team=team)
+    make_team("Sales").memberships.create(user=boss, role=Role.VIEWER)
+    assert browser(boss).post(reverse("team_settings"), {"name": "Sales"}).status_code == 422
+
+
 def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> None:
     act(boss, "role", linh, role="viewer")
     act(boss, "budgets", linh, budget_day="20.000")
