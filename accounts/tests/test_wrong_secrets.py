@@ -8,7 +8,6 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import invitations, throttle
-from accounts.allauth_adapters import ClosedSignup
 from accounts.memberships import password_link
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
@@ -66,8 +65,8 @@ def right(team: Team, boss: User, settings: Settings) -> dict[Ask, str]:
     }
 
 
-WRONG = {callback: 404, join: 404, reset: 200, metrics: 403}
-RIGHT = {callback: 200, join: 200, reset: 302, metrics: 200}
+WRONG: dict[Ask, int] = {callback: 404, join: 404, reset: 200, metrics: 403}
+RIGHT: dict[Ask, int] = {callback: 200, join: 200, reset: 302, metrics: 200}
 kinds = pytest.mark.parametrize("ask", WRONG, ids=lambda ask: ask.__name__)
 
 
@@ -116,5 +115,4 @@ def test_a_new_password_is_set_by_a_right_link_whoever_guesses_from_the_same_add
 @pytest.mark.parametrize("address", ["", "garbage", "a:b", "1.2.3.4:80", "::1%eth0"])
 def test_a_sender_that_is_no_address_is_counted_like_any_other(address: str) -> None:
     assert [callback("wrong", address) for _ in range(throttle.WRONG_PER_ADDRESS + 1)][-1] == 429
-    assert ClosedSignup().get_client_ip  # and breaks no page
     assert join("wrong", address) == 429
