@@ -1,4 +1,4 @@
-"""What is installed is exactly what was looked at: lock files, SBOM and licence list name the same packages."""
+"""What is installed is exactly what was checked: lock files, SBOM and licence list name the same packages."""
 
 import json
 import re

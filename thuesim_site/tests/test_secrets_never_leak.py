@@ -183,7 +183,7 @@ def test_no_secret_is_logged_or_shown(
         assert sum(status >= 500 for status in statuses) >= 3, statuses
         assert shown_in(unfiltered, visit.secrets) >= {"callback"}, "the test drove nothing"
     if debug and failure is not redis_down:
-        assert max(len(page) for page in pages) > 50_000, "no page for developers was looked at"
+        assert max(len(page) for page in pages) > 50_000, "no page for developers was searched"
 
 
 @pytest.mark.parametrize(

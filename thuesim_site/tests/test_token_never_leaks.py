@@ -96,7 +96,7 @@ def in_redis(url: str) -> str:
     return "\n".join(f"{key!r} {client.dump(key)!r}" for key in client.scan_iter())
 
 
-def told_by(ask: Callable[[], object]) -> list[str]:
+def errors_of(ask: Callable[[], object]) -> list[str]:
     """What the error of one call tells: itself, and all that an error tracker reads off its traceback."""
     try:
         ask()
@@ -106,7 +106,7 @@ def told_by(ask: Callable[[], object]) -> list[str]:
     return []
 
 
-def drive(house: House, fault: str, told: list[str]) -> None:
+def drive(house: House, fault: str, errors: list[str]) -> None:
     """Everything that we ever ask of the upstream, once, while it misbehaves in one way."""
     house.upstream.clear_faults()
     house.upstream.set_fault(fault, value=4 if fault.startswith("code") else None)
@@ -122,10 +122,33 @@ def drive(house: House, fault: str, told: list[str]) -> None:
         lambda: client.client_for(house.token).audio(f"{house.upstream.url}/audio/play.php?01=x.wav"),
     ]
     for ask in asked:
-        told += told_by(ask)
-    runs.ran(JobName.BALANCE, house.token.pk, error=told[-1])
+        errors += errors_of(ask)
+    runs.ran(JobName.BALANCE, house.token.pk, error=errors[-1])
     type(house.token).objects.update(hold="", hold_until=None, faults=0, next_watch_at=None)
     Rental.objects.filter(pk=rental.pk, status=Status.QUEUED).delete()
+
+
+def every_page(client: Client, house: House, rental: Rental) -> list[str]:
+    """The pages that could show a token, as an operator and an admin see them."""
+    paths = (
+        "/",
+        "/board/",
+        "/tokens/",
+        "/rentals/",
+        f"/rentals/{rental.pk}/",
+        "/admin/",
+        "/admin/rentals/token/",
+        f"/admin/rentals/token/{house.token.pk}/change/",
+        "/admin/rentals/contractdrift/",
+        "/admin/rentals/callback/",
+        "/admin/rentals/rental/",
+        "/admin/accounts/auditrecord/",
+    )
+    pages = []
+    for person in (house.person, make_person(house.team, Role.MANAGER, is_staff=True, is_superuser=True)):
+        client.force_login(person)
+        pages += [client.get(path).content.decode() for path in paths]
+    return pages
 
 
 @pytest.mark.django_db(transaction=True)
@@ -135,11 +158,11 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     canary = house.token.value.reveal()
     listener = Listener(real_redis.url)
     listener.start()
-    told: list[str] = []
+    errors: list[str] = []
     first = orders.take_order(person=house.person, team=house.team, service=house.service)
     placing.place_next(house.token.pk)
     for fault in FAULTS:
-        drive(house, fault, told)
+        drive(house, fault, errors)
     first.refresh_from_db()
     Message.objects.create(
         rental=first, at=first.queued_at, is_call=True, audio_url=f"{house.upstream.url}/audio/x.wav", fingerprint="x"
@@ -149,37 +172,18 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     client.post(
         f"/callback/{address}/", f'{{"requestId": "1", "token": "{canary}"}}'.encode(), content_type="application/json"
     )
-    pages = []
-    for person in (house.person, make_person(house.team, Role.MANAGER, is_staff=True, is_superuser=True)):
-        client.force_login(person)
-        pages += [
-            client.get(path).content.decode()
-            for path in (
-                "/",
-                "/board/",
-                "/tokens/",
-                "/rentals/",
-                f"/rentals/{first.pk}/",
-                "/admin/",
-                "/admin/rentals/token/",
-                f"/admin/rentals/token/{house.token.pk}/change/",
-                "/admin/rentals/contractdrift/",
-                "/admin/rentals/callback/",
-                "/admin/rentals/rental/",
-                "/admin/accounts/auditrecord/",
-            )
-        ]
+    pages = every_page(client, house, first)
     Redis.from_url(real_redis.url).publish("end", "good bye")
     listener.join(60)
     printed = capfd.readouterr()
     places = {
-        "exceptions": "\n".join(told),
+        "exceptions": "\n".join(errors),
         "logs": "\n".join(said),
         "output": printed.out + printed.err,
         "database": in_the_database(),
         "redis": in_redis(real_redis.url) + "\n".join(listener.heard),
         "pages": "\n".join(pages),
     }
-    assert all(places[place] for place in ("exceptions", "logs", "database", "redis", "pages")), "nothing was looked at"
-    assert len(told) > len(FAULTS)
+    assert all(places[place] for place in ("exceptions", "logs", "database", "redis", "pages")), "nothing was searched"
+    assert len(errors) > len(FAULTS)
     assert [place for place, text in places.items() if canary in text or canary.partition("-")[2] in text] == []
