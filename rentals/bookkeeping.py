@@ -43,7 +43,7 @@ def open_questions(access: Access) -> QuerySet[BalanceQuestion]:
 
 def lines(access: Access) -> QuerySet[LedgerEntry]:
     """Return what was booked on the team's tokens beside what rentals cost, the newest first: refunds of its own rentals,
-    top-ups and corrections. `is_theirs`: by somebody of another team that shares the token, who is not named here."""
+    top-ups and corrections. `is_theirs`: by a person of another team that shares the token, who is not named here."""
     if not access.manages:
         return LedgerEntry.objects.none()
     refunds = Q(kind=LedgerEntry.Kind.REFUND, rental__team=access.team_id)

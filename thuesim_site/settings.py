@@ -143,7 +143,7 @@ else:
     _pool = {"min_size": 1, "max_size": 24, "timeout": 3, "reconnect_timeout": 4}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 CACHES = {
-    # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and nobody is
+    # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and no person is
     # locked out of the pages while it restarts. It holds security state alone, and evicts none of it.
     "default": {"BACKEND": "lib.lasting_cache.LastingCache", "LOCATION": "django_cache"},
 }
