@@ -267,7 +267,7 @@ def test_an_address_that_became_known_ends_before_its_day_is_over(boss: Client) 
 # What stands beside the form
 
 
-def test_the_course_of_the_balance_is_drawn_and_told_in_numbers(boss: Client) -> None:
+def test_the_balance_over_time_is_drawn_and_said_in_numbers(boss: Client) -> None:
     token = make_token()
     now = timezone.now()
     for minutes, balance in ((90, 50_000), (60, 50_000), (30, 48_550), (5, 47_100)):

@@ -1,0 +1,49 @@
+"""The ledger, balance readings and open questions in the Django admin."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+
+from accounts.admin import ReadOnlyAdmin
+from accounts.admin.base import exact
+from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = ("exact_at", "token", "kind", "amount", "rental", "note", "person")
+    list_filter = ("kind", "at", "token")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        entries: QuerySet[LedgerEntry] = super().get_queryset(request)
+        return entries.select_related("token", "rental__service", "person")
+
+
+@admin.register(BalanceReading)
+class ReadingAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = ("exact_at", "token", "balance", "expected", "unexplained")
+    list_select_related = ("token",)
+    list_filter = ("at", "token")
+    fields = ("token", "at", "balance", "expected", "unexplained")
+
+    @admin.display(description=gettext_lazy("unexplained, đồng"))
+    def unexplained(self, reading: BalanceReading) -> int | None:
+        return reading.unexplained
+
+
+@admin.register(BalanceQuestion)
+class QuestionAdmin(ReadOnlyAdmin):
+    """Managers answer them, on the spend page."""
+
+    ordering = ("-pk",)
+    list_display = ("exact_until", "token", "amount", "answer", "note", "person", "answered_at")
+    list_select_related = ("token", "person")
+    list_filter = ("until", "answer", "token")
+    fields = ("token", "since", "until", "amount", "asked_at", "answer", "note", "person", "answered_at")
+
+    @admin.display(description=gettext_lazy("until"), ordering="until")
+    def exact_until(self, question: BalanceQuestion) -> str:
+        return exact(question.until)
