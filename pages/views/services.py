@@ -1,5 +1,7 @@
 """The services: price, waiting time and success rate of each, and the stars that put some of them first."""
 
+from collections.abc import Sequence
+
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
@@ -17,6 +19,7 @@ from rentals import budgets
 from rentals.jobs import statistics
 from rentals.models import Service, ServicePrice, StarredService
 from rentals.models.catalog import searchable
+from rentals.queries.prices import changed_prices
 
 PER_PAGE = 100
 
@@ -37,10 +40,14 @@ def services(request: DeskRequest) -> HttpResponse:
     elif show != "all":
         lines = [line for line in lines if line.allowed]
     page = Paginator(lines, PER_PAGE).get_page(request.GET.get("page"))
-    histories = _price_histories([line.service for line in page])
+    changed = changed_prices([line.service for line in page])
+    rows = []
+    for line in page:
+        prices = changed.get(line.service.pk)
+        rows.append((line, prices and _chart(prices), prices and prices[-1].price - prices[-2].price))
     context = {
         "page": page,
-        "rows": [(line, histories.get(line.service.pk)) for line in page],
+        "rows": rows,
         "q": text,
         "show": show,
         "total": total,
@@ -50,17 +57,8 @@ def services(request: DeskRequest) -> HttpResponse:
     return render(request, "pages/services.html", context)
 
 
-def _price_histories(shown: list[Service]) -> dict[int, tuple[charts.StepChart, int]]:
-    """Return for each service whose price changed its history as a chart, and the last change in đồng. One query."""
-    now = timezone.now()
-    by_service: dict[int, list[ServicePrice]] = {}
-    for price in ServicePrice.objects.filter(service__in=shown).order_by("since", "pk"):
-        by_service.setdefault(price.service_id, []).append(price)
-    return {
-        pk: (charts.step_chart([(p.since, p.price) for p in prices], until=now), prices[-1].price - prices[-2].price)
-        for pk, prices in by_service.items()
-        if len(prices) > 1
-    }
+def _chart(prices: Sequence[ServicePrice]) -> charts.StepChart:
+    return charts.step_chart([(price.since, price.price) for price in prices], until=timezone.now())
 
 
 @require_safe
@@ -68,18 +66,18 @@ def _price_histories(shown: list[Service]) -> dict[int, tuple[charts.StepChart, 
 @gzip_page
 def service(request: DeskRequest, pk: int) -> HttpResponse:
     """Show one service: its prices, and its success by network and by prefix."""
-    prices = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
-    service = get_object_or_404(Service.objects.prefetch_related(prices), pk=pk)
+    by_time = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
+    service = get_object_or_404(Service.objects.prefetch_related(by_time), pk=pk)
     networks, prefixes = statistics.by_network_and_prefix(request.access, service)
-    history = list(service.prices.all())
+    prices = list(service.prices.all())
     context = {
         "service": service,
         "starred": StarredService.objects.filter(person=request.user, service=service).exists(),
         "allowed": budgets.services_of(request.access.team).filter(pk=pk).exists(),
         "figure": statistics.figure_of(request.access, service),
         "parts": [(_("By network"), _("Network"), networks), (_("By prefix"), _("Prefix"), prefixes)],
-        "course": charts.step_chart([(price.since, price.price) for price in history], until=timezone.now()),
-        "prices": history[::-1],
+        "chart": _chart(prices),
+        "prices": prices[::-1],
         "days": statistics.DAYS,
     }
     return render(request, "pages/service.html", context)
