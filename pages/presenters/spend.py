@@ -59,6 +59,9 @@ class Period:
     def days(self) -> list[date]:
         return [self.since + timedelta(days=n) for n in range((self.until - self.since).days + 1)]
 
+    def __str__(self) -> str:
+        return f"{self.since:%d/%m/%Y} – {self.until:%d/%m/%Y}"
+
     @property
     def query(self) -> str:
         return f"since={self.since:%Y-%m-%d}&until={self.until:%Y-%m-%d}"

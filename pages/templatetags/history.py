@@ -1,7 +1,7 @@
 """The history's rows and its filters' choices, rendered by Jinja2: hundreds of small things, for which a Django template
 takes longer than the database takes to find fifty rows among a million."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django import template
@@ -29,9 +29,9 @@ _FUNCTIONS = {
 
 
 @register.simple_tag
-def options(choices: Iterable[tuple[str, str]], chosen: str) -> SafeString:
-    """Render the `<option>`s of a list: pairs of value and label."""
-    return _rendered("options.html", {"choices": choices, "chosen": chosen})
+def options(choices: Iterable[tuple[str, str]], chosen: str | Collection[str]) -> SafeString:
+    """Render the `<option>`s of a list: pairs of value and label. `chosen` is a value, or several."""
+    return _rendered("options.html", {"choices": choices, "chosen": {chosen} if isinstance(chosen, str) else chosen})
 
 
 @register.simple_tag

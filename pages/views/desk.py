@@ -33,6 +33,12 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "form": form,
         "filter": board_filter,
         "statuses": Status.choices,
+        "services": [
+            (line.service.key, line.service.name)
+            for line in form.choices
+            if line.used or line.service.key == board_filter.service
+        ],
+        "networks": [(name, name) for name in form.network_names],
         "cards": cards.board(request.access, board_filter),
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
