@@ -55,10 +55,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _is_away() -> bool:
     """Whether the database itself is gone: a deadlock or a refused statement says nothing of it."""
-    if connection.connection is None:
-        return True  # it could not be connected to just now
-    try:
-        connection.ensure_connection()
-    except (OperationalError, InterfaceError):
-        return True
-    return not connection.is_usable()
+    return connection.connection is None or not connection.is_usable()  # None: the connection was refused just now

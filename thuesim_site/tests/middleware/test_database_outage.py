@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
@@ -17,9 +17,12 @@ from thuesim_site.middleware.database_outage import DatabaseOutageMiddleware
 
 @contextmanager
 def no_database() -> Iterator[mock.Mock]:
-    """Every attempt to reach the database fails meanwhile; counts them."""
+    """Every attempt to reach the database fails meanwhile, and the open connection is dead; counts the attempts."""
     refused = OperationalError("connection refused")
-    with mock.patch.object(BaseDatabaseWrapper, "ensure_connection", side_effect=refused) as attempts:
+    with (
+        mock.patch.object(BaseDatabaseWrapper, "ensure_connection", side_effect=refused) as attempts,
+        mock.patch.object(connections["default"], "is_usable", return_value=False),
+    ):
         yield attempts
 
 
