@@ -1,7 +1,7 @@
 """Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
 
-    python docs/screenshots.py                 two views of each page into docs/pictures/
-    python docs/screenshots.py --all --out /tmp/pictures   every language, theme and width
+    python scripts/screenshots.py                             two views of each page into docs/pictures/
+    python scripts/screenshots.py --all --out /tmp/pictures   every language, theme and width
 
 Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
 """
