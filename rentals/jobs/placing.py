@@ -103,6 +103,7 @@ class _Turn:
 def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
     balance, state = balances.balance_before_order(token), balances.state_before_order(token, rental)
+    # Not `breaker.reporting`: the order is written first, since no failed write of the breaker's may lose a paid number.
     try:
         rented = _request(client_for(token), rental, _Turn(token, turn))
     except thuesim.KeptBack as error:
