@@ -57,7 +57,7 @@ class EntranceThrottleMiddleware:
 def too_many_wrong_secrets(request: HttpRequest) -> bool:
     """Count a wrong secret, and return whether the client has sent too many, by address (IPv6: /64) and by /48.
 
-    Call it once the secret is known to be wrong: a right one is refused to nobody, whoever guesses from the same address.
+    Call it once the secret is known to be wrong: a right one is never refused, even after many wrong ones.
     Counted in whole minutes, by one read, and one write as long as it is not too many; at once, a few more get through.
     """
     address, minute = client_address(request), int(time.time() // 60)

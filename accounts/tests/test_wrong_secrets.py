@@ -1,4 +1,4 @@
-"""Who guesses at secret addresses is soon refused; who has the right one never is, whoever else guesses from there."""
+"""A client that guesses at secret addresses is soon refused; a right secret never is, even from the same address."""
 
 from collections.abc import Callable, Iterator
 

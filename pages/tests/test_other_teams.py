@@ -79,7 +79,7 @@ def test_a_line_that_another_team_booked_on_a_shared_token_names_nobody(
     )
     client.force_login(manager)
     page = client.get("/spend/").content.decode()
-    assert "777" in page  # the balance is everybody's
+    assert "777" in page  # the balance is of all teams
     assert "stranger" not in page
     assert "big client" not in page
 

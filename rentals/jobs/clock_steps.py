@@ -1,12 +1,12 @@
 """Go on after the machine's clock was set back: bring times that now lie too far ahead back to now.
 
 The database says when work is due, until when a hold lasts and when a job last ran. After a step back of an hour all of
-that lies an hour too far ahead. Nobody has to notice the step: each time is set some seconds ahead at most, so one that
-lies further ahead was written by a clock that was ahead. So nothing is remembered about the clock, any number of ticks on
-any number of machines may do it, and a time that a worker took before the step and writes after it is brought back too.
-A step that is smaller than those seconds delays the work by as much.
+these times lie an hour too far ahead. A time is never set further ahead than some seconds, so one that lies further ahead
+was written before the step. That needs no memory of the clock: any number of ticks on any number of machines may do it, and
+a time that a worker took before the step and writes after it is brought back, too. A step that is smaller than those
+seconds delays the work by as much.
 
-Only the gap between orders has a clock of its own, in `rentals.upstream.pacing`.
+The gap between two orders has a clock of its own, in `rentals.upstream.pacing`.
 """
 
 import logging
