@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from rentals import lifecycle
 from rentals.jobs import explaining
+from rentals.lifecycle import machine_clock
 from rentals.lifecycle.money import MAX_LAG
 from rentals.models import BalanceReading, LedgerEntry, Rental, Status, Token
 from rentals.queries.refunds import NOTICED, refundable
@@ -73,8 +74,12 @@ def _ledger_state(token: Token, order: Rental | None = None) -> tuple[int, int] 
 
 
 def _moved_since(token: Token, asked_at: datetime) -> bool:
-    """Whether a number was taken so short a time before that an old balance may lack it."""
-    return LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.RENT, at__gt=asked_at - MAX_LAG).exists()
+    """Whether a number was taken so short a time before that an old balance may lack it, or times tell nothing of it."""
+    if machine_clock.set_since(asked_at - MAX_LAG):
+        return True
+    # One that lies far ahead was written before the clock was set back; a little, by another machine.
+    recent = {"at__gt": asked_at - MAX_LAG, "at__lte": timezone.now() + MAX_LAG}
+    return LedgerEntry.objects.filter(token=token, kind=LedgerEntry.Kind.RENT, **recent).exists()
 
 
 def state_before_order(token: Token, order: Rental) -> tuple[int, int] | None:
@@ -114,6 +119,8 @@ def balance_before_order(token: Token) -> int | None:
     So the reply's new balance tells what the number cost, where the reply has no price (API page, section 3.1).
     """
     now = timezone.now()
+    if not machine_clock.is_followed() or machine_clock.money_is_unclear(now):
+        return None
     reading = token.readings.filter(expected__isnull=False, steady=True).first()
     if reading is None or now - reading.at > FRESH or reading.unexplained != _asked(token):
         return None

@@ -2,7 +2,7 @@
 
 A step is what the balance moved between two readings beside the ledger's lines. It is booked if exactly one thing explains
 it: refunds of rentals whose time for it covers the step, or a top-up. Else it waits while later steps may still tell, and is
-asked about at last: a wrong line would loosen somebody's budget.
+asked about at last: a wrong line would loosen somebody's budget. After the clock was set, all is asked for a while.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from rentals import lifecycle
+from rentals.lifecycle import machine_clock
 from rentals.lifecycle.money import MAX_LAG, expect_from
 from rentals.models import BalanceQuestion, BalanceReading, JobName, JobRun, LedgerEntry, Rental, Status, Token
 from rentals.queries.refunds import TooManySums, may_refund_between, refundable, sets_of, window
@@ -54,6 +55,8 @@ class Step:
 
 def explain(token_id: int, *, now: datetime | None = None) -> None:
     """Book or ask about what the token's readings show, as far as can be told at `now`. Safe to run twice and at once."""
+    if not machine_clock.is_followed():
+        return
     with transaction.atomic():
         token = lifecycle.hold_token(token_id)
         steps = _steps(token)
@@ -103,6 +106,8 @@ class _Pass:
         if any(self._meet_entry(step, steps) for step in steps):
             return True
         ripe = [step for step in steps if self._is_ripe(step) and not self._awaits_money(step)]
+        if any(self._ask(step) for step in ripe if machine_clock.money_is_unclear(step.until)):
+            return True
         candidates = refundable(self._token, since=steps[0].since) if ripe else []
         for run in _runs(steps, ripe):
             if self._book(run, candidates):

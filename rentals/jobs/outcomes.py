@@ -3,10 +3,13 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
+from lib import clock
 from rentals import enqueue, lifecycle
+from rentals.lifecycle import machine_clock
 from rentals.models import Hold, Message, MessageSource, Rental, Status, Token
 
 # After its time is up a number is polled for so long, this often: messages come late, and a second one may come.
@@ -48,7 +51,15 @@ def _lacks_text(rental: Rental) -> bool:
 
 
 def time_is_up(rental: Rental, grace_seconds: float) -> bool:
-    return rental.expires_at is not None and timezone.now() > rental.expires_at + timedelta(seconds=grace_seconds)
+    """Whether a number's time and the grace after it are over, by a clock that has not just been set. One that another
+    machine rented must be so by the database's clock as well."""
+    if rental.expires_at is None:
+        return False
+    end = rental.expires_at + timedelta(seconds=grace_seconds)
+    if timezone.now() <= end or not machine_clock.is_followed():
+        return False
+    over = Q(expires_at__lt=clock.database_now(plus=-timedelta(seconds=grace_seconds)))
+    return Rental.objects.filter(machine_clock.of_this_machine() | over, pk=rental.pk).exists()
 
 
 def _place_freed(token: Token) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 import thuesim
 from rentals import budgets, enqueue, lifecycle
 from rentals.jobs import balances, callbacks
-from rentals.lifecycle import reasons
+from rentals.lifecycle import machine_clock, reasons
 from rentals.models import EventKind, Hold, Rental, Status, Token
 from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
@@ -203,7 +203,9 @@ def _requeue(rental: Rental, error: thuesim.NotRented, *, after_seconds: float =
 
 
 def _keeps_trying(rental: Rental) -> bool:
-    return rental.keep_trying_until is not None and rental.keep_trying_until > timezone.now()
+    if rental.keep_trying_until is None:
+        return False
+    return rental.keep_trying_until > timezone.now() or not machine_clock.is_followed()
 
 
 def _pause(rental: Rental) -> int:
@@ -248,13 +250,18 @@ def _move_on(token: Token) -> None:
 
 def _give_up_overdue(token: Token) -> None:
     overdue = Rental.objects.filter(token=token, status=Status.QUEUED, keep_trying_until__lte=timezone.now())
-    for rental in overdue.select_related("service"):
+    rentals = list(overdue.select_related("service"))
+    if rentals and not machine_clock.is_followed():
+        return
+    for rental in rentals:
         reason = reasons.GAVE_UP if rental.reason in {"", reasons.OUT_OF_STOCK} else rental.reason
         lifecycle.refuse(rental, reason=reason, detail=rental.reason_detail)
 
 
 def sweep(*, now: datetime | None = None) -> list[int]:
     """Turn the attempts of dead workers to `unconfirmed`. Returns the tokens concerned."""
+    if not machine_clock.is_followed():
+        return []
     now = now or timezone.now()
     longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 5)
     # An attempt further in the future than any call lasts was written before the clock was set back.

@@ -17,6 +17,7 @@ from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.callback_evidence import settle_by_callback
 from rentals.jobs.matching import LEARN_FROM, UpstreamClock, fits, match
 from rentals.lifecycle import reasons
+from rentals.lifecycle.machine_clock import LATE_EVIDENCE
 from rentals.models import EventKind, LedgerEntry, MessageSource, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import breaker, drift
@@ -28,8 +29,6 @@ SETTLE_SECONDS = 120
 SETTLE_PAUSES = (2, 3, 5, 10)
 # While money is missing that nothing explains, an order is given up only after this long.
 MISSING_MONEY_SECONDS = 1800
-# A number that turns up late is still matched with an order that was given up this recently.
-LATE_EVIDENCE = timedelta(hours=24)
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
 # Rows imported in one transaction. On SQLite nothing else is written meanwhile, not even a callback.
 AT_ONCE, AT_ONCE_ON_SQLITE = 1000, 200

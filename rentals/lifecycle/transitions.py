@@ -118,7 +118,7 @@ def queue(
         due_at=now,
         **fields,
     )
-    _write(rental, EventKind.ORDERED, person=person)
+    _write(rental, EventKind.ORDERED, person=person, detail=clock.stamp())
     return rental
 
 

@@ -4,7 +4,15 @@ from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
 from rentals.models.figures import ServiceFigure, StarredService
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
-from rentals.models.operations import BackgroundJob, ContractDrift, Heartbeat, JobName, JobRun, UpstreamMinute
+from rentals.models.operations import (
+    BackgroundJob,
+    ContractDrift,
+    Heartbeat,
+    JobName,
+    JobRun,
+    MachineClock,
+    UpstreamMinute,
+)
 from rentals.models.rentals import EventKind, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.models.tokens import CallbackAddress, Hold, Token
 
@@ -21,6 +29,7 @@ __all__ = [
     "JobName",
     "JobRun",
     "LedgerEntry",
+    "MachineClock",
     "Message",
     "MessageSource",
     "Network",

@@ -65,6 +65,21 @@ class JobRun(models.Model):
         return self.name
 
 
+class MachineClock(models.Model):
+    """The wall clock of one machine since it was booted: how far it is ahead of its monotonic one, in seconds.
+
+    A step shows as a sudden change of that. Until `money_unclear_until` times from before it are compared with later ones.
+    """
+
+    boot = models.CharField(max_length=40, unique=True)
+    offset = models.FloatField()
+    stepped_at = models.DateTimeField(null=True, blank=True)
+    money_unclear_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.boot
+
+
 class UpstreamMinute(models.Model):
     """The calls of one minute to one endpoint with one token: how many, how many failed, how long they took."""
 
