@@ -46,8 +46,9 @@ class SteadyScheduler(Scheduler):
 
 
 def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) -> dict[str, object]:
-    # A run that could not start before the next one is due is dropped: the next one does its work.
-    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": max(1.0, seconds * 0.9)}}
+    # A run that could not start before the next one is due is dropped: the next one does its work. Some seconds at least,
+    # since a worker on another machine compares by a clock of its own.
+    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": max(5.0, seconds * 0.9)}}
 
 
 app.conf.beat_scheduler = "thuesim_site.celery:SteadyScheduler"

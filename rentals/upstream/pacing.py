@@ -2,7 +2,7 @@
 
 ThueSim demands the gap (API page, section 3.1). A worker claims the turn by a conditional UPDATE of the token's row, so it
 holds over restarts. The row has two times: of the monotonic clock, which a clock step does not move and the processes of a
-machine share; and of the wall clock, for workers on another machine or after a reboot.
+machine share; and of the database's clock, for workers on another machine or after a reboot.
 """
 
 import time
@@ -30,10 +30,11 @@ def gap_seconds() -> float:
 def claim_turn(token: Token) -> float | None:
     """Claim the token's next turn. Returns its monotonic time, or None before it is due. A rollback of the transaction
     gives the turn back."""
-    gap, now = gap_seconds(), timezone.now()
+    gap = gap_seconds()
     here = Q(turn_boot=clock.boot()) & ~Q(turn_boot="")
     # Much further ahead than a gap: written before the clock was set back.
-    over = Q(next_turn_at__lte=now) | Q(next_turn_at__gt=now + timedelta(seconds=2 * gap))
+    set_back = Q(next_turn_at__gt=clock.database_now(plus=timedelta(seconds=2 * gap)))
+    over = Q(next_turn_at__lte=clock.database_now()) | set_back
     free = Q(next_turn_at=None) | (here & Q(turn_clock__lte=time.monotonic() - gap)) | (~here & over)
     return _stamp(Token.objects.filter(free, pk=token.pk))
 
@@ -58,7 +59,9 @@ def _stamp(tokens: QuerySet[Token]) -> float | None:
             return None
         turn = time.monotonic()
         tokens.update(
-            next_turn_at=timezone.now() + timedelta(seconds=gap_seconds()), turn_boot=clock.boot(), turn_clock=turn
+            next_turn_at=clock.database_now(plus=timedelta(seconds=gap_seconds())),
+            turn_boot=clock.boot(),
+            turn_clock=turn,
         )
     return turn
 

@@ -1,0 +1,75 @@
+"""The gap between number-taking calls holds between two machines on one database whose clocks differ."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from rentals.tests.factories import make_token
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is one machine's own database"),
+]
+# A machine with a clock of its own: it takes turns until the time is over, and prints when, by the clock of this host.
+MACHINE = """
+import sys, time
+name, database, token, gap, skew, seconds = sys.argv[1:]
+actual = time.time
+time.time = lambda: actual() + float(skew)
+import django
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = database
+settings.THUESIM_RENT_GAP_SECONDS = float(gap)
+django.setup()
+from datetime import datetime, timezone as zone
+from django.utils import timezone
+timezone.now = lambda: datetime.fromtimestamp(time.time(), zone.utc)
+from lib import clock
+clock.boot = lambda: name
+from rentals.models import Token
+from rentals.upstream import pacing
+mine = Token.objects.get(pk=int(token))
+print("ready", flush=True)
+sys.stdin.readline()
+end = time.perf_counter() + float(seconds)
+while time.perf_counter() < end:
+    if pacing.claim_turn(mine) is not None:
+        print(time.perf_counter(), flush=True)
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(("gap", "seconds"), [(1.0, 5), (5.0, 11)])
+@pytest.mark.parametrize("skew", [1.0, 2.0, -2.0])
+def test_the_gap_holds_though_the_other_machine_is_ahead_or_behind(gap: float, seconds: int, skew: float) -> None:
+    token = make_token()
+    database = str(connection.settings_dict["NAME"])
+    machines = [
+        subprocess.Popen(
+            [sys.executable, "-c", MACHINE, name, database, str(token.pk), str(gap), str(ahead), str(seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=settings.BASE_DIR,
+        )
+        for name, ahead in [("one machine", 0.0), ("another machine", skew)]
+    ]
+    for machine in machines:
+        assert machine.stdout is not None
+        assert machine.stdout.readline() == "ready\n"
+    said = []
+    for machine in machines:
+        assert machine.stdin is not None
+        machine.stdin.write("\n")
+        machine.stdin.flush()
+    for machine in machines:
+        output, _ = machine.communicate(timeout=60)
+        said += output.split()
+    turns = sorted(map(float, said))
+    assert len(turns) >= 3
+    assert min(later - earlier for earlier, later in pairwise(turns)) >= gap
+    assert max(later - earlier for earlier, later in pairwise(turns)) < gap + 0.5
