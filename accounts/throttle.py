@@ -125,7 +125,8 @@ def remember_device(request: HttpRequest, response: HttpResponse, person: User) 
         _cookie(person),
         signing.dumps(device, salt=_salt(person)),
         max_age=DEVICE_SECONDS,
-        path=reverse("account_login").removesuffix("login/"),
+        # Where the browser binds the cookie to this host, it takes no narrower path than the whole site.
+        path="/" if settings.COOKIE_PREFIX else reverse("account_login").removesuffix("login/"),
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",
@@ -133,7 +134,7 @@ def remember_device(request: HttpRequest, response: HttpResponse, person: User) 
 
 
 def _cookie(person: User) -> str:
-    return f"device-{person.pk}"
+    return f"{settings.COOKIE_PREFIX}device-{person.pk}"
 
 
 def _salt(person: User) -> str:

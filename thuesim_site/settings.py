@@ -33,6 +33,8 @@ TOKEN_KEYS = variables.SECRET_KEYS.read() or [kept_secret(DATA_DIR / "token_key"
 
 _https = PUBLIC_URL.startswith("https://")
 _public_host = urlsplit(PUBLIC_URL).hostname
+# With it the browser itself refuses a cookie that another host of the domain, or a plain connection, tries to set.
+COOKIE_PREFIX = "__Host-" if _https else ""
 ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",
@@ -209,6 +211,7 @@ DEFAULT_FROM_EMAIL = variables.EMAIL_FROM.read() or f"ThueSim Desk <desk@{_publi
 # Language and time
 LANGUAGE_CODE = "vi"
 LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}django_language"
 LANGUAGE_COOKIE_AGE = 365 * 86400  # seconds
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
@@ -238,8 +241,7 @@ MEDIA_ROOT = DATA_DIR / "media"
 # Security
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
-# The browser itself then refuses one that another host of the domain, or a plain connection, tries to set.
-SESSION_COOKIE_NAME = "__Host-sessionid" if _https else "sessionid"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
 SECURE_SSL_REDIRECT = _https
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
@@ -247,6 +249,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not in a cookie of its own
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

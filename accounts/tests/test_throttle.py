@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import time_machine
 from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
 from django.test import Client, RequestFactory
@@ -194,6 +195,7 @@ def test_an_ipv4_address_in_ipv6_notation_is_an_ipv4_address(sent: str, client: 
     assert ClosedSignup().get_client_ip(RequestFactory().get("/", REMOTE_ADDR=sent)) == client
 
 
+@time_machine.travel("2026-11-26T12:00:00Z", tick=False)
 def test_invitations_are_opened_twenty_times_a_minute_from_one_address(db: None) -> None:
     answers = [Client().get(reverse("join", args=[f"wrong{number}"])).status_code for number in range(21)]
     assert answers == [404] * 20 + [429]

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from http.cookies import Morsel
 from pathlib import Path
 from typing import Any
 
@@ -246,15 +247,57 @@ def test_every_script_with_a_source_of_its_own_carries_a_nonce(world: World) -> 
 def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Path) -> None:
     names = [
         "SESSION_COOKIE_NAME",
+        "CSRF_COOKIE_NAME",
+        "LANGUAGE_COOKIE_NAME",
+        "COOKIE_PREFIX",
         "SESSION_COOKIE_SECURE",
         "CSRF_COOKIE_SECURE",
         "SECURE_HSTS_SECONDS",
         "SECURE_SSL_REDIRECT",
+        "PROXIES",
     ]
     code = f"import json; from thuesim_site import settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
     environment = {**os.environ, "DESK_DATA_DIR": str(tmp_path), "DESK_PUBLIC_URL": "https://desk.example.com"}
     done = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, env=environment, capture_output=True, check=True)
-    assert json.loads(done.stdout) == ["__Host-sessionid", True, True, 31_536_000, True]
+    assert json.loads(done.stdout) == [
+        "__Host-sessionid",
+        "__Host-csrftoken",
+        "__Host-django_language",
+        "__Host-",
+        True,
+        True,
+        31_536_000,
+        True,
+        [],
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "__Host-"])
+def test_every_cookie_of_every_page_is_for_this_host_alone(world: World, settings: Settings, prefix: str) -> None:
+    """The flags of RFC 6265bis: what `__Host-` wants behind https, and never anything that a script may read but CSRF's."""
+    settings.COOKIE_PREFIX = prefix
+    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = f"{prefix}sessionid", f"{prefix}csrftoken"
+    settings.LANGUAGE_COOKIE_NAME = f"{prefix}django_language"
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.LANGUAGE_COOKIE_SECURE = bool(prefix)
+    set_cookies: dict[str, Morsel[str]] = {}
+    for name, address in everywhere(world):
+        client = Client(raise_request_exception=False)
+        client.force_login(world.people["manager"])
+        with transaction.atomic():
+            for answer in (client.get(address), client.post(address, {"language": "en"})):
+                set_cookies |= {name: cookie for name, cookie in answer.cookies.items() if cookie.value}
+                list(answer)  # reads a recording to its end, which closes its file
+            transaction.set_rollback(True)
+    signed_in = Client()
+    sign_in(signed_in, name="manager")
+    set_cookies |= dict(signed_in.cookies)
+    device = f"{prefix}device-{world.people['manager'].pk}"
+    assert {"sessionid", "csrftoken", "django_language"} <= {name.removeprefix(prefix) for name in set_cookies}
+    for name, cookie in set_cookies.items():
+        assert name.startswith(prefix), name
+        assert (cookie["samesite"], cookie["domain"], bool(cookie["secure"])) == ("Lax", "", bool(prefix)), name
+        assert cookie["path"] == ("/accounts/" if name == device and not prefix else "/"), name
+        assert bool(cookie["httponly"]) == (name != f"{prefix}csrftoken"), name
 
 
 def test_without_debug_an_error_says_nothing_of_itself(

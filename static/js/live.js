@@ -4,6 +4,7 @@
 // templates/pages/_live.html brings the sign and the addresses; htmx is a classic script, and there before. When a
 // person is back and something happened meanwhile, document gets `desk:away` {sentence}. The stream's event `tokens`
 // triggers what has hx-trigger="sse:tokens".
+import { csrfToken } from "./csrf.js";
 import { serverTime } from "./server-clock.js";
 
 const GREETING = 10_000; // ms that a stream may take to greet before the board is polled instead
@@ -46,7 +47,7 @@ function showAge() {
 let port;
 function connect() {
   // One browser may see several people come and go: the CSRF cookie changes at each sign-in.
-  const person = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  const person = csrfToken();
   const url = new URL(sign.dataset.liveUrl, location.href).href;
   try {
     port ??= openPort();

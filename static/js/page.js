@@ -1,4 +1,5 @@
 // What every page has: theme, menus, copying, forms, countdowns, and what htmx does with a failed request.
+import { csrfToken } from "./csrf.js";
 import { fadesAt } from "./fading.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
@@ -90,9 +91,9 @@ function countDown() {
 setInterval(countDown, 1000);
 countDown();
 
-// The CSRF cookie is read at each request of htmx: signing in again in another tab changes it.
+// The CSRF cookie is read at each request of htmx.
 document.addEventListener("htmx:configRequest", (event) => {
-  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+  const token = csrfToken();
   if (token && event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = token;
 });
 document.addEventListener("htmx:responseError", (event) => {
