@@ -10,7 +10,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from rentals.task_names import TaskQueue
-from thuesim_site.start import embedded_redis, modes, variables
+from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
@@ -23,7 +23,7 @@ read_dot_env()
 # Where it runs
 HOST = variables.HOST.read()
 PORT = variables.PORT.read()
-DATA_DIR = variables.DATA_DIR.read()
+DATA_DIR = demo.data_dir()
 PUBLIC_URL = variables.PUBLIC_URL.read()
 DEBUG = variables.DEBUG.read()
 
@@ -125,7 +125,7 @@ _database_url = variables.DATABASE_URL.read()
 DATABASES: dict[str, dict[str, Any]] = {
     "default": environ.Env.db_url_config(_database_url)
     if _database_url
-    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "desk.sqlite3")}
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / demo.DATABASE)}
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that began by reading never fails half-way for want of the write lock.
@@ -296,7 +296,7 @@ LOGGING = {
 }
 
 # ThueSim
-DEMO = not variables.THUESIM_BASE_URL.read()
+DEMO = demo.is_on()
 SANDBOX_PORT = variables.SANDBOX_PORT.read() or PORT + 1
 THUESIM_BASE_URL = variables.THUESIM_BASE_URL.read() or f"http://127.0.0.1:{SANDBOX_PORT}"
 THUESIM_TIMEOUT_SECONDS = variables.THUESIM_TIMEOUT.read()

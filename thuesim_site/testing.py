@@ -15,7 +15,7 @@ import redis
 import requests
 from django.db import connection
 
-from thuesim_site.start import embedded_redis
+from thuesim_site.start import demo, embedded_redis
 from thuesim_site.start.environment import BASE_DIR
 
 EXAMPLE = BASE_DIR / ".env.example"
@@ -178,7 +178,9 @@ class RunningDesk:
     @property
     def passwords(self) -> dict[str, str]:
         """The passwords that were made at the first start, by user name."""
-        return {file.name.removesuffix("-password"): file.read_text() for file in self.data_dir.glob("*-password")}
+        is_apart = not self.environment["THUESIM_BASE_URL"] and not self.environment["DATABASE_URL"]
+        folder = self.data_dir / demo.FOLDER if is_apart else self.data_dir
+        return {file.name.removesuffix("-password"): file.read_text() for file in folder.glob("*-password")}
 
     @property
     def sandbox_url(self) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import environ
 
-from thuesim_site.start import embedded_redis, modes, variables
+from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import read_dot_env
 from thuesim_site.start.variables import Variable, WrongSetting, first_line
 
@@ -30,7 +30,8 @@ LOOPBACK = "127.0.0.1"
 class Setup:
     """What the supervisor needs to know. `redis_server` is the binary to start, None where REDIS_URL names a server.
 
-    `rent_gap` is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`.
+    `rent_gap` is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that
+    `data_dir` is the demo's own.
     """
 
     host: str
@@ -53,15 +54,15 @@ def check() -> Setup:
     read_dot_env()
     for variable in variables.VARIABLES:
         variable.read()
-    data_dir = variables.DATA_DIR.read()
+    folder, data_dir = variables.DATA_DIR.read(), demo.data_dir()
+    _check_data_dir(folder)
+    modes.tighten(folder)
     _check_data_dir(data_dir)
-    modes.tighten(data_dir)
     _check_kept_key(data_dir)
     _check_database(data_dir)
     redis_server = _redis()
     host, port = variables.HOST.read(), variables.PORT.read()
     _check_free(variables.PORT, host, port)
-    demo = not variables.THUESIM_BASE_URL.read()
     return Setup(
         host=host,
         port=port,
@@ -70,8 +71,8 @@ def check() -> Setup:
         log_level=variables.LOG_LEVEL.read(),
         redis_server=redis_server,
         workers=variables.WORKERS.read(),
-        demo=demo,
-        sandbox_port=_sandbox_port(port) if demo else 0,
+        demo=demo.is_on(),
+        sandbox_port=_sandbox_port(port) if demo.is_on() else 0,
         rent_gap=variables.THUESIM_RENT_GAP.read(),
     )
 
@@ -95,7 +96,8 @@ def _check_kept_key(data_dir: Path) -> None:
 def _check_database(data_dir: Path) -> None:
     url = variables.DATABASE_URL.read()
     if not url:
-        _check_sqlite(str(data_dir / "desk.sqlite3"), f"DESK_DATA_DIR names {data_dir}, whose database")
+        if (data_dir / demo.DATABASE).exists():  # else it is made: the folder can be written to
+            _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
         return
     config: dict[str, Any] = environ.Env.db_url_config(url)
     if urlsplit(url).scheme != "sqlite":
@@ -216,7 +218,7 @@ def environment_for(setup: Setup) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     return kept | {
         "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
-        "DESK_DATA_DIR": str(setup.data_dir),
+        "DESK_DATA_DIR": str(variables.DATA_DIR.read()),
         "HOST": setup.host,
         "PORT": str(setup.port),
         "PYTHONUNBUFFERED": "1",

@@ -11,7 +11,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from lib.encryption import digest
-from rentals.models import CallbackAddress, Token
+from rentals.models import CallbackAddress, Rental, Token
 from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.kept_secrets import kept_secret, new_password
@@ -36,11 +36,15 @@ class Person:
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What there is to sign in to: the team, its people, and the address that the sandbox posts results to (or `""`)."""
+    """What there is to sign in to: the team, its people, and the address that the sandbox posts results to (or `""`).
+
+    `demo_rentals` is how many rentals of the demo are in the database of the true service.
+    """
 
     team: str
     people: list[Person]
     callback_url: str
+    demo_rentals: int = 0
 
 
 def first_start(*, demo_token: str = "") -> FirstStart:
@@ -55,7 +59,8 @@ def first_start(*, demo_token: str = "") -> FirstStart:
             _end_demo()
         token = _token(team, demo_token)
         callback_url = _callback_url(token) if token and settings.DEMO else ""
-    return FirstStart(team.name, people, callback_url)
+    demo_rentals = 0 if settings.DEMO else Rental.objects.filter(token__value_digest=digest(demo_token)).count()
+    return FirstStart(team.name, people, callback_url, demo_rentals)
 
 
 def _password_file(username: str) -> Path:

@@ -23,9 +23,14 @@ def new_password() -> str:
     return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
 
 
+def sha256(text: str) -> str:
+    """Return SHA-256 in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def short_digest(text: str) -> str:
     """Return twelve hex digits of `text`'s SHA-256."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return sha256(text)[:12]
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

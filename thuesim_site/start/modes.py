@@ -15,7 +15,7 @@ from thuesim_site.start.variables import WrongSetting
 
 UMASK = 0o077
 # What shows that a folder is a data directory of ours, and not, say, /tmp.
-OUR_FILES = ("secret_key", "token_key", "desk.sqlite3", "run.lock", "sandbox.sqlite3")
+OUR_FILES = ("secret_key", "token_key", "desk.sqlite3", "run.lock", "sandbox.sqlite3", "demo")
 # Where container engines mount secrets, readable by every user in the container: only the desk is in there.
 CONTAINER_SECRETS = Path("/run/secrets")
 

@@ -23,7 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from thuesim_site.start import checks, embedded_redis, modes, supervisord, variables
+from sandbox.catalogue import demo_token
+from thuesim_site.start import checks, demo, embedded_redis, modes, supervisord, variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.variables import WrongSetting
@@ -86,12 +87,14 @@ class Supervision:
         self.setup = setup
         self.environment = checks.environment_for(setup)
         self.stop = Stop()
+        self.demo_moved = False
         self.about: dict[str, Any] = {}
         self.began = time.monotonic()
 
     def run(self) -> int:
         """Return the exit status."""
         say("Starting ThueSim Desk …")
+        self.demo_moved = _set_demo_apart(self.setup)
         status = self._prepare()
         if status or self.stop.wanted:
             return status
@@ -207,6 +210,7 @@ class Supervision:
         for person in self.about["people"]:
             password = person["password"] or person["password_file"] or "(the one you set)"
             lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
+        lines += self._about_the_demo()
         if self.setup.demo:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
             if variables.THUESIM_TOKEN.read():
@@ -217,6 +221,31 @@ class Supervision:
         rule = "─" * max(len(line) + 2 for line in lines)
         warning = [textwrap.fill(self.about["key_missing"], len(rule)), rule] if self.about["key_missing"] else []
         return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule, *warning])
+
+    def _about_the_demo(self) -> list[str]:
+        """Say where the demo is, seen from the true service."""
+        lines, apart = [], variables.DATA_DIR.read() / demo.FOLDER
+        if self.demo_moved:
+            lines.append(f"  The demo of an earlier version was moved to {apart}.")
+        if not self.setup.demo and (apart / demo.DATABASE).exists():
+            lines.append(f"  Nothing of the demo is in this database: it stays in {apart}.")
+        if rentals := self.about["demo_rentals"]:
+            lines.append(
+                f"  This database has {rentals} rentals of the demo, with their money: filter by the token Demo."
+            )
+        return ["", *lines] if lines else []
+
+
+def _set_demo_apart(setup: checks.Setup) -> bool:
+    """Move an earlier version's demo out of the data directory, unless that is in use. Returns whether it was moved."""
+    folder = variables.DATA_DIR.read()
+    if setup.data_dir == folder:  # which is held already
+        return demo.set_apart(folder, demo_token(seed=1))
+    try:
+        with hold(folder):
+            return demo.set_apart(folder, demo_token(seed=1))
+    except WrongSetting:
+        return False
 
 
 def _request(url: str, body: bytes | None = None) -> bool:

@@ -170,18 +170,28 @@ def test_a_data_directory_in_use_is_named(tmp_path: Path) -> None:
         hold(tmp_path)
 
 
-def test_a_database_that_is_none_is_named(wrong: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "desk.sqlite3").write_text("long enough to be read as the head of a database" * 40)
-    said = wrong()
+# The folder that is looked at, in the true service and in the demo.
+FOLDERS = [("var", "https://thuesim.xyz"), ("var/demo", "")]
+
+
+@pytest.mark.parametrize(("folder", "base_url"), FOLDERS)
+def test_a_database_that_is_none_is_named(
+    wrong: Callable[..., str], tmp_path: Path, folder: str, base_url: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "desk.sqlite3").write_text("long enough to be read as the head of a database" * 40)
+    said = wrong(THUESIM_BASE_URL=base_url)
     assert said.startswith("DESK_DATA_DIR names")
     assert "not a database" in said
 
 
-def test_a_broken_key_in_the_data_directory_is_named(wrong: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "token_key").write_text("broken")
-    assert wrong().startswith("DESK_SECRET_KEYS is not set, and")
+@pytest.mark.parametrize(("folder", "base_url"), FOLDERS)
+def test_a_broken_key_in_the_data_directory_is_named(
+    wrong: Callable[..., str], tmp_path: Path, folder: str, base_url: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "token_key").write_text("broken")
+    assert wrong(THUESIM_BASE_URL=base_url).startswith("DESK_SECRET_KEYS is not set, and")
 
 
 def test_without_any_redis_server_it_says_what_to_do(

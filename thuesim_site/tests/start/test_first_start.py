@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
+from rentals.tests.factories import make_rental
 from thuesim_site.start import prepare
 from thuesim_site.start.first_start import first_start
 from thuesim_site.testing import known_names
@@ -148,3 +149,10 @@ def test_the_start_says_which_key_is_missing_and_what_to_do(start: Start, settin
     assert "does not decrypt token" in sentence
     assert "into DESK_SECRET_KEYS, behind the one in use" in sentence
     assert start(demo=True)["callback_url"] == "", "no address without its secret"
+
+
+def test_a_database_with_rentals_of_the_demo_is_told_apart(start: Start) -> None:
+    start(demo=True)
+    make_rental(team=Team.objects.get(), token=Token.objects.get())
+    assert start(demo=True)["demo_rentals"] == 0
+    assert start(THUESIM_TOKEN=TRUE_TOKEN)["demo_rentals"] == 1
