@@ -5,7 +5,7 @@ import time
 import pytest
 
 from thuesim import extract_code
-from thuesim.codes import visible, whole_code
+from thuesim.codes import copied, visible, whole_code
 
 from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
 
@@ -37,6 +37,15 @@ from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
         ("mã của bạn là 529310 dong y thi nhap", "529310"),
         ("Nhap 529310 de dang nhap", "529310"),
         ("529310\n@shop.vn #529310", "529310"),
+        ("Ma 529310, don hang 88123", "529310"),
+        ("١٢٣٤٥٦", "123456"),
+        ("ma GD 1533 ma OTP 572123 so tien 50000", "572123"),
+        ("The xxxx5678 thanh toan 120,000 VND. Ma OTP: 12 34 56", "123456"),
+        ("Ma xac nhan la 072-464, het han luc 14:35 22/11/2026", "072464"),
+        ("123 456 is your Instagram code", "123456"),
+        ("Qm3RDi is your code", "Qm3RDi"),
+        ("Ma OTP &quot;294017&quot; &#8211; khong chia se", "294017"),
+        ("x" * 3000 + " Ma OTP: 529310", "529310"),
     ],
 )
 def test_the_one_that_stands_out_is_found(text: str, code: str) -> None:
@@ -52,22 +61,36 @@ def test_the_one_that_stands_out_is_found(text: str, code: str) -> None:
         "123456789",
         "12 34 56",
         "1234 or 5678",
-        "Ma 529310, don hang 88123",
+        "Ma OTP 529310, OTP 771024",
+        "Ma OTP 529310 da het han",
+        "Chuc mung nam moi 2026",
+        "Ma giam gia 529310",
         "LH 0912345678",
         "So du: 50000d",
         "https://x.vn/123456",
-        "١٢٣٤٥٦",
+        "x" * 5000 + " Ma OTP: 529310",
     ],
 )
 def test_otherwise_there_is_none(text: str) -> None:
     assert extract_code(text) == ""
 
 
+# Each repeated until it fills the text: what a pattern with nested repetitions would take hours for.
+HOSTILE = [
+    "a", "a-", "a.", "1", "1.", "1 ", "@", "0", "http://", "so du ", "hotline 1", "1900 ", "ma ", "otp ", "code ",
+    "x", "*", "x1", "ma otp 1234 ", "1234 la ma ", "your a ", "tk ", "ma gd ", "a1", "A1-", "mot ", "一", "đ",
+    "&amp;", "\ufdfa", "12/", "12:", "la ", "so ", "soan a ", "+1", "-1", "1,000", "1 2 3 4 ", "#1", "*1", "&#1",
+    "AB-1", "your your code ", "1234 de a a ", "ma cua ban ", "\n", "\u0301", "_", "reply 1 ", "(0", "<a ",
+    "gui a 1 ", "ma so ma so 1", "1234, ", "Aa1Bb2 ", "@a #1",
+]  # fmt: skip
+
+
 def test_finding_it_takes_no_time_in_hostile_text() -> None:
     started = time.monotonic()
-    for piece in ("a", "a-", "a.", "1", "1.", "1 ", "@", "0", "http://", "so du ", "hotline 1", "1900 "):
+    for piece in HOSTILE:
         extract_code(piece * 1_000_000)
-    assert time.monotonic() - started < 5
+        extract_code(piece * (3990 // len(piece)) + "1234 x")
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(
@@ -90,3 +113,22 @@ def test_a_code_is_rid_of_what_turns_it_around_or_hides_in_it(mark: str) -> None
     assert visible(f"{mark}59{mark}809{mark}") == "59809"
     assert visible("G-195829") == "G-195829"
     assert visible("mã 12") == "mã 12"
+
+
+@pytest.mark.parametrize(
+    ("code", "pasted"),
+    [
+        ("G-195829", "195829"),
+        ("072-464", "072464"),
+        ("072 464", "072464"),
+        ("12 34 56", "123456"),
+        ("529310", "529310"),
+        ("LN-482910", "482910"),
+        ("Qm3RDi", "Qm3RDi"),
+        ("R4K-2PX", "R4K-2PX"),
+        ("Xin chao 2026", "Xin chao 2026"),
+        ("", ""),
+    ],
+)
+def test_what_is_copied_is_what_the_boxes_for_a_code_take(code: str, pasted: str) -> None:
+    assert copied(code) == pasted
