@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final, NoReturn
 
+from .entities import without_entities
 from .errors import Gibberish
 from .folding import fold
 from .limits import MAX_BALANCE, MAX_ID_LENGTH
@@ -99,8 +100,8 @@ def storable(value: str) -> str:
 
 
 def text(value: object) -> str:
-    """Return a JSON string or number as text, everything else as `""`."""
-    return storable(value).strip() if isinstance(value, str) else ""
+    """Return a JSON string or number as text without HTML entities, everything else as `""`."""
+    return storable(without_entities(value)).strip() if isinstance(value, str) else ""
 
 
 def spoken(value: object) -> str:
