@@ -5,7 +5,6 @@ plain, the numbers that are surely no code are cut out, the words that name a co
 of, and a number that is not clearly ahead of all others is none.
 """
 
-import html
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from .code_words import (
     STRONG_WORD,
     WEAK_WORD,
 )
+from .entities import without_entities
 from .limits import MAX_CODE_LENGTH
 
 # The bounds here and those in the patterns keep hostile text from taking long.
@@ -103,23 +103,78 @@ def extract_code(message: str) -> str:
     A code has 4 to 8 digits, or letters and digits right beside the word that names it. Digits that the sender writes in
     groups are joined (`"072-464"` is `"072464"`); a prefix such as `G-` stays. At most the first 4,000 characters count.
     """
-    plain = normalised(message)
+    return _clearly_best(_scored(normalised(message)))
+
+
+def _scored(plain: str) -> list[_Candidate]:
+    """Return what may be the code in a normalised message, with its score; nothing for a long list of numbers."""
     text = _without_other_numbers(plain)
     candidates = _digits_in(text)
     if len(candidates) > _MAX_CANDIDATES:
-        return ""
+        return []
     offers = bool(OFFER.search(plain))
     _vote(text, candidates, offers=offers)
     candidates += [] if offers else _letters_in(text)
     autofill = AUTOFILL.search(plain)
     if autofill:
         _vote_for_autofill(autofill[1], candidates)
-    return _clearly_best(candidates)
+    return candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The code of a message, and the second reading where the upstream's `Code` and the text disagree.
+
+    `drift` names the disagreement, `""` where there is none.
+    """
+
+    code: str
+    second: str = ""
+    drift: str = ""
+
+
+def read(given: str, text: str) -> Reading:
+    """Return what the code of a message is: `given` is the upstream's `Code`, `""` where it gave none.
+
+    The upstream's stays the code unless the text speaks against it. Where the text clearly names another one, the
+    upstream's is second, but for a number that the text may mean as well. Where the text names none and has the
+    upstream's in a phone number, an amount or a date alone, it is second and there is no code.
+    """
+    found = extract_code(text)
+    if not given:
+        return Reading(found)
+    given = whole_code(given, text)
+    if not text or copied(given) == copied(found):
+        return Reading(given)
+    if found:
+        if _may_be_meant(given, text):
+            return Reading(given, found, "a code that the text names beside another one")
+        return Reading(found, given, "a code that is not the one in the text")
+    if _is_another_number(given, text):
+        return Reading("", given, "a code that is another number of the text")
+    return Reading(given)
+
+
+def _may_be_meant(given: str, text: str) -> bool:
+    """Whether the text has a word for this number, too."""
+    candidates = _scored(normalised(text))
+    return any(one.value == copied(given) and one.score >= _LEAST for one in candidates)
+
+
+def _is_another_number(given: str, text: str) -> bool:
+    """Whether the text has this number only in what is surely no code."""
+    digits, plain = copied(given), normalised(text)
+    if not digits.isdecimal():
+        return False
+    remaining = plain
+    for kind in NO_CODES:
+        remaining = kind.sub(_CUT, remaining)
+    return digits in re.sub(r"[ .,-]", "", plain) and digits not in re.sub(r"[ .,-]", "", remaining)
 
 
 def normalised(message: str) -> str:
     """Return the message without entities, invisible characters, accents and digits of other scripts."""
-    text = _TAG.sub(" ", html.unescape(message[:_MAX_LENGTH]))
+    text = _TAG.sub(" ", without_entities(message[:_MAX_LENGTH]))
     text = unicodedata.normalize("NFKD", text)[:_MAX_LENGTH]
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Mn", "Me", "Cf", "Cc"})
     plain = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)

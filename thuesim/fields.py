@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from .codes import extract_code, visible, whole_code
+from .codes import read, visible
 from .decoding import Fields, flag, moment, money, session_id, spoken, word
 from .drift import Notes, key_shape
 from .limits import (
@@ -130,12 +130,14 @@ def read_message(fields: Fields, notes: Notes) -> Message | None:
         text, code = text or code, ""
     if not (text or code or audio):  # "code, not yet"
         return None
-    # "a code that lost its leading zero", "a message whose code is not told"
-    code = whole_code(code, text) if code else extract_code(text)
+    # "a code that lost its leading zero", "a message whose code is not told", "a code that is a year"
+    reading = read(code, text)
+    if reading.drift:
+        notes.add(reading.drift)
     if len(audio) > MAX_ADDRESS_LENGTH:
         notes.add(f"a recording's address of more than {MAX_ADDRESS_LENGTH} characters")
         audio = ""
     kept = shortened(text)
     if kept != text:
         notes.add(f"a text of more than {MAX_TEXT_BYTES} bytes")
-    return Message(text=kept, code=code, is_call=is_call, audio_url=audio)
+    return Message(text=kept, code=reading.code, is_call=is_call, audio_url=audio, second_code=reading.second)

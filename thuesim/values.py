@@ -49,6 +49,8 @@ class State(enum.StrEnum):
 class Message:
     """What arrived: `code` is `""` where none stands out; `audio_url` is the recording of a call, perhaps relative.
 
+    `second_code` is `""` but where the service's code and the text disagree: then it is the other one of the two.
+
     A text of more than `limits.MAX_TEXT_BYTES` is cut, and ends with `limits.CUT_MARK`.
     """
 
@@ -56,6 +58,7 @@ class Message:
     code: str
     is_call: bool
     audio_url: str
+    second_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,19 @@ ODD_CODE_REPLIES: list[tuple[str, str, CodeReply | type[errors.ThueSimError]]] =
         '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"Ma cua ban la 529310","Code":null}}',
         _sms("Ma cua ban la 529310", "529310"),
     ),
+    (
+        "a code that is a year",
+        '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"Ma OTP la 072-464, het han 22/11/2026","Code":"2026"}}',
+        CodeReply(
+            State.RECEIVED,
+            Message("Ma OTP la 072-464, het han 22/11/2026", "072464", is_call=False, audio_url="", second_code="2026"),
+        ),
+    ),
+    (
+        "entities of a PHP program",
+        '{"ResponseCode":0,"Msg":"OK","Result":{"SMS":"M&atilde; &quot;529310&quot; &amp;amp; 1","Code":"5&#50;9310"}}',
+        _sms('Mã "529310" &amp; 1', "529310"),
+    ),
     ("a wrong id", '{"ResponseCode":3,"Msg":"Sai mã"}', errors.UnknownSession),
     ("not yet, with the words of a pause", '{"ResponseCode":1,"Msg":"Vui lòng thử lại sau 5 giây"}', WAITING),
     (

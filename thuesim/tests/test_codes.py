@@ -5,7 +5,7 @@ import time
 import pytest
 
 from thuesim import extract_code
-from thuesim.codes import copied, visible, whole_code
+from thuesim.codes import copied, read, visible, whole_code
 
 from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
 
@@ -73,6 +73,34 @@ def test_the_one_that_stands_out_is_found(text: str, code: str) -> None:
 )
 def test_otherwise_there_is_none(text: str) -> None:
     assert extract_code(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "code", "second"),
+    [
+        ("", "Ma OTP 529310", "529310", ""),
+        ("529310", "", "529310", ""),
+        ("529310", "Ma OTP 529310", "529310", ""),
+        ("G-195829", "G-195829 is your code", "G-195829", ""),
+        ("195829", "G-195829 is your code", "195829", ""),
+        ("072-464", "Ma OTP 072 464", "072-464", ""),
+        ("59809", "Ma OTP 059809", "059809", ""),
+        ("529310", "Xin chao", "529310", ""),
+        ("4821", "Ma 1: 4821, ma 2: 9930", "4821", ""),
+        ("1533", "ma GD 1533 ma OTP 572123", "572123", "1533"),
+        ("072", "Ma OTP la 072-464", "072464", "072"),
+        ("999111", "Ma OTP 529310", "529310", "999111"),
+        ("4821", "ma 4821, OTP 529310", "4821", "529310"),
+        ("2026", "Chuc mung nam moi 2026", "", "2026"),
+        ("19001234", "Uu dai 50%. Goi 1900 1234", "", "19001234"),
+    ],
+)
+def test_the_code_of_the_service_stays_unless_the_text_speaks_against_it(
+    given: str, text: str, code: str, second: str
+) -> None:
+    reading = read(given, text)
+    assert (reading.code, reading.second) == (code, second)
+    assert bool(reading.drift) == bool(second)
 
 
 # Each repeated until it fills the text: what a pattern with nested repetitions would take hours for.

@@ -49,6 +49,21 @@ def forms(parser: str, body: str) -> list[str]:
         ("code", '{"status_code":200,"data":[{"Status":0}]}', "a list instead of an object"),
         ("code", '{"ResponseCode":2,"Result":{"Code":"1234"}}', "a message in a reply that tells of none"),
         ("code", '{"ResponseCode":1,"Msg":"Lỗi xác thực"}', "ResponseCode 1 with the words of InvalidToken"),
+        (
+            "code",
+            '{"ResponseCode":0,"Result":{"SMS":"Ma OTP 529310 nam 2026","Code":"2026"}}',
+            "a code that is not the one in the text",
+        ),
+        (
+            "callback",
+            '{"data":{"requestId":5,"status":1,"smsContent":"ma 4821, OTP 529310","code":"4821"}}',
+            "a code that the text names beside another one",
+        ),
+        (
+            "code",
+            '{"ResponseCode":0,"Result":{"SMS":"Chuc mung nam moi 2026","Code":"2026"}}',
+            "a code that is another number of the text",
+        ),
         ("history", '{"status_code":200,"data":[{"ID":1,"CreatedTime":"now"}]}', "a time that is none"),
         ("history", '{"status_code":200,"data":[{"Phone":"1"}]}', "an element without an id"),
         ("callback", '{"data":{"requestId":5,"status":0,"simId":7}}', "unknown field: data.simId"),
