@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PersonMiddleware",
+    "accounts.page_team.PageTeamMiddleware",
     "accounts.throttle.EntranceThrottleMiddleware",
 ]
 ROOT_URLCONF = "thuesim_site.urls"

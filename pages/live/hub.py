@@ -49,6 +49,7 @@ BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 _BEAT = b": beat\n" + frame("beat")
 _REFRESH = frame("refresh")
 _EXPIRED = frame("session-expired")
+_OTHER_TEAM = frame("other-team")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -70,7 +71,8 @@ class Hub:
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
     this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
-    `session-expired`, `beat` every 15 s, and the names that `lib.announce.team` is given.
+    `session-expired`, `other-team` (the person switched to another one than the page's), `beat` every 15 s, and the
+    names that `lib.announce.team` is given.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -100,6 +102,8 @@ class Hub:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if screen is None:
             await send({"type": "http.response.body", "body": _EXPIRED})
+        elif screen.is_of_another_team:
+            await send({"type": "http.response.body", "body": _OTHER_TEAM})
         else:
             await self._stream(screen, receive, send)
 
@@ -276,9 +280,11 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
     if viewer is None:
         screen.offer(_EXPIRED)
         screen.end()
-    else:
-        screen.seen_by(viewer)
-        screen.offer(_REFRESH)
+        return
+    screen.seen_by(viewer)
+    screen.offer(_OTHER_TEAM if screen.is_of_another_team else _REFRESH)
+    if screen.is_of_another_team:
+        screen.end()
 
 
 async def _messages(redis_url: str) -> AsyncIterator[Message]:

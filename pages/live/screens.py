@@ -24,6 +24,7 @@ from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone, translation
 
+from accounts import page_team
 from accounts.models import Membership, Team, User
 from accounts.policy import Access, access_for
 from pages.presenters.cards import render_card
@@ -65,12 +66,14 @@ class Screen:
         "board",
         "browser_language",
         "ended",
+        "page_team",
         "serial",
         "viewer",
     )
 
-    def __init__(self, viewer: Viewer, board: BoardFilter, browser_language: str) -> None:
+    def __init__(self, viewer: Viewer, board: BoardFilter, browser_language: str, of_team: str = "") -> None:
         self.serial = next(_serials)
+        self.page_team = of_team
         self.board = board
         self.browser_language = browser_language
         self.ended = False
@@ -84,6 +87,11 @@ class Screen:
         access = replace(viewer.access, teams=())
         self._own_view = self._view(access)
         self._others_view = self._view(replace(access, person_id=0))
+
+    @property
+    def is_of_another_team(self) -> bool:
+        """Whether the viewer works in another team now than the one that the page was made for."""
+        return page_team.differs(self.page_team, self.viewer.access)
 
     def view_of(self, rental: Rental) -> str:
         """Return what the card of `rental` depends on beside the rental: equal for screens that are sent the same card.
@@ -135,7 +143,7 @@ def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
     viewer = _viewer(session_key, browser_language) if session_key else None
     if viewer is None:
         return None
-    return Screen(viewer, BoardFilter.from_query(query), browser_language)
+    return Screen(viewer, BoardFilter.from_query(query), browser_language, query.get(page_team.FIELD, ""))
 
 
 def recheck(screens: Collection[Screen]) -> dict[Screen, Viewer | None]:

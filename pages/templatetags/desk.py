@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField
+from django.template import Context
 from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -13,6 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts.page_team import FIELD
+from accounts.policy import Access
 from lib.formats import dong, grouped, span
 
 register = template.Library()
@@ -83,6 +86,15 @@ def epoch(at: datetime) -> int:
 def now_ms() -> int:
     """The server's clock as JavaScript counts, for countdowns that do not trust the browser's."""
     return epoch(timezone.now())
+
+
+@register.simple_tag(takes_context=True)
+def page_team(context: Context) -> SafeString | str:
+    """Write the field by which a form says which team its page is of: see `accounts.page_team`."""
+    access: Access | None = context.get("access")
+    if access is None or access.team_id is None:
+        return ""
+    return format_html('<input type="hidden" name="{}" value="{}">', FIELD, str(access.team_id))
 
 
 @register.filter

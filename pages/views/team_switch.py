@@ -1,10 +1,12 @@
 """The team switch: which of their teams a person works in."""
 
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest
+from accounts.http import DeskRequest, local_address
+from lib import announce
 
 
 @require_POST
@@ -15,5 +17,7 @@ def team_switch(request: DeskRequest) -> HttpResponse:
     if team is None:
         raise Http404
     request.user.team = team
-    request.user.save(update_fields=["team"])
-    return redirect("desk")
+    with transaction.atomic():
+        request.user.save(update_fields=["team"])
+        announce.person(request.user.pk)  # their other windows are of the former team
+    return redirect(local_address(request))

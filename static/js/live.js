@@ -21,7 +21,7 @@ const sign = document.getElementById("live-state");
 const word = sign.querySelector("[data-live-word]");
 const age = sign.querySelector("[data-live-age]");
 
-let state = ""; // live, reconnecting, polling, offline
+let state = ""; // live, reconnecting, polling, offline, otherTeam
 let freshAt = Date.now(); // when the board was last known to be as it is on the server
 let seenAt = Date.now(); // when such a board was last in sight
 let current = true; // whether the board was read since the stream began: only then does a beat prove it fresh
@@ -88,7 +88,8 @@ function receive({ event, data }) {
     signedOut = true;
     show("reconnecting");
     readBoard();
-  } else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
+  } else if (event === "other-team") readBoard();
+  else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
   // A greeting proves nothing about the board on the page: reading it does.
   if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) freshAt = Date.now();
   showAge();
@@ -161,21 +162,28 @@ async function readBoard() {
   const wasAway = !document.hidden && Date.now() - seenAt >= NEWS;
   try {
     const address = wasAway ? `${sign.dataset.boardUrl}&since=${Math.round(serverTime(seenAt))}` : sign.dataset.boardUrl;
-    const answer = await fetch(address, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(15_000) });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href, "X-Page-Team": document.body.dataset.pageTeam ?? "" }, signal: AbortSignal.timeout(15_000) });
+    const html = await answer.text();
+    const page = new DOMParser().parseFromString(html, "text/html");
     const fresh = page.getElementById("board");
     if (fresh) {
       mergeBoard(fresh);
       boardIsFresh();
       const sentence = page.getElementById("away-news")?.textContent.trim();
       if (sentence) document.dispatchEvent(new CustomEvent("desk:away", { detail: { sentence } }));
-    } else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
+    } else if (answer.status === 409) showOtherTeam(html);
+    else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
     else readAgainIn = RETRY;
   } catch {
     readAgainIn = RETRY; // no answer: the sign says how long ago the last one was
   }
   reading = false;
   if (readAgainIn) setTimeout(readBoard, readAgainIn);
+}
+// The person works in another team now, so this board is no longer read. It is again once they are back.
+function showOtherTeam(html) {
+  if (document.getElementById("other-team").hidden) htmx.swap(document.body, html, { swapStyle: "none" });
+  show("otherTeam");
 }
 function mergeBoard(fresh) {
   const ids = new Set();
@@ -202,7 +210,8 @@ function boardIsFresh() {
   if (!document.hidden) seenAt = freshAt;
   current = true;
   showAge();
-  if (!signedOut) return;
+  document.getElementById("other-team").hidden = true;
+  if (!signedOut && state !== "otherTeam") return;
   signedOut = false;
   connect();
 }

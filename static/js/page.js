@@ -91,6 +91,11 @@ function countDown() {
 setInterval(countDown, 1000);
 countDown();
 
+// Every request says which team its page is of: a page of the team that one switched away from does nothing.
+const { pageTeam } = document.body.dataset;
+document.addEventListener("htmx:configRequest", (event) => {
+  if (pageTeam) event.detail.headers["X-Page-Team"] = pageTeam;
+});
 // The CSRF cookie is read at each request of htmx.
 document.addEventListener("htmx:configRequest", (event) => {
   const token = csrfToken();

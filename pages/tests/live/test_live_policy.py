@@ -186,3 +186,20 @@ def test_who_becomes_a_viewer_reads_no_code_from_then_on(screens: Screens, team:
     rental.announce()
     announce.team(team.pk, "end")
     assert told(stream, {"own": (rental, "700001")}) == {"own": "mask"}
+
+
+def test_a_stream_ends_at_once_when_its_person_switches_to_another_team(
+    screens: Screens, team: Team, people: dict[str, User]
+) -> None:
+    person = people["operator"]
+    other = make_team("Sales")
+    person.memberships.create(team=other, role=Role.OPERATOR)
+    browser = signed_in(person)
+    stream = screens.watch(browser, f"?page_team={team.pk}")
+    browser.post(reverse("team_switch"), {"team": other.pk})
+    received(other, person, "700002").announce()
+    assert stream.next(5) == ("other-team", "")
+    assert stream.next(5) == ("", "")
+    opened_late = screens.open(browser, f"?page_team={team.pk}")
+    assert opened_late.next(5) == ("other-team", "")
+    assert screens.watch(browser, f"?page_team={other.pk}")

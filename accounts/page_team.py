@@ -1,0 +1,59 @@
+"""The team that a page was made for. Its forms and requests name it, so that none acts on the team switched to since."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+
+from accounts.models import Team
+from accounts.policy import Access
+
+# In a form, and in the address of the stream; the header goes with every request of a script.
+FIELD, HEADER = "page_team", "X-Page-Team"
+
+# What belongs to the person, whichever team they work in.
+_OF_THE_PERSON = ("account_", "mfa_", "usersessions_", "language", "preferences", "team_switch", "join", "admin:")
+
+
+def differs(named: str, access: Access) -> bool:
+    """Whether a page names another team than the one that the person works in.
+
+    What names none is the request of a program, about the team of now. A person without a team is told so by each page.
+    """
+    return bool(named) and access.team_id is not None and named != str(access.team_id)
+
+
+class PageTeamMiddleware:
+    """Answer 409 to a page of another team than the one that its reader switched to elsewhere, and do nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        access = getattr(request, "access", None)
+        name = (request.resolver_match and request.resolver_match.view_name) or ""
+        if access is None or name.startswith(_OF_THE_PERSON):
+            return None
+        named = request.headers.get(HEADER) or request.POST.get(FIELD, "")
+        return _refused(request, named) if differs(named, access) else None
+
+
+def _refused(request: HttpRequest, named: str) -> HttpResponse:
+    """Say in one sentence which team the page is of, and lead on with the one or back to the other."""
+    access: Access = request.access  # type: ignore[attr-defined]
+    context = {"page_team": _named(named, access), "changed": request.method == "POST"}
+    if not request.headers.get("HX-Request"):
+        return render(request, "409.html", context, status=409)
+    response = render(request, "_other_team.html", context, status=409)
+    response["HX-Reswap"] = "none"  # what was typed stays
+    return response
+
+
+def _named(number: str, access: Access) -> Team | None:
+    return next((team for team in access.teams if str(team.pk) == number), None)

@@ -1,0 +1,147 @@
+"""A page of the team that its reader switched away from in another window orders nothing and changes nothing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Invitation, Role, Team, User
+from accounts.page_team import FIELD, HEADER
+from pages.tests.markup import parse
+from pages.tests.world import World, address_of, addresses
+from pages.tests.world import world as world
+from rentals.models import Rental, Status
+from rentals.tests.factories import make_person, make_service, make_team, make_token
+
+# What belongs to the person or to nobody signed in, and may be sent from a page of any team.
+OF_NO_TEAM = re.compile(
+    r"account_|mfa_|usersessions_|language|preferences|team_switch|join|admin:|callback|healthz|readyz"
+)
+WRITES = re.compile(r"INSERT INTO|UPDATE|DELETE", re.IGNORECASE)
+POSTED = sorted(name for name in addresses() if not OF_NO_TEAM.match(name))
+
+
+@pytest.fixture
+def teams(db: None) -> tuple[Team, Team]:
+    support, sales = make_team("Support"), make_team("Sales")
+    for team in (support, sales):
+        make_token(team)
+    make_service(sv="02", upstream_id="97")
+    return support, sales
+
+
+@pytest.fixture
+def linh(teams: tuple[Team, Team]) -> User:
+    """A manager of both teams, who works in Support."""
+    person = make_person(teams[0], Role.MANAGER, username="linh")
+    person.memberships.create(team=teams[1], role="manager")
+    User.objects.filter(pk=person.pk).update(team=teams[0])
+    return person
+
+
+def html(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+@pytest.mark.parametrize("name", POSTED)
+def test_what_a_page_of_another_team_sends_is_refused(world: World, name: str) -> None:
+    for pattern in addresses()[name]:
+        things = world.things["own"]
+        client = Client()
+        client.cookies = world.cookies["manager"]
+        address = address_of(pattern, name, things, things["rental"])
+        sent = {"service": things["service"].key, FIELD: str(world.theirs.pk)}
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            response = client.post(address, sent)
+        assert response.status_code == 409, address
+        assert "Nothing was ordered or changed." in html(response)
+        assert "Theirs" not in html(response)  # the manager is in one team alone
+        assert [query["sql"] for query in queries if WRITES.match(query["sql"])] == []
+
+
+@pytest.mark.parametrize("name", [name for name in POSTED if name != "metrics"])
+def test_what_a_page_of_the_same_team_sends_is_not(world: World, name: str) -> None:
+    things = world.things["own"]
+    client = Client()
+    client.cookies = world.cookies["manager"]
+    address = address_of(addresses()[name][0], name, things, things["rental"])
+    assert client.post(address, {FIELD: str(world.ours.pk)}).status_code != 409
+
+
+def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
+    templates = Path(settings.BASE_DIR) / "templates" / "pages"
+    of_the_person = {"_switches.html", "_shortcuts_switch.html", "join.html"}
+    lacking = [
+        str(path)
+        for path in templates.rglob("*.html")
+        if path.name not in of_the_person
+        and path.read_text().count("{% csrf_token %}") != path.read_text().count("{% csrf_token %}{% page_team %}")
+    ]
+    assert lacking == []
+    forms = re.compile(
+        r'<form[^>]*method="post"[^>]*>(?!\s*(?:\{% if csrf_token %\})?\s*\{% csrf_token %\})', re.DOTALL
+    )
+    assert [str(path) for path in templates.rglob("*.html") if forms.search(path.read_text())] == []
+
+
+def test_an_order_from_a_page_of_the_former_team_is_refused_in_one_sentence(
+    client: Client, linh: User, teams: tuple[Team, Team]
+) -> None:
+    client.force_login(linh)
+    form = parse(html(client.get("/"))).find("form", id="rent").values()
+    client.post("/team/switch/", {"team": teams[1].pk})  # in another window
+    response = client.post("/rent/", {**form, "service": "02.97"}, headers={"HX-Request": "true"})
+    assert response.status_code == 409
+    assert response["HX-Reswap"] == "none"
+    said = html(response)
+    assert "You switched to Sales in another window, and this page is still that of Support." in said
+    assert "Go on with Sales" in said
+    assert "Back to Support" in said
+    assert not Rental.objects.exists()
+
+
+def test_the_way_back_leads_to_the_same_page(client: Client, linh: User, teams: tuple[Team, Team]) -> None:
+    client.force_login(linh)
+    User.objects.filter(pk=linh.pk).update(team=teams[1])
+    headers = {"HX-Request": "true", HEADER: str(teams[0].pk), "HX-Current-URL": "http://testserver/?mine=1"}
+    page = parse(html(client.post("/rent/", {"service": "02.97"}, headers=headers)))
+    back = page.find("form", action="/team/switch/").values()
+    assert client.post("/team/switch/", back)["Location"] == "/?mine=1"
+    assert client.post("/rent/", {"service": "02.97"}, headers=headers).status_code == 200
+    assert Rental.objects.get().team == teams[0]
+
+
+def test_a_part_of_the_page_is_not_read_for_the_other_team(
+    client: Client, linh: User, teams: tuple[Team, Team]
+) -> None:
+    client.force_login(linh)
+    User.objects.filter(pk=linh.pk).update(team=teams[1])
+    for address in ("/board/", "/tokens/"):
+        response = client.get(address, headers={"HX-Request": "true", HEADER: str(teams[0].pk)})
+        assert response.status_code == 409
+        assert "Nothing was ordered" not in html(response)
+
+
+def test_an_invitation_is_not_made_for_the_other_team(client: Client, linh: User, teams: tuple[Team, Team]) -> None:
+    client.force_login(linh)
+    form = parse(html(client.get("/team/"))).find("form", action="/team/invite/").values()
+    client.post("/team/switch/", {"team": teams[1].pk})
+    response = client.post("/team/invite/", form)
+    assert response.status_code == 409
+    assert "You switched to Sales" in html(response)
+    assert not Invitation.objects.exists()
+
+
+def test_a_program_that_names_no_team_orders_for_the_one_it_works_in(
+    client: Client, linh: User, teams: tuple[Team, Team]
+) -> None:
+    client.force_login(linh)
+    client.post("/rent/", {"service": "02.97"})
+    assert Rental.objects.get().status == Status.QUEUED
