@@ -1,16 +1,19 @@
 """Joining a team by a link: made by a manager, valid for one person, for some days."""
 
+import base64
 import secrets
 from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from accounts import audit, lookalikes
 from accounts.audit import Action, about
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.one_time_keys import Key
 from accounts.policy import Access
 from lib import announce
 from lib.encryption import digest
@@ -18,21 +21,36 @@ from lib.encryption import digest
 DAYS = (1, 3, 7, 14)
 
 
-def invite(by: User, team: Team, *, role: Role, note: str = "", days: int = 3) -> tuple[Invitation, str]:
-    """Make an invitation. Returns it with the secret of its link, of which only the digest is stored."""
-    secret = secrets.token_urlsafe(32)
+def invite(
+    by: User, team: Team, *, role: Role, note: str = "", days: int = 3, key: Key | None = None
+) -> tuple[Invitation, str]:
+    """Make an invitation. Returns it with the secret of its link, of which only the digest is stored.
+
+    With a `key`, the same form sent again gets the same invitation and link. Raises `NotDone` where it asks for another
+    one than before, or the first one is over.
+    """
+    secret = _secret_for(key, team) if key else secrets.token_urlsafe(32)
+    wanted = {"team": team, "role": role, "note": note[:80], "invited_by": by}
     with transaction.atomic():
-        invitation = Invitation.objects.create(
-            team=team,
-            role=role,
-            note=note[:80],
-            secret_digest=digest(secret),
-            invited_by=by,
-            expires_at=timezone.now() + timedelta(days=days),
+        expires_at = timezone.now() + timedelta(days=days)
+        invitation, made = Invitation.objects.get_or_create(
+            secret_digest=digest(secret), defaults={**wanted, "expires_at": expires_at}
         )
-        detail = {"role": role.value, "days": days}
-        audit.record(Action.INVITE, person=by, team=team, target=note or about(invitation), detail=detail)
+        if made:
+            detail = {"role": role.value, "days": days}
+            audit.record(Action.INVITE, person=by, team=team, target=note or about(invitation), detail=detail)
+    if not made and any(getattr(invitation, name) != value for name, value in wanted.items()):
+        raise NotDone(_("This form has made a link already. Make another one on this fresh page."))
+    if not made and find(secret) is None:
+        raise NotDone(_("The link that this form made is over. Make a new one on this fresh page."))
     return invitation, secret
+
+
+def _secret_for(key: Key, team: Team) -> str:
+    """Return the secret of the one link that a form makes. It can be made again from the form, and by nobody else."""
+    made_of = f"{key.owner} {team.pk} {key.key}"
+    mac = salted_hmac("accounts.invitations", made_of, algorithm="sha256").digest()
+    return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
 def revoke(by: User, access: Access, invitation: Invitation) -> bool:
@@ -54,6 +72,13 @@ def find(secret: str) -> Invitation | None:
         Invitation.usable(), secret_digest=digest(secret), invited_by__is_active=True
     ).select_related("team", "invited_by")
     return invitations.first()
+
+
+def joined_by(secret: str) -> User | None:
+    """Return who came in by a link, if somebody did."""
+    used = Invitation.objects.filter(secret_digest=digest(secret), used_by__isnull=False).select_related("used_by")
+    invitation = used.first()
+    return invitation.used_by if invitation else None
 
 
 @transaction.atomic

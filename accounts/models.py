@@ -167,6 +167,22 @@ class Invitation(models.Model):
         return Q(used_at=None, revoked_at=None, expires_at__gt=timezone.now())
 
 
+class OneTimeKey(models.Model):
+    """A key that a request was sent with, and what it made: see `accounts.one_time_keys`. Only digests are kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    asked = models.CharField(max_length=64)
+    made = models.BigIntegerField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("one-time key")
+        verbose_name_plural = _("one-time keys")
+
+    def __str__(self) -> str:
+        return self.digest[:8]
+
+
 class AuditQuerySet(models.QuerySet["AuditRecord"]):
     """Append-only: rows are written once by `accounts.audit.record`, and end with their retention alone."""
 

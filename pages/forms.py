@@ -8,8 +8,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import one_time_keys
 from accounts.forms import MAX_DONG, DongField
 from accounts.models import User
+from accounts.one_time_keys import Key
 from accounts.policy import Access
 from lib.formats import dong, span
 from pages.presenters.tokens import TokenLine, token_lines
@@ -179,14 +181,26 @@ class RentForm(forms.Form):
     def clean_keep_trying(self) -> int:
         return self.cleaned_data["keep_trying"] or 0
 
-    def order(self, person: User) -> Rental | None:
-        """Take the order. None if something is wrong: the form then has the errors."""
+    @cached_property
+    def key(self) -> str:
+        """The one-time key to send this form with: what was refused is sent with the same one again."""
+        return self.data.get(one_time_keys.FIELD) or one_time_keys.new()
+
+    def renew_key(self) -> None:
+        """Let the form be sent for another order."""
+        self.key = one_time_keys.new()
+
+    def order(self, person: User, key: Key | None = None) -> Rental | None:
+        """Take the order. None if something is wrong: the form then has the errors.
+
+        Raises `orders.OrderedAlready` where a form with this key has ordered before.
+        """
         if not self.is_valid() or self.access.team is None:
             return None
         wishes = dict(self.cleaned_data)
         wishes["keep_trying_minutes"] = wishes.pop("keep_trying")
         try:
-            return orders.take_order(person=person, team=self.access.team, **wishes)
+            return orders.take_order(person=person, team=self.access.team, key=key, **wishes)
         except orders.OrderRefused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)
             return None

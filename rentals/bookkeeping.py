@@ -11,8 +11,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
+from accounts import audit, one_time_keys
 from accounts.models import Membership, User
+from accounts.one_time_keys import Key
 from accounts.policy import Access
 from rentals import lifecycle
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Token
@@ -113,12 +114,35 @@ def answer(
     _record(audit.Action.BALANCE_ANSWER, access, person, question.token, detail)
 
 
-@transaction.atomic
-def enter(token: Token, *, access: Access, person: User, kind: LedgerEntry.Kind, amount: int, note: str) -> None:
+def enter(
+    token: Token,
+    *,
+    access: Access,
+    person: User,
+    kind: LedgerEntry.Kind,
+    amount: int,
+    note: str,
+    key: Key | None = None,
+) -> None:
     """Book a top-up or a correction on one of the team's tokens. An open question about just that amount is answered by it.
 
-    Raises `NotBooked`.
+    With a `key`, the same form sent again books nothing more. Raises `NotBooked`.
     """
+    asked = {"token": token.pk, "kind": str(kind), "amount": amount, "note": note}
+
+    def book() -> Token:
+        _enter(token, access=access, person=person, kind=kind, amount=amount, note=note)
+        return token
+
+    try:
+        one_time_keys.raise_if_used(key, asked)
+        one_time_keys.once(key, asked, book, refusal=NotBooked)
+    except one_time_keys.DoneAlready as done:
+        if done.differs:
+            raise NotBooked(_("This form has booked a line already. Send it again to book this one as well.")) from None
+
+
+def _enter(token: Token, *, access: Access, person: User, kind: LedgerEntry.Kind, amount: int, note: str) -> None:
     lifecycle.hold_token(token.pk)
     if not access.manages or access.team not in token.teams.all():
         raise NotBooked(_("This token is not one of your team's."))

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, one_time_keys
 from accounts.models import Team, User
+from accounts.one_time_keys import Key
 from rentals import budgets, enqueue, lifecycle
 from rentals.lifecycle import reasons
 from rentals.models import Rental, Service, Token
@@ -28,6 +29,14 @@ class OrderRefused(Exception):
         super().__init__(str(sentence))
         self.sentence = str(sentence)
         self.field = field
+
+
+class OrderedAlready(Exception):
+    """The same key has ordered `rental` before. `differs` says that it orders something else now."""
+
+    def __init__(self, rental: Rental, *, differs: bool) -> None:
+        super().__init__(rental.pk)
+        self.rental, self.differs = rental, differs
 
 
 def parse_prefixes(text: str) -> list[str]:
@@ -59,66 +68,120 @@ def take_order(
     keep_trying_minutes: int = 0,
     token: Token | None = None,
     again_of: Rental | None = None,
+    key: Key | None = None,
 ) -> Rental:
     """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
 
     Without a `token`, the one is chosen that is likely to serve the order first; a rental of `again_of` takes its token.
-    Raises `OrderRefused`.
+    With a `key`, the same order sent again is not taken again. Raises `OrderRefused`, and `OrderedAlready` where the key
+    has ordered before.
     """
-    purpose = " ".join(purpose.split())
     if again_of is not None:
         service = service.offered(sv=again_of.upstream_id.partition(".")[2])
-    _check(team, service, purpose, prefixes, exclude_prefixes, keep_trying_minutes)
-    if again_of is not None:
-        if not again_of.phone:
-            raise OrderRefused(_("This order never got a number, so there is none to rent again."))
-        token = again_of.token
-    chosen = _choose_token(team, service, token)
-    with transaction.atomic():
-        refusal = budgets.why_not_taken(team=team, person=person, service=service)
-        if refusal is not None:
-            raise OrderRefused(refusal.sentence, refusal.field)
-        rental = lifecycle.queue(
-            team=team,
-            person=person,
-            token=chosen,
-            service=service,
-            again_of=again_of,
-            token_pinned=token is not None,
-            networks=list(networks),
-            prefixes=list(prefixes),
-            exclude_prefixes=list(exclude_prefixes),
-            purpose=purpose[:120],
-            keep_trying_until=timezone.now() + timedelta(minutes=keep_trying_minutes) if keep_trying_minutes else None,
-        )
-        detail = {"service": service.key, "price": service.price, "token": chosen.name, "purpose": rental.purpose}
-        audit.record(audit.Action.ORDER, person=person, team=team, target=audit.about(rental), detail=detail)
+    order = _Order(
+        person=person,
+        team=team,
+        service=service,
+        networks=list(networks),
+        prefixes=list(prefixes),
+        exclude_prefixes=list(exclude_prefixes),
+        purpose=" ".join(purpose.split()),
+        keep_trying_minutes=keep_trying_minutes,
+        token=token,
+        again_of=again_of,
+    )
+    try:
+        one_time_keys.raise_if_used(key, order.asked)
+        chosen = _checked(order)
+        rental = one_time_keys.once(key, order.asked, lambda: _write(order, chosen), refusal=OrderRefused)
+    except one_time_keys.DoneAlready as done:
+        earlier = Rental.objects.select_related("service").get(pk=done.made)
+        raise OrderedAlready(earlier, differs=done.differs) from None
     enqueue.place(chosen.pk)
     return rental
 
 
-def _check(
-    team: Team,
-    service: Service,
-    purpose: str,
-    prefixes: Sequence[str],
-    exclude_prefixes: Sequence[str],
-    keep_trying_minutes: int,
-) -> None:
-    """Raise `OrderRefused` for an order that contradicts itself, the team's settings or the catalogue."""
-    if team.purpose_required and not purpose:
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is ordered, by whom and for whom: the arguments of `take_order`, in order."""
+
+    person: User
+    team: Team
+    service: Service
+    networks: list[str]
+    prefixes: list[str]
+    exclude_prefixes: list[str]
+    purpose: str
+    keep_trying_minutes: int
+    token: Token | None
+    again_of: Rental | None
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """All that makes it another order, for its one-time key."""
+        return {
+            "team": self.team.pk,
+            "service": self.service.key,
+            "networks": sorted(self.networks),
+            "prefixes": sorted(self.prefixes),
+            "exclude_prefixes": sorted(self.exclude_prefixes),
+            "purpose": self.purpose,
+            "keep_trying": self.keep_trying_minutes,
+            "token": self.token.pk if self.token else None,
+            "again_of": self.again_of.pk if self.again_of else None,
+        }
+
+
+def _write(order: _Order, token: Token) -> Rental:
+    """Write an order for `token`, within the budgets. Raises `OrderRefused`."""
+    refusal = budgets.why_not_taken(team=order.team, person=order.person, service=order.service)
+    if refusal is not None:
+        raise OrderRefused(refusal.sentence, refusal.field)
+    minutes = order.keep_trying_minutes
+    rental = lifecycle.queue(
+        team=order.team,
+        person=order.person,
+        token=token,
+        service=order.service,
+        again_of=order.again_of,
+        token_pinned=order.token is not None or order.again_of is not None,
+        networks=order.networks,
+        prefixes=order.prefixes,
+        exclude_prefixes=order.exclude_prefixes,
+        purpose=order.purpose[:120],
+        keep_trying_until=timezone.now() + timedelta(minutes=minutes) if minutes else None,
+    )
+    detail = {
+        "service": order.service.key,
+        "price": order.service.price,
+        "token": token.name,
+        "purpose": rental.purpose,
+    }
+    audit.record(audit.Action.ORDER, person=order.person, team=order.team, target=audit.about(rental), detail=detail)
+    return rental
+
+
+def _checked(order: _Order) -> Token:
+    """Return the token to order on. Raises `OrderRefused` for an order that contradicts itself, the team's settings or the
+    catalogue."""
+    if order.team.purpose_required and not order.purpose:
         raise OrderRefused(_("Say what the number is for: your team requires a purpose with every order."), "purpose")
-    if not service.active:
+    if not order.service.active:
         raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
-    clash = sorted(set(prefixes) & set(exclude_prefixes))
+    clash = sorted(set(order.prefixes) & set(order.exclude_prefixes))
     if clash:
         raise OrderRefused(
             _("Prefix %(prefix)s is both requested and excluded. Remove it from one of the two.")
             % {"prefix": clash[0]},
             "exclude_prefixes",
         )
-    if not 0 <= keep_trying_minutes <= MAX_KEEP_TRYING_MINUTES:
+    if not 0 <= order.keep_trying_minutes <= MAX_KEEP_TRYING_MINUTES:
         raise OrderRefused(_("Choose to keep trying for 0 to 60 minutes."), "keep_trying")
+    if order.again_of is None:
+        return _choose_token(order.team, order.service, order.token)
+    if not order.again_of.phone:
+        raise OrderRefused(_("This order never got a number, so there is none to rent again."))
+    return _choose_token(order.team, order.service, order.again_of.token)
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:

@@ -12,7 +12,7 @@ from celery import shared_task
 from django.db import DatabaseError
 
 import thuesim
-from accounts import audit, sessions
+from accounts import audit, one_time_keys, sessions
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue
 from rentals.jobs import (
@@ -177,12 +177,13 @@ def refresh_statistics() -> None:
 
 @shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
-    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions and throttle counts."""
+    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys."""
     heartbeats.forget_old()
     call_stats.forget_old()
     background.forget_old()
     sessions.delete_expired()
     delete_expired_counts()
+    one_time_keys.delete_old()
 
 
 @shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts import one_time_keys
 from accounts.page_team import FIELD
 from accounts.policy import Access
 from lib.formats import dong, grouped, span
@@ -95,6 +96,12 @@ def page_team(context: Context) -> SafeString | str:
     if access is None or access.team_id is None:
         return ""
     return format_html('<input type="hidden" name="{}" value="{}">', FIELD, str(access.team_id))
+
+
+@register.simple_tag
+def form_key(key: str = "") -> SafeString:
+    """Write the field by which a form is told from the same one sent again: see `accounts.one_time_keys`."""
+    return format_html('<input type="hidden" name="{}" value="{}">', one_time_keys.FIELD, key or one_time_keys.new())
 
 
 @register.filter

@@ -10,11 +10,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import one_time_keys
 from accounts.http import DeskRequest
 from accounts.models import CopyAs
 from pages.forms import RentForm
 from pages.presenters import cards
 from pages.views.asking_page import has_room_for
+from rentals import orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
 
@@ -52,20 +54,49 @@ def rent(request: DeskRequest) -> HttpResponse:
     if not request.access.may_rent:
         raise PermissionDenied(_("You may see your team's rentals, but not rent. Ask a manager of your team."))
     form = RentForm(request.POST, access=request.access)
-    rental = form.order(request.user)
+    try:
+        rental = form.order(request.user, one_time_keys.key_of(request))
+    except orders.OrderedAlready as again:
+        return _ordered_already(request, form, again)
+    if rental is None:
+        return _wrong(request, form)
     if not request.htmx:
-        if rental is None:
-            return _page(request, form, status=422)
         messages.success(request, _("Ordered: %(service)s. The number appears below.") % {"service": rental.service})
         return redirect("desk")
-    if rental is None:
+    return _done(request, form, rental)
+
+
+def _wrong(request: DeskRequest, form: RentForm) -> HttpResponse:
+    if request.htmx:
         return render(request, "pages/_rent_form.html", {"form": form}, status=422)
+    return _page(request, form, status=422)
+
+
+def _done(request: DeskRequest, form: RentForm, rental: Rental, *, already: str = "") -> HttpResponse:
     form_html = render_to_string("pages/_rent_form.html", {"form": form.next_order()}, request)
-    return HttpResponse(form_html + _answer(request, Rental.objects.for_cards().get(pk=rental.pk)))
+    return HttpResponse(form_html + _answer(request, Rental.objects.for_cards().get(pk=rental.pk), already=already))
 
 
-def _answer(request: DeskRequest, rental: Rental) -> str:
-    if has_room_for(request, rental):
-        return cards.render_card(rental, request.access, oob=True)
-    said = _("Ordered: %(service)s. The filter hides it.") % {"service": rental.service}
-    return render_to_string("_toast.html", {"said": said}, request)
+def _ordered_already(request: DeskRequest, form: RentForm, again: orders.OrderedAlready) -> HttpResponse:
+    """Answer the second of two forms alike with the first one's order. One that asks for something else gets a new key."""
+    if again.differs:
+        said = _(
+            "This form has ordered %(service)s already (#%(number)s). To order something else as well, send it again."
+        )
+        form.add_error(None, said % {"service": again.rental.service, "number": again.rental.pk})
+        form.renew_key()
+        return _wrong(request, form)
+    said = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": again.rental.service}
+    if request.htmx:
+        return _done(request, form, again.rental, already=said)
+    messages.info(request, said)
+    return redirect("desk")
+
+
+def _answer(request: DeskRequest, rental: Rental, *, already: str) -> str:
+    has_room = has_room_for(request, rental)
+    card = cards.render_card(rental, request.access, oob=True) if has_room else ""
+    said = already or (
+        "" if has_room else _("Ordered: %(service)s. The filter hides it.") % {"service": rental.service}
+    )
+    return card + (render_to_string("_toast.html", {"said": said}, request) if said else "")

@@ -1,5 +1,7 @@
 """One rental: its page, and what a person may do with it."""
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
@@ -8,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import audit
+from accounts import audit, one_time_keys
 from accounts.http import DeskRequest, local_address
 from pages.presenters import cards
 from pages.presenters.rental import page_of
@@ -36,6 +38,8 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     earlier = _visible(request, pk)
     if not request.access.may_rent or request.access.team is None:
         raise PermissionDenied(_("You may see your team's rentals, but not rent. Ask a manager of your team."))
+    forms = phones.forms(earlier.phone)
+    phone = forms.national if forms else ""
     try:
         order = orders.take_order(
             person=request.user,
@@ -43,12 +47,19 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
             service=earlier.service,
             purpose=request.POST.get("purpose", "") or earlier.purpose,
             again_of=earlier,
+            key=one_time_keys.key_of(request),
         )
     except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
-    forms = phones.forms(earlier.phone)
-    said = _("Ordered again: %(phone)s.") % {"phone": forms.national if forms else ""}
-    return _answer(request, said, changed=order.pk if has_room_for(request, order) else 0)
+    except orders.OrderedAlready as already:
+        said = _("Ordered again already: %(phone)s. It is not ordered twice.") % {"phone": phone}
+        return _answer(request, said, level=messages.INFO, changed=_shown(request, already.rental, earlier))
+    return _answer(request, _("Ordered again: %(phone)s.") % {"phone": phone}, changed=_shown(request, order, earlier))
+
+
+def _shown(request: DeskRequest, order: Rental, earlier: Rental) -> list[int]:
+    """Return which of the two cards the asking page shows anew: the earlier one gets a form for yet another order."""
+    return [rental.pk for rental in (order, earlier) if has_room_for(request, rental)]
 
 
 @require_POST
@@ -58,9 +69,9 @@ def cancel(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_cancel(found):
         raise PermissionDenied(_("Only the person who ordered, or a manager, can cancel this order."))
     if lifecycle.cancel(found, person=request.user):
-        return _answer(request, _("Cancelled. Nothing was charged."), changed=pk)
+        return _answer(request, _("Cancelled. Nothing was charged."), changed=[pk])
     said = _("Too late: the order has left the queue. A rented number cannot be returned.")
-    return _answer(request, said, level=messages.ERROR, changed=pk)
+    return _answer(request, said, level=messages.ERROR, changed=[pk])
 
 
 @require_POST
@@ -70,7 +81,7 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.may_rent:
         raise PermissionDenied
     polling.poll_now(found)
-    return _answer(request, _("Asking ThueSim now. The answer appears by itself."), changed=pk)
+    return _answer(request, _("Asking ThueSim now. The answer appears by itself."), changed=[pk])
 
 
 @require_POST
@@ -88,11 +99,13 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     return render(request, "pages/rental.html", {"page": page_of(found, request.access, revealed=True)})
 
 
-def _answer(request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: int = 0) -> HttpResponse:
-    """Show what happened: a line and the changed card, or without htmx the page that the person came from."""
+def _answer(
+    request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: Sequence[int] = ()
+) -> HttpResponse:
+    """Show what happened: a line and the cards that changed, or without htmx the page that the person came from."""
     if not request.htmx:
         messages.add_message(request, level, said)
         return redirect(local_address(request))
-    card = cards.render_card(_visible(request, changed), request.access, oob=True) if changed else ""
     line = render(request, "_toast.html", {"said": said, "failed": level == messages.ERROR})
-    return HttpResponse(line.content.decode() + card)
+    shown = (cards.render_card(_visible(request, pk), request.access, oob=True) for pk in changed)
+    return HttpResponse(line.content.decode() + "".join(shown))

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import one_time_keys
 from accounts.http import DeskRequest
 from lib import charts
 from pages.forms import AnswerForm, EntryForm, TakeBackForm
@@ -56,7 +57,8 @@ def spend_enter(request: DeskRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form, status=422)
     try:
-        bookkeeping.enter(access=request.access, person=request.user, **form.cleaned_data)
+        key = one_time_keys.key_of(request)
+        bookkeeping.enter(access=request.access, person=request.user, key=key, **form.cleaned_data)
     except bookkeeping.NotBooked as refused:
         form.add_error(None, str(refused.sentence))
         return _page(request, form, status=422)

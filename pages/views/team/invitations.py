@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import invitations, throttle
+from accounts import invitations, one_time_keys, throttle
 from accounts.forms import InviteForm, JoinForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
@@ -29,9 +29,14 @@ def invite(request: DeskRequest) -> HttpResponse:
     if not form.is_valid():
         return page(request, invite_form=form, status=422)
     wanted = form.cleaned_data
-    invitation, secret = invitations.invite(
-        request.user, team, role=Role(wanted["role"]), note=wanted["note"], days=wanted["days"]
-    )
+    role, key = Role(wanted["role"]), one_time_keys.key_of(request)
+    try:
+        invitation, secret = invitations.invite(
+            request.user, team, role=role, note=wanted["note"], days=wanted["days"], key=key
+        )
+    except NotDone as refused:
+        messages.error(request, refused.sentence)
+        return redirect("team")
     link = absolute_reverse("join", args=[secret], request=request)
     return render(request, "pages/team/invited.html", {"invitation": invitation, "link": link})
 
@@ -52,25 +57,42 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
     """Join a team: with the account that is signed in, or with a new one."""
     invitation = invitations.find(secret)
     if invitation is None:
-        if throttle.too_many_wrong_secrets(request):
-            return throttle.too_many(request)
-        return render(request, "pages/team/join_over.html", status=404)
+        return _over(request, secret)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)
     form = JoinForm(request.POST or None, team=invitation.team)
-    if request.method != "POST" or not form.is_valid():
+    if request.method != "POST":
         return _form(request, invitation, form)
+    if not form.is_valid():
+        # The first of two clicks may have used the link since it was looked at.
+        return _form(request, invitation, form) if invitations.find(secret) else _over(request, secret)
     try:
         with transaction.atomic():
             person = form.save()
             invitations.accept(invitation, person)
     except NotDone:
-        return render(request, "pages/team/join_over.html", status=404)
+        return _over(request, secret)
     except IntegrityError:  # another person took the name in the same moment
+        if invitations.find(secret) is None:
+            return _over(request, secret)
         form.add_error("username", _("This user name is taken. Choose another one."))
         return _form(request, invitation, form)
     response: HttpResponse = perform_login(request, person, redirect_url=reverse("desk"))
     return response
+
+
+def _over(request: HttpRequest, secret: str) -> HttpResponse:
+    """Lead on the person who has come in by the link already, as by the second of two clicks; else say that it is over."""
+    joined = invitations.joined_by(secret)
+    if joined is not None and request.user == joined:
+        messages.success(request, _("You are in the team already."))
+        return redirect("desk")
+    if joined is not None and joined.username == request.POST.get("username", "").strip():
+        messages.success(request, _("Your account %(name)s is made. Sign in with it.") % {"name": joined.username})
+        return redirect("account_login")
+    if throttle.too_many_wrong_secrets(request):
+        return throttle.too_many(request)
+    return render(request, "pages/team/join_over.html", status=404)
 
 
 def _form(request: HttpRequest, invitation: Invitation, form: JoinForm) -> HttpResponse:
