@@ -15,6 +15,7 @@ from accounts.models import Membership, Role, Team, User
 from accounts.policy import has_two_factor
 
 MAX_DONG = 10**12
+MAX_PRICE = 2**31 - 1  # of its column
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
 
 
@@ -38,6 +39,9 @@ class TeamSettingsForm(forms.ModelForm[Team]):
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
     budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
+    max_price = DongField(
+        label=gettext_lazy("Most that one number may cost, đồng"), help_text=_NO_LIMIT, max_value=MAX_PRICE
+    )
     low_balance = DongField(label=gettext_lazy("Warn when a token's balance falls below, đồng"))
 
     class Meta:
@@ -46,6 +50,7 @@ class TeamSettingsForm(forms.ModelForm[Team]):
             "name",
             "budget_day",
             "budget_month",
+            "max_price",
             "low_balance",
             "purpose_required",
             "shares_codes",

@@ -52,6 +52,9 @@ class Team(models.Model):
     budget_month = models.PositiveBigIntegerField(
         _("budget per month, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
     )
+    max_price = models.PositiveIntegerField(
+        _("most that one number may cost, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
     low_balance = models.PositiveBigIntegerField(
         _("warn when a token's balance falls below, đồng"), null=True, blank=True, help_text=_("Empty: no warning.")
     )

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import one_time_keys
-from accounts.forms import MAX_DONG, DongField
+from accounts.forms import MAX_DONG, MAX_PRICE, DongField
 from accounts.models import User
 from accounts.one_time_keys import Key
 from accounts.policy import Access
@@ -72,6 +72,8 @@ class RentForm(forms.Form):
     prefixes = PrefixField(label=gettext_lazy("Prefixes"), required=False, max_length=200)
     exclude_prefixes = PrefixField(label=gettext_lazy("Excluded prefixes"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
+    price_seen = forms.IntegerField(required=False, min_value=0)
+    max_price = DongField(label=gettext_lazy("At most, đồng"), max_value=MAX_PRICE)
     keep_trying = forms.IntegerField(
         label=gettext_lazy("If none is free"),
         required=False,
@@ -206,8 +208,12 @@ class RentForm(forms.Form):
             return None
 
     def next_order(self) -> "RentForm":
-        """Return the form for another order: the same wishes, no service, so that a second Enter buys nothing."""
-        wishes = {name: self[name].value() for name in self.fields if name != "service"}
+        """Return the form for another order: the same wishes, no service, so that a second Enter buys nothing.
+
+        What one service may cost says nothing about the next.
+        """
+        of_the_service = {"service", "price_seen", "max_price"}
+        wishes = {name: self[name].value() for name in self.fields if name not in of_the_service}
         return RentForm(initial=wishes, access=self.access, earlier=self)
 
 

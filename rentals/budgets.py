@@ -120,6 +120,12 @@ def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | No
     if recent.count() >= MAX_ORDERS_PER_MINUTE:
         return _refusal(reasons.TOO_MANY)
     price = service.price or 0
+    if team.max_price is not None and price > team.max_price:
+        values = {"price": dong(price), "most": dong(team.max_price)}
+        said = (
+            _("It costs %(price)s, and your team allows %(most)s for one number. Ask a manager of your team.") % values
+        )
+        return Refusal(reasons.TEAM_PRICE, said, "service")
     budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY)
     exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
     if exceeded is None:
@@ -149,6 +155,10 @@ def why_not_placed(rental: Rental) -> str:
     if not _allows(team, rental.service):
         return reasons.NOT_ALLOWED
     price = rental.service.price or 0
+    if rental.price_limit is not None and price > rental.price_limit:
+        return reasons.PRICE_ROSE
+    if team.max_price is not None and price > team.max_price:
+        return reasons.TEAM_PRICE
     for budget in _budgets(team, membership, SENT):
         if budget.is_exceeded_by(price):
             return _reason(budget)

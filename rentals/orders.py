@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, one_time_keys
 from accounts.models import Team, User
 from accounts.one_time_keys import Key
+from lib.formats import dong
 from rentals import budgets, enqueue, lifecycle
 from rentals.lifecycle import reasons
 from rentals.models import Rental, Service, Token
@@ -29,6 +30,14 @@ class OrderRefused(Exception):
         super().__init__(str(sentence))
         self.sentence = str(sentence)
         self.field = field
+
+
+class PriceRose(OrderRefused):
+    """The service costs more than the person saw, or more than they would pay: `price` is what it costs now, in đồng."""
+
+    def __init__(self, sentence: str, field: str = "", *, price: int) -> None:
+        super().__init__(sentence, field)
+        self.price = price
 
 
 class OrderedAlready(Exception):
@@ -68,13 +77,18 @@ def take_order(
     keep_trying_minutes: int = 0,
     token: Token | None = None,
     again_of: Rental | None = None,
+    price_seen: int | None = None,
+    max_price: int | None = None,
     key: Key | None = None,
 ) -> Rental:
     """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
 
     Without a `token`, the one is chosen that is likely to serve the order first; a rental of `again_of` takes its token.
-    With a `key`, the same order sent again is not taken again. Raises `OrderRefused`, and `OrderedAlready` where the key
-    has ordered before.
+    `price_seen` is the price that the person was shown, 0 where it was shown none, `max_price` the most they would pay, in
+    đồng: what costs more is not ordered now, nor when its turn comes. With a `key`, the same order sent again is not
+    taken again.
+
+    Raises `OrderRefused` (`PriceRose` for the price), and `OrderedAlready` where the key has ordered before.
     """
     if again_of is not None:
         service = service.offered(sv=again_of.upstream_id.partition(".")[2])
@@ -89,6 +103,8 @@ def take_order(
         keep_trying_minutes=keep_trying_minutes,
         token=token,
         again_of=again_of,
+        price_seen=price_seen,
+        max_price=max_price,
     )
     try:
         one_time_keys.raise_if_used(key, order.asked)
@@ -115,6 +131,8 @@ class _Order:
     keep_trying_minutes: int
     token: Token | None
     again_of: Rental | None
+    price_seen: int | None
+    max_price: int | None
 
     @property
     def asked(self) -> dict[str, object]:
@@ -129,6 +147,7 @@ class _Order:
             "keep_trying": self.keep_trying_minutes,
             "token": self.token.pk if self.token else None,
             "again_of": self.again_of.pk if self.again_of else None,
+            "max_price": self.max_price,
         }
 
 
@@ -150,6 +169,8 @@ def _write(order: _Order, token: Token) -> Rental:
         exclude_prefixes=order.exclude_prefixes,
         purpose=order.purpose[:120],
         keep_trying_until=timezone.now() + timedelta(minutes=minutes) if minutes else None,
+        agreed_price=order.service.price,
+        max_price=order.max_price,
     )
     detail = {
         "service": order.service.key,
@@ -168,6 +189,7 @@ def _checked(order: _Order) -> Token:
         raise OrderRefused(_("Say what the number is for: your team requires a purpose with every order."), "purpose")
     if not order.service.active:
         raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
+    _check_price(order)
     clash = sorted(set(order.prefixes) & set(order.exclude_prefixes))
     if clash:
         raise OrderRefused(
@@ -182,6 +204,18 @@ def _checked(order: _Order) -> Token:
     if not order.again_of.phone:
         raise OrderRefused(_("This order never got a number, so there is none to rent again."))
     return _choose_token(order.team, order.service, order.again_of.token)
+
+
+def _check_price(order: _Order) -> None:
+    """Raise `PriceRose` where the service costs more than the person saw or would pay."""
+    price = order.service.price or 0
+    if order.max_price is not None and price > order.max_price:
+        said = _("It costs %(price)s now, more than your %(most)s. Nothing was ordered.")
+        raise PriceRose(said % {"price": dong(price), "most": dong(order.max_price)}, "max_price", price=price)
+    if order.price_seen is not None and price > order.price_seen:
+        said = _("The price is %(price)s now, it was %(before)s. Nothing was ordered yet: rent at the new price?")
+        before = dong(order.price_seen) if order.price_seen else _("not known")
+        raise PriceRose(said % {"price": dong(price), "before": before}, price=price)
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:

@@ -49,7 +49,7 @@ class TeamAdmin(StaffAdmin):
     inlines = (memberships.PeopleOfTeam,)
     fieldsets = (
         (None, {"fields": ("name", "purpose_required")}),
-        (_("Budgets"), {"fields": ("budget_day", "budget_month", "low_balance")}),
+        (_("Budgets"), {"fields": ("budget_day", "budget_month", "max_price", "low_balance")}),
         (_("Codes"), {"fields": ("shares_codes", "codes_fade_minutes", "requires_second_step")}),
         (_("Services"), {"fields": ("services",)}),
     )

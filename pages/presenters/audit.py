@@ -35,7 +35,7 @@ _LABELS: Mapping[str, object] = {
     "sessions": gettext_lazy("sessions"),
     "token": gettext_lazy("token"),
 }
-_MONEY = {"amount", "budget_day", "budget_month", "low_balance", "price"}
+_MONEY = {"amount", "budget_day", "budget_month", "low_balance", "max_price", "price"}
 # How a person signed in, or which two-factor method it is about.
 _WAYS_IN = {"by", "kind", "kinds"}
 _WAYS: Mapping[str, object] = {

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.policy import Access
+from lib.formats import dong
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
@@ -159,15 +160,22 @@ def _short_wait(seconds: int) -> timedelta:
 
 
 def _warnings(rental: Rental) -> tuple[str, ...]:
+    dearer = (dearer_sentence(rental),) if rental.is_dearer else ()
     if not rental.unasked:
-        return ()
+        return dearer
     sentences = {
         "network": _("ThueSim gave a number of a different network than requested."),
         "prefix": _("ThueSim gave a number without the requested prefix."),
         "exclude_prefix": _("ThueSim gave a number with an excluded prefix."),
         "phone": _("ThueSim gave a different number than the one to rent again."),
     }
-    return tuple(sentences[what] for what in rental.unasked if what in sentences)
+    return dearer + tuple(sentences[what] for what in rental.unasked if what in sentences)
+
+
+def dearer_sentence(rental: Rental) -> str:
+    """Return what to say of a number that cost more than was shown at the order."""
+    prices = {"price": dong(rental.price), "agreed": dong(rental.agreed_price)}
+    return _("It cost %(price)s: more than the %(agreed)s shown at the order.") % prices
 
 
 def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:

@@ -124,10 +124,11 @@ class Spending:
     total: Line
     days: list[Line]
     groupings: list[Grouping]
+    dearer: Line  # what numbers cost beyond the price that was shown at the order
 
 
 def spending(access: Access, period: Period) -> Spending:
-    """Return what the person's team spent. Five queries, and one for each table's names."""
+    """Return what the person's team spent. Six queries, and one for each table's names."""
     days = _by_day(access, period)
     total = _sum(_("Total"), days)
     labels = (
@@ -137,7 +138,13 @@ def spending(access: Access, period: Period) -> Spending:
         ("token", gettext_lazy("Token"), _token_lines),
     )
     groupings = [Grouping(key, label, _by(access, period, key, total, naming)) for key, label, naming in labels]
-    return Spending(total, days, groupings)
+    return Spending(total, days, groupings, _dearer(access, period))
+
+
+def _dearer(access: Access, period: Period) -> Line:
+    rented = _rented(access, period).filter(price__gt=F("agreed_price"))
+    sums = rented.aggregate(n=Count("pk"), more=Coalesce(Sum(F("price") - F("agreed_price")), 0))
+    return Line("", sums["n"], sums["more"], 0)
 
 
 def questions(access: Access) -> list[Question]:

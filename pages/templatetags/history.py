@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.policy import Access
 from lib.formats import dong
-from pages.presenters.cards import card_for
+from pages.presenters.cards import card_for, dearer_sentence
 from pages.presenters.rental import deleted_sentence
 from pages.templatetags.desk import clock, epoch, icon, moment
 from rentals.models import Rental
@@ -20,6 +20,7 @@ register = template.Library()
 
 _FUNCTIONS = {
     "clock": clock,
+    "dearer_sentence": dearer_sentence,
     "deleted_sentence": deleted_sentence,
     "dong": dong,
     "epoch": epoch,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
 from accounts.http import DeskRequest, local_address
+from lib.query_params import whole_number
 from pages.presenters import cards
 from pages.presenters.rental import page_of
 from pages.views.asking_page import has_room_for
@@ -47,8 +48,12 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
             service=earlier.service,
             purpose=request.POST.get("purpose", "") or earlier.purpose,
             again_of=earlier,
+            price_seen=whole_number(request.POST.get("price_seen", "")),
             key=one_time_keys.key_of(request),
         )
+    except orders.PriceRose as rose:
+        # The card comes with the new price, which its button then agrees to.
+        return _answer(request, rose.sentence, level=messages.ERROR, changed=_shown(request, earlier))
     except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
     except orders.OrderedAlready as already:
@@ -57,9 +62,9 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     return _answer(request, _("Ordered again: %(phone)s.") % {"phone": phone}, changed=_shown(request, order, earlier))
 
 
-def _shown(request: DeskRequest, order: Rental, earlier: Rental) -> list[int]:
-    """Return which of the two cards the asking page shows anew: the earlier one gets a form for yet another order."""
-    return [rental.pk for rental in (order, earlier) if has_room_for(request, rental)]
+def _shown(request: DeskRequest, *rentals: Rental) -> list[int]:
+    """Return which of the cards the asking page shows anew. An earlier one gets a form for yet another order."""
+    return [rental.pk for rental in rentals if has_room_for(request, rental)]
 
 
 @require_POST

@@ -29,6 +29,8 @@ OWN_RENTALS = "own_rentals"
 NOT_ALLOWED = "not_allowed"
 NO_RIGHT = "no_right"
 TOO_MANY = "too_many"
+PRICE_ROSE = "price_rose"
+TEAM_PRICE = "team_price"
 
 SENTENCES: dict[str, Promise] = {
     INVALID_TOKEN: _("ThueSim refused the token. Ask an admin to check it; nothing was charged."),
@@ -62,6 +64,11 @@ SENTENCES: dict[str, Promise] = {
     ),
     NOT_ALLOWED: _("Your team may not rent numbers for this service. Choose another one, or ask a manager."),
     NO_RIGHT: _("The person who ordered may no longer rent for this team. Nothing was charged."),
+    PRICE_ROSE: _(
+        "The price rose above what you agreed to before this order's turn came. Nothing was charged; "
+        "order again to see the new price."
+    ),
+    TEAM_PRICE: _("This number costs more than your team allows for one. Nothing was charged; ask a manager."),
     TOO_MANY: _("You ordered too many numbers within a minute. Wait a minute, then order again."),
 }
 

@@ -53,9 +53,20 @@ class RentalQuerySet(models.QuerySet["Rental"]):
     def for_rows(self) -> "RentalQuerySet":
         """Fetch what a row of the history shows and nothing else, in two queries."""
         messages = models.Prefetch("messages", Message.objects.defer("audio_url"), to_attr="prefetched_messages")
-        shown = ["team", "status", "purpose", "phone", "network", "price", "unasked", "reason", "upstream_key"]
+        shown = [
+            "team",
+            "status",
+            "purpose",
+            "phone",
+            "network",
+            "price",
+            "agreed_price",
+            "unasked",
+            "reason",
+            "upstream_key",
+        ]
         times = ["queued_at", "expires_at", "received_at", "ended_at"]
-        names = ["service__name", "person__first_name", "person__last_name", "person__username"]
+        names = ["service__name", "service__price", "person__first_name", "person__last_name", "person__username"]
         return self.select_related("service", "person").only(*shown, *times, *names).prefetch_related(messages)
 
 
@@ -90,6 +101,9 @@ class Rental(models.Model):
         related_name="again",
         verbose_name=_("rented again from"),
     )
+    # The catalogue's price that was shown, and the most that the person would pay, both in đồng.
+    agreed_price = models.PositiveIntegerField(null=True, blank=True)
+    max_price = models.PositiveIntegerField(null=True, blank=True)
     keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
 
     # What was rented. `upstream_id` is exactly as ThueSim gave it; `upstream_key` is the part before its dot.
@@ -156,6 +170,16 @@ class Rental(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.service} {self.phone}".strip()
+
+    @property
+    def price_limit(self) -> int | None:
+        """What the number may cost when its turn comes, in đồng: more than that is not ordered."""
+        return self.agreed_price if self.max_price is None else self.max_price
+
+    @property
+    def is_dearer(self) -> bool:
+        """Whether it cost more than was shown at the order."""
+        return self.price is not None and self.agreed_price is not None and self.price > self.agreed_price
 
     @property
     def latest_message(self) -> "Message | None":

@@ -25,7 +25,11 @@ class ServicePicker extends HTMLElement {
     this.active = -1;
     this.build(select);
     this.form = this.closest("form");
-    this.sendKey = (event) => event.formData.set(this.input.name, this.chosen?.key ?? this.input.value.trim());
+    this.sendKey = ({ formData }) => {
+      formData.set(this.input.name, this.chosen?.key ?? this.input.value.trim());
+      // What the person saw: a dearer service is asked about. 0 where no price is known.
+      if (this.chosen) formData.set("price_seen", this.chosen.price.replace(/\D/g, "") || "0");
+    };
     this.form?.addEventListener("formdata", this.sendKey);
     this.showChosen();
   }

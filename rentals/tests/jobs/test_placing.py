@@ -14,10 +14,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 import thuesim
+from accounts.models import Team
 from rentals import lifecycle, orders
-from rentals.jobs import placing
+from rentals.jobs import catalog, placing
 from rentals.lifecycle import reasons
-from rentals.models import Hold, LedgerEntry, Rental, Status, Token
+from rentals.models import Hold, LedgerEntry, Rental, Service, Status, Token
 from rentals.queries import queue
 from rentals.tests.factories import make_person, make_rental, make_token
 from rentals.tests.fixtures import House, order
@@ -344,3 +345,44 @@ def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) 
     assert rental.status == Status.QUEUED
     with time_machine.travel(timezone.now() + timedelta(seconds=queue.DOUBTFUL_SECONDS + 1), tick=True):
         assert place(house, rental).status == Status.WAITING
+
+
+def test_an_order_whose_price_rose_before_its_turn_is_not_sent(house: House) -> None:
+    rental = order(house)
+    house.upstream.change_service("02.97", price=45_000)
+    catalog.sync_catalog(house.token)
+    assert place(house, rental).status == Status.REFUSED
+    assert rental.reason == reasons.PRICE_ROSE
+    assert house.upstream.books()["attempts"] == []
+
+
+def test_an_order_that_keeps_trying_does_not_go_on_at_a_price_that_rose(house: House) -> None:
+    rental = order(house, keep_trying_minutes=10)
+    house.upstream.set_stock(0)
+    assert place(house, rental).status == Status.QUEUED
+    Service.objects.update(price=45_000)
+    Rental.objects.update(due_at=None)
+    assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.PRICE_ROSE)
+
+
+def test_an_order_goes_on_up_to_the_price_that_its_person_would_pay(house: House) -> None:
+    rental = order(house, max_price=50_000)
+    Service.objects.update(price=45_000)
+    assert place(house, rental).status == Status.WAITING
+    over = order(house, max_price=50_000)
+    Service.objects.update(price=51_000)
+    assert (place(house, over).status, over.reason) == (Status.REFUSED, reasons.PRICE_ROSE)
+
+
+def test_an_order_is_not_sent_at_a_price_that_its_team_does_not_allow(house: House) -> None:
+    rental = order(house)
+    Team.objects.update(max_price=1000)
+    assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.TEAM_PRICE)
+
+
+def test_a_reply_dearer_than_the_catalogue_is_booked_at_its_price_and_marked(house: House) -> None:
+    rental = order(house)
+    house.upstream.change_service("02.97", price=45_000)  # the catalogue here does not know yet
+    assert place(house, rental).status == Status.WAITING
+    assert (rental.agreed_price, rental.price, rental.is_dearer) == (1450, 45_000, True)
+    assert LedgerEntry.objects.get(rental=rental, kind="rent").amount == -45_000

@@ -1,0 +1,150 @@
+"""Nothing is rented at a price that was not shown, unless the person has said yes to it."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditRecord, Role, Team, User
+from pages.tests.markup import parse
+from rentals import orders
+from rentals.models import Rental, Service, Status, Token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+HTMX = {"HX-Request": "true"}
+
+
+def html(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def token(team: Team) -> Token:
+    return make_token(team)
+
+
+@pytest.fixture
+def service(token: Token) -> Service:
+    return make_service(sv="02", upstream_id="97", price=3000)
+
+
+@pytest.fixture
+def boss(team: Team, service: Service) -> Client:
+    client = Client()
+    client.force_login(make_person(team, Role.MANAGER, username="boss"))
+    return client
+
+
+def now_costs(service: Service, price: int) -> None:
+    Service.objects.filter(pk=service.pk).update(price=price)
+
+
+def test_a_price_that_rose_since_it_was_shown_is_asked_about(boss: Client, service: Service) -> None:
+    now_costs(service, 45_000)
+    asked = boss.post("/rent/", {"service": "02.97", "price_seen": "3000"}, headers=HTMX)
+    assert asked.status_code == 422
+    said = "The price is 45.000 ₫ now, it was 3.000 ₫. Nothing was ordered yet: rent at the new price?"
+    assert said in html(asked)
+    assert not Rental.objects.exists()
+    assert boss.post("/rent/", {"service": "02.97", "price_seen": "45000"}, headers=HTMX).status_code == 200
+    assert Rental.objects.get().agreed_price == 45_000
+
+
+@pytest.mark.parametrize(("seen", "now"), [(3000, 3000), (3000, 2900), (3000, None), (None, 45_000)])
+def test_a_price_that_did_not_rise_or_was_not_said_is_not(
+    boss: Client, service: Service, seen: int | None, now: int | None
+) -> None:
+    Service.objects.filter(pk=service.pk).update(price=now)
+    sent = {"service": "02.97"} | ({"price_seen": str(seen)} if seen else {})
+    assert boss.post("/rent/", sent, headers=HTMX).status_code == 200
+    assert Rental.objects.get().agreed_price == now
+
+
+def test_a_price_that_was_not_known_is_asked_about(boss: Client, service: Service) -> None:
+    asked = boss.post("/rent/", {"service": "02.97", "price_seen": "0"}, headers=HTMX)
+    assert "it was not known" in html(asked)
+    assert not Rental.objects.exists()
+
+
+def test_a_number_is_rented_again_only_at_the_price_on_its_button(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    now = timezone.now()
+    person = User.objects.get(username="boss")
+    earlier = make_rental(
+        Status.RECEIVED, team=team, person=person, token=token, service=service, received_at=now, ended_at=now
+    )
+    address = f"/rentals/{earlier.pk}/again/"
+    page = parse(html(boss.get("/")))
+    assert "Rent again · 3.000 ₫" in page.text
+    shown = page.find("form", action=address).values()
+    now_costs(service, 45_000)
+    asked = boss.post(address, shown, headers=HTMX)
+    assert "The price is 45.000 ₫ now, it was 3.000 ₫." in html(asked)
+    assert not Rental.objects.filter(again_of=earlier).exists()
+    assert "Rent again · 45.000 ₫" in html(asked)
+    boss.post(address, parse(html(asked)).find("form", action=address).values(), headers=HTMX)
+    assert Rental.objects.get(again_of=earlier).agreed_price == 45_000
+
+
+def test_a_row_of_the_history_carries_its_price(boss: Client, team: Team, token: Token, service: Service) -> None:
+    earlier = make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None)
+    button = parse(html(boss.get("/rentals/"))).find("button", formaction=f"{earlier.pk}/again/")
+    assert (button["name"], button["value"]) == ("price_seen", "3000")
+    now_costs(service, 45_000)
+    answer = boss.post(f"/rentals/{earlier.pk}/again/", {"price_seen": button["value"]}, follow=True)
+    assert "The price is 45.000 ₫ now" in html(answer)
+    assert not Rental.objects.filter(again_of=earlier).exists()
+
+
+def test_an_order_has_a_price_of_its_own_that_it_may_not_exceed(boss: Client, service: Service) -> None:
+    refused = boss.post("/rent/", {"service": "02.97", "max_price": "2.500"}, headers=HTMX)
+    assert refused.status_code == 422
+    assert "It costs 3.000 ₫ now, more than your 2.500 ₫. Nothing was ordered." in html(refused)
+    assert boss.post("/rent/", {"service": "02.97", "max_price": "3.000"}, headers=HTMX).status_code == 200
+    assert Rental.objects.get().max_price == 3000
+
+
+def test_what_one_service_may_cost_is_not_carried_over_to_the_next(boss: Client, service: Service) -> None:
+    order = {"service": "02.97", "max_price": "50000", "price_seen": "3000", "keep_trying": "5"}
+    next_form = parse(html(boss.post("/rent/", order, headers=HTMX))).find("form", id="rent").values()
+    assert (next_form["max_price"], next_form["keep_trying"]) == ([""], ["5"])
+
+
+def test_a_team_has_a_price_that_no_number_may_exceed(boss: Client, team: Team, service: Service) -> None:
+    settings = parse(html(boss.get("/team/"))).find("form", action="/team/settings/").values()
+    assert boss.post("/team/settings/", {**settings, "max_price": "2.000"}).status_code == 302
+    team.refresh_from_db()
+    assert team.max_price == 2000
+    assert AuditRecord.objects.get(action="team_settings").detail == {"max_price": [None, 2000]}
+    refused = boss.post("/rent/", {"service": "02.97"}, headers=HTMX)
+    assert "It costs 3.000 ₫, and your team allows 2.000 ₫ for one number." in html(refused)
+    assert not Rental.objects.exists()
+
+
+def test_a_number_that_cost_more_than_shown_is_marked_on_card_page_history_and_in_the_spend(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    now = timezone.now()
+    fields = {"team": team, "token": token, "service": service, "person": None, "received_at": now, "ended_at": now}
+    dearer = make_rental(Status.RECEIVED, price=45_000, agreed_price=3000, placed_at=now, **fields)
+    make_rental(Status.RECEIVED, price=3000, agreed_price=3000, placed_at=now, **fields)
+    said = "It cost 45.000 ₫: more than the 3.000 ₫ shown at the order."
+    for address in ("/", "/rentals/", f"/rentals/{dearer.pk}/"):
+        assert html(boss.get(address)).count(said) == 1, address
+    spend = parse(html(boss.get("/spend/")))
+    assert spend.find(data_testid="dearer").text.split() == ["42.000", "₫", "1", "number"]
+    assert spend.find(data_testid="spent").text == "48.000 ₫"
+
+
+def test_a_caller_learns_what_it_costs_now(team: Team, service: Service) -> None:
+    person = make_person(team, username="linh")
+    with pytest.raises(orders.PriceRose) as rose:
+        orders.take_order(person=person, team=team, service=service, max_price=2500)
+    assert rose.value.price == 3000
