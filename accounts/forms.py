@@ -1,6 +1,7 @@
 """Forms of managers and of the people they invite. Amounts are whole đồng, typed as `200.000` or `200 000 ₫` too."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,11 +17,15 @@ from accounts.policy import has_two_factor
 
 MAX_DONG = 10**12
 MAX_PRICE = 2**31 - 1  # of its column
+# 15000 or, in groups of three with one kind of mark between them, 15.000 · 15,000 · 15 000; with the currency or without.
+_WHOLE_DONG = re.compile(
+    r"([-−]?)\s*([0-9]+|[1-9][0-9]{0,2}(?:([.,\s])[0-9]{3}(?:\3[0-9]{3})*))\s*(?:₫|đ|đồng|dong|vnđ|vnd)?", re.IGNORECASE
+)
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
 
 
 class DongField(forms.IntegerField):
-    """An amount in whole đồng; empty is None."""
+    """An amount in whole đồng; empty is None. `1.500` is fifteen hundred; `1.5` and `12,50` are refused, never guessed."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs = {"required": False, "min_value": 0, "max_value": MAX_DONG, **kwargs}
@@ -30,7 +35,16 @@ class DongField(forms.IntegerField):
         return f"{value:,}".replace(",", ".") if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> int | None:
-        return super().to_python(re.sub(r"[\s.,₫đ]", "", str(value)) if value not in self.empty_values else value)
+        text = unicodedata.normalize("NFKC", str(value)).strip() if value is not None else ""
+        if not text:
+            return None
+        amount = _WHOLE_DONG.fullmatch(text)
+        if amount is None:
+            raise forms.ValidationError(
+                _("“%(text)s” is no amount in whole đồng. Write it like 15000 or 15.000, without a fraction."),
+                params={"text": text[:30]},
+            )
+        return super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
 
 
 class TeamSettingsForm(forms.ModelForm[Team]):

@@ -26,7 +26,7 @@ class TeamForm(TeamSettingsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, by=self.asked_by, **kwargs)
-        for name in ("budget_day", "budget_month", "low_balance"):
+        for name in ("budget_day", "budget_month", "max_price", "low_balance"):
             self.fields[name].widget.attrs["class"] = "desk-money"
 
 

@@ -2,9 +2,12 @@
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django import forms
+from django.core.exceptions import ValidationError
 
 from accounts.forms import MAX_DONG, BudgetsForm, DongField, JoinForm, TeamSettingsForm
 from accounts.models import Membership, Team, User
+from pages.forms import EntryForm, RentForm
 from rentals.tests.factories import make_person
 
 NEW = {"username": "hoa", "first_name": "Hoa", "password1": "nine tall trees", "password2": "nine tall trees"}
@@ -12,10 +15,68 @@ NEW = {"username": "hoa", "first_name": "Hoa", "password1": "nine tall trees", "
 
 @pytest.mark.parametrize(
     ("typed", "amount"),
-    [("", None), ("0", 0), ("200000", 200_000), ("200.000", 200_000), ("200 000 ₫", 200_000), ("200,000đ", 200_000)],
+    [
+        ("", None),
+        ("0", 0),
+        ("200000", 200_000),
+        ("200.000", 200_000),
+        ("200 000 ₫", 200_000),
+        ("200,000đ", 200_000),
+        ("1.500", 1500),
+        ("1,500", 1500),
+        ("1.234.567 đồng", 1_234_567),
+        ("15000 VND", 15_000),
+        ("１５００", 1500),
+        ("12\u00a0000", 12_000),
+        ("000", 0),
+        (" 7 ", 7),
+    ],
 )
 def test_an_amount_is_read_as_people_type_it(typed: str, amount: int | None) -> None:
     assert DongField().clean(typed) == amount
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "1.5",
+        "12,5",
+        "12,50",
+        "1.50",
+        "0.5",
+        "1.500,00",
+        "1500.0",
+        "1.0",
+        "1.2345",
+        "12.34.567",
+        "1.500,000",
+        "1,5 tr",
+        "0.500",
+        "1..500",
+        "1. 500",
+        "₫",
+        "--1",
+        "1.500.",
+        ".500",
+        "1k",
+    ],
+)
+def test_what_is_no_whole_number_of_dong_is_refused_in_words(typed: str) -> None:
+    with pytest.raises(ValidationError, match="is no amount in whole đồng"):
+        DongField().clean(typed)
+
+
+def test_no_money_field_of_the_product_reads_a_fraction() -> None:
+    fields = [
+        (form, name)
+        for form in (TeamSettingsForm, BudgetsForm, RentForm, EntryForm)
+        for name, field in form.base_fields.items()
+        if isinstance(field, forms.IntegerField)
+    ]
+    assert {name for _form, name in fields} >= {"budget_day", "budget_month", "max_price", "low_balance", "amount"}
+    for form, name in fields:
+        with pytest.raises(ValidationError):
+            form.base_fields[name].clean("1.5")
 
 
 @pytest.mark.parametrize("typed", ["much", "-1", str(MAX_DONG + 1), "1e9", "12 usd"])
