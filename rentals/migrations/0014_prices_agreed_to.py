@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rentals', '0012_hold_for_a_missing_key'),
+        ('rentals', '0013_machine_clock'),
     ]
 
     operations = [
