@@ -11,22 +11,12 @@ from django.utils.translation import gettext as _
 
 from accounts.policy import Access
 from lib.formats import dong
-from pages.presenters.cards import card_for, dearer_sentence
+from pages.presenters.cards import Card, card_for, dearer_sentence
 from pages.presenters.rental import deleted_sentence
 from pages.templatetags.desk import clock, epoch, icon, moment
 from rentals.models import Rental
 
 register = template.Library()
-
-_FUNCTIONS = {
-    "clock": clock,
-    "dearer_sentence": dearer_sentence,
-    "deleted_sentence": deleted_sentence,
-    "dong": dong,
-    "epoch": epoch,
-    "icon": icon,
-    "moment": moment,
-}
 
 
 @register.simple_tag
@@ -49,6 +39,28 @@ def history_rows(rentals: Iterable[Rental], access: Access) -> SafeString:
     }
     cards = (card_for(rental, access) for rental in rentals)
     return _rendered("history_rows.html", {"cards": cards, "words": words, **_FUNCTIONS})
+
+
+def again_question(card: Card) -> str:
+    """Return what is asked before a row's number is rented again: the row has an icon alone, and it buys."""
+    values = {
+        "phone": card.phone.national if card.phone else "",
+        "service": card.rental.service.name,
+        "price": dong(card.rental.service.price) or _("a price not known yet"),
+    }
+    return _("Rent %(phone)s again for %(service)s, at %(price)s?") % values
+
+
+_FUNCTIONS = {
+    "clock": clock,
+    "again_question": again_question,
+    "dearer_sentence": dearer_sentence,
+    "deleted_sentence": deleted_sentence,
+    "dong": dong,
+    "epoch": epoch,
+    "icon": icon,
+    "moment": moment,
+}
 
 
 def _rendered(name: str, context: dict[str, Any]) -> SafeString:

@@ -67,6 +67,35 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+// What destroys or buys asks first. `data-confirm` is the question, on the form or on the button that sends it.
+const dialog = document.getElementById("confirm");
+let agreedTo = null;
+function ask(question, form, button) {
+  dialog.querySelector("p").textContent = question;
+  dialog.querySelector("[value=yes]").textContent = button?.textContent.trim() ?? "";
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    if (dialog.returnValue !== "yes" || !form.isConnected) return button?.focus();
+    agreedTo = form;
+    form.requestSubmit(button);
+  };
+  dialog.showModal();
+}
+document.addEventListener(
+  "submit",
+  (event) => {
+    const { target: form, submitter } = event;
+    const question = submitter?.dataset.confirm ?? form.dataset.confirm;
+    const agreed = form === agreedTo;
+    agreedTo = null;
+    if (!question || agreed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation(); // htmx sends it else
+    ask(question, form, submitter);
+  },
+  true,
+);
+
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
