@@ -4,6 +4,7 @@ A page cannot count a million rentals, so a job counts them for every team every
 that was imported counts for the success rate, but not for the median: its message was found later than it came.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -145,7 +146,14 @@ def service_lines(access: Access, *, all_services: bool = False) -> list[Service
     lines = [
         ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing)) for service in services
     ]
-    return sorted(lines, key=lambda line: (not line.starred, -line.used))
+    return sorted(
+        lines, key=lambda line: (not line.starred, -line.used, _natural(line.service.search_name), line.service.sv)
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return the key by which names are sorted as people count: 1, 2, 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name) if part]
 
 
 def figure_of(access: Access, service: Service) -> Figure:
