@@ -213,7 +213,7 @@ class RentForm(forms.Form):
         What one service may cost says nothing about the next.
         """
         of_the_service = {"service", "price_seen", "max_price"}
-        wishes = {name: self[name].value() for name in self.fields if name not in of_the_service}
+        wishes = {name: self[name].data for name in self.fields if name not in of_the_service}
         return RentForm(initial=wishes, access=self.access, earlier=self)
 
 

@@ -100,7 +100,7 @@ def _write(
     rental.announce()
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def queue(
     *, team: Team, person: User, token: Token, service: Service, again_of: Rental | None = None, **fields: Any
 ) -> Rental:
