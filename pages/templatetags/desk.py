@@ -157,4 +157,7 @@ def page_words() -> dict[str, str]:
         "remove": _("Remove {what}"),
         "wait": _("waits {time}"),
         "services": _("Services"),
+        "more": _("{n} more. Type more of the name."),
+        "without": _("not {what}"),
+        "atMost": _("at most {what}"),
     }

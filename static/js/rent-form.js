@@ -23,8 +23,8 @@ class ServicePicker extends HTMLElement {
     this.options = [...select.options].filter((option) => option.value).map(readOption);
     this.chosen = this.options.find((option) => option.key === select.value) ?? null;
     this.active = -1;
-    this.build(select);
     this.form = this.closest("form");
+    this.build(select);
     this.sendKey = ({ formData }) => {
       formData.set(this.input.name, this.chosen?.key ?? this.input.value.trim());
       // What the person saw: a dearer service is asked about. 0 where no price is known.
@@ -40,7 +40,7 @@ class ServicePicker extends HTMLElement {
 
   build(select) {
     this.input = document.createElement("input");
-    const attributes = { type: "text", id: select.id, name: select.name, role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false", enterkeyhint: "go", placeholder: this.dataset.placeholder, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": "service-list", "aria-required": "true" };
+    const attributes = { type: "text", id: select.id, name: select.name, role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false", enterkeyhint: "next", placeholder: this.dataset.placeholder, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": "service-list", "aria-required": "true" };
     for (const [name, value] of Object.entries(attributes)) this.input.setAttribute(name, value);
     const described = select.getAttribute("aria-describedby");
     if (select.getAttribute("aria-invalid")) this.input.setAttribute("aria-invalid", "true");
@@ -96,8 +96,10 @@ class ServicePicker extends HTMLElement {
 
   open() {
     const text = this.chosen ? "" : this.input.value;
-    this.matching = this.search(text).slice(0, MAX_SHOWN);
+    const found = this.search(text);
+    this.matching = found.slice(0, MAX_SHOWN);
     this.list.replaceChildren(...(text.trim() ? this.matching.map((option, n) => this.draw(option, n)) : this.grouped()));
+    if (found.length > MAX_SHOWN) this.list.append(this.drawMore(found.length - MAX_SHOWN));
     this.list.hidden = !this.matching.length;
     if (!this.chosen) this.note.textContent = this.matching.length ? "" : this.dataset.none;
     this.input.setAttribute("aria-expanded", String(this.matching.length > 0));
@@ -126,6 +128,12 @@ class ServicePicker extends HTMLElement {
       groups.get(option.group).append(this.draw(option, n));
     }
     return [...groups.values()];
+  }
+
+  drawMore(n) {
+    const more = Object.assign(document.createElement("p"), { className: "picker-group", textContent: sentence("more", { n }) });
+    more.setAttribute("role", "presentation");
+    return more;
   }
 
   get items() {
@@ -175,8 +183,14 @@ class ServicePicker extends HTMLElement {
     this.showChosen();
   }
 
+  // The field is too narrow for a long name, and what tells it from others may stand at its end.
   showChosen() {
-    this.note.textContent = this.chosen ? [this.chosen.price, this.facts(this.chosen)].join(" · ") : "";
+    const { chosen, input } = this;
+    const name = chosen && input.scrollWidth > input.clientWidth ? chosen.name : "";
+    this.note.textContent = chosen ? [name, this.facts(chosen)].filter(Boolean).join(" · ") : "";
+    input.title = chosen?.name ?? "";
+    const price = this.form?.querySelector("[data-rent-price]");
+    if (price) price.textContent = chosen && /\d/.test(chosen.price) ? `· ${chosen.price}` : "";
   }
 
   onKey(event) {
@@ -187,9 +201,12 @@ class ServicePicker extends HTMLElement {
       if (!open) return this.open();
       const step = event.key === "ArrowDown" ? 1 : -1;
       this.highlight(this.active + step < 0 ? last : this.active + step > last ? 0 : this.active + step);
-    } else if (event.key === "Enter" && open && this.active >= 0) {
+    } else if (event.key === "Enter") {
+      // Enter chooses, and never buys: it leads to the button, which says the price.
       event.preventDefault();
-      this.choose(this.matching[this.active]);
+      if (open && this.active >= 0) this.choose(this.matching[this.active]);
+      if (this.chosen) this.form?.querySelector(".rent-go").focus();
+      else this.open();
     } else if (event.key === "Tab" && open && this.active >= 0 && this.input.value) this.choose(this.matching[this.active]);
     else if (event.key === "Escape" && open) {
       event.stopPropagation();
@@ -232,6 +249,10 @@ class PrefixTokens extends HTMLElement {
     this.input.addEventListener("blur", () => this.takeTyped());
     this.input.addEventListener("focus", () => this.suggest());
     this.input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && this.input.value.trim()) {
+        event.preventDefault(); // takes what was typed: it is no order yet
+        this.takeTyped();
+      }
       if (event.key === "Backspace" && !this.input.value && this.tokens.length) this.drop(this.tokens.at(-1));
     });
     this.addEventListener("click", (event) => {
@@ -277,6 +298,7 @@ class PrefixTokens extends HTMLElement {
       this.input.before(token);
     }
     this.suggest();
+    this.dispatchEvent(new Event("wishes", { bubbles: true }));
   }
 
   suggest() {
@@ -292,3 +314,51 @@ class PrefixTokens extends HTMLElement {
   }
 }
 customElements.define("prefix-tokens", PrefixTokens);
+
+// What is set for the next order, beside its button: what one wished for earlier may stand in a closed section.
+class WishChips extends HTMLElement {
+  connectedCallback() {
+    this.form = this.closest("form");
+    for (const event of ["change", "input", "wishes"]) this.form.addEventListener(event, () => this.draw());
+    this.addEventListener("click", ({ target }) => {
+      const chip = target.closest("button");
+      if (chip) this.drop(Number(chip.dataset.n));
+    });
+    this.draw();
+  }
+
+  // Each has a text, and what takes it away.
+  wishes() {
+    const { elements } = this.form;
+    const wishes = [...this.form.querySelectorAll("[name=networks]:checked")].map((box) => [box.value, () => (box.checked = false)]);
+    for (const [name, text] of [["prefixes", (digits) => `0${digits}…`], ["exclude_prefixes", (digits) => sentence("without", { what: `0${digits}…` })]]) {
+      const field = elements[name]?.closest("prefix-tokens");
+      for (const digits of field?.tokens ?? []) wishes.push([text(digits), () => field.drop(digits)]);
+    }
+    for (const name of ["purpose", "max_price", "keep_trying", "token"]) {
+      const field = elements[name];
+      const text = field?.selectedOptions ? field.selectedIndex > 0 && field.selectedOptions[0].text.split(" · ")[0] : field?.value.trim();
+      if (text) wishes.push([name === "max_price" ? sentence("atMost", { what: text }) : text.trim(), () => (field.selectedOptions ? (field.selectedIndex = 0) : (field.value = ""))]);
+    }
+    return wishes;
+  }
+
+  draw() {
+    this.hidden = !this.wishes().length;
+    this.replaceChildren(...this.wishes().map(([text], n) => {
+      const chip = Object.assign(document.createElement("button"), { type: "button", className: "wish-chip", title: text });
+      chip.dataset.n = n;
+      chip.setAttribute("aria-label", sentence("remove", { what: text }));
+      chip.append(Object.assign(document.createElement("span"), { textContent: text }), " ×");
+      return chip;
+    }));
+  }
+
+  drop(n) {
+    this.wishes()[n][1]();
+    this.draw();
+    (this.querySelectorAll("button")[n] ?? this.form.querySelector(".rent-go")).focus();
+    this.form.dispatchEvent(new Event("change"));
+  }
+}
+customElements.define("wish-chips", WishChips);

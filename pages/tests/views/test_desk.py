@@ -460,3 +460,28 @@ def test_a_missing_page_is_designed(signed_in: Client) -> None:
     response = signed_in.get("/rentals/999999/")
     assert response.status_code == 404
     assert "Page not found" in html(response)
+
+
+def test_services_stand_in_the_order_in_which_people_count(signed_in: Client, service: Service) -> None:
+    for name in ("Bank 10", "Bank 2", "Bank 1", "bank 1 b", "Bank 100"):
+        make_service(name=name, sv="02", upstream_id=name.replace(" ", ""))
+    options = elements(signed_in.get("/")).find("select", id="service").find_all("option")
+    names = [option.text.split(" · ")[0] for option in options]
+    assert [name for name in names if "ank" in name] == ["Bank 1", "bank 1 b", "Bank 2", "Bank 10", "Bank 100"]
+
+
+def test_a_card_has_the_whole_name_of_its_service(signed_in: Client, team: Team, service: Service) -> None:
+    name = "Ngân hàng TMCP Sài Gòn Thương Tín chi nhánh số 100"
+    make_rental(team=team, service=make_service(name=name, upstream_id="100"))
+    card = elements(signed_in.get("/")).find(data_testid="rental")
+    assert card.find("a")["title"] == name
+
+
+def test_an_order_costs_the_database_few_questions(
+    signed_in: Client, service: Service, django_assert_max_num_queries: Any
+) -> None:
+    order = {**elements(signed_in.get("/")).find("form", id="rent").values(), "service": "02.97", "price_seen": "1450"}
+    with django_assert_max_num_queries(24):
+        assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
+    with django_assert_max_num_queries(14):
+        assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
