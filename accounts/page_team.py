@@ -50,7 +50,7 @@ def _refused(request: HttpRequest, named: str) -> HttpResponse:
     context = {"page_team": _named(named, access), "changed": request.method == "POST"}
     if not request.headers.get("HX-Request"):
         return render(request, "409.html", context, status=409)
-    response = render(request, "_other_team.html", context, status=409)
+    response = render(request, "_team_switched.html", context, status=409)
     response["HX-Reswap"] = "none"  # what was typed stays
     return response
 

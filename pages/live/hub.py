@@ -49,7 +49,7 @@ BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 _BEAT = b": beat\n" + frame("beat")
 _REFRESH = frame("refresh")
 _EXPIRED = frame("session-expired")
-_OTHER_TEAM = frame("other-team")
+_TEAM_SWITCHED = frame("team-switched")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -71,7 +71,7 @@ class Hub:
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
     this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
-    `session-expired`, `other-team` (the person switched to another one than the page's), `beat` every 15 s, and the
+    `session-expired`, `team-switched` (the person switched to another one than the page's), `beat` every 15 s, and the
     names that `lib.announce.team` is given.
     """
 
@@ -103,7 +103,7 @@ class Hub:
         if screen is None:
             await send({"type": "http.response.body", "body": _EXPIRED})
         elif screen.is_of_another_team:
-            await send({"type": "http.response.body", "body": _OTHER_TEAM})
+            await send({"type": "http.response.body", "body": _TEAM_SWITCHED})
         else:
             await self._stream(screen, receive, send)
 
@@ -282,7 +282,7 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
         screen.end()
         return
     screen.seen_by(viewer)
-    screen.offer(_OTHER_TEAM if screen.is_of_another_team else _REFRESH)
+    screen.offer(_TEAM_SWITCHED if screen.is_of_another_team else _REFRESH)
     if screen.is_of_another_team:
         screen.end()
 

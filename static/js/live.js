@@ -21,7 +21,7 @@ const sign = document.getElementById("live-state");
 const word = sign.querySelector("[data-live-word]");
 const age = sign.querySelector("[data-live-age]");
 
-let state = ""; // live, reconnecting, polling, offline, otherTeam
+let state = ""; // live, reconnecting, polling, offline, teamSwitched
 let freshAt = Date.now(); // when the board was last known to be as it is on the server
 let seenAt = Date.now(); // when such a board was last in sight
 let current = true; // whether the board was read since the stream began: only then does a beat prove it fresh
@@ -88,7 +88,7 @@ function receive({ event, data }) {
     signedOut = true;
     show("reconnecting");
     readBoard();
-  } else if (event === "other-team") readBoard();
+  } else if (event === "team-switched") readBoard();
   else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
   // A greeting proves nothing about the board on the page: reading it does.
   if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) freshAt = Date.now();
@@ -182,8 +182,8 @@ async function readBoard() {
 }
 // The person works in another team now, so this board is no longer read. It is again once they are back.
 function showOtherTeam(html) {
-  if (document.getElementById("other-team").hidden) htmx.swap(document.body, html, { swapStyle: "none" });
-  show("otherTeam");
+  if (document.getElementById("team-switched").hidden) htmx.swap(document.body, html, { swapStyle: "none" });
+  show("teamSwitched");
 }
 function mergeBoard(fresh) {
   const ids = new Set();
@@ -210,8 +210,8 @@ function boardIsFresh() {
   if (!document.hidden) seenAt = freshAt;
   current = true;
   showAge();
-  document.getElementById("other-team").hidden = true;
-  if (!signedOut && state !== "otherTeam") return;
+  document.getElementById("team-switched").hidden = true;
+  if (!signedOut && state !== "teamSwitched") return;
   signedOut = false;
   connect();
 }

@@ -210,7 +210,7 @@ def test_a_desk_of_the_former_team_says_so_orders_nothing_and_comes_back(
     desk.reload()
     expect_live(desk)
     operator.post("/team/switch/", {"team": other_team.pk})  # in another window
-    expect(desk.locator("#live-state")).to_have_attribute("data-state", "otherTeam", timeout=15_000)
+    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched", timeout=15_000)
     expect(desk.locator("#live-state")).to_contain_text("Not live: another team")
     expect(desk.get_by_role("alert")).to_contain_text("You switched to Back in another window")
     desk.locator("#service").fill(service.name)
@@ -228,7 +228,7 @@ def test_a_desk_goes_on_by_itself_when_its_person_is_back_in_its_team(
 ) -> None:
     in_both(operator, team, other_team)
     operator.post("/team/switch/", {"team": other_team.pk})
-    expect(desk.locator("#live-state")).to_have_attribute("data-state", "otherTeam", timeout=15_000)
+    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched", timeout=15_000)
     operator.post("/team/switch/", {"team": team.pk})
     expect_live(desk)
     expect(desk.get_by_role("alert")).to_have_count(0)

@@ -103,6 +103,7 @@ def test_every_model_of_the_desk_that_an_admin_needs_has_a_page() -> None:
     # Counted by jobs and shown on the pages for services and the system.
     on_pages = {
         models.Heartbeat,
+        models.MachineClock,
         models.UpstreamMinute,
         models.BackgroundJob,
         models.ServiceFigure,
