@@ -47,7 +47,7 @@ def invite(
 
 
 def _secret_for(key: Key, team: Team) -> str:
-    """Return the secret of the one link that a form makes. It can be made again from the form, and by nobody else."""
+    """Return the secret of the one link that a form makes. Only the same form makes it again."""
     made_of = f"{key.owner} {team.pk} {key.key}"
     mac = salted_hmac("accounts.invitations", made_of, algorithm="sha256").digest()
     return base64.urlsafe_b64encode(mac).decode().rstrip("=")
@@ -75,7 +75,7 @@ def find(secret: str) -> Invitation | None:
 
 
 def joined_by(secret: str) -> User | None:
-    """Return who came in by a link, if somebody did."""
+    """Return the person who joined by a link; None if it was not used."""
     used = Invitation.objects.filter(secret_digest=digest(secret), used_by__isnull=False).select_related("used_by")
     invitation = used.first()
     return invitation.used_by if invitation else None

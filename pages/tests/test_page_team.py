@@ -18,7 +18,7 @@ from pages.tests.world import world as world
 from rentals.models import Rental, Status
 from rentals.tests.factories import make_person, make_service, make_team, make_token
 
-# What belongs to the person or to nobody signed in, and may be sent from a page of any team.
+# What belongs to the person or needs no sign-in, and may be sent from a page of any team.
 OF_NO_TEAM = re.compile(
     r"account_|mfa_|usersessions_|language|preferences|team_switch|join|admin:|callback|healthz|readyz"
 )

@@ -88,9 +88,9 @@ def state_before_order(token: Token, order: Rental) -> tuple[int, int] | None:
 
 
 def keep_reply(token: Token, order: Rental, balance: int, before: tuple[int, int] | None) -> None:
-    """Keep the balance in the reply to an order as a reading: in busy times there is no other steady one.
+    """Store the balance in the reply to an order as a reading: while orders follow each other there is no other steady one.
 
-    It has the order's own charge in it. One that seems not to have it explains nothing.
+    The balance includes the order's own charge. If it seems to lack it, the reading is not steady: it explains nothing.
     """
     with transaction.atomic():
         lifecycle.hold_token(token.pk)

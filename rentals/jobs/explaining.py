@@ -1,8 +1,9 @@
 """Explain a token's balance reading by reading, from the last explained one on. All amounts are whole đồng.
 
-A step is what the balance moved between two readings beside the ledger's lines. It is booked if exactly one thing explains
-it: refunds of rentals whose time for it covers the step, or a top-up. Else it waits while later steps may still tell, and is
-asked about at last: a wrong line would loosen somebody's budget. After the clock was set, all is asked for a while.
+A step is what the balance moved between two readings, less the ledger's lines. It is booked if exactly one thing explains
+it: refunds of rentals that may be refunded at that time, or a top-up. Else it waits as long as later steps may explain it,
+and then becomes a question to the managers, since a wrong line would change what remains of a budget. For a while after the
+clock was set, every step becomes a question.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,13 @@ from rentals.lifecycle.money import MAX_LAG, expect_from
 from rentals.models import BalanceQuestion, BalanceReading, JobName, JobRun, LedgerEntry, Rental, Status, Token
 from rentals.queries.refunds import TooManySums, may_refund_between, refundable, sets_of, window
 
-# Nobody tops up by less.
+# A smaller amount is no top-up.
 MIN_TOP_UP = 10_000
-# A step is looked at when the history was read so long after it: a rental made elsewhere would be known then.
+# A step is explained once the history was read so long after it: a rental made elsewhere is known then.
 HISTORY_MARGIN = timedelta(seconds=30)
 # Between two polls of a number that waits there is no more than that.
 POLL_PAUSE = timedelta(seconds=20)
-# Without a history for so long, it is looked at all the same, and asked about.
+# Without a history for so long, it is explained all the same, and becomes a question.
 MAX_WAIT = timedelta(minutes=30)
 # A manager may enter a top-up so long before the balance shows it.
 ENTERED_EARLY = timedelta(hours=1)

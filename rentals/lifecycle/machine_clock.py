@@ -1,4 +1,4 @@
-"""When the wall clock of this machine is set, bring the times along that a wait ends by, and book no money by guesswork.
+"""After the wall clock of this machine was set, shift the stored times at which waits end; book no refund by guess.
 
 Times in the database are those of the wall clock. Between a step and the tick that notices it `is_followed` is False, and
 nothing is ended by the clock. Smaller changes than `STEP_SECONDS` are the slewing of NTP.
