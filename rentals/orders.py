@@ -1,10 +1,12 @@
 """Take an order: check it, choose its token, write it, and wake a worker. Calls no upstream."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -12,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, one_time_keys
 from accounts.models import Team, User
 from accounts.one_time_keys import Key
+from lib import disk
 from lib.formats import dong
 from rentals import budgets, enqueue, lifecycle
 from rentals.lifecycle import reasons
@@ -109,7 +112,8 @@ def take_order(
     try:
         one_time_keys.raise_if_used(key, order.asked)
         chosen = _checked(order)
-        rental = one_time_keys.once(key, order.asked, lambda: _write(order, chosen), refusal=OrderRefused)
+        with _refused_on_a_full_disk():
+            rental = one_time_keys.once(key, order.asked, lambda: _write(order, chosen), refusal=OrderRefused)
     except one_time_keys.DoneAlready as done:
         earlier = Rental.objects.select_related("service").get(pk=done.made)
         raise OrderedAlready(earlier, differs=done.differs) from None
@@ -149,6 +153,19 @@ class _Order:
             "again_of": self.again_of.pk if self.again_of else None,
             "max_price": self.max_price,
         }
+
+
+@contextmanager
+def _refused_on_a_full_disk() -> Iterator[None]:
+    """Raise `OrderRefused` where the database takes no writes: nothing was ordered then, and nothing asked upstream."""
+    try:
+        yield
+    except DatabaseError as error:
+        if not disk.refuses_writes(error):
+            raise
+        raise OrderRefused(
+            _("Nothing was ordered: the disk of the desk is full. Tell an admin; numbers that wait are kept.")
+        ) from None
 
 
 def _write(order: _Order, token: Token) -> Rental:

@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.beat import Scheduler
 
 from rentals.task_names import TaskName, TaskQueue
@@ -43,6 +43,13 @@ class SteadyScheduler(Scheduler):
             self._heap = None
         self._offset = offset
         return float(super().tick(*args, **kwargs))
+
+
+@signals.worker_init.connect
+def _without_broker(**_: Any) -> None:
+    from rentals.without_broker import WithoutBroker  # its models want Django to be set up
+
+    WithoutBroker().start()
 
 
 def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) -> dict[str, object]:

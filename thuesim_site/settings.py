@@ -279,11 +279,17 @@ _process = os.environ.get("DESK_PROCESS", "manage")  # as supervisord names it
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "thuesim_site.redaction.DeskFilter"}},
+    "filters": {"redact": {"()": "thuesim_site.redaction.DeskFilter"}, "full_disk": {"()": "lib.disk.NoTraceback"}},
     "formatters": {
-        "line": {"format": f"{_process:<8} | {{asctime}} {{levelname}} {{name}}: {{message}}", "style": "{"}
+        "line": {
+            "()": "lib.log_lines.Lines",
+            "fmt": f"{_process:<8} | {{asctime}} {{levelname}} {{name}}: {{message}}",
+            "style": "{",
+        }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "filters": ["full_disk", "redact"], "formatter": "line"}
+    },
     "root": {"handlers": ["console"], "level": variables.LOG_LEVEL.read()},
     "loggers": {
         "urllib3": {"level": "WARNING"},

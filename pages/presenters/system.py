@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import redis
-from django.conf import settings
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from accounts.models import Team
 from accounts.policy import Access
+from lib import redis_state
+from lib.redis_state import Store
+from pages.presenters.readiness import Readiness, readiness_at
 from rentals.jobs import heartbeats
 from rentals.models import (
     BackgroundJob,
@@ -45,7 +45,6 @@ JOBS: Mapping[str, tuple[Promise, int]] = {
     JobName.SETTLE: (_("ThueSim's history"), 240),
 }
 CALLS_WITHIN = timedelta(hours=1)
-REDIS_TIMEOUT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +132,7 @@ class SystemState:
     callbacks: Callbacks
     messages: dict[str, int] | None
     background: int
+    readiness: Readiness
 
     @property
     def missing(self) -> list[str]:
@@ -149,13 +149,12 @@ class SystemState:
     @property
     def is_well(self) -> bool:
         late = any(job.age.is_stale for job in self.jobs)
-        return (
-            not self.missing and not late and all(token.is_well for token in self.tokens) and self.messages is not None
-        )
+        roomy = not self.readiness.disk_is_low and {self.readiness.database, self.readiness.redis} == {Store.UP}
+        return not self.missing and not late and all(token.is_well for token in self.tokens) and roomy
 
 
 def system_state(access: Access) -> SystemState:
-    """Return the state of everything. Eight queries, however many tokens there are, and one request to Redis."""
+    """Return the state of everything. Eight queries, however many tokens there are, and two requests to Redis."""
     tokens = list(_tokens(access))
     runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
     return SystemState(
@@ -167,6 +166,7 @@ def system_state(access: Access) -> SystemState:
         callbacks=_callbacks(access, tokens),
         messages=_messages(),
         background=_background(access),
+        readiness=readiness_at(next((run.at for run in runs if run.name == JobName.TICK), None)),
     )
 
 
@@ -259,12 +259,7 @@ def _callbacks(access: Access, tokens: Iterable[Token]) -> Callbacks:
 def _messages() -> dict[str, int] | None:
     """Return how many messages are in each of Celery's queues; None where Redis does not answer."""
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        ) as client:
+        with redis_state.client() as client:
             pipe = client.pipeline(transaction=False)
             for name in TaskQueue:
                 pipe.llen(name)

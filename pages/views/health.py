@@ -1,15 +1,12 @@
 """Health checks for monitoring: is the process alive, can it work."""
 
-from datetime import timedelta
-
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from rentals.models import JobName, JobRun
+from lib.redis_state import Store
+from pages.presenters.readiness import readiness
 
 
 @login_not_required
@@ -24,11 +21,17 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if the database does, else 503. `tick_age_seconds` says how long ago the scheduler last ran."""
-    try:
-        connection.ensure_connection()
-        ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
-    except DatabaseError:
-        return JsonResponse({"database": "down"}, status=503)
-    age = None if ticked is None else round((timezone.now() - ticked) / timedelta(seconds=1), 1)
-    return JsonResponse({"database": "up", "tick_age_seconds": age})
+    """Answer 200 if the desk can work, else 503 with the reasons. `tick_age_seconds` says how long ago the scheduler last
+    ran. Redis may be full or down: the workers then look for work by themselves."""
+    now = readiness()
+    if now.database == Store.DOWN:
+        return JsonResponse({"database": now.database, "reasons": now.reasons}, status=503)
+    body: dict[str, object] = {
+        "database": now.database,
+        "redis": now.redis,
+        "tick_age_seconds": None if now.tick_age is None else round(now.tick_age, 1),
+        "disk_free_mb": now.disk_free_bytes // 1_000_000,
+    }
+    if now.is_ready:
+        return JsonResponse(body)
+    return JsonResponse({**body, "reasons": now.reasons}, status=503, headers={"Retry-After": "30"})

@@ -21,8 +21,10 @@ from prometheus_client.registry import Collector
 
 from accounts import throttle
 from accounts.models import Team
+from lib.redis_state import Store
 from pages.live.hub import open_streams
-from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Rental, Status, Token
+from pages.presenters.readiness import readiness_at
+from rentals.models import BackgroundJob, Callback, Heartbeat, JobName, JobRun, Rental, Status, Token
 
 # A proxy on this machine forwards strangers from a loopback address, and sets one of these headers.
 _PROXY_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
@@ -35,8 +37,10 @@ class DeskCollector(Collector):
         now = timezone.now()
         yield from _rentals(now)
         yield from _tokens()
-        yield from _processes(now)
+        runs = list(JobRun.objects.values_list("name", "token__name", "ok_at", "at"))
+        yield from _processes(now, runs)
         yield from _backlog()
+        yield from _stores(next((at for name, _token, _ok, at in runs if name == JobName.TICK), None))
         yield GaugeMetricFamily("desk_open_streams", "Live streams that this web process holds open.", open_streams())
 
 
@@ -74,20 +78,34 @@ def _tokens() -> Iterator[GaugeMetricFamily]:
     yield balances
 
 
-def _processes(now: datetime) -> Iterator[GaugeMetricFamily]:
-    runs = GaugeMetricFamily(
+Run = tuple[str, str | None, datetime | None, datetime | None]
+
+
+def _processes(now: datetime, runs: Iterable[Run]) -> Iterator[GaugeMetricFamily]:
+    ages = GaugeMetricFamily(
         "desk_job_age_seconds", "Seconds since a recurring job last succeeded.", labels=["job", "token"]
     )
-    for name, token, at in JobRun.objects.values_list("name", "token__name", "ok_at"):
-        if at is not None:
-            runs.add_metric([name, token or ""], (now - at).total_seconds())
-    yield runs
+    for name, token, ok_at, _at in runs:
+        if ok_at is not None:
+            ages.add_metric([name, token or ""], (now - ok_at).total_seconds())
+    yield ages
     heartbeats = GaugeMetricFamily(
         "desk_heartbeat_age_seconds", "Seconds since a process's last heartbeat.", labels=["kind", "name"]
     )
     for kind, name, at in Heartbeat.objects.values_list("kind", "name", "at"):
         heartbeats.add_metric([kind, name], (now - at).total_seconds())
     yield heartbeats
+
+
+def _stores(ticked: datetime | None) -> Iterator[GaugeMetricFamily]:
+    now = readiness_at(ticked)
+    ready = "1 if /readyz answers 200."
+    writable = "1 if the database takes writes; 0 if its disk is full."
+    takes = "1 if Redis takes messages; 0 if it is full (maxmemory) or down."
+    yield GaugeMetricFamily("desk_ready", ready, int(now.is_ready))
+    yield GaugeMetricFamily("desk_database_writable", writable, int(now.database == Store.UP))
+    yield GaugeMetricFamily("desk_redis_takes_messages", takes, int(now.redis == Store.UP))
+    yield GaugeMetricFamily("desk_disk_free_bytes", "What is free on the data directory's disk.", now.disk_free_bytes)
 
 
 def _backlog() -> Iterator[GaugeMetricFamily]:

@@ -11,7 +11,10 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.views import defaults
 
+from lib import disk
+
 RETRY_AFTER_SECONDS = 5
+DISK_FULL_RETRY_SECONDS = 30
 # After a page that found no database, the others do not wait for it on their threads for so long.
 AWAY_SECONDS = 1.0
 
@@ -44,8 +47,18 @@ def outage_page(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def disk_full_page(request: HttpRequest) -> HttpResponse:
+    """Say that nothing was written, in the language of the page: what can be read still can be."""
+    response = HttpResponse(render_to_string("disk_full.html"), status=503)
+    response.headers["Retry-After"] = str(DISK_FULL_RETRY_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's `handler500`: an outage of the database is said to be one."""
+    """Django's `handler500`: an outage of the database is said to be one, and so is a disk that is full."""
+    if disk.refuses_writes(sys.exception()):
+        return disk_full_page(request)
     if isinstance(sys.exception(), OperationalError | InterfaceError) and _is_away():
         response = outage_page(request)
         response.database_is_away = True  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ a closed terminal, even SIGKILL) ends all of them.
 
 import argparse
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -41,7 +42,10 @@ def say(text: str) -> None:
     """Print, unless the terminal is gone."""
     try:
         print(text, flush=True)
-    except OSError:  # the terminal is closed
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:  # the output is a file on a full disk: the next line may fit
+            return
+        # The terminal is closed.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
 
 

@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
-from pages.presenters import system
-from pages.presenters.system import SystemState
+from lib import redis_state
+from pages.presenters.system import SystemState, system_state
 from pages.tests.markup import parse
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Status, Token, UpstreamMinute
 from rentals.task_names import TaskName, TaskQueue
@@ -44,7 +44,7 @@ def person(team: Team, client: Client) -> User:
 
 
 def state(person: User) -> SystemState:
-    return system.system_state(access_for(person))
+    return system_state(access_for(person))
 
 
 def all_is_well(token: Token) -> None:
@@ -98,7 +98,7 @@ def test_a_silent_redis_is_said_and_holds_nothing_up(
         waited = time.monotonic() - began
         hang_up.cancel()
     assert "Redis does not answer." in page
-    assert system.REDIS_TIMEOUT_SECONDS <= waited < system.REDIS_TIMEOUT_SECONDS + 4
+    assert redis_state.TIMEOUT_SECONDS <= waited < redis_state.TIMEOUT_SECONDS + 4
 
 
 def test_the_calls_of_the_last_hour_are_summed_by_endpoint(token: Token, person: User) -> None:

@@ -1,0 +1,102 @@
+"""Work that goes on while Redis is down or full, or beat has stopped: workers then find and do it by themselves.
+
+Each worker process looks once a second how long ago the last tick was. If that is too long, it ticks itself, and does the
+other recurring work too; what a tick would have sent through Redis is done by threads here. As with Redis, all of it may be
+done twice or at once in several processes.
+"""
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import Error, close_old_connections
+from django.utils import timezone
+
+from lib.redis_state import Store, redis_state
+from rentals import enqueue
+from rentals.enqueue import Wakeup
+from rentals.models import JobName, JobRun
+from rentals.task_names import TaskName
+
+STALE = timedelta(seconds=4)
+THREADS = 8
+
+logger = logging.getLogger(__name__)
+
+
+class WithoutBroker:
+    """One per worker process."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, "without-broker")
+        self._lock = threading.Lock()
+        self._at_work: set[tuple[str, int]] = set()
+        self._ran_at: dict[str, float] = {}
+        self._active = False
+
+    def start(self) -> None:
+        """Look each second, from a thread of its own, until the process ends."""
+        threading.Thread(target=self._watch, name="without-broker", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(1)
+            try:
+                close_old_connections()
+                self.look()
+            except Error as error:
+                logger.warning("the database does not say what is due: %s", type(error).__name__)
+
+    def look(self) -> None:
+        """Do the recurring work if nobody else does."""
+        ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
+        recent = ticked is not None and abs(timezone.now() - ticked) < STALE
+        if recent and not self._active:
+            return
+        active = redis_state() != Store.UP
+        if active != self._active:
+            logger.warning(
+                "Redis takes no messages: work goes on without it." if active else "Redis takes messages again."
+            )
+        self._active = active
+        enqueue.put_instead(self.do if active else None)
+        if active or not recent:
+            self._recurring_work()
+
+    def _recurring_work(self) -> None:
+        now = time.monotonic()
+        for entry in current_app.conf.beat_schedule.values():
+            name, seconds = str(entry["task"]), float(entry["schedule"])
+            if now - self._ran_at.get(name, float("-inf")) >= seconds * 0.9:
+                self._ran_at[name] = now
+                self._submit(name)
+
+    def do(self, wakeup: Wakeup) -> None:
+        """Do what Redis did not take, at once. What was to wait a little is left to a tick."""
+        if not wakeup.countdown:
+            self._submit(wakeup.task, wakeup.pk)
+
+    def _submit(self, name: str, *ids: int) -> None:
+        work = (name, ids[0] if ids else 0)
+        with self._lock:
+            if work in self._at_work:
+                return
+            self._at_work.add(work)
+        self._pool.submit(self._run, work, ids)
+
+    def _run(self, work: tuple[str, int], ids: tuple[int, ...]) -> None:
+        task: Any = current_app.tasks[TaskName(work[0])]
+        try:
+            close_old_connections()
+            task(*ids)
+        except Exception:
+            # The edge of a worker: the work stays due, and is found again.
+            logger.exception("%s failed without the broker", work[0])
+        finally:
+            close_old_connections()
+            with self._lock:
+                self._at_work.discard(work)

@@ -1,0 +1,82 @@
+"""Redis at its `maxmemory`, or silent, on the whole desk: orders get their numbers and codes, and pages say so."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+import redis
+import requests
+
+from thuesim_site.start import embedded_redis
+from thuesim_site.testing import RunningDesk, wait_until
+
+pytestmark = pytest.mark.alone
+
+
+class Person:
+    """Somebody who has signed in."""
+
+    def __init__(self, desk: RunningDesk, name: str) -> None:
+        self._desk, self._session = desk, requests.Session()
+        self._post("/accounts/login/", "/accounts/login/", login=name, password=desk.passwords[name])
+
+    def get(self, path: str) -> requests.Response:
+        return self._session.get(self._desk.base_url + path, timeout=10)
+
+    def _post(self, page: str, path: str, **fields: str) -> requests.Response:
+        html = self.get(page).text
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
+        address = self._desk.base_url
+        return self._session.post(address + path, {**hidden, **fields}, headers={"Referer": address}, timeout=10)
+
+    def rent(self) -> None:
+        wait_until(lambda: "02.97" in self.get("/").text, "the catalogue was read")
+        answer = self._post("/", "/rent/", service="02.97")
+        assert answer.status_code == 200
+
+    def statuses(self) -> list[str]:
+        """The statuses of the cards on the desk."""
+        return re.findall(r'data-status="([a-z]+)"', self.get("/").text)
+
+
+@pytest.fixture
+def full_redis(desk: RunningDesk) -> Iterator[None]:
+    with redis.Redis.from_url(embedded_redis.url(desk.data_dir)) as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+    wait_until(lambda: requests.get(f"{desk.base_url}/readyz", timeout=5).json()["redis"] == "up", "Redis is up")
+
+
+@pytest.mark.usefixtures("full_redis")
+def test_an_order_gets_its_number_and_its_code_while_redis_is_full(desk: RunningDesk) -> None:
+    linh = Person(desk, "linh")
+    before = linh.statuses().count("received")
+    linh.rent()
+    wait_until(lambda: linh.statuses().count("received") > before, "the code is there", 35)
+
+
+@pytest.mark.usefixtures("full_redis")
+def test_monitors_and_the_system_page_say_that_redis_is_full(desk: RunningDesk) -> None:
+    answer = requests.get(f"{desk.base_url}/readyz", timeout=5)
+    assert (answer.status_code, answer.json()["redis"]) == (200, "full")
+    assert "desk_redis_takes_messages 0.0" in requests.get(f"{desk.base_url}/metrics", timeout=5).text
+    assert "maxmemory" in Person(desk, "admin").get("/system/").text
+
+
+def test_an_order_gets_its_number_and_its_code_while_redis_is_gone(desk: RunningDesk) -> None:
+    linh = Person(desk, "linh")
+    before = linh.statuses().count("received")
+    with redis.Redis.from_url(embedded_redis.url(desk.data_dir)) as client:
+        server = int(client.info("server")["process_id"])
+    os.kill(server, signal.SIGSTOP)  # connections stay open, and nothing answers
+    try:
+        linh.rent()
+        wait_until(lambda: linh.statuses().count("received") > before, "the code is there", 35)
+        answer = requests.get(f"{desk.base_url}/readyz", timeout=5)
+        assert (answer.status_code, answer.json()["redis"]) == (200, "down")
+        assert "desk_redis_takes_messages 0.0" in requests.get(f"{desk.base_url}/metrics", timeout=5).text
+    finally:
+        os.kill(server, signal.SIGCONT)
