@@ -1,0 +1,30 @@
+"""`manage.py backup FILE`: write the database and the recordings to one file, while the desk works."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from lib import backup
+
+
+class Command(BaseCommand):
+    help = "Write the database and the recordings to one file. The desk may go on working."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("target", type=Path, help="a new file, or a folder in which it gets a name with the time")
+
+    def handle(self, *args: Any, target: Path, **options: Any) -> None:
+        try:
+            path, manifest = backup.write(target)
+        except backup.BackupFailed as error:
+            raise CommandError(str(error)) from None
+        recordings = len(manifest.files) - 1
+        self.stdout.write(
+            f"{path}: {path.stat().st_size / 1e6:.1f} MB, the database ({manifest.database}) and {recordings} recordings, "
+            "verified.\n"
+            "Not in it: the keys (DESK_SECRET_KEYS or the file token_key, SECRET_KEY or secret_key) and .env. Keep them "
+            "elsewhere: without the first, the tokens in it cannot be read. Exports are not in it either; they can be "
+            "made again."
+        )

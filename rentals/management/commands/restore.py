@@ -1,0 +1,114 @@
+"""`manage.py restore FILE`: put a backup in the place of the database and the recordings, while the desk is stopped."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from accounts.models import User
+from lib import backup
+from lib.key_rotation import undecryptable
+from rentals import lifecycle
+from rentals.jobs.heartbeats import STALE_SECONDS
+from rentals.models import Heartbeat, Rental, Status
+
+MAX_SHOWN = 10
+
+
+class Command(BaseCommand):
+    help = "Put a backup in the place of the database and the recordings. The desk must be stopped."
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="what `manage.py backup` wrote")
+        parser.add_argument("--replace", action="store_true", help="even where the database has people already")
+
+    def handle(self, *args: Any, file: Path, replace: bool, **options: Any) -> None:
+        try:
+            manifest = backup.read_manifest(file)
+            _refuse_newer(manifest)
+            with backup.desk_stopped():
+                _refuse_running_elsewhere()
+                if _has_people() and not replace:
+                    raise CommandError(
+                        "The database has people already. With --replace the backup takes its place; make a backup of it "
+                        "first."
+                    )
+                kept = backup.restore(file, manifest)
+                call_command("migrate", interactive=False, verbosity=0)
+                call_command("createcachetable", verbosity=0)
+                cancelled = _settle()
+        except backup.BackupFailed as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"Restored: the desk of {manifest.made_at}. Everybody signs in again.")
+        if cancelled:
+            self.stdout.write(
+                f"{cancelled} orders that stood in the queue then are cancelled: they may have been placed since."
+            )
+        if kept:
+            self.stdout.write(f"What was there before is in {kept}; delete it when all is well.")
+        self._say_missing_key()
+
+    def _say_missing_key(self) -> None:
+        lost = undecryptable()
+        if not lost:
+            self.stdout.write("The keys fit: every secret can be read.")
+            return
+        shown = ", ".join(lost[:MAX_SHOWN]) + (f" and {len(lost) - MAX_SHOWN} more" if len(lost) > MAX_SHOWN else "")
+        self.stderr.write(
+            f"A key is missing: no key decrypts {shown}. Before you start the desk, put the key that they were encrypted "
+            "with (the former DESK_SECRET_KEYS, or what stands in token_key of the former data directory) into "
+            "DESK_SECRET_KEYS; or enter these tokens anew in the admin."
+        )
+
+
+def _refuse_newer(manifest: backup.Manifest) -> None:
+    """Raise `BackupFailed` where the backup has migrations that this version does not know."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    known = {f"{app}.{name}" for app, name in loader.disk_migrations}
+    known |= {f"{app}.{name}" for migration in loader.disk_migrations.values() for app, name in migration.replaces}
+    newer = [name for name in manifest.migrations if name not in known]
+    if newer:
+        raise backup.BackupFailed(
+            f"The backup is of a newer version of the desk ({newer[0]}). Restore it with that version."
+        )
+
+
+def _refuse_running_elsewhere() -> None:
+    """Raise `BackupFailed` where processes on another machine use the database."""
+    try:
+        recent = timezone.now() - timedelta(seconds=STALE_SECONDS)
+        names = list(Heartbeat.objects.filter(at__gt=recent).values_list("name", flat=True)[:1])
+    except DatabaseError:  # it has no tables yet
+        connection.close()
+        return
+    if names:
+        raise backup.BackupFailed(
+            f"{names[0]} worked on this database less than {STALE_SECONDS} s ago. Stop it, and wait."
+        )
+
+
+def _has_people() -> bool:
+    try:
+        return User.objects.exists()
+    except DatabaseError:
+        connection.close()
+        return False
+
+
+def _settle() -> int:
+    """Make an old state safe to go on from. Returns how many orders were cancelled.
+
+    An order in the queue may have been placed after the backup: placing it now would pay twice. What was rented since is
+    imported from ThueSim's history.
+    """
+    Session.objects.all().delete()
+    Heartbeat.objects.all().delete()
+    return sum(lifecycle.cancel(rental, person=None) for rental in Rental.objects.filter(status=Status.QUEUED))

@@ -1,0 +1,306 @@
+"""A backup that is taken while the desk writes, and what becomes of it."""
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from django.db import connection
+
+from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.testing import known_names
+
+PREFIX = "backup_test_"
+SETUP = "import django; django.setup(); from django.conf import settings; "
+# A desk with a token, a number that was received with a recording, and an order in the queue.
+FILL = """
+from pathlib import Path
+from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.models import Message, Status
+from django.utils import timezone
+team = make_team("Support")
+person = make_person(team, username="linh")
+token = make_token(team, value="4801-" + 32 * "a")
+received = make_rental(Status.RECEIVED, team=team, person=person, token=token)
+make_rental(Status.QUEUED, team=team, person=person, token=token)
+folder = Path(settings.MEDIA_ROOT) / "calls"
+folder.mkdir(parents=True)
+(folder / "one.mp3").write_bytes(b"recording")
+now = timezone.now()
+Message.objects.create(rental=received, at=now, is_call=True, audio="calls/one.mp3", source="poll", fingerprint="f")
+"""
+# A worker that adds readings one by one, and says after each how many there are.
+WRITE = """
+from rentals.models import BalanceReading, Token
+from django.utils import timezone
+token = Token.objects.get()
+for number in range(1, 100000):
+    BalanceReading.objects.create(token=token, at=timezone.now(), balance=number)
+    print(number, flush=True)
+"""
+COUNT = """
+import json
+from accounts.models import User
+from django.contrib.sessions.models import Session
+from rentals.models import BalanceReading, Message, Rental, Token
+print(json.dumps({
+    "people": list(User.objects.values_list("username", flat=True)),
+    "statuses": sorted(Rental.objects.values_list("status", flat=True)),
+    "readings": sorted(BalanceReading.objects.values_list("balance", flat=True)),
+    "recording": Path(settings.MEDIA_ROOT, str(Message.objects.get().audio)).read_bytes().decode(),
+    "token": bool(Token.objects.get().value),
+}))
+"""
+
+
+class Desk:
+    """A data directory with its own database."""
+
+    def __init__(self, data_dir: Path, database_url: str = "") -> None:
+        self.data_dir = data_dir
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "THUESIM_"))},
+            **dict.fromkeys(known_names(), ""),
+            "DESK_DATA_DIR": str(data_dir),
+            "DATABASE_URL": database_url,
+            "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
+        }
+        data_dir.mkdir(mode=0o700)
+
+    def manage(self, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {**self.environment, **({"PATH": path} if path is not None else {})}
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False)
+
+    def run(self, program: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", SETUP + "from pathlib import Path\n" + program],
+            cwd=BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def writing(self) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-c", SETUP + WRITE],
+            cwd=BASE_DIR,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+
+def server() -> tuple[dict[str, str], str]:
+    """Return how to connect to the tests' PostgreSQL, and the address of a database on it, but for its name."""
+    given = connection.settings_dict
+    options = {
+        **given["OPTIONS"],
+        **{key.lower(): value for key, value in given.items() if isinstance(value, str) and value},
+    }
+    found = {key: str(options[key]) for key in ("host", "port", "user", "password") if options.get(key)}
+    address = "&".join(f"{key}={quote(value)}" for key, value in found.items())
+    return {**found, "dbname": "postgres"}, f"postgres:///{{}}?{address}"
+
+
+def make_desk(folder: Path) -> Desk:
+    """Return a desk on an empty database of the kind that the tests run on."""
+    if connection.vendor == "sqlite":
+        return Desk(folder)
+    parameters, address = server()
+    name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(**parameters, autocommit=True) as postgresql:  # type: ignore[arg-type]
+        postgresql.execute(f"CREATE DATABASE {name}")
+    return Desk(folder, address.format(name))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_database_stays() -> Iterator[None]:
+    yield
+    if connection.vendor == "postgresql":
+        with psycopg.connect(**server()[0], autocommit=True) as postgresql:  # type: ignore[arg-type]
+            made = postgresql.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{PREFIX}%"]
+            ).fetchall()
+            for (name,) in made:
+                postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "var")
+    assert desk.manage("migrate", "-v", "0").returncode == 0
+    desk.run(FILL)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def file(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("backup") / "desk.tar"
+    made = desk.manage("backup", str(file))
+    assert made.returncode == 0, made.stderr
+    assert "Not in it: the keys" in made.stdout
+    return file
+
+
+def test_a_backup_while_the_desk_writes_has_all_that_was_committed_before(desk: Desk, tmp_path: Path) -> None:
+    writer = desk.writing()
+    assert writer.stdout is not None
+    try:
+        before = [int(writer.stdout.readline()) for _ in range(20)][-1]
+        made = desk.manage("backup", str(tmp_path))
+        assert made.returncode == 0, made.stderr
+    finally:
+        writer.kill()
+        writer.communicate()
+    [file] = tmp_path.glob("desk-*.tar")
+    other = make_desk(tmp_path / "var")
+    shutil.copy(desk.data_dir / "token_key", other.data_dir / "token_key")
+    restored = other.manage("restore", str(file))
+    assert restored.returncode == 0, restored.stderr
+    assert "The keys fit" in restored.stdout
+    counts = json.loads(other.run(COUNT))
+    readings = counts.pop("readings")
+    assert len(readings) >= before
+    assert readings == list(range(1, len(readings) + 1)), "one moment of it, without holes"
+    # The order in the queue may have been placed since.
+    assert counts == {
+        "people": ["linh"],
+        "statuses": ["cancelled", "received"],
+        "recording": "recording",
+        "token": True,
+    }
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it is SQLite whose file is copied")
+def test_the_file_of_the_database_alone_would_lack_what_was_written_last(desk: Desk, tmp_path: Path) -> None:
+    writer = desk.writing()
+    assert writer.stdout is not None
+    try:
+        for _ in range(5):
+            writer.stdout.readline()
+        copied = shutil.copy(desk.data_dir / "desk.sqlite3", tmp_path / "copied.sqlite3")
+    finally:
+        writer.kill()
+        writer.communicate()
+    try:
+        with sqlite3.connect(copied) as database:
+            [readings] = database.execute("SELECT count(*) FROM rentals_balancereading").fetchone()
+    except sqlite3.DatabaseError:
+        return
+    with sqlite3.connect(desk.data_dir / "desk.sqlite3") as database:
+        [actual] = database.execute("SELECT count(*) FROM rentals_balancereading").fetchone()
+    assert readings < actual
+
+
+def test_it_is_for_its_owner_alone_and_has_no_key(file: Path, desk: Desk) -> None:
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file], "nothing is left beside it"
+    with tarfile.open(file) as tar:
+        names = tar.getnames()
+    assert names[0] == "manifest.json"
+    assert "media/calls/one.mp3" in names
+    assert not [name for name in names if "key" in name or ".env" in name]
+    assert (desk.data_dir / "token_key").read_bytes().strip() not in file.read_bytes()
+
+
+def test_a_file_that_is_there_is_not_overwritten(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "desk.tar"
+    file.write_text("something else")
+    made = desk.manage("backup", str(file))
+    assert made.returncode == 1
+    assert "is not overwritten" in made.stderr
+    assert file.read_text() == "something else"
+
+
+def test_a_missing_key_is_said_when_it_is_restored(file: Path, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var")
+    restored = other.manage("restore", str(file))
+    assert restored.returncode == 0, restored.stderr
+    assert "A key is missing" in restored.stderr
+    assert "token 1" in restored.stderr
+
+
+def test_a_desk_with_people_is_replaced_only_when_that_is_asked_for(file: Path, desk: Desk, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var")
+    assert other.manage("migrate", "-v", "0").returncode == 0
+    other.run("from rentals.tests.factories import make_person; make_person(username='former')")
+    refused = other.manage("restore", str(file))
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    restored = other.manage("restore", str(file), "--replace")
+    assert restored.returncode == 0, restored.stderr
+    assert json.loads(other.run(COUNT))["people"] == ["linh"]
+    if connection.vendor == "sqlite":
+        [kept] = other.data_dir.glob("before-restore-*")
+        with sqlite3.connect(kept / "desk.sqlite3") as former:
+            assert former.execute("SELECT username FROM accounts_user").fetchall() == [("former",)]
+
+
+def test_nothing_is_restored_while_the_desk_runs(file: Path, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var")
+    holding = (
+        "import sys, time; from pathlib import Path; from thuesim_site.start.supervise import hold; "
+        f"lock = hold(Path({str(other.data_dir)!r})); print('held', flush=True); time.sleep(60)"
+    )
+    running = subprocess.Popen([sys.executable, "-c", holding], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "held\n"
+        restored = other.manage("restore", str(file))
+    finally:
+        running.kill()
+        running.communicate()
+    assert restored.returncode == 1
+    assert "The desk is running" in restored.stderr
+
+
+def test_a_desk_that_runs_on_another_machine_is_noticed(file: Path, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var")
+    assert other.manage("migrate", "-v", "0").returncode == 0
+    other.run(
+        "from rentals.models import Heartbeat; from django.utils import timezone; now = timezone.now(); "
+        "Heartbeat.objects.create(kind='worker', name='worker-1@other/5', started_at=now, at=now)"
+    )
+    restored = other.manage("restore", str(file), "--replace")
+    assert restored.returncode == 1
+    assert "worker-1@other/5" in restored.stderr
+
+
+@pytest.mark.parametrize("damage", ["a byte", "cut off", "another file"])
+def test_a_damaged_backup_changes_nothing(file: Path, tmp_path: Path, damage: str) -> None:
+    content = bytearray(file.read_bytes())
+    middle = content.index(b"recording", content.index(b"media/calls"))
+    if damage == "a byte":
+        content[content.rindex(b"recording")] ^= 1
+    damaged = tmp_path / "damaged.tar"
+    wrong = {"a byte": bytes(content), "cut off": bytes(content[: middle // 2]), "another file": b"text"}
+    damaged.write_bytes(wrong[damage])
+    other = make_desk(tmp_path / "var")
+    restored = other.manage("restore", str(damaged))
+    assert restored.returncode == 1
+    assert "Traceback" not in restored.stderr
+    assert not (other.data_dir / "media").exists()
+    assert not list(other.data_dir.glob(".desk-backup-*"))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
+def test_without_pg_dump_it_says_what_to_install(desk: Desk, tmp_path: Path) -> None:
+    made = desk.manage("backup", str(tmp_path / "desk.tar"), path="/nowhere")
+    assert made.returncode == 1
+    assert "postgresql-client" in made.stderr
+    assert not list(tmp_path.iterdir())
