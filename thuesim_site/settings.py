@@ -197,6 +197,12 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
 USERSESSIONS_ADAPTER = "accounts.allauth_adapters.WatchedSessions"
 MFA_ADAPTER = "accounts.allauth_adapters.RequiredTwoFactor"
+MFA_FORMS = {
+    "add_webauthn": "accounts.passkey_forms.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.passkey_forms.AuthenticatePasskeyForm",
+    "login_webauthn": "accounts.passkey_forms.LoginPasskeyForm",
+    "reauthenticate_webauthn": "accounts.passkey_forms.ReauthenticatePasskeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -244,6 +250,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
 SECURE_SSL_REDIRECT = _https
+SECURE_SSL_HOST = urlsplit(PUBLIC_URL).netloc if _https else None  # and not what the request's Host says
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0

@@ -254,6 +254,7 @@ def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Pat
         "CSRF_COOKIE_SECURE",
         "SECURE_HSTS_SECONDS",
         "SECURE_SSL_REDIRECT",
+        "SECURE_SSL_HOST",
         "PROXIES",
     ]
     code = f"import json; from thuesim_site import settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
@@ -268,6 +269,7 @@ def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Pat
         True,
         31_536_000,
         True,
+        "desk.example.com",
         [],
     ]
 

@@ -28,7 +28,7 @@ _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 def _membership(request: DeskRequest, pk: int) -> Membership:
     """Return a membership of the team that the person manages; another person gets 403 or 404."""
     team = managed_team(request)
-    return get_object_or_404(Membership.objects.select_related("user", "team"), team=team, user=pk)
+    return get_object_or_404(Membership.objects.select_related("user", "team"), team=team, user__pk=pk)
 
 
 @require_safe
