@@ -1,5 +1,6 @@
 """HTTP on the wire: requests as the standard library parses them, replies by hand, since faults send them in pieces."""
 
+import ipaddress
 import socket
 import struct
 from collections.abc import Callable
@@ -27,9 +28,18 @@ class Request:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether a browser sent this from a page of another site."""
-        origin = self.headers.get("Origin")
-        return origin is not None and urlsplit(origin).netloc != self.headers.get("Host")
+        """Whether a browser sent this from a page of another site, or from one whose name was made to lead here."""
+        origin, host = self.headers.get("Origin"), self.headers.get("Host", "localhost")
+        return not _is_address(host) or (origin is not None and urlsplit(origin).netloc != host)
+
+
+def _is_address(host: str) -> bool:
+    """Whether a Host header names an IP address or this machine: no name of another's DNS."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 @dataclass

@@ -48,7 +48,7 @@ class Page:
 
     def answer(self, request: Request) -> Reply:
         """The page, or for a form a redirect to it with a notice: `/?said=` and a key of `_NOTICES`."""
-        if request.method == "GET":
+        if request.method == "GET" and not request.is_foreign:
             return Reply(self._html(request.query.get("said", "")).encode(), 200, HTML, _HEADERS)
         if request.method != "POST" or request.is_foreign:
             return Reply(b"", 403, HTML)

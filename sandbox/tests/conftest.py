@@ -42,14 +42,14 @@ class Answer:
 
 
 def fetch(
-    url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, origin: str | None = None
+    url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, **headers: str | None
 ) -> Answer:
-    """One request on a connection of its own."""
+    """One request on a connection of its own, with these headers unless None."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, path, body, {"Origin": origin} if origin else {})
+        connection.request(method, path, body, {name: value for name, value in headers.items() if value})
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:

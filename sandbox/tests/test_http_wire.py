@@ -54,3 +54,17 @@ def test_a_body_of_no_sensible_length_ends_the_connection(sandbox: Sandbox, leng
 def test_a_browser_may_come_from_the_sandboxs_own_page_alone(sandbox: Sandbox, origin: str | None, status: int) -> None:
     origin = sandbox.url if origin == "same" else origin
     assert fetch(f"{sandbox.url}/_sandbox/reset", "POST", b"{}", origin=origin).status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 403), ("evil.example:80", 403), ("127.0.0.1.evil.example", 403), ("", 403), ("localhost:1", 200),
+     ("127.0.0.1:1", 200), ("[::1]:1", 200)],
+)  # fmt: skip
+def test_a_name_that_was_made_to_lead_here_is_another_site(sandbox: Sandbox, host: str, status: int) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    for method, path in (("POST", "/_sandbox/reset"), ("GET", "/_sandbox/"), ("GET", "/")):
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as connection:
+            head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 2\r\n\r\n"
+            connection.sendall(head.encode() + b"{}")
+            assert int(connection.recv(100).split()[1]) == status, path
