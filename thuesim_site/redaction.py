@@ -4,6 +4,7 @@
 keys, and the values of the settings.
 """
 
+import logging
 import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -67,7 +68,12 @@ def clean(text: str, *secrets: str) -> str:
 
 
 class DeskFilter(RedactingFilter):
-    """The filter of the desk's log handler."""
+    """The filter of the desk's log handler. What Django refuses of a stranger's request is one line, without the trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.exc_info = record.exc_text = None
+        return super().filter(record)
 
     def clean(self, text: str) -> str:
         return clean(text)

@@ -2,6 +2,7 @@
 elsewhere, false hosts and senders, hostile texts in every field."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -26,6 +27,7 @@ from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.tests.factories import make_person, make_team
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
+from thuesim_site.redaction import DeskFilter
 from thuesim_site.start.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +125,19 @@ def test_no_form_sends_anybody_to_another_site(linh: User, where: str) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "testserver@evil.example", "a b", ""])
 def test_a_false_host_is_refused(host: str) -> None:
     assert Client().get(reverse("account_login"), headers={"host": host}).status_code == 400
+
+
+def test_a_refused_request_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("django.security")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(DeskFilter())
+    log.addHandler(handler)
+    try:
+        Client().get(reverse("account_login"), headers={"host": "evil.example"})
+    finally:
+        log.removeHandler(handler)
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("Invalid HTTP_HOST header: 'evil.example'")
 
 
 @pytest.mark.parametrize("sender", ["garbage", "<script>", "1.2.3.4, 5.6.7.8", "x" * 5000, "", "1.2.3.4\r\nX: y"])
