@@ -90,6 +90,7 @@ def _write_imported(
                 rental=rental,
                 at=rental.queued_at,
                 code=entry.message.code,
+                second_code=entry.message.second_code,
                 text=entry.message.text,
                 is_call=entry.message.is_call,
                 audio_url=entry.message.audio_url,

@@ -340,20 +340,27 @@ def message_arrived(
             return False
         rental.status = locked.status
         rental.attempts = locked.attempts
-        earlier = next((old for old in locked.messages.all() if _same(old, message)), None)
+        kept = list(locked.messages.all())
+        earlier = next((old for old in kept if _same(old, message)), None)
         if earlier is not None:
             return _complete(rental, earlier, message)
         Message.objects.create(
             rental=rental,
             at=at,
             code=message.code[:40],
+            second_code=message.second_code[:40],
             text=message.text,
             is_call=message.is_call,
             audio_url=message.audio_url,
             source=source,
             fingerprint=fingerprint(message),
+            is_earlier=_said_before(rental, message),
         )
         if rental.status == Status.RECEIVED:
+            if message.code and not any(old.code for old in kept):
+                # An advert came first. From now on the card stays on the board, and the code fades, as others do.
+                rental.received_at = rental.ended_at = at
+                Rental.objects.filter(pk=rental.pk).update(received_at=at, ended_at=at)
             _write(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
             return True
         return _move(
@@ -368,11 +375,22 @@ def message_arrived(
         )
 
 
+def _said_before(rental: Rental, message: thuesim.Message) -> bool:
+    """Whether a rental from which this number was rented again got the same message: ThueSim may answer with it at once."""
+    if rental.again_of_id is None:
+        return False
+    same = Message.objects.filter(fingerprint=fingerprint(message)).exclude(rental=rental.pk)
+    return same.filter(
+        rental__phone=rental.phone, rental__team=rental.team_id, rental__service=rental.service_id
+    ).exists()
+
+
 def _same(old: Message, new: thuesim.Message) -> bool:
     if old.fingerprint == fingerprint(new):
         return True
     # A callback may bring the code alone, and polling the text as well.
-    alike = bool(old.code) and old.code == new.code and old.is_call == new.is_call
+    alike = bool(old.code) and old.code in {new.code, new.second_code} and old.is_call == new.is_call
+    alike |= bool(new.code) and new.code == old.second_code and old.is_call == new.is_call
     return alike and (not old.text or not new.text)
 
 
@@ -383,6 +401,8 @@ def _complete(rental: Rental, earlier: Message, message: thuesim.Message) -> boo
         for name in ("text", "code", "audio_url")
         if getattr(message, name) and not getattr(earlier, name)
     }
+    if "text" in missing and message.code:  # the text tells which of two codes is meant
+        missing |= {"code": message.code[:40], "second_code": message.second_code[:40]}
     if missing:
         Message.objects.filter(pk=earlier.pk).update(**missing)
         rental.announce()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from lib import announce
@@ -182,11 +183,24 @@ class Rental(models.Model):
         return self.price is not None and self.agreed_price is not None and self.price > self.agreed_price
 
     @property
-    def latest_message(self) -> "Message | None":
-        """The newest message. No query where the messages were prefetched."""
+    def newest_messages(self) -> "list[Message]":
+        """The messages, newest first. No query where they were prefetched."""
         prefetched: list[Message] | None = self.__dict__.get("prefetched_messages")
         messages = self.messages.all() if prefetched is None else prefetched
-        return max(messages, key=lambda message: (message.at, message.pk), default=None)
+        return sorted(messages, key=lambda message: (message.at, message.pk), reverse=True)
+
+    @property
+    def latest_message(self) -> "Message | None":
+        """The newest message. No query where the messages were prefetched."""
+        return next(iter(self.newest_messages), None)
+
+    @property
+    def status_label(self) -> str:
+        """The status in words. A message in which no code was found does not read as a code."""
+        messages = self.newest_messages if self.status == Status.RECEIVED else []
+        if messages and not any(message.code for message in messages):
+            return gettext("message without a code")
+        return str(Status(self.status).label)
 
     def announce(self) -> None:
         """Tell the open screens on commit that this rental changed. Call it inside the transaction of the change."""
@@ -212,6 +226,10 @@ class Message(models.Model):
     rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="messages", verbose_name=_("rental"))
     at = models.DateTimeField(_("at"))
     code = models.CharField(_("code"), max_length=40, blank=True)
+    # The other reading, where ThueSim's code and the text disagree.
+    second_code = models.CharField(max_length=40, blank=True, default="", db_default="")
+    # Whether it says the same as a message of the rental from which the number was rented again.
+    is_earlier = models.BooleanField(default=False, db_default=False)
     text = models.TextField(_("text"), blank=True)
     is_call = models.BooleanField(_("call"), default=False)
     audio_url = models.TextField(blank=True)

@@ -175,6 +175,44 @@ def test_a_second_message_is_added_and_takes_nothing_back() -> None:
     assert rental.status == Status.RECEIVED
 
 
+def test_both_readings_of_a_message_are_kept_and_either_way_it_comes_once() -> None:
+    alone = thuesim.Message("", "1533", False, "")
+    read = thuesim.Message("ma GD 1533 ma OTP 572123", "572123", False, "", second_code="1533")
+    for deliveries in ((alone, read), (read, alone)):
+        rental = make_rental(Status.WAITING)
+        for message in deliveries:
+            lifecycle.message_arrived(rental, message, source=MessageSource.POLL)
+        assert list(rental.messages.values_list("code", "second_code", "text")) == [("572123", "1533", read.text)]
+
+
+def test_a_code_that_comes_after_an_advert_counts_from_its_own_time() -> None:
+    rental = make_rental(Status.WAITING)
+    first, second, third = (timezone.now() + timedelta(minutes=minutes) for minutes in (1, 2, 3))
+    advert = thuesim.Message("Uu dai 50%", "", False, "")
+    lifecycle.message_arrived(rental, advert, source=MessageSource.POLL, at=first)
+    assert (rental.status, rental.received_at) == (Status.RECEIVED, first)
+    lifecycle.message_arrived(rental, SMS, source=MessageSource.POLL, at=second)
+    lifecycle.message_arrived(
+        rental, thuesim.Message("Ma moi: 111222", "111222", False, ""), source=MessageSource.POLL, at=third
+    )
+    stored = Rental.objects.get(pk=rental.pk)
+    assert (stored.status, stored.received_at, stored.ended_at) == (Status.RECEIVED, second, second)
+
+
+def test_the_message_of_the_former_rental_is_known_again() -> None:
+    former = make_rental(Status.WAITING)
+    lifecycle.message_arrived(former, SMS, source=MessageSource.POLL)
+    same = {"team": former.team, "service": former.service, "phone": former.phone}
+    again = make_rental(Status.WAITING, again_of=former, **same)
+    lifecycle.message_arrived(again, SMS, source=MessageSource.POLL)
+    fresh = thuesim.Message("Ma moi: 111222", "111222", False, "")
+    lifecycle.message_arrived(again, fresh, source=MessageSource.POLL)
+    assert list(again.messages.values_list("code", "is_earlier")) == [(SMS.code, True), ("111222", False)]
+    ordered_anew = make_rental(Status.WAITING, **same)
+    lifecycle.message_arrived(ordered_anew, SMS, source=MessageSource.POLL)
+    assert list(ordered_anew.messages.values_list("is_earlier", flat=True)) == [False]
+
+
 def test_a_late_message_brings_an_expired_rental_back() -> None:
     rental = make_rental(Status.WAITING)
     lifecycle.expire(rental)
