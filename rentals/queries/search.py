@@ -3,6 +3,7 @@
 What a person may not read cannot be found either.
 """
 
+import re
 from typing import Any
 
 from django.db import connection
@@ -11,7 +12,7 @@ from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, Val
 from accounts.policy import Access
 from rentals.models import Message, Rental, Service
 from rentals.models.catalog import searchable
-from thuesim import phones
+from thuesim import codes, phones
 
 # With more hits than this, most rows fit: reading the newest ones finds a page soon.
 MAX_LOOKED_UP = 5000
@@ -99,7 +100,20 @@ def _in_message(text: str) -> Q:
     """Return the condition that a message contains the text; below `MIN_LENGTH` letters no message meets it."""
     if len(text) < MIN_LENGTH:
         return Q(pk__in=())
-    return Q(code__iexact=text) | Q(text__icontains=text)
+    condition = Q(code__iexact=text) | Q(text__icontains=text)
+    for form in _code_forms(codes.copied(text)):
+        condition |= Q(code__iexact=form)
+    return condition
+
+
+def _code_forms(digits: str) -> set[str]:
+    """Return the ways in which senders write a code: `072464` is found as `072-464` and `07 24 64`, and these as it."""
+    if not re.fullmatch("[0-9]{4,8}", digits):
+        return set()
+    sizes = {1, 2, 3, len(digits) // 2}
+    groups = {tuple(digits[i : i + size] for i in range(0, len(digits), size)) for size in sizes}
+    grouped = {separator.join(parts) for parts in groups for separator in ("-", " ")}
+    return {digits, f"G-{digits}", f"FB-{digits}", *grouped}
 
 
 def _subscriber_part(digits: str) -> str:

@@ -101,3 +101,22 @@ def test_a_condition_costs_one_query_on_postgresql_and_none_elsewhere(
         search.matching("xac nhan", access)
     with django_assert_num_queries(0):
         search.matching("0852222127", access)
+
+
+@pytest.mark.parametrize(
+    ("kept", "typed"),
+    [
+        ("072464", ["072464", "072-464", "072 464", "07 24 64", "0 7 2 4 6 4"]),
+        ("072-464", ["072464", "072-464", "072 464"]),
+        ("12 34 56", ["123456", "12-34-56", "123 456"]),
+        ("G-195829", ["195829", "G-195829", "195-829"]),
+        ("195829", ["G-195829", "195 829"]),
+        ("Qm3RDi", ["qm3rdi"]),
+    ],
+)
+def test_a_code_is_found_in_any_form(rental: Rental, kept: str, typed: list[str]) -> None:
+    rental.messages.update(code=kept)
+    assert rental.person is not None
+    for text in typed:
+        assert hits(text, rental.person) == [rental.pk], text
+    assert hits("072465", rental.person) == []
