@@ -1,4 +1,4 @@
-"""What one person may read of a rental's message: the code and the text, or a mask in their place.
+"""What one person may read of a rental's messages: codes and texts, or a mask in their place.
 
 `accounts.policy` has the rule. Cards, the history, exports and the live stream apply it through this module.
 """
@@ -13,10 +13,22 @@ MASK = "••••"
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
-    """The newest message as one person may read it. Where `masked`, `code` and `text` hold the mask.
+class ReadableMessage:
+    """A message as one person may read it: `code`, `second_code` and `text` may be the mask."""
 
-    `fades_at` is when it is masked by itself; None where it stays, and where it was revealed.
+    message: Message
+    code: str
+    second_code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A rental's messages as one person may read them. Where `masked`, codes and texts are the mask.
+
+    `message` is the one that counts: the newest with a new code, else the newest with a code, else the newest. `others`
+    are the rest, newest first. `fades_at` is when all are masked by themselves; None where they stay, and where they were
+    revealed.
     """
 
     message: Message | None
@@ -24,21 +36,32 @@ class Readable:
     text: str
     masked: bool
     fades_at: datetime | None = None
+    second_code: str = ""
+    others: tuple[ReadableMessage, ...] = ()
 
 
 def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Readable:
-    """Return what `access` may read of the newest message of `rental`.
+    """Return what `access` may read of the messages of `rental`.
 
     `revealed` shows a masked code to a person whose reveal has been recorded. No query where the messages were
     prefetched.
     """
-    message = rental.latest_message
-    if message is None:
+    messages = rental.newest_messages
+    if not messages:
         return Readable(None, "", "", masked=False)
     sees = access.sees_code(rental)
     shows = sees or (revealed and access.may_reveal(rental))
     fades_at = access.code_fades_at(rental) if sees else None
-    return Readable(message, mask(message.code, shows), mask(message.text, shows), masked=not shows, fades_at=fades_at)
+    message = max(messages, key=lambda each: (bool(each.code) and not each.is_earlier, bool(each.code)))
+    shown, *others = (_readable_message(each, shows) for each in [message, *(m for m in messages if m is not message)])
+    return Readable(
+        message, shown.code, shown.text, not shows, fades_at, second_code=shown.second_code, others=tuple(others)
+    )
+
+
+def _readable_message(message: Message, shows: bool) -> ReadableMessage:
+    codes = mask(message.code, shows), mask(message.second_code, shows)
+    return ReadableMessage(message, *codes, mask(message.text, shows))
 
 
 def mask(text: str, shows: bool) -> str:

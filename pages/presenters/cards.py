@@ -1,6 +1,6 @@
 """What one rental shows to one person: the desk's cards, the rows of the history, the page of a rental."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
-from thuesim import phones
+from thuesim import codes, phones
 
 MAX_ON_BOARD = 200
 
@@ -42,6 +42,16 @@ class Permissions:
     cancel: bool
     reveal: bool
     check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCode:
+    """A code beside the main one, and as it is pasted. `is_second` says that it is the other reading of its message."""
+
+    code: str
+    copied: str
+    message: Message
+    is_second: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,62 @@ class Card:
         return self.read.masked
 
     @property
+    def name(self) -> str:
+        """The service and the number, as a line about its code names it."""
+        return ", ".join(filter(None, (self.rental.service.name, self.phone.national if self.phone else "")))
+
+    @property
+    def copied_code(self) -> str:
+        """The code as it is pasted: its digits, without the sender's prefix and dashes."""
+        return codes.copied(self.code)
+
+    @property
+    def other_codes(self) -> list[OtherCode]:
+        """The codes beside the main one, newest first, each once; none where they are masked."""
+        if self.masked:
+            return []
+        shown = {self.copied_code}
+        others: list[OtherCode] = []
+        for message, code, is_second in self._codes_beside:
+            pasted = codes.copied(code)
+            if code and pasted not in shown:
+                shown.add(pasted)
+                others.append(OtherCode(code, pasted, message, is_second))
+        return others
+
+    @property
+    def _codes_beside(self) -> Iterator[tuple[Message, str, bool]]:
+        if self.message:
+            yield self.message, self.read.second_code, True
+        for other in self.read.others:
+            yield other.message, other.code, False
+            yield other.message, other.second_code, True
+
+    @property
+    def message_count(self) -> int:
+        return len(self.read.others) + bool(self.message)
+
+    @property
+    def repeated_at(self) -> datetime | None:
+        """When the code came again, None where it came once."""
+        if not self.message or not self.message.code:
+            return None
+        repeats = (other.message.code == self.message.code for other in self.read.others)
+        return self.message.at if any(repeats) else None
+
+    @property
+    def said_at(self) -> datetime | None:
+        """When the newest message came."""
+        times = [other.message.at for other in self.read.others]
+        return max([self.message.at, *times]) if self.message else None
+
+    @property
+    def rings_at(self) -> datetime | None:
+        """When the newest message came that a person waits for: a new code, or a voice call, whose code may be heard."""
+        messages = [self.message, *(other.message for other in self.read.others)] if self.message else []
+        return max((each.at for each in messages if each and _is_awaited(each)), default=None)
+
+    @property
     def spoken_code(self) -> str:
         """The code as a screen reader should say it: character by character."""
         return " ".join(self.code)
@@ -88,7 +154,7 @@ class Card:
 
     @property
     def status_label(self) -> str:
-        return str(Status(self.rental.status).label)
+        return self.rental.status_label
 
     @property
     def icon(self) -> str:
@@ -115,6 +181,10 @@ class Card:
     def leaves_at(self) -> datetime | None:
         """When the card leaves the board; None as long as something may still happen to the rental."""
         return left_the_board_at(self.rental)
+
+
+def _is_awaited(message: Message) -> bool:
+    return (bool(message.code) or message.is_call) and not message.is_earlier
 
 
 def card_for(

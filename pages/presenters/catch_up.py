@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.policy import Access
 from lib.query_params import whole_number
-from rentals.models import Rental, Status
+from rentals.models import Message, Rental, Status
 from rentals.queries.filters import BoardFilter
 
 MAX_AWAY = timedelta(days=7)
@@ -20,21 +20,23 @@ MAX_OPEN = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """How many codes came, numbers expired and orders were refused after `since`."""
+    """How many codes and other messages came, numbers expired and orders were refused after `since`."""
 
     since: datetime
     codes: int
     expired: int
     refused: int
+    messages: int = 0  # in which no code was found
 
     def __bool__(self) -> bool:
-        return bool(self.codes or self.expired or self.refused)
+        return bool(self.codes or self.messages or self.expired or self.refused)
 
     @property
     def summary(self) -> str:
         """The counts in words: `3 codes, 1 expired`."""
         parts = [
             (self.codes, ngettext("%(n)s code", "%(n)s codes", self.codes)),
+            (self.messages, ngettext("%(n)s message without a code", "%(n)s messages without a code", self.messages)),
             (self.expired, ngettext("%(n)s expired", "%(n)s expired", self.expired)),
             (self.refused, ngettext("%(n)s not rented", "%(n)s not rented", self.refused)),
         ]
@@ -63,8 +65,13 @@ def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
     any_status = replace(board_filter, statuses=())
     rentals = any_status.apply_to_all(Rental.objects.filter(queued_at__gt=since - MAX_OPEN), access).order_by()
     ended = Q(ended_at__gt=since)
-    counts = rentals.aggregate(
-        codes=Count("pk", filter=Q(received_at__gt=since)),
+    received = Q(received_at__gt=since)
+    # A voice call counts as a code: it may be heard.
+    said = Message.objects.filter(rental=OuterRef("pk"))
+    without_code = Exists(said) & ~Exists(said.filter(~Q(code="") | Q(is_call=True)))
+    counts = rentals.annotate(without_code=without_code).aggregate(
+        codes=Count("pk", filter=received & Q(without_code=False)),
+        messages=Count("pk", filter=received & Q(without_code=True)),
         expired=Count("pk", filter=Q(status=Status.EXPIRED) & ended),
         refused=Count("pk", filter=Q(status=Status.REFUSED) & ended),
     )

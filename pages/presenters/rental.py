@@ -16,6 +16,7 @@ from rentals.lifecycle import reasons
 from rentals.masking import mask
 from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.queries import queue
+from thuesim import codes
 
 # The kinds of event in words for a person.
 KINDS: Mapping[str, Promise] = {
@@ -61,6 +62,10 @@ class ReadableMessage:
     text: str
     source: str
     has_audio: bool
+
+    @property
+    def copied(self) -> str:
+        return codes.copied(self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
         code=mask(message.code, not card.masked),
         text=mask(message.text, not card.masked),
         source=str(_SOURCES.get(message.source, "")),
-        has_audio=message.is_playable and card.has_audio,
+        has_audio=message.is_playable and not card.masked,
     )
 
 

@@ -143,6 +143,7 @@ def page_words() -> dict[str, str]:
     """Return the sentences that scripts show. Scripts fill in `{…}`."""
     return {
         "copied": _("Copied {what}"),
+        "copiedCode": _("Copied {what} · {of}"),
         "copyFailed": _("The browser does not allow copying. Select the text and copy it by hand."),
         "noCode": _("There is no code to copy yet."),
         "newCode": _("New code for {service}, {phone}: {code}"),

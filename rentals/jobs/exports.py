@@ -19,7 +19,7 @@ from accounts.policy import Access
 from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
 from rentals.masking import readable
-from rentals.models import LedgerEntry, Rental, Status
+from rentals.models import LedgerEntry, Rental
 from rentals.queries.filters import HistoryFilter
 from thuesim import phones
 
@@ -99,7 +99,7 @@ def _row(rental: Rental, access: Access) -> list[str | int | None]:
         rental.service.name,
         rental.service.key,
         rental.network,
-        str(Status(rental.status).label),
+        rental.status_label,
         read.code,
         read.text,
         _local(rental.received_at),

@@ -15,15 +15,16 @@ const isOn = (preference) => document.getElementById("preferences").dataset[pref
 // The message that each card showed last. The cards that come with the page are no news.
 const messages = new Map(cards().map((card) => [card.id, messageOf(card)]));
 
-// When the message came, and its code, or its text where there is no code.
+// When the newest message came, when the newest one with a code or a voice call, and the code, or the text where there is none.
 function messageOf(card) {
   const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
-  return { at: card.dataset.said, text: code || card.querySelector("[data-testid=sms]")?.textContent || "" };
+  const { said: at, rings } = card.dataset;
+  return { at, rings, text: code || card.querySelector("[data-testid=sms]")?.textContent || "" };
 }
 const isMasked = (text) => /^•+$/.test(text);
 
 function isNews(card, message, before) {
-  if (!message.text || message.text === before?.text) return false;
+  if (!message.text || (message.text === before?.text && message.at === before.at)) return false;
   // A card that was not there may bring a young code: it came while we were away, or the filter hid its order.
   if (!before) return serverTime() - Number(card.dataset.at) < YOUNG;
   // The same message may fade, or be revealed.
@@ -36,7 +37,7 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   const message = messageOf(card);
   const before = messages.get(card.id);
   messages.set(card.id, message);
-  if (isNews(card, message, before)) announceMessage(card);
+  if (isNews(card, message, before)) announceMessage(card, Boolean(message.rings) && message.rings !== before?.rings);
 });
 
 function announce(text, fades) {
@@ -46,20 +47,22 @@ function announce(text, fades) {
   setTimeout(() => line.remove(), ANNOUNCED);
 }
 
+// `rings`: it has a new code, or is a voice call. An advert or a balance notice is told, but does not pass for a code.
 let unseen = 0;
-function announceMessage(card) {
+function announceMessage(card, rings) {
   const shown = card.querySelector("[data-testid=code]")?.textContent ?? "";
-  const code = isMasked(shown) ? "" : shown;
+  const code = isMasked(shown) || !rings ? "" : shown;
   const service = card.querySelector(".rental-service").textContent.trim();
   const phone = card.querySelector("[data-testid=phone]")?.textContent ?? "";
   const fades = fadesAt(card);
   announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }), fades);
   card.classList.add("is-fresh");
+  if (isOn("sounds")) ring(rings ? CODE_NOTES : MESSAGE_NOTES);
+  if (!rings) return;
   if (document.hidden) {
     unseen += 1;
     showCount();
   }
-  if (isOn("sounds")) ring();
   if (isOn("notifies") && document.hidden && permission() === "granted") {
     const notification = new Notification(code || service, { body: `${service} · ${phone}`, tag: card.id });
     notification.addEventListener("click", () => {
@@ -83,14 +86,16 @@ document.addEventListener("visibilitychange", () => {
   showCount();
 });
 
-// Two soft notes, made here: nothing to fetch.
+// Soft notes, made here: nothing to fetch. Two that rise for a code, a low one for any other message.
+const CODE_NOTES = [880, 1318.5]; // Hz
+const MESSAGE_NOTES = [440];
 let audio;
 let rangAt = 0;
-function ring() {
+function ring(notes = CODE_NOTES) {
   if (Date.now() - rangAt < SOUND_PAUSE) return;
   rangAt = Date.now();
   audio ??= new AudioContext();
-  for (const [i, pitch] of [880, 1318.5].entries()) {
+  for (const [i, pitch] of notes.entries()) {
     const [tone, volume, at] = [audio.createOscillator(), audio.createGain(), audio.currentTime + i * 0.13];
     tone.frequency.value = pitch;
     volume.gain.setValueAtTime(0, at);
@@ -156,10 +161,11 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-// The code that came last, which need not be that of the newest order.
+// The code that came last, which need not be that of the newest order: one's own before a colleague's.
 function newestCode() {
   const received = cards().filter((card) => card.querySelector(CODE));
-  return received.sort((a, b) => Number(b.dataset.said) - Number(a.dataset.said))[0]?.querySelector(CODE);
+  const newer = (a, b) => Number(b.matches(".is-mine")) - Number(a.matches(".is-mine")) || Number(b.dataset.rings ?? 0) - Number(a.dataset.rings ?? 0);
+  return received.sort(newer)[0]?.querySelector(CODE);
 }
 // page.js copies what is clicked.
 function copyFrom(button) {

@@ -45,7 +45,9 @@ async function copyFrom(button) {
   if (!(await copyText(text))) return toast(sentence("copyFailed"), true);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
-  toast(sentence("copied", { what: text }), false, fadesAt(button));
+  // Of a code, the toast says whose it is.
+  const { of } = button.dataset;
+  toast(sentence(of ? "copiedCode" : "copied", { what: text, of }), false, fadesAt(button));
 }
 
 const OPEN_MENUS = "details.menu[open], details.filter[open]";

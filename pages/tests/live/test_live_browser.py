@@ -1,6 +1,7 @@
 """The board in a real browser, kept live by a real server and a real Redis."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -232,3 +233,59 @@ def test_a_desk_goes_on_by_itself_when_its_person_is_back_in_its_team(
     operator.post("/team/switch/", {"team": team.pk})
     expect_live(desk)
     expect(desk.get_by_role("alert")).to_have_count(0)
+
+
+NOTES = """
+  window.notes = [];
+  const property = Object.getOwnPropertyDescriptor(AudioParam.prototype, "value");
+  Object.defineProperty(AudioParam.prototype, "value", {
+    ...property,
+    set(value) { if (value > 100) window.notes.push(value); property.set.call(this, value); },
+  });
+"""
+
+
+def test_an_advert_does_not_sound_like_a_code_and_takes_none_away(
+    page: Page, site: Site, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    page.add_init_script(NOTES)
+    operator.post("/preferences/", {"sounds": "true"})
+    page.goto(site.url)
+    expect_live(page)
+    rental = make_rental(team, person=operator.person)
+    rental.announce()
+    expect(card(page, rental)).to_have_attribute("data-status", "waiting")
+    Message.objects.create(rental=rental, at=rental.queued_at, text="Uu dai 50%", source="poll", fingerprint="advert")
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    rental.announce()
+    expect(card(page, rental)).to_contain_text("message without a code")
+    expect(page.locator("#announce > p")).to_have_text("New message for TEST, 0852 220 000")
+    page.wait_for_timeout(1600)  # sounds that are closer together are one
+    Message.objects.create(
+        rental=rental,
+        at=rental.queued_at + timedelta(seconds=1),
+        code="G-195829",
+        text="G-195829",
+        source="poll",
+        fingerprint="code",
+    )
+    rental.announce()
+    expect(card(page, rental).get_by_test_id("code")).to_have_text("G-195829")
+    expect(card(page, rental)).to_contain_text("code received")
+    assert page.evaluate("notes") == [440, 880, 1318.5]
+
+
+def test_the_key_copies_ones_own_code_before_a_colleagues_and_says_whose_it_is(
+    page: Page, site: Site, team: Team, operator: Browser, sign_in: SignIn, make_rental: Callable[..., Rental]
+) -> None:
+    colleague = sign_in(team)
+    mine = make_rental(team, person=operator.person, status=Status.RECEIVED, code="G-195829")
+    make_rental(team, person=colleague.person, status=Status.RECEIVED, code="444444")
+    Rental.objects.update(received_at=mine.queued_at, ended_at=mine.queued_at)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+    page.goto(site.url)
+    expect_live(page)
+    page.locator("#main").focus()
+    page.keyboard.press("c")
+    expect(page.locator("#toasts")).to_contain_text("Copied 195829 · TEST, 0852 220 000")
+    assert page.evaluate("navigator.clipboard.readText()") == "195829"

@@ -1,0 +1,129 @@
+"""A card with several messages: the newest code stays, the others are beside it, and an advert does not pass for a code."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone, translation
+
+from accounts.models import User
+from accounts.policy import access_for
+from pages.presenters.cards import Card, card_for, render_card
+from pages.tests.markup import Element, parse
+from rentals.models import Message, Rental, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
+
+pytestmark = pytest.mark.django_db
+START = timezone.now() - timedelta(minutes=30)
+
+
+@pytest.fixture
+def person() -> User:
+    return make_person(make_team())
+
+
+@pytest.fixture
+def rental(person: User) -> Rental:
+    membership = person.memberships.get()
+    service = make_service(name="Zalo")
+    return make_rental(
+        Status.RECEIVED, team=membership.team, person=person, service=service, phone="+84852222127", received_at=START
+    )
+
+
+def say(rental: Rental, text: str, code: str = "", *, minute: int = 0, **fields: object) -> Message:
+    at = START + timedelta(minutes=minute)
+    values = {"source": "poll", "fingerprint": f"{text}{minute}", **fields}
+    return Message.objects.create(rental=rental, at=at, text=text, code=code, **values)
+
+
+def card(rental: Rental) -> Card:
+    assert rental.person is not None
+    return card_for(Rental.objects.for_cards().get(pk=rental.pk), access_for(rental.person))
+
+
+def drawn(rental: Rental) -> Element:
+    viewer = rental.person
+    assert viewer is not None
+    with translation.override("en"):
+        return parse(render_card(Rental.objects.for_cards().get(pk=rental.pk), access_for(viewer)))
+
+
+def test_a_later_message_without_a_code_leaves_the_code_on_the_card(rental: Rental) -> None:
+    say(rental, "Ma OTP 444444", "444444")
+    say(rental, "Chao mung ban", minute=1)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "444444"
+    assert page.find(data_testid="sms").text == "Ma OTP 444444"
+    assert page.find(data_testid="other-sms").text == "Chao mung ban"
+    assert page.find(data_testid="message-count").text.strip() == "2 messages"
+    assert card(rental).status_label == "code received"
+
+
+def test_each_code_has_a_button_and_the_newest_is_the_large_one(rental: Rental) -> None:
+    say(rental, "Ma OTP 072-464", "072-464")
+    say(rental, "Ma OTP 555555", "555555", minute=1)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "555555"
+    button = page.find(data_testid="other-code")
+    assert (button.text, button["data-copy"]) == ("072-464", "072464")
+
+
+def test_a_repeat_is_marked_with_its_time_and_has_no_second_button(rental: Rental) -> None:
+    say(rental, "Ma OTP 444444", "444444")
+    say(rental, "Nhac lai: ma OTP 444444", "444444", minute=7)
+    page = drawn(rental)
+    local = timezone.localtime(START + timedelta(minutes=7))
+    assert local.strftime("%H:%M") in page.find(data_testid="repeated").text
+    assert page.find_all(data_testid="other-code") == []
+
+
+def test_a_message_without_a_code_does_not_read_as_a_code(rental: Rental) -> None:
+    say(rental, "Uu dai 50%")
+    page = drawn(rental)
+    assert page.find_all(data_testid="code") == []
+    assert card(rental).status_label == "message without a code"
+    assert "data-rings" not in page.find(data_testid="rental")
+    say(rental, "", is_call=True, audio_url="https://x.vn/1.wav", minute=1)
+    assert "data-rings" in drawn(rental).find(data_testid="rental")
+
+
+def test_the_former_rentals_code_is_marked_and_gives_way_to_a_new_one(rental: Rental) -> None:
+    say(rental, "Ma OTP 444444", "444444", is_earlier=True)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "444444"
+    assert "The earlier code" in page.find(data_testid="earlier-code").text
+    assert card(rental).rings_at is None
+    say(rental, "Ma OTP 555555", "555555", minute=1)
+    say(rental, "Ma OTP 444444 ", "444444", minute=2, is_earlier=True)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "555555"
+    assert page.find(data_testid="other-code").text == "444444"
+    assert page.find_all(data_testid="earlier-code") == []
+
+
+def test_both_readings_can_be_copied_where_they_differ(rental: Rental) -> None:
+    say(rental, "ma GD 1533 ma OTP 572123", "572123", second_code="1533")
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "572123"
+    assert page.find(data_testid="other-code")["data-copy"] == "1533"
+    assert "different codes" in page.text
+
+
+def test_what_is_copied_is_the_digits_and_the_toast_can_name_the_number(rental: Rental) -> None:
+    say(rental, "G-195829 is your code", "G-195829")
+    button = drawn(rental).find("button", data_of="Zalo, 0852 222 127")
+    assert (button["data-copy"], button["data-of"]) == ("195829", "Zalo, 0852 222 127")
+    assert button.find(data_testid="code").text == "G-195829"
+
+
+def test_nothing_of_the_others_is_shown_where_the_code_is_masked(rental: Rental) -> None:
+    say(rental, "ma GD 1533 ma OTP 572123", "572123", second_code="1533")
+    say(rental, "Ma OTP 444444", "444444", minute=1)
+    say(rental, "Bi mat", minute=2)
+    rental.team.shares_codes = False
+    rental.team.save()
+    colleague = make_person(rental.team)
+    with translation.override("en"):
+        html = render_card(Rental.objects.for_cards().get(pk=rental.pk), access_for(colleague))
+    assert not any(secret in html for secret in ("572123", "1533", "444444", "Bi mat"))
+    assert parse(html).find_all(data_testid="other-code") == []
