@@ -158,7 +158,7 @@ class Card:
 
     @property
     def icon(self) -> str:
-        return _ICONS[self.rental.status]
+        return "mail" if self.rental.lacks_code else _ICONS[self.rental.status]
 
     @property
     def reason(self) -> str:

@@ -197,10 +197,13 @@ class Rental(models.Model):
     @property
     def status_label(self) -> str:
         """The status in words. A message in which no code was found does not read as a code."""
+        return gettext("message without a code") if self.lacks_code else str(Status(self.status).label)
+
+    @property
+    def lacks_code(self) -> bool:
+        """Whether messages came and none has a code, as with an advert. No query where they were prefetched."""
         messages = self.newest_messages if self.status == Status.RECEIVED else []
-        if messages and not any(message.code for message in messages):
-            return gettext("message without a code")
-        return str(Status(self.status).label)
+        return bool(messages) and not any(message.code for message in messages)
 
     def announce(self) -> None:
         """Tell the open screens on commit that this rental changed. Call it inside the transaction of the change."""

@@ -81,7 +81,7 @@ def test_a_message_without_a_code_does_not_read_as_a_code(rental: Rental) -> Non
     say(rental, "Uu dai 50%")
     page = drawn(rental)
     assert page.find_all(data_testid="code") == []
-    assert card(rental).status_label == "message without a code"
+    assert (card(rental).status_label, card(rental).icon) == ("message without a code", "mail")
     assert "data-rings" not in page.find(data_testid="rental")
     say(rental, "", is_call=True, audio_url="https://x.vn/1.wav", minute=1)
     assert "data-rings" in drawn(rental).find(data_testid="rental")
