@@ -47,6 +47,7 @@ _NEAR: Final = 30
 # The least score of a code, and how far it must be ahead of every other number.
 _LEAST: Final = 3
 _AHEAD: Final = 2
+_SPENT: Final = -9
 _STRONG: Final = 6
 _WEAK: Final = 4
 
@@ -138,7 +139,7 @@ def read(given: str, text: str) -> Reading:
 
     The upstream's stays the code unless the text speaks against it. Where the text clearly names another one, the
     upstream's is second, but for a number that the text may mean as well. Where the text names none and has the
-    upstream's in a phone number, an amount or a date alone, it is second and there is no code.
+    upstream's as something else alone, such as a phone number or an offer, it is second and there is no code.
     """
     found = extract_code(text)
     if not given:
@@ -162,14 +163,14 @@ def _may_be_meant(given: str, text: str) -> bool:
 
 
 def _is_another_number(given: str, text: str) -> bool:
-    """Whether the text has this number only in what is surely no code."""
+    """Whether the text has this number only as something else: a phone number, an amount, an order, an offer, a year …
+
+    A number that no word speaks of, as in a language that we do not know, may be the code.
+    """
     digits, plain = copied(given), normalised(text)
-    if not digits.isdecimal():
+    if not re.fullmatch("[0-9]{4,8}", digits) or digits not in re.sub(r"[ .,-]", "", plain):
         return False
-    remaining = plain
-    for kind in NO_CODES:
-        remaining = kind.sub(_CUT, remaining)
-    return digits in re.sub(r"[ .,-]", "", plain) and digits not in re.sub(r"[ .,-]", "", remaining)
+    return not any(one.value == digits and one.score >= 0 for one in _scored(plain))
 
 
 def normalised(message: str) -> str:
@@ -177,10 +178,14 @@ def normalised(message: str) -> str:
     text = _TAG.sub(" ", without_entities(message[:_MAX_LENGTH]))
     text = unicodedata.normalize("NFKD", text)[:_MAX_LENGTH]
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Mn", "Me", "Cf", "Cc"})
-    plain = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
-    plain = plain.replace("đ", "d").replace("Đ", "D").replace("\t", " ")
+    plain = _western("".join(kept)).replace("đ", "d").replace("Đ", "D").replace("\t", " ")
     plain = re.sub(r"[^\S\n]{1,100}", " ", plain)
     return _SPOKEN.sub(_as_digits, plain)
+
+
+def _western(text: str) -> str:
+    """Return the text with the digits 0 to 9 in the place of those of other scripts."""
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 def _as_digits(spoken: re.Match[str]) -> str:
@@ -284,7 +289,7 @@ def _vote(text: str, candidates: list[_Candidate], *, offers: bool) -> None:
         if one.score < 5 and one.plain and re.fullmatch("(?:19|20)[0-9]{2}", one.value):
             one.score -= 3
         if SPENT.match(text[one.end : one.end + 40]):
-            one.score = 0
+            one.score = _SPENT
     for one, other in pairwise(candidates):
         if ALTERNATIVE.fullmatch(text[one.end : other.start]):
             one.score = other.score = max(one.score, other.score)
@@ -377,7 +382,8 @@ def copied(code: str) -> str:
 
     A code with letters of its own stays as it is.
     """
-    digits = re.sub(r"^[A-Za-z]{1,3}-(?=[0-9])|(?<=[0-9])[ .-](?=[0-9])", "", code.strip())
+    plain = unicodedata.normalize("NFKC", code.strip())
+    digits = re.sub(r"^[A-Za-z]{1,3}-(?=[0-9])|(?<=[0-9])[ .-](?=[0-9])", "", _western(plain))
     return digits if re.fullmatch("[0-9]{3,12}", digits) else code
 
 

@@ -93,6 +93,11 @@ def test_otherwise_there_is_none(text: str) -> None:
         ("4821", "ma 4821, OTP 529310", "4821", "529310"),
         ("2026", "Chuc mung nam moi 2026", "", "2026"),
         ("19001234", "Uu dai 50%. Goi 1900 1234", "", "19001234"),
+        ("482913", "Your order 482913 has shipped", "", "482913"),
+        ("4821", "Su dung ma SALE4821 de duoc giam 10%", "", "4821"),
+        ("482910", "Ma OTP 482910 da het han", "", "482910"),
+        ("482910", "Vash kod 482910", "482910", ""),
+        ("123", "Ma cua ban la 123", "123", ""),
     ],
 )
 def test_the_code_of_the_service_stays_unless_the_text_speaks_against_it(
@@ -152,6 +157,8 @@ def test_a_code_is_rid_of_what_turns_it_around_or_hides_in_it(mark: str) -> None
         ("12 34 56", "123456"),
         ("529310", "529310"),
         ("LN-482910", "482910"),
+        ("４８２９１３", "482913"),
+        ("٤٨٢٩١٣", "482913"),
         ("Qm3RDi", "Qm3RDi"),
         ("R4K-2PX", "R4K-2PX"),
         ("Xin chao 2026", "Xin chao 2026"),
