@@ -36,7 +36,8 @@ WRONG_PER_ADDRESS, WRONG_PER_NETWORK = 20, 120
 
 
 class EntranceThrottleMiddleware:
-    """Answer 429 to an IPv6 /48 that posts to an entrance too often."""
+    """Answer 429 to an IPv6 /48 that posts to an entrance too often, and to a client that begins to sign in with a passkey
+    too often: each time is a new session, and strangers shall not fill the disk with them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -50,8 +51,11 @@ class EntranceThrottleMiddleware:
         name = (request.resolver_match and request.resolver_match.view_name) or ""
         if not name.startswith(_ENTRANCES) or name in _SECRET_ADDRESSES or request.user.is_authenticated:
             return None
-        wide = wide_network(client_address(request)) if request.method == "POST" else None
-        return too_many(request) if wide and not _consume(request, "network", key=wide) else None
+        is_passkey = name == "mfa_login_webauthn"
+        wide = wide_network(client_address(request)) if request.method == "POST" or is_passkey else None
+        if wide and not _consume(request, "network", key=wide):
+            return too_many(request)
+        return too_many(request) if is_passkey and not _consume(request, "passkey") else None
 
 
 def too_many_wrong_secrets(request: HttpRequest) -> bool:

@@ -188,7 +188,12 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True  # whatever changes an account asks for
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # or a visitor could have us write to strangers
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Beside allauth's own: see accounts.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.
-ACCOUNT_RATE_LIMITS = {"network": "120/m/key", "known_device": "5/5m/key", "reset_password_from_key": None}
+ACCOUNT_RATE_LIMITS = {
+    "network": "120/m/key",
+    "passkey": "120/m/ip",
+    "known_device": "5/5m/key",
+    "reset_password_from_key": None,
+}
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 SESSION_COOKIE_AGE = variables.SESSION_HOURS.read() * 3600

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 from allauth.mfa.totp.internal import auth as totp
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -206,3 +207,15 @@ def test_a_throttled_owner_is_recorded_once_a_minute(linh: User) -> None:
     for _ in range(3):
         sign_in(Client(), address="172.17.0.1")
     assert AuditRecord.objects.filter(action="sign_in_throttled", person=linh).count() == 1
+
+
+@pytest.mark.parametrize("network", ["203.0.113.7", "2001:db8:1:{}::1"])
+def test_a_stranger_fills_the_disk_with_no_sessions_of_half_a_passkey(settings: Settings, network: str) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "network": "8/m/key", "passkey": "8/m/ip"}
+    asked = {"x-requested-with": "XMLHttpRequest"}
+    answers = [
+        Client().get(reverse("mfa_login_webauthn"), headers=asked, REMOTE_ADDR=network.format(number)).status_code
+        for number in range(10)
+    ]
+    assert answers == [200] * 8 + [429] * 2
+    assert Session.objects.count() == 8
