@@ -27,7 +27,7 @@ from pages.presenters.readiness import readiness_at
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobName, JobRun, Rental, Status, Token
 
 # A proxy on this machine forwards strangers from a loopback address, and sets one of these headers.
-_PROXY_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+_PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Via")
 
 
 class DeskCollector(Collector):

@@ -102,3 +102,9 @@ def test_a_stranger_behind_a_proxy_that_sets_no_header_is_not_on_this_machine(
     ):
         answer = client.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={"host": host})
         assert answer.status_code == status, host
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"])
+def test_what_came_by_way_of_a_proxy_is_not_of_this_machine(client: Client, header: str) -> None:
+    answer = client.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={header: "127.0.0.1"})
+    assert answer.status_code == 403
