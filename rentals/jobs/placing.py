@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
+from lib import clock
 from rentals import budgets, enqueue, lifecycle
 from rentals.jobs import balances, callbacks
 from rentals.lifecycle import machine_clock, reasons
@@ -265,7 +266,10 @@ def sweep(*, now: datetime | None = None) -> list[int]:
     now = now or timezone.now()
     longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 5)
     # An attempt further in the future than any call lasts was written before the clock was set back.
-    dead = Q(attempt_at__lt=now - longest) | Q(attempt_at__gt=now + longest)
+    ours = Q(attempt_at__lt=now - longest) | Q(attempt_at__gt=now + longest)
+    theirs = Q(attempt_at__lt=clock.database_now(plus=-longest))
+    elsewhere = machine_clock.of_another_machine()
+    dead = (elsewhere & theirs) | (~elsewhere & ours)
     return [
         rental.token_id
         for rental in Rental.objects.filter(dead, status=Status.PLACING)

@@ -8,7 +8,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -65,24 +65,34 @@ def money_is_unclear(at: datetime) -> bool:
     return MachineClock.objects.filter(money_unclear_until__gt=at).exists()
 
 
-def of_this_machine() -> Q:
-    """Match the rentals whose times were written by this machine since it was booted."""
-    events = RentalEvent.objects.filter(rental=OuterRef("pk"), kind__in=[EventKind.ORDERED, EventKind.ASKED])
+def of_this_machine(kind: EventKind = EventKind.ASKED) -> Q:
+    """Match the rentals that this machine has placed since it was booted, or ordered: the times of that are by its clock."""
+    events = RentalEvent.objects.filter(rental=OuterRef("pk"), kind=kind)
     return Q(Exists(events.filter(detail__boot=clock.boot())))
+
+
+def of_another_machine() -> Q:
+    """Match the rentals that were placed by another machine, or before this one was booted."""
+    asked = RentalEvent.objects.filter(rental=OuterRef("pk"), kind=EventKind.ASKED)
+    return Q(Exists(asked)) & ~of_this_machine()
 
 
 def _bring_along(step: timedelta, now: datetime) -> None:
     given_up = Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN, attempt_at__gt=now - LATE_EVIDENCE - abs(step))
     rentals = Rental.objects.filter(Q(status__in=Status.open()) | Q(due_at__isnull=False) | given_up).order_by()
-    ends = {name: F(name) + step for name in ("keep_trying_until", "expires_at")}
-    begins = {name: F(name) + step for name in ("attempt_at", "placed_at")}
-    ours = list(rentals.filter(of_this_machine()).values_list("pk", flat=True))
-    Rental.objects.filter(pk__in=ours).update(**ends, **begins)
-    if step > timedelta(0):
-        # The clock by which the others were written may be right. They end later then, unless the upstream says so.
-        rentals.exclude(pk__in=ours).update(**ends)
+    _shift(rentals, step, EventKind.ORDERED, ["keep_trying_until"], ["keep_trying_until"])
+    _shift(rentals, step, EventKind.ASKED, ["attempt_at", "placed_at", "expires_at"], ["expires_at"])
     # The readings so far are compared with nothing any more: what they have not explained is asked about.
     readings = BalanceReading.objects.filter(expected__isnull=False)
     readings = readings.filter(pk__gte=Coalesce(F("token__explained_reading"), 0)).order_by()
     pks = list(readings.values_list("pk", flat=True))
     BalanceReading.objects.filter(pk__in=pks).update(expected=None)
+
+
+def _shift(rentals: QuerySet[Rental], step: timedelta, kind: EventKind, ours: list[str], others: list[str]) -> None:
+    """Move the columns `ours` of the rentals that this machine wrote. Of the others only `others`, and only to later: the
+    clock by which they were written may be right, and they end later then, unless the upstream says so."""
+    pks = list(rentals.filter(of_this_machine(kind)).values_list("pk", flat=True))
+    Rental.objects.filter(pk__in=pks).update(**{name: F(name) + step for name in ours})
+    if step > timedelta(0):
+        rentals.exclude(pk__in=pks).update(**{name: F(name) + step for name in others})

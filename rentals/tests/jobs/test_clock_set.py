@@ -119,6 +119,20 @@ def test_the_worker_of_an_order_under_way_is_not_taken_for_dead(house: House, mi
             assert placing.sweep() == [house.token.pk]
 
 
+@pytest.mark.parametrize("minutes", STEPS)
+def test_the_worker_of_an_order_on_another_machine_is_not_taken_for_dead(
+    house: House, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    lifecycle.start_attempt(order(house))
+    monkeypatch.setattr(clock, "boot", lambda: "another machine, with its own clock")
+    actual = [timezone.now()]
+    monkeypatch.setattr(clock, "database_now", lambda plus=timedelta(0): Value(actual[0] + plus))
+    with clock_set(house, minutes):
+        assert placing.sweep() == []
+        actual[0] += timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 6)
+        assert placing.sweep() == [house.token.pk]
+
+
 def test_a_number_that_was_rented_elsewhere_goes_on_waiting(house: House) -> None:
     tasks.tick()
     house.upstream.seed_rentals(1)
