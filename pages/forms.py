@@ -1,5 +1,6 @@
 """The form of an order. Errors are shown at their field, and what was typed stays."""
 
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -14,11 +15,13 @@ from accounts.models import User
 from accounts.one_time_keys import Key
 from accounts.policy import Access
 from lib.formats import dong, span
+from lib.query_params import whole_number
 from pages.presenters.tokens import TokenLine, token_lines
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import ServiceLine, service_lines
 from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
 from rentals.models.catalog import searchable
+from rentals.queries.prices import price_at
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
 # Of a person's latest orders, this many are read for their purposes, and so many different ones are offered again.
@@ -72,7 +75,6 @@ class RentForm(forms.Form):
     prefixes = PrefixField(label=gettext_lazy("Prefixes"), required=False, max_length=200)
     exclude_prefixes = PrefixField(label=gettext_lazy("Excluded prefixes"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
-    price_seen = forms.IntegerField(required=False, min_value=0)
     max_price = DongField(label=gettext_lazy("At most, đồng"), max_value=MAX_PRICE)
     keep_trying = forms.IntegerField(
         label=gettext_lazy("If none is free"),
@@ -202,17 +204,28 @@ class RentForm(forms.Form):
         wishes = dict(self.cleaned_data)
         wishes["keep_trying_minutes"] = wishes.pop("keep_trying")
         try:
-            return orders.take_order(person=person, team=self.access.team, key=key, **wishes)
+            return orders.take_order(
+                person=person, team=self.access.team, price_seen=self._price_seen(), key=key, **wishes
+            )
         except orders.OrderRefused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)
             return None
+
+    def _price_seen(self) -> int | None:
+        """Return the price that the page showed: as its script says, else as it was when the page was made, by its field
+        `shown_at` (ms since 1970). None for a program, which sends neither."""
+        seen = whole_number(self.data.get("price_seen"))
+        shown_at = whole_number(self.data.get("shown_at"), max_digits=13)
+        if seen is not None or shown_at is None:
+            return seen
+        return price_at(self.cleaned_data["service"], datetime.fromtimestamp(shown_at / 1000, UTC))
 
     def next_order(self) -> "RentForm":
         """Return the form for another order: the same wishes, no service, so that a second Enter buys nothing.
 
         What one service may cost says nothing about the next.
         """
-        of_the_service = {"service", "price_seen", "max_price"}
+        of_the_service = {"service", "max_price"}
         wishes = {name: self[name].data for name in self.fields if name not in of_the_service}
         return RentForm(initial=wishes, access=self.access, earlier=self)
 

@@ -1,5 +1,7 @@
 """Nothing is rented at a price that was not shown, unless the person has said yes to it."""
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from django.utils import timezone
 from accounts.models import AuditRecord, Role, Team, User
 from pages.tests.markup import parse
 from rentals import orders
-from rentals.models import Rental, Service, Status, Token
+from rentals.models import Rental, Service, ServicePrice, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 HTMX = {"HX-Request": "true"}
@@ -148,3 +150,27 @@ def test_a_caller_learns_what_it_costs_now(team: Team, service: Service) -> None
     with pytest.raises(orders.PriceRose) as rose:
         orders.take_order(person=person, team=team, service=service, max_price=2500)
     assert rose.value.price == 3000
+
+
+def test_without_scripts_the_price_is_asked_about_that_rose_since_the_page_was_made(
+    boss: Client, service: Service
+) -> None:
+    ServicePrice.objects.create(service=service, price=3000, since=timezone.now() - timedelta(days=1))
+    order = {**parse(html(boss.get("/"))).find("form", id="rent").values(), "service": "02.97"}
+    now_costs(service, 45_000)
+    ServicePrice.objects.create(service=service, price=45_000, since=timezone.now() + timedelta(milliseconds=5))
+    asked = boss.post("/rent/", order)
+    assert "The price is 45.000 ₫ now, it was 3.000 ₫." in html(asked)
+    assert not Rental.objects.exists()
+    time.sleep(0.01)  # the next page is made after the price changed
+    again = {**parse(html(boss.get("/"))).find("form", id="rent").values(), "service": "02.97"}
+    assert boss.post("/rent/", again).status_code == 302
+    assert Rental.objects.get().agreed_price == 45_000
+
+
+@pytest.mark.parametrize("nonsense", ["x", "-1", "9" * 40, "1.5", ""])
+def test_what_is_no_price_and_no_moment_is_as_if_it_were_not_sent(
+    boss: Client, service: Service, nonsense: str
+) -> None:
+    sent = {"service": "02.97", "price_seen": nonsense, "shown_at": nonsense}
+    assert boss.post("/rent/", sent).status_code == 302

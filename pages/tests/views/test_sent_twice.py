@@ -248,3 +248,19 @@ def test_the_same_order_from_many_connections_at_once_is_one_order(
     assert answers == [200] * clients
     assert Rental.objects.count() == 1
     assert OneTimeKey.objects.count() == 1
+
+
+def test_an_order_whose_answer_was_lost_is_answered_by_the_next_process(
+    boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*args: Any, **kwargs: Any) -> str:
+        raise RuntimeError("the web process is killed here, after its transaction")
+
+    order = rent_form(boss)
+    with monkeypatch.context() as patch:
+        patch.setattr("pages.views.desk.render_to_string", dies)
+        with pytest.raises(RuntimeError):
+            boss.post("/rent/", order, headers=HTMX)
+    again = boss.post("/rent/", order, headers=HTMX)
+    assert "It is not ordered twice." in html(again)
+    assert Rental.objects.count() == 1
