@@ -1,10 +1,11 @@
 """The audit log: `record` alone writes its audit records; `Action`, `about` and `label` give them their words."""
 
 import contextvars
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -35,6 +36,9 @@ class Action(models.TextChoices):
     ORDER = "order", _("Ordered")
     CANCEL = "cancel", _("Cancelled an order")
     REVEAL = "reveal", _("Revealed a code")
+    READ = "read", _("Read a code")
+    COPY = "copy", _("Copied a code")
+    LISTEN = "listen", _("Played a recording")
     EXPORT = "export", _("Exported")
     AUDIT_EXPORT = "audit_export", _("Exported the audit log")
     INVITE = "invite", _("Invited")
@@ -85,6 +89,11 @@ MAX_TARGET = 120  # characters
 # The database refuses to delete a younger record, whatever AUDIT_DAYS says.
 MIN_DAYS = 30
 
+# What was recorded today, as far as this process knows: so that most page views write nothing, and ask nothing.
+_MAX_REMEMBERED = 100_000
+_remembered: set["OncePerDay"] = set()
+_remembered_day: date | None = None
+
 _request: contextvars.ContextVar[HttpRequest | None] = contextvars.ContextVar("audited_request", default=None)
 
 
@@ -117,6 +126,36 @@ def record(
         detail=dict(detail or {}),
         address=_address_of(request),
     )
+
+
+class OncePerDay(NamedTuple):
+    """What is recorded once a day, however often it is done: who did what in which team (their ids), on which target."""
+
+    action: Action
+    person_id: int
+    team_id: int
+    target: str
+
+
+def record_once_a_day(done: Iterable[OncePerDay], *, request: HttpRequest | None = None) -> None:
+    """Write a record of each for today, unless there is one. At most one query, none for what this process has recorded."""
+    global _remembered_day
+    today = timezone.localdate()
+    if _remembered_day != today or len(_remembered) > _MAX_REMEMBERED:
+        _remembered.clear()
+        _remembered_day = today
+    fresh = set(done) - _remembered
+    if not fresh:
+        return
+    address = _address_of(request or _request.get())
+    rows = [AuditRecord(**one._asdict(), day=today, address=address) for one in sorted(fresh)]
+    AuditRecord.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    transaction.on_commit(lambda: _remembered.update(fresh))
+
+
+def forget_recorded() -> None:
+    """Forget what this process has recorded today: the next time, the database is asked."""
+    _remembered.clear()
 
 
 def current_address() -> str | None:

@@ -218,6 +218,8 @@ class AuditRecord(models.Model):
     target = models.CharField(_("target"), max_length=120, blank=True)
     detail = models.JSONField(_("detail"), default=dict, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
+    # Given where one record a day is enough, as for a code that stays on a screen.
+    day = models.DateField(null=True, blank=True, editable=False)
 
     objects = AuditQuerySet.as_manager()
 
@@ -226,7 +228,15 @@ class AuditRecord(models.Model):
         verbose_name_plural = _("audit log")
         ordering = ["-at", "-pk"]
         base_manager_name = "objects"
-        indexes = [models.Index(fields=["team", "-at"], name="audit_team_time")]
+        indexes = [
+            models.Index(fields=["team", "-at"], name="audit_team_time"),
+            models.Index(fields=["target"], name="audit_target"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "action", "target", "day"], condition=Q(day__isnull=False), name="one_record_a_day"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}".strip()

@@ -9,6 +9,7 @@
 | rent, rent again                        | no     | yes                | yes        | yes            |
 | cancel a queued order                   | no     | own                | yes        | yes            |
 | reveal a masked code (recorded)         | no     | yes                | yes        | yes            |
+| see who saw a code                      | no     | own                | yes        | yes            |
 | export                                  | no     | no                 | yes        | yes            |
 | see who is in the team                  | yes    | yes                | yes        | yes            |
 | invite, change roles, budgets, settings | no     | no                 | yes        | yes            |
@@ -130,6 +131,10 @@ class Access:
         return self.may_see(rental) and self.may_rent
 
     def may_cancel(self, rental: TeamRental) -> bool:
+        return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
+
+    def may_see_accesses(self, rental: TeamRental) -> bool:
+        """Whether they may see who saw the code."""
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
     def audited(self) -> Q:

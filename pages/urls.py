@@ -32,6 +32,7 @@ urlpatterns = [
     path("rentals/<int:pk>/cancel/", rental.cancel, name="cancel"),
     path("rentals/<int:pk>/check/", rental.check, name="check"),
     path("rentals/<int:pk>/reveal/", rental.reveal, name="reveal"),
+    path("rentals/<int:pk>/copied/", rental.copied, name="copied"),
     path("rentals/<int:pk>/audio/", audio.audio, name="audio"),
     path("rentals/export.csv", exports.export, {"kind": "csv"}, name="export_csv"),
     path("rentals/export.xlsx", exports.export, {"kind": "xlsx"}, name="export_xlsx"),

@@ -191,6 +191,7 @@ def keep_private() -> None:
     """Every ten minutes: delete the messages and audit records past their retention."""
     retention.delete_old_messages()
     audit.delete_old()
+    retention.forget_exports()
 
 
 @shared_task(name=TaskName.FADE, ignore_result=True)

@@ -29,8 +29,10 @@ from django.http import HttpRequest
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from accounts.audit import OncePerDay
 from lib.announce import CHANNEL
-from pages.live.screens import Screen, Viewer, compose, frame, open_screen, read, recheck, warm_up
+from pages.live.screens import Screen, Viewer, compose, frame, open_screen, read, recheck, shown_codes, warm_up
+from rentals import code_access
 from rentals.models import Rental
 
 P = ParamSpec("P")
@@ -88,6 +90,8 @@ class Hub:
         # Apart, so that a thousand browsers coming back at once do not hold up the events of the open streams.
         self._openers = ThreadPoolExecutor(2, "live-open")
         self._reader = ThreadPoolExecutor(1, "live-read")
+        # Nobody waits for the records of who read a code.
+        self._recorder = ThreadPoolExecutor(1, "live-record")
         _hubs.add(self)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -233,12 +237,14 @@ class Hub:
             rentals = await self._in_thread(self._reader, read, rental_ids) if rental_ids and screens else []
             for start in range(0, len(screens), MAX_SCREENS):
                 part = screens[start : start + MAX_SCREENS]
-                changed, frames = await self._in_thread(self._reader, _checked_frames, part, rentals, rendered)
+                changed, frames, reads = await self._in_thread(self._reader, _checked_frames, part, rentals, rendered)
                 for screen, viewer in changed.items():
                     _change(screen, viewer)
                 for group, data in frames:
                     for screen in group:
                         screen.offer(data)
+                if reads:
+                    self._recorder.submit(_record, reads)
         except Exception:  # neither a broken card nor a missing database may end the other streams
             logger.exception("Live changes could not be read.")
             for screen in screens:
@@ -270,10 +276,18 @@ class Hub:
 
 def _checked_frames(
     screens: Collection[Screen], rentals: Collection[Rental], rendered: dict[object, bytes]
-) -> tuple[dict[Screen, Viewer | None], list[tuple[list[Screen], bytes]]]:
-    """Return the screens whose viewers changed, and the frames for the others."""
+) -> tuple[dict[Screen, Viewer | None], list[tuple[list[Screen], bytes]], set[OncePerDay]]:
+    """Return the screens whose viewers changed, the frames for the others, and which codes these show to whom."""
     changed = recheck(screens)
-    return changed, compose(rentals, [screen for screen in screens if screen not in changed], rendered)
+    others = [screen for screen in screens if screen not in changed]
+    return changed, compose(rentals, others, rendered), shown_codes(rentals, others)
+
+
+def _record(reads: set[OncePerDay]) -> None:
+    try:
+        code_access.record_shown(reads)
+    finally:
+        close_old_connections()
 
 
 def _change(screen: Screen, viewer: Viewer | None) -> None:

@@ -24,7 +24,8 @@ from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone, translation
 
-from accounts import page_team
+from accounts import audit, page_team
+from accounts.audit import OncePerDay
 from accounts.models import Membership, Team, User
 from accounts.policy import Access, access_for
 from pages.presenters.cards import render_card
@@ -183,6 +184,22 @@ def compose(
                     rendered[rental.pk, view] = _card_frame(rental, group[0])
                 frames.append((group, rendered[rental.pk, view]))
     return frames
+
+
+def shown_codes(rentals: Iterable[Rental], screens: Collection[Screen]) -> set[OncePerDay]:
+    """Return whose screens `compose` sends which codes in full, as it is recorded. Asked once for all equal views."""
+    shown: set[OncePerDay] = set()
+    for rental in rentals:
+        if rental.latest_message is None:
+            continue
+        target, sees = audit.about(rental), dict[str, bool]()
+        for screen in screens:
+            view, access = screen.view_of(rental), screen.viewer.access
+            if view not in sees:
+                sees[view] = access.sees_code(rental) and screen.board.matches(rental, access)
+            if sees[view]:
+                shown.add(OncePerDay(audit.Action.READ, access.person_id, rental.team_id, target))
+    return shown
 
 
 def warm_up() -> None:

@@ -1,8 +1,8 @@
 """What the page of one rental shows beside its card: timeline, messages, money, re-rentals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -10,8 +10,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.audit import Action
+from accounts.models import User
 from accounts.policy import Access
 from pages.presenters.cards import Card, card_for
+from rentals import code_access
 from rentals.lifecycle import reasons
 from rentals.masking import mask
 from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
@@ -43,6 +46,17 @@ _SOURCES: Mapping[str, Promise] = {
 }
 
 
+# What a person did with a code, in the list of who saw it.
+_SEEN: Mapping[str, Promise] = {
+    EventKind.ORDERED: _("rented the number"),
+    Action.READ: _("read the code on a page"),
+    Action.REVEAL: _("revealed the code"),
+    Action.COPY: _("copied the code"),
+    Action.LISTEN: _("played the recording"),
+    Action.EXPORT: _("exported the code"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A line of the timeline."""
@@ -69,8 +83,18 @@ class ReadableMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A line of who saw the code. `person` is None where nobody is known, as for an imported rental."""
+
+    at: datetime
+    person: User | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class RentalPage:
-    """All that the page of a rental shows. `silence` is the sentence that says why no message is shown."""
+    """All that the page of a rental shows. `silence` is the sentence that says why no message is shown. `seen` is None for
+    a person who may not see who saw the code, and `more_seen` says that it leaves some out."""
 
     card: Card
     steps: list[Step]
@@ -78,6 +102,8 @@ class RentalPage:
     silence: str
     ledger: list[LedgerEntry]
     chain: list[Rental]
+    seen: list[Seen] | None
+    more_seen: bool
 
 
 def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
@@ -85,13 +111,17 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
     place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, revealed=revealed, place=place)
     messages = sorted(rental.messages.all(), key=lambda message: (message.at, message.pk), reverse=True)
+    events = list(rental.events.select_related("person"))
+    seen = _seen(rental, events) if access.may_see_accesses(rental) else None
     return RentalPage(
         card=card,
-        steps=[_step(event) for event in rental.events.select_related("person")],
+        steps=[_step(event) for event in events],
         messages=[_readable_message(message, card) for message in messages],
         silence=_silence(rental),
         ledger=list(rental.ledger.all()),
         chain=_chain(rental, access),
+        seen=seen[: code_access.MAX_SHOWN] if seen is not None else None,
+        more_seen=seen is not None and len(seen) > code_access.MAX_SHOWN,
     )
 
 
@@ -128,6 +158,16 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
         source=str(_SOURCES.get(message.source, "")),
         has_audio=message.is_playable and not card.masked,
     )
+
+
+def _seen(rental: Rental, events: Iterable[RentalEvent]) -> list[Seen]:
+    """Return who rented the number, and then who saw its code how, oldest first. Two queries."""
+    rented = [Seen(event.at, event.person, str(_SEEN[event.kind])) for event in events if event.kind in _SEEN]
+    accesses = code_access.accesses_to(rental)
+    return rented + [
+        Seen(one.at, one.person, gettext("opened it in the admin") if one.in_admin else str(_SEEN[one.action]))
+        for one in accesses
+    ]
 
 
 def _chain(rental: Rental, access: Access) -> list[Rental]:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team, User
 from pages.live.screens import compose, open_screen
-from pages.views import audio
+from rentals import code_access
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 
@@ -165,7 +165,7 @@ def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Renta
     answer = client.get(address)
     assert (answer.status_code, b"".join(answer)) == (200, b"RIFF")
     assert browser(make_person(team)).get(address).status_code == 404  # the reveal was another person's
-    with time_machine.travel(timezone.now() + audio.REVEAL_LASTS, tick=False):
+    with time_machine.travel(timezone.now() + code_access.REVEAL_LASTS, tick=False):
         assert client.get(address).status_code == 404
 
 

@@ -1,25 +1,20 @@
 """The recording of a voice call, for those who may read its code or whose reveal of it was recorded."""
 
 import re
-from datetime import timedelta
 from http import HTTPStatus
 from typing import IO
 
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts import audit
+from accounts.audit import OncePerDay
 from accounts.http import DeskRequest
-from accounts.models import AuditRecord
-from rentals import enqueue
+from rentals import code_access, enqueue
 from rentals.models import Message, Rental
-
-# How long after a recorded reveal its recording plays.
-REVEAL_LASTS = timedelta(minutes=15)
 
 
 @require_safe
@@ -27,16 +22,19 @@ REVEAL_LASTS = timedelta(minutes=15)
 def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
     """Play a recording: the latest, or that of `?message=`. Serves byte ranges, which Safari asks for."""
     rental = get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
-    if not request.access.sees_code(rental) and not _revealed(request, rental):
+    if not request.access.sees_code(rental) and not code_access.was_revealed_to(request.access, rental):
         raise Http404
     chosen = request.GET.get("message", "")
     recorded = [m for m in rental.messages.all() if m.audio and (not chosen or str(m.pk) == chosen)]
     if not recorded:
         raise Http404
     try:
-        return _ranged(request, recorded[-1])
+        answer = _ranged(request, recorded[-1])
     except OSError:
         return _missing(recorded[-1])
+    listened = OncePerDay(audit.Action.LISTEN, request.user.pk, rental.team_id, audit.about(rental))
+    audit.record_once_a_day([listened], request=request)
+    return answer
 
 
 def _missing(message: Message) -> HttpResponse:
@@ -48,17 +46,6 @@ def _missing(message: Message) -> HttpResponse:
             "The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds."
         )
     return HttpResponse(sentence, status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8")
-
-
-def _revealed(request: DeskRequest, rental: Rental) -> bool:
-    """Return whether the person may reveal codes, and their reveal of this one was recorded in the last minutes."""
-    reveals = AuditRecord.objects.filter(
-        action=audit.Action.REVEAL,
-        person=request.user,
-        target=audit.about(rental),
-        at__gt=timezone.now() - REVEAL_LASTS,
-    )
-    return request.access.may_reveal(rental) and reveals.exists()
 
 
 def _ranged(request: DeskRequest, message: Message) -> HttpResponseBase:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from accounts.http import DeskRequest
 from pages.presenters import cards, catch_up
 from pages.presenters.tokens import token_lines
+from rentals import code_access
 from rentals.queries.filters import BoardFilter
 
 
@@ -19,8 +20,10 @@ def board(request: DeskRequest) -> HttpResponse:
     """Show the whole board for the filter in the address, with `?since=` (ms since 1970) also the news since then."""
     board_filter = BoardFilter.from_query(request.GET)
     since = catch_up.moment_of(request.GET.get("since", ""))
+    shown = cards.board(request.access, board_filter)
+    code_access.record_reads(request.access, [card.rental for card in shown], request=request)
     context = {
-        "cards": cards.board(request.access, board_filter),
+        "cards": shown,
         "news": catch_up.news(request.access, board_filter, since) if since else None,
     }
     return render(request, "pages/_board.html", context)

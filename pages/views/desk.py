@@ -16,7 +16,7 @@ from accounts.models import CopyAs
 from pages.forms import RentForm
 from pages.presenters import cards
 from pages.views.asking_page import has_room_for
-from rentals import orders
+from rentals import code_access, orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
 
@@ -31,6 +31,8 @@ def desk(request: DeskRequest) -> HttpResponse:
 
 def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:
     board_filter = BoardFilter.from_query(request.GET)
+    shown = cards.board(request.access, board_filter)
+    code_access.record_reads(request.access, [card.rental for card in shown], request=request)
     context = {
         "form": form,
         "filter": board_filter,
@@ -41,7 +43,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
             if line.used or line.service.key == board_filter.service
         ],
         "networks": [(name, name) for name in form.network_names],
-        "cards": cards.board(request.access, board_filter),
+        "cards": shown,
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
     }
@@ -95,6 +97,8 @@ def _ordered_already(request: DeskRequest, form: RentForm, again: orders.Ordered
 
 def _answer(request: DeskRequest, rental: Rental, *, already: str) -> str:
     has_room = has_room_for(request, rental)
+    if has_room:
+        code_access.record_reads(request.access, [rental], request=request)
     card = cards.render_card(rental, request.access, oob=True) if has_room else ""
     said = already or (
         "" if has_room else _("Ordered: %(service)s. The filter hides it.") % {"service": rental.service}

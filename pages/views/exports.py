@@ -38,7 +38,7 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
     in_background = count > background.MAX_AT_ONCE
     query = request.GET.urlencode()
     detail = {"kind": kind, "rows": count, "asked": _recorded(request.GET), "background": in_background}
-    audit.record(
+    record = audit.record(
         audit.Action.EXPORT,
         person=request.user,
         team=team,
@@ -47,9 +47,9 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
         detail=detail,
     )
     if in_background:
-        background.begin(_KINDS[kind], person=request.user, team=team, wanted=query)
+        background.begin(_KINDS[kind], person=request.user, team=team, wanted=query, record=record)
         return redirect("background")
-    table = exports.rows(rentals, request.access)
+    table = exports.rows(rentals, request.access, record)
     if kind == "csv":
         body = "".join(csv_chunks(exports.headings(), table)).encode()
     else:

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters.history import SORTINGS, chosen, options, page_of
+from rentals import code_access
 from rentals.models import Status
 from rentals.queries.filters import HistoryFilter
 
@@ -26,6 +27,7 @@ def history(request: DeskRequest) -> HttpResponse:
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
     )
+    code_access.record_reads(request.access, page.rentals, request=request)
     offered = options(request.access)
     context = {
         "filter": history_filter,

@@ -1,6 +1,7 @@
 """One rental: its page, and what a person may do with it."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -11,12 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
+from accounts.audit import OncePerDay
 from accounts.http import DeskRequest, local_address
 from lib.query_params import whole_number
 from pages.presenters import cards
 from pages.presenters.rental import page_of
 from pages.views.asking_page import has_room_for
-from rentals import lifecycle, orders
+from rentals import code_access, lifecycle, orders
 from rentals.jobs import polling
 from rentals.models import Rental
 from thuesim import phones
@@ -29,8 +31,10 @@ def _visible(request: DeskRequest, pk: int) -> Rental:
 @require_safe
 @never_cache
 def rental(request: DeskRequest, pk: int) -> HttpResponse:
-    """Show a rental with its timeline, messages, money and re-rentals."""
-    return render(request, "pages/rental.html", {"page": page_of(_visible(request, pk), request.access)})
+    """Show a rental with its timeline, messages, money and re-rentals, and who saw its code."""
+    found = _visible(request, pk)
+    code_access.record_reads(request.access, [found], request=request)
+    return render(request, "pages/rental.html", {"page": page_of(found, request.access)})
 
 
 @require_POST
@@ -99,9 +103,22 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.sees_code(found):
         target = audit.about(found)
         audit.record(audit.Action.REVEAL, person=request.user, team=found.team, target=target, request=request)
+    else:
+        code_access.record_reads(request.access, [found], request=request)
     if request.htmx:
         return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
     return render(request, "pages/rental.html", {"page": page_of(found, request.access, revealed=True)})
+
+
+@require_POST
+def copied(request: DeskRequest, pk: int) -> HttpResponse:
+    """Record that the page's script has put the code into the clipboard, once a day."""
+    found = _visible(request, pk)
+    if not code_access.shows(found, request.access) and not code_access.was_revealed_to(request.access, found):
+        raise PermissionDenied
+    copy = OncePerDay(audit.Action.COPY, request.user.pk, found.team_id, audit.about(found))
+    audit.record_once_a_day([copy], request=request)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 def _answer(
@@ -112,5 +129,8 @@ def _answer(
         messages.add_message(request, level, said)
         return redirect(local_address(request))
     line = render(request, "_toast.html", {"said": said, "failed": level == messages.ERROR})
-    shown = (cards.render_card(_visible(request, pk), request.access, oob=True) for pk in changed)
-    return HttpResponse(line.content.decode() + "".join(shown))
+    shown = [_visible(request, pk) for pk in changed]
+    code_access.record_reads(request.access, shown, request=request)
+    return HttpResponse(
+        line.content.decode() + "".join(cards.render_card(rental, request.access, oob=True) for rental in shown)
+    )

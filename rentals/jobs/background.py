@@ -23,7 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 import thuesim
-from accounts.models import Team, User
+from accounts.models import AuditRecord, Team, User
 from accounts.policy import Access, access_for
 from rentals import enqueue
 from rentals.jobs import exports, reconciling
@@ -61,9 +61,16 @@ def folder() -> Path:
 
 
 def begin(
-    kind: BackgroundJob.Kind, *, person: User, team: Team, wanted: str = "", token: Token | None = None
+    kind: BackgroundJob.Kind,
+    *,
+    person: User,
+    team: Team,
+    wanted: str = "",
+    token: Token | None = None,
+    record: AuditRecord | None = None,
 ) -> BackgroundJob:
-    """Take work in. The same work that this person is waiting for already is not begun twice.
+    """Take work in. The same work that this person is waiting for already is not begun twice. `record` is the audit record
+    of an export.
 
     May be called in a transaction: the worker is woken on commit.
     """
@@ -74,7 +81,7 @@ def begin(
         return same
     language = translation.get_language() or settings.LANGUAGE_CODE
     job = BackgroundJob.objects.create(
-        kind=kind, person=person, team=team, wanted=wanted, token=token, language=language
+        kind=kind, person=person, team=team, wanted=wanted, token=token, language=language, record=record
     )
     enqueue.background(job.pk)
     return job
@@ -127,7 +134,7 @@ def _work(pk: int) -> None:
     )
     if not claimed:
         return
-    job = BackgroundJob.objects.select_related("person", "team", "token").get(pk=pk)
+    job = BackgroundJob.objects.select_related("person", "team", "token", "record").get(pk=pk)
     try:
         if job.kind == BackgroundJob.Kind.IMPORT:
             _import(job)
@@ -177,7 +184,7 @@ def _export(job: BackgroundJob) -> None:
     path.touch(mode=0o600)
     try:
         with translation.override(job.language or settings.LANGUAGE_CODE), _Progress(job) as progress:
-            table = progress.counting(exports.rows(rentals, access))
+            table = progress.counting(exports.rows(rentals, access, job.record))
             if is_csv:
                 exports.write_csv(table, path)
             else:

@@ -13,8 +13,8 @@ from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Team
-from rentals.models import Callback, Message, Rental
+from accounts.models import AuditRecord, Team
+from rentals.models import Callback, ExportedCode, Message, Rental
 
 BATCH = 500
 # Announce a fade for so long after it happens: the job may run late, and announcing twice is harmless.
@@ -67,6 +67,17 @@ def _delete_lost_recordings(cutoff: datetime) -> None:
             default_storage.delete(name)
         with suppress(OSError):  # not empty yet
             month.rmdir()
+
+
+def forget_exports(*, batch: int = BATCH) -> int:
+    """Delete which codes an export held once its audit record's own retention has ended. Returns how many were deleted."""
+    oldest = AuditRecord.objects.order_by("pk").values_list("pk", flat=True).first()
+    deleted = 0
+    while oldest and (
+        keys := list(ExportedCode.objects.filter(record__lt=oldest).values_list("pk", flat=True)[:batch])
+    ):
+        deleted += ExportedCode.objects.filter(pk__in=keys).delete()[0]
+    return deleted
 
 
 def fade() -> int:

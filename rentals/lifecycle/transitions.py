@@ -261,6 +261,7 @@ def _take_over_imported(rental: Rental, upstream_key: str) -> None:
     imported.messages.update(rental=rental)
     imported.ledger.update(rental=rental)
     imported.callbacks.update(rental=rental)
+    imported.exported.update(rental=rental)
     imported.again.update(again_of=rental)
     imported.delete()
 

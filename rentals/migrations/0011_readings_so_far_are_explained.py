@@ -27,7 +27,6 @@ def forget(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
         ("rentals", "0010_balance_questions"),
     ]

@@ -7,6 +7,7 @@ from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
 from rentals.models.operations import (
     BackgroundJob,
     ContractDrift,
+    ExportedCode,
     Heartbeat,
     JobName,
     JobRun,
@@ -24,6 +25,7 @@ __all__ = [
     "CallbackAddress",
     "ContractDrift",
     "EventKind",
+    "ExportedCode",
     "Heartbeat",
     "Hold",
     "JobName",

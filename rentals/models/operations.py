@@ -156,6 +156,15 @@ class BackgroundJob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     alive_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # The audit record of an export, which the codes in it are noted with.
+    record = models.ForeignKey(
+        "accounts.AuditRecord",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
 
     class Meta:
         verbose_name = _("background job")
@@ -179,3 +188,20 @@ class BackgroundJob(models.Model):
     def percent(self) -> int | None:
         """How much is done, in percent; None where the total is not known yet."""
         return min(100, 100 * self.done // self.total) if self.total else None
+
+
+class ExportedCode(models.Model):
+    """A rental whose code was in an export in full; `record` is the export's audit record, which may end before it."""
+
+    rental = models.ForeignKey("rentals.Rental", on_delete=models.CASCADE, related_name="exported")
+    record = models.ForeignKey(
+        "accounts.AuditRecord", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("exported code")
+        verbose_name_plural = _("exported codes")
+        constraints = [models.UniqueConstraint(fields=["record", "rental"], name="one_row_per_exported_code")]
+
+    def __str__(self) -> str:
+        return f"{self.record_id}: {self.rental_id}"

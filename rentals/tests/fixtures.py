@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts import audit
 from accounts.models import Team, User
 from rentals import enqueue, orders
 from rentals.jobs import catalog
@@ -57,6 +58,11 @@ def later(delta: timedelta) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _fresh_prefixes() -> None:
     likely_network.forget()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_recorded() -> None:
+    audit.forget_recorded()
 
 
 @pytest.fixture

@@ -48,7 +48,23 @@ async function copyFrom(button) {
   // Of a code, the toast says whose it is.
   const { of } = button.dataset;
   toast(sentence(of ? "copiedCode" : "copied", { what: text, of }), false, fadesAt(button));
+  if ("copy" in button.dataset) recordCopy(button);
 }
+
+// The audit log knows who copied a code, also one that was selected and copied by hand.
+const recorded = new Set();
+function recordCopy(part) {
+  const { rentalId, rental } = part.closest("[data-rental-id], [data-rental]")?.dataset ?? {};
+  const id = rentalId ?? rental;
+  if (!id || recorded.has(id)) return;
+  recorded.add(id);
+  const address = document.body.dataset.copiedUrl.replace("/0/", `/${id}/`);
+  fetch(address, { method: "POST", headers: { "X-CSRFToken": csrfToken(), "X-Page-Team": document.body.dataset.pageTeam ?? "" }, keepalive: true }).catch(() => recorded.delete(id));
+}
+document.addEventListener("copy", () => {
+  const selection = getSelection();
+  for (const part of document.querySelectorAll("[data-fading]:not(.sr)")) if (!selection.isCollapsed && selection.containsNode(part, true)) recordCopy(part);
+});
 
 const OPEN_MENUS = "details.menu[open], details.filter[open]";
 document.addEventListener("click", (event) => {

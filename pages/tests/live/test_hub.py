@@ -19,7 +19,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils.translation import get_language
 
-from accounts.models import Membership, Role, Team, User
+from accounts.models import AuditRecord, Membership, Role, Team, User
 from lib import announce
 from lib.announce import CHANNEL
 from pages.live.screens import MAX_QUEUED, open_screen, read
@@ -383,3 +383,34 @@ def _announced(stream: Any, rental: Rental) -> bool:
     rental.announce()
     event, html = stream.next()
     return event == "rental" and f'id="rental-{rental.pk}"' in html
+
+
+def test_a_code_on_a_screen_is_recorded_as_read_by_each_who_reads_it_and_once(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
+) -> None:
+    owner, colleague = sign_in(team), sign_in(team)
+    manager, viewer = sign_in(team, Role.MANAGER), sign_in(team, Role.VIEWER)
+    streams = [screens.watch(client) for client in (owner, owner, colleague, manager, viewer)]
+    narrow = screens.watch(sign_in(team, Role.MANAGER), "?mine=1")
+    rental = make_rental(team, code="529310", person=owner.person, status=Status.RECEIVED)
+    for _ in range(2):
+        rental.announce()
+        for stream in streams:
+            stream.skip_to("rental")
+        narrow.skip_to("gone")
+    reads = AuditRecord.objects.filter(action="read", target=f"rental {rental.pk}").order_by("person")
+    wait_until(lambda: reads.count() == 2, "the reads are recorded")
+    assert [read.person for read in reads] == [owner.person, manager.person]
+
+
+def test_a_number_without_a_code_is_read_by_nobody(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
+) -> None:
+    owner = sign_in(team)
+    stream = screens.watch(owner)
+    make_rental(team, person=owner.person).announce()
+    stream.skip_to("rental")
+    make_rental(team, code="529310", person=owner.person, status=Status.RECEIVED).announce()
+    stream.skip_to("rental")
+    wait_until(AuditRecord.objects.filter(action="read").exists, "the read is recorded")
+    assert AuditRecord.objects.filter(action="read").count() == 1
