@@ -85,15 +85,24 @@ def whole_number(text: str) -> str:
     return number if number.startswith("+84") and len(number) == 12 else ""
 
 
+def of_number(text: str) -> Q | None:
+    """Return the condition that a rental's number is the one typed in any form, or contains it where it is a part, such
+    as its end; None for a text that is no number."""
+    if number := whole_number(text):
+        return Q(phone=number)
+    digits = "".join(c for c in text if c.isdigit())
+    if len(digits) < MIN_LENGTH or any(c.isalpha() for c in text):
+        return None
+    return Q(phone__contains=_subscriber_part(digits))
+
+
 def _in_rental(text: str) -> Q:
     """Return the condition that a rental's own fields contain the text."""
     if len(text) < MIN_LENGTH:
         return Q(purpose__iexact=text)
-    digits = "".join(c for c in text if c.isdigit())
-    condition = Q(purpose__icontains=text)
-    if len(digits) >= MIN_LENGTH and not any(c.isalpha() for c in text):
-        condition |= Q(phone__contains=_subscriber_part(digits))
-    return condition
+    numbers = of_number(text)
+    by_purpose = Q(purpose__icontains=text)
+    return by_purpose if numbers is None else by_purpose | numbers
 
 
 def _in_message(text: str) -> Q:

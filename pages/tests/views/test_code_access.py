@@ -245,3 +245,54 @@ def test_the_list_costs_two_queries(
         owner = browser(linh)
         with django_assert_num_queries(len(without) + 2):
             owner.get(reverse("rental", args=[rental.pk]))
+
+
+# The audit log
+
+
+NUMBERS = [
+    "0912345678",
+    "+84912345678",
+    "+84 912 345 678",
+    "912 345 678",
+    "84-912-345-678",
+    "0912.345.678",
+    "345 678",
+    "5678",
+]
+
+
+@pytest.mark.parametrize("typed", NUMBERS)
+def test_the_audit_log_finds_a_number_in_any_form(team: Team, linh: User, rental: Rental, typed: str) -> None:
+    other = make_rental(Status.RECEIVED, team=team, phone="+84987000111")
+    audit.record("cancel", team=team, target=audit.about(other))
+    audit.record("reveal", team=team, target=f"message {rental.messages.get().pk}")
+    boss = browser(make_person(team, Role.MANAGER, username="boss"))
+    boss.get("/")
+    boss.post(reverse("export_csv"))
+    answer = boss.get(reverse("team_audit"), {"q": typed})
+    found = {(record.action, record.target) for record, *_words in answer.context["records"]}
+    assert found == {
+        ("read", audit.about(rental)),
+        ("reveal", f"message {rental.messages.get().pk}"),
+        ("export", audit.ALL_RENTALS),
+    }
+
+
+def test_the_audit_log_shows_reads_where_somebody_asks_for_them(team: Team, rental: Rental) -> None:
+    boss = browser(make_person(team, Role.MANAGER, username="boss"))
+    boss.get("/")
+
+    def actions(**asked: str) -> set[str]:
+        return {record.action for record, *_words in boss.get(reverse("team_audit"), asked).context["records"]}
+
+    assert "read" not in actions()
+    assert actions(action="read") == actions(q="0912345678") == {"read"}
+
+
+def test_the_audit_log_finds_no_number_of_another_team(team: Team) -> None:
+    theirs = make_rental(Status.RECEIVED, phone="+84912345678")
+    audit.record("reveal", team=theirs.team, target=audit.about(theirs))
+    audit.record("reveal", team=team, target=audit.about(theirs))  # cannot be, and would say that they have it
+    boss = browser(make_person(team, Role.MANAGER, username="boss"))
+    assert not boss.get(reverse("team_audit"), {"q": "0912345678"}).context["records"]

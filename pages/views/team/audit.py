@@ -20,6 +20,8 @@ from lib.query_params import day, midnight, whole_number
 from lib.spreadsheets import csv_chunks
 from pages.presenters.audit import details, target
 from pages.views.team.team import managed_team
+from rentals import code_access
+from rentals.queries import search
 
 PAGE_SIZE = 50
 MAX_EXPORTED = 100_000
@@ -69,9 +71,12 @@ def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     found = AuditRecord.objects.filter(access.audited()).select_related("person").order_by("-pk")
     text = query.get("q", "").strip()[:80]
     if text:
-        found = found.filter(
-            Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
-        )
+        condition = Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
+        numbers = search.of_number(text)
+        found = found.filter(condition if numbers is None else condition | code_access.about_number(numbers, access))
+    elif not query.get("action"):
+        # Every code has several: they are there for whoever asks about a number, or for this action.
+        found = found.exclude(action=audit.Action.READ)
     person = whole_number(query.get("person"))
     if person is not None:
         found = found.filter(person=person)
