@@ -35,6 +35,7 @@ class Action(models.TextChoices):
     SESSIONS_ENDED = "sessions_ended", _("Sessions ended")
     ORDER = "order", _("Ordered")
     CANCEL = "cancel", _("Cancelled an order")
+    HAND_OVER = "hand_over", _("Handed a number over")
     REVEAL = "reveal", _("Revealed a code")
     READ = "read", _("Read a code")
     COPY = "copy", _("Copied a code")

@@ -9,6 +9,7 @@
 | rent, rent again                        | no     | yes                | yes        | yes            |
 | cancel a queued order                   | no     | own                | yes        | yes            |
 | reveal a masked code (recorded)         | no     | yes                | yes        | yes            |
+| hand a waiting number over              | no     | own                | yes        | yes            |
 | see who saw a code                      | no     | own                | yes        | yes            |
 | export                                  | no     | no                 | yes        | yes            |
 | see who is in the team                  | yes    | yes                | yes        | yes            |
@@ -31,7 +32,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from allauth.mfa.models import Authenticator
-from django.db.models import OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.audit import Action
@@ -133,6 +134,11 @@ class Access:
     def may_cancel(self, rental: TeamRental) -> bool:
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
+    def may_hand_over(self, rental: TeamRental) -> bool:
+        """Whether they may give the number to a colleague. One that was rented elsewhere is nobody's to give."""
+        own = self.may_rent and rental.person_id == self.person_id
+        return self.may_see(rental) and rental.person_id is not None and (self.manages or own)
+
     def may_see_accesses(self, rental: TeamRental) -> bool:
         """Whether they may see who saw the code."""
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
@@ -183,6 +189,16 @@ def access_for(person: User) -> Access:
         return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
     role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
     return Access(person.pk, is_admin, team, role, teams)
+
+
+def people_who_may_rent(team: Team) -> QuerySet[User]:
+    """Return the team's active members whose role lets them rent, by name. Where the team requires two-factor
+    authentication, those who have it."""
+    roles = Membership.objects.filter(team=team, role__in=[Role.OPERATOR, Role.MANAGER])
+    people = User.objects.filter(is_active=True, pk__in=roles.values("user"))
+    if team.requires_second_step:
+        people = people.filter(Exists(two_factor_methods(OuterRef("pk"))))
+    return people.order_by("first_name", "last_name", "username")
 
 
 def has_two_factor(person: User) -> bool:

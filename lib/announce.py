@@ -33,6 +33,11 @@ def team(team_id: int, what: str) -> None:
     _publish_on_commit({"team": team_id, "event": what})
 
 
+def handed_over(rental_id: int, *, team: int, person: int) -> None:
+    """Tell a person's screens on commit that a rental of their team was handed over, from them or to them."""
+    _publish_on_commit({"handed_over": rental_id, "team": team, "person": person})
+
+
 def person(person_id: int) -> None:
     """Say on commit that a person's rights changed (role, team, sign-out, deactivation): streams check them at once."""
     _publish_on_commit({"person": person_id})

@@ -13,7 +13,7 @@ from accounts import one_time_keys
 from accounts.forms import MAX_DONG, MAX_PRICE, DongField
 from accounts.models import User
 from accounts.one_time_keys import Key
-from accounts.policy import Access
+from accounts.policy import Access, people_who_may_rent
 from lib.formats import dong, span
 from lib.query_params import whole_number
 from pages.presenters.tokens import TokenLine, token_lines
@@ -228,6 +228,25 @@ class RentForm(forms.Form):
         of_the_service = {"service", "max_price"}
         wishes = {name: self[name].data for name in self.fields if name not in of_the_service}
         return RentForm(initial=wishes, access=self.access, earlier=self)
+
+
+class HandOverForm(forms.Form):
+    """To whom a number is handed over: somebody else of the team who may rent."""
+
+    person = forms.ModelChoiceField(
+        label=gettext_lazy("To whom"),
+        queryset=User.objects.none(),
+        empty_label=gettext_lazy("Choose a person"),
+        error_messages={
+            "required": gettext_lazy("Choose the person who gets the number."),
+            "invalid_choice": gettext_lazy("This person may not rent in your team now. Choose another one."),
+        },
+    )
+
+    def __init__(self, *args: Any, rental: Rental, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.people = people_who_may_rent(rental.team).exclude(pk=rental.person_id or 0)
+        self.fields["person"].queryset = self.people  # type: ignore[attr-defined]
 
 
 _NOTE = gettext_lazy("Say in a few words what it was: the next person who looks will want to know.")

@@ -2,7 +2,8 @@
 
 Against a budget counts what was charged and not refunded, on the day when the number was rented, and the price of every
 order under way. So people who order at once cannot exceed it together. Days and months are those of the desk's time zone. A
-number rented elsewhere with the same token counts for no budget. Money is whole đồng.
+number rented elsewhere with the same token counts for no budget; one that was handed over, for that of the person who
+ordered it. Money is whole đồng.
 
 Both checks lock the team's row (on SQLite the database, for writing) until their transaction ends, so that orders of a
 team are counted one after the other. They take that lock before the token's, never after it.
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -116,7 +117,7 @@ def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | No
     team = _lock(team.pk)
     if not _allows(team, service):
         return _refusal(reasons.NOT_ALLOWED, field="service")
-    recent = Rental.objects.filter(team=team, person=person, queued_at__gt=timezone.now() - timedelta(minutes=1))
+    recent = Rental.objects.paid_by(person.pk).filter(team=team, queued_at__gt=timezone.now() - timedelta(minutes=1))
     if recent.count() >= MAX_ORDERS_PER_MINUTE:
         return _refusal(reasons.TOO_MANY)
     price = service.price or 0
@@ -178,11 +179,11 @@ def remaining_for(access: Access) -> RemainingBudgets:
 def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
     """Return by person id: đồng spent today, đồng spent this month, rentals today. One query."""
     day, month = _starts()
-    rows = _counted(team, month, UNDER_WAY).values("person").order_by()
+    rows = _counted(team, month, UNDER_WAY).values(who=F("payer")).order_by()
     by_person = rows.annotate(
         day=Sum("cost", filter=_since(day), default=0), month=Sum("cost", default=0), n=Count("pk", filter=_since(day))
     )
-    return {row["person"]: (row["day"], row["month"], row["n"]) for row in by_person if row["person"] is not None}
+    return {row["who"]: (row["day"], row["month"], row["n"]) for row in by_person if row["who"] is not None}
 
 
 def _lock(team_id: int) -> Team:
@@ -260,14 +261,14 @@ def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "Query
         When(status__in=under_way, then=Coalesce("service__price", 0)),
         default=Coalesce("price", 0) - Coalesce(Subquery(refund.values("amount")[:1]), 0),
     )
-    rentals = Rental.objects.filter(team=team, imported=False)
+    rentals = Rental.objects.with_payer().filter(team=team, imported=False)
     return rentals.filter(Q(placed_at__gte=start) | Q(status__in=under_way)).annotate(cost=cost).order_by()
 
 
 def _used(team: Team, person_id: int | None, under_way: Sequence[Status]) -> _Used:
     day, month = _starts()
     start = month if team.budget_month is not None or person_id is not None else day
-    own = Q(person=person_id or 0)
+    own = Q(payer=person_id or 0)
     sums = _counted(team, start, under_way).aggregate(
         team_day=Sum("cost", filter=_since(day), default=0),
         team_month=Sum("cost", default=0),

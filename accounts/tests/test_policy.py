@@ -62,6 +62,13 @@ OWN_TEAM: dict[str, tuple[bool, bool, bool, bool, bool, bool, bool]] = {
     "manager": (True, True, True, True, True, True, True),
     "admin": (True, True, True, True, True, True, True),
 }
+# (hand over own, hand over others', see who saw the code of own, of others')
+OF_OWNERS: dict[str, tuple[bool, bool, bool, bool]] = {
+    "viewer": (False, False, False, False),
+    "operator": (True, False, True, False),
+    "manager": (True, True, True, True),
+    "admin": (True, True, True, True),
+}
 # Whose accounts as a whole they may act on: (a colleague's, one's who is also in another team, a superuser's, their own)
 ACCOUNTS: dict[str, tuple[bool, bool, bool, bool]] = {
     "viewer": (False, False, False, False),
@@ -100,6 +107,12 @@ def test_each_role_has_its_rights_on_the_rentals_of_its_own_team(world: World, r
         access.may_cancel(mine),
         access.may_cancel(others),
     ) == OWN_TEAM[role]
+    assert (
+        access.may_hand_over(mine),
+        access.may_hand_over(others),
+        access.may_see_accesses(mine),
+        access.may_see_accesses(others),
+    ) == OF_OWNERS[role]
 
 
 @pytest.mark.parametrize(("role", "shares", "own"), list(product(ROLES, [False, True], [False, True])))
@@ -109,6 +122,7 @@ def test_nobody_has_any_right_on_a_rental_of_another_team(world: World, role: st
     access = world.access(role)
     answers = (access.may_see(rental), access.sees_code(rental), access.may_reveal(rental), access.may_cancel(rental))
     assert answers == (False, False, False, False)
+    assert (access.may_hand_over(rental), access.may_see_accesses(rental)) == (False, False)
     assert not Rental.objects.visible_to(access).exists()
 
 
@@ -264,6 +278,7 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
     yes = {True: "yes", False: "no"}
     for role in ROLES:
         see, own_code, others_code, shared_code, reveal, cancel_own, cancel_others = OWN_TEAM[role]
+        hand_own, hand_others, accesses_own, accesses_others = OF_OWNERS[role]
         rent, manages, export = IN_GENERAL[role]
         colleague, elsewhere, _superuser, _themselves = ACCOUNTS[role]
         assert {name: cells[role] for name, cells in table.items()} == {
@@ -276,6 +291,8 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             "rent, rent again": yes[rent],
             "cancel a queued order": "yes" if cancel_others else "own" if cancel_own else "no",
             "reveal a masked code (recorded)": yes[reveal],
+            "hand a waiting number over": "yes" if hand_others else "own" if hand_own else "no",
+            "see who saw a code": "yes" if accesses_others else "own" if accesses_own else "no",
             "export": yes[export],
             "see who is in the team": yes[see],
             "invite, change roles, budgets, settings": yes[manages],

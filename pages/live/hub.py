@@ -31,7 +31,18 @@ from redis.backoff import NoBackoff
 
 from accounts.audit import OncePerDay
 from lib.announce import CHANNEL
-from pages.live.screens import Screen, Viewer, compose, frame, open_screen, read, recheck, shown_codes, warm_up
+from pages.live.screens import (
+    Screen,
+    Viewer,
+    compose,
+    frame,
+    handed_over_frames,
+    open_screen,
+    read,
+    recheck,
+    shown_codes,
+    warm_up,
+)
 from rentals import code_access
 from rentals.models import Rental
 
@@ -73,8 +84,8 @@ class Hub:
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
     this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
-    `session-expired`, `team-switched` (the person switched to another one than the page's), `beat` every 15 s, and the
-    names that `lib.announce.team` is given.
+    `session-expired`, `team-switched` (the person switched to another one than the page's), `notice` (a sentence for one
+    person), `beat` every 15 s, and the names that `lib.announce.team` is given.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -83,6 +94,7 @@ class Hub:
         self._changed: dict[int, int] = {}  # rental id: team id
         self._team_events: set[tuple[int, str]] = set()
         self._people: set[int] = set()
+        self._handed_over: set[tuple[int, int]] = set()  # the ids of a rental and a person who is told
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = False
@@ -190,7 +202,9 @@ class Hub:
             self._take(json.loads(message["data"]))
 
     def _take(self, announced: Message) -> None:
-        if "rental" in announced:
+        if "handed_over" in announced:
+            self._handed_over.add((announced["handed_over"], announced["person"]))
+        elif "rental" in announced:
             self._changed[announced["rental"]] = announced["team"]
         elif "event" in announced:
             self._team_events.add((announced["team"], announced["event"]))
@@ -212,13 +226,15 @@ class Hub:
                 self._wake.set()
             events, self._team_events = self._team_events, set()
             people, self._people = self._people, set()
+            handed_over, self._handed_over = self._handed_over, set()
+            people |= {person for _rental, person in handed_over}
             teams = {*rentals.values(), *(team for team, _ in events)}
             screens = [
                 screen
                 for screen in self._screens
                 if screen.viewer.access.team_id in teams or screen.viewer.access.person_id in people
             ]
-            await self._round(screens, rentals)
+            await self._round(screens, rentals, handed_over)
             for team, event in events:
                 self._offer_all(frame(event), team)
 
@@ -227,7 +243,9 @@ class Hub:
             await asyncio.sleep(CHECK_SECONDS)
             await self._round(list(self._screens), {})
 
-    async def _round(self, screens: Sequence[Screen], rental_ids: Collection[int]) -> None:
+    async def _round(
+        self, screens: Sequence[Screen], rental_ids: Collection[int], handed_over: Collection[tuple[int, int]] = ()
+    ) -> None:
         """Check the viewers of `screens`, then send the rentals' cards to those whose rights have not changed.
 
         In parts of `MAX_SCREENS`: the loop sends one while the next is checked.
@@ -245,6 +263,10 @@ class Hub:
                         screen.offer(data)
                 if reads:
                     self._recorder.submit(_record, reads)
+            told = await self._in_thread(self._reader, handed_over_frames, handed_over, screens) if handed_over else []
+            for group, data in told:
+                for screen in group:
+                    screen.offer(data)
         except Exception:  # neither a broken card nor a missing database may end the other streams
             logger.exception("Live changes could not be read.")
             for screen in screens:

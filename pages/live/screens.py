@@ -28,7 +28,7 @@ from accounts import audit, page_team
 from accounts.audit import OncePerDay
 from accounts.models import Membership, Team, User
 from accounts.policy import Access, access_for
-from pages.presenters.cards import render_card
+from pages.presenters.cards import handed_over_sentence, render_card
 from rentals.models import Rental
 from rentals.queries.filters import BoardFilter
 
@@ -200,6 +200,21 @@ def shown_codes(rentals: Iterable[Rental], screens: Collection[Screen]) -> set[O
             if sees[view]:
                 shown.add(OncePerDay(audit.Action.READ, access.person_id, rental.team_id, target))
     return shown
+
+
+def handed_over_frames(
+    handed_over: Iterable[tuple[int, int]], screens: Collection[Screen]
+) -> list[tuple[list[Screen], bytes]]:
+    """Return the frames that tell people of numbers handed over, given as ids of rental and person. Two queries."""
+    frames: list[tuple[list[Screen], bytes]] = []
+    concerned = set(handed_over)
+    for rental in read(rental_id for rental_id, _person in concerned):
+        for screen in screens:
+            access = screen.viewer.access
+            if (rental.pk, access.person_id) in concerned and access.may_see(rental):
+                with translation.override(screen.viewer.language):
+                    frames.append(([screen], frame("notice", handed_over_sentence(rental, access.person_id))))
+    return frames
 
 
 def warm_up() -> None:

@@ -26,6 +26,7 @@ _LABELS: Mapping[str, object] = {
     "kinds": gettext_lazy("kind"),
     "note": gettext_lazy("note"),
     "price": gettext_lazy("price"),
+    "person": gettext_lazy("person"),
     "purpose": gettext_lazy("purpose"),
     "rental": gettext_lazy("rental"),
     "rentals": gettext_lazy("rentals"),

@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong
 from rentals.lifecycle import reasons
@@ -42,6 +43,7 @@ class Permissions:
     cancel: bool
     reveal: bool
     check: bool
+    hand_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,12 @@ class Card:
         return self.rental.ends_at
 
     @property
+    def ordered_by(self) -> User | None:
+        """Who ordered the number, where it was handed over since."""
+        orderer = self.rental.ordered_by
+        return orderer if orderer != self.rental.person else None
+
+    @property
     def seconds_left(self) -> int:
         ends = self.expires_at
         return max(0, round((ends - self.now).total_seconds())) if ends else 0
@@ -219,8 +227,17 @@ def permissions(rental: Rental, access: Access, read: Readable) -> Permissions:
         rent_again=access.may_rent and rental.status in _SETTLED and bool(rental.upstream_key),
         cancel=rental.status == Status.QUEUED and access.may_cancel(rental),
         reveal=read.masked and access.may_reveal(rental),
+        hand_over=access.may_hand_over(rental) and rental.status == Status.WAITING,
         check=access.may_rent and rental.status in {Status.WAITING, Status.UNCONFIRMED},
     )
+
+
+def handed_over_sentence(rental: Rental, person_id: int) -> str:
+    """Return what a person is told whose number was handed over to a colleague, or to whom it was."""
+    values = {"phone": phones.pretty(rental.phone), "service": rental.service.name, "person": rental.person}
+    if rental.person_id == person_id:
+        return _("%(phone)s, %(service)s, was handed over to you: its code will be yours.") % values
+    return _("%(phone)s, %(service)s, was handed over to %(person)s, who reads its code now.") % values
 
 
 def _short_wait(seconds: int) -> timedelta:

@@ -174,6 +174,9 @@ def chosen(
     for kind, pairs in offered.items():
         if value := getattr(history_filter, kind):
             filters.append((kind, value, dict(pairs).get(value, value)))
+    if payer := history_filter.payer:
+        name = dict(offered["person"]).get(payer, payer)
+        filters.append(("payer", payer, _("ordered by %(person)s") % {"person": name}))
     if history_filter.prefix:
         filters.append(("prefix", history_filter.prefix, f"0{history_filter.prefix}"))
     if since := history_filter.since:

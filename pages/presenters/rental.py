@@ -34,6 +34,7 @@ KINDS: Mapping[str, Promise] = {
     EventKind.REFUSED: _("Not rented"),
     EventKind.UNCONFIRMED: _("Answer lost: checking whether a number was taken"),
     EventKind.CANCELLED: _("Cancelled"),
+    EventKind.HANDED_OVER: _("Handed over"),
     EventKind.REFUNDED: _("Price refunded: seen in the balance"),
     EventKind.REFUND_TAKEN_BACK: _("The refund was booked by mistake and is taken back"),
     EventKind.PRICE: _("The price is put right: ThueSim charged another one than the catalogue's"),
@@ -147,6 +148,11 @@ def _silence(rental: Rental) -> str:
 def _step(event: RentalEvent) -> Step:
     detail = event.detail if isinstance(event.detail, dict) else {}
     why = reasons.SENTENCES.get(str(detail.get("reason", ""))) or _SOURCES.get(str(detail.get("by", ""))) or ""
+    if event.kind == EventKind.HANDED_OVER:
+        why = (
+            gettext("From %(from)s to %(to)s, who reads the code. The price stays with the person who ordered.")
+            % detail
+        )
     return Step(event, str(KINDS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 
@@ -161,10 +167,15 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
 
 
 def _seen(rental: Rental, events: Iterable[RentalEvent]) -> list[Seen]:
-    """Return who rented the number, and then who saw its code how, oldest first. Two queries."""
-    rented = [Seen(event.at, event.person, str(_SEEN[event.kind])) for event in events if event.kind in _SEEN]
+    """Return who rented the number, to whom it was handed over, and then who saw its code how, oldest first. Two queries."""
+    owned = [Seen(event.at, event.person, str(_SEEN[event.kind])) for event in events if event.kind in _SEEN]
+    owned += [
+        Seen(event.at, event.person, gettext("handed the number over to %(to)s") % event.detail)
+        for event in events
+        if event.kind == EventKind.HANDED_OVER
+    ]
     accesses = code_access.accesses_to(rental)
-    return rented + [
+    return owned + [
         Seen(one.at, one.person, gettext("opened it in the admin") if one.in_admin else str(_SEEN[one.action]))
         for one in accesses
     ]

@@ -127,6 +127,10 @@ class Spending:
     dearer: Line  # what numbers cost beyond the price that was shown at the order
 
 
+# Where a table is by another column than its name.
+_COLUMNS = {"person": "payer"}
+
+
 def spending(access: Access, period: Period) -> Spending:
     """Return what the person's team spent. Six queries, and one for each table's names."""
     days = _by_day(access, period)
@@ -137,7 +141,10 @@ def spending(access: Access, period: Period) -> Spending:
         ("purpose", gettext_lazy("Purpose"), _purpose_lines),
         ("token", gettext_lazy("Token"), _token_lines),
     )
-    groupings = [Grouping(key, label, _by(access, period, key, total, naming)) for key, label, naming in labels]
+    groupings = [
+        Grouping(key, label, _by(access, period, _COLUMNS.get(key, key), total, naming))
+        for key, label, naming in labels
+    ]
     return Spending(total, days, groupings, _dearer(access, period))
 
 
@@ -166,7 +173,7 @@ def booked(access: Access, period: Period) -> list[LedgerEntry]:
 def _rented(access: Access, period: Period) -> QuerySet[Rental]:
     refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False))
     rented = Rental.objects.visible_to(access).filter(placed_at__gte=period.start, placed_at__lt=period.end)
-    return rented.annotate(refund=refund).order_by()
+    return rented.with_payer().annotate(refund=refund).order_by()
 
 
 def _sums() -> dict[str, Any]:
@@ -222,7 +229,7 @@ def _service_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
 
 
 def _person_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-    named = {person.pk: (str(person), f"person={person.pk}") for person in User.objects.filter(pk__in=keys)}
+    named = {person.pk: (str(person), f"payer={person.pk}") for person in User.objects.filter(pk__in=keys)}
     return {None: (_("rented elsewhere (imported)"), ""), **named}
 
 

@@ -63,6 +63,7 @@ def headings() -> list[str]:
         _("Ended at"),
         _("ThueSim's ID"),
         _("Reason"),
+        _("Ordered by"),
     ]
 
 
@@ -89,7 +90,7 @@ def _read(keys: list[int]) -> dict[int, Rental]:
     refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False))
     batch = (
         Rental.objects.order_by()
-        .select_related("service", "token", "person")
+        .select_related("service", "token", "person", "ordered_by")
         .prefetch_related(Prefetch("messages", to_attr="prefetched_messages"))
     )
     return batch.annotate(refund=refund, refunded=F("refund__amount")).in_bulk(keys)
@@ -123,6 +124,7 @@ def _row(rental: Rental, access: Access) -> list[str | int | None]:
         _local(rental.ended_at),
         rental.upstream_id,
         reasons.sentence(rental.reason),
+        str(rental.ordered_by or rental.person or _("imported")),
     ]
 
 

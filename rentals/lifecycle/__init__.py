@@ -17,6 +17,7 @@ a compare-and-set on the status: the second of two callers changes nothing and g
 upstream. A transition that this state diagram does not have raises `IllegalTransition`.
 """
 
+from rentals.lifecycle.handing_over import hand_over
 from rentals.lifecycle.importing import record_imported
 from rentals.lifecycle.money import correct_price, explain, hold_token, refund, take_back
 from rentals.lifecycle.transitions import (
@@ -52,6 +53,7 @@ __all__ = [
     "expire",
     "explain",
     "fingerprint",
+    "hand_over",
     "hold_token",
     "message_arrived",
     "move_to_token",

@@ -76,11 +76,11 @@ def _move(
         for name, value in fields.items():
             setattr(rental, name, value)
         rental.status = after
-        _write(rental, kind, before=before, person=person, detail=detail)
+        write_event(rental, kind, before=before, person=person, detail=detail)
     return True
 
 
-def _write(
+def write_event(
     rental: Rental,
     kind: EventKind,
     *,
@@ -88,6 +88,7 @@ def _write(
     person: User | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
+    """Write a line of the timeline, and announce the rental. Call it inside the transaction of the change."""
     RentalEvent.objects.create(
         rental=rental,
         at=timezone.now(),
@@ -118,7 +119,7 @@ def queue(
         due_at=now,
         **fields,
     )
-    _write(rental, EventKind.ORDERED, person=person, detail=clock.stamp())
+    write_event(rental, EventKind.ORDERED, person=person, detail=clock.stamp())
     return rental
 
 
@@ -143,7 +144,7 @@ def move_to_token(rental: Rental, token: Token) -> bool:
             return False
         detail = {"from": rental.token_id, "to": token.pk}
         rental.token = token
-        _write(rental, EventKind.MOVED, before=rental.status, detail=detail)
+        write_event(rental, EventKind.MOVED, before=rental.status, detail=detail)
     return True
 
 
@@ -362,7 +363,7 @@ def message_arrived(
                 # An advert came first. From now on the card stays on the board, and the code fades, as others do.
                 rental.received_at = rental.ended_at = at
                 Rental.objects.filter(pk=rental.pk).update(received_at=at, ended_at=at)
-            _write(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
+            write_event(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
             return True
         return _move(
             rental,

@@ -47,9 +47,17 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         """The rentals of the team that the person is working in."""
         return self.filter(team=access.team_id) if access.team_id is not None else self.none()
 
+    def with_payer(self) -> "RentalQuerySet":
+        """Annotate `payer`, the key of the person who ordered and paid; None for what was rented elsewhere."""
+        return self.annotate(payer=Coalesce("ordered_by_id", "person_id"))
+
+    def paid_by(self, person_id: int) -> "RentalQuerySet":
+        """The rentals that the person ordered, also those that they handed over since."""
+        return self.filter(Q(ordered_by=person_id) | Q(ordered_by=None, person=person_id))
+
     def for_cards(self) -> "RentalQuerySet":
         """Fetch all that a card shows, in two queries."""
-        return self.select_related("service", "token", "person", "team").prefetch_related("messages")
+        return self.select_related("service", "token", "person", "ordered_by", "team").prefetch_related("messages")
 
     def for_rows(self) -> "RentalQuerySet":
         """Fetch what a row of the history shows and nothing else, in two queries."""
@@ -82,6 +90,16 @@ class Rental(models.Model):
         blank=True,
         related_name="rentals",
         verbose_name=_("person"),
+    )
+    # Who ordered and paid it, where it was handed over to `person` since.
+    ordered_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("ordered by"),
     )
     token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("token"))
     token_pinned = models.BooleanField(default=False)
@@ -160,6 +178,9 @@ class Rental(models.Model):
                 name="rental_open_due",
             ),
             models.Index(fields=["phone"], name="rental_phone"),
+            models.Index(
+                fields=["ordered_by", "team"], condition=Q(ordered_by__isnull=False), name="rental_handed_over"
+            ),
             # The history's filters and orders, each read from its newest row on.
             models.Index(fields=["team", "service", "-queued_at"], name="rental_team_service"),
             models.Index(fields=["team", "person", "-queued_at"], name="rental_team_person"),
@@ -287,6 +308,7 @@ class EventKind(StrEnum):
     REFUSED = "refused"
     UNCONFIRMED = "unconfirmed"
     CANCELLED = "cancelled"
+    HANDED_OVER = "handed over"  # to a colleague
     REFUNDED = "refunded"
     REFUND_TAKEN_BACK = "refund taken back"  # the refund was booked by mistake
     PRICE = "price"  # it cost something else than was thought

@@ -132,10 +132,12 @@ class BoardFilter:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """The history's filter. `since` and `until` are days, both included."""
+    """The history's filter. `since` and `until` are days, both included. `payer` is who ordered, also what they handed over
+    since."""
 
     q: str = ""
     person: str = ""
+    payer: str = ""
     statuses: tuple[str, ...] = ()
     service: str = ""
     network: str = ""
@@ -149,6 +151,7 @@ class HistoryFilter:
         return cls(
             q=_value(query, "q"),
             person=_row(query, "person"),
+            payer=_row(query, "payer"),
             statuses=_values(query, "status", _STATUSES),
             service=_value(query, "service"),
             network=_value(query, "network"),
@@ -161,7 +164,17 @@ class HistoryFilter:
     @property
     def active(self) -> int:
         """How many filters are set."""
-        values = (self.q, self.person, self.service, self.network, self.prefix, self.token, self.since, self.until)
+        values = (
+            self.q,
+            self.person,
+            self.payer,
+            self.service,
+            self.network,
+            self.prefix,
+            self.token,
+            self.since,
+            self.until,
+        )
         return len(self.statuses) + sum(bool(value) for value in values)
 
     def apply(self, queryset: "RentalQuerySet", access: Access) -> "RentalQuerySet":
@@ -169,6 +182,8 @@ class HistoryFilter:
         rentals = queryset.visible_to(access)
         if self.person:
             rentals = rentals.filter(person=int(self.person))
+        if self.payer:
+            rentals = rentals.paid_by(int(self.payer))
         if self.statuses:
             rentals = rentals.filter(status__in=self.statuses)
         if self.service:

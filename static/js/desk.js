@@ -120,6 +120,14 @@ awayLine.addEventListener("click", ({ target }) => {
   document.getElementById("main").focus({ preventScroll: true });
 });
 
+// What a colleague did that concerns this person: a number was handed over.
+document.addEventListener("desk:notice", ({ detail }) => {
+  toast(detail.sentence);
+  announce(detail.sentence);
+  if (isOn("sounds")) ring();
+  if (isOn("notifies") && document.hidden && permission() === "granted") new Notification(detail.sentence);
+});
+
 // Preferences
 
 // They are forms, which htmx sends. Notifications need the browser's permission too, and that differs by browser.

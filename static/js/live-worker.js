@@ -3,7 +3,7 @@
 // when it may read its board, and `lost` when the stream broke (it is opened again by itself).
 //
 // A classic script on purpose: it imports nothing, and browsers learned module SharedWorkers years later.
-const EVENTS = ["hello", "rental", "gone", "refresh", "waiting", "tokens", "session-expired", "team-switched", "beat"];
+const EVENTS = ["hello", "rental", "gone", "refresh", "waiting", "tokens", "notice", "session-expired", "team-switched", "beat"];
 const MAX_STREAMS = 4; // a browser has six connections to a server, and pages need some
 const SILENCE = 40_000; // ms without even a beat (they come each 15 s): the connection is dead
 const RETRY = [500, 1000, 2000, 4000, 8000, 15_000]; // ms

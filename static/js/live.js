@@ -2,7 +2,8 @@
 // (re)connection, after sleep, and in doubt. Where no stream can be had, the board is polled every few seconds.
 //
 // templates/pages/_live.html brings the sign and the addresses; htmx is a classic script, and there before. When a
-// person is back and something happened meanwhile, document gets `desk:away` {sentence}. The stream's event `tokens`
+// person is back and something happened meanwhile, document gets `desk:away` {sentence}; where a colleague did something that concerns
+// the person, `desk:notice` {sentence}. The stream's event `tokens`
 // triggers what has hx-trigger="sse:tokens".
 import { csrfToken } from "./csrf.js";
 import { serverTime } from "./server-clock.js";
@@ -89,6 +90,7 @@ function receive({ event, data }) {
     show("reconnecting");
     readBoard();
   } else if (event === "team-switched") readBoard();
+  else if (event === "notice") document.dispatchEvent(new CustomEvent("desk:notice", { detail: { sentence: data } }));
   else if (event === "tokens") for (const part of document.querySelectorAll('[hx-trigger*="sse:tokens"]')) htmx.trigger(part, "sse:tokens");
   // A greeting proves nothing about the board on the page: reading it does.
   if (state === "live" && current && ["rental", "gone", "tokens", "beat"].includes(event)) freshAt = Date.now();

@@ -24,6 +24,7 @@ from lib import announce
 from lib.announce import CHANNEL
 from pages.live.screens import MAX_QUEUED, open_screen, read
 from pages.tests.live.conftest import Browser, Screens, SignIn, Stream
+from rentals import lifecycle
 from rentals.models import Rental, Status
 from thuesim_site.testing import RedisServer, wait_until
 
@@ -414,3 +415,19 @@ def test_a_number_without_a_code_is_read_by_nobody(
     stream.skip_to("rental")
     wait_until(AuditRecord.objects.filter(action="read").exists, "the read is recorded")
     assert AuditRecord.objects.filter(action="read").count() == 1
+
+
+def test_both_are_told_of_a_number_handed_over_and_nobody_else(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
+) -> None:
+    giver, taker, other = sign_in(team), sign_in(team), sign_in(team)
+    boss = sign_in(team, Role.MANAGER)
+    streams = {name: screens.watch(client) for name, client in
+               {"giver": giver, "taker": taker, "other": other, "boss": boss}.items()}  # fmt: skip
+    rental = make_rental(team, person=giver.person, status=Status.WAITING)
+    assert lifecycle.hand_over(Rental.objects.for_cards().get(pk=rental.pk), to=taker.person, by=boss.person)
+    assert "was handed over to person1, who reads its code now" in streams["giver"].skip_to("notice")
+    assert "was handed over to you: its code will be yours" in streams["taker"].skip_to("notice")
+    make_rental(team).announce()
+    for name in ("other", "boss"):
+        assert [streams[name].next()[0] for _ in range(2)] == ["rental", "rental"]

@@ -234,11 +234,17 @@ def test_numbers_are_written_as_amounts_are(language: str) -> None:
 
 
 def test_a_page_takes_a_handful_of_queries(
-    signed_in: Client, team: Team, operator: User, django_assert_max_num_queries: Any
+    signed_in: Client,
+    team: Team,
+    operator: User,
+    django_assert_max_num_queries: Any,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     Network.objects.update_or_create(name="VIETTEL", defaults={"active": True})
     for number in range(20):
         say(make_rental(Status.RECEIVED, team=team, person=operator), str(number), f"G{number:05}")
+    with django_capture_on_commit_callbacks(execute=True), django_assert_max_num_queries(7):
+        signed_in.get("/rentals/")  # the first view of the day records who reads the codes
     for query in ("", f"person={operator.pk}&sort=dearest", "q=0852222127", "after=1-1"):
         with django_assert_max_num_queries(6):
             page = signed_in.get(f"/rentals/?{query}").content.decode()
