@@ -19,6 +19,7 @@ from rentals.lifecycle import reasons
 from rentals.masking import mask
 from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.queries import queue
+from rentals.queries.number_memory import NumberMemory, memory_of
 from thuesim import codes
 
 # The kinds of event in words for a person.
@@ -105,6 +106,7 @@ class RentalPage:
     chain: list[Rental]
     seen: list[Seen] | None
     more_seen: bool
+    memory: NumberMemory | None
 
 
 def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
@@ -123,6 +125,7 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
         chain=_chain(rental, access),
         seen=seen[: code_access.MAX_SHOWN] if seen is not None else None,
         more_seen=seen is not None and len(seen) > code_access.MAX_SHOWN,
+        memory=memory_of(access, rental.phone),
     )
 
 

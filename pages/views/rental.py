@@ -21,6 +21,7 @@ from pages.views.asking_page import has_room_for
 from rentals import code_access, lifecycle, orders
 from rentals.jobs import polling
 from rentals.models import Rental
+from rentals.queries.number_memory import memory_of
 from thuesim import phones
 
 
@@ -35,6 +36,14 @@ def rental(request: DeskRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     code_access.record_reads(request.access, [found], request=request)
     return render(request, "pages/rental.html", {"page": page_of(found, request.access)})
+
+
+@require_safe
+@never_cache
+def number_memory(request: DeskRequest, pk: int) -> HttpResponse:
+    """Show what the team knows of the rental's number: the part that is read before it is rented again."""
+    memory = memory_of(request.access, _visible(request, pk).phone)
+    return render(request, "pages/_number_memory.html", {"memory": memory})
 
 
 @require_POST
