@@ -65,17 +65,21 @@ def _chart(prices: Sequence[ServicePrice]) -> charts.StepChart:
 @never_cache
 @gzip_page
 def service(request: DeskRequest, pk: int) -> HttpResponse:
-    """Show one service: its prices, and its success by network and by prefix."""
+    """Show one service: its prices, its success and what a code cost, by network, by prefix and by both."""
     by_time = Prefetch("prices", ServicePrice.objects.order_by("since", "pk"))
     service = get_object_or_404(Service.objects.prefetch_related(by_time), pk=pk)
-    networks, prefixes = statistics.by_network_and_prefix(request.access, service)
+    networks, prefixes, both = statistics.by_network_and_prefix(request.access, service)
     prices = list(service.prices.all())
     context = {
         "service": service,
         "starred": StarredService.objects.filter(person=request.user, service=service).exists(),
         "allowed": budgets.services_of(request.access.team).filter(pk=pk).exists(),
         "figure": statistics.figure_of(request.access, service),
-        "parts": [(_("By network"), _("Network"), networks), (_("By prefix"), _("Prefix"), prefixes)],
+        "parts": [
+            (_("By network"), _("Network"), networks),
+            (_("By prefix"), _("Prefix"), prefixes),
+            (_("By network and prefix"), _("Network and prefix"), both),
+        ],
         "chart": _chart(prices),
         "prices": prices[::-1],
         "days": statistics.DAYS,

@@ -5,19 +5,33 @@ that was imported counts for the success rate, but not for the median: its messa
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, Window
-from django.db.models.functions import RowNumber, Substr
+from django.db.models import (
+    Count,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    Window,
+)
+from django.db.models.functions import Coalesce, RowNumber, Substr
 from django.utils import timezone
 
 from accounts.models import Team
 from accounts.policy import Access
 from rentals import budgets
 from rentals.jobs import runs
-from rentals.models import JobName, JobRun, Rental, Service, ServiceFigure, StarredService, Status
+from rentals.models import JobName, JobRun, LedgerEntry, Rental, Service, ServiceFigure, StarredService, Status
 
 DAYS = 30
 REFRESH_SECONDS = 120
@@ -26,24 +40,45 @@ MIN_ENDED = 5
 
 ENDED = (Status.RECEIVED, Status.EXPIRED)
 RENTED = (Status.WAITING, *ENDED)
-# The parts of a service's history: all of it, by network, by the two digits after +84.
-_SCOPES = {"": Value(""), "network": F("network"), "prefix": Substr("phone", 4, 2)}
+# The fewest ended rentals of a network or prefix that make it a choice to name.
+MIN_SAMPLES = 10
+_PREFIX = Substr("phone", 4, 2)  # the two digits after +84
+# The parts of a service's history that have a median: all of it, by network, by prefix.
+_PARTS = {"": Value(""), "network": F("network"), "prefix": _PREFIX}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """The statistics of a service, a network or a prefix: `success` is the rate in per cent, `median_seconds` the time to
-    the code; each is None after too few rentals."""
+    the code, `spent` what its ended rentals cost and was not refunded, in đồng; each is None after too few rentals."""
 
     name: str
     rented: int
     ended: int
     received: int
     median_seconds: float | None
+    spent: int | None = None
 
     @property
     def success(self) -> int | None:
         return round(100 * self.received / self.ended) if self.ended >= MIN_ENDED else None
+
+    @property
+    def cost_per_code(self) -> int | None:
+        """What one code cost in the end, in đồng: also the rentals without one count, less what was refunded."""
+        known = self.spent is not None and self.received and self.ended >= MIN_ENDED
+        return round((self.spent or 0) / self.received) if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class BestChoice:
+    """The network, or the network and prefix, on which a service's codes cost the team least lately. `prefix` is `""` or its
+    digits without the 0; `figure` is the basis of the claim, and `overall` that of the whole service."""
+
+    network: str
+    prefix: str
+    figure: Figure
+    overall: Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +89,7 @@ class ServiceLine:
     starred: bool
     allowed: bool
     figure: Figure
+    best: BestChoice | None = None
 
     @property
     def used(self) -> int:
@@ -73,40 +109,95 @@ def refresh_if_due() -> bool:
 
 
 def refresh(team_id: int) -> None:
-    """Count a team's rentals of the last `DAYS` days anew. Two queries per scope, one write, and no lock is held."""
+    """Count a team's rentals of the last `DAYS` days anew. Five queries, one write, and no lock is held."""
     at = timezone.now()
     rented = Rental.objects.filter(team=team_id, status__in=RENTED, placed_at__gt=at - timedelta(days=DAYS)).order_by()
-    figures: list[ServiceFigure] = []
-    for scope, part in _SCOPES.items():
-        counted = rented.annotate(part=part).values_list("service", "part")
-        medians = _medians(rented.annotate(part=part))
-        for service_id, name, all_, ended, received in counted.annotate(
-            all=Count("pk"),
-            ended=Count("pk", filter=Q(status__in=ENDED)),
-            received=Count("pk", filter=Q(status=Status.RECEIVED)),
-        ):
-            if scope and not name:
-                continue  # the network of a few numbers is not known
-            figure = ServiceFigure(
-                team_id=team_id,
-                service_id=service_id,
-                rented=all_,
-                ended=ended,
-                received=received,
-                median_seconds=medians.get((service_id, name)),
-                at=at,
-            )
-            if scope:
-                setattr(figure, scope, name)
-            figures.append(figure)
+    sums: dict[_Scope, _Sums] = defaultdict(_Sums)
+    for service_id, network, prefix, *counted in _counted(rented):
+        for scope in _scopes(service_id, network, prefix):
+            sums[scope].add(*counted)
+    for service_id, network, prefix, amount in _refunded(rented):
+        for scope in _scopes(service_id, network, prefix):
+            sums[scope].spent -= amount
+    medians = {
+        (service_id, *(name if part == column else "" for column in ("network", "prefix"))): seconds
+        for part, expression in _PARTS.items()
+        for (service_id, name), seconds in _medians(rented.annotate(part=expression)).items()
+        if name or not part
+    }
+    figures = [
+        ServiceFigure(
+            team_id=team_id,
+            service_id=scope[0],
+            network=scope[1],
+            prefix=scope[2],
+            rented=counted.rented,
+            ended=counted.ended,
+            received=counted.received,
+            spent=counted.spent,
+            median_seconds=medians.get(scope),
+            at=at,
+        )
+        for scope, counted in sums.items()
+    ]
     ServiceFigure.objects.bulk_create(
         figures,
         update_conflicts=True,
         unique_fields=["team", "service", "network", "prefix"],
-        update_fields=["rented", "ended", "received", "median_seconds", "at"],
+        update_fields=["rented", "ended", "received", "spent", "median_seconds", "at"],
         batch_size=500,
     )
     ServiceFigure.objects.filter(team=team_id).exclude(at=at).delete()
+
+
+# A service's id, a network and a prefix; `""` where all networks or prefixes are meant.
+_Scope = tuple[int, str, str]
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What is counted of a scope. `spent` is what its ended rentals cost and was not refunded, in đồng."""
+
+    rented: int = 0
+    ended: int = 0
+    received: int = 0
+    spent: int = 0
+
+    def add(self, rented: int, ended: int, received: int, charged: int) -> None:
+        self.rented += rented
+        self.ended += ended
+        self.received += received
+        self.spent += charged
+
+
+def _scopes(service_id: int, network: str, prefix: str) -> set[_Scope]:
+    """Return the scopes that a rental counts for. The network of a few numbers is not known."""
+    return {(service_id, n, p) for n in {"", network} for p in {"", prefix}}
+
+
+def _counted(rented: "QuerySet[Rental]") -> "QuerySet[Rental, tuple[Any, ...]]":
+    """Return the counts by service, network and prefix; the coarser scopes are sums of these. One query."""
+    return (
+        rented.annotate(part=_PREFIX)
+        .values_list("service", "network", "part")
+        .annotate(
+            all=Count("pk"),
+            ended=Count("pk", filter=Q(status__in=ENDED)),
+            received=Count("pk", filter=Q(status=Status.RECEIVED)),
+            charged=Coalesce(Sum("price", filter=Q(status__in=ENDED)), 0),
+        )
+    )
+
+
+def _refunded(rented: "QuerySet[Rental]") -> "QuerySet[Rental, tuple[Any, ...]]":
+    """Return what was refunded of the ended rentals, by service, network and prefix. One query."""
+    is_refund = Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False)
+    return (
+        rented.filter(is_refund, status__in=ENDED)
+        .annotate(part=_PREFIX)
+        .values_list("service", "network", "part")
+        .annotate(amount=Sum("ledger__amount"))
+    )
 
 
 def _medians(rentals: "QuerySet[Rental]") -> dict[tuple[int, str], float]:
@@ -139,12 +230,11 @@ def service_lines(access: Access, *, all_services: bool = False) -> list[Service
     )
     if not all_services:
         services = services.filter(allowed=True)
-    figures = {
-        row.service_id: _figure(row) for row in ServiceFigure.objects.filter(team=access.team_id, network="", prefix="")
-    }
+    figures, best = _figures_and_best(access)
     nothing = Figure("", 0, 0, 0, None)
     lines = [
-        ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing)) for service in services
+        ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing), best.get(service.pk))
+        for service in services
     ]
     return sorted(
         lines, key=lambda line: (not line.starred, -line.used, _natural(line.service.search_name), line.service.sv)
@@ -156,17 +246,50 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name) if part]
 
 
+def _figures_and_best(access: Access) -> tuple[dict[int, Figure], dict[int, BestChoice]]:
+    """Return the figures of whole services, and the best choice of each that has one. One query.
+
+    A choice needs `MIN_SAMPLES` ended rentals, and codes that cost less than those of the service as a whole.
+    """
+    whole, enough = Q(network="", prefix=""), Q(ended__gte=MIN_SAMPLES, received__gt=0)
+    rows = list(ServiceFigure.objects.filter(whole | (enough & ~Q(network="")), team=access.team_id))
+    figures = {row.service_id: _figure(row) for row in rows if not row.network}
+    best: dict[int, BestChoice] = {}
+    for row in rows:
+        overall, figure = figures.get(row.service_id), _figure(row)
+        if not row.network or overall is None or not _is_cheaper(figure, overall):
+            continue
+        rival = best.get(row.service_id)
+        choice = BestChoice(row.network, row.prefix, figure, overall)
+        if rival is None or _rank(choice) < _rank(rival):
+            best[row.service_id] = choice
+    return figures, best
+
+
+def _is_cheaper(figure: Figure, than: Figure) -> bool:
+    cost, other = figure.cost_per_code, than.cost_per_code
+    return cost is not None and other is not None and cost < other
+
+
+def _rank(choice: BestChoice) -> tuple[int, int, int, bool]:
+    """Return the key by which the better of two choices comes first: cost, success, how much it rests on, and the wider."""
+    figure = choice.figure
+    return figure.cost_per_code or 0, -(figure.success or 0), -figure.ended, bool(choice.prefix)
+
+
 def figure_of(access: Access, service: Service) -> Figure:
     """Return the team's statistics of a service. One query."""
     row = ServiceFigure.objects.filter(team=access.team_id, service=service, network="", prefix="").first()
     return _figure(row) if row else Figure("", 0, 0, 0, None)
 
 
-def by_network_and_prefix(access: Access, service: Service) -> tuple[list[Figure], list[Figure]]:
-    """Return the statistics of a service by network and by prefix, the most rented first. One query."""
+def by_network_and_prefix(access: Access, service: Service) -> tuple[list[Figure], list[Figure], list[Figure]]:
+    """Return the statistics of a service by network, by prefix, and by both, the most rented first. One query."""
     rows = ServiceFigure.objects.filter(team=access.team_id, service=service).exclude(network="", prefix="")
     figures = sorted(rows, key=lambda row: (-row.rented, row.network, row.prefix))
-    return [_figure(row) for row in figures if row.network], [_figure(row) for row in figures if row.prefix]
+    networks = [_figure(row) for row in figures if not row.prefix]
+    prefixes = [_figure(row) for row in figures if not row.network]
+    return networks, prefixes, [_figure(row) for row in figures if row.network and row.prefix]
 
 
 def counted_at() -> datetime | None:
@@ -175,8 +298,8 @@ def counted_at() -> datetime | None:
 
 
 def _figure(row: ServiceFigure) -> Figure:
-    name = row.network or (f"0{row.prefix}" if row.prefix else "")
-    return Figure(name, row.rented, row.ended, row.received, row.median_seconds)
+    name = " ".join(filter(None, [row.network, f"0{row.prefix}" if row.prefix else ""]))
+    return Figure(name, row.rented, row.ended, row.received, row.median_seconds, row.spent)
 
 
 def overall(lines: Sequence[ServiceLine]) -> Figure:

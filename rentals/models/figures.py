@@ -7,9 +7,10 @@ from rentals.models.catalog import Service
 
 
 class ServiceFigure(models.Model):
-    """How a service did for one team lately, as a whole or on one network or prefix. Counted by `rentals.jobs.statistics`.
+    """How a service did for one team lately, as a whole, on one network, prefix, or both. Counted by
+    `rentals.jobs.statistics`.
 
-    `network` and `prefix` are empty where all are meant; at most one of them is given.
+    `network` and `prefix` are empty where all are meant.
     """
 
     team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+")
@@ -19,6 +20,8 @@ class ServiceFigure(models.Model):
     rented = models.PositiveIntegerField()
     ended = models.PositiveIntegerField()
     received = models.PositiveIntegerField()
+    # What the ended rentals cost and was not refunded, in đồng; None in a row that was counted before there was this.
+    spent = models.BigIntegerField(null=True)
     median_seconds = models.FloatField(null=True, blank=True)
     at = models.DateTimeField()
 

@@ -11,7 +11,7 @@ from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from pages.tests.markup import parse
 from rentals.jobs import statistics
-from rentals.models import JobRun, Rental, Service, ServiceFigure, ServicePrice, StarredService, Status
+from rentals.models import JobRun, LedgerEntry, Rental, Service, ServiceFigure, ServicePrice, StarredService, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -48,12 +48,13 @@ def test_success_is_counted_by_service_network_and_prefix(team: Team) -> None:
     statistics.refresh(team.pk)
 
     person = make_person(team)
-    networks, prefixes = statistics.by_network_and_prefix(access_for(person), service)
+    networks, prefixes, both = statistics.by_network_and_prefix(access_for(person), service)
     assert [(f.name, f.rented, f.received, f.median_seconds, f.success) for f in networks] == [
         ("VIETTEL", 5, 3, 20.0, 60),
         ("MOBIFONE", 1, 1, 100.0, None),  # one alone tells nothing
     ]
     assert [(f.name, f.ended, f.received) for f in prefixes] == [("096", 5, 3), ("090", 1, 1)]
+    assert [(f.name, f.ended, f.received) for f in both] == [("VIETTEL 096", 5, 3), ("MOBIFONE 090", 1, 1)]
     assert statistics.figure_of(access_for(person), service).median_seconds == 40.0  # between 20 and 60
 
 
@@ -139,7 +140,7 @@ def test_a_services_page_says_how_it_did_by_network(client: Client, team: Team, 
         ended(team, service, seconds=30, network="VIETTEL")
     statistics.refresh(team.pk)
     page = parse(client.get(reverse("service", args=[service.pk])).content.decode())
-    [row] = [row for row in page.find_all("tr") if "VIETTEL" in row.text]
+    [row] = [row for row in page.find_all("tr") if [th.text for th in row.find_all("th")] == ["VIETTEL"]]
     cells = [cell.text for cell in row.find_all("td")]
     assert "30 s" in cells
     assert any("100 %" in cell for cell in cells)
@@ -178,3 +179,116 @@ def test_stars_are_not_taken_by_a_link(client: Client, person: User) -> None:
 
 def test_strangers_sign_in_first(client: Client) -> None:
     assert client.get("/services/").headers["Location"].startswith("/accounts/login/")
+
+
+# What a code costs
+
+
+def of(team: Team, service: Service, codes: int, without: int, **over: Any) -> list[Rental]:
+    """So many rentals with a code, and so many without one."""
+    return [ended(team, service, seconds=10 if n < codes else None, **over) for n in range(codes + without)]
+
+
+def refund(rental: Rental, *, taken_back: bool = False) -> None:
+    LedgerEntry.objects.create(
+        token=rental.token,
+        rental=rental,
+        kind="refund",
+        amount=rental.price or 0,
+        at=timezone.now(),
+        taken_back=taken_back,
+    )
+
+
+VIETTEL = {"network": "VIETTEL", "phone": "+84961234567"}
+MOBIFONE = {"network": "MOBIFONE", "phone": "+84901234567"}
+
+
+def test_a_code_costs_what_the_rentals_without_one_cost_too_less_their_refunds(team: Team) -> None:
+    service = make_service(price=1000)
+    rentals = of(team, service, codes=4, without=4, price=1000, **VIETTEL)
+    refund(rentals[-1])
+    refund(rentals[-2], taken_back=True)  # booked by mistake
+    make_rental(Status.WAITING, team=team, token=rentals[0].token, service=service, price=1000, **VIETTEL)
+    statistics.refresh(team.pk)
+    access = access_for(make_person(team))
+    networks, prefixes, both = statistics.by_network_and_prefix(access, service)
+    for figure in (statistics.figure_of(access, service), *networks, *prefixes, *both):
+        assert (figure.spent, figure.cost_per_code) == (7000, 1750)
+    assert both[0].name == "VIETTEL 096"
+
+
+def test_too_few_rentals_none_with_a_code_and_old_counts_have_no_cost(team: Team) -> None:
+    few, no_code = make_service(), make_service()
+    of(team, few, codes=4, without=0)
+    of(team, no_code, codes=0, without=5)
+    statistics.refresh(team.pk)
+    access = access_for(make_person(team))
+    assert [statistics.figure_of(access, service).cost_per_code for service in (few, no_code)] == [None, None]
+    of(team, few, codes=4, without=0)
+    statistics.refresh(team.pk)
+    assert statistics.figure_of(access, few).cost_per_code == 1450
+    ServiceFigure.objects.update(spent=None)  # as counted by an earlier version
+    assert statistics.figure_of(access, few).cost_per_code is None
+
+
+def test_a_count_takes_five_queries_and_two_writes(
+    team: Team, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(3):
+        of(team, make_service(), codes=2, without=1, **VIETTEL)
+    with django_assert_num_queries(7):
+        statistics.refresh(team.pk)
+
+
+def test_the_services_page_shows_the_cost_by_network_and_prefix(client: Client, person: User, team: Team) -> None:
+    service = make_service()
+    of(team, service, codes=5, without=5, price=1000, **VIETTEL)
+    statistics.refresh(team.pk)
+    page = parse(client.get(reverse("service", args=[service.pk])).content.decode())
+    assert page.find(data_testid="cost-per-code").text == "2.000 ₫"
+    assert [cell.text for cell in page.find_all("td", data_label="Cost per code")] == ["2.000 ₫"] * 3
+    assert "VIETTEL 096" in [cell.text for cell in page.find_all("th")]
+
+
+# The best choice now
+
+
+def best(person: User, service: Service) -> tuple[str, str] | None:
+    lines = {line.service: line for line in statistics.service_lines(access_for(person))}
+    choice = lines[service].best
+    return (choice.network, choice.prefix) if choice else None
+
+
+def test_the_best_choice_is_where_codes_cost_least(team: Team, person: User) -> None:
+    service = make_service()
+    of(team, service, codes=6, without=6, **VIETTEL)
+    of(team, service, codes=9, without=3, **MOBIFONE)
+    of(team, service, codes=1, without=11, network="MOBIFONE", phone="+84931234567")
+    statistics.refresh(team.pk)
+    assert best(person, service) == ("MOBIFONE", "90")
+
+
+def test_a_choice_needs_samples_and_an_alternative(team: Team, person: User) -> None:
+    few, alone = make_service(), make_service()
+    of(team, few, codes=2, without=20, **VIETTEL)
+    of(team, few, codes=statistics.MIN_SAMPLES - 1, without=0, **MOBIFONE)
+    of(team, alone, codes=9, without=9, **VIETTEL)
+    statistics.refresh(team.pk)
+    assert best(person, few) is None
+    assert best(person, alone) is None
+    of(team, few, codes=1, without=0, **MOBIFONE)
+    statistics.refresh(team.pk)
+    assert best(person, few) == ("MOBIFONE", "")
+
+
+def test_the_best_choice_is_the_teams_own_and_costs_no_query_more(
+    team: Team, person: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    service, other = make_service(), make_team()
+    of(other, service, codes=2, without=20, **VIETTEL)
+    of(other, service, codes=20, without=0, **MOBIFONE)
+    statistics.refresh(other.pk)
+    access = access_for(person)
+    with django_assert_num_queries(3):
+        assert all(line.best is None for line in statistics.service_lines(access))
