@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models.functions import Coalesce, Substr, TruncDate
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -22,7 +23,7 @@ from accounts.policy import Access
 from lib import query_params
 from lib.query_params import midnight
 from rentals import bookkeeping
-from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
+from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Status, Token
 from thuesim import phones
 
 MAX_PERIOD = timedelta(days=366)
@@ -83,17 +84,24 @@ def usual_periods() -> list[tuple[Promise, Period]]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was spent on one thing. `query` is the history's query for it, `""` where it has none."""
+    """What was spent on one thing, and how many codes came for it. `query` is the history's query for it, `""` where it has
+    none."""
 
     label: str
     rentals: int
     charged: int
     refunded: int
     query: str = ""
+    codes: int = 0
 
     @property
     def spent(self) -> int:
         return self.charged - self.refunded
+
+    @property
+    def cost_per_code(self) -> int | None:
+        """What one code cost in the end, in đồng; None where none came."""
+        return round(self.spent / self.codes) if self.codes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ class Spending:
     total: Line
     days: list[Line]
     groupings: list[Grouping]
+    by_network: Grouping  # and by service and prefix
     dearer: Line  # what numbers cost beyond the price that was shown at the order
 
 
@@ -133,7 +142,7 @@ _COLUMNS = {"person": "payer"}
 
 def spending(access: Access, period: Period) -> Spending:
     """Return what the person's team spent. Six queries, and one for each table's names."""
-    days = _by_day(access, period)
+    days, dearer = _by_day(access, period)
     total = _sum(_("Total"), days)
     labels = (
         ("service", gettext_lazy("Service"), _service_lines),
@@ -145,13 +154,9 @@ def spending(access: Access, period: Period) -> Spending:
         Grouping(key, label, _by(access, period, _COLUMNS.get(key, key), total, naming))
         for key, label, naming in labels
     ]
-    return Spending(total, days, groupings, _dearer(access, period))
-
-
-def _dearer(access: Access, period: Period) -> Line:
-    rented = _rented(access, period).filter(price__gt=F("agreed_price"))
-    sums = rented.aggregate(n=Count("pk"), more=Coalesce(Sum(F("price") - F("agreed_price")), 0))
-    return Line("", sums["n"], sums["more"], 0)
+    by_network = _by_network_and_prefix(access, period, total)
+    in_detail = Grouping("network", gettext_lazy("Service, network and prefix"), by_network)
+    return Spending(total, days, groupings, in_detail, dearer)
 
 
 def questions(access: Access) -> list[Question]:
@@ -180,19 +185,24 @@ def _sums() -> dict[str, Any]:
     # A rental has one refund at most, so the join doubles no row.
     return {
         "n": Count("pk"),
+        "codes": Count("pk", filter=Q(status=Status.RECEIVED)),
         "charged": Coalesce(Sum("price"), 0),
         "refunded": Coalesce(Sum("refund__amount"), 0),
     }
 
 
-def _by_day(access: Access, period: Period) -> list[Line]:
-    rows = _rented(access, period).annotate(day=TruncDate("placed_at")).values_list("day").annotate(**_sums())
-    sums = {day: (n, charged, refunded) for day, n, charged, refunded in rows}
+def _by_day(access: Access, period: Period) -> tuple[list[Line], Line]:
+    """Return a line for each day, and one for what numbers cost beyond the price that was shown. One query."""
+    dearer = Q(price__gt=F("agreed_price"))
+    more = Coalesce(Sum(F("price") - F("agreed_price"), filter=dearer), 0)
+    by_day: Any = _rented(access, period).annotate(day=TruncDate("placed_at")).values("day")
+    rows = {row["day"]: row for row in by_day.annotate(**_sums(), dearer=Count("pk", filter=dearer), more=more)}
     lines = []
     for day in period.days:
-        n, charged, refunded = sums.get(day, (0, 0, 0))
-        lines.append(Line(day.strftime("%d/%m/%Y"), n, charged, refunded, f"since={day}&until={day}"))
-    return lines
+        row = rows.get(day, {"n": 0, "codes": 0, "charged": 0, "refunded": 0})
+        query = f"since={day}&until={day}"
+        lines.append(Line(f"{day:%d/%m/%Y}", row["n"], row["charged"], row["refunded"], query, row["codes"]))
+    return lines, Line("", sum(row["dearer"] for row in rows.values()), sum(row["more"] for row in rows.values()), 0)
 
 
 # From the keys of a table to the label and the history's query of each.
@@ -211,17 +221,49 @@ def _by(access: Access, period: Period, key: str, total: Line, naming: _Naming) 
     for row in rows[:MAX_LINES]:
         label, query = names.get(row[key], ("", ""))
         query = f"{query}&{period.query}" if query else ""
-        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query))
-    if len(rows) > MAX_LINES:
-        shown = _sum("", lines)
-        rest = (total.rentals - shown.rentals, total.charged - shown.charged, total.refunded - shown.refunded)
-        lines.append(Line(_("all others"), *rest))
-    return lines
+        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query, row["codes"]))
+    return lines + _rest(total, lines) if len(rows) > MAX_LINES else lines
+
+
+def _rest(total: Line, shown: Iterable[Line]) -> list[Line]:
+    """Return the line of all that the others leave of the total."""
+    sums = _sum("", shown)
+    return [
+        Line(
+            _("all others"),
+            total.rentals - sums.rentals,
+            total.charged - sums.charged,
+            total.refunded - sums.refunded,
+            codes=total.codes - sums.codes,
+        )
+    ]
+
+
+def _by_network_and_prefix(access: Access, period: Period, total: Line) -> list[Line]:
+    """Return what was spent by service, network and prefix: where codes are cheap, and where they are not. One query."""
+    columns = ["service__name", "service__sv", "service__upstream_id", "network", "prefix"]
+    rows = list(
+        _rented(access, period)
+        .annotate(prefix=Substr("phone", 4, 2))
+        .values(*columns)
+        .annotate(**_sums(), spent=F("charged") - F("refunded"))
+        .order_by("-spent", "-n", *columns)[: MAX_LINES + 1]
+    )
+    lines = []
+    for row in rows[:MAX_LINES]:
+        key = ".".join(filter(None, [row["service__sv"], row["service__upstream_id"]]))
+        digits = f"0{row['prefix']}" if row["prefix"] else ""
+        label = " · ".join(filter(None, [row["service__name"], row["network"], digits]))
+        query = urlencode({"service": key, "network": row["network"], "prefix": row["prefix"]})
+        query = f"{query}&{period.query}"
+        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query, row["codes"]))
+    return lines + _rest(total, lines) if len(rows) > MAX_LINES else lines
 
 
 def _sum(label: str, lines: Iterable[Line]) -> Line:
-    lines = list(lines)
-    return Line(label, sum(x.rentals for x in lines), sum(x.charged for x in lines), sum(x.refunded for x in lines))
+    sums = ([x.rentals, x.charged, x.refunded, x.codes] for x in lines)
+    rentals, charged, refunded, codes = (sum(column) for column in zip([0, 0, 0, 0], *sums, strict=True))
+    return Line(label, rentals, charged, refunded, codes=codes)
 
 
 def _service_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:

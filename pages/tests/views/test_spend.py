@@ -310,3 +310,25 @@ def test_only_managers_book(client: Client, team: Team, token: Token, role: Role
     for address in (f"questions/{question.pk}", "lines", f"lines/{line.pk}/take-back"):
         assert client.post(f"/spend/{address}/", sent).status_code == 403
     assert lines(token) == [("top_up", 5)]
+
+
+def test_a_code_costs_what_was_spent_by_service_network_and_prefix(
+    client: Client, team: Team, token: Token, manager: User
+) -> None:
+    zalo = make_service(name="Zalo", sv="02", upstream_id="7")
+    where: dict[str, Any] = {"service": zalo, "network": "VIETTEL", "phone": "+84961234567"}
+    for _ in range(2):
+        rented(team, token, 1000, **where)
+    make_rental(Status.RECEIVED, team=team, token=token, price=1000, received_at=timezone.now(), **where)
+    rented(team, token, 400, service=zalo, phone="+84901234567", network="")
+    found = spend.spending(access_for(manager), Period(timezone.localdate(), timezone.localdate()))
+    assert (found.total.codes, found.total.cost_per_code) == (1, 3400)
+    assert [(line.label, line.spent, line.cost_per_code) for line in found.by_network.lines] == [
+        ("Zalo · VIETTEL · 096", 3000, 3000),
+        ("Zalo · 090", 400, None),
+    ]
+    client.force_login(manager)
+    page = parse(client.get("/spend/").content.decode())
+    (link,) = [a for a in page.find_all("a") if a.text == "Zalo · VIETTEL · 096"]
+    history = parse(client.get(link["href"]).content.decode())
+    assert len(history.find_all(data_testid="rental")) == 3
