@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from thuesim_site.asgi_responses import Application, Message, Receive, Send
+from thuesim_site.asgi_responses import Application, Message, Receive, Send, refusal
 
 # Sets Django up: comes before the imports that need its models.
 from thuesim_site.wsgi import application as django_pages
@@ -36,6 +36,9 @@ def web(
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
+        if scope["http_version"] == "1.1" and not any(name == b"host" for name, _ in scope["headers"]):
+            await refusal(400)(scope, receive, send)  # RFC 9112, section 3.2
+            return
         await (health if health is not None and health.has(scope) else limited)(scope, receive, send)
 
     return application

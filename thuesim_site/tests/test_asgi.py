@@ -114,3 +114,11 @@ def test_nobody_else_is_believed_about_the_scheme(port: int, settings: Settings)
         while b"127.0.2.1" not in answer:
             answer += stranger.recv(1000)
     assert answer.endswith(b"127.0.2.1 http")
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.1", b"400"), ("1.0", b"200")])
+def test_a_request_that_says_not_whom_it_asks_is_refused(port: int, version: str, status: bytes) -> None:
+    for where in ("/page/", "/healthz", "/live/"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+            stranger.sendall(f"GET {where} HTTP/{version}\r\n\r\n".encode())
+            assert stranger.recv(1000).split()[1] == status, where
