@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from celery.beat import SchedulingError
 from django.utils import timezone
 
 from thuesim_site.celery import SteadyScheduler, app
@@ -58,3 +59,17 @@ def test_beat_never_sleeps_long() -> None:
     beat = Recorder()
     beat.run_due()
     assert beat.tick() <= 1.0
+
+
+def test_a_broker_that_takes_no_messages_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SchedulingError("not sent") from ConnectionRefusedError("111")
+
+    monkeypatch.setattr(SteadyScheduler, "apply_async", refuse)
+    beat = SteadyScheduler(app)
+    for entry in beat.schedule.values():
+        beat.apply_entry(entry)
+    assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]
+    assert "ConnectionRefusedError" in caplog.text
