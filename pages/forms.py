@@ -1,5 +1,6 @@
 """The form of an order. Errors are shown at their field, and what was typed stays."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from lib.formats import dong, span
 from lib.query_params import whole_number
 from pages.presenters.tokens import TokenLine, token_lines
 from rentals import bookkeeping, orders
-from rentals.jobs.statistics import ServiceLine, service_lines
+from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
 from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 from rentals.queries.prices import price_at
@@ -30,21 +31,39 @@ MAX_PURPOSES = 8
 
 
 class Offer(NamedTuple):
-    """A service as a line of the list; `rated` if the text has its success rate."""
+    """A service as a line of the list; `rated` if the text has its success rate. `best` is its best choice now, None where
+    there is none, and `advice` names it with what it rests on."""
 
     service: Service
     text: str
     rated: bool
     starred: bool
+    best: BestChoice | None = None
+    advice: str = ""
 
 
-def _offer(line: ServiceLine) -> Offer:
-    """Write name, price, waiting time and success rate in one line."""
+def _offer(line: ServiceLine, networks: Collection[str]) -> Offer:
+    """Write name, price, waiting time and success rate in one line. `networks` can be ordered now."""
     service, success = line.service, line.figure.success
     parts = [service.name, dong(service.price) or "–", span(service.seconds)]
     if success is not None:
         parts.append(_("code in {percent}").format(percent=f"{success} %"))
-    return Offer(service, " · ".join(parts), success is not None, line.starred)
+    best = line.best if line.best and line.best.network in networks else None
+    return Offer(service, " · ".join(parts), success is not None, line.starred, best, _advice(best) if best else "")
+
+
+def _advice(best: BestChoice) -> str:
+    """Say where codes cost the team least, and what that rests on."""
+    return _(
+        "Best choice now: {where}, {cost} a code instead of {all} ({codes} of {ended} gave one, your team's {days} days)."
+    ).format(
+        days=DAYS,
+        where=best.figure.name,
+        cost=dong(best.figure.cost_per_code),
+        codes=best.figure.received,
+        ended=best.figure.ended,
+        all=dong(best.overall.cost_per_code),
+    )
 
 
 class PrefixField(forms.CharField):
@@ -117,7 +136,8 @@ class RentForm(forms.Form):
         def heading(line: ServiceLine) -> str:
             return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
 
-        return [(name, [_offer(line) for line in lines]) for name, lines in groupby(self.choices, heading)]
+        networks = frozenset(self.network_names)
+        return [(name, [_offer(line, networks) for line in lines]) for name, lines in groupby(self.choices, heading)]
 
     @cached_property
     def purposes(self) -> list[str]:

@@ -13,7 +13,8 @@ function readOption(option) {
   const wait = parts.pop();
   const price = parts.pop();
   const name = parts.join(" · ");
-  return { key: option.value, name, plain: withoutAccents(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
+  const { advice = "", network, prefix } = option.dataset;
+  return { advice, network, prefix, key: option.value, name, plain: withoutAccents(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
 }
 
 class ServicePicker extends HTMLElement {
@@ -191,6 +192,7 @@ class ServicePicker extends HTMLElement {
     input.title = chosen?.name ?? "";
     const price = this.form?.querySelector("[data-rent-price]");
     if (price) price.textContent = chosen && /\d/.test(chosen.price) ? `· ${chosen.price}` : "";
+    this.form?.querySelector("best-choice").show?.(chosen);
   }
 
   onKey(event) {
@@ -362,3 +364,46 @@ class WishChips extends HTMLElement {
   }
 }
 customElements.define("wish-chips", WishChips);
+
+// Where a chosen service's codes cost the team least, as the list says; one click wishes for it.
+class BestChoice extends HTMLElement {
+  connectedCallback() {
+    this.form = this.closest("form");
+    this.button = this.querySelector("button");
+    this.button.addEventListener("click", () => this.take());
+    for (const event of ["change", "wishes"]) this.form.addEventListener(event, () => this.draw());
+    this.show(this.form.querySelector("service-picker").chosen);
+  }
+
+  show(option) {
+    this.best = option?.advice ? option : null;
+    this.draw();
+  }
+
+  get boxes() {
+    return [...this.form.querySelectorAll("[name=networks]")];
+  }
+
+  get prefixes() {
+    return this.form.elements.prefixes.closest("prefix-tokens");
+  }
+
+  draw() {
+    this.hidden = !this.best;
+    if (!this.best) return;
+    const { advice, network, prefix } = this.best;
+    this.querySelector("span").textContent = advice;
+    const wished = this.boxes.filter((box) => box.checked).map((box) => box.value);
+    this.button.hidden = wished.join() === network && (this.prefixes.tokens ?? []).join() === prefix;
+  }
+
+  take() {
+    const { network, prefix } = this.best;
+    for (const box of this.boxes) box.checked = box.value === network;
+    for (const digits of [...this.prefixes.tokens]) this.prefixes.drop(digits);
+    if (prefix) this.prefixes.add(prefix);
+    this.form.dispatchEvent(new Event("change"));
+    this.form.querySelector(".rent-go").focus();
+  }
+}
+customElements.define("best-choice", BestChoice);

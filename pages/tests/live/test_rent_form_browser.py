@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
 from pages.tests.live.browsing import pages, signed_in
 from pages.tests.live.conftest import SignIn
-from rentals.models import Network, Rental, Service, Token
+from rentals.models import Network, Rental, Service, ServiceFigure, Token
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
@@ -23,6 +24,20 @@ def services(team: Team) -> None:
         ["Vibe", "Viber", *(f"Ngân hàng TMCP Sài Gòn Thương Tín chi nhánh số {n}" for n in range(1, 101))]
     ):
         Service.objects.create(sv="02", upstream_id=str(n), name=name, price=2500 + n, search_name=name.lower())
+
+
+@pytest.fixture
+def figures(team: Team, services: None) -> None:
+    """Viber's codes cost the team least on WINTEL's 055."""
+    Network.objects.update(active=True)
+    viber = Service.objects.get(name="Viber")
+    for network, prefix, received, spent in (
+        ("", "", 30, 90_000), ("WINTEL", "", 11, 28_000), ("WINTEL", "55", 10, 20_000), ("VIETTEL", "", 19, 62_000)
+    ):  # fmt: skip
+        ServiceFigure.objects.create(
+            team=team, service=viber, network=network, prefix=prefix, rented=40, ended=40, received=received,
+            spent=spent, at=timezone.now(),
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -113,3 +128,25 @@ def test_services_that_look_alike_are_told_apart(desk: Page) -> None:
     assert options.evaluate_all(cut) == 0
     desk.locator("#service").press("Enter")
     expect(desk.locator("#service-chosen")).to_contain_text("chi nhánh số 1 ·")
+
+
+def test_the_best_choice_is_said_and_wished_for_by_a_click_alone(figures: None, desk: Page) -> None:
+    advice, chips = desk.locator("best-choice"), desk.locator("wish-chips button")
+    expect(advice).to_be_hidden()
+    desk.fill("#service", "nhánh số 77")
+    desk.locator("#service").press("Enter")
+    expect(advice).to_be_hidden()  # nothing is known of it
+    desk.fill("#service", "viber")
+    desk.locator("#service").press("Enter")
+    expect(advice).to_contain_text("WINTEL 055, 2.000 ₫ a code instead of 3.000 ₫ (10 of 40 gave one")
+    expect(chips).to_have_count(0)  # it chooses nothing by itself
+    desk.keyboard.press("Tab")
+    expect(advice.locator("button")).to_be_focused()
+    desk.keyboard.press("Enter")
+    expect(chips).to_have_text(["WINTEL ×", "055… ×"])
+    expect(desk.locator("#rent-go")).to_be_focused()
+    expect(advice.locator("button")).to_be_hidden()
+    desk.keyboard.press("Enter")
+    expect(desk.get_by_test_id("rental")).to_have_count(1)
+    order = Rental.objects.get()
+    assert (order.networks, order.prefixes) == (["WINTEL"], ["55"])

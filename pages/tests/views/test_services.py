@@ -11,7 +11,17 @@ from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from pages.tests.markup import parse
 from rentals.jobs import statistics
-from rentals.models import JobRun, LedgerEntry, Rental, Service, ServiceFigure, ServicePrice, StarredService, Status
+from rentals.models import (
+    JobRun,
+    LedgerEntry,
+    Network,
+    Rental,
+    Service,
+    ServiceFigure,
+    ServicePrice,
+    StarredService,
+    Status,
+)
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -292,3 +302,23 @@ def test_the_best_choice_is_the_teams_own_and_costs_no_query_more(
     access = access_for(person)
     with django_assert_num_queries(3):
         assert all(line.best is None for line in statistics.service_lines(access))
+
+
+def advice(client: Client) -> list[tuple[str, str, str]]:
+    """The services of the rent form that have a best choice: network, prefix, and what is said."""
+    options = parse(client.get("/").content.decode()).find("select", id="service").find_all("option")
+    return [(o["data-network"], o["data-prefix"], o["data-advice"]) for o in options if "data-advice" in o]
+
+
+def test_the_rent_form_names_the_best_choice_with_its_basis_while_the_network_is_offered(
+    client: Client, team: Team, person: User
+) -> None:
+    service = make_service(name="Zalo")
+    of(team, service, codes=6, without=6, price=1000, **VIETTEL)
+    of(team, service, codes=9, without=3, price=1000, **MOBIFONE)
+    statistics.refresh(team.pk)
+    Network.objects.update_or_create(name="MOBIFONE", defaults={"active": True})
+    said = "Best choice now: MOBIFONE, 1.333 ₫ a code instead of 1.600 ₫ (9 of 12 gave one, your team's 30 days)."
+    assert advice(client) == [("MOBIFONE", "", said)]
+    Network.objects.update(active=False)
+    assert advice(client) == []
