@@ -95,6 +95,10 @@ def take_order(
     """
     if again_of is not None:
         service = service.offered(sv=again_of.upstream_id.partition(".")[2])
+        if not service.active and service.offered_on_several_servers():
+            raise OrderRefused(
+                _("ThueSim offers this service on several servers now, and this rental names none. Rent a new number.")
+            )
     order = _Order(
         person=person,
         team=team,

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import thuesim
+from rentals.jobs import service_twins
 from rentals.models import Network, Service, ServicePrice, Token
 from rentals.models.catalog import searchable
 from rentals.upstream import breaker
@@ -52,6 +53,7 @@ def sync_catalog(token: Token) -> Synced:
         with breaker.reporting(token):
             listed_services = client.services()
         services, prices = take_services(listed_services)
+        service_twins.move_to_offered()
     except thuesim.ThueSimError as raised:
         error = error or raised
     if error is not None:

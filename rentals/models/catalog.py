@@ -81,15 +81,22 @@ class Service(models.Model):
         """
         if self.active:
             return self
+        found = list(self._offered_twins())
+        on_server = [twin for twin in found if twin.sv == sv]
+        choice = on_server or found
+        return choice[0] if len(choice) == 1 else self
+
+    def offered_on_several_servers(self) -> bool:
+        """Whether it has several offered twins, so that `offered` may not know which one is meant."""
+        return self._offered_twins().count() > 1
+
+    def _offered_twins(self) -> "models.QuerySet[Service]":
         twins = Service.objects.filter(upstream_id=self.upstream_id, active=True)
         if self.sv:
             twins = twins.filter(sv="")
         if self.name != self.upstream_id:  # else its name was never known
             twins = twins.filter(search_name=self.search_name)
-        found = list(twins)
-        on_server = [twin for twin in found if twin.sv == sv]
-        choice = on_server or found
-        return choice[0] if len(choice) == 1 else self
+        return twins
 
 
 class ServicePrice(models.Model):

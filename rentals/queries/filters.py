@@ -60,9 +60,18 @@ def _prefix(text: str) -> str:
 
 
 def _service(key: str) -> Q:
-    """Match a service by its key, `SV.ID` or `ID`. By a value of its own, not by a join: so an index keeps the order."""
+    """Match a service by its key, `SV.ID` or `ID`. By a value of its own, not by a join: so an index keeps the order.
+
+    An `ID` means the service that is offered, on whichever server, before the one without a server that is not.
+    """
     sv, _, upstream_id = key.rpartition(".")
-    return Q(service=Subquery(Service.objects.filter(sv=sv, upstream_id=upstream_id).order_by().values("pk")[:1]))
+    named = Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {}))
+    return Q(service=Subquery(named.order_by("-active", "sv").values("pk")[:1]))
+
+
+def _is_service(service: Service, key: str) -> bool:
+    """Whether `_service` means this one, as far as the service itself tells."""
+    return service.key == key or (service.active and service.upstream_id == key)
 
 
 _STATUSES = frozenset(Status.values)
@@ -124,7 +133,7 @@ class BoardFilter:
             and (leaves is None or leaves > timezone.now())
             and (not self.mine or rental.person_id == access.person_id)
             and (not self.statuses or rental.status in self.statuses)
-            and (not self.service or rental.service.key == self.service)
+            and (not self.service or _is_service(rental.service, self.service))
             and (not self.network or open_ended or rental.network == self.network)
             and (not self.prefix or open_ended or rental.phone.startswith(f"+84{self.prefix}"))
         )

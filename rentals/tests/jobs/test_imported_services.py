@@ -1,12 +1,15 @@
 """An imported rental belongs to the service that is offered, and can be rented again, however the catalogue is spelled."""
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 import thuesim
-from rentals import orders
-from rentals.jobs import catalog, placing, reconciling
-from rentals.models import Rental, Service, Status
-from rentals.tests.factories import make_rental, make_service
+from accounts.policy import access_for
+from rentals import budgets, orders
+from rentals.jobs import catalog, placing, reconciling, service_twins
+from rentals.models import Rental, Service, StarredService, Status
+from rentals.queries.filters import BoardFilter, HistoryFilter
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
 from rentals.tests.fixtures import House, order
 from rentals.upstream.client import client_for
 
@@ -78,3 +81,105 @@ def test_an_import_whose_service_never_had_a_name_is_rented_again_by_its_id() ->
     there = make_service(sv="02", upstream_id="1234", name="Yahoo")
     nameless = make_service(sv="", upstream_id="1234", name="1234", active=False)
     assert nameless.offered() == there
+
+
+# What hangs on a service follows the catalogue
+
+
+def twins(*, offered: str = "02", gone: str = "") -> tuple[Service, Service]:
+    """The same service twice, on two servers or without one: the one that is offered, and the one that is not."""
+    there = make_service(sv=offered, upstream_id="97", name="Yahoo")
+    return there, make_service(sv=gone, upstream_id="97", name="Yahoo", active=False)
+
+
+def test_favourites_and_allowed_services_move_to_the_offered_twin_and_back() -> None:
+    there, gone = twins()
+    team, mai, both = make_team(), make_person(username="mai"), make_person(username="both")
+    for person in (mai, both):
+        StarredService.objects.create(person=person, service=gone)
+    StarredService.objects.create(person=both, service=there)
+    team.services.add(gone)
+    for now, before in ((there, gone), (gone, there)):
+        Service.objects.filter(pk=now.pk).update(active=True)
+        Service.objects.filter(pk=before.pk).update(active=False)
+        service_twins.move_to_offered()
+        starred = StarredService.objects.values_list("person__username", "service")
+        assert sorted(starred) == [("both", now.pk), ("mai", now.pk)]
+        assert list(team.services.all()) == list(budgets.services_of(team)) == [now]
+
+
+def test_rentals_without_a_server_move_to_the_offered_service_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_twins, "BATCH", 2)
+    there, gone = twins()
+    for _ in range(5):
+        make_rental(Status.EXPIRED, service=gone)
+    assert service_twins.move_to_offered() == 5
+    assert set(Rental.objects.values_list("service", flat=True)) == {there.pk}
+    assert service_twins.move_to_offered() == 0
+
+
+def test_rentals_of_a_server_stay_while_the_catalogue_names_none() -> None:
+    _there, on_server = twins(offered="", gone="02")
+    make_rental(Status.EXPIRED, service=on_server)
+    assert service_twins.move_to_offered() == 0
+    assert Rental.objects.get().service == on_server
+
+
+def test_of_several_twins_the_server_in_the_id_decides_and_without_it_a_rental_stays() -> None:
+    (on_two, gone), on_three = twins(), make_service(sv="03", upstream_id="97", name="Yahoo")
+    rentals = [
+        make_rental(Status.EXPIRED, service=gone, upstream_id=f"1{n}{sv}", upstream_key=f"1{n}")
+        for n, sv in enumerate([".03", ".02", ""])
+    ]
+    assert service_twins.move_to_offered() == 2
+    for rental in rentals:
+        rental.refresh_from_db()
+    assert [rental.service for rental in rentals] == [on_three, on_two, gone]
+
+
+def test_another_name_or_another_id_is_no_twin() -> None:
+    make_service(sv="02", upstream_id="97", name="Zalo")
+    make_service(sv="02", upstream_id="98", name="Yahoo")
+    gone = make_service(sv="", upstream_id="97", name="Yahoo", active=False)
+    make_rental(Status.EXPIRED, service=gone)
+    assert service_twins.move_to_offered() == 0
+
+
+def test_a_catalogue_in_which_nothing_moves_costs_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    there, _gone = twins()
+    make_rental(Status.EXPIRED, service=there)
+    with django_assert_num_queries(1):
+        assert service_twins.move_to_offered() == 0
+
+
+def test_the_next_catalogue_moves_what_hung_on_the_twin(house: House) -> None:
+    read_catalogue_without_servers_once(house)
+    twin = Service.objects.get(sv="", upstream_id="97")
+    StarredService.objects.create(person=house.person, service=twin)
+    catalog.sync_catalog(house.token)
+    assert StarredService.objects.get().service == house.service
+
+
+def test_a_filter_by_id_means_the_offered_service_and_never_the_twin_that_is_not() -> None:
+    there, gone = twins()
+    team = make_team()
+    access = access_for(make_person(team))
+    on_offered = make_rental(Status.EXPIRED, team=team, service=there)
+    make_rental(Status.EXPIRED, team=team, service=gone)
+    for key in ("97", "02.97"):
+        board = BoardFilter.from_query({"service": key})
+        assert list(board.apply(Rental.objects.all(), access)) == [on_offered]
+        assert board.matches(on_offered, access)
+        history = HistoryFilter.from_query({"service": key})
+        assert list(history.apply(Rental.objects.all(), access)) == [on_offered]
+
+
+def test_a_rental_that_may_be_of_several_servers_is_refused_in_words_that_are_true(house: House) -> None:
+    for sv in ("02", "03"):
+        make_service(sv=sv, upstream_id="777", name="Yahoo")
+    gone = make_service(sv="", upstream_id="777", name="Yahoo", active=False)
+    earlier = make_rental(
+        Status.EXPIRED, team=house.team, token=house.token, service=gone, upstream_id="58098", upstream_key="58098"
+    )
+    with pytest.raises(orders.OrderRefused, match="on several servers now"):
+        order(house, service=gone, again_of=earlier)
