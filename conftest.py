@@ -65,9 +65,17 @@ def _is_known(host: object) -> bool:
 sys.addaudithook(_stay_here)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """Mark the tests that may use the database. Long ones go first: at the end the other processes would wait for them.
+
+    Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it.
+    """
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}:
+            item.add_marker("database")
+    items.sort(key=lambda item: ("browser" in item.keywords, "long" not in item.keywords))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -402,6 +402,7 @@ class Life(RuleBasedStateMachine):
         self.the_timeline_leads_to_the_status()
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_nothing_is_lost_or_paid_twice_whatever_happens_in_which_order(settings: Any) -> None:
     settings.THUESIM_RENT_GAP_SECONDS, settings.THUESIM_TIMEOUT_SECONDS = GAP, TIMEOUT
