@@ -5,6 +5,7 @@ transaction of its own that is rolled back.
 """
 
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
@@ -12,11 +13,13 @@ from functools import cache
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
-from pages.tests.world import CODE, ROLES, World, address_of, addresses
-from pages.tests.world import world as world
+from pages.tests.world import CODE, ROLES, SETTINGS, World, address_of, addresses, make_world
 from rentals.models import Status
 
 WHOSE = ("own", "other")
@@ -125,6 +128,21 @@ POST admin:view_on_site admin:nowhere                               in   in   in
 """
 
 
+@pytest.fixture(scope="module")
+def world(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One world for all addresses, since each request is taken back. Time stands still: it does not grow old."""
+    with (
+        time_machine.travel(timezone.now(), tick=False),
+        django_db_blocker.unblock(),
+        override_settings(**SETTINGS, MEDIA_ROOT=tmp_path_factory.mktemp("media")),
+        transaction.atomic(),
+    ):
+        yield make_world()
+        transaction.set_rollback(True)
+
+
 def _sent(things: dict[str, Any]) -> dict[str, Any]:
     """What is sent to every address: whatever any of them reads, and always of one team."""
     return {
@@ -144,7 +162,9 @@ def _sent(things: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outcome(world: World, name: str, pattern: str, role: str, whose: str, method: str) -> tuple[str, str]:
+def _outcome(
+    client: Client, world: World, name: str, pattern: str, role: str, whose: str, method: str
+) -> tuple[str, str]:
     """Make one request and take back what it did. Returns the table's word and what was answered."""
     things = dict(world.things[whose])
     with transaction.atomic():
@@ -155,7 +175,6 @@ def _outcome(world: World, name: str, pattern: str, role: str, whose: str, metho
         rental.save()
         if whose == "other" and name in {"join", "callback"}:
             things["secret"] = things["callback"] = "wrong"
-        client = Client(raise_request_exception=False)
         client.cookies = deepcopy(world.cookies[role])
         address = address_of(pattern, name, things, rental)
         sent = _sent(things)
@@ -200,14 +219,16 @@ def test_the_table_names_every_address_and_no_other() -> None:
     assert [pattern for _method, pattern, _cells in policy() if not filter_names(addresses(), pattern)] == []
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("name", sorted(addresses()))
 def test_an_address_keeps_to_the_policy(world: World, name: str) -> None:
+    client = Client(raise_request_exception=False)
     for pattern in addresses()[name]:
         for method in METHODS:
             found, leaks = {}, []
             for whose in WHOSE:
                 for role in ROLES:
-                    found[role, whose], answer = _outcome(world, name, pattern, role, whose, method)
+                    found[role, whose], answer = _outcome(client, world, name, pattern, role, whose, method)
                     if any(mark in answer for mark in _unseen(name, role)):
                         leaks.append((role, whose, method))
             assert found == _expected(name, method), _line(name, method, found)

@@ -101,11 +101,21 @@ def _received(team: Team, person: User, token: Token, mark: str) -> Rental:
     return rental
 
 
+SETTINGS = {
+    "PUBLIC_URL": "http://testserver",
+    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},  # no throttle
+}
+
+
 @pytest.fixture
 def world(db: None, settings: Settings, tmp_path: Any) -> World:
     settings.MEDIA_ROOT = tmp_path
-    settings.PUBLIC_URL = "http://testserver"
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}  # no throttle
+    for name, value in SETTINGS.items():
+        setattr(settings, name, value)
+    return make_world()
+
+
+def make_world() -> World:
     ours, theirs = make_team("Ours"), make_team("Theirs")
     people = {role: make_person(ours, Role(role), username=role) for role in ROLES[1:4]}
     people["admin"] = make_person(username="admin", is_staff=True, team=ours)
