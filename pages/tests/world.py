@@ -23,6 +23,7 @@ from rentals.models import (
     Callback,
     CallbackAddress,
     ContractDrift,
+    JobName,
     JobRun,
     LedgerEntry,
     Message,
@@ -116,6 +117,7 @@ def world(db: None, settings: Settings, tmp_path: Any) -> World:
 
 
 def make_world() -> World:
+    JobRun.objects.create(name=JobName.TICK, at=timezone.now())
     ours, theirs = make_team("Ours"), make_team("Theirs")
     people = {role: make_person(ours, Role(role), username=role) for role in ROLES[1:4]}
     people["admin"] = make_person(username="admin", is_staff=True, team=ours)
