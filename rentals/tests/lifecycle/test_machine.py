@@ -7,6 +7,7 @@ balance readings come doubled, late and out of order. At the end of each run eve
 import contextlib
 import itertools
 import json
+import os
 import time
 from collections import Counter
 from datetime import timedelta
@@ -409,9 +410,10 @@ def test_nothing_is_lost_or_paid_twice_whatever_happens_in_which_order(settings:
     run_state_machine_as_test(Life, settings=STEPS)
 
 
+QUICK = os.environ.get("HYPOTHESIS_PROFILE") == "quick"
 STEPS = settings(
     # On SQLite more, where they cost a third: it is the interleavings that count here, not the database.
-    max_examples=25 if connection.vendor == "sqlite" else 8,
+    max_examples=25 if connection.vendor == "sqlite" and not QUICK else 8,
     stateful_step_count=40,
     deadline=None,
     database=None,
