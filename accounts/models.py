@@ -99,6 +99,8 @@ class User(AbstractUser):
     notifies = models.BooleanField(_("desktop notification when a code comes"), default=False)
     counts_in_title = models.BooleanField(_("new codes are counted in the title"), default=True)
     single_keys = models.BooleanField(_("single-key shortcuts"), default=True)
+    dense_board = models.BooleanField(_("dense rows on the desk"), default=False)
+    codes_first = models.BooleanField(_("newest codes first on the desk"), default=False)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]

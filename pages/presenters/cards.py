@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,7 +19,7 @@ from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
 from thuesim import codes, phones
 
-MAX_ON_BOARD = 200
+MAX_ENDED = 100  # that the board shows; the open rentals are all on it
 
 
 # One icon per status, so that none is told by its colour alone.
@@ -275,10 +276,28 @@ def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
     return [card_for(rental, access, place=places.get(rental.pk), now=now) for rental in rentals]
 
 
-def board(access: Access, board_filter: BoardFilter) -> list[Card]:
-    """Return the desk's cards, newest first: the open rentals, and those that ended a short while ago."""
-    rentals = board_filter.apply(Rental.objects.for_cards(), access)
-    return cards_for(rentals.order_by("-queued_at", "-pk")[:MAX_ON_BOARD], access)
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The desk's cards in their order. `more_ended` rentals that ended a short while ago are left out."""
+
+    cards: list[Card]
+    more_ended: int
+
+
+def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = False) -> Board:
+    """Return all open rentals and the newest of those that ended a short while ago, newest first.
+
+    With `codes_first`, the rentals with a message stand before the others, the newest message first. Two queries, one
+    per token that has orders in its queue, and one where there are more that ended.
+    """
+    rentals = board_filter.apply(Rental.objects.for_cards(), access).order_by("-queued_at", "-pk")
+    ended = rentals.exclude(status__in=Status.open())
+    shown = list(rentals.filter(Q(status__in=Status.open()) | Q(pk__in=ended.values("pk")[: MAX_ENDED + 1])))
+    extra = [rental for rental in shown if rental.status not in Status.open()][MAX_ENDED:]
+    cards = cards_for([rental for rental in shown if rental not in extra], access)
+    if codes_first:
+        cards.sort(key=lambda card: card.message.at.timestamp() if card.message else 0, reverse=True)
+    return Board(cards, ended.order_by().count() - MAX_ENDED if extra else 0)
 
 
 def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> str:

@@ -20,10 +20,10 @@ def board(request: DeskRequest) -> HttpResponse:
     """Show the whole board for the filter in the address, with `?since=` (ms since 1970) also the news since then."""
     board_filter = BoardFilter.from_query(request.GET)
     since = catch_up.moment_of(request.GET.get("since", ""))
-    shown = cards.board(request.access, board_filter)
-    code_access.record_reads(request.access, [card.rental for card in shown], request=request)
+    shown = cards.board(request.access, board_filter, codes_first=request.user.codes_first)
+    code_access.record_reads(request.access, [card.rental for card in shown.cards], request=request)
     context = {
-        "cards": shown,
+        "board": shown,
         "news": catch_up.news(request.access, board_filter, since) if since else None,
     }
     return render(request, "pages/_board.html", context)

@@ -31,8 +31,8 @@ def desk(request: DeskRequest) -> HttpResponse:
 
 def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:
     board_filter = BoardFilter.from_query(request.GET)
-    shown = cards.board(request.access, board_filter)
-    code_access.record_reads(request.access, [card.rental for card in shown], request=request)
+    shown = cards.board(request.access, board_filter, codes_first=request.user.codes_first)
+    code_access.record_reads(request.access, [card.rental for card in shown.cards], request=request)
     context = {
         "form": form,
         "filter": board_filter,
@@ -43,7 +43,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
             if line.used or line.service.key == board_filter.service
         ],
         "networks": [(name, name) for name in form.network_names],
-        "cards": shown,
+        "board": shown,
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
     }

@@ -1,4 +1,5 @@
-"""A person's preferences: the form of a copied number, sound, notifications, the count in the title, shortcuts.
+"""A person's preferences: the form of a copied number, sound, notifications, the count in the title, shortcuts,
+how the board is shown.
 
 Kept with the person, so that it holds on any browser that they sign in on.
 """
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_POST
 from accounts.http import DeskRequest, local_address
 from accounts.models import CopyAs, User
 
-PREFERENCES = ("copy_as", "sounds", "notifies", "counts_in_title", "single_keys")
+PREFERENCES = ("copy_as", "sounds", "notifies", "counts_in_title", "single_keys", "dense_board", "codes_first")
 
 
 @require_POST

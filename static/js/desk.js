@@ -1,8 +1,9 @@
 // The desk: what happens when a code comes, preferences, and keyboard shortcuts.
 import { fadesAt, goWith } from "./fading.js";
-import { cards } from "./live.js";
+import { cards, sortBoard } from "./live.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
+import { addToTray } from "./tray.js";
 
 const YOUNG = 600_000; // ms
 const SOUND_PAUSE = 1500; // ms: codes that come together ring once
@@ -59,6 +60,7 @@ function announceMessage(card, rings) {
   card.classList.add("is-fresh");
   if (isOn("sounds")) ring(rings ? CODE_NOTES : MESSAGE_NOTES);
   if (!rings) return;
+  addToTray(card);
   if (document.hidden) {
     unseen += 1;
     showCount();
@@ -142,7 +144,13 @@ showPermission();
 document.addEventListener("htmx:afterSettle", () => {
   showPermission();
   showCount();
+  showView();
 });
+function showView() {
+  const dense = document.getElementById("dense-board").getAttribute("aria-checked") === "true";
+  document.getElementById("board").classList.toggle("is-dense", dense);
+  sortBoard();
+}
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("#sound-switch, #notify-switch");
   if (!button) return;

@@ -99,7 +99,7 @@ function receive({ event, data }) {
 
 // Cards
 
-// Newest orders come first. htmx swaps a card out of band only where one of its id is, so a new card first gets an
+// htmx swaps a card out of band only where one of its id is, so a new card first gets an
 // empty place where its time puts it.
 function makeRoom(html) {
   const { content } = Object.assign(document.createElement("template"), { innerHTML: html });
@@ -107,10 +107,29 @@ function makeRoom(html) {
     if (document.getElementById(card.id)) continue;
     const place = Object.assign(document.createElement("article"), { id: card.id, hidden: true });
     place.dataset.at = card.dataset.at;
-    const older = [...board.querySelectorAll(":scope > [data-at]")].find((other) => Number(other.dataset.at) < Number(card.dataset.at));
-    board.insertBefore(place, older ?? board.querySelector(":scope > .empty"));
+    place.dataset.said = card.dataset.said ?? "";
+    board.insertBefore(place, cardAfter(place));
   }
 }
+// Newest orders first; where the person prefers so, the cards with a message before them, the newest message on top.
+const codesFirst = () => document.getElementById("codes-first").getAttribute("aria-checked") === "true";
+function isBefore(card, other) {
+  const [said, otherSaid] = codesFirst() ? [Number(card.dataset.said ?? 0), Number(other.dataset.said ?? 0)] : [0, 0];
+  return said === otherSaid ? Number(card.dataset.at) > Number(other.dataset.at) : said > otherSaid;
+}
+const cardAfter = (card) => [...board.querySelectorAll(":scope > [data-at]")].find((other) => other !== card && isBefore(card, other)) ?? board.querySelector(":scope > .empty");
+// Put a card where it belongs. The focus in it stays.
+function putInPlace(card) {
+  const next = cardAfter(card);
+  if (card.nextElementSibling === next) return;
+  const focused = card.matches(":focus-within") && document.activeElement;
+  board.insertBefore(card, next);
+  if (focused) focused.focus({ preventScroll: true });
+}
+export function sortBoard() {
+  for (const card of cards()) putInPlace(card);
+}
+document.addEventListener("htmx:oobAfterSwap", ({ target }) => target.matches("#board > [data-rental-id]") && codesFirst() && putInPlace(target));
 
 // The answer to a form of ours may bring cards as well.
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
@@ -200,6 +219,7 @@ function mergeBoard(fresh) {
     card.setAttribute("hx-swap-oob", "true");
     putCard(card.outerHTML);
   }
+  document.getElementById("board-more").replaceWith(fresh.ownerDocument.getElementById("board-more"));
   for (const old of cards()) if (!ids.has(old.id) && !changed.has(old.dataset.rentalId)) drop(old);
 }
 // A card whose content is the same stays, with its focus and the recording that plays in it. Times, bars, CSRF tokens

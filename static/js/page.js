@@ -49,6 +49,7 @@ async function copyFrom(button) {
   const { of } = button.dataset;
   toast(sentence(of ? "copiedCode" : "copied", { what: text, of }), false, fadesAt(button));
   if ("copy" in button.dataset) recordCopy(button);
+  button.dispatchEvent(new CustomEvent("desk:copied", { bubbles: true }));
 }
 
 // The audit log knows who copied a code, also one that was selected and copied by hand.

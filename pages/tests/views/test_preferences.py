@@ -27,7 +27,7 @@ def html(response: Any) -> str:
     return " ".join(response.content.decode().split())
 
 
-@pytest.mark.parametrize("name", ["sounds", "notifies", "counts_in_title", "single_keys"])
+@pytest.mark.parametrize("name", ["sounds", "notifies", "counts_in_title", "single_keys", "dense_board", "codes_first"])
 @pytest.mark.parametrize(("value", "kept"), [("true", True), ("false", False)])
 def test_each_switch_is_kept(client: Client, operator: User, name: str, value: str, kept: bool) -> None:
     User.objects.update(**{name: not kept})

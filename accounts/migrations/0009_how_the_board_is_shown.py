@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0008_most_that_a_number_may_cost"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="user",
+            name="dense_board",
+            field=models.BooleanField(default=False, verbose_name="dense rows on the desk"),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="codes_first",
+            field=models.BooleanField(default=False, verbose_name="newest codes first on the desk"),
+        ),
+    ]

@@ -1,0 +1,152 @@
+"""A code is never out of sight: the tray of new codes, dense rows, and the order of the board."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Locator, Page, expect
+
+from accounts.models import Team
+from pages.presenters import cards
+from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.conftest import Browser, SignIn
+from rentals.models import Message, Rental, Status
+from thuesim_site.testing import RedisServer
+
+pytestmark = pytest.mark.browser
+WIDTHS = pytest.mark.parametrize("width", [1440, 390])
+
+
+@pytest.fixture
+def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
+    with pages(real_redis, settings) as address:
+        yield address
+
+
+@pytest.fixture
+def operator(team: Team, sign_in: SignIn) -> Browser:
+    Team.objects.update(shares_codes=True)
+    return sign_in(team)
+
+
+@pytest.fixture
+def sixty(team: Team, operator: Browser, make_rental: Callable[..., Rental]) -> list[Rental]:
+    """Sixty numbers that wait, the newest first, all of the operator."""
+    now = timezone.now()
+    rentals = [make_rental(team, person=operator.person) for _ in range(60)]
+    for age, rental in enumerate(rentals):
+        ends = now + timedelta(minutes=10)
+        Rental.objects.filter(pk=rental.pk).update(queued_at=now - timedelta(seconds=10 * age), expires_at=ends)
+    return rentals
+
+
+def receive(rental: Rental, code: str) -> None:
+    now = timezone.now()
+    Message.objects.create(rental=rental, at=now, code=code, text=f"Code {code}", source="poll", fingerprint=code)
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now)
+    rental.announce()
+
+
+def ids_on(page: Page) -> list[int]:
+    ids: list[str] = page.eval_on_selector_all("#board > [data-rental-id]", "all => all.map(x => x.dataset.rentalId)")
+    return [int(pk) for pk in ids]
+
+
+def entries(page: Page) -> Locator:
+    return page.locator("#tray li")
+
+
+@WIDTHS
+def test_the_code_of_the_last_of_sixty_cards_is_in_view(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental], width: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        assert ids_on(page) == [rental.pk for rental in sixty]
+        receive(sixty[-1], "529310")
+        expect(entries(page).locator(".tray-code")).to_have_text("529310")
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        expect(page.locator(f"#rental-{sixty[-1].pk}").get_by_test_id("code")).not_to_be_in_viewport()
+        expect(page.locator("#announce > p")).to_have_count(1)
+        entries(page).get_by_role("link").click()
+        card = page.locator(f"#rental-{sixty[-1].pk}")
+        expect(card).to_be_focused()
+        expect(card.get_by_test_id("code")).to_be_in_viewport()
+        page.reload()  # nobody has copied or dismissed it
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        page.get_by_role("button", name="Dismiss all").click()
+        expect(page.locator("#tray")).to_be_hidden()
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.reload()
+        expect(page.locator("#tray")).to_be_hidden()
+
+
+def test_own_codes_come_first_and_a_copied_one_goes(
+    browser: Chromium, site: str, operator: Browser, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]
+) -> None:
+    own, colleagues = make_rental(team, person=operator.person), make_rental(team, person=sign_in(team).person)
+    with browser.new_context(locale="en") as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+        page = signed_in(context, site, operator)
+        receive(own, "111111")
+        expect(entries(page)).to_have_count(1)
+        receive(colleagues, "222222")
+        expect(entries(page).locator(".tray-code")).to_have_text(["111111", "222222"])
+        entries(page).locator(".tray-code").last.click()
+        assert page.evaluate("navigator.clipboard.readText()") == "222222"
+        expect(entries(page).locator(".tray-code")).to_have_text(["111111"], timeout=15_000)
+
+
+def test_a_masked_code_is_in_no_tray_and_one_that_is_masked_leaves_it(
+    browser: Chromium, site: str, operator: Browser, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]
+) -> None:
+    colleagues = make_rental(team, person=sign_in(team).person)
+    with browser.new_context(locale="en") as context:
+        page = signed_in(context, site, operator)
+        receive(colleagues, "333333")
+        expect(entries(page).locator(".tray-code")).to_have_text("333333")
+        Team.objects.update(shares_codes=False)
+        colleagues.announce()
+        expect(page.locator("#tray")).to_be_hidden(timeout=20_000)
+        assert "333333" not in page.content()
+
+
+def test_dense_rows_and_codes_first_are_switched_without_a_reload(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
+) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        height = page.locator("#board").bounding_box()["height"]  # type: ignore[index]
+        page.locator(".view > summary").click()
+        page.get_by_role("switch", name="Dense rows").click()
+        expect(page.locator("#board")).to_have_class("board is-dense")
+        expect(page.get_by_role("switch", name="Dense rows")).to_be_focused()
+        assert page.locator("#board").bounding_box()["height"] < 0.65 * height  # type: ignore[index]
+        page.get_by_role("switch", name="Newest codes first").click()
+        expect(page.get_by_role("switch", name="Newest codes first")).to_have_attribute("aria-checked", "true")
+        page.keyboard.press("Escape")
+        for n in (40, 59):
+            receive(sixty[n], f"52931{n}")
+            expect(page.locator(f"#rental-{sixty[n].pk}").get_by_test_id("code")).to_be_in_viewport()
+        assert ids_on(page)[:3] == [sixty[59].pk, sixty[40].pk, sixty[0].pk]
+        page.reload()
+        expect(page.locator("#board")).to_have_class("board is-dense")
+        assert ids_on(page)[:3] == [sixty[59].pk, sixty[40].pk, sixty[0].pk]
+
+
+def test_an_open_rental_is_on_the_board_however_many_ended_after_it(
+    browser: Chromium, site: str, operator: Browser, team: Team, make_rental: Callable[..., Rental]
+) -> None:
+    number = make_rental(team, person=operator.person)
+    for n in range(cards.MAX_ENDED + 30):
+        make_rental(team, status=Status.EXPIRED, upstream_key=f"x{n}", ended_at=timezone.now())
+    with browser.new_context(locale="en") as context:
+        page = signed_in(context, site, operator)
+        assert len(ids_on(page)) == cards.MAX_ENDED + 1
+        expect(page.locator("#board-more")).to_contain_text("And 30 more")
+        receive(number, "529310")
+        expect(page.locator(f"#rental-{number.pk}").get_by_test_id("code")).to_have_text("529310")
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
