@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,14 +53,15 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-BEAT_SECONDS = 15.0  # how often a silent stream is written to, which is also how soon a dead one is noticed
+# How often a stream is written to, with the server's time in ms since 1970. Browsers take two beats' silence for a lost
+# connection (`SILENCE` in live-worker.js and stream.js).
+BEAT_SECONDS = 4.0
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
 MAX_RENTALS = 25  # that are read together
 MAX_SCREENS = 250  # that are checked together
 SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
-_BEAT = b": beat\n" + frame("beat")
 _REFRESH = frame("refresh")
 _EXPIRED = frame("session-expired")
 _TEAM_SWITCHED = frame("team-switched")
@@ -80,12 +82,12 @@ def open_streams() -> int:
 
 
 class Hub:
-    """Answers `GET /live/` with an endless stream of events, which `static/js/live.js` reads.
+    """Answers `GET /live/` with an endless stream of events, which `static/js/live-worker.js` reads.
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
     this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
     `session-expired`, `team-switched` (the person switched to another one than the page's), `notice` (a sentence for one
-    person), `beat` every 15 s, and the names that `lib.announce.team` is given.
+    person), `beat` every 4 s (the server's time, ms since 1970), and the names that `lib.announce.team` is given.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -273,13 +275,14 @@ class Hub:
                 screen.offer(_REFRESH)
 
     async def _beat(self) -> None:
-        """Write to one fifteenth of the screens each second, so that thousands are never written to at once."""
+        """Write to a fourth of the screens each second, so that thousands are never written to at once."""
         turns = int(BEAT_SECONDS)
         for turn in itertools.cycle(range(turns)):
             await asyncio.sleep(BEAT_SECONDS / turns)
+            beat = frame("beat", str(round(time.time() * 1000)))
             for screen in self._screens:
                 if screen.serial % turns == turn:
-                    screen.offer(_BEAT)
+                    screen.offer(beat)
 
     def _offer_all(self, data: bytes, team_id: int | None = None) -> None:
         for screen in self._screens:

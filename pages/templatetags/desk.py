@@ -151,6 +151,7 @@ def page_words() -> dict[str, str]:
         "notifyDenied": _(
             "The browser blocks notifications for this page. Allow them in its settings, then try again."
         ),
+        "noConnection": _("No connection since {time}: nothing was sent. Try again once the desk answers."),
         "noAnswer": _("The desk does not answer. Look at the board before you try again."),
         "serverError": _("Something went wrong at our end. Look at the board before you try again."),
         "forbidden": _("You may not do this, or the page is too old. Reload it."),

@@ -37,5 +37,8 @@ def history(request: DeskRequest) -> HttpResponse:
         "statuses": Status.choices,
         "sortings": SORTINGS.values(),
         "sort": sort if sort in SORTINGS else "newest",
+        "read_url": f"{request.path}?{request.GET.urlencode()}",
+        # New orders come in on the newest page alone.
+        "follows_new": not {"q", "sort", "after", "before"} & request.GET.keys(),
     }
     return render(request, "pages/history.html", context)

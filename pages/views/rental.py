@@ -116,7 +116,8 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
         code_access.record_reads(request.access, [found], request=request)
     if request.htmx:
         return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
-    return render(request, "pages/rental.html", {"page": page_of(found, request.access, revealed=True)})
+    page = page_of(found, request.access, revealed=True)
+    return render(request, "pages/rental.html", {"page": page, "revealed": True})
 
 
 @require_POST

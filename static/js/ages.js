@@ -12,10 +12,10 @@ function inWords(seconds) {
   return units.day.format(Math.round(seconds / 86400));
 }
 
-let answeredAt = Date.now();
+let answeredAt = serverTime();
 document.addEventListener("htmx:afterSwap", () => {
   readServerClock();
-  answeredAt = Date.now();
+  answeredAt = serverTime();
   showAges();
 });
 
@@ -27,9 +27,9 @@ function showAges() {
     if (time.dataset.staleAfter) time.classList.toggle("is-stale", seconds > Number(time.dataset.staleAfter));
   }
   const pageAge = document.querySelector("[data-page-age]");
-  pageAge.hidden = Date.now() - answeredAt < PAGE_STALE_SECONDS * 1000;
+  pageAge.hidden = serverTime() - answeredAt < PAGE_STALE_SECONDS * 1000;
   document.body.classList.toggle("is-old", !pageAge.hidden);
-  pageAge.querySelector("[data-since]").dataset.since = String(serverTime(answeredAt));
+  pageAge.querySelector("[data-since]").dataset.since = String(answeredAt);
 }
 setInterval(showAges, 1000);
 showAges();

@@ -1,12 +1,12 @@
 // Holds the event streams for all tabs of this browser, so that many tabs cost one connection: a SharedWorker where
-// the browser has them, else a Worker of one tab. A tab posts {key, url}. It gets {event, data} for each event, `hello`
+// the browser has them, else the Worker of one tab (stream-port.js). A tab posts {key, url}. It gets {event, data} for each event, `hello`
 // when it may read its board, and `lost` when the stream broke (it is opened again by itself).
 //
 // A classic script on purpose: it imports nothing, and browsers learned module SharedWorkers years later.
 const EVENTS = ["hello", "rental", "gone", "refresh", "waiting", "tokens", "notice", "session-expired", "team-switched", "beat"];
 const MAX_STREAMS = 4; // a browser has six connections to a server, and pages need some
-const SILENCE = 40_000; // ms without even a beat (they come each 15 s): the connection is dead
-const RETRY = [500, 1000, 2000, 4000, 8000, 15_000]; // ms
+const SILENCE = 8500; // ms without even a beat (they come each 4 s): the connection is dead
+const RETRY = [500, 1000, 2000, 4000, 8000]; // ms
 
 const streams = new Map();
 
@@ -21,15 +21,15 @@ class Stream {
   }
   open() {
     this.retry = undefined;
-    this.heardAt = Date.now();
+    this.heardAt = performance.now();
     this.source = new EventSource(this.url);
     for (const name of EVENTS) this.source.addEventListener(name, ({ data }) => this.receive(name, data));
     this.source.addEventListener("error", () => this.fail());
     clearInterval(this.guard);
-    this.guard = setInterval(() => Date.now() - this.heardAt > SILENCE && this.fail(), 5000);
+    this.guard = setInterval(() => performance.now() - this.heardAt > SILENCE && this.fail(), 500);
   }
   receive(event, data) {
-    this.heardAt = Date.now();
+    this.heardAt = performance.now();
     this.failures = 0;
     if (event === "hello") this.state = data;
     else if (event === "waiting") this.state = "waiting";

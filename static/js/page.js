@@ -154,6 +154,6 @@ document.addEventListener("htmx:responseError", (event) => {
   const { status } = event.detail.xhr;
   toast(sentence(status === 403 ? "forbidden" : status === 404 ? "gone" : "serverError"), true);
 });
-document.addEventListener("htmx:sendError", (event) => {
+for (const failure of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(failure, (event) => {
   if (event.detail.requestConfig.verb !== "get") toast(sentence("noAnswer"), true);
 });

@@ -25,13 +25,16 @@ pytestmark = [
 
 
 class Cable:
-    """A way to the server that can be cut: what is open breaks, and nothing new gets through."""
+    """A way to the server that can be cut: what is open breaks, and nothing new gets through. Or it falls silent: nothing
+    breaks, and nothing comes through."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._whole = True
+        self._flows = threading.Event()
+        self._flows.set()
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
@@ -45,7 +48,14 @@ class Cable:
     def mend(self) -> None:
         self._whole = True
 
+    def fall_silent(self) -> None:
+        self._flows.clear()
+
+    def speak(self) -> None:
+        self._flows.set()
+
     def close(self) -> None:
+        self.speak()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
@@ -70,10 +80,10 @@ class Cable:
                 for one, other in ((here, there), (there, here)):
                     self._start(self._carry, one, other)
 
-    @staticmethod
-    def _carry(one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(65536):
+                self._flows.wait()
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)
 
