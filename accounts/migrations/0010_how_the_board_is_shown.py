@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0008_most_that_a_number_may_cost"),
+        ("accounts", "0009_audit_once_a_day_and_by_target"),
     ]
 
     operations = [
