@@ -5,13 +5,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import audit, email_change
 from accounts.models import AuditRecord, Invitation, Membership, Role, User
@@ -51,7 +54,8 @@ class World:
 
 
 @pytest.fixture
-def world(house: House) -> World:
+def world(house: House, settings: Settings, tmp_path: Path) -> World:
+    settings.MEDIA_ROOT = tmp_path
     cache.clear()
     boss = make_person(house.team, Role.MANAGER, username="boss")
     root = make_person(house.team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
@@ -199,6 +203,29 @@ def _received(world: World) -> Rental:
     rental = make_rental(Status.RECEIVED, team=team, person=person, token=world.house.token, received_at=came)
     rental.messages.create(at=came, code="749216", text="Ma 749216", source="poll", fingerprint="1")
     return rental
+
+
+@case("read", "boss", "rental ")
+def _seeing_a_code(world: World) -> None:
+    world.client("boss").get(reverse("rental", args=[_received(world).pk]))
+
+
+@case("copy", "boss", "rental ")
+def _copying_a_code(world: World) -> None:
+    world.post("boss", "copied", _received(world).pk)
+
+
+@case("listen", "boss", "rental ")
+def _playing_a_recording(world: World) -> None:
+    message = _received(world).messages.get()
+    message.audio.save("call.wav", ContentFile(b"RIFF"))
+    world.client("boss").get(reverse("audio", args=[message.rental_id])).close()
+
+
+@case("hand_over", "boss", "rental ")
+def _handing_a_number_over(world: World) -> None:
+    rental = make_rental(Status.WAITING, team=world.house.team, person=world.house.person, token=world.house.token)
+    world.post("boss", "hand_over", rental.pk, person=world.lan.pk)
 
 
 @case("reveal", "lan", "rental ")

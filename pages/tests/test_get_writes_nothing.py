@@ -17,8 +17,9 @@ from rentals.jobs import background
 
 # The session itself, and when and from where it was seen last.
 SESSION_TABLES = {"django_session", "usersessions_usersession"}
-# Pages of the admin that show a code: the record says that they were looked at.
-RECORDED = {"admin:rentals_rental_change", "admin:rentals_message_change", "admin:rentals_callback_change"}
+# What shows a code: the audit log says who read it.
+RECORDED = {"desk", "board", "rental", "audio"}
+RECORDED |= {"admin:rentals_rental_change", "admin:rentals_message_change", "admin:rentals_callback_change"}
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|REPLACE INTO)\s+"?(\w+)"?', re.IGNORECASE)
 
 

@@ -33,7 +33,7 @@ def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
     except OSError:
         return _missing(recorded[-1])
     listened = OncePerDay(audit.Action.LISTEN, request.user.pk, rental.team_id, audit.about(rental))
-    audit.record_once_a_day([listened], request=request)
+    code_access.record_shown([listened], request=request)
     return answer
 
 
