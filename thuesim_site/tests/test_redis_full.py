@@ -9,7 +9,7 @@ import pytest
 import redis
 import requests
 
-from thuesim_site.start import embedded_redis
+from thuesim_site.start import demo, embedded_redis
 from thuesim_site.testing import RunningDesk, wait_until
 
 pytestmark = pytest.mark.alone
@@ -43,7 +43,7 @@ class Person:
 
 @pytest.fixture
 def full_redis(desk: RunningDesk) -> Iterator[None]:
-    with redis.Redis.from_url(embedded_redis.url(desk.data_dir)) as client:
+    with redis.Redis.from_url(embedded_redis.url(desk.data_dir / demo.FOLDER)) as client:
         client.config_set("maxmemory", 1)
         yield
         client.config_set("maxmemory", 0)
@@ -69,7 +69,7 @@ def test_monitors_and_the_system_page_say_that_redis_is_full(desk: RunningDesk) 
 def test_an_order_gets_its_number_and_its_code_while_redis_is_gone(desk: RunningDesk) -> None:
     linh = Person(desk, "linh")
     before = linh.statuses().count("received")
-    with redis.Redis.from_url(embedded_redis.url(desk.data_dir)) as client:
+    with redis.Redis.from_url(embedded_redis.url(desk.data_dir / demo.FOLDER)) as client:
         server = int(client.info("server")["process_id"])
     os.kill(server, signal.SIGSTOP)  # connections stay open, and nothing answers
     try:

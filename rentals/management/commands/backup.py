@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from lib import backup
@@ -28,3 +29,8 @@ class Command(BaseCommand):
             "elsewhere: without the first, the tokens in it cannot be read. Exports are not in it either; they can be "
             "made again."
         )
+        if settings.DEMO:
+            self.stderr.write(
+                "This is the demo's: THUESIM_BASE_URL is not set here. If you give it to ./run on the command line, give it "
+                "to this command, too."
+            )

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -48,6 +49,8 @@ class Command(BaseCommand):
         except backup.BackupFailed as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Restored: the desk of {manifest.made_at}. Everybody signs in again.")
+        if settings.DEMO:
+            self.stderr.write("It is in the place of the demo: THUESIM_BASE_URL is not set here.")
         if cancelled:
             self.stdout.write(
                 f"{cancelled} orders that stood in the queue then are cancelled: they may have been placed since."

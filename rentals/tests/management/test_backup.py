@@ -73,6 +73,7 @@ class Desk:
             **dict.fromkeys(known_names(), ""),
             "DESK_DATA_DIR": str(data_dir),
             "DATABASE_URL": database_url,
+            "THUESIM_BASE_URL": "http://127.0.0.1:9",  # with the true service: the demo has a folder of its own
             "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
         }
         data_dir.mkdir(mode=0o700)
@@ -304,3 +305,13 @@ def test_without_pg_dump_it_says_what_to_install(desk: Desk, tmp_path: Path) -> 
     assert made.returncode == 1
     assert "postgresql-client" in made.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_true_service_it_says_that_it_is_the_demo_s(tmp_path: Path) -> None:
+    demo = make_desk(tmp_path / "var")
+    demo.environment["THUESIM_BASE_URL"] = ""
+    (tmp_path / "backup").mkdir()
+    assert demo.manage("migrate", "-v", "0").returncode == 0
+    made = demo.manage("backup", str(tmp_path / "backup"))
+    assert made.returncode == 0, made.stderr
+    assert "This is the demo's" in made.stderr
