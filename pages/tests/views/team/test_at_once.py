@@ -7,6 +7,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal import auth as totp
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
@@ -14,6 +15,7 @@ from django.urls import reverse
 
 from accounts import invitations
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from accounts.tests.test_audit_signals import set_up_totp, sign_in
 from rentals.tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,3 +114,22 @@ def test_the_last_manager_stays_however_many_admins_press_at_once(team: Team, bo
     boss.refresh_from_db()
     assert boss.is_active
     assert boss.memberships.get().role == Role.MANAGER
+
+
+def test_one_code_of_an_authenticator_app_signs_in_one_of_many_at_once(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = make_person(team, username="minh")
+    set_up = Client()
+    sign_in(set_up, name="minh")
+    secret = set_up_totp(set_up)
+    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([1]))  # a period that does not end
+    browsers = [Client() for _ in range(4)]
+    for browser in browsers:
+        sign_in(browser, name="minh")
+    code = totp.format_hotp_value(totp.hotp_value(secret, 1))
+    at_once(
+        *((lambda browser=browser: browser.post(reverse("mfa_authenticate"), {"code": code})) for browser in browsers)
+    )
+    assert sorted(browser.get("/").status_code for browser in browsers) == [200, 302, 302, 302]
+    assert AuditRecord.objects.filter(action="sign_in", person=person).count() == 2  # with that of the set-up
