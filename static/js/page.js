@@ -86,11 +86,13 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
-// What destroys or buys asks first. `data-confirm` is the question, on the form or on the button that sends it.
+// What destroys or buys asks first. `data-confirm` is the question, on the form or on the button that sends it, and
+// `data-confirm-more` the address of what is good to know before the answer.
 const dialog = document.getElementById("confirm");
 let agreedTo = null;
 function ask(question, form, button) {
   dialog.querySelector("p").textContent = question;
+  showMore(button?.dataset.confirmMore);
   dialog.querySelector("[value=yes]").textContent = button?.textContent.trim() ?? "";
   dialog.returnValue = "";
   dialog.onclose = () => {
@@ -99,6 +101,15 @@ function ask(question, form, button) {
     form.requestSubmit(button);
   };
   dialog.showModal();
+}
+async function showMore(address) {
+  const more = document.getElementById("confirm-more");
+  more.replaceChildren();
+  more.dataset.address = address ?? "";
+  if (!address) return;
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok || more.dataset.address !== address) return; // without it, or asked something else by now
+  more.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
 }
 document.addEventListener(
   "submit",

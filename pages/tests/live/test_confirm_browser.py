@@ -43,6 +43,7 @@ def test_a_number_is_rented_again_from_the_history_after_a_yes(
     for leave in ("Escape", "Enter"):  # Enter is on “Leave it”
         again.click()
         expect(page.get_by_role("dialog")).to_contain_text("again for Zalo, at 2.500 ₫?")
+        expect(page.get_by_role("dialog")).to_contain_text("Your team rented this number once; codes came: 1.")
         expect(page.get_by_role("button", name="Leave it")).to_be_focused()
         page.keyboard.press(leave)
         expect(page.get_by_role("dialog")).to_have_count(0)
