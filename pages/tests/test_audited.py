@@ -219,7 +219,7 @@ def _copying_a_code(world: World) -> None:
 def _playing_a_recording(world: World) -> None:
     message = _received(world).messages.get()
     message.audio.save("call.wav", ContentFile(b"RIFF"))
-    world.client("boss").get(reverse("audio", args=[message.rental_id])).close()
+    b"".join(world.client("boss").get(reverse("audio", args=[message.rental_id])))
 
 
 @case("hand_over", "boss", "rental ")

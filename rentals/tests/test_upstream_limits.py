@@ -42,7 +42,7 @@ LENGTHS: dict[type[models.Model], dict[str, int]] = {
         "reason_detail": limits.MAX_REASON_LENGTH,
     },
     Callback: {"upstream_key": limits.MAX_ID_LENGTH},
-    Message: {"code": limits.MAX_CODE_LENGTH},
+    Message: {"code": limits.MAX_CODE_LENGTH, "second_code": limits.MAX_CODE_LENGTH},
     Network: {"name": limits.MAX_NETWORK_LENGTH, "upstream_id": limits.MAX_ID_LENGTH},
     Service: {"sv": limits.MAX_ID_LENGTH, "upstream_id": limits.MAX_ID_LENGTH, "name": limits.MAX_NAME_LENGTH},
 }
