@@ -56,7 +56,8 @@ class Viewer:
 class Screen:
     """What one browser's stream has yet to be sent. Changed on the event loop alone; other threads only read.
 
-    `serial` numbers the screens of this process from 0.
+    `serial` numbers the screens of this process from 0. One with `ids_only` reads what it shows by itself: it is told which
+    rental changed, and is sent no card.
     """
 
     __slots__ = (
@@ -67,12 +68,16 @@ class Screen:
         "board",
         "browser_language",
         "ended",
+        "ids_only",
         "page_team",
         "serial",
         "viewer",
     )
 
-    def __init__(self, viewer: Viewer, board: BoardFilter, browser_language: str, of_team: str = "") -> None:
+    def __init__(
+        self, viewer: Viewer, board: BoardFilter, browser_language: str, of_team: str = "", *, ids_only: bool = False
+    ) -> None:
+        self.ids_only = ids_only
         self.serial = next(_serials)
         self.page_team = of_team
         self.board = board
@@ -103,7 +108,7 @@ class Screen:
 
     def _view(self, access: Access) -> str:
         # Interned, so that equal views are one object: thousands of them are compared for every event.
-        return sys.intern(repr((self.board, self.viewer.language, access.team_id, access)))
+        return sys.intern(repr((self.ids_only, self.board, self.viewer.language, access.team_id, access)))
 
     def offer(self, data: bytes) -> None:
         """Put `data` in the queue; a full queue ends the stream, and the browser comes back."""
@@ -144,7 +149,8 @@ def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
     viewer = _viewer(session_key, browser_language) if session_key else None
     if viewer is None:
         return None
-    return Screen(viewer, BoardFilter.from_query(query), browser_language, query.get(page_team.FIELD, ""))
+    board, of_team = BoardFilter.from_query(query), query.get(page_team.FIELD, "")
+    return Screen(viewer, board, browser_language, of_team, ids_only=query.get("ids") == "1")
 
 
 def recheck(screens: Collection[Screen]) -> dict[Screen, Viewer | None]:
@@ -196,7 +202,8 @@ def shown_codes(rentals: Iterable[Rental], screens: Collection[Screen]) -> set[O
         for screen in screens:
             view, access = screen.view_of(rental), screen.viewer.access
             if view not in sees:
-                sees[view] = access.sees_code(rental) and screen.board.matches(rental, access)
+                shows = access.sees_code(rental) and not screen.ids_only
+                sees[view] = shows and screen.board.matches(rental, access)
             if sees[view]:
                 shown.add(OncePerDay(audit.Action.READ, access.person_id, rental.team_id, target))
     return shown
@@ -227,6 +234,8 @@ def _card_frame(rental: Rental, screen: Screen) -> bytes:
     access = screen.viewer.access
     if not screen.board.matches(rental, access):
         return frame("gone", str(rental.pk))
+    if screen.ids_only:
+        return frame("rental", f'id="rental-{rental.pk}"')
     with translation.override(screen.viewer.language):
         return frame("rental", render_card(rental, access, oob=True))
 

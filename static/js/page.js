@@ -55,8 +55,8 @@ async function copyFrom(button) {
 // The audit log knows who copied a code, also one that was selected and copied by hand.
 const recorded = new Set();
 function recordCopy(part) {
-  const { rentalId, rental } = part.closest("[data-rental-id], [data-rental]")?.dataset ?? {};
-  const id = rentalId ?? rental;
+  const { rentalId, rental, card } = part.closest("[data-rental-id], [data-rental], [data-card]")?.dataset ?? {};
+  const id = rentalId ?? rental ?? card?.replace("rental-", "");
   if (!id || recorded.has(id)) return;
   recorded.add(id);
   const address = document.body.dataset.copiedUrl.replace("/0/", `/${id}/`);

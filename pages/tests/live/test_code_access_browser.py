@@ -62,3 +62,10 @@ def test_a_code_selected_and_copied_by_hand_is_recorded_too(desk: Page) -> None:
         desk.evaluate(SELECT, part)
         desk.keyboard.press("Control+c")
         wait_until(lambda expected=expected: copied() == expected, "the copy is recorded")  # type: ignore[misc]
+
+
+def test_a_code_copied_from_the_tray_is_recorded_too(desk: Page, make_rental: Callable[..., Any], team: Team) -> None:
+    owner = AuditRecord.objects.filter(action="read").values_list("person", flat=True).first()
+    make_rental(team, code="529310", person_id=owner, status=Status.RECEIVED, received_at=timezone.now()).announce()
+    desk.locator("#tray .tray-code").first.click()
+    wait_until(lambda: copied() == 1, "the copy is recorded")

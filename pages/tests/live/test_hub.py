@@ -431,3 +431,19 @@ def test_both_are_told_of_a_number_handed_over_and_nobody_else(
     make_rental(team).announce()
     for name in ("other", "boss"):
         assert [streams[name].next()[0] for _ in range(2)] == ["rental", "rental"]
+
+
+def test_a_page_that_reads_for_itself_is_told_which_rental_changed_and_sent_no_code(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
+) -> None:
+    owner = sign_in(team)
+    stream = screens.watch(owner, "?ids=1")
+    rental = make_rental(team, code="529310", person=owner.person, status=Status.RECEIVED)
+    rental.announce()
+    assert stream.next() == ("rental", f'id="rental-{rental.pk}"')
+    screens.watch(owner)
+    rental.announce()
+    stream.next()
+    reads = AuditRecord.objects.filter(action="read")
+    wait_until(reads.exists, "the read on the other page is recorded")
+    assert reads.count() == 1
