@@ -64,8 +64,22 @@ def test_success_is_counted_by_service_network_and_prefix(team: Team) -> None:
         ("MOBIFONE", 1, 1, 100.0, None),  # one alone tells nothing
     ]
     assert [(f.name, f.ended, f.received) for f in prefixes] == [("096", 5, 3), ("090", 1, 1)]
-    assert [(f.name, f.ended, f.received) for f in both] == [("VIETTEL 096", 5, 3), ("MOBIFONE 090", 1, 1)]
+    assert [(f.name, f.ended, f.received, f.median_seconds) for f in both] == [
+        ("VIETTEL 096", 5, 3, 20.0),
+        ("MOBIFONE 090", 1, 1, 100.0),
+    ]
     assert statistics.figure_of(access_for(person), service).median_seconds == 40.0  # between 20 and 60
+
+
+def test_numbers_of_an_unknown_network_have_their_part_in_the_medians_of_the_whole(team: Team) -> None:
+    service = make_service()
+    for seconds in (10, 20, 30):
+        ended(team, service, seconds=seconds, network="VIETTEL", phone="+84961234567")
+    for seconds in (90, 100):
+        ended(team, service, seconds=seconds, network="", phone="+84961234568")
+    statistics.refresh(team.pk)
+    medians = ServiceFigure.objects.values_list("network", "prefix", "median_seconds")
+    assert sorted(medians) == [("", "", 30), ("", "96", 30), ("VIETTEL", "", 20), ("VIETTEL", "96", 20)]
 
 
 def test_a_rental_made_elsewhere_counts_as_a_success_and_tells_no_seconds(team: Team) -> None:
@@ -242,12 +256,12 @@ def test_too_few_rentals_none_with_a_code_and_old_counts_have_no_cost(team: Team
     assert statistics.figure_of(access, few).cost_per_code is None
 
 
-def test_a_count_takes_five_queries_and_two_writes(
+def test_a_count_takes_six_queries_and_two_writes(
     team: Team, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(3):
         of(team, make_service(), codes=2, without=1, **VIETTEL)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         statistics.refresh(team.pk)
 
 
