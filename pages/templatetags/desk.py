@@ -26,6 +26,8 @@ register.filter(span)
 
 _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
+MAX_SHORT = 180  # characters of a message that is never scrolled, at 320 px
+MAX_SHORT_LINES = 4
 
 
 @register.simple_tag
@@ -105,6 +107,12 @@ def form_key(key: str = "") -> SafeString:
 
 
 @register.filter
+def is_long(text: str) -> bool:
+    """Whether a message may need scrolling on its card, and so a stop of the keyboard: six lines of a phone."""
+    return len(text) > MAX_SHORT or text.count("\n") > MAX_SHORT_LINES
+
+
+@register.filter
 def described_by(field: BoundField) -> str:
     """Return the ids that describe a field: its help and its errors."""
     ids = [f"{field.auto_id}_error"] if field.errors else []
@@ -142,6 +150,13 @@ def browser_name(user_agent: str) -> str:
 def page_words() -> dict[str, str]:
     """Return the sentences that scripts show. Scripts fill in `{…}`."""
     return {
+        "rented": _("Number rented for {service}: {phone}"),
+        "refused": _("Not rented, {service}: {reason}"),
+        "expired": _("Expired without a code: {service}, {phone}"),
+        "unconfirmed": _("Being checked, {service}: {reason}"),
+        "cancelled": _("Cancelled: {service}"),
+        "notifyWorks": _("Notifications work in this browser."),
+        "notifyCannot": _("This browser cannot show notifications of a page. Use the sound, or another browser."),
         "copied": _("Copied {what}"),
         "copiedCode": _("Copied {what} · {of}"),
         "copyFailed": _("The browser does not allow copying. Select the text and copy it by hand."),

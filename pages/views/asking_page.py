@@ -10,7 +10,8 @@ from rentals.queries.filters import BoardFilter
 
 def has_room_for(request: DeskRequest, rental: Rental) -> bool:
     """Return whether the asking page shows the card of `rental`: its own page, or the desk if its filter matches."""
-    path, _, query = (request.htmx.current_url_abs_path or reverse("desk")).partition("?")
+    address, _, _fragment = (request.htmx.current_url_abs_path or reverse("desk")).partition("#")
+    path, _, query = address.partition("?")
     if path != reverse("desk"):
         return path == reverse("rental", args=[rental.pk])
     return BoardFilter.from_query(QueryDict(query)).matches(rental, request.access)

@@ -1,15 +1,13 @@
-// The desk: what happens when a code comes, preferences, and keyboard shortcuts.
-import { fadesAt, goWith } from "./fading.js";
+// The desk: what is said when a code comes or an order ends, where the focus goes, and keyboard shortcuts.
+import { announce, countUnseen, CODE_NOTES, isOn, MESSAGE_NOTES, notify, ring, showCount, showPermission, showSilence } from "./alerts.js";
+import { fadesAt } from "./fading.js";
+import { isTyping } from "./keys.js";
 import { cards, sortBoard } from "./live.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
 import { addToTray } from "./tray.js";
 
 const YOUNG = 600_000; // ms
-const SOUND_PAUSE = 1500; // ms: codes that come together ring once
-const ANNOUNCED = 60_000; // ms that an announcement stays, unless the code in it fades sooner
-
-const isOn = (preference) => document.getElementById("preferences").dataset[preference] === "on";
 
 // New codes
 
@@ -41,73 +39,80 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   if (isNews(card, message, before)) announceMessage(card, Boolean(message.rings) && message.rings !== before?.rings);
 });
 
-function announce(text, fades) {
-  const line = Object.assign(document.createElement("p"), { textContent: text });
-  goWith(fades, line);
-  document.getElementById("announce").append(line);
-  setTimeout(() => line.remove(), ANNOUNCED);
-}
-
 // `rings`: it has a new code, or is a voice call. An advert or a balance notice is told, but does not pass for a code.
-let unseen = 0;
 function announceMessage(card, rings) {
   const shown = card.querySelector("[data-testid=code]")?.textContent ?? "";
   const code = isMasked(shown) || !rings ? "" : shown;
-  const service = card.querySelector(".rental-service").textContent.trim();
-  const phone = card.querySelector("[data-testid=phone]")?.textContent ?? "";
+  const { service, phone } = namesOf(card);
   const fades = fadesAt(card);
   announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }), fades);
   card.classList.add("is-fresh");
   if (isOn("sounds")) ring(rings ? CODE_NOTES : MESSAGE_NOTES);
   if (!rings) return;
   addToTray(card);
-  if (document.hidden) {
-    unseen += 1;
-    showCount();
-  }
-  if (isOn("notifies") && document.hidden && permission() === "granted") {
-    const notification = new Notification(code || service, { body: `${service} · ${phone}`, tag: card.id });
-    notification.addEventListener("click", () => {
-      focus();
-      notification.close();
-    });
-    if (fades) {
-      setTimeout(() => notification.close(), Number(fades) - serverTime());
-      addEventListener("pagehide", () => notification.close()); // no timer runs then
-    }
-  }
+  countUnseen();
+  notify(code || service, { body: `${service} · ${phone}`, tag: card.id }, fades);
 }
-
-const title = document.title;
-function showCount() {
-  document.title = unseen && isOn("counts") ? `(${unseen}) ${title}` : title;
-}
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
-  unseen = 0;
-  showCount();
+const namesOf = (card) => ({
+  service: card.querySelector(".rental-service").textContent.trim(),
+  phone: card.querySelector("[data-testid=phone]")?.textContent ?? "",
 });
 
-// Soft notes, made here: nothing to fetch. Two that rise for a code, a low one for any other message.
-const CODE_NOTES = [880, 1318.5]; // Hz
-const MESSAGE_NOTES = [440];
-let audio;
-let rangAt = 0;
-function ring(notes = CODE_NOTES) {
-  if (Date.now() - rangAt < SOUND_PAUSE) return;
-  rangAt = Date.now();
-  audio ??= new AudioContext();
-  for (const [i, pitch] of notes.entries()) {
-    const [tone, volume, at] = [audio.createOscillator(), audio.createGain(), audio.currentTime + i * 0.13];
-    tone.frequency.value = pitch;
-    volume.gain.setValueAtTime(0, at);
-    volume.gain.linearRampToValueAtTime(0.16, at + 0.015);
-    volume.gain.exponentialRampToValueAtTime(0.0001, at + 0.45);
-    tone.connect(volume).connect(audio.destination);
-    tone.start(at);
-    tone.stop(at + 0.5);
-  }
+// How one's own orders go on: each outcome is announced once. What one cancels oneself, a toast tells.
+
+const statuses = new Map(cards().map((card) => [card.id, card.dataset.status]));
+const cancelled = new Set();
+const OUTCOMES = { waiting: "rented", refused: "refused", expired: "expired", unconfirmed: "unconfirmed", cancelled: "cancelled" };
+document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
+  if (!card.matches("[data-rental-id]")) return;
+  const { status } = card.dataset;
+  const before = statuses.get(card.id);
+  statuses.set(card.id, status);
+  if (!before || before === status || !card.matches(".is-mine") || !OUTCOMES[status] || (status === "cancelled" && cancelled.has(card.id))) return;
+  const reason = card.querySelector("[data-testid=reason]")?.textContent ?? "";
+  announce(sentence(OUTCOMES[status], { ...namesOf(card), reason }));
+});
+
+// The focus
+
+// After an order it is on the new card, from where Tab leads to the number and the code. It never falls out of the page:
+// where the button that had it is gone, its card gets it.
+let asking; // the card whose form was sent; "" for the form of the order
+let added; // the card that the answer brought
+let focusedCard = "";
+document.addEventListener("focusin", ({ target }) => {
+  focusedCard = target.closest("#board > [data-rental-id]")?.id ?? "";
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { verb, path } = detail.requestConfig;
+  if (verb !== "post") return;
+  const [, id] = path.match(/\/rentals\/(\d+)\//) ?? [];
+  asking = path.endsWith("/rent/") ? "" : id && `rental-${id}`;
+  if (path.endsWith("/cancel/")) cancelled.add(asking);
+  added = undefined;
+});
+document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
+  if (asking !== undefined && card.matches("[data-rental-id]") && card.id !== asking) added = card.id;
+  setTimeout(keepFocus);
+});
+document.addEventListener("htmx:afterRequest", () => {
+  if (asking === undefined) return;
+  const [order, card] = [asking === "", added];
+  asking = added = undefined;
+  setTimeout(() => {
+    if (card) document.getElementById(card).focus();
+    else if (order && document.activeElement === document.body) (document.querySelector("#rent [aria-invalid=true]") ?? document.getElementById("service"))?.focus();
+    else keepFocus();
+  }, 50); // after htmx has put the focus back by id
+});
+function keepFocus() {
+  if (document.activeElement === document.body && focusedCard) (document.getElementById(focusedCard) ?? document.getElementById("main")).focus({ preventScroll: true });
 }
+// Escape leaves a field of the form: from the board, the single keys work.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || !event.target.closest("#rent")) return;
+  (cards()[0] ?? document.getElementById("main")).focus({ preventScroll: true });
+});
 
 // One line says what happened while the person was away, and stays until it is dismissed.
 const awayLine = document.getElementById("away");
@@ -127,22 +132,14 @@ document.addEventListener("desk:notice", ({ detail }) => {
   toast(detail.sentence);
   announce(detail.sentence);
   if (isOn("sounds")) ring();
-  if (isOn("notifies") && document.hidden && permission() === "granted") new Notification(detail.sentence);
+  notify(detail.sentence);
 });
 
-// Preferences
+// Preferences: forms, which htmx sends
 
-// They are forms, which htmx sends. Notifications need the browser's permission too, and that differs by browser.
-const permission = () => window.Notification?.permission ?? "denied";
-function showPermission() {
-  const button = document.getElementById("notify-switch");
-  const asks = isOn("notifies") && permission() !== "granted";
-  button.classList.toggle("asks", asks);
-  button.title = asks ? button.dataset.ask : button.textContent.trim();
-}
-showPermission();
 document.addEventListener("htmx:afterSettle", () => {
   showPermission();
+  showSilence();
   showCount();
   showView();
 });
@@ -151,29 +148,15 @@ function showView() {
   document.getElementById("board").classList.toggle("is-dense", dense);
   sortBoard();
 }
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("#sound-switch, #notify-switch");
-  if (!button) return;
-  const on = button.getAttribute("aria-pressed") === "true";
-  if (button.id === "sound-switch") return void (on || ring());
-  if (permission() === "granted" || (on && permission() === "denied")) return;
-  event.preventDefault();
-  if ((await window.Notification?.requestPermission()) !== "granted") return toast(sentence("notifyDenied"), true);
-  if (on) showPermission();
-  else button.form.requestSubmit(button);
-});
-
 // Keyboard shortcuts
 
 const CODE = "[data-copy]";
 const PHONE = "[data-copy-phone]";
-const isTyping = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !isOn("keys")) return;
   if (event.key === "/") document.querySelector("service-picker")?.focusInput();
   else if (event.key === "c") copyFrom(newestCode());
   else if (event.key === "n") copyFrom(cards().find((card) => card.querySelector(PHONE))?.querySelector(PHONE));
-  else if (event.key === "?") document.getElementById("keys").showModal();
   else return;
   event.preventDefault();
 });

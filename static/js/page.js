@@ -1,5 +1,6 @@
 // What every page has: theme, menus, copying, forms, countdowns, and what htmx does with a failed request.
 import { csrfToken } from "./csrf.js";
+import "./keys.js";
 import { fadesAt } from "./fading.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";

@@ -216,10 +216,6 @@ class ServicePicker extends HTMLElement {
     } else if (event.key === "/" && !this.input.value) {
       event.preventDefault(); // the key that finds a service, pressed where one is found
       this.open();
-    } else if (event.key === "Escape" && this.input.value) {
-      this.input.value = "";
-      this.chosen = null;
-      this.showChosen();
     }
   }
 
@@ -307,6 +303,9 @@ class PrefixTokens extends HTMLElement {
     const chosen = [...(this.form?.querySelectorAll("[name=networks]:checked") ?? [])].map((box) => box.value);
     const names = chosen.length ? chosen : Object.keys(suggestions);
     const digits = [...new Set(names.flatMap((name) => suggestions[name] ?? []))].filter((one) => !this.tokens.includes(one)).sort();
+    // The focus may be on its way to one of them: they are drawn anew only where they change.
+    if (this.ideas.dataset.digits === digits.join()) return;
+    this.ideas.dataset.digits = digits.join();
     this.ideas.replaceChildren(...digits.map((one) => {
       const button = document.createElement("button");
       Object.assign(button, { type: "button", textContent: `0${one}` });

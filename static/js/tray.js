@@ -18,11 +18,11 @@ const entryOf = (card) => [...list.children].find((entry) => entry.dataset.card 
 
 // Put the code of `card` into the tray, unless it was seen there.
 export function addToTray(card) {
-  if (!codeOf(card) || seen[card.id] === card.dataset.said) return;
+  if (!codeOf(card) || seen[card.id] === card.dataset.rings) return;
   const entry = entryOf(card) ?? pattern.content.firstElementChild.cloneNode(true);
   entry.dataset.card = card.id;
   fill(entry, card);
-  const order = ({ dataset }) => Number(dataset.mine) * 1e15 + Number(dataset.said);
+  const order = ({ dataset }) => Number(dataset.mine) * 1e15 + Number(dataset.rings);
   list.insertBefore(entry, [...list.children].find((other) => other !== entry && order(other) < order(entry)) ?? null);
   tray.hidden = false;
 }
@@ -32,7 +32,8 @@ function fill(entry, card) {
   const jump = entry.querySelector(".tray-jump");
   const mine = card.matches(".is-mine");
   entry.dataset.mine = String(Number(mine));
-  entry.dataset.said = card.dataset.said;
+  entry.dataset.rental = card.dataset.rentalId;
+  entry.dataset.rings = card.dataset.rings;
   Object.assign(button.dataset, codeOf(card).dataset);
   button.textContent = card.querySelector("[data-testid=code]").textContent;
   jump.href = card.querySelector(".rental-service a").href;
@@ -51,7 +52,7 @@ function remove(entry) {
   if (hadFocus) (next?.querySelector("button") ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 function dismiss(entry) {
-  seen[entry.dataset.card] = entry.dataset.said;
+  seen[entry.dataset.card] = entry.dataset.rings;
   sessionStorage.setItem(SEEN, JSON.stringify(seen));
   remove(entry);
 }
@@ -92,4 +93,4 @@ setInterval(() => {
   if (!tray.hidden && !list.children.length) tray.hidden = true; // fading takes entries away
 }, 1000);
 
-for (const card of cards()) if (serverTime() - Number(card.dataset.said) < YOUNG) addToTray(card);
+for (const card of cards()) if (serverTime() - Number(card.dataset.rings) < YOUNG) addToTray(card);
