@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from thuesim_site.testing import RunningDesk
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("desk")]  # one process starts the desk
+pytestmark = pytest.mark.browser
 SignIn = Callable[..., None]
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from thuesim_site.testing import RunningDesk
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("desk")]  # one process starts the desk
+pytestmark = pytest.mark.browser
 Person = tuple[str, str]
 
 
