@@ -31,6 +31,7 @@ urlpatterns = [
     path("rentals/<int:pk>/", rental.rental, name="rental"),
     path("rentals/<int:pk>/again/", rental.rent_again, name="rent_again"),
     path("rentals/<int:pk>/memory/", rental.number_memory, name="number_memory"),
+    path("rentals/<int:pk>/same/", rental.order_like, name="order_like"),
     path("rentals/<int:pk>/cancel/", rental.cancel, name="cancel"),
     path("rentals/<int:pk>/hand-over/", hand_over.hand_over, name="hand_over"),
     path("rentals/<int:pk>/check/", rental.check, name="check"),

@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "accounts.middleware.PersonMiddleware",
     "accounts.page_team.PageTeamMiddleware",
     "accounts.throttle.EntranceThrottleMiddleware",
+    "thuesim_site.middleware.method_not_allowed.MethodNotAllowedMiddleware",
 ]
 ROOT_URLCONF = "thuesim_site.urls"
 WSGI_APPLICATION = "thuesim_site.wsgi.application"

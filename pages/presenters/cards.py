@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.policy import Access
-from lib.formats import dong
+from lib.formats import dong, span
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
@@ -33,6 +33,7 @@ _ICONS: Mapping[str, str] = {
     Status.UNCONFIRMED: "question",
     Status.CANCELLED: "cross",
 }
+_WITHOUT_CODE = frozenset({Status.EXPIRED, Status.REFUSED, Status.CANCELLED})
 _SETTLED = frozenset({Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED})
 
 
@@ -44,6 +45,7 @@ class Permissions:
     cancel: bool
     reveal: bool
     check: bool
+    order_like: bool
     hand_over: bool
 
 
@@ -62,7 +64,7 @@ class Card:
     """A rental as one person may see it at the moment `now`.
 
     `read` is what they may read of its message, `may` what they may do; `place` is the place in the queue and
-    `likely_wait` how long that takes, both None outside the queue.
+    `likely_wait` how long that takes, both None outside the queue; the wait also where nobody can know it.
     """
 
     rental: Rental
@@ -165,7 +167,45 @@ class Card:
 
     @property
     def reason(self) -> str:
-        return reasons.sentence(self.rental.reason)
+        return reasons.sentence_for(self.rental)
+
+    @property
+    def queue_sentences(self) -> list[str]:
+        """What is true of an order in the queue: its place, what it waits for, and until when."""
+        if not self.place:
+            return []
+        place = _("Place %(place)s in the queue") % {"place": self.place}
+        is_tried_again = self.rental.reason in {reasons.OUT_OF_STOCK, reasons.TOO_SOON}
+        if self.likely_wait and not is_tried_again:
+            place = _("%(place)s, about %(wait)s") % {"place": place, "wait": span(self.likely_wait)}
+        sentences = [f"{place}."]
+        # An earlier reason says nothing of now: a place has become free since.
+        if self.rental.reason and (is_tried_again or self.likely_wait is None):
+            sentences.append(self.reason)
+        elif self.likely_wait is None:
+            full = self.rental.token.waiting_limit is not None and not self.rental.token.paused
+            sentences.append(reasons.sentence(reasons.LIMIT if full else reasons.PAUSED))
+        if until := self.rental.keep_trying_until:
+            at = timezone.localtime(until).strftime("%H:%M")
+            sentences.append(_("The order ends at %(at)s if it has no number by then.") % {"at": at})
+        return sentences
+
+    @property
+    def may_keep_trying(self) -> bool:
+        """Whether more of the same may find a number: there was none just now."""
+        return self.rental.status == Status.REFUSED and self.rental.reason in {
+            reasons.OUT_OF_STOCK, reasons.GAVE_UP, reasons.LIMIT, reasons.TOO_SOON,
+        }  # fmt: skip
+
+    @property
+    def may_be_dismissed(self) -> bool:
+        """Whether the card only tells of something that is over and brought nothing."""
+        return self.rental.status in _WITHOUT_CODE
+
+    @property
+    def refunded(self) -> int | None:
+        """What was refunded, in đồng. None where nothing was."""
+        return getattr(self.rental, "refunded", None)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -201,7 +241,7 @@ def card_for(
     access: Access,
     *,
     revealed: bool = False,
-    place: tuple[int, int] | None = None,
+    place: tuple[int, int | None] | None = None,
     now: datetime | None = None,
 ) -> Card:
     """Return what `access` may see of `rental`. Reads no rows where the rental comes from `for_cards()`.
@@ -217,7 +257,7 @@ def card_for(
         mine=rental.person_id == access.person_id,
         phone=phones.forms(rental.phone),
         place=place[0] if place else None,
-        likely_wait=_short_wait(place[1]) if place else None,
+        likely_wait=_short_wait(place[1]) if place and place[1] is not None else None,
         now=now or timezone.now(),
     )
 
@@ -230,6 +270,7 @@ def permissions(rental: Rental, access: Access, read: Readable) -> Permissions:
         reveal=read.masked and access.may_reveal(rental),
         hand_over=access.may_hand_over(rental) and rental.status == Status.WAITING,
         check=access.may_rent and rental.status in {Status.WAITING, Status.UNCONFIRMED},
+        order_like=access.may_rent and rental.status in _WITHOUT_CODE and rental.service.active,
     )
 
 
@@ -269,7 +310,7 @@ def dearer_sentence(rental: Rental) -> str:
 def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
     """Return a card for each rental, in their order. One query per token that has orders in its queue."""
     rentals = list(rentals)
-    places: dict[int, tuple[int, int]] = {}
+    places: dict[int, tuple[int, int | None]] = {}
     for token in {rental.token for rental in rentals if rental.status == Status.QUEUED}:
         places |= queue.places_in_queue(token)
     now = timezone.now()

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 PAGE_SIZE = 50
+# The values of `?refund=` in words.
+REFUNDS: Mapping[str, Promise] = {
+    "yes": gettext_lazy("refunded"),
+    "missing": gettext_lazy("expired, not refunded"),
+}
 # Counting stops here: whether it is 31,000 or 32,000 helps no reader, and the count would cost more than the page.
 MAX_COUNTED = 1000
 
@@ -179,6 +184,8 @@ def chosen(
         filters.append(("payer", payer, _("ordered by %(person)s") % {"person": name}))
     if history_filter.prefix:
         filters.append(("prefix", history_filter.prefix, f"0{history_filter.prefix}"))
+    if history_filter.refund:
+        filters.append(("refund", history_filter.refund, str(REFUNDS[history_filter.refund])))
     if since := history_filter.since:
         filters.append(("since", str(since), _("from %(day)s") % {"day": f"{since:%d/%m/%Y}"}))
     if until := history_filter.until:

@@ -35,6 +35,7 @@ def history_rows(rentals: Iterable[Rental], access: Access) -> SafeString:
         "hidden": _("Code hidden"),
         "again": _("Rent again"),
         "you": _("you"),
+        "refunded": _("%(amount)s refunded"),
         "imported": _("imported"),
     }
     cards = (card_for(rental, access) for rental in rentals)

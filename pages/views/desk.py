@@ -20,13 +20,16 @@ from rentals import code_access, orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
 
+MAX_KEY = 40  # characters of a service's key in an address
+
 
 @require_safe
 @never_cache
 @gzip_page
 def desk(request: DeskRequest) -> HttpResponse:
-    """Show the form and the board."""
-    return _page(request, RentForm(access=request.access))
+    """Show the form and the board. `?rent=` is the key of a service that is chosen already."""
+    chosen = request.GET.get("rent", "")[:MAX_KEY]
+    return _page(request, RentForm(access=request.access, initial={"service": chosen}))
 
 
 def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:

@@ -7,7 +7,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from pages.presenters.history import SORTINGS, chosen, options, page_of
+from pages.presenters.history import REFUNDS, SORTINGS, chosen, options, page_of
 from rentals import code_access
 from rentals.models import Status
 from rentals.queries.filters import HistoryFilter
@@ -35,6 +35,7 @@ def history(request: DeskRequest) -> HttpResponse:
         "options": offered,
         "chosen": chosen(history_filter, offered, request.GET),
         "statuses": Status.choices,
+        "refunds": REFUNDS.items(),
         "sortings": SORTINGS.values(),
         "sort": sort if sort in SORTINGS else "newest",
         "read_url": f"{request.path}?{request.GET.urlencode()}",

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -16,11 +18,11 @@ from accounts.audit import OncePerDay
 from accounts.http import DeskRequest, local_address
 from lib.query_params import whole_number
 from pages.presenters import cards
-from pages.presenters.rental import page_of
+from pages.presenters.rental import RentalPage, page_of
 from pages.views.asking_page import has_room_for
 from rentals import code_access, lifecycle, orders
 from rentals.jobs import polling
-from rentals.models import Rental
+from rentals.models import Rental, Status
 from rentals.queries.number_memory import memory_of
 from thuesim import phones
 
@@ -29,13 +31,22 @@ def _visible(request: DeskRequest, pk: int) -> Rental:
     return get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
 
 
+def _page(request: DeskRequest, page: RentalPage, *, revealed: bool = False) -> HttpResponse:
+    """Show the page, which leads back to the history as it was searched."""
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    history = reverse("history")
+    is_history = came_from.netloc == request.get_host() and came_from.path == history and came_from.query
+    back = f"{history}?{came_from.query}" if is_history else history
+    return render(request, "pages/rental.html", {"page": page, "revealed": revealed, "back": back})
+
+
 @require_safe
 @never_cache
 def rental(request: DeskRequest, pk: int) -> HttpResponse:
     """Show a rental with its timeline, messages, money and re-rentals, and who saw its code."""
     found = _visible(request, pk)
     code_access.record_reads(request.access, [found], request=request)
-    return render(request, "pages/rental.html", {"page": page_of(found, request.access)})
+    return _page(request, page_of(found, request.access))
 
 
 @require_safe
@@ -73,6 +84,43 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
         said = _("Ordered again already: %(phone)s. It is not ordered twice.") % {"phone": phone}
         return _answer(request, said, level=messages.INFO, changed=_shown(request, already.rental, earlier))
     return _answer(request, _("Ordered again: %(phone)s.") % {"phone": phone}, changed=_shown(request, order, earlier))
+
+
+@require_POST
+def order_like(request: DeskRequest, pk: int) -> HttpResponse:
+    """Order as this rental was ordered: a new number with the same wishes, or the same number where it was that one.
+
+    `keep_trying` is for how many minutes, at most `orders.MAX_KEEP_TRYING_MINUTES`.
+    """
+    earlier = _visible(request, pk)
+    if not request.access.may_rent or request.access.team is None:
+        raise PermissionDenied(_("You may see your team's rentals, but not rent. Ask a manager of your team."))
+    again_of = earlier.again_of if earlier.status == Status.REFUSED else None
+    try:
+        order = orders.take_order(
+            person=request.user,
+            team=request.access.team,
+            service=earlier.service,
+            networks=earlier.networks,
+            prefixes=earlier.prefixes,
+            exclude_prefixes=earlier.exclude_prefixes,
+            purpose=earlier.purpose,
+            keep_trying_minutes=whole_number(request.POST.get("keep_trying", "")) or 0,
+            token=earlier.token if earlier.token_pinned and again_of is None else None,
+            again_of=again_of,
+            price_seen=whole_number(request.POST.get("price_seen", "")),
+            max_price=earlier.max_price,
+            key=one_time_keys.key_of(request),
+        )
+    except orders.PriceRose as rose:
+        return _answer(request, rose.sentence, level=messages.ERROR, changed=_shown(request, earlier))
+    except orders.OrderRefused as refused:
+        return _answer(request, refused.sentence, level=messages.ERROR)
+    except orders.OrderedAlready as already:
+        said = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": earlier.service}
+        return _answer(request, said, level=messages.INFO, changed=_shown(request, already.rental, earlier))
+    said = _("Ordered: %(service)s.") % {"service": earlier.service}
+    return _answer(request, said, changed=_shown(request, order, earlier))
 
 
 def _shown(request: DeskRequest, *rentals: Rental) -> list[int]:
@@ -117,7 +165,7 @@ def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     if request.htmx:
         return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
     page = page_of(found, request.access, revealed=True)
-    return render(request, "pages/rental.html", {"page": page, "revealed": True})
+    return _page(request, page, revealed=True)
 
 
 @require_POST

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 BATCH = 1000
+ZONE = " (UTC+7)"  # of all times: Vietnam's, which knows no summer time
 # What Excel's XML cannot hold.
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _MAX_CELL = 32_767
@@ -45,7 +46,7 @@ def headings() -> list[str]:
     """Return the columns' names in the active language."""
     return [
         _("Rental"),
-        _("Ordered at"),
+        _("Ordered at") + ZONE,
         _("Number"),
         _("Service"),
         _("Service ID"),
@@ -53,14 +54,14 @@ def headings() -> list[str]:
         _("Status"),
         _("Code"),
         _("Message"),
-        _("Code at"),
+        _("Code at") + ZONE,
         _("Price, đồng"),
         _("Refunded, đồng"),
         _("Person"),
         _("Purpose"),
         _("Token"),
-        _("Rented at"),
-        _("Ended at"),
+        _("Rented at") + ZONE,
+        _("Ended at") + ZONE,
         _("ThueSim's ID"),
         _("Reason"),
         _("Ordered by"),

@@ -1,9 +1,14 @@
 """Why an order was refused or waits: a key in the database, and one sentence for the person with what to do next."""
 
+from typing import TYPE_CHECKING
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from thuesim import errors
+
+if TYPE_CHECKING:
+    from rentals.models import Rental
 
 INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason, not a secret
 LIMIT = "limit"
@@ -76,6 +81,26 @@ SENTENCES: dict[str, Promise] = {
 def sentence(reason: str) -> str:
     """Return the sentence for a reason's key: why an order waits or ended as it did. `""` for an unknown key."""
     return str(SENTENCES.get(reason, ""))
+
+
+def sentence_for(rental: "Rental") -> str:
+    """Return the sentence for a rental, with advice that fits its order: who wants one certain number cannot choose
+    another network."""
+    if rental.reason in {OUT_OF_STOCK, GAVE_UP}:
+        if rental.again_of_id:
+            return str(_NUMBER_NOT_FREE)
+        if not (rental.networks or rental.prefixes or rental.exclude_prefixes):
+            return str(_NONE_AT_ALL if rental.reason == OUT_OF_STOCK else _NONE_IN_TIME)
+    return sentence(rental.reason)
+
+
+_NUMBER_NOT_FREE = _(
+    "ThueSim cannot rent out this number again now. Nothing was charged; rent a new number, or try later."
+)
+_NONE_AT_ALL = _(
+    "ThueSim has no number for this service now. Nothing was charged; try again, or keep trying for a while."
+)
+_NONE_IN_TIME = _("No number for this service became free in the chosen time. Nothing was charged; try again later.")
 
 
 def of(error: errors.ThueSimError) -> str:

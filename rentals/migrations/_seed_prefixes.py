@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 PREFIXES: dict[str, tuple[str, ...]] = {
-    "MOBIFONE": ("89", "90", "93", "70", "76", "77", "78", "79"),
+    "MOBIFONE": ("89", "90", "93", "70", "76", "77", "78", "79", "30", "51"),  # 89 is shared with Local
     "VINAPHONE": ("88", "91", "94", "81", "82", "83", "84", "85"),
-    "VIETTEL": ("86", "96", "97", "98", "32", "33", "34", "35", "36", "37", "38", "39"),
+    "VIETTEL": ("86", "96", "97", "98", "31", "32", "33", "34", "35", "36", "37", "38", "39"),
     "VIETNAMOBILE": ("92", "52", "56", "58"),
     "ITELECOM": ("87",),
     "WINTEL": ("55",),
     "GMOBILE": ("59", "99"),
+    # Networks without masts of their own, on MobiFone's: the longer prefix wins.
+    "FPT": ("775",),
+    "VNSKY": ("777", "778"),
 }
 
 

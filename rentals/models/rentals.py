@@ -55,9 +55,18 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         """The rentals that the person ordered, also those that they handed over since."""
         return self.filter(Q(ordered_by=person_id) | Q(ordered_by=None, person=person_id))
 
+    def with_refund(self) -> "RentalQuerySet":
+        """Annotate `refunded`, in đồng: None where nothing was. A rental has one refund at most, so no row is doubled."""
+        refund = models.FilteredRelation("ledger", condition=Q(ledger__kind="refund", ledger__taken_back=False))
+        return self.annotate(refund=refund, refunded=models.F("refund__amount"))
+
     def for_cards(self) -> "RentalQuerySet":
         """Fetch all that a card shows, in two queries."""
-        return self.select_related("service", "token", "person", "ordered_by", "team").prefetch_related("messages")
+        return (
+            self.with_refund()
+            .select_related("service", "token", "person", "ordered_by", "team")
+            .prefetch_related("messages")
+        )
 
     def for_rows(self) -> "RentalQuerySet":
         """Fetch what a row of the history shows and nothing else, in two queries."""
@@ -73,10 +82,26 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             "unasked",
             "reason",
             "upstream_key",
+            "networks",
+            "prefixes",
+            "exclude_prefixes",
+            "again_of",
         ]
         times = ["queued_at", "expires_at", "received_at", "ended_at"]
-        names = ["service__name", "service__price", "person__first_name", "person__last_name", "person__username"]
-        return self.select_related("service", "person").only(*shown, *times, *names).prefetch_related(messages)
+        names = [
+            "service__name",
+            "service__price",
+            "service__active",
+            "person__first_name",
+            "person__last_name",
+            "person__username",
+        ]
+        return (
+            self.with_refund()
+            .select_related("service", "person")
+            .only(*shown, *times, *names)
+            .prefetch_related(messages)
+        )
 
 
 class Rental(models.Model):

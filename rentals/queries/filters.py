@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.policy import Access
 from lib import query_params
 from lib.query_params import midnight
-from rentals.models import Rental, Service, Status
+from rentals.models import LedgerEntry, Rental, Service, Status
 from rentals.queries import search
 from thuesim import phones
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # How long a rental that has ended stays on the desk; after that it is in the history alone.
 ON_THE_BOARD = timedelta(minutes=30)
+
+# The values of `?refund=`: what was refunded, and what expired and was not.
+REFUND_CHOICES = frozenset({"yes", "missing"})
 
 Query = Mapping[str, str] | QueryDict
 
@@ -152,6 +155,7 @@ class HistoryFilter:
     network: str = ""
     prefix: str = ""
     token: str = ""
+    refund: str = ""
     since: date | None = None
     until: date | None = None
 
@@ -166,6 +170,7 @@ class HistoryFilter:
             network=_value(query, "network"),
             prefix=_prefix(_value(query, "prefix")),
             token=_row(query, "token"),
+            refund=_value(query, "refund") if _value(query, "refund") in REFUND_CHOICES else "",
             since=query_params.day(_value(query, "since")),
             until=query_params.day(_value(query, "until")),
         )
@@ -180,6 +185,7 @@ class HistoryFilter:
             self.service,
             self.network,
             self.prefix,
+            self.refund,
             self.token,
             self.since,
             self.until,
@@ -203,6 +209,11 @@ class HistoryFilter:
             rentals = rentals.filter(phone__startswith=f"+84{self.prefix}")
         if self.token:
             rentals = rentals.filter(token=int(self.token))
+        if self.refund:
+            refunds = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.REFUND, taken_back=False, rental=OuterRef("pk"))
+            is_refunded = Exists(refunds)
+            missing = ~is_refunded & Q(status=Status.EXPIRED, price__gt=0)
+            rentals = rentals.filter(is_refunded if self.refund == "yes" else missing)
         if self.since:
             rentals = rentals.filter(queued_at__gte=midnight(self.since))
         if self.until:

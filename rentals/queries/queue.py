@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models import Count, F, Max, Q, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -63,21 +63,25 @@ def queue_of(token_id: int) -> QuerySet[Rental]:
     )
 
 
-def place_in_queue(rental: Rental) -> tuple[int, int]:
+def place_in_queue(rental: Rental) -> tuple[int, int | None]:
     """Return the order's place in its team, from 1, and the likely seconds to its turn; (0, 0) where it is not queued."""
-    places = places_in_queue(rental.token)
-    return places.get(rental.pk, (0, 0))
+    return places_in_queue(rental.token).get(rental.pk, (0, 0))
 
 
-def places_in_queue(token: Token) -> dict[int, tuple[int, int]]:
+def places_in_queue(token: Token) -> dict[int, tuple[int, int | None]]:
     """Return place and likely seconds of each queued order of the token, by rental id. One query.
 
-    The place is the one among the orders of its own team; the seconds count those of all teams that share the token.
+    The place is the one among the orders of its own team; the seconds count those of all teams that share the token. They
+    are None where nobody can know them: no waiting place is free, or the token takes no order now.
     """
     first, gap = pacing.seconds_to_turn(token), pacing.gap_seconds()
+    holding = Rental.objects.filter(holding_a_place(), token=token).order_by().values("token").annotate(n=Count("pk"))
     team_places: Counter[int] = Counter()
-    places = {}
-    for ahead, (pk, team) in enumerate(queue_of(token.pk).values_list("pk", "team")):
+    places: dict[int, tuple[int, int | None]] = {}
+    in_turn = queue_of(token.pk).annotate(held=Subquery(holding.values("n")))
+    for ahead, (pk, team, held) in enumerate(in_turn.values_list("pk", "team", "held")):
         team_places[team] += 1
-        places[pk] = (team_places[team], round(first + ahead * gap))
+        is_full = token.waiting_limit is not None and (held or 0) >= token.waiting_limit
+        is_known = not is_full and not token.paused and breaker.hold_of(token) == Hold.NONE
+        places[pk] = (team_places[team], round(first + ahead * gap) if is_known else None)
     return places

@@ -135,6 +135,27 @@ document.addEventListener("desk:notice", ({ detail }) => {
   notify(detail.sentence);
 });
 
+// Who was signed out finds the order as it was typed, after the sign-in.
+
+const DRAFT = "order-draft";
+document.addEventListener("desk:signed-out", () => {
+  const form = document.getElementById("rent");
+  if (!form) return;
+  const fields = ["service", "prefixes", "exclude_prefixes", "purpose", "keep_trying", "token", "max_price"];
+  const data = new FormData(form);
+  sessionStorage.setItem(DRAFT, JSON.stringify({ networks: data.getAll("networks"), values: fields.map((name) => [name, data.get(name) ?? ""]) }));
+});
+const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null");
+sessionStorage.removeItem(DRAFT);
+for (const [name, value] of draft?.values ?? []) {
+  const field = document.querySelector(`#rent [name="${name}"]`);
+  if (!field) continue;
+  field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.dispatchEvent(new Event("blur"));
+}
+for (const name of draft?.networks ?? []) document.querySelector(`#rent [name=networks][value="${CSS.escape(name)}"]`)?.click();
+
 // Preferences: forms, which htmx sends
 
 document.addEventListener("htmx:afterSettle", () => {

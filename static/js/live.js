@@ -2,7 +2,7 @@
 //
 // When a person is back and something happened meanwhile, document gets `desk:away` {sentence}.
 import { serverTime } from "./server-clock.js";
-import { keep, readSoon } from "./stream.js";
+import { keep, readPart, readSoon } from "./stream.js";
 
 const board = document.getElementById("board");
 export const cards = () => [...board.querySelectorAll(":scope > [data-rental-id]")];
@@ -80,11 +80,32 @@ setInterval(() => {
   }
 }, 5000);
 
+// A card that tells of something that is over can be dismissed, in this browser: it leaves the board soon anyway.
+
+const DISMISSED = "dismissed-cards"; // in the storage of the browser: the status at which each was dismissed
+const dismissed = JSON.parse(localStorage.getItem(DISMISSED) ?? "{}");
+const isDismissed = (card) => dismissed[card.id] === card.dataset.status;
+const dropDismissed = () => cards().filter(isDismissed).forEach((card) => card.remove());
+document.addEventListener("click", ({ target }) => {
+  const card = target.closest("[data-dismiss-card]")?.closest("#board > [data-rental-id]");
+  if (!card) return;
+  dismissed[card.id] = card.dataset.status;
+  localStorage.setItem(DISMISSED, JSON.stringify(Object.fromEntries(Object.entries(dismissed).slice(-200))));
+  const next = card.nextElementSibling?.matches("[data-rental-id]") ? card.nextElementSibling : (cards().find((other) => other !== card) ?? document.getElementById("main"));
+  card.remove();
+  next.focus({ preventScroll: true });
+});
+document.addEventListener("htmx:oobAfterSwap", ({ target }) => target.matches("#board > [data-rental-id]") && isDismissed(target) && target.remove());
+dropDismissed();
+
 // The whole board
 
 const changed = new Set(); // the rentals that events changed since the board was last asked for
 
+let placesSoon;
 function change(event, data) {
+  // Another order's turn moves the places of those behind it, of which the stream says nothing.
+  if (board.querySelector(":scope > [data-status=queued]")) placesSoon ??= setTimeout(() => ((placesSoon = undefined), readPart()), 700);
   if (event === "rental") {
     changed.add(data.match(/id="rental-(\d+)"/)?.[1]);
     putCard(data);
@@ -100,7 +121,7 @@ function merge(page) {
   for (const card of fresh.querySelectorAll(":scope > [data-rental-id]")) {
     const old = document.getElementById(card.id);
     ids.add(card.id);
-    if (old && contentOf(old) === contentOf(card)) continue;
+    if (isDismissed(card) || (old && contentOf(old) === contentOf(card))) continue;
     if (changed.has(card.dataset.rentalId)) {
       readSoon();
       continue;

@@ -146,8 +146,14 @@ async function take(answer, html, askedNews) {
   readServerClock(page);
   if (part.merge(page)) isFresh(askedNews);
   else if (answer.status === 409) showTeamSwitched(page);
-  else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) location.reload(); // to the sign-in page
+  else if (answer.redirected || answer.status === 401 || answer.headers.has("HX-Redirect")) signIn();
   else readAgainIn = RETRY;
+}
+// The sign-in says what happened, and leads back. What was typed is kept meanwhile: desk.js hears `desk:signed-out`.
+function signIn() {
+  document.dispatchEvent(new CustomEvent("desk:signed-out"));
+  const next = encodeURIComponent(location.pathname + location.search);
+  location.href = `${sign.dataset.signIn}?ended=1&next=${next}`;
 }
 // Which is newer, the part or what an event said meanwhile? The next part knows.
 export const readSoon = (wait = 1000) => (readAgainIn = wait);

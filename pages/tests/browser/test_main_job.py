@@ -58,7 +58,7 @@ def test_a_code_appears_by_itself_for_the_whole_team(
         expect(page.locator("#announce")).to_contain_text("New code")
         expect(other.locator(f"#rental-{rental}").get_by_test_id("code")).to_have_text(code.text_content() or "-")
     assert hosts == {urlsplit(desk.base_url).netloc}
-    expect(page.locator("#service")).to_be_focused()  # nothing moved the focus
+    expect(page.locator(f"#rental-{rental}")).to_be_focused()  # from where Tab leads to the code
 
 
 def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
@@ -129,7 +129,7 @@ def test_keys_can_be_read_and_switched_off(page: Page, sign_in: SignIn) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.locator("#service")).not_to_be_focused()
-    page.locator("[data-opens=keys]").click()
+    page.locator(".keys-button").click()
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "true")
 
