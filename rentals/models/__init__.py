@@ -1,5 +1,6 @@
 """The tables of rentals, tokens, money and operation. A rental's status is changed by `rentals.lifecycle` alone."""
 
+from rentals.models import plain_text
 from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
 from rentals.models.figures import ServiceFigure, StarredService
@@ -45,4 +46,5 @@ __all__ = [
     "Status",
     "Token",
     "UpstreamMinute",
+    "plain_text",
 ]

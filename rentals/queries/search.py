@@ -1,4 +1,5 @@
-"""The history's search box: a number in any form, a code, words of a message, a purpose, a service's name.
+"""The history's search box: a number in any form, a code, words of a message, a purpose, a service's name, with accents
+or without, in small letters or capitals.
 
 What a person may not read cannot be found either.
 """
@@ -13,6 +14,7 @@ from accounts.policy import Access
 from rentals.models import Message, Rental, Service
 from rentals.models.catalog import searchable
 from thuesim import codes, phones
+from thuesim.folding import without_accents
 
 # With more hits than this, most rows fit: reading the newest ones finds a page soon.
 MAX_LOOKED_UP = 5000
@@ -101,7 +103,7 @@ def _in_rental(text: str) -> Q:
     if len(text) < MIN_LENGTH:
         return Q(purpose__iexact=text)
     numbers = of_number(text)
-    by_purpose = Q(purpose__icontains=text)
+    by_purpose = Q(purpose__plain__contains=without_accents(text))
     return by_purpose if numbers is None else by_purpose | numbers
 
 
@@ -109,7 +111,7 @@ def _in_message(text: str) -> Q:
     """Return the condition that a message contains the text; below `MIN_LENGTH` letters no message meets it."""
     if len(text) < MIN_LENGTH:
         return Q(pk__in=())
-    condition = Q(code__iexact=text) | Q(text__icontains=text)
+    condition = Q(code__iexact=text) | Q(text__plain__contains=without_accents(text))
     for form in _code_forms(codes.copied(text)):
         condition |= Q(code__iexact=form)
     return condition

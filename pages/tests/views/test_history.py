@@ -1,5 +1,6 @@
 """The history: filters, search, sorting, pages, and what each may read in it."""
 
+import unicodedata
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,6 +121,32 @@ def test_search_by_code_and_text_finds_only_what_one_may_read(
     Team.objects.update(shares_codes=True)
     client.force_login(operator)
     assert sorted(shown(client, f"q={typed}")) == [mine.pk, theirs.pk]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "hiệu lực",
+        "hieu luc",
+        "HIỆU LỰC",
+        "hie\u0323\u0302u lu\u031b\u0323c",
+        "ĐĂNG NHẬP",
+        "đăng nhập",
+        "dang nhap",
+        "DANG",
+    ],
+)
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_search_minds_neither_accents_nor_capitals(
+    signed_in: Client, team: Team, operator: User, typed: str, decomposed: bool
+) -> None:
+    text = unicodedata.normalize("NFD" if decomposed else "NFC", "Mã ĐĂNG NHẬP 195829, hiệu lực 5 phút")
+    by_text = say(make_rental(Status.RECEIVED, team=team, person=operator), "195829", text)
+    by_purpose = make_rental(Status.WAITING, team=team, person=operator, purpose=text)
+    say(make_rental(Status.RECEIVED, team=team, person=operator), "195829", "Mã đang gửi, lực lượng hiếu học")
+    expected = [by_purpose.pk, by_text.pk]
+    assert [pk for pk in shown(signed_in, f"q={typed}") if pk in expected] == expected
+    assert len(shown(signed_in, f"q={typed}")) == (3 if typed == "DANG" else 2)
 
 
 @pytest.mark.parametrize("typed", ["xac nhan", "195829", "QA", "Shopee"])

@@ -1,0 +1,58 @@
+"""Texts without accents and in small letters, computed by the database: `text__plain__contains="hieu luc"`.
+
+On PostgreSQL by functions that an index may use, on SQLite by a function of ours. What is compared with is folded by
+`thuesim.folding.without_accents`.
+"""
+
+import sqlite3
+import unicodedata
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.models import CharField, TextField, Transform
+
+from thuesim.folding import without_accents
+
+# Every Vietnamese letter with an accent, in both cases, and the plain letter; then the accents that stand by themselves,
+# which go. One character each: TRANSLATE takes them one by one.
+_BASES = "aăâeêioôơuưy"
+_TONES = ("\u0300", "\u0301", "\u0303", "\u0309", "\u0323")
+_SMALL = sorted({unicodedata.normalize("NFC", base + tone) for base in _BASES for tone in ("", *_TONES)} | {"đ"})
+_ACCENTED = [letter for letter in _SMALL if not letter.isascii()]
+FROM = "".join(_ACCENTED) + "".join(letter.upper() for letter in _ACCENTED)
+TO = "".join(without_accents(letter) for letter in FROM)
+MARKS = "".join((*_TONES, "\u0302", "\u0306", "\u031b"))
+
+
+def postgresql_expression(column: str) -> str:
+    """Return the SQL that folds a column: an index of exactly this expression serves the search."""
+    return f"TRANSLATE(LOWER({column}), '{FROM}{MARKS}', '{TO}')"
+
+
+@CharField.register_lookup
+@TextField.register_lookup
+class Plain(Transform):
+    """The value in small letters without accents."""
+
+    lookup_name = "plain"
+    function = "DESK_PLAIN"
+    output_field = TextField()  # type: ignore[assignment]
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:
+        sql, parameters = compiler.compile(self.lhs)
+        return postgresql_expression(sql), parameters
+
+
+def _fold(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    return text.lower() if text.isascii() else without_accents(text)
+
+
+def _add_function(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+    if isinstance(connection.connection, sqlite3.Connection):
+        connection.connection.create_function("DESK_PLAIN", 1, _fold, deterministic=True)
+
+
+connection_created.connect(_add_function, dispatch_uid="plain_text")
