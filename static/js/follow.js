@@ -1,10 +1,10 @@
 // Keeps the page of one rental, or a page of the history, as it is on the server: when the stream names a rental that the
-// page shows, the page is read again, and its parts that changed are put in. data-live on a part: its id, and `rows` where
+// page shows, the page is read again, and its parts that changed are put in. data-part on a part: its id, and `rows` where
 // its children, by their ids, are replaced one by one.
 import { keep, readPart, sign } from "./stream.js";
 
 const CALM = 3000; // ms between two readings, however many rentals change
-const parts = () => [...document.querySelectorAll("[data-live]")];
+const parts = () => [...document.querySelectorAll("[data-part]")];
 const CHANGING = /<(time|progress)\b[^]*?<\/\1>|<input type="hidden"[^>]*>| class="[^"]*"| data-now="[^"]*"/g;
 const contentOf = (element) => (element.dataset.status ?? "") + element.innerHTML.replace(CHANGING, "").replace(/\s+/g, " ");
 
@@ -40,11 +40,11 @@ function replaceRows(old, fresh) {
 
 function merge(page) {
   if (!page.getElementById("live-state")) return false;
-  const ids = (document) => [...document.querySelectorAll("[data-live]")].map((part) => part.id).join();
+  const ids = (document) => [...document.querySelectorAll("[data-part]")].map((part) => part.id).join();
   if (ids(page) !== ids(document)) location.reload(); // the first row came, or the last one went
   for (const part of parts()) {
     const fresh = page.getElementById(part.id);
-    if (fresh && part.dataset.live === "rows") replaceRows(part, fresh);
+    if (fresh && part.dataset.part === "rows") replaceRows(part, fresh);
     else if (fresh) replace(part, fresh);
   }
   return true;

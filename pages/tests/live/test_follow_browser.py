@@ -41,6 +41,9 @@ def test_the_page_of_a_rental_shows_its_code_as_it_comes(page: Page, site: Site,
     expect(page.locator(".timeline")).to_contain_text("Message arrived")
     expect(page.locator(".message-code")).to_have_text("529310")
     expect(page.get_by_test_id("phone")).to_be_focused()
+    expect(page.locator("#live-state")).to_contain_text("Live")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("copy the code")
 
 
 def test_the_history_shows_codes_and_new_orders_as_they_come(
@@ -52,6 +55,7 @@ def test_the_history_shows_codes_and_new_orders_as_they_come(
     row = page.locator(f"#rental-{rental.pk}")
     expect(row.get_by_test_id("code")).to_have_text("529310", timeout=8000)
     expect(row).to_have_attribute("data-status", "received")
+    expect(page.locator("#live-state")).to_contain_text("Live")
     later = make_rental(team)
     later.announce()
     expect(page.locator("#history-rows > tr").first).to_have_attribute("data-rental-id", str(later.pk), timeout=8000)
