@@ -61,7 +61,7 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
 
 
 def fill(page: Page, desk: RunningDesk) -> None:
-    """Make a desk that views like a working morning."""
+    """Fill the desk as on a working morning."""
     page.locator("#no-services").wait_for(state="detached", timeout=60_000)
     page.goto(f"{desk.base_url}/system/")
     page.locator("form[action$='/import/'] button").first.click()  # background work to be seen
