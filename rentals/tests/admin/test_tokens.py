@@ -275,7 +275,7 @@ def test_the_balance_over_time_is_drawn_and_said_in_numbers(boss: Client) -> Non
             token=token, at=now - timedelta(minutes=minutes), balance=balance, expected=balance - 450
         )
     page = boss.get(at("token_change", token.pk)).content.decode()
-    assert "from 47.100 ₫ to 50.000 ₫" in page
+    assert "between 47.100 ₫ and 50.000 ₫" in page
     assert "chart-line" in page
     assert page.count("<td>450 ₫</td>") == 3  # one line for each change
 
