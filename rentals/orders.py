@@ -93,16 +93,10 @@ def take_order(
 
     Raises `OrderRefused` (`PriceRose` for the price), and `OrderedAlready` where the key has ordered before.
     """
-    if again_of is not None:
-        service = service.offered(sv=again_of.upstream_id.partition(".")[2])
-        if not service.active and service.offered_on_several_servers():
-            raise OrderRefused(
-                _("ThueSim offers this service on several servers now, and this rental names none. Rent a new number.")
-            )
     order = _Order(
         person=person,
         team=team,
-        service=service,
+        service=_offered_again(service, again_of) if again_of else service,
         networks=list(networks),
         prefixes=list(prefixes),
         exclude_prefixes=list(exclude_prefixes),
@@ -123,6 +117,16 @@ def take_order(
         raise OrderedAlready(earlier, differs=done.differs) from None
     enqueue.place(chosen.pk)
     return rental
+
+
+def _offered_again(service: Service, again_of: Rental) -> Service:
+    """Return the service that ThueSim offers in the place of `service` now. Raises `OrderRefused` where it is unclear."""
+    offered = service.offered(sv=again_of.upstream_id.partition(".")[2])
+    if not offered.active and offered.offered_on_several_servers():
+        raise OrderRefused(
+            _("ThueSim offers this service on several servers now, and this rental names none. Rent a new number.")
+        )
+    return offered
 
 
 @dataclass(frozen=True, slots=True)
