@@ -132,15 +132,18 @@ class Access:
         return self.may_see(rental) and self.may_rent
 
     def may_cancel(self, rental: TeamRental) -> bool:
-        return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
+        return self._answers_for(rental)
 
     def may_hand_over(self, rental: TeamRental) -> bool:
         """Whether they may give the number to a colleague. One that was rented elsewhere is nobody's to give."""
-        own = self.may_rent and rental.person_id == self.person_id
-        return self.may_see(rental) and rental.person_id is not None and (self.manages or own)
+        return rental.person_id is not None and self._answers_for(rental)
 
     def may_see_accesses(self, rental: TeamRental) -> bool:
         """Whether they may see who saw the code."""
+        return self._answers_for(rental)
+
+    def _answers_for(self, rental: TeamRental) -> bool:
+        """Whether the rental is their own, or of the team that they manage."""
         return self.may_see(rental) and (self.manages or (self.may_rent and rental.person_id == self.person_id))
 
     def audited(self) -> Q:
