@@ -22,13 +22,13 @@ STRONG_WORD: Final = _compiled(
             |khoi\ phuc
           |mo\ khoa|truy\ cap|dat\ lai|(?:su\ dung\ |dung\ )?(?:mot|1)\ lan|nhan\ (?:hang|buu|do)|gac|bi\ mat|smart)
       | (?:verif\w{0,9}|security|activation|confirm\w{0,6}|auth\w{0,12}|access|log-?\ ?in|sign-?\ ?in|one[-\ ]time
-          |guard|temp(?:orary)?|recovery|reset|registration|validation|identity|2fa|two[-\ ](?:factor|step)|sms|pass
+          |guard|temp(?:orary)?|recovery|reset|registration|validation|identity|2fa|two[-\ ](?:factor|step)|sms|pass|secret
           |delivery|pickup)
         [-\ ]?(?:[a-z]{1,12}\ )?(?:code|pin|passcode|password|number)
       | passcode | your\ (?:[a-z.]{1,15}\ ){0,3}(?:code|pin) | (?:code|pin)\ of\ yours
     )s?(?![a-z])
     | (?:验证|校验|激活|确认|安全|登录|登入|认证|動態|动态|驗證|認證|確認|檢查|随机|短信)(?:代)?[码碼号]
-    | (?:动态|動態|一次性)密[码碼]
+    | (?:动态|動態|一次性)密[码碼] | (?:取件|提货|取餐)[码碼] | 認証番号 | код\ подтверждения | ваш\ код
     """
 )
 # Words that may name a code.
@@ -67,7 +67,9 @@ ALTERNATIVE: Final = _compiled(r"\s?(?:[,/&]|hoac|hay|or|va|and|或|和)\s?(?:(?
 OTHER_SUBJECT: Final = _compiled(
     r"""(?<![a-z])(?:limit\w{0,3}|fee|charge\w?|price|phi|cuoc|han\ muc|toi\ da|max\w{0,4}|attempts?|requests?|per
         |sai|wrong|gia|han\ dung
-      |room|phong|trang|page|muc|dieu|luat|cach|with|voi)(?![a-z])"""
+      |room|phong|trang|page|muc|dieu|luat|cach|with|voi
+      |(?:phien|session|yeu\ cau|challenge|kiem\ tra)(?=\s?(?:[:\#\d]|$))|con\ lai|thanh\ cong|accepted|verified|approval
+      |serial|seri|s/n|(?:toi|den|ve|qua)\ (?:may|thiet\ bi)|stay|from(?=\s$))(?![a-z])|编号|流水号"""
 )
 # What makes a number behind which it stands useless: a code that has expired, a payment's approval.
 SPENT: Final = _compiled(
@@ -86,7 +88,8 @@ KNOWN_SENDER: Final = _compiled(
 )
 OFFER: Final = _compiled(
     r"""(?<![a-z])(?:giam\ (?:gia|den|toi|ngay|them|\d)|uu\ dai|khuyen\ mai|voucher|coupon|sale|discount|promo\w{0,8}
-    |hoan\ tien|tang\ (?:ban|quy|ngay)|qua\ tang|trung\ thuong|du\ thuong)(?![a-z])|%\ ?off|优惠|折扣"""
+    |hoan\ tien|tang\ (?:ban|quy|ngay|\d)|qua\ tang|trung\ thuong|du\ thuong|nhan\ (?:ngay|\d)|freeship|checkout
+    |free\ [a-z]{3,9}|save|get\ \d{1,4}\ ?[k$%])(?![a-z])|%\ ?off|优惠|折扣"""
 )
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)|[\n;。！？]")
 
@@ -98,10 +101,12 @@ _NOT_A_CODE_VI: Final = (
     r"buu\ (?:gui|chinh|cuc|dien)|ve|dat\ cho|loi|yeu\ cau|goi|cua\ hang|chi\ nhanh|phieu|de|lop|hs|"
     r"bn|benh\ nhan|co\ phieu|du\ thuong|giam\ gia|uu\ dai|khuyen\ mai|km|voucher|qua\ tang|the|"
     r"so\ thue|mst|sp|san\ pham|vung|tra\ cuu|phong|ghe|gioi\ thieu|thanh\ vien|ho\ so|tham\ chieu|tk|"
-    r"tai\ khoan|phieu|bao\ gia|kien(?:\ hang)?|chuyen(?:\ bay)?|cuoc|nv|nhan\ vien|tiep\ nhan|"
+    r"tai\ khoan|phieu|bao\ gia|moi(?:\ ban(?:\ be)?)?|thuong|tich\ diem|chuan\ chi|phien|kiem\ tra|tham\ gia|"
+    r"kien(?:\ hang)?|chuyen(?:\ bay)?|cuoc|nv|nhan\ vien|tiep\ nhan|"
     r"bien\ nhan|lich\ hen|thue\ bao|nap|dai\ ly|ban|tu|dien|nuoc|danh\ bo|thu\ tu|hieu"
 )
 _NOT_A_CODE_EN: Final = (
+    r"invite|invitation|approval|game|"
     r"discount|promo|voucher|coupon|referral|error|gift|zip|postal|area|country|qr|tracking|order|transaction|customer"
 )
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
@@ -188,7 +193,12 @@ NO_CODES: Final = tuple(
           | (?<![0-9])[0-9]{{4,8}}\ (?:(?:la|is)\ )(?:(?:your|the)\ )?(?:(?:ma|so)\ (?:{_NOT_A_CODE_VI}|tien
               |du)(?![a-z])
             |(?:{_NOT_A_CODE_EN})\ (?:code|id|no|number)|(?:order|balance|so\ tien|so\ du)(?![a-z]))
-          | 订单(?:号|尾号)?[:为是]?\s?[a-z0-9]{{3,30}}""",
+          | (?<![a-z])(?:(?:wi-?fi\ (?:password|pass|mat\ khau)|(?:mat\ khau|mk|pass(?:word)?)\ wi-?fi)|game\ pin)
+            [\s:=]{{1,3}}{_REFERENCE_VALUE}
+          | (?<![a-z])(?:vua|da)\ (?:su\ dung|dung|nhap|cung\ cap)\ (?:(?:ma|ma\ so)\ )?(?:otp\ )?[0-9]{{4,8}}(?![0-9])
+          | (?<![a-z])chuan\ chi[^0-9.;\n]{{0,20}}[0-9]{{4,8}}(?![0-9])
+          | (?<![a-z])join\ with\ (?:code|pin)\ {_REFERENCE_VALUE}
+          | (?:订单(?:号|尾号)?|优惠码|邀请码|房间密码|提取码|(?:错误|失败)代码|编号|流水号)[:为是]?\s?[a-z0-9]{{3,30}}""",
     )
 )
 # Nouns whose number is none, unless they belong to the name of the code: "ma xac nhan don hang 3958".

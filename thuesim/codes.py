@@ -341,8 +341,10 @@ def _following(end: int, text: str, candidates: list[_Candidate]) -> tuple[_Cand
 
 def _is_alone(text: str, one: _Candidate) -> bool:
     """Whether the candidate is a sentence or a line of its own."""
-    before, after = text[max(0, one.start - 12) : one.start], text[one.end : one.end + 3]
-    return bool(re.search(r"(?:^|\n|[.!?:]\s|\]\s?)\s?$", before) and re.match(r"\s?(?:$|\n|[.!]\s|[.!]$)", after))
+    before, after = text[max(0, one.start - _NEAR) : one.start], text[one.end : one.end + 3]
+    sentence = SENTENCE_END.split(before.rstrip())[-1]
+    begins = re.search(r"(?:^|\n|[.!?:]\s|\]\s?)\s?$", before) and not OTHER_SUBJECT.search(sentence)
+    return bool(begins and re.match(r"\s?(?:$|\n|[.!]\s|[.!]$)", after))
 
 
 def _has_a_line(text: str, one: _Candidate) -> bool:
