@@ -180,13 +180,24 @@ def read_manifest(path: Path) -> Manifest:
                 raise BackupFailed(f"{path} is no backup of a desk.")
             fields: dict[str, Any] = json.loads(file.read(MAX_MANIFEST_BYTES))
             manifest = Manifest(**fields)
+            if not _is_whole(manifest):
+                raise ValueError
     except FileNotFoundError:
         raise BackupFailed(f"There is no file {path}.") from None
-    except (OSError, tarfile.TarError, TypeError, ValueError) as error:
+    except (OSError, tarfile.TarError, TypeError, ValueError, RecursionError) as error:
         raise BackupFailed(f"{path} cannot be read as a backup: {type(error).__name__}.") from None
     if manifest.format != FORMAT:
         raise BackupFailed(f"{path} was written by a newer desk. Restore it with that version.")
     return manifest
+
+
+def _is_whole(manifest: Manifest) -> bool:
+    """Whether a manifest has the shape that `write` gives it, and names the database's file."""
+    texts = [manifest.made_at, manifest.database]
+    if not isinstance(manifest.files, dict) or not isinstance(manifest.migrations, list):
+        return False
+    texts += [*manifest.migrations, *manifest.files, *manifest.files.values()]
+    return all(isinstance(text, str) for text in texts) and DUMP.get(manifest.database) in manifest.files
 
 
 def _unpack(tar: tarfile.TarFile, manifest: Manifest, folder: Path | None) -> None:
@@ -241,8 +252,7 @@ def restore(path: Path, manifest: Manifest) -> Path | None:
         kept = data_dir / f"before-restore-{datetime.now():%Y-%m-%dT%H%M%S}"  # noqa: DTZ005 - a folder's name
         connections.close_all()
         if manifest.database == "sqlite":
-            with contextlib.closing(sqlite3.connect(dump)) as database:
-                _check_sqlite(database)
+            _check_dump(dump, manifest)
             database_file = Path(connection.settings_dict["NAME"])
             for suffix in ("", "-wal", "-shm"):
                 _keep(database_file.with_name(database_file.name + suffix), kept)
@@ -253,6 +263,18 @@ def restore(path: Path, manifest: Manifest) -> Path | None:
         if (scratch / MEDIA).is_dir():
             shutil.move(scratch / MEDIA, media)
     return kept if kept.exists() else None
+
+
+def _check_dump(dump: Path, manifest: Manifest) -> None:
+    """Raise `BackupFailed` for a SQLite file that is damaged, or is not the desk's database of the manifest."""
+    try:
+        with contextlib.closing(sqlite3.connect(dump)) as database:
+            _check_sqlite(database)
+            applied = {f"{app}.{name}" for app, name in database.execute("SELECT app, name FROM django_migrations")}
+    except sqlite3.Error as error:
+        raise BackupFailed(f"The backup has no database of a desk: {error}.") from None
+    if not applied or applied != set(manifest.migrations):
+        raise BackupFailed("The backup is damaged: its database is not the one that its manifest describes.")
 
 
 def _keep(path: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A backup that is taken while the desk writes, and what becomes of it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tarfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -297,6 +299,26 @@ def test_a_damaged_backup_changes_nothing(file: Path, tmp_path: Path, damage: st
     assert "Traceback" not in restored.stderr
     assert not (other.data_dir / "media").exists()
     assert not list(other.data_dir.glob(".desk-backup-*"))
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="pg_restore refuses what it cannot read, in one transaction")
+@pytest.mark.parametrize("content", ["text", "another program's database", "an empty database"])
+def test_a_database_that_is_no_desk_s_replaces_nothing(desk: Desk, tmp_path: Path, content: str) -> None:
+    foreign, odd = tmp_path / "desk.sqlite3", tmp_path / "odd.tar"
+    foreign.write_bytes(b"text" if content == "text" else b"")
+    if content.startswith("another"):
+        with closing(sqlite3.connect(foreign)) as database:
+            database.execute("CREATE TABLE accounts_user (name)")
+    digest = hashlib.sha256(foreign.read_bytes()).hexdigest()
+    manifest = {"format": 1, "made_at": "2026", "database": "sqlite", "migrations": []}
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "files": {foreign.name: digest}}))
+    with tarfile.open(odd, "w") as tar:
+        for name in ("manifest.json", foreign.name):
+            tar.add(tmp_path / name, name)
+    restored = desk.manage("restore", str(odd), "--replace")
+    assert restored.returncode == 1
+    assert "Traceback" not in restored.stderr
+    assert json.loads(desk.run(COUNT))["people"] == ["linh"]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
