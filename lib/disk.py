@@ -25,6 +25,12 @@ def refuses_writes(error: BaseException | None) -> bool:
     return getattr(cause, "sqlstate", None) in _SQLSTATES
 
 
+def is_busy(error: BaseException | None) -> bool:
+    """Whether an error means that SQLite was locked by another writer for longer than its time-out."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0) if isinstance(error, DatabaseError) else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def free_bytes(folder: Path) -> int:
     """Return how many bytes this process may still write in `folder`."""
     return shutil.disk_usage(folder).free

@@ -56,13 +56,16 @@ def disk_full_page(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's `handler500`: an outage of the database is said to be one, and so is a disk that is full."""
+    """Django's `handler500`: an outage of the database is said to be one, and so is a disk that is full. SQLite, locked by
+    another program for longer than a page waits, can still be read: other pages are not kept from it."""
     if disk.refuses_writes(sys.exception()):
         return disk_full_page(request)
     if isinstance(sys.exception(), OperationalError | InterfaceError) and _is_away():
         response = outage_page(request)
         response.database_is_away = True  # type: ignore[attr-defined]
         return response
+    if disk.is_busy(sys.exception()):
+        return outage_page(request)
     return defaults.server_error(request)
 
 

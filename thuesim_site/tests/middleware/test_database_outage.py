@@ -1,5 +1,6 @@
 """While the database is away, pages say so at once, and the first one after it is back is a page again."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,3 +92,14 @@ def test_any_other_error_stays_an_error_of_ours(browser: Client, monkeypatch: py
     response = browser.get("/services/")
     assert response.status_code == 500
     assert "Retry-After" not in response
+
+
+def test_a_locked_sqlite_is_an_outage_for_the_page_that_writes_alone(browser: Client) -> None:
+    locked = OperationalError("database is locked")
+    locked.__cause__ = sqlite3.OperationalError("database is locked")
+    locked.__cause__.sqlite_errorcode = sqlite3.SQLITE_BUSY_SNAPSHOT
+    with mock.patch("pages.views.desk.RentForm.order", side_effect=locked):
+        response = browser.post("/rent/", {"service": "02.97"}, headers={"Accept-Language": "en"})
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert "The database does not answer" in response.content.decode()
+    assert browser.get("/").status_code == 200
