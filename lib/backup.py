@@ -193,11 +193,12 @@ def read_manifest(path: Path) -> Manifest:
 
 def _is_whole(manifest: Manifest) -> bool:
     """Whether a manifest has the shape that `write` gives it, and names the database's file."""
-    texts = [manifest.made_at, manifest.database]
-    if not isinstance(manifest.files, dict) or not isinstance(manifest.migrations, list):
+    files: object = manifest.files
+    migrations: object = manifest.migrations
+    if not isinstance(files, dict) or not isinstance(migrations, list):
         return False
-    texts += [*manifest.migrations, *manifest.files, *manifest.files.values()]
-    return all(isinstance(text, str) for text in texts) and DUMP.get(manifest.database) in manifest.files
+    texts = [manifest.made_at, manifest.database, *migrations, *files, *files.values()]
+    return all(isinstance(text, str) for text in texts) and DUMP.get(manifest.database) in files
 
 
 def _unpack(tar: tarfile.TarFile, manifest: Manifest, folder: Path | None) -> None:

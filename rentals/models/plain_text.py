@@ -37,14 +37,14 @@ class Plain(Transform):
 
     lookup_name = "plain"
     function = "DESK_PLAIN"
-    output_field = TextField()  # type: ignore[assignment]
+    output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:
         sql, parameters = compiler.compile(self.lhs)
         return postgresql_expression(sql), parameters
 
 
-def _fold(text: object) -> object:
+def _fold(text: str | bytes | int | float | None) -> str | bytes | int | float | None:
     if not isinstance(text, str):
         return text
     return text.lower() if text.isascii() else without_accents(text)
