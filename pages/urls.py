@@ -46,6 +46,7 @@ urlpatterns = [
     path("services/<int:pk>/", services.service, name="service"),
     path("services/<int:pk>/star/", services.service_star, name="service_star"),
     path("spend/", spend.spend, name="spend"),
+    path("spend/export.xlsx", spend.spend_export, name="spend_export"),
     path("spend/questions/<int:pk>/", spend.spend_answer, name="spend_answer"),
     path("spend/lines/", spend.spend_enter, name="spend_enter"),
     path("spend/lines/<int:pk>/take-back/", spend.spend_take_back, name="spend_take_back"),

@@ -4,7 +4,7 @@ As with budgets, money belongs to the day on which the number was rented, even i
 elsewhere with the same token count too: they were paid from the same balance. All amounts are whole đồng.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -134,6 +134,20 @@ class Spending:
     groupings: list[Grouping]
     by_network: Grouping  # and by service and prefix
     dearer: Line  # what numbers cost beyond the price that was shown at the order
+
+
+def headings() -> list[str]:
+    """Return the columns' names of the export, in the active language."""
+    return [_("Table"), _("Name"), _("Numbers"), _("Charged, đồng"), _("Refunded, đồng"), _("Spent, đồng"), _("Codes")]
+
+
+def rows(spent: Spending) -> Iterator[list[str | int | None]]:
+    """Yield a row for each line of each table, the days first."""
+    groupings = [(_("Day"), spent.days), *((str(each.label), each.lines) for each in spent.groupings)]
+    network = spent.by_network
+    for label, lines in [*groupings, (str(network.label), network.lines), (_("Total"), [spent.total])]:
+        for line in lines:
+            yield [label, line.label, line.rentals, line.charged, line.refunded, line.spent, line.codes]
 
 
 # Where a table is by another column than its name.

@@ -46,8 +46,8 @@ POST preferences                                                    in   ok   ok
 GET  team_switch                                                    in   405  405  405  405 | in   405  405  405  405
 POST team_switch                                                    in   ok   ok   ok   ok  | in   404  404  404  ok
 
-GET  export_csv export_xlsx                                         in   405  405  405  405 | in   405  405  405  405
-POST export_csv export_xlsx                                         in   403  403  ok   ok  | in   403  403  ok   ok
+GET  export_csv export_xlsx spend_export                            in   405  405  405  405 | in   405  405  405  405
+POST export_csv export_xlsx spend_export                            in   403  403  ok   ok  | in   403  403  ok   ok
 POST background services spend system                               in   405  405  405  405 | in   405  405  405  405
 GET  spend                                                          in   403  403  ok   ok  | in   403  403  ok   ok
 GET  spend_answer spend_enter spend_take_back                       in   405  405  405  405 | in   405  405  405  405

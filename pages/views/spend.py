@@ -1,5 +1,6 @@
 """What the team spent, and what managers book by hand."""
 
+from io import BytesIO
 from typing import Any
 
 from django.contrib import messages
@@ -11,12 +12,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import one_time_keys
+from accounts import audit, one_time_keys
 from accounts.http import DeskRequest
 from lib import charts
 from pages.forms import AnswerForm, EntryForm, TakeBackForm
-from pages.presenters.spend import Period, booked, questions, spending, usual_periods
+from pages.presenters.spend import Period, booked, headings, questions, rows, spending, usual_periods
+from pages.views.exports import CONTENT_TYPES
 from rentals import bookkeeping
+from rentals.jobs import background, exports
 from rentals.models import LedgerEntry
 
 
@@ -27,6 +30,31 @@ def spend(request: DeskRequest) -> HttpResponse:
     """Show what was spent in a period: `?since=` and `?until=` are days, both included."""
     _check(request)
     return _page(request, EntryForm(access=request.access))
+
+
+@require_POST
+@never_cache
+def spend_export(request: DeskRequest) -> HttpResponse:
+    """Send the tables of the period in the address as an Excel file. A POST, since it is recorded."""
+    _check(request)
+    if not request.access.may_export:
+        raise PermissionDenied(_("Only a manager may export. Ask a manager of your team."))
+    period = Period.from_query(request.GET)
+    detail = {"kind": "xlsx", "asked": period.query, "table": "spend"}
+    audit.record(
+        audit.Action.EXPORT,
+        person=request.user,
+        team=request.access.team,
+        target=audit.ALL_RENTALS,
+        request=request,
+        detail=detail,
+    )
+    file = BytesIO()
+    table = rows(spending(request.access, period))
+    exports.write_xlsx(table, file, scratch=background.folder(), title=_("Spend"), columns=headings())
+    name = f"spend-{period.since:%Y-%m-%d}-{period.until:%Y-%m-%d}.xlsx"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(file.getvalue(), content_type=CONTENT_TYPES["xlsx"], headers=headers)
 
 
 @require_POST

@@ -5,7 +5,7 @@ take for a formula is guarded, since messages and purposes may hold any text.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -139,14 +139,25 @@ def write_csv(table: Iterable[list[str | int | None]], path: Path) -> None:
         file.writelines(csv_chunks(headings(), table))
 
 
-def write_xlsx(table: Iterable[list[str | int | None]], file: "Path | IO[bytes]", *, scratch: Path) -> None:
-    """Write the Excel file row by row. It is never in memory as a whole, but its parts are for a while in `scratch`."""
+def write_xlsx(
+    table: Iterable[list[str | int | None]],
+    file: "Path | IO[bytes]",
+    *,
+    scratch: Path,
+    title: str = "",
+    columns: Sequence[str] = (),
+) -> None:
+    """Write the Excel file row by row. It is never in memory as a whole, but its parts are for a while in `scratch`.
+
+    `title` and `columns` name the sheet and its columns; by default they are the history's.
+    """
+    widths = {} if columns else _WIDTHS
     with Workbook(file, {"constant_memory": True, "tmpdir": str(scratch)}) as book:
-        sheet = book.add_worksheet(_("History"))
+        sheet = book.add_worksheet(title or _("History"))
         bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
         sheet.freeze_panes(1, 0)
-        for column, name in enumerate(headings()):
-            sheet.set_column(column, column, _WIDTHS.get(column, 16))
+        for column, name in enumerate(columns or headings()):
+            sheet.set_column(column, column, widths.get(column, 16))
             sheet.write_string(0, column, name, bold)
         for number, row in enumerate(table, start=1):
             for column, value in enumerate(row):

@@ -1,3 +1,5 @@
+import io
+import zipfile
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -332,3 +334,23 @@ def test_a_code_costs_what_was_spent_by_service_network_and_prefix(
     (link,) = [a for a in page.find_all("a") if a.text == "Zalo · VIETTEL · 096"]
     history = parse(client.get(link["href"]).content.decode())
     assert len(history.find_all(data_testid="rental")) == 3
+
+
+def test_the_tables_are_exported_with_their_period_and_the_export_is_recorded(client: Client) -> None:
+    team = make_team("Support")
+    manager = make_person(team, Role.MANAGER, language="en")
+    client.force_login(manager)
+    service = make_service(name="Viber", sv="02", upstream_id="97")
+    rented = {"team": team, "service": service, "price": 2500, "person": manager}
+    make_rental(Status.RECEIVED, **rented, placed_at=timezone.now())
+    make_rental(Status.RECEIVED, **rented, placed_at=timezone.now() - timedelta(days=5))
+    today = timezone.localdate()
+    response = client.post(f"/spend/export.xlsx?since={today}&until={today}")
+    assert f"spend-{today}-{today}.xlsx" in response["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(response.content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "Viber" in sheet
+    assert "2500" in sheet
+    assert "5000" not in sheet  # the other day's is not in it
+    record = AuditRecord.objects.get(action="export")
+    assert record.detail["asked"] == f"since={today}&until={today}"
