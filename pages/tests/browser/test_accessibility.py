@@ -88,6 +88,19 @@ def order_badly(page: Page) -> None:
     page.wait_for_selector("#id_service_error")
 
 
+def make_rows_dense(page: Page) -> None:
+    page.click("details.view > summary")
+    if not page.locator("#board.is-dense").count():
+        page.click("#dense-board")
+    page.wait_for_selector("#board.is-dense")
+
+
+def lose_the_network(page: Page) -> None:
+    page.context.set_offline(True)
+    page.wait_for_selector("[data-state=offline]")
+    page.wait_for_selector("#no-connection:not([hidden])")
+
+
 def open_(selector: str) -> Callable[[Page], None]:
     return lambda page: page.click(f"{selector} > summary")
 
@@ -101,6 +114,8 @@ DESK_STATES: dict[str, Callable[[Page], None]] = {
     "menu": open_("details.menu"),
     "filter": open_("details.filter"),
     "keys": open_keys,
+    "dense rows": make_rows_dense,
+    "no connection": lose_the_network,
 }
 
 
