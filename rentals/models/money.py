@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from rentals.models.rentals import Rental
 from rentals.models.tokens import Token
@@ -13,7 +14,7 @@ class LedgerEntry(models.Model):
 
     class Kind(models.TextChoices):
         OPENING = "opening", _("opening balance")
-        RENT = "rent", _("rental")
+        RENT = "rent", pgettext_lazy("what money went for", "rental")
         REFUND = "refund", _("refund")
         TOP_UP = "top_up", _("top-up")
         CORRECTION = "correction", _("correction")
