@@ -123,10 +123,10 @@ def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | No
     price = service.price or 0
     if team.max_price is not None and price > team.max_price:
         values = {"price": dong(price), "most": dong(team.max_price)}
-        said = (
+        sentence = (
             _("It costs %(price)s, and your team allows %(most)s for one number. Ask a manager of your team.") % values
         )
-        return Refusal(reasons.TEAM_PRICE, said, "service")
+        return Refusal(reasons.TEAM_PRICE, sentence, "service")
     budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY)
     exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
     if exceeded is None:

@@ -235,12 +235,12 @@ def _check_price(order: _Order) -> None:
     """Raise `PriceRose` where the service costs more than the person saw or would pay."""
     price = order.service.price or 0
     if order.max_price is not None and price > order.max_price:
-        said = _("It costs %(price)s now, more than your %(most)s. Nothing was ordered.")
-        raise PriceRose(said % {"price": dong(price), "most": dong(order.max_price)}, "max_price", price=price)
+        sentence = _("It costs %(price)s now, more than your %(most)s. Nothing was ordered.")
+        raise PriceRose(sentence % {"price": dong(price), "most": dong(order.max_price)}, "max_price", price=price)
     if order.price_seen is not None and price > order.price_seen:
-        said = _("The price is %(price)s now, it was %(before)s. Nothing was ordered yet: rent at the new price?")
+        sentence = _("The price is %(price)s now, it was %(before)s. Nothing was ordered yet: rent at the new price?")
         before = dong(order.price_seen) if order.price_seen else _("not known")
-        raise PriceRose(said % {"price": dong(price), "before": before}, price=price)
+        raise PriceRose(sentence % {"price": dong(price), "before": before}, price=price)
 
 
 def _choose_token(team: Team, service: Service, token: Token | None) -> Token:

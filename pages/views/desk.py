@@ -85,16 +85,16 @@ def _done(request: DeskRequest, form: RentForm, rental: Rental, *, already: str 
 def _ordered_already(request: DeskRequest, form: RentForm, again: orders.OrderedAlready) -> HttpResponse:
     """Answer the second of two forms alike with the first one's order. One that asks for something else gets a new key."""
     if again.differs:
-        said = _(
+        sentence = _(
             "This form has ordered %(service)s already (#%(number)s). To order something else as well, send it again."
         )
-        form.add_error(None, said % {"service": again.rental.service, "number": again.rental.pk})
+        form.add_error(None, sentence % {"service": again.rental.service, "number": again.rental.pk})
         form.renew_key()
         return _wrong(request, form)
-    said = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": again.rental.service}
+    sentence = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": again.rental.service}
     if request.htmx:
-        return _done(request, form, again.rental, already=said)
-    messages.info(request, said)
+        return _done(request, form, again.rental, already=sentence)
+    messages.info(request, sentence)
     return redirect("desk")
 
 
@@ -103,7 +103,7 @@ def _answer(request: DeskRequest, rental: Rental, *, already: str) -> str:
     if has_room:
         code_access.record_reads(request.access, [rental], request=request)
     card = cards.render_card(rental, request.access, oob=True) if has_room else ""
-    said = already or (
+    sentence = already or (
         "" if has_room else _("Ordered: %(service)s. The filter hides it.") % {"service": rental.service}
     )
-    return card + (render_to_string("_toast.html", {"said": said}, request) if said else "")
+    return card + (render_to_string("_toast.html", {"sentence": sentence}, request) if sentence else "")

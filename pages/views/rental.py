@@ -44,9 +44,9 @@ def _page(request: DeskRequest, page: RentalPage, *, revealed: bool = False) -> 
 @never_cache
 def rental(request: DeskRequest, pk: int) -> HttpResponse:
     """Show a rental with its timeline, messages, money and re-rentals, and who saw its code."""
-    found = _visible(request, pk)
-    code_access.record_reads(request.access, [found], request=request)
-    return _page(request, page_of(found, request.access))
+    rental = _visible(request, pk)
+    code_access.record_reads(request.access, [rental], request=request)
+    return _page(request, page_of(rental, request.access))
 
 
 @require_safe
@@ -81,8 +81,8 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
     except orders.OrderedAlready as already:
-        said = _("Ordered again already: %(phone)s. It is not ordered twice.") % {"phone": phone}
-        return _answer(request, said, level=messages.INFO, changed=_shown(request, already.rental, earlier))
+        sentence = _("Ordered again already: %(phone)s. It is not ordered twice.") % {"phone": phone}
+        return _answer(request, sentence, level=messages.INFO, changed=_shown(request, already.rental, earlier))
     return _answer(request, _("Ordered again: %(phone)s.") % {"phone": phone}, changed=_shown(request, order, earlier))
 
 
@@ -117,10 +117,10 @@ def order_like(request: DeskRequest, pk: int) -> HttpResponse:
     except orders.OrderRefused as refused:
         return _answer(request, refused.sentence, level=messages.ERROR)
     except orders.OrderedAlready as already:
-        said = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": earlier.service}
-        return _answer(request, said, level=messages.INFO, changed=_shown(request, already.rental, earlier))
-    said = _("Ordered: %(service)s.") % {"service": earlier.service}
-    return _answer(request, said, changed=_shown(request, order, earlier))
+        sentence = _("Ordered already: %(service)s. It is not ordered twice.") % {"service": earlier.service}
+        return _answer(request, sentence, level=messages.INFO, changed=_shown(request, already.rental, earlier))
+    sentence = _("Ordered: %(service)s.") % {"service": earlier.service}
+    return _answer(request, sentence, changed=_shown(request, order, earlier))
 
 
 def _shown(request: DeskRequest, *rentals: Rental) -> list[int]:
@@ -131,22 +131,22 @@ def _shown(request: DeskRequest, *rentals: Rental) -> list[int]:
 @require_POST
 def cancel(request: DeskRequest, pk: int) -> HttpResponse:
     """Take an order out of the queue."""
-    found = _visible(request, pk)
-    if not request.access.may_cancel(found):
+    rental = _visible(request, pk)
+    if not request.access.may_cancel(rental):
         raise PermissionDenied(_("Only the person who ordered, or a manager, can cancel this order."))
-    if lifecycle.cancel(found, person=request.user):
+    if lifecycle.cancel(rental, person=request.user):
         return _answer(request, _("Cancelled. Nothing was charged."), changed=[pk])
-    said = _("Too late: the order has left the queue. A rented number cannot be returned.")
-    return _answer(request, said, level=messages.ERROR, changed=[pk])
+    sentence = _("Too late: the order has left the queue. A rented number cannot be returned.")
+    return _answer(request, sentence, level=messages.ERROR, changed=[pk])
 
 
 @require_POST
 def check(request: DeskRequest, pk: int) -> HttpResponse:
     """Poll this number now."""
-    found = _visible(request, pk)
+    rental = _visible(request, pk)
     if not request.access.may_rent:
         raise PermissionDenied
-    polling.poll_now(found)
+    polling.poll_now(rental)
     return _answer(request, _("Asking ThueSim now. The answer appears by itself."), changed=[pk])
 
 
@@ -154,39 +154,39 @@ def check(request: DeskRequest, pk: int) -> HttpResponse:
 @never_cache
 def reveal(request: DeskRequest, pk: int) -> HttpResponse:
     """Show a masked code to a person who may reveal it. The reveal is recorded first."""
-    found = _visible(request, pk)
-    if not request.access.may_reveal(found):
+    rental = _visible(request, pk)
+    if not request.access.may_reveal(rental):
         raise PermissionDenied(_("You may not read this code. Ask the person who rented the number, or a manager."))
-    if not request.access.sees_code(found):
-        target = audit.about(found)
-        audit.record(audit.Action.REVEAL, person=request.user, team=found.team, target=target, request=request)
+    if not request.access.sees_code(rental):
+        target = audit.about(rental)
+        audit.record(audit.Action.REVEAL, person=request.user, team=rental.team, target=target, request=request)
     else:
-        code_access.record_reads(request.access, [found], request=request)
+        code_access.record_reads(request.access, [rental], request=request)
     if request.htmx:
-        return HttpResponse(cards.render_card(found, request.access, oob=True, revealed=True))
-    page = page_of(found, request.access, revealed=True)
+        return HttpResponse(cards.render_card(rental, request.access, oob=True, revealed=True))
+    page = page_of(rental, request.access, revealed=True)
     return _page(request, page, revealed=True)
 
 
 @require_POST
 def copied(request: DeskRequest, pk: int) -> HttpResponse:
     """Record that the page's script has put the code into the clipboard, once a day."""
-    found = _visible(request, pk)
-    if not code_access.shows(found, request.access) and not code_access.was_revealed_to(request.access, found):
+    rental = _visible(request, pk)
+    if not code_access.shows(rental, request.access) and not code_access.was_revealed_to(request.access, rental):
         raise PermissionDenied
-    copy = OncePerDay(audit.Action.COPY, request.user.pk, found.team_id, audit.about(found))
+    copy = OncePerDay(audit.Action.COPY, request.user.pk, rental.team_id, audit.about(rental))
     audit.record_once_a_day([copy], request=request)
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 def _answer(
-    request: DeskRequest, said: str, *, level: int = messages.SUCCESS, changed: Sequence[int] = ()
+    request: DeskRequest, sentence: str, *, level: int = messages.SUCCESS, changed: Sequence[int] = ()
 ) -> HttpResponse:
     """Show what happened: a line and the cards that changed, or without htmx the page that the person came from."""
     if not request.htmx:
-        messages.add_message(request, level, said)
+        messages.add_message(request, level, sentence)
         return redirect(local_address(request))
-    line = render(request, "_toast.html", {"said": said, "failed": level == messages.ERROR})
+    line = render(request, "_toast.html", {"sentence": sentence, "failed": level == messages.ERROR})
     shown = [_visible(request, pk) for pk in changed]
     code_access.record_reads(request.access, shown, request=request)
     return HttpResponse(

@@ -134,10 +134,10 @@ def _check_postgresql(config: dict[str, Any]) -> None:
         with psycopg.connect(**parameters) as connection:
             version, encoding = connection.info.server_version // 10000, connection.info.encoding
     except psycopg.Error as error:
-        said = first_line(error)
+        reason = first_line(error)
         if config["PASSWORD"]:
-            said = said.replace(config["PASSWORD"], "…")
-        raise WrongSetting(f"DATABASE_URL names a PostgreSQL that cannot be reached ({said}).") from None
+            reason = reason.replace(config["PASSWORD"], "…")
+        raise WrongSetting(f"DATABASE_URL names a PostgreSQL that cannot be reached ({reason}).") from None
     if version < MIN_POSTGRESQL:
         raise WrongSetting(f"DATABASE_URL names PostgreSQL {version}; it must be {MIN_POSTGRESQL} or later.")
     if encoding != "utf-8":
@@ -162,8 +162,8 @@ def _redis() -> Path | None:
             client.ping()
             version = _redis_version(client)
     except (redis.RedisError, OSError, ValueError) as error:
-        said = first_line(error).replace(urlsplit(text).password or text, "…")
-        raise WrongSetting(f"REDIS_URL names a Redis that cannot be reached ({said}).") from None
+        reason = first_line(error).replace(urlsplit(text).password or text, "…")
+        raise WrongSetting(f"REDIS_URL names a Redis that cannot be reached ({reason}).") from None
     if version < embedded_redis.OLDEST:
         raise WrongSetting(f"REDIS_URL names Redis {'.'.join(map(str, version))}; it must be 6.2 or later.")
     return None

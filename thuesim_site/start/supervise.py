@@ -146,16 +146,16 @@ class Supervision:
             start_new_session=True,
             preexec_fn=_end_with_parent,
         )
-        said = ""
+        output = ""
         while True:
             try:
-                said, _ = process.communicate(timeout=TICK_SECONDS)
+                output, _ = process.communicate(timeout=TICK_SECONDS)
                 break
             except subprocess.TimeoutExpired:
                 if self.stop.wanted:
                     process.terminate()
         if process.returncode == 0:
-            self.about = json.loads(said.splitlines()[-1])
+            self.about = json.loads(output.splitlines()[-1])
         elif not self.stop.wanted:
             say("The database could not be prepared; the reason stands above.")
         return 0 if self.stop.wanted else process.returncode

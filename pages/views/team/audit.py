@@ -33,11 +33,11 @@ _HEADINGS = ["at", "person", "action", "on what", "detail", "address"]
 def team_audit(request: DeskRequest) -> HttpResponse:
     """Show a page of the audit log, newest first."""
     team = managed_team(request)
-    found = _found(request.GET, request.access)
+    matching = _matching(request.GET, request.access)
     before = whole_number(request.GET.get("before"))
     if before is not None:
-        found = found.filter(pk__lt=before)
-    records = list(found[: PAGE_SIZE + 1])
+        matching = matching.filter(pk__lt=before)
+    records = list(matching[: PAGE_SIZE + 1])
     query = request.GET.copy()
     query.pop("before", None)
     context = {
@@ -57,40 +57,42 @@ def team_audit(request: DeskRequest) -> HttpResponse:
 def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
     """Send what the search finds as CSV. The export is recorded too."""
     team = managed_team(request)
-    found = _found(request.POST, request.access)
+    matching = _matching(request.POST, request.access)
     asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
     audit.record(audit.Action.AUDIT_EXPORT, person=request.user, team=team, request=request, detail={"asked": asked})
-    answer = StreamingHttpResponse(csv_chunks(_HEADINGS, _rows(found)), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(csv_chunks(_HEADINGS, _rows(matching)), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.csv"'
     return answer
 
 
-def _found(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
+def _matching(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     if not access.manages:
         raise PermissionDenied
-    found = AuditRecord.objects.filter(access.audited()).select_related("person").order_by("-pk")
+    matching = AuditRecord.objects.filter(access.audited()).select_related("person").order_by("-pk")
     text = query.get("q", "").strip()[:80]
     if text:
         condition = Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
         numbers = search.of_number(text)
-        found = found.filter(condition if numbers is None else condition | code_access.about_number(numbers, access))
+        matching = matching.filter(
+            condition if numbers is None else condition | code_access.about_number(numbers, access)
+        )
     elif not query.get("action"):
-        # Every code has several: they are there for whoever asks about a number, or for this action.
-        found = found.exclude(action=audit.Action.READ)
+        # Every code has several, so they are listed only for a number, or for this action.
+        matching = matching.exclude(action=audit.Action.READ)
     person = whole_number(query.get("person"))
     if person is not None:
-        found = found.filter(person=person)
+        matching = matching.filter(person=person)
     if query.get("action"):
-        found = found.filter(action=query["action"])
+        matching = matching.filter(action=query["action"])
     if since := day(query.get("since")):
-        found = found.filter(at__gte=midnight(since))
+        matching = matching.filter(at__gte=midnight(since))
     if until := day(query.get("until")):
-        found = found.filter(at__lt=midnight(until + timedelta(days=1)))
-    return found
+        matching = matching.filter(at__lt=midnight(until + timedelta(days=1)))
+    return matching
 
 
-def _rows(found: QuerySet[AuditRecord]) -> Iterator[list[str]]:
-    for record in found[:MAX_EXPORTED].iterator(chunk_size=1000):
+def _rows(matching: QuerySet[AuditRecord]) -> Iterator[list[str]]:
+    for record in matching[:MAX_EXPORTED].iterator(chunk_size=1000):
         yield [
             timezone.localtime(record.at).isoformat(timespec="seconds"),
             record.person.username if record.person else "",

@@ -63,13 +63,13 @@ def _action(view: _Action) -> Callable[..., HttpResponse]:
     def act(request: DeskRequest, pk: int) -> HttpResponse:
         membership = _membership(request, pk)
         try:
-            said = view(request, membership)
+            answer = view(request, membership)
         except memberships.NotDone as refused:
             messages.error(request, refused.sentence)
             return redirect("person", pk)
-        if isinstance(said, HttpResponse):
-            return said
-        messages.success(request, said)
+        if isinstance(answer, HttpResponse):
+            return answer
+        messages.success(request, answer)
         still_there = Membership.objects.filter(pk=membership.pk).exists() and request.user.pk != pk
         return redirect("person", pk) if still_there else redirect("team")
 
