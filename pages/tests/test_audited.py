@@ -128,35 +128,31 @@ def _setting_a_password_by_a_link(world: World) -> None:
     stranger.post(where, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
 
 
-def _set_up(world: World) -> None:
-    set_up_totp(world.client("lan"))
-
-
 @case("second_step_added", "lan", detail={"kind": "totp"})
 def _adding_a_two_factor_method(world: World) -> None:
-    _set_up(world)
+    set_up_totp(world.client("lan"))
 
 
 @case("recovery_codes_made", "lan")
 def _getting_recovery_codes(world: World) -> None:
-    _set_up(world)
+    _adding_a_two_factor_method(world)
 
 
 @case("second_step_removed", "lan", detail={"kind": "totp"})
 def _removing_a_two_factor_method(world: World) -> None:
-    _set_up(world)
+    _adding_a_two_factor_method(world)
     world.post("lan", "mfa_deactivate_totp")
 
 
 @case("second_step_reset", "boss", "lan")
 def _turning_two_factor_off_for_a_person(world: World) -> None:
-    _set_up(world)
+    _adding_a_two_factor_method(world)
     world.post("boss", "person_two_factor", world.lan.pk)
 
 
 @case("second_step_failed", "lan")
 def _a_wrong_code(world: World) -> None:
-    _set_up(world)
+    _adding_a_two_factor_method(world)
     fresh = Client(REMOTE_ADDR=ADDRESS)
     fresh.post(reverse("account_login"), {"login": "lan", "password": "secret-enough"})
     fresh.post(reverse("mfa_authenticate"), {"code": "000000"})
