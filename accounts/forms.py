@@ -150,6 +150,8 @@ class OneAccount(forms.ModelForm[User]):
         full_name = " ".join(name for name in names if name)
         is_new = self.instance.pk is None
         renamed = is_new or (username, full_name) != (self._username_before, self._full_name_before)
+        if renamed and any(lookalikes.has_invisible(name) for name in (username, full_name)):
+            raise forms.ValidationError(lookalikes.INVISIBLE)
         if renamed and lookalikes.resembled_in(self.teams(), username, full_name, other_than=self.instance.pk):
             raise forms.ValidationError(lookalikes.REFUSED)
         return cleaned

@@ -21,7 +21,14 @@ _PAIRS = {
     "j": "јϳ", "k": "кκ", "m": "м", "n": "пոη", "o": "0оοσօ", "p": "рρ", "q": "ԛ", "r": "гɾ", "s": "ѕ5", "t": "тτ",
     "u": "υսц", "v": "ѵν", "w": "ԝшω", "x": "хχ", "y": "уүγ", "z": "ʐ2ᴢ",
 }  # fmt: skip
-_LATIN = str.maketrans({other: latin for latin, others in _PAIRS.items() for other in others})
+# Small capitals, in the order of the alphabet, without q and x.
+_SMALL_CAPITALS = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True))
+# Letters to Unicode, and blank to the eye: the fillers of Hangul.
+_BLANK = dict.fromkeys("\u115f\u1160\u3164\uffa0", "")
+INVISIBLE = gettext_lazy("A name may not hold invisible characters. Type it anew, without them.")
+_LATIN = str.maketrans(
+    {**{other: latin for latin, others in _PAIRS.items() for other in others}, **_SMALL_CAPITALS, **_BLANK}
+)
 
 
 def skeleton(name: str) -> str:
@@ -29,6 +36,11 @@ def skeleton(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
     seen = "".join(letter for letter in letters if letter.isalnum() or unicodedata.combining(letter))
     return unicodedata.normalize("NFC", seen.replace("rn", "m").replace("vv", "w"))
+
+
+def has_invisible(name: str) -> bool:
+    """Whether a name holds what no eye sees, or what turns the letters around it: "\\u202eiaM" reads "Mai"."""
+    return not name.isprintable() or any(letter in _BLANK for letter in name)
 
 
 def skeletons(username: str, full_name: str = "") -> set[str]:

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.django_db
         ("boss", "b0ss"),
         ("Trần", "Tr\u0430\u0302\u0300n"),  # Cyrillic а with the marks
         ("Lan Anh", "lananh"),
+        ("mai", "mai\u3164"),  # Hangul's filler
+        ("mai", "ᴍᴀɪ"),
     ],
 )
 def test_what_looks_the_same_has_one_skeleton(name: str, other: str) -> None:
@@ -55,6 +57,17 @@ def join(secret: str, **over: str) -> str:
     sent = {"username": "new", "first_name": "", "email": "", **password, **over}
     client = Client(headers={"accept-language": "en"})
     return client.post(reverse("join", args=[secret]), sent, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("name", ["\u202eiaM", "Mai\u3164", "Mai\u200b", "Mai\x07", "Mai\nAn", "\u2066Mai"])
+@pytest.mark.parametrize("field", ["username", "first_name"])
+def test_a_name_with_invisible_characters_is_refused(team: Team, name: str, field: str) -> None:
+    inviter = make_person(team, Role.MANAGER)
+    _invitation, secret = invitations.invite(inviter, team, role=Role.OPERATOR)
+    page = join(secret, **{"username": "new", field: name})
+    assert "invisible characters" in page or ("valid username" in page and field == "username")
+    assert not User.objects.filter(username="new").exists()
+    assert not User.objects.filter(**{field: name}).exists()
 
 
 REFUSED = "looks like that of a person in this team"
