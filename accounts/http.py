@@ -16,6 +16,16 @@ class DeskRequest(HttpRequest):
     access: Access
 
 
+def asking_address(request: HttpRequest) -> str | None:
+    """Return the local address of the page that an htmx request comes from; None for other requests, and where the header
+    holds no address."""
+    htmx = getattr(request, "htmx", None)
+    try:
+        return str(htmx.current_url_abs_path) if htmx and htmx.current_url_abs_path else None
+    except ValueError:  # "http://[::1"
+        return None
+
+
 def local_address(request: HttpRequest, fallback: str = "desk") -> str:
     """Return the form's field `next` if it is one of our own addresses, else `fallback`, the name of a page."""
     address = request.POST.get("next", "")

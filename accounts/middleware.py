@@ -14,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts import audit
+from accounts.http import asking_address
 from accounts.policy import access_for
 
 # The pages that a person reaches without the two-factor authentication that their team requires: set-up and sign-out.
@@ -60,5 +61,5 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
         htmx = getattr(request, "htmx", None)
         if not htmx:
             return super().handle_no_permission(request, view_func)
-        sign_in = redirect_to_login(htmx.current_url_abs_path or "/", resolve_url(settings.LOGIN_URL))
+        sign_in = redirect_to_login(asking_address(request) or "/", resolve_url(settings.LOGIN_URL))
         return HttpResponseClientRedirect(sign_in.url)

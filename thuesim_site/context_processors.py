@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts import mail
+from accounts.http import asking_address
 
 
 def desk(request: HttpRequest) -> dict[str, object]:
@@ -23,6 +24,6 @@ def desk(request: HttpRequest) -> dict[str, object]:
 
 
 def _page_of(request: HttpRequest) -> str:
-    if htmx := getattr(request, "htmx", None):  # a fragment: the page around it
-        return str(htmx.current_url_abs_path or "/")
+    if getattr(request, "htmx", None):  # a fragment: the page around it
+        return asking_address(request) or "/"
     return request.get_full_path() if request.method in {"GET", "HEAD"} else "/"

@@ -136,3 +136,15 @@ def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type
                 transaction.set_rollback(True)
             errors += [(name, body, answer.status_code)] if answer.status_code >= 500 else []
     assert errors == []
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://[bad]/", "//[", "\xff", "a" * 9000])
+@pytest.mark.parametrize("role", ["", "operator"])
+def test_a_page_of_an_odd_address_that_asks_is_no_error_of_ours(world: World, address: str, role: str) -> None:
+    client = Client(raise_request_exception=False)
+    client.cookies = world.cookies.get(role, client.cookies)
+    headers = {"HX-Request": "true", "HX-Current-URL": address}
+    own = world.things["own"]["rental"].pk
+    answers = [client.get("/board/", headers=headers), client.post("/rent/", {"service": "x"}, headers=headers)]
+    answers.append(client.post(f"/rentals/{own}/check/", headers=headers))
+    assert [answer.status_code for answer in answers if answer.status_code >= 500] == []

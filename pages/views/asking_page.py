@@ -3,14 +3,14 @@
 from django.http import QueryDict
 from django.urls import reverse
 
-from accounts.http import DeskRequest
+from accounts.http import DeskRequest, asking_address
 from rentals.models import Rental
 from rentals.queries.filters import BoardFilter
 
 
 def has_room_for(request: DeskRequest, rental: Rental) -> bool:
     """Return whether the asking page shows the card of `rental`: its own page, or the desk if its filter matches."""
-    address, _, _fragment = (request.htmx.current_url_abs_path or reverse("desk")).partition("#")
+    address, _, _fragment = (asking_address(request) or reverse("desk")).partition("#")
     path, _, query = address.partition("?")
     if path != reverse("desk"):
         return path == reverse("rental", args=[rental.pk])
