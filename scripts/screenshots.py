@@ -89,6 +89,11 @@ def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
         page.wait_for_timeout(500)
 
 
+def dismiss_codes(page: Page) -> None:
+    """Close the tray of new codes, which covers a part of the board until somebody has seen them."""
+    page.click("#tray [data-dismiss-all]")
+
+
 def open_service_list(page: Page) -> None:
     page.click("#service")
 
@@ -111,7 +116,7 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
 
     rental = first_link("/rentals/?status=received", "[data-testid=rental] a").strip("/")
     return [
-        ("desk", "/", nothing),
+        ("desk", "/", dismiss_codes),
         ("desk-services", "/", open_service_list),
         ("history", "/rentals/", nothing),
         ("rental", f"/rentals/{rental}/", nothing),
