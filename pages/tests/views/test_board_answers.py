@@ -171,3 +171,12 @@ def test_a_service_is_chosen_by_the_address(client: Client, operator: User, refu
     [chosen] = [option for option in page.find(id="service").find_all("option") if "selected" in option.attributes]
     assert chosen["value"] == "02.97"
     assert "?rent=02.97" in client.get("/services/?show=all").content.decode()
+
+
+def test_the_reason_of_an_order_that_waits_has_its_mark(client: Client, refused: Rental, operator: User) -> None:
+    order = make_rental(
+        Status.QUEUED, team=refused.team, person=operator, token=refused.token, service=refused.service,
+        reason=reasons.OUT_OF_STOCK, networks=["VIETTEL"], phone="",
+    )  # fmt: skip
+    card = parse(client.get("/").content.decode()).find(id=f"rental-{order.pk}")
+    assert "ThueSim has no such number now" in card.find(data_testid="reason").text
