@@ -18,7 +18,7 @@ from lib import disk
 from lib.formats import dong
 from rentals import budgets, enqueue, lifecycle
 from rentals.lifecycle import reasons
-from rentals.models import Rental, Service, Token
+from rentals.models import Rental, Service, Status, Token
 from rentals.queries.queue import best_tokens
 from thuesim import phones
 
@@ -228,7 +228,17 @@ def _checked(order: _Order) -> Token:
         return _choose_token(order.team, order.service, order.token)
     if not order.again_of.phone:
         raise OrderRefused(_("This order never got a number, so there is none to rent again."))
+    _check_nobody_waits(order, order.again_of.phone)
     return _choose_token(order.team, order.service, order.again_of.token)
+
+
+def _check_nobody_waits(order: _Order, phone: str) -> None:
+    """Raise `OrderRefused` where the team waits for a code of this number and service already: it would pay for it twice."""
+    waiting = Rental.objects.filter(team=order.team, service=order.service, phone=phone, status__in=Status.open())
+    if waiting.exists():
+        raise OrderRefused(
+            _("This number is rented for this service already and still waits for its code. Nothing was ordered.")
+        )
 
 
 def _check_price(order: _Order) -> None:

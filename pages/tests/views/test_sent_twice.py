@@ -137,8 +137,12 @@ def test_a_number_is_rented_again_once_for_each_form(boss: Client, team: Team, t
     for answer in (first, second):
         shown = {card["data-rental-id"] for card in parse(html(answer)).find_all(data_testid="rental")}
         assert shown == {str(order.pk), str(earlier.pk)}
-    # The earlier card has a new form now: one may rent the number once more.
-    boss.post(address, form(second, action=address), headers=HTMX)
+    # The earlier card has a new form now: one may rent the number once more, as soon as nothing waits for it.
+    once_more = form(second, action=address)
+    assert "still waits" in html(boss.post(address, once_more, headers=HTMX))
+    assert Rental.objects.filter(again_of=earlier).count() == 1
+    Rental.objects.filter(pk=order.pk).update(status=Status.REFUSED, ended_at=now)
+    boss.post(address, once_more, headers=HTMX)
     assert Rental.objects.filter(again_of=earlier).count() == 2
 
 

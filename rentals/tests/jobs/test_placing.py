@@ -150,6 +150,7 @@ def test_a_paused_token_keeps_its_queue_and_takes_no_order(house: House) -> None
 
 def test_the_number_is_rented_again_with_its_id_and_server(house: House) -> None:
     first = place(house, order(house))
+    Rental.objects.filter(pk=first.pk).update(status=Status.EXPIRED)
     again = place(house, order(house, again_of=first))
     assert (again.status, again.phone, again.again_of) == (Status.WAITING, first.phone, first)
     attempt = house.upstream.books()["attempts"][-1]
