@@ -77,7 +77,7 @@ def test_what_a_page_of_the_same_team_sends_is_not(world: World, name: str) -> N
 
 def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
     templates = Path(settings.BASE_DIR) / "templates" / "pages"
-    of_the_person = {"_switches.html", "_shortcuts_switch.html", "join.html"}
+    of_the_person = {"_switches.html", "_view_switches.html", "_shortcuts_switch.html", "join.html"}
     lacking = [
         str(path)
         for path in templates.rglob("*.html")
