@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AuditRecord, Team, User
+from accounts.models import ApiKey, AuditRecord, Team, User
 
 
 class Action(models.TextChoices):
@@ -65,6 +65,9 @@ class Action(models.TextChoices):
     BALANCE_ANSWER = "balance_answer", _("Question about a balance answered")
     LEDGER_ENTRY = "ledger_entry", _("Top-up or correction entered")
     LEDGER_TAKE_BACK = "ledger_take_back", _("Ledger line taken back")
+    KEY_MADE = "key_made", _("API key made")
+    KEY_REVOKED = "key_revoked", _("API key revoked")
+    KEY_EXPIRED = "key_expired", _("Expired API key used")
     NETWORK_CHANGE = "network_change", _("Network changed")
     USER_ADD = "user_add", _("Person added")
     USER_CHANGE = "user_change", _("Person changed")
@@ -126,16 +129,19 @@ def record(
         target=target[:MAX_TARGET],
         detail=dict(detail or {}),
         address=_address_of(request),
+        key_id=_key_of(request),
     )
 
 
 class OncePerDay(NamedTuple):
-    """What is recorded once a day, however often it is done: who did what in which team (their ids), on which target."""
+    """What is recorded once a day, however often it is done: who did what in which team (their ids), on which target, and
+    with which API key."""
 
     action: Action
     person_id: int
     team_id: int
     target: str
+    key_id: int | None = None
 
 
 def record_once_a_day(done: Iterable[OncePerDay], *, request: HttpRequest | None = None) -> None:
@@ -145,11 +151,13 @@ def record_once_a_day(done: Iterable[OncePerDay], *, request: HttpRequest | None
     if _remembered_day != today or len(_remembered) > _MAX_REMEMBERED:
         _remembered.clear()
         _remembered_day = today
-    fresh = set(done) - _remembered
+    request = request or _request.get()
+    key_id = _key_of(request)
+    fresh = {one._replace(key_id=key_id) if key_id else one for one in done} - _remembered
     if not fresh:
         return
-    address = _address_of(request or _request.get())
-    rows = [AuditRecord(**one._asdict(), day=today, address=address) for one in sorted(fresh)]
+    in_order = sorted(fresh, key=lambda one: (*one[:4], one.key_id or 0))
+    rows = [AuditRecord(**one._asdict(), day=today, address=_address_of(request)) for one in in_order]
     AuditRecord.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     transaction.on_commit(lambda: _remembered.update(fresh))
 
@@ -166,6 +174,12 @@ def current_address() -> str | None:
 
 def _address_of(request: HttpRequest | None) -> str | None:
     return request.META.get("REMOTE_ADDR") or None if request else None
+
+
+def _key_of(request: HttpRequest | None) -> int | None:
+    """Return the id of the API key that the request came with: see `accounts.api_keys.authenticate`."""
+    key: ApiKey | None = getattr(request, "api_key", None)
+    return key.pk if key else None
 
 
 def about(thing: models.Model) -> str:

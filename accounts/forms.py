@@ -3,16 +3,19 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts import email_change, invitations, lookalikes
-from accounts.models import Membership, Role, Team, User
+from accounts import api_keys, email_change, invitations, lookalikes
+from accounts.memberships import NotDone
+from accounts.models import Membership, Role, Scope, Team, User
 from accounts.policy import has_two_factor
 
 MAX_DONG = 10**12
@@ -119,6 +122,62 @@ class InviteForm(forms.Form):
         choices=_days,
         initial=3,
     )
+
+
+def _key_days() -> list[tuple[str, str]]:
+    return [
+        *((str(days), ngettext("%d day", "%d days", days) % days) for days in (7, 30, 90, 365)),
+        ("", _("until it is revoked")),
+    ]
+
+
+class KeyForm(forms.Form):
+    """A new API key."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=60, help_text=gettext_lazy("What uses it: “CI tests”.")
+    )
+    scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("It may"),
+        choices=Scope.choices,
+        initial=list(Scope.values),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose what the key may do.")},
+    )
+    days = forms.ChoiceField(label=gettext_lazy("Valid for"), choices=_key_days, initial="90", required=False)
+    budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
+    budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
+    rentals_per_day = forms.IntegerField(
+        label=gettext_lazy("Rentals per day"),
+        required=False,
+        min_value=0,
+        max_value=MAX_PRICE,
+        help_text=_NO_LIMIT,
+    )
+    addresses = forms.CharField(
+        label=gettext_lazy("Only from these addresses"),
+        max_length=1000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text=gettext_lazy("One a line: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32. Empty: from anywhere."),
+    )
+
+    def clean_addresses(self) -> list[str]:
+        try:
+            return api_keys.parse_addresses(self.cleaned_data["addresses"])
+        except NotDone as refused:
+            raise forms.ValidationError(refused.sentence) from None
+
+    @property
+    def bounds(self) -> api_keys.Bounds:
+        """What the key may spend, and until when it works."""
+        clean, days = self.cleaned_data, self.cleaned_data["days"]
+        return {
+            "expires_at": timezone.now() + timedelta(days=int(days)) if days else None,
+            "budget_day": clean["budget_day"],
+            "budget_month": clean["budget_month"],
+            "rentals_per_day": clean["rentals_per_day"],
+        }
 
 
 class OneAccount(forms.ModelForm[User]):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.audit import Action, about
-from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from accounts.password_reset_tokens import ResetLinks
 from accounts.policy import Access
 from lib import announce
@@ -88,6 +88,7 @@ def remove(by: User, access: Access, membership: Membership) -> None:
             )
         _refuse_the_last_manager(membership)
         _revoke_invitations(membership.user, membership.team)
+        _revoke_keys(by, membership.user, membership.team)
         _record(Action.REMOVED, by, membership, {"role": [membership.role, None]})
         membership.delete()
 
@@ -119,6 +120,7 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
     if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         return False
     _revoke_invitations(person)
+    _revoke_keys(by, person)
     detail = {"is_active": [True, False], "sessions": end_sessions(person)}
     audit.record(Action.DEACTIVATED, person=by, team=team, target=about(person), detail=detail)
     return True
@@ -138,6 +140,8 @@ def no_longer_admin(person: User) -> None:
     manages = Membership.objects.filter(user=person, role=Role.MANAGER).values("team")
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person).exclude(team__in=manages)
     made.update(revoked_at=timezone.now())
+    teams = Membership.objects.filter(user=person).values("team")
+    ApiKey.objects.filter(person=person, revoked_at=None).exclude(team__in=teams).update(revoked_at=timezone.now())
     announce.person(person.pk)
 
 
@@ -208,6 +212,14 @@ def _revoke_invitations(person: User, team: Team | None = None) -> None:
     """Revoke the open invitations of `person`: they end with the right to make them."""
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person)
     (made.filter(team=team) if team else made).update(revoked_at=timezone.now())
+
+
+def _revoke_keys(by: User, person: User, team: Team | None = None) -> None:
+    """Revoke the API keys of `person`: they end with the person, and with the membership."""
+    held = ApiKey.objects.filter(person=person, revoked_at=None).select_related("team")
+    for key in held.filter(team=team) if team else held:
+        audit.record(Action.KEY_REVOKED, person=by, team=key.team, target=about(key))
+    (held.filter(team=team) if team else held).update(revoked_at=timezone.now())
 
 
 def _record(action: Action, by: User, membership: Membership, detail: Mapping[str, object]) -> None:

@@ -188,6 +188,52 @@ class OneTimeKey(models.Model):
         return self.digest[:8]
 
 
+class Scope(models.TextChoices):
+    """What an API key lets a program do. The values stand in keys and in the API, and never change."""
+
+    RENTALS_READ = "rentals:read", _("see rentals, codes masked")
+    CODES_READ = "codes:read", _("read codes and texts in full")
+    RENTALS_WRITE = "rentals:write", _("rent, rent again, cancel, check")
+    CATALOG_READ = "catalog:read", _("see services and networks")
+    BALANCE_READ = "balance:read", _("see tokens and balances")
+
+
+class ApiKey(models.Model):
+    """A program's key to the API: it acts as one person in one team, with some of their rights. See `accounts.api_keys`.
+
+    Only the digest of its secret is kept, and `start`, the secret's first characters. Money is whole đồng.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="api_keys", verbose_name=_("team"))
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys", verbose_name=_("person"))
+    name = models.CharField(_("name"), max_length=60)
+    start = models.CharField(max_length=12, editable=False)
+    secret_digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list)
+    addresses = models.JSONField(_("addresses"), default=list, blank=True)
+    budget_day = models.PositiveBigIntegerField(_("budget per day, đồng"), null=True, blank=True)
+    budget_month = models.PositiveBigIntegerField(_("budget per month, đồng"), null=True, blank=True)
+    rentals_per_day = models.PositiveIntegerField(_("rentals per day"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    last_used_from = models.GenericIPAddressField(_("from"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        """With the secret's start: two keys may be called alike."""
+        return f"{self.name} ({self.start}…)"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+
 class AuditQuerySet(models.QuerySet["AuditRecord"]):
     """Append-only: rows are written once by `accounts.audit.record`, and end with their retention alone."""
 
@@ -220,6 +266,16 @@ class AuditRecord(models.Model):
     target = models.CharField(_("target"), max_length=120, blank=True)
     detail = models.JSONField(_("detail"), default=dict, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
+    # The API key with which the person did it.
+    key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("API key"),
+    )
     # Given where one record a day is enough, as for a code that stays on a screen.
     day = models.DateField(null=True, blank=True, editable=False)
 
@@ -236,8 +292,15 @@ class AuditRecord(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["person", "action", "target", "day"], condition=Q(day__isnull=False), name="one_record_a_day"
-            )
+                fields=["person", "action", "target", "day"],
+                condition=Q(day__isnull=False, key=None),
+                name="one_record_a_day",
+            ),
+            models.UniqueConstraint(
+                fields=["key", "action", "target", "day"],
+                condition=Q(day__isnull=False, key__isnull=False),
+                name="one_record_a_day_and_key",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -17,6 +17,8 @@
 | book top-ups, corrections, answers      | no     | no                 | yes        | yes            |
 | read and export the audit log           | no     | no                 | yes        | yes            |
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers |
+| hold API keys that act as themselves    | no     | yes                | yes        | yes            |
+| see and revoke others' API keys         | no     | no                 | yes        | yes            |
 | hold tokens, in the Django admin        | no     | no                 | no         | yes            |
 
 An admin has these rights in every team; all others only in the teams that they are a member of. "Own team's": a manager
@@ -91,6 +93,17 @@ class Access:
     @property
     def may_export(self) -> bool:
         return self.manages
+
+    @property
+    def may_hold_keys(self) -> bool:
+        """Whether they may make API keys, each of which acts as themselves in this team."""
+        return self.may_rent
+
+    def keys(self) -> Q:
+        """Return which API keys of the team they see, and may revoke."""
+        if self.team is None or not self.may_hold_keys:
+            return Q(pk__in=())
+        return Q(team=self.team) if self.manages else Q(team=self.team, person=self.person_id)
 
     def may_see(self, rental: TeamRental) -> bool:
         return self.team is not None and rental.team_id == self.team.pk
@@ -167,10 +180,10 @@ class Access:
         return not (person.is_staff or person.is_superuser) and self.team_id in teams and teams <= set(managed)
 
 
-def access_for(person: User) -> Access:
+def access_for(person: User, *, team_id: int | None = None) -> Access:
     """Return what `person` may do: in the team they last worked in, else in their first one. Three queries at most.
 
-    A deactivated person has no team, so nothing at all.
+    With a `team_id`, in that team alone, as an API key does. A deactivated person has no team, so nothing at all.
     """
     if not person.is_active:
         return Access(person.pk, False, None, None)
@@ -181,9 +194,9 @@ def access_for(person: User) -> Access:
     is_admin = person.is_staff
     teams = tuple(Team.objects.all()) if is_admin else tuple(m.team for m in memberships.values())
     by_id = {team.pk: team for team in teams}
-    team = (
-        by_id.get(person.team_id or 0) or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
-    )
+    last = by_id.get(person.team_id or 0)
+    chosen = last or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
+    team = chosen if team_id is None else by_id.get(team_id)
     if team is None:
         return Access(person.pk, is_admin, None, None, teams)
     # An admin reaches every team, by the switch and in the Django admin, so any team's rule is theirs.

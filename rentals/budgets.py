@@ -1,4 +1,5 @@
-"""What a team and its people may spend and order: budgets per day and month, allowed services, and a rate limit.
+"""What a team, its people and their API keys may spend and order: budgets per day and month, allowed services, and a rate
+limit.
 
 Against a budget counts what was charged and not refunded, on the day when the number was rented, and the price of every
 order under way. So people who order at once cannot exceed it together. Days and months are those of the desk's time zone. A
@@ -18,7 +19,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Membership, Role, Team, User
+from accounts.models import ApiKey, Membership, Role, Team, User
 from accounts.policy import Access
 from lib.formats import dong
 from rentals.lifecycle import reasons
@@ -41,6 +42,7 @@ class Budget:
     used: int
     is_money: bool
     of_team: bool
+    of_key: bool = False
 
     @property
     def remaining(self) -> int:
@@ -91,13 +93,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """Money spent since the day and the month began, in đồng, and the person's rentals since the day began."""
+    """Money spent since the day and the month began, in đồng, and the person's and the key's rentals since the day began."""
 
     team_day: int
     team_month: int
     person_day: int
     person_month: int
     rentals: int
+    key_day: int
+    key_month: int
+    key_rentals: int
 
 
 def services_of(team: Team | None) -> QuerySet[Service]:
@@ -109,8 +114,8 @@ def services_of(team: Team | None) -> QuerySet[Service]:
     return offered.filter(pk__in=chosen) if chosen.exists() else offered
 
 
-def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | None:
-    """Return why the person may not order this now, None where they may.
+def why_not_taken(*, team: Team, person: User, service: Service, api_key: ApiKey | None = None) -> Refusal | None:
+    """Return why the person may not order this now, with the API key if any; None where they may.
 
     Call it in the transaction that writes the order.
     """
@@ -127,7 +132,7 @@ def why_not_taken(*, team: Team, person: User, service: Service) -> Refusal | No
             _("It costs %(price)s, and your team allows %(most)s for one number. Ask a manager of your team.") % values
         )
         return Refusal(reasons.TEAM_PRICE, sentence, "service")
-    budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY)
+    budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY, api_key)
     exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
     if exceeded is None:
         return None
@@ -155,25 +160,27 @@ def why_not_placed(rental: Rental) -> str:
         return reasons.NO_RIGHT
     if not _allows(team, rental.service):
         return reasons.NOT_ALLOWED
+    if rental.api_key is not None and rental.api_key.revoked_at is not None:
+        return reasons.KEY_REVOKED
     price = rental.service.price or 0
     if rental.price_limit is not None and price > rental.price_limit:
         return reasons.PRICE_ROSE
     if team.max_price is not None and price > team.max_price:
         return reasons.TEAM_PRICE
-    for budget in _budgets(team, membership, SENT):
+    for budget in _budgets(team, membership, SENT, rental.api_key):
         if budget.is_exceeded_by(price):
             return _reason(budget)
     return ""
 
 
-def remaining_for(access: Access) -> RemainingBudgets:
-    """Return what remains for the person in the team they work in. Three queries at most."""
+def remaining_for(access: Access, api_key: ApiKey | None = None) -> RemainingBudgets:
+    """Return what remains for the person in the team they work in, and for the API key. Three queries at most."""
     team = access.team
     if team is None:
         return RemainingBudgets((), ())
     low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
     membership = _membership(team, access.person_id) if access.may_rent else None
-    return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY)), tuple(low))
+    return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY, api_key)), tuple(low))
 
 
 def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
@@ -211,32 +218,39 @@ def _refusal(reason: str, field: str = "") -> Refusal:
 
 
 def _reason(exceeded: Budget) -> str:
+    if exceeded.of_key:
+        return reasons.KEY_BUDGET if exceeded.is_money else reasons.KEY_RENTALS
     if not exceeded.is_money:
         return reasons.OWN_RENTALS
     return reasons.TEAM_BUDGET if exceeded.of_team else reasons.OWN_BUDGET
 
 
-def _budgets(team: Team, membership: Membership | None, under_way: Sequence[Status]) -> list[Budget]:
+def _budgets(
+    team: Team, membership: Membership | None, under_way: Sequence[Status], api_key: ApiKey | None = None
+) -> list[Budget]:
     """Return the budgets that are set, with what is used of each. No query where none is set, else one."""
-    own = membership or Membership()
-    if all(most is None for most in (team.budget_day, team.budget_month, *_own_budgets(own))):
+    own, of_key = membership or Membership(), api_key or ApiKey()
+    if all(most is None for most in (team.budget_day, team.budget_month, *_own_budgets(own), *_own_budgets(of_key))):
         return []
-    used = _used(team, membership.user_id if membership else None, under_way)
+    used = _used(team, membership.user_id if membership else None, under_way, api_key)
     all_budgets = (
-        (_("Your budget for today"), own.budget_day, used.person_day, True, False),
-        (_("Your budget for this month"), own.budget_month, used.person_month, True, False),
-        (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False),
-        (_("The team's budget for today"), team.budget_day, used.team_day, True, True),
-        (_("The team's budget for this month"), team.budget_month, used.team_month, True, True),
+        (_("Your budget for today"), own.budget_day, used.person_day, True, False, False),
+        (_("Your budget for this month"), own.budget_month, used.person_month, True, False, False),
+        (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False, False),
+        (_("The key's budget for today"), of_key.budget_day, used.key_day, True, False, True),
+        (_("The key's budget for this month"), of_key.budget_month, used.key_month, True, False, True),
+        (_("The key's rentals for today"), of_key.rentals_per_day, used.key_rentals, False, False, True),
+        (_("The team's budget for today"), team.budget_day, used.team_day, True, True, False),
+        (_("The team's budget for this month"), team.budget_month, used.team_month, True, True, False),
     )
     return [
-        Budget(label, most, used_of_it, is_money, of_team)
-        for label, most, used_of_it, is_money, of_team in all_budgets
+        Budget(label, most, used_of_it, is_money, of_team, of_key)
+        for label, most, used_of_it, is_money, of_team, of_key in all_budgets
         if most is not None
     ]
 
 
-def _own_budgets(own: Membership) -> tuple[int | None, int | None, int | None]:
+def _own_budgets(own: Membership | ApiKey) -> tuple[int | None, int | None, int | None]:
     return own.budget_day, own.budget_month, own.rentals_per_day
 
 
@@ -265,15 +279,18 @@ def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "Query
     return rentals.filter(Q(placed_at__gte=start) | Q(status__in=under_way)).annotate(cost=cost).order_by()
 
 
-def _used(team: Team, person_id: int | None, under_way: Sequence[Status]) -> _Used:
+def _used(team: Team, person_id: int | None, under_way: Sequence[Status], api_key: ApiKey | None) -> _Used:
     day, month = _starts()
-    start = month if team.budget_month is not None or person_id is not None else day
-    own = Q(payer=person_id or 0)
+    start = month if team.budget_month is not None or person_id is not None or api_key is not None else day
+    own, of_key = Q(payer=person_id or 0), Q(api_key=api_key.pk if api_key else 0)
     sums = _counted(team, start, under_way).aggregate(
         team_day=Sum("cost", filter=_since(day), default=0),
         team_month=Sum("cost", default=0),
         person_day=Sum("cost", filter=own & _since(day), default=0),
         person_month=Sum("cost", filter=own, default=0),
         rentals=Count("pk", filter=own & _since(day)),
+        key_day=Sum("cost", filter=of_key & _since(day), default=0),
+        key_month=Sum("cost", filter=of_key, default=0),
+        key_rentals=Count("pk", filter=of_key & _since(day)),
     )
     return _Used(**sums)

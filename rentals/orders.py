@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from accounts import audit, one_time_keys
-from accounts.models import Team, User
+from accounts.models import ApiKey, Team, User
 from accounts.one_time_keys import Key
 from lib import disk
 from lib.formats import dong
@@ -24,22 +24,26 @@ from thuesim import phones
 
 MAX_KEEP_TRYING_MINUTES = 60
 MAX_PREFIX_DIGITS = 4
+# Beside the keys of `lifecycle.reasons`: no rental ever has it, since none was written.
+DISK_FULL = "disk_full"
 
 
 class OrderRefused(Exception):
-    """The desk does not take the order. `sentence` tells the person why; `field` names the wrong form field, or is `""`."""
+    """The desk does not take the order. `sentence` tells the person why; `field` names the wrong form field, or is `""`;
+    `reason` is a key of `lifecycle.reasons`, or `""`."""
 
-    def __init__(self, sentence: str | Promise, field: str = "") -> None:
+    def __init__(self, sentence: str | Promise, field: str = "", *, reason: str = "") -> None:
         super().__init__(str(sentence))
         self.sentence = str(sentence)
         self.field = field
+        self.reason = reason
 
 
 class PriceRose(OrderRefused):
     """The service costs more than the person saw, or more than they would pay: `price` is what it costs now, in đồng."""
 
     def __init__(self, sentence: str, field: str = "", *, price: int) -> None:
-        super().__init__(sentence, field)
+        super().__init__(sentence, field, reason=reasons.PRICE_ROSE)
         self.price = price
 
 
@@ -83,13 +87,14 @@ def take_order(
     price_seen: int | None = None,
     max_price: int | None = None,
     key: Key | None = None,
+    api_key: ApiKey | None = None,
 ) -> Rental:
     """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
 
     Without a `token`, the one is chosen that is likely to serve the order first; a rental of `again_of` takes its token.
     `price_seen` is the price that the person was shown, 0 where it was shown none, `max_price` the most they would pay, in
     đồng: what costs more is not ordered now, nor when its turn comes. With a `key`, the same order sent again is not
-    taken again.
+    taken again. An order with an `api_key` keeps to the budgets of that, too.
 
     Raises `OrderRefused` (`PriceRose` for the price), and `OrderedAlready` where the key has ordered before.
     """
@@ -106,6 +111,7 @@ def take_order(
         again_of=again_of,
         price_seen=price_seen,
         max_price=max_price,
+        api_key=api_key,
     )
     try:
         one_time_keys.raise_if_used(key, order.asked)
@@ -145,6 +151,7 @@ class _Order:
     again_of: Rental | None
     price_seen: int | None
     max_price: int | None
+    api_key: ApiKey | None
 
     @property
     def asked(self) -> dict[str, object]:
@@ -172,15 +179,16 @@ def _refused_on_a_full_disk() -> Iterator[None]:
         if not disk.refuses_writes(error):
             raise
         raise OrderRefused(
-            _("Nothing was ordered: the disk of the desk is full. Tell an admin; numbers that wait are kept.")
+            _("Nothing was ordered: the disk of the desk is full. Tell an admin; numbers that wait are kept."),
+            reason=DISK_FULL,
         ) from None
 
 
 def _write(order: _Order, token: Token) -> Rental:
     """Write an order for `token`, within the budgets. Raises `OrderRefused`."""
-    refusal = budgets.why_not_taken(team=order.team, person=order.person, service=order.service)
+    refusal = budgets.why_not_taken(team=order.team, person=order.person, service=order.service, api_key=order.api_key)
     if refusal is not None:
-        raise OrderRefused(refusal.sentence, refusal.field)
+        raise OrderRefused(refusal.sentence, refusal.field, reason=refusal.reason)
     minutes = order.keep_trying_minutes
     rental = lifecycle.queue(
         team=order.team,
@@ -196,6 +204,7 @@ def _write(order: _Order, token: Token) -> Rental:
         keep_trying_until=timezone.now() + timedelta(minutes=minutes) if minutes else None,
         agreed_price=order.service.price,
         max_price=order.max_price,
+        api_key=order.api_key,
     )
     detail = {
         "service": order.service.key,
@@ -213,7 +222,7 @@ def _checked(order: _Order) -> Token:
     if order.team.purpose_required and not order.purpose:
         raise OrderRefused(_("Say what the number is for: your team requires a purpose with every order."), "purpose")
     if not order.service.active:
-        raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service")
+        raise OrderRefused(reasons.SENTENCES[reasons.SUSPENDED], "service", reason=reasons.SUSPENDED)
     _check_price(order)
     clash = sorted(set(order.prefixes) & set(order.exclude_prefixes))
     if clash:
@@ -262,10 +271,10 @@ def _choose_token(team: Team, service: Service, token: Token | None) -> Token:
         if not team.tokens.filter(pk=token.pk).exists():
             raise OrderRefused(_("This token is not one of your team's. Choose another one."), "token")
         if token.paused:
-            raise OrderRefused(reasons.SENTENCES[reasons.PAUSED], "token")
+            raise OrderRefused(reasons.SENTENCES[reasons.PAUSED], "token", reason=reasons.PAUSED)
         return token
     usable = best_tokens(team, price=service.price or 0)
     if not usable:
         reason = reasons.PAUSED if team.tokens.exists() else reasons.NO_TOKEN
-        raise OrderRefused(reasons.SENTENCES[reason])
+        raise OrderRefused(reasons.SENTENCES[reason], reason=reason)
     return usable[0]

@@ -21,11 +21,11 @@ class AuditAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)  # the order of writing, with the primary key's index
     list_display = ("exact_at", "person", "team", "words", "target", "address")
     list_display_links = ("exact_at", "words")
-    list_select_related = ("person", "team")
+    list_select_related = ("person", "team", "key")
     list_filter = ("at", "team")
     search_fields = ("action",)
     search_help_text = _("An action such as token_change, the beginning of a target, or a user name.")
-    fields = ("exact_at", "person", "team", "words", "action", "target", "details", "address")
+    fields = ("exact_at", "person", "team", "key", "words", "action", "target", "details", "address")
 
     @admin.display(description=_("what happened"), ordering="action")
     def words(self, record: AuditRecord) -> str:

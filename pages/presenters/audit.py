@@ -15,9 +15,11 @@ from lib.formats import dong
 # The names of details, as in the settings; others are shown as they are stored.
 _LABELS: Mapping[str, object] = {
     **{field.name: field.verbose_name for model in (User, Membership, Team) for field in model._meta.fields},
+    "addresses": gettext_lazy("addresses"),
     "amount": gettext_lazy("amount"),
     "answer": gettext_lazy("answer"),
     "asked": gettext_lazy("filter"),
+    "expires_at": gettext_lazy("expires at"),
     "background": gettext_lazy("in the background"),
     "by": gettext_lazy("signed in with"),
     "days": gettext_lazy("days"),
@@ -31,6 +33,7 @@ _LABELS: Mapping[str, object] = {
     "rental": gettext_lazy("rental"),
     "rentals": gettext_lazy("rentals"),
     "rows": gettext_lazy("rows"),
+    "scopes": gettext_lazy("scopes"),
     "service": gettext_lazy("service"),
     "services": gettext_lazy("services allowed"),
     "sessions": gettext_lazy("sessions"),

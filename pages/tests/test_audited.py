@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.files.base import ContentFile
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import audit, email_change
-from accounts.models import AuditRecord, Invitation, Membership, Role, User
+from accounts import api_keys, audit, email_change
+from accounts.models import ApiKey, AuditRecord, Invitation, Membership, Role, User
 from accounts.tests.test_audit_signals import set_up_totp
 from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team
@@ -387,6 +387,31 @@ def _revoking_an_invitation_in_the_admin(world: World) -> None:
     _inviting(world)
     chosen = {"action": "revoke_selected", "_selected_action": Invitation.objects.get().pk}
     world.post("root", "admin:accounts_invitation_changelist", **chosen)
+
+
+# API keys
+
+
+@case("key_made", "boss", "CI (desk_", {"scopes": ["rentals:read"], "budget_day": 9000, "addresses": ["10.0.0.0/8"]})
+def _making_an_api_key(world: World) -> Any:
+    form = {"name": "CI", "scopes": ["rentals:read"], "budget_day": "9.000", "addresses": "10.0.0.0/8"}
+    return world.post("boss", "key_make", **form)
+
+
+@case("key_revoked", "boss", "CI (desk_")
+def _revoking_an_api_key(world: World) -> None:
+    _making_an_api_key(world)
+    world.post("boss", "key_revoke", ApiKey.objects.get().pk)
+
+
+@case("key_expired", "boss", "CI (desk_")
+def _using_an_expired_api_key(world: World) -> None:
+    page = _making_an_api_key(world).content.decode()
+    ApiKey.objects.update(expires_at=timezone.now())
+    secret = re.search(r'value="(desk_[^"]+)"', page)
+    assert secret
+    with pytest.raises(api_keys.KeyRefused):
+        api_keys.authenticate(secret[1], RequestFactory().get("/", REMOTE_ADDR=ADDRESS))
 
 
 # Tokens

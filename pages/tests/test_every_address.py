@@ -68,6 +68,11 @@ GET  team_audit_export team_settings team_services invite           in   405  40
 POST team_audit_export team_settings team_services invite           in   403  403  ok   ok  | in   403  403  ok   ok
 GET  invite_revoke                                                  in   405  405  405  405 | in   405  405  405  405
 POST invite_revoke                                                  in   403  403  ok   ok  | in   403  403  404  404
+GET  team_keys                                                      in   403  ok   ok   ok  | in   403  ok   ok   ok
+POST team_keys                                                      in   405  405  405  405 | in   405  405  405  405
+GET  key_make key_revoke                                            in   405  405  405  405 | in   405  405  405  405
+POST key_make                                                       in   403  ok   ok   ok  | in   403  ok   ok   ok
+POST key_revoke                                                     in   403  404  ok   ok  | in   403  404  404  404
 GET  person                                                         in   403  403  ok   ok  | in   403  403  404  404
 POST person                                                         in   405  405  405  405 | in   405  405  405  405
 GET  person_*                                                       in   405  405  405  405 | in   405  405  405  405
@@ -154,11 +159,12 @@ def _sent(things: dict[str, Any]) -> dict[str, Any]:
         "name": "Ours",
         "add": things["service"].key,
         "role": "viewer",
-        "days": 3,
+        "days": 7,
         "rentals_per_day": 5,
         "language": "en",
         "q": CODE,
         "message": things["message"].pk,
+        "scopes": ["rentals:read"],
     }
 
 

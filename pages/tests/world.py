@@ -14,8 +14,9 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import audit, invitations
-from accounts.models import Role, Team, User
+from accounts import api_keys, audit, invitations
+from accounts.models import ApiKey, Role, Scope, Team, User
+from accounts.policy import access_for
 from rentals.models import (
     BackgroundJob,
     BalanceQuestion,
@@ -83,8 +84,14 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
         "contractdrift": ContractDrift.objects.create(
             endpoint="code", form=mark, first_at=timezone.now(), last_at=timezone.now()
         ),
+        "api_key": _api_key(team, person, mark),
         "network": Network.objects.create(name=f"NET-{mark}"),
     }
+
+
+def _api_key(team: Team, person: User, mark: str) -> ApiKey:
+    access = access_for(person, team_id=team.pk)
+    return api_keys.make(person, access, name=f"{mark}-key", scopes=Scope.values)[0]
 
 
 def _received(team: Team, person: User, token: Token, mark: str) -> Rental:
@@ -158,6 +165,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "invite": things["invitation"],
         "service": things["service"],
         "import": things["token"],
+        "key": things["api_key"],
         "background": things["job"],
     }
     row = by_name.get(name.partition("_")[0], rental)

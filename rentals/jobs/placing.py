@@ -62,7 +62,7 @@ def place_next(token_id: int) -> None:
 def _claim(token: Token) -> tuple[Rental, float] | None:
     """Claim the token's turn for the next order in the queue. None: no turn, no order, or no waiting place."""
     with transaction.atomic():
-        rental = queue_of(token.pk).select_related("service", "person", "again_of").filter(_due()).first()
+        rental = queue_of(token.pk).select_related("service", "person", "again_of", "api_key").filter(_due()).first()
         if rental is None:
             return None
         if reason := budgets.why_not_placed(rental):

@@ -31,6 +31,9 @@ NO_CODE = "no_code"
 TEAM_BUDGET = "team_budget"
 OWN_BUDGET = "own_budget"
 OWN_RENTALS = "own_rentals"
+KEY_BUDGET = "key_budget"
+KEY_RENTALS = "key_rentals"
+KEY_REVOKED = "key_revoked"
 NOT_ALLOWED = "not_allowed"
 NO_RIGHT = "no_right"
 TOO_MANY = "too_many"
@@ -67,6 +70,14 @@ SENTENCES: dict[str, Promise] = {
     OWN_RENTALS: _(
         "Your rentals for today were used up before this order's turn came. Nothing was charged; order again tomorrow."
     ),
+    KEY_BUDGET: _(
+        "The API key's budget was used up before this order's turn came. Nothing was charged; ask a manager."
+    ),
+    KEY_RENTALS: _(
+        "The API key's rentals for today were used up before this order's turn came. Nothing was charged; order again "
+        "tomorrow."
+    ),
+    KEY_REVOKED: _("The API key that ordered this was revoked before its turn came. Nothing was charged."),
     NOT_ALLOWED: _("Your team may not rent numbers for this service. Choose another one, or ask a manager."),
     NO_RIGHT: _("The person who ordered may no longer rent for this team. Nothing was charged."),
     PRICE_ROSE: _(

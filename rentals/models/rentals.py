@@ -64,7 +64,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         """Fetch all that a card shows, in two queries."""
         return (
             self.with_refund()
-            .select_related("service", "token", "person", "ordered_by", "team")
+            .select_related("service", "token", "person", "ordered_by", "team", "api_key")
             .prefetch_related("messages")
         )
 
@@ -125,6 +125,16 @@ class Rental(models.Model):
         related_name="+",
         db_index=False,
         verbose_name=_("ordered by"),
+    )
+    # The API key with which it was ordered.
+    api_key = models.ForeignKey(
+        "accounts.ApiKey",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("API key"),
     )
     token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("token"))
     token_pinned = models.BooleanField(default=False)
@@ -205,6 +215,9 @@ class Rental(models.Model):
             models.Index(fields=["phone"], name="rental_phone"),
             models.Index(
                 fields=["ordered_by", "team"], condition=Q(ordered_by__isnull=False), name="rental_handed_over"
+            ),
+            models.Index(
+                fields=["api_key", "placed_at"], condition=Q(api_key__isnull=False), name="rental_api_key_placed"
             ),
             # The history's filters and orders, each read from its newest row on.
             models.Index(fields=["team", "service", "-queued_at"], name="rental_team_service"),

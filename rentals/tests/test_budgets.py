@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts import api_keys
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from accounts.policy import access_for
 from rentals import budgets, lifecycle, orders
@@ -301,3 +302,23 @@ def test_cancelling_is_an_audit_record(team: Team, person: User, token: Token, s
     assert not lifecycle.cancel(rental, person=colleague)
     record = AuditRecord.objects.get(action="cancel")
     assert (record.person, record.team, record.target) == (colleague, team, f"rental {rental.pk}")
+
+
+def test_a_key_keeps_to_its_own_budget_and_ends_its_queued_orders(house: House) -> None:
+    key, _secret = api_keys.make(
+        house.person,
+        access_for(house.person, team_id=house.team.pk),
+        name="CI",
+        scopes=["rentals:write"],
+        bounds={"rentals_per_day": 1},
+    )
+    order = {"person": house.person, "team": house.team, "service": house.service}
+    rental = orders.take_order(**order, api_key=key)  # type: ignore[arg-type]
+    with pytest.raises(orders.OrderRefused) as refused:
+        orders.take_order(**order, api_key=key)  # type: ignore[arg-type]
+    assert refused.value.reason == "key_rentals"
+    orders.take_order(**order)  # type: ignore[arg-type]
+    assert budgets.why_not_placed(rental) == ""
+    key.revoked_at = timezone.now()
+    key.save()
+    assert budgets.why_not_placed(Rental.objects.get(pk=rental.pk)) == "key_revoked"

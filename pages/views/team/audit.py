@@ -25,7 +25,7 @@ from rentals.queries import search
 
 PAGE_SIZE = 50
 MAX_EXPORTED = 100_000
-_HEADINGS = ["at", "person", "action", "on what", "detail", "address"]
+_HEADINGS = ["at", "person", "action", "on what", "detail", "address", "API key"]
 
 
 @require_safe
@@ -68,7 +68,7 @@ def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
 def _matching(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     if not access.manages:
         raise PermissionDenied
-    matching = AuditRecord.objects.filter(access.audited()).select_related("person").order_by("-pk")
+    matching = AuditRecord.objects.filter(access.audited()).select_related("person", "key").order_by("-pk")
     text = query.get("q", "").strip()[:80]
     if text:
         condition = Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
@@ -100,4 +100,5 @@ def _rows(matching: QuerySet[AuditRecord]) -> Iterator[list[str]]:
             record.target,
             json.dumps(record.detail, ensure_ascii=False),
             record.address or "",
+            str(record.key) if record.key else "",
         ]

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from pages.views.team import account, audit, budgets, invitations, password_reset, people, team, two_factor
+from pages.views.team import account, audit, budgets, invitations, keys, password_reset, people, team, two_factor
 
 urlpatterns = [
     path("team/", team.team, name="team"),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("team/people/<int:pk>/password/", people.person_password, name="person_password"),
     path("team/invite/", invitations.invite, name="invite"),
     path("team/invite/<int:pk>/withdraw/", invitations.invite_revoke, name="invite_revoke"),
+    path("team/keys/", keys.team_keys, name="team_keys"),
+    path("team/keys/make/", keys.key_make, name="key_make"),
+    path("team/keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
     path("team/audit/", audit.team_audit, name="team_audit"),
     path("team/audit/export.csv", audit.team_audit_export, name="team_audit_export"),
     path("join/<str:secret>/", invitations.join, name="join"),

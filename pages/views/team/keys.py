@@ -1,0 +1,80 @@
+"""The team's API keys: listed, made and shown once, revoked. Operators see their own, managers all of the team."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import api_keys, one_time_keys
+from accounts.forms import KeyForm
+from accounts.http import DeskRequest
+from accounts.memberships import NotDone
+from accounts.models import ApiKey, Scope
+
+MAX_REVOKED = 20  # that the page still shows
+
+
+@require_safe
+@never_cache
+def team_keys(request: DeskRequest) -> HttpResponse:
+    """Show the keys that the person may see, and the form for a new one."""
+    return _page(request, KeyForm())
+
+
+def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpResponse:
+    _require_rights(request)
+    keys = ApiKey.objects.filter(request.access.keys()).select_related("person")
+    labels = dict(Scope.choices)
+
+    def shown(key: ApiKey) -> tuple[ApiKey, list[str]]:
+        return key, [str(labels.get(scope, scope)) for scope in key.scopes]
+
+    context = {
+        "form": form,
+        "keys": [shown(key) for key in keys.filter(revoked_at=None)],
+        "revoked": keys.exclude(revoked_at=None).order_by("-revoked_at")[:MAX_REVOKED],
+    }
+    return render(request, "pages/team/keys.html", context, status=status)
+
+
+@require_POST
+@never_cache
+def key_make(request: DeskRequest) -> HttpResponse:
+    """Make a key and show it, this once."""
+    _require_rights(request)
+    form = KeyForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    chosen = form.cleaned_data
+    try:
+        key, secret = api_keys.make(
+            request.user,
+            request.access,
+            name=chosen["name"],
+            scopes=chosen["scopes"],
+            addresses=chosen["addresses"],
+            bounds=form.bounds,
+            form_key=one_time_keys.key_of(request),
+        )
+    except NotDone as refused:
+        messages.error(request, refused.sentence)
+        return redirect("team_keys")
+    return render(request, "pages/team/key_made.html", {"key": key, "link": secret})
+
+
+@require_POST
+def key_revoke(request: DeskRequest, pk: int) -> HttpResponse:
+    """Revoke a key."""
+    _require_rights(request)
+    key = get_object_or_404(ApiKey.objects.filter(request.access.keys()), pk=pk)
+    if api_keys.revoke(request.user, request.access, key):
+        messages.success(request, _("The key is revoked; what uses it is refused from now on."))
+    return redirect("team_keys")
+
+
+def _require_rights(request: DeskRequest) -> None:
+    if not request.access.may_hold_keys:
+        raise PermissionDenied(_("Only operators and managers may make API keys."))
