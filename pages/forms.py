@@ -17,12 +17,12 @@ from accounts.one_time_keys import Key
 from accounts.policy import Access, people_who_may_rent
 from lib.formats import dong, span
 from lib.query_params import whole_number
-from pages.presenters.tokens import TokenLine, token_lines
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
 from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 from rentals.queries.prices import price_at
+from rentals.queries.tokens import TokenLine, token_lines
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
 # Of a person's latest orders, this many are read for their purposes, and so many different ones are offered again.

@@ -1,4 +1,4 @@
-"""The web process: the live stream, files and health on the event loop, Django's pages on threads beside it."""
+"""The web process: live stream, held waits, files and health on the event loop, Django's pages on threads beside it."""
 
 import gc
 from typing import Any
@@ -16,6 +16,7 @@ from thuesim_site.request_limits import RequestLimit  # isort: skip
 from thuesim_site.static_responses import StaticFiles  # isort: skip
 from thuesim_site.wsgi_threads import Pages  # isort: skip
 from pages.live.hub import Hub  # isort: skip
+from api.holding import Holding  # isort: skip
 
 
 def web(
@@ -47,7 +48,8 @@ def web(
 def desk() -> Application:
     """The whole desk."""
     pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
-    whole = web(Hub(settings.REDIS_URL), pages, StaticFiles(), Health(django_pages))
+    held = Holding(pages, settings.REDIS_URL)
+    whole = web(Hub(settings.REDIS_URL), held, StaticFiles(), Health(django_pages))
     return _believing_proxies(whole)
 
 

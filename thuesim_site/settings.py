@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "django_htmx",
 ]
 MIDDLEWARE = [
+    "api.middleware.ApiMiddleware",
     "thuesim_site.middleware.database_outage.DatabaseOutageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "thuesim_site.middleware.security_headers.SecurityHeadersMiddleware",

@@ -7,6 +7,7 @@ handler429 = "accounts.throttle.too_many"  # allauth's name for it; Django has n
 handler500 = "thuesim_site.middleware.database_outage.server_error"
 
 urlpatterns = [
+    path("", include("api.urls")),
     path("", include("pages.urls")),
     path("", include("pages.views.team.urls")),
     path("accounts/", include("allauth.urls")),

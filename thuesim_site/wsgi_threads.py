@@ -31,6 +31,8 @@ from thuesim_site.spool import Spool, TooMuchUnread, Unread
 
 MAX_BODY_BYTES = 320 * 1024  # above what any page takes; Django's own, lower limits answer with a page
 MAX_DROPPED_BYTES = 1_000_000  # a longer body is read so far, so that its sender comes to read the refusal
+# In a scope: what an application in front adds to the WSGI environ. No client can: its headers are `HTTP_…` there.
+ENVIRON = "desk.environ"
 BODY_SECONDS = 30.0  # in which the whole body has to come
 IN_MEMORY_BYTES = 128 * 1024  # a longer response waits for its reader in a file
 MAX_UNREAD_BYTES = 512_000_000  # in files, for one client
@@ -292,5 +294,6 @@ def _environ(scope: Message, body: bytes) -> dict[str, Any]:
         key = key if key in {"CONTENT_LENGTH", "CONTENT_TYPE"} else f"HTTP_{key}"
         separator = "; " if key == "HTTP_COOKIE" else ","
         meta[key] = f"{meta[key]}{separator}{value}" if key in meta else value
+    meta |= scope.get(ENVIRON, {})
     meta["CONTENT_LENGTH"] = str(len(body))  # a body in pieces comes without a length
     return meta

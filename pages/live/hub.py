@@ -9,29 +9,23 @@ import contextlib
 import itertools
 import json
 import logging
-import signal
-import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import redis
-import redis.asyncio
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from accounts.audit import OncePerDay
-from lib.announce import CHANNEL
+from lib import announcements
 from pages.live.screens import (
     Screen,
     Viewer,
@@ -59,7 +53,6 @@ BEAT_SECONDS = 4.0
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
 MAX_RENTALS = 25  # that are read together
 MAX_SCREENS = 250  # that are checked together
-SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 _REFRESH = frame("refresh")
@@ -167,7 +160,7 @@ class Hub:
             jobs = (self._listen, self._deliver, self._beat, self._check)
             self._tasks = [asyncio.create_task(job(), name=f"live{job.__name__}") for job in jobs]
             self._tasks.append(asyncio.create_task(self._warm_up()))
-            _on_stop(self.stop)
+            announcements.on_stop(self.stop)
         with contextlib.suppress(TimeoutError):  # the screen is told that it is `waiting`
             await asyncio.wait_for(self._subscribed.wait(), 2)
 
@@ -183,7 +176,7 @@ class Hub:
         failures = 0
         while True:
             try:
-                async for message in _messages(self._redis_url):
+                async for message in announcements.messages(self._redis_url):
                     failures = 0
                     self._heard(message)
             except (redis.RedisError, OSError) as error:
@@ -326,25 +319,6 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
         screen.end()
 
 
-async def _messages(redis_url: str) -> AsyncIterator[Message]:
-    """Yield the messages on our channel. Raises `redis.RedisError` or `OSError` when Redis is gone."""
-    client = redis.asyncio.Redis.from_url(
-        redis_url, socket_timeout=None, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
-    )
-    async with client, client.pubsub() as subscription:
-        await subscription.subscribe(CHANNEL)
-        silent = False
-        while True:
-            message = await subscription.get_message(timeout=SILENCE_SECONDS)
-            if message is None and silent:
-                raise redis.ConnectionError("no answer")
-            if message is None:
-                await subscription.ping()
-            else:
-                yield message
-            silent = message is None
-
-
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -364,18 +338,3 @@ def _refusal(request: HttpRequest) -> int | None:
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         return 403
     return None
-
-
-def _on_stop(work: Callable[[], object]) -> None:
-    """Do `work` on SIGTERM and SIGINT, before the server's own handler, which waits for open streams."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-
-        def stop(number: int, stack: FrameType | None, before: Any = before) -> None:
-            work()
-            if callable(before):
-                before(number, stack)
-
-        signal.signal(number, stop)

@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.policy import Access
-from lib.formats import dong, span
+from lib.formats import span
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
+from rentals.queries.warnings import warnings_of
 from thuesim import codes, phones
 
 MAX_ENDED = 100  # that the board shows; the open rentals are all on it
@@ -209,7 +210,7 @@ class Card:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return _warnings(self.rental)
+        return warnings_of(self.rental)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -286,25 +287,6 @@ def _short_wait(seconds: int) -> timedelta:
     """Return a likely wait rounded as people say it: to 5 s below a minute, to 30 s above."""
     step = 5 if seconds < 60 else 30
     return timedelta(seconds=max(step, round(seconds / step) * step))
-
-
-def _warnings(rental: Rental) -> tuple[str, ...]:
-    dearer = (dearer_sentence(rental),) if rental.is_dearer else ()
-    if not rental.unasked:
-        return dearer
-    sentences = {
-        "network": _("ThueSim gave a number of a different network than requested."),
-        "prefix": _("ThueSim gave a number without the requested prefix."),
-        "exclude_prefix": _("ThueSim gave a number with an excluded prefix."),
-        "phone": _("ThueSim gave a different number than the one to rent again."),
-    }
-    return dearer + tuple(sentences[what] for what in rental.unasked if what in sentences)
-
-
-def dearer_sentence(rental: Rental) -> str:
-    """Return what to say of a number that cost more than was shown at the order."""
-    prices = {"price": dong(rental.price), "agreed": dong(rental.agreed_price)}
-    return _("It cost %(price)s: more than the %(agreed)s shown at the order.") % prices
 
 
 def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 
 from accounts.policy import Access
 from lib.formats import dong
-from pages.presenters.cards import Card, card_for, dearer_sentence
+from pages.presenters.cards import Card, card_for
 from pages.presenters.rental import deleted_sentence
 from pages.templatetags.desk import clock, epoch, icon, moment
 from rentals.models import Rental
+from rentals.queries.warnings import dearer_sentence
 
 register = template.Library()
 

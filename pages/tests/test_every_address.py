@@ -29,6 +29,7 @@ METHODS = ("GET", "POST")
 # operator, manager and admin with what is their own team's, and what happens with another team's.
 #   ok    answered, or done and sent on        in    sent to the sign-in       403   not allowed
 #   404   not there, as far as they can tell   405   not with this method      422   what was sent is wrong
+#   401   a key is asked for: a session is none (api/tests/test_policy.py walks the API with keys)
 #   409   a rule of the product says no (see the page it leads to)
 POLICY = """
 GET  desk board tokens history team budgets                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
@@ -85,6 +86,13 @@ POST healthz readyz                                                 405  405  40
 GET  callback language                                              405  405  405  405  405 | 405  405  405  405  405
 POST callback                                                       400  400  400  400  400 | 404  404  404  404  404
 POST language                                                       ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+
+GET  api:docs                                                       in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  api:openapi                                                    401  ok   ok   ok   ok  | 401  ok   ok   ok   ok
+GET  api:rental_again api:rental_cancel api:rental_check            405  405  405  405  405 | 405  405  405  405  405
+POST api:rentals api:rental_again api:rental_cancel api:rental_check 401 401  401  401  401 | 401  401  401  401  401
+GET  api:*                                                          401  401  401  401  401 | 401  401  401  401  401
+POST api:*                                                          405  405  405  405  405 | 405  405  405  405  405
 
 GET  account_login account_logout account_inactive                  ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 POST account_login account_logout                                   ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok

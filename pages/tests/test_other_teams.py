@@ -12,10 +12,10 @@ from django.utils import timezone
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from pages.presenters import cards, system
-from pages.presenters.tokens import token_lines
 from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.models import LedgerEntry, Rental, Status, Token, UpstreamMinute
+from rentals.queries.tokens import token_lines
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 
 

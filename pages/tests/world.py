@@ -174,6 +174,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         row = things["kept callback" if model[1] == "callback" else model[1]]
     values = {
         "pk": row.pk, "object_id": row.pk, "id": things["user"].pk, "secret": things["secret"], "content_type_id": 1,
+        "rental_id": rental.pk, "service_id": things["service"].key,
         "uidb36": "1", "key": "wrong", "app_label": "rentals", "url": "nowhere",
     }  # fmt: skip
     if name == "callback":

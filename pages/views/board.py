@@ -8,9 +8,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters import cards, catch_up
-from pages.presenters.tokens import token_lines
 from rentals import code_access
 from rentals.queries.filters import BoardFilter
+from rentals.queries.tokens import token_lines
 
 
 @require_safe

@@ -1,0 +1,301 @@
+"""Rentals: ordered, listed, cancelled, rented again, checked; and the recording of a call."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from ninja import Body, Header, Query, Router, Schema, Status
+from pydantic import Field
+
+from accounts import audit
+from accounts.audit import OncePerDay
+from accounts.models import Scope, Team
+from accounts.one_time_keys import MAX_LENGTH, Key
+from api import rendering, schemas
+from api.answers import ORDER_PROBLEMS, PROBLEMS, asked
+from api.authentication import ApiRequest, Bearer, takes
+from api.problems import Problem, of_refusal, wrong_field
+from lib import query_params
+from lib.query_params import whole_number
+from rentals import code_access, lifecycle, orders, recordings
+from rentals.jobs import polling
+from rentals.models import Network, Rental, Service, Token
+from rentals.queries.filters import HistoryFilter
+
+router = Router()
+DEFAULT_LIMIT, MAX_LIMIT = 50, 100
+FILTERS = ("service", "network", "prefix", "status", "person", "token", "purpose", "since", "until", "q")
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        "",
+        alias="Idempotency-Key",
+        max_length=MAX_LENGTH,
+        description="Kept for 24 hours: the same order with the same key is not taken again.",
+    ),
+]
+
+
+class Filters(Schema):
+    """The filters of the history."""
+
+    service: schemas.Word = Field("", description="`SV.ID` or `ID`.")
+    network: schemas.Word = ""
+    prefix: schemas.Word = ""
+    status: list[schemas.StatusName] = []
+    person: schemas.RowId | None = None
+    token: schemas.RowId | None = None
+    purpose: Annotated[schemas.Text, Field(max_length=120)] = ""
+    since: schemas.Word = Field("", description="The first day, as in 2026-10-31.", examples=["2026-10-31"])
+    until: schemas.Word = Field("", description="The last day.")
+    q: Annotated[schemas.Text, Field(max_length=80)] = Field("", description="As in the search box of the history.")
+    cursor: schemas.Word = Field("", description="`next` of the page before.")
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+
+
+def visible(request: HttpRequest, rental_id: int) -> Rental:
+    """Return the team's rental with all that is shown of it. Raises `Http404`."""
+    return get_object_or_404(Rental.objects.for_cards().visible_to(asked(request).access), pk=rental_id)
+
+
+@router.get(
+    "/rentals",
+    auth=Bearer(Scope.RENTALS_READ),
+    response={200: schemas.Rentals, **PROBLEMS},
+    summary="List rentals",
+    url_name="rentals",
+)
+@takes(*FILTERS, "cursor", "limit")
+def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Rentals:
+    """The team's rentals, newest first."""
+    caller = asked(request)
+    for name in ("since", "until"):
+        if getattr(filters, name) and query_params.day(getattr(filters, name)) is None:
+            raise wrong_field(name, _("Write a day such as 2026-10-31."))
+    query = QueryDict(mutable=True)
+    for name in FILTERS:
+        value = getattr(filters, name)
+        query.setlist(name, [str(each) for each in value] if isinstance(value, list) else [str(value or "")])
+    rentals = HistoryFilter.from_query(query).apply(Rental.objects.for_cards(), caller.reader)
+    if filters.purpose:
+        rentals = rentals.filter(purpose=filters.purpose)
+    rentals = rentals.filter(_past(filters.cursor)).order_by("-queued_at", "-pk")
+    rows = list(rentals[: filters.limit + 1])
+    more = len(rows) > filters.limit
+    page = rows[: filters.limit]
+    return schemas.Rentals(items=rendering.shown(caller, page), next=_cursor(page[-1]) if more else None)
+
+
+def _cursor(rental: Rental) -> str:
+    return f"{round(rental.queued_at.timestamp() * 1_000_000)}-{rental.pk}"
+
+
+def _past(cursor: str) -> Q:
+    """Return the condition of the rows past a cursor. Raises `Problem` for what is none."""
+    if not cursor:
+        return Q()
+    micros_text, _dash, pk_text = cursor.partition("-")
+    micros, pk = whole_number(micros_text, max_digits=17), whole_number(pk_text)
+    if micros is None or pk is None:
+        raise wrong_field("cursor", _("Take the cursor from “next” of the page before."))
+    at = datetime.fromtimestamp(micros / 1_000_000, tz=UTC)
+    # The first condition alone lets an index start at the cursor.
+    return Q(queued_at__lte=at) & (Q(queued_at__lt=at) | Q(pk__lt=pk))
+
+
+@router.post(
+    "/rentals",
+    auth=Bearer(Scope.RENTALS_WRITE),
+    response={201: schemas.Rental, **ORDER_PROBLEMS},
+    summary="Rent a number",
+    url_name="rentals",
+)
+@takes()
+def rent(
+    request: HttpRequest, response: HttpResponse, order: Body[schemas.Order], idempotency_key: IdempotencyKey
+) -> Status[schemas.Rental]:
+    """Order one number. It is `queued` at once; `wait` then tells the number and the code."""
+    caller = asked(request)
+    wishes: dict[str, Any] = {
+        "service": _service(order.service),
+        "networks": _networks(order.networks),
+        "prefixes": _prefixes("prefixes", order.prefixes),
+        "exclude_prefixes": _prefixes("exclude_prefixes", order.exclude_prefixes),
+        "purpose": order.purpose,
+        "keep_trying_minutes": order.keep_trying_minutes,
+        "token": _token(caller, order.token),
+        "max_price": order.max_price,
+    }
+    return Status(201, _ordered(caller, response, idempotency_key, wishes))
+
+
+@router.post(
+    "/rentals/{int:rental_id}/again",
+    auth=Bearer(Scope.RENTALS_WRITE),
+    response={201: schemas.Rental, **ORDER_PROBLEMS},
+    summary="Rent the same number again",
+    url_name="rental_again",
+)
+@takes()
+def again(
+    request: HttpRequest,
+    response: HttpResponse,
+    rental_id: int,
+    idempotency_key: IdempotencyKey,
+    wishes: schemas.Again | None = None,
+) -> Status[schemas.Rental]:
+    """Order the number of this rental once more, on the same token."""
+    caller, chosen = asked(request), wishes or schemas.Again()  # type: ignore[call-arg]
+    earlier = visible(request, rental_id)
+    order = {
+        "service": earlier.service,
+        "purpose": chosen.purpose or earlier.purpose,
+        "again_of": earlier,
+        "max_price": chosen.max_price,
+    }
+    return Status(201, _ordered(caller, response, idempotency_key, order))
+
+
+def _ordered(
+    caller: ApiRequest, response: HttpResponse, idempotency_key: str, wishes: dict[str, Any]
+) -> schemas.Rental:
+    """Take an order for the caller. Raises `Problem`."""
+    key = Key(f"key {caller.api_key.pk}", idempotency_key) if idempotency_key else None
+    try:
+        schemas.storable(idempotency_key)
+    except ValueError:
+        raise wrong_field("Idempotency-Key", _("This value is not understood.")) from None
+    try:
+        rental = orders.take_order(
+            person=caller.person, team=_renting_team(caller), key=key, api_key=caller.api_key, **wishes
+        )
+    except orders.OrderedAlready as already:
+        if already.differs:
+            raise Problem(
+                422, "idempotency_mismatch", _("This Idempotency-Key has ordered something else before.")
+            ) from None
+        response.headers["Idempotency-Replayed"] = "true"
+        rental = already.rental
+    except orders.OrderRefused as refused:
+        raise of_refusal(refused) from None
+    return rendering.one(caller, Rental.objects.for_cards().get(pk=rental.pk))
+
+
+def _renting_team(caller: ApiRequest) -> Team:
+    if caller.access.team is None or not caller.access.may_rent:
+        raise Problem(403, detail=_("You may see your team's rentals, but not rent. Ask a manager of your team."))
+    return caller.access.team
+
+
+def _service(text: str) -> Service:
+    sv, _dot, upstream_id = text.rpartition(".")
+    named = list(
+        Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {})).order_by("-active", "sv")
+    )
+    active = [service for service in named if service.active]
+    if len(active) > 1:
+        raise wrong_field("service", _("This service is on several servers. Choose one of them from the list."))
+    if not named:
+        said = _("There is no service “%(text)s”. “services” lists them.")
+        raise wrong_field("service", said % {"text": text})
+    return named[0]
+
+
+def _networks(names: list[str]) -> list[str]:
+    offered = set(Network.objects.filter(active=True, name__in=names).values_list("name", flat=True))
+    for name in names:
+        if name not in offered:
+            said = _("ThueSim does not offer the network “%(value)s” now. Choose another one.")
+            raise wrong_field("networks", said % {"value": name})
+    return names
+
+
+def _prefixes(field: str, words: list[str]) -> list[str]:
+    try:
+        return [prefix for word in words for prefix in orders.parse_prefixes(word)]
+    except orders.OrderRefused as refused:
+        raise wrong_field(field, refused.sentence) from None
+
+
+def _token(caller: ApiRequest, token_id: int | None) -> Token | None:
+    if token_id is None:
+        return None
+    token = Token.objects.filter(pk=token_id, teams=caller.access.team_id).first()
+    if token is None:
+        raise wrong_field("token", _("This token is not one of your team's. Choose another one."))
+    return token
+
+
+@router.get(
+    "/rentals/{int:rental_id}",
+    auth=Bearer(Scope.RENTALS_READ),
+    response={200: schemas.Rental, **PROBLEMS},
+    summary="One rental",
+    url_name="rental",
+)
+@takes()
+def rental(request: HttpRequest, rental_id: int) -> schemas.Rental:
+    """A rental as it is now."""
+    return rendering.one(asked(request), visible(request, rental_id))
+
+
+@router.post(
+    "/rentals/{int:rental_id}/cancel",
+    auth=Bearer(Scope.RENTALS_WRITE),
+    response={200: schemas.Rental, **ORDER_PROBLEMS},
+    summary="Cancel a queued order",
+    url_name="rental_cancel",
+)
+@takes()
+def cancel(request: HttpRequest, rental_id: int) -> schemas.Rental:
+    """Take an order out of the queue. Only what was never sent can be cancelled: a rented number cannot be returned."""
+    caller, found = asked(request), visible(request, rental_id)
+    if not caller.access.may_cancel(found):
+        raise Problem(403, detail=_("Only the person who ordered, or a manager, can cancel this order."))
+    if not lifecycle.cancel(found, person=caller.person):
+        said = _("Too late: the order has left the queue. A rented number cannot be returned.")
+        raise Problem(409, "too_late", said)
+    return rendering.one(caller, visible(request, rental_id))
+
+
+@router.post(
+    "/rentals/{int:rental_id}/check",
+    auth=Bearer(Scope.RENTALS_WRITE),
+    response={200: schemas.Rental, **PROBLEMS},
+    summary="Poll ThueSim now",
+    url_name="rental_check",
+)
+@takes()
+def check(request: HttpRequest, rental_id: int) -> schemas.Rental:
+    """Ask ThueSim about this number now, at most once a second. The desk polls by itself, so this is rarely needed."""
+    found = visible(request, rental_id)
+    _renting_team(asked(request))
+    polling.poll_now(found)
+    return rendering.one(asked(request), found)
+
+
+@router.get(
+    "/rentals/{int:rental_id}/audio",
+    auth=Bearer(Scope.CODES_READ),
+    response={200: bytes, **{(*next(iter(PROBLEMS)), 416): schemas.Problem}},
+    summary="The recording of a voice call",
+    url_name="rental_audio",
+)
+@takes("message")
+def audio(request: HttpRequest, rental_id: int, message: schemas.RowId | None = None) -> HttpResponseBase:
+    """The latest recording, or that of a message. Serves byte ranges."""
+    caller, found = asked(request), visible(request, rental_id)
+    recorded = [m for m in found.newest_messages if m.audio and (message is None or m.pk == message)]
+    if not caller.reader.sees_code(found) or not recorded:
+        raise Http404
+    try:
+        answer = recordings.ranged(request, recorded[0])
+    except OSError:
+        raise Problem(404, detail=recordings.missing_sentence(recorded[0])) from None
+    listened = OncePerDay(audit.Action.LISTEN, caller.person.pk, found.team_id, audit.about(found))
+    code_access.record_shown([listened], request=request)
+    return answer

@@ -1,0 +1,63 @@
+"""Wait for a number, a code or the end: answered the moment it is true.
+
+The view answers at once. For a wait that is not over, and that `api.holding` can hold, it answers with the header
+`Desk-Hold`; the event loop then keeps the client's request, and asks here again whenever the rental changed.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from accounts.models import Scope
+from api import rendering, schemas
+from api.answers import PROBLEMS, asked
+from api.authentication import HELD, Bearer, takes
+from api.calls.rentals import visible
+from api.rate_limits import WAITS_PER_MINUTE
+from rentals.models import Rental, Status
+
+router = Router()
+MAX_SECONDS = 60
+HOLD = "Desk-Hold"
+
+
+class Wish(Schema):
+    """What is waited for."""
+
+    wanted: Literal["number", "code", "end"] = Field("code", alias="for", description="What is waited for.")
+    after: Annotated[int, Field(ge=0, le=schemas.MAX_ROW)] = Field(
+        0, description="Only a message with a larger `id` counts: no code of before is answered as new."
+    )
+    timeout: int = Field(30, ge=1, le=MAX_SECONDS, description="Seconds.")
+
+
+@router.get(
+    "/rentals/{int:rental_id}/wait",
+    auth=Bearer(Scope.RENTALS_READ, per_minute=WAITS_PER_MINUTE),
+    response={200: schemas.Waited, **PROBLEMS},
+    summary="Wait for a number, a code or the end",
+    url_name="rental_wait",
+)
+@takes("for", "after", "timeout")
+def wait(request: HttpRequest, rental_id: int, wish: Query[Wish]) -> Any:
+    """Answers the moment it is true, and at once where it already is. A time-out is no error: wait again, with `after`."""
+    caller, rental = asked(request), visible(request, rental_id)
+    there = _is_there(rental, wish)
+    ended = not there and rendering.is_over(rental)
+    if not there and not ended and request.META.get(HELD) in {"first", "again"}:
+        held = {"rental": rental.pk, "person": caller.person.pk, "seconds": wish.timeout}
+        return HttpResponse(status=204, headers={HOLD: json.dumps(held)})
+    shown = rendering.one(caller, rental)
+    newest = max((message.id for message in shown.messages), default=None)
+    return schemas.Waited(**shown.dict(), timed_out=not there and not ended, ended=ended, after=newest)
+
+
+def _is_there(rental: Rental, wish: Wish) -> bool:
+    if wish.wanted == "number":
+        return bool(rental.phone)
+    if wish.wanted == "end":
+        return rental.status not in Status.open()
+    return any(message.code and message.pk > wish.after for message in rental.newest_messages)

@@ -1,0 +1,87 @@
+"""Whatever goes wrong under /api/ is a problem document: never a page, never a redirect; and no cookie counts."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from pytest_django import Settings
+
+from api.calls import catalog
+from api.rate_limits import PER_MINUTE, counter
+from api.tests.conftest import Program
+
+pytestmark = pytest.mark.django_db
+
+
+def _is_problem(answer: Any, status: int, code: str) -> None:
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert "<" not in answer.content.decode()
+
+
+def test_every_error_is_a_problem_document(program: Program) -> None:
+    _is_problem(Client().get("/api/v1/me"), 401, "unauthorized")
+    _is_problem(Client().get("/api/v1/openapi.json"), 401, "unauthorized")
+    _is_problem(Client(headers={"Authorization": "Bearer desk_wrong"}).get("/api/v1/me"), 401, "unauthorized")
+    _is_problem(program.get("nowhere"), 404, "not_found")
+    _is_problem(program.get("me/"), 404, "not_found")
+    _is_problem(program.get("rentals/999999999999999999999999999999"), 404, "not_found")
+    _is_problem(program.post("me"), 405, "method_not_allowed")
+    _is_problem(program.get("me", HOST="evil.example"), 400, "invalid")
+    _is_problem(program.get("rentals", {"q": "\0"}), 400, "invalid")
+    headers = {"Authorization": f"Bearer {program.secret}"}
+    for body in (b"{", b"\xff", b'{"service": NaN}'):
+        answer = Client().post("/api/v1/rentals", body, content_type="application/json", headers=headers)
+        assert answer.status_code in {400, 422}
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"), [(OperationalError, 503, "unavailable"), (KeyError, 500, "internal")]
+)
+def test_a_failing_desk_says_so_as_a_problem(
+    program: Program, monkeypatch: pytest.MonkeyPatch, error: type[Exception], status: int, code: str
+) -> None:
+    def fail(*_args: object) -> None:
+        raise error("secret detail")
+
+    monkeypatch.setattr(catalog, "token_lines", fail)
+    monkeypatch.setattr("thuesim_site.middleware.database_outage._is_away", lambda: True)
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {program.secret}"})
+    answer = client.get("/api/v1/tokens")
+    _is_problem(answer, status, code)
+    assert "secret detail" not in answer.content.decode()
+
+
+def test_a_session_is_no_key(program: Program) -> None:
+    client = Client()
+    client.force_login(program.key.person)
+    _is_problem(client.get("/api/v1/me"), 401, "unauthorized")
+    assert client.get("/api/v1/openapi.json").status_code == 200
+    page = client.get("/api/v1/docs")
+    assert page.status_code == 200
+    assert "/api/v1/rentals/{rental_id}/wait" in page.content.decode()
+
+
+def test_a_post_needs_no_csrf_token(program: Program) -> None:
+    client = Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {program.secret}"})
+    answer = client.post("/api/v1/rentals", '{"service": "02.97"}', content_type="application/json")
+    assert answer.status_code == 201
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_too_many_requests_are_told_when_to_come_back(program: Program) -> None:
+    assert program.get("me").headers["RateLimit-Remaining"] == str(PER_MINUTE - 1)
+    for _ in range(PER_MINUTE):
+        counter.count(program.key.pk, PER_MINUTE)
+    answer = program.get("me")
+    _is_problem(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 61
+    assert answer.headers["RateLimit-Remaining"] == "0"
+
+
+def test_a_key_is_not_redirected_to_https_but_refused(program: Program, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    _is_problem(program.get("me"), 403, "https_required")

@@ -1,0 +1,224 @@
+"""Numbers rented by a program: the same orders, limits and rights as on the pages."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import ApiKey, AuditRecord, Role, Scope, User
+from api.tests.conftest import Program, make_program
+from rentals.models import Message, Rental, Status
+from rentals.tests.factories import make_person, make_rental, make_service
+from rentals.tests.fixtures import House
+
+pytestmark = pytest.mark.django_db
+
+
+def _received(house: House, person: User | None = None, code: str = "G-195829") -> Rental:
+    now = timezone.now()
+    rental = make_rental(
+        Status.RECEIVED, team=house.team, person=person or house.person, token=house.token, service=house.service,
+        received_at=now, ended_at=now, expires_at=now + timedelta(minutes=5), phone="+84852222127",
+    )  # fmt: skip
+    Message.objects.create(rental=rental, at=now, code=code, text=f"Ma {code}", source="poll", fingerprint="1")
+    return rental
+
+
+def test_a_number_is_ordered_at_once(program: Program, house: House) -> None:
+    answer = program.post("rentals", {"service": "02.97", "networks": [], "purpose": "sign-up", "max_price": 90_000})
+    assert answer.status_code == 201
+    body = answer.json()
+    rental = Rental.objects.get()
+    assert (body["id"], body["status"], body["service"]["id"]) == (rental.pk, "queued", "02.97")
+    assert (body["key"], body["person"]["id"], body["place"]) == (
+        {"id": program.key.pk, "name": "CI"},
+        house.person.pk,
+        1,
+    )
+    record = AuditRecord.objects.get(action="order")
+    assert (record.person, record.key) == (house.person, program.key)
+    assert answer.headers["RateLimit-Limit"] == "1200"
+
+
+def test_the_same_order_with_the_same_key_is_taken_once(program: Program) -> None:
+    order = {"service": "02.97"}
+    first = program.post("rentals", order, Idempotency_Key="one")
+    again = program.post("rentals", order, Idempotency_Key="one")
+    assert (first.json()["id"], again.status_code) == (again.json()["id"], 201)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = program.post("rentals", {**order, "purpose": "other"}, Idempotency_Key="one")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    assert Rental.objects.count() == 1
+
+
+def test_a_problem_names_each_wrong_field_in_the_callers_language(program: Program) -> None:
+    wrong = {"service": "02.97", "networks": ["NOWHERE"]}
+    for body, field in (
+        ({**wrong, "count": 3}, "count"),
+        ({"networks": []}, "service"),
+        (wrong, "networks"),
+        ({"service": "99.99"}, "service"),
+        ({"service": "02.97", "prefixes": ["abc"]}, "prefixes"),
+        ({"service": "02.97", "keep_trying_minutes": 61}, "keep_trying_minutes"),
+        ({"service": "02.97", "token": 10**9}, "token"),
+        ({"service": "02.97", "purpose": "\0"}, "purpose"),
+        ({"service": "02.97", "prefixes": ["96"], "exclude_prefixes": ["096"]}, "exclude_prefixes"),
+    ):
+        answer = program.post("rentals", body)
+        assert answer.status_code == 422, body
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = answer.json()
+        assert (problem["code"], problem["status"], [e["field"] for e in problem["errors"]]) == (
+            "invalid",
+            422,
+            [field],
+        )
+    assert not Rental.objects.exists()
+    program.language = "vi"
+    said = program.post("rentals", wrong).json()["errors"][0]["detail"]
+    assert said == "ThueSim hiện không có nhà mạng “NOWHERE”. Hãy chọn nhà mạng khác."
+
+
+def test_what_costs_more_is_not_ordered(program: Program, house: House) -> None:
+    answer = program.post("rentals", {"service": "02.97", "max_price": 1})
+    assert (answer.status_code, answer.json()["code"]) == (409, "price_exceeded")
+    assert answer.json()["price"] == house.service.price
+    house.team.budget_day = 1
+    house.team.save()
+    assert program.post("rentals", {"service": "02.97"}).json()["code"] == "budget_exceeded"
+
+
+def test_a_key_keeps_to_its_own_rentals_a_day(house: House) -> None:
+    program = make_program(house.person, house.team, bounds={"rentals_per_day": 1})
+    assert program.post("rentals", {"service": "02.97"}).status_code == 201
+    assert program.post("rentals", {"service": "02.97"}).json()["code"] == "budget_exceeded"
+    assert program.get("me").json()["budget"] == [
+        {"of": "key", "label": "The key's rentals for today", "unit": "rentals", "limit": 1, "used": 1, "left": 0}
+    ]
+
+
+def test_a_code_is_read_with_its_scope_alone(house: House) -> None:
+    rental = _received(house)
+    reads = make_program(house.person, house.team, ["rentals:read", "codes:read"])
+    sees = make_program(house.person, house.team, ["rentals:read"])
+    body = reads.get(f"rentals/{rental.pk}").json()
+    assert (body["code"], body["codes"], body["messages"][0]["text"]) == ("195829", ["195829"], "Ma G-195829")
+    assert body["phone"]["national"] == "0852 222 127"
+    masked = sees.get(f"rentals/{rental.pk}")
+    assert "195829" not in masked.content.decode()
+    assert (masked.json()["code"], masked.json()["masked"]) == (None, True)
+    assert sees.get("rentals", {"q": "195829"}).json()["items"] == []
+    assert [row["id"] for row in reads.get("rentals", {"q": "195829"}).json()["items"]] == [rental.pk]
+    read = AuditRecord.objects.get(action="read")
+    assert (read.key, read.target) == (reads.key, f"rental {rental.pk}")
+
+
+def test_each_key_that_reads_a_code_is_recorded_beside_its_person(house: House) -> None:
+    rental = _received(house)
+    for program in (make_program(house.person, house.team), make_program(house.person, house.team)):
+        program.get(f"rentals/{rental.pk}")
+        program.get(f"rentals/{rental.pk}")
+    assert AuditRecord.objects.filter(action="read").values("key").distinct().count() == 2
+
+
+def test_a_colleagues_code_is_masked_as_on_the_pages(program: Program, house: House) -> None:
+    rental = _received(house, make_person(house.team))
+    assert program.get(f"rentals/{rental.pk}").json()["masked"] is True
+
+
+def test_pages_of_the_list_go_on_by_cursor(program: Program, house: House) -> None:
+    rentals = [make_rental(team=house.team, person=house.person, token=house.token) for _ in range(5)]
+    ids: list[int] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = program.get("rentals", {"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        ids += [row["id"] for row in page["items"]]
+        cursor = page["next"]
+    assert ids == [rental.pk for rental in reversed(rentals)]
+    assert program.get("rentals", {"cursor": "x"}).json()["errors"][0]["field"] == "cursor"
+
+
+def test_the_filters_are_those_of_the_history(program: Program, house: House) -> None:
+    received = _received(house)
+    other = make_rental(
+        team=house.team, person=house.person, token=house.token, purpose="other", service=make_service()
+    )
+    for query, expected in (
+        ({"status": ["received", "waiting"]}, [received]),
+        ({"purpose": "other"}, [other]),
+        ({"service": "02.97"}, [received]),
+        ({"token": house.token.pk, "person": house.person.pk}, [other, received]),
+        ({"prefix": "85"}, [received]),
+        ({"until": "2020-01-01"}, []),
+    ):
+        rows = program.get("rentals", query).json()["items"]
+        assert {row["id"] for row in rows} == {rental.pk for rental in expected}, query
+    assert program.get("rentals", {"status": "lost"}).status_code == 422
+    assert program.get("rentals", {"since": "yesterday"}).json()["errors"][0]["field"] == "since"
+
+
+def test_a_queued_order_is_cancelled(program: Program) -> None:
+    ordered = program.post("rentals", {"service": "02.97"}).json()
+    assert program.post(f"rentals/{ordered['id']}/cancel").json()["status"] == "cancelled"
+    late = program.post(f"rentals/{ordered['id']}/cancel")
+    assert (late.status_code, late.json()["code"]) == (409, "too_late")
+
+
+def test_a_number_is_rented_again_once(program: Program, house: House) -> None:
+    rental = _received(house)
+    first = program.post(f"rentals/{rental.pk}/again", {"max_price": 90_000}, Idempotency_Key="a")
+    second = program.post(f"rentals/{rental.pk}/again", {"max_price": 90_000}, Idempotency_Key="a")
+    assert (first.status_code, first.json()["id"]) == (201, second.json()["id"])
+    assert Rental.objects.get(pk=first.json()["id"]).again_of == rental
+    assert program.post(f"rentals/{rental.pk}/again").status_code == 201
+
+
+def test_a_number_is_polled_when_asked(program: Program, house: House) -> None:
+    rental = make_rental(Status.WAITING, team=house.team, person=house.person, token=house.token)
+    assert program.post(f"rentals/{rental.pk}/check").status_code == 200
+    assert Rental.objects.get(pk=rental.pk).looked_at is not None
+
+
+def test_a_wait_that_nothing_holds_says_at_once_what_is(program: Program, house: House) -> None:
+    rental = _received(house)
+    message = rental.messages.get()
+    there = program.get(f"rentals/{rental.pk}/wait", {"for": "code"}).json()
+    assert (there["code"], there["timed_out"], there["ended"], there["after"]) == ("195829", False, False, message.pk)
+    after = program.get(f"rentals/{rental.pk}/wait", {"for": "code", "after": message.pk}).json()
+    assert (after["timed_out"], after["ended"], after["after"]) == (True, False, message.pk)
+    refused = make_rental(Status.REFUSED, team=house.team, person=house.person, token=house.token, reason="low_balance")
+    over = program.get(f"rentals/{refused.pk}/wait", {"for": "number"}).json()
+    assert (over["ended"], over["reason"]["code"]) == (True, "insufficient_balance")
+    assert program.get(f"rentals/{refused.pk}/wait", {"for": "end"}).json()["timed_out"] is False
+    assert program.get(f"rentals/{refused.pk}/wait", {"timeout": 61}).json()["errors"][0]["field"] == "timeout"
+
+
+def test_a_revoked_key_and_a_former_member_are_refused(program: Program, house: House) -> None:
+    ApiKey.objects.update(revoked_at=timezone.now())
+    answer = program.get("me")
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    other = make_program(house.person, house.team)
+    house.person.memberships.all().delete()
+    assert other.get("me").status_code == 401
+
+
+def test_a_scope_that_lacks_is_named(house: House) -> None:
+    program = make_program(house.person, house.team, [Scope.BALANCE_READ])
+    answer = program.post("rentals", {"service": "02.97"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["scope"]) == (403, "forbidden", "rentals:write")
+    assert program.get("tokens").json()["items"][0]["name"] == house.token.name
+
+
+def test_whose_role_lets_them_rent_no_more_rents_no_more(program: Program, house: House) -> None:
+    house.person.memberships.update(role=Role.VIEWER)
+    assert program.post("rentals", {"service": "02.97"}).json()["code"] == "forbidden"
+
+
+def test_the_catalogue_is_as_on_the_pages(program: Program, house: House) -> None:
+    service = program.get("services/02.97").json()
+    assert (service["id"], service["price"], service["success_share"]) == ("02.97", house.service.price, None)
+    assert service in program.get("services", {"q": service["name"]}).json()["items"]
+    assert program.get("services/99.99").json()["code"] == "not_found"
+    assert program.get("networks").json()["items"]
