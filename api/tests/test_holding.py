@@ -1,7 +1,6 @@
 """Waits and event streams through a real server and a real Redis."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +44,7 @@ class Served:
 
     def stream(self, **headers: str) -> Iterator[dict[str, str]]:
         """The events of an open stream, each as its fields."""
-        answer = self._get("events", {}, stream=True, **headers)
-        self.streams.callback(answer.close)
+        answer = self.open_stream(**headers)
         fields: dict[str, str] = {}
         for line in answer.iter_lines(1, decode_unicode=True):
             name, _colon, value = line.partition(": ")
@@ -56,6 +54,12 @@ class Served:
                 if "event" in fields:
                     yield fields
                 fields = {}
+
+    def open_stream(self, **headers: str) -> requests.Response:
+        """An open stream, before its first event."""
+        answer = self._get("events", {}, stream=True, **headers)
+        self.streams.callback(answer.close)
+        return answer
 
     def _get(self, path: str, query: dict[str, Any], *, stream: bool = False, **headers: str) -> requests.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -171,12 +175,9 @@ def test_waits_end_while_redis_is_away(
 
 
 def test_a_client_that_leaves_is_forgotten(served: Served) -> None:
-    stream = served.stream()
-    threading.Thread(target=next, args=(stream, None), daemon=True).start()
+    stream = served.open_stream()
     served.held()
-    lifecycle.expire(Rental.objects.get(pk=served.rental.pk))
-    time.sleep(0.5)
-    served.streams.close()
+    stream.close()
     served.held(0)
 
 
