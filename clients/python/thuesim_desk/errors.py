@@ -1,0 +1,199 @@
+"""What a call to the desk raises. All are `DeskError`; `code` is the stable word of the desk's problem document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .rental import Rental
+
+
+class DeskError(Exception):
+    """Something went wrong. `code` never changes with the language; `detail` is for people.
+
+    `status` is the HTTP status, 0 where there was no answer. `errors` has what is wrong with which field, as
+    `{"field": "networks", "detail": "…"}`.
+    """
+
+    code = "error"
+    transient = False  # whether the same request may succeed a moment later
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str = "",
+        status: int = 0,
+        errors: Sequence[Mapping[str, str]] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail, self.status, self.errors, self.retry_after = detail, status, list(errors), retry_after
+        self.code = code or type(self).code
+
+    def __str__(self) -> str:
+        fields = "".join(f" {error['field']}: {error['detail']}" for error in self.errors)
+        return f"{self.detail}{fields} [{self.code}]"
+
+
+class Unauthorized(DeskError):
+    """The key is unknown, expired or revoked, or may not be used from this address."""
+
+    code = "unauthorized"
+
+
+class Forbidden(DeskError):
+    """The key lacks a scope (`detail` names it), or its person may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(DeskError):
+    """There is no such rental or service, or it belongs to another team."""
+
+    code = "not_found"
+
+
+class Invalid(DeskError):
+    """A field is wrong: see `errors`."""
+
+    code = "invalid"
+
+
+class Conflict(DeskError):
+    """The rental's status does not allow this, as when a number that waits shall be cancelled."""
+
+    code = "conflict"
+
+
+class IdempotencyMismatch(DeskError):
+    """The idempotency key was used for another order."""
+
+    code = "idempotency_mismatch"
+
+
+class IdempotencyInProgress(DeskError):
+    """The first order with this idempotency key is still under way. The client tries again by itself."""
+
+    code = "idempotency_in_progress"
+    transient = True
+
+
+class RateLimited(DeskError):
+    """Too many calls. `retry_after` (seconds) is what the desk asked for; the client waits that long by itself."""
+
+    code = "rate_limited"
+    transient = True
+
+
+class ServerError(DeskError):
+    """The desk or its upstream failed (5xx). The client tries again by itself."""
+
+    code = "server_error"
+    transient = True
+
+
+class Unreachable(DeskError):
+    """No answer, or half of one: a lost connection, a restart, a time-out. The client tries again by itself."""
+
+    code = "unreachable"
+    transient = True
+
+
+class UnexpectedAnswer(DeskError):
+    """What answered does not speak the desk's API: a wrong address, a proxy's page, an untrusted certificate."""
+
+    code = "unexpected_answer"
+
+
+class NotRented(DeskError):
+    """There is no number and nothing was charged. `reason` says why: `out_of_stock`, `budget_exceeded`, …
+
+    `rental` is None where the desk refused the order before it was one.
+    """
+
+    code = "not_rented"
+
+    def __init__(self, detail: str, *, reason: str = "", rental: Rental | None = None, **more: Any) -> None:
+        super().__init__(detail, code=reason, **more)
+        self.rental = rental
+
+    @property
+    def reason(self) -> str:
+        """The stable word for why there is no number."""
+        return self.code
+
+
+class RentalExpired(DeskError):
+    """The number's time ended without a code."""
+
+    code = "expired"
+
+    def __init__(self, detail: str, *, rental: Rental) -> None:
+        super().__init__(detail)
+        self.rental = rental
+
+
+class CodeNotFound(RentalExpired):
+    """Messages came, but none of them has a code: read `rental.messages`."""
+
+    code = "code_not_found"
+
+
+class WaitTimeout(DeskError, TimeoutError):
+    """It did not happen within the `timeout` of the call. The rental goes on: wait again with `rental`.
+
+    `__cause__` is the last failure where the desk did not answer at the end.
+    """
+
+    code = "timeout"
+
+    def __init__(self, detail: str, *, rental: Rental) -> None:
+        super().__init__(detail)
+        self.rental = rental
+
+
+class NumberTimeout(WaitTimeout):
+    """No number yet."""
+
+    code = "number_timeout"
+
+
+class CodeTimeout(WaitTimeout):
+    """No code yet. `rental.messages` has what came without one."""
+
+    code = "code_timeout"
+
+
+# Problems that are final at any HTTP status: the order would be refused again.
+_NOT_RENTED = frozenset(
+    {"insufficient_balance", "budget_exceeded", "service_unavailable", "out_of_stock", "price_exceeded"}
+)
+_BY_CODE: dict[str, type[DeskError]] = {
+    error.code: error
+    for error in (Unauthorized, Forbidden, NotFound, Invalid, IdempotencyMismatch, IdempotencyInProgress, RateLimited)
+}
+_BY_STATUS: dict[int, type[DeskError]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    408: Unreachable,
+    409: Conflict,
+    422: Invalid,
+    429: RateLimited,
+}
+
+
+def from_problem(status: int, problem: Mapping[str, Any], retry_after: float | None) -> DeskError:
+    """Return the error for an answer of 400 or above; `problem` is empty where it was no problem document."""
+    code = str(problem.get("code") or "")
+    detail = str(problem.get("detail") or problem.get("title") or f"the desk answered {status}")
+    if code in _NOT_RENTED:
+        return NotRented(detail, reason=code, status=status)
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (ServerError if status >= 500 else DeskError)
+    fields = [
+        error for error in problem.get("errors") or [] if isinstance(error, dict) and {"field", "detail"} <= set(error)
+    ]
+    return kind(detail, code=code, status=status, errors=fields, retry_after=retry_after)
