@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
+from lib.networks import parse_allowed
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
 T = TypeVar("T")
@@ -201,6 +202,19 @@ def _networks(name: str, text: str) -> list[str]:
     return networks
 
 
+def _outgoing(name: str, text: str) -> list[str]:
+    networks = _texts(name, text)
+    for network in networks:
+        try:
+            parse_allowed(network)
+        except ValueError:
+            raise WrongSetting(
+                f"{name} must hold IP addresses or networks, each with a port or without, separated by commas; "
+                f"{network!r} is none."
+            ) from None
+    return networks
+
+
 def _api_token(name: str, text: str) -> str:
     if any(character.isspace() or not character.isprintable() for character in text):
         raise WrongSetting(f"{name} must be one API token without white space in it.")
@@ -235,6 +249,7 @@ THUESIM_TIMEOUT = Variable("THUESIM_TIMEOUT", 20.0, _seconds(0.1, 300))
 THUESIM_RENT_GAP = Variable("THUESIM_RENT_GAP", 5.0, _seconds(0, 3600))
 THUESIM_POLL_INTERVAL = Variable("THUESIM_POLL_INTERVAL", 3.0, _seconds(0.1, 3600))
 CALLBACK_ALLOW = Variable[list[str]]("DESK_CALLBACK_ALLOW", [], _networks)
+OUTGOING_ALLOW = Variable[list[str]]("DESK_OUTGOING_ALLOW", [], _outgoing)
 METRICS_TOKEN = Variable("DESK_METRICS_TOKEN", "", _any_text)
 KEEP_MESSAGES_DAYS = Variable("DESK_KEEP_MESSAGES_DAYS", 90, _whole(1, 36500))
 KEEP_AUDIT_DAYS = Variable("DESK_KEEP_AUDIT_DAYS", 730, _whole(30, 36500))
