@@ -88,11 +88,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
             continue
         with connection, connection.dup() as plug:
             # A reply that drips a byte a second would outlive the socket's own time-out.
-            timer = threading.Timer(max(0.1, end - time.monotonic()), _pull, (plug,))
+            pulled = threading.Event()
+            timer = threading.Timer(max(0.1, end - time.monotonic()), _pull, (plug, pulled))
             timer.daemon = True
             timer.start()
             try:
-                return _exchange(parts, connection, body, headers)
+                return _exchange(parts, connection, body, headers, pulled)
             except ssl.SSLError:
                 raise NotSent(_late(end) or Problem.TLS) from None
             except (OSError, ValueError, http.client.HTTPException) as error:
@@ -107,12 +108,15 @@ def _late(end: float) -> Problem | None:
     return Problem.TIMEOUT if time.monotonic() >= end - 0.05 else None
 
 
-def _pull(plug: socket.socket) -> None:
+def _pull(plug: socket.socket, pulled: threading.Event) -> None:
+    pulled.set()
     with suppress(OSError):
         plug.shutdown(socket.SHUT_RDWR)
 
 
-def _exchange(parts: SplitResult, raw: socket.socket, body: bytes, headers: Mapping[str, str]) -> Answer:
+def _exchange(
+    parts: SplitResult, raw: socket.socket, body: bytes, headers: Mapping[str, str], pulled: threading.Event
+) -> Answer:
     connection = http.client.HTTPConnection(str(parts.hostname), _port(parts))
     if parts.scheme == "https":
         connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=parts.hostname)
@@ -122,8 +126,10 @@ def _exchange(parts: SplitResult, raw: socket.socket, body: bytes, headers: Mapp
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         host = parts.netloc.rpartition("@")[2]
         connection.request("POST", target, body, {"Host": host, "User-Agent": "thuesim-desk", **headers})
-        response = connection.getresponse()
-        return Answer(response.status, _beginning(response))
+        with connection.getresponse() as response:
+            if pulled.is_set():  # its head was cut off, which http.client takes for its end
+                raise TimeoutError
+            return Answer(response.status, _beginning(response))
     finally:
         connection.close()
 
