@@ -11,7 +11,7 @@ team are counted one after the other. They take that lock before the token's, ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, When
@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from accounts.models import ApiKey, Membership, Role, Team, User
 from accounts.policy import Access
 from lib.formats import dong
+from rentals import outbox
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 
@@ -42,6 +43,7 @@ class Budget:
     used: int
     is_money: bool
     of_team: bool
+    name: str  # as in the event `budget.warning`
     of_key: bool = False
 
     @property
@@ -117,7 +119,8 @@ def services_of(team: Team | None) -> QuerySet[Service]:
 def why_not_taken(*, team: Team, person: User, service: Service, api_key: ApiKey | None = None) -> Refusal | None:
     """Return why the person may not order this now, with the API key if any; None where they may.
 
-    Call it in the transaction that writes the order.
+    Call it in the transaction that writes the order: where this order brings a budget near its end, an event goes out
+    with it.
     """
     team = _lock(team.pk)
     if not _allows(team, service):
@@ -135,6 +138,7 @@ def why_not_taken(*, team: Team, person: User, service: Service, api_key: ApiKey
     budgets = _budgets(team, _membership(team, person.pk), UNDER_WAY, api_key)
     exceeded = next((budget for budget in budgets if budget.is_exceeded_by(price)), None)
     if exceeded is None:
+        _warn(team, person, budgets, price)
         return None
     sentence = _("%(budget)s: %(left)s of %(most)s left, and this order costs %(price)s. Ask a manager of your team.")
     if not exceeded.is_money:
@@ -146,6 +150,15 @@ def why_not_taken(*, team: Team, person: User, service: Service, api_key: ApiKey
         "price": dong(price),
     }
     return Refusal(_reason(exceeded), sentence % values)
+
+
+def _warn(team: Team, person: User, budgets: list[Budget], price: int) -> None:
+    """Tell the team's destinations of the budgets that this order, at `price` đồng, brings near their end or to it."""
+    for budget in budgets:
+        then = replace(budget, used=budget.used + (price if budget.is_money else 1))
+        if then.level and then.level != budget.level:
+            whose = None if budget.of_team else person
+            outbox.about_budget(team.pk, whose, budget=budget.name, level=then.level, used=then.used, most=then.most)
 
 
 def why_not_placed(rental: Rental) -> str:
@@ -234,18 +247,18 @@ def _budgets(
         return []
     used = _used(team, membership.user_id if membership else None, under_way, api_key)
     all_budgets = (
-        (_("Your budget for today"), own.budget_day, used.person_day, True, False, False),
-        (_("Your budget for this month"), own.budget_month, used.person_month, True, False, False),
-        (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False, False),
-        (_("The key's budget for today"), of_key.budget_day, used.key_day, True, False, True),
-        (_("The key's budget for this month"), of_key.budget_month, used.key_month, True, False, True),
-        (_("The key's rentals for today"), of_key.rentals_per_day, used.key_rentals, False, False, True),
-        (_("The team's budget for today"), team.budget_day, used.team_day, True, True, False),
-        (_("The team's budget for this month"), team.budget_month, used.team_month, True, True, False),
+        (_("Your budget for today"), own.budget_day, used.person_day, True, False, "person_day"),
+        (_("Your budget for this month"), own.budget_month, used.person_month, True, False, "person_month"),
+        (_("Your rentals for today"), own.rentals_per_day, used.rentals, False, False, "person_rentals"),
+        (_("The key's budget for today"), of_key.budget_day, used.key_day, True, False, "key_day"),
+        (_("The key's budget for this month"), of_key.budget_month, used.key_month, True, False, "key_month"),
+        (_("The key's rentals for today"), of_key.rentals_per_day, used.key_rentals, False, False, "key_rentals"),
+        (_("The team's budget for today"), team.budget_day, used.team_day, True, True, "team_day"),
+        (_("The team's budget for this month"), team.budget_month, used.team_month, True, True, "team_month"),
     )
     return [
-        Budget(label, most, used_of_it, is_money, of_team, of_key)
-        for label, most, used_of_it, is_money, of_team, of_key in all_budgets
+        Budget(label, most, used_of_it, is_money, of_team, name, of_key=name.startswith("key_"))
+        for label, most, used_of_it, is_money, of_team, name in all_budgets
         if most is not None
     ]
 

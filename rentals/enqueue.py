@@ -130,3 +130,8 @@ def sync(token_id: int) -> None:
 def background(job_id: int) -> None:
     """A person waits for a background job."""
     _on_commit(TaskName.BACKGROUND_JOB, job_id, TaskQueue.SLOW)
+
+
+def deliver(destination_id: int, *, in_seconds: float = 0) -> None:
+    """The destination has events to be sent."""
+    _on_commit(TaskName.DELIVER, destination_id, TaskQueue.OUTGOING, in_seconds)

@@ -7,12 +7,14 @@ from enum import StrEnum
 
 
 class TaskQueue(StrEnum):
-    """The broker's queues. `QUICK_QUEUES` are served by many threads, `SLOW` by a process of its own."""
+    """The broker's queues. `QUICK_QUEUES` are served by many threads, `SLOW` and `OUTGOING` by a process
+    each: a receiver that hangs holds up nothing else."""
 
     TICKS = "ticks"
     RENTING = "renting"
     POLLING = "watching"
     SLOW = "slow"
+    OUTGOING = "outgoing"
 
 
 QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.POLLING)
@@ -29,6 +31,7 @@ class TaskName(StrEnum):
     SETTLE = "rentals.settle"
     FETCH_AUDIO = "rentals.fetch_audio"
     SYNC_TOKEN = "rentals.sync_token"  # noqa: S105 - a task, not a secret
+    DELIVER = "rentals.deliver"
     READ_BALANCE = "rentals.read_balance"
     SYNC_CATALOG = "rentals.sync_catalog"
     READ_BALANCES = "rentals.read_balances"

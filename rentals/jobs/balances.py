@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from rentals import lifecycle
+from rentals import lifecycle, outbox
 from rentals.jobs import explaining
 from rentals.lifecycle import machine_clock
 from rentals.lifecycle.money import MAX_LAG
@@ -28,7 +28,7 @@ def read_balance(token: Token) -> BalanceReading:
     with breaker.reporting(token):
         balance = client_for(token).balance().amount
     now = timezone.now()
-    changed = balance != token.balance
+    earlier_balance = token.balance
     token.balance, token.balance_at = balance, now
     with transaction.atomic():
         # The token's row is held, so no order starts and no other reading books between the comparison and the line.
@@ -44,8 +44,9 @@ def read_balance(token: Token) -> BalanceReading:
             expected=expected_balance(token) if comparable else None,
             steady=not _moved_since(token, asked_at),
         )
-        if changed:
+        if balance != earlier_balance:
             token.announce()
+            outbox.balance_changed(token, earlier_balance, balance)
     explaining.explain(token.pk)
     reading.refresh_from_db()
     return reading

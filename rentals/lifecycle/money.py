@@ -12,7 +12,17 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from rentals.models import BalanceQuestion, BalanceReading, EventKind, LedgerEntry, Rental, RentalEvent, Token
+from rentals import outbox
+from rentals.models import (
+    BalanceQuestion,
+    BalanceReading,
+    EventKind,
+    LedgerEntry,
+    OutgoingEvent,
+    Rental,
+    RentalEvent,
+    Token,
+)
 
 # A reply may give a balance that is so old.
 MAX_LAG = timedelta(seconds=30)
@@ -45,6 +55,7 @@ def refund(rental: Rental, reading: BalanceReading, *, question: BalanceQuestion
     except IntegrityError:
         return False
     _write(rental, EventKind.REFUNDED, person=person, price=rental.price)
+    outbox.about_rental(rental, OutgoingEvent.REFUNDED)
     return True
 
 

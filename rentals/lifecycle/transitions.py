@@ -12,14 +12,17 @@ import thuesim
 from accounts import audit
 from accounts.models import Team, User
 from lib import clock
+from rentals import outbox
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
 from rentals.lifecycle.money import put_into_readings
 from rentals.models import (
+    Delivery,
     EventKind,
     LedgerEntry,
     Message,
     MessageSource,
+    OutgoingEvent,
     Rental,
     RentalEvent,
     Service,
@@ -38,6 +41,13 @@ LEGAL: Mapping[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset(),
 }
 
+
+# What is told to the team's destinations. A message is told by `message_arrived`, which has it.
+OUTGOING = {
+    EventKind.RENTED: OutgoingEvent.NUMBER,
+    EventKind.EXPIRED: OutgoingEvent.EXPIRED,
+    EventKind.REFUSED: OutgoingEvent.REFUSED,
+}
 
 # In the detail of a RENTED event: the reply had no price, so the catalogue's was booked.
 PRICE_ASSUMED = "assumed"
@@ -99,6 +109,8 @@ def write_event(
         detail=dict(detail or {}),
     )
     rental.announce()
+    if kind in OUTGOING:
+        outbox.about_rental(rental, OUTGOING[kind])
 
 
 @transaction.atomic(savepoint=False)
@@ -263,6 +275,7 @@ def _take_over_imported(rental: Rental, upstream_key: str) -> None:
     imported.ledger.update(rental=rental)
     imported.callbacks.update(rental=rental)
     imported.exported.update(rental=rental)
+    Delivery.objects.filter(rental=imported).update(rental=rental)
     imported.again.update(again_of=rental)
     imported.delete()
 
@@ -346,7 +359,7 @@ def message_arrived(
         earlier = next((old for old in kept if _same(old, message)), None)
         if earlier is not None:
             return _complete(rental, earlier, message)
-        Message.objects.create(
+        kept_message = Message.objects.create(
             rental=rental,
             at=at,
             code=message.code[:40],
@@ -364,17 +377,19 @@ def message_arrived(
                 rental.received_at = rental.ended_at = at
                 Rental.objects.filter(pk=rental.pk).update(received_at=at, ended_at=at)
             write_event(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
-            return True
-        return _move(
-            rental,
-            Status.RECEIVED,
-            kind=EventKind.RECEIVED,
-            detail={"by": source},
-            received_at=at,
-            ended_at=at,
-            reason="",
-            reason_detail="",
-        )
+        else:
+            _move(
+                rental,
+                Status.RECEIVED,
+                kind=EventKind.RECEIVED,
+                detail={"by": source},
+                received_at=at,
+                ended_at=at,
+                reason="",
+                reason_detail="",
+            )
+        outbox.about_rental(rental, OutgoingEvent.CODE, message=kept_message)
+    return True
 
 
 def _said_before(rental: Rental, message: thuesim.Message) -> bool:
@@ -408,6 +423,9 @@ def _complete(rental: Rental, earlier: Message, message: thuesim.Message) -> boo
     if missing:
         Message.objects.filter(pk=earlier.pk).update(**missing)
         rental.announce()
+    if "code" in missing and not earlier.code:
+        earlier.refresh_from_db()
+        outbox.about_rental(rental, OutgoingEvent.CODE, message=earlier)
     return bool(missing)
 
 

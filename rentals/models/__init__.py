@@ -3,6 +3,7 @@
 from rentals.models import plain_text
 from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
+from rentals.models.destinations import Delivery, Destination, OutgoingEvent
 from rentals.models.figures import ServiceFigure, StarredService
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
 from rentals.models.operations import (
@@ -25,6 +26,8 @@ __all__ = [
     "Callback",
     "CallbackAddress",
     "ContractDrift",
+    "Delivery",
+    "Destination",
     "EventKind",
     "ExportedCode",
     "Heartbeat",
@@ -36,6 +39,7 @@ __all__ = [
     "Message",
     "MessageSource",
     "Network",
+    "OutgoingEvent",
     "Prefix",
     "Rental",
     "RentalEvent",

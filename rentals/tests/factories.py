@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from lib.encryption import Secret
-from rentals.models import Rental, Service, Status, Token
+from rentals.models import Destination, OutgoingEvent, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
+from rentals.models.destinations import new_signing_secret
 
 _number = count(1)
 
@@ -66,3 +67,17 @@ def make_rental(status: Status = Status.QUEUED, **over: Any) -> Rental:
     if status in {Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED}:
         fields["ended_at"] = now
     return Rental.objects.create(**{**fields, **over})
+
+
+def make_destination(team: Team | None = None, **over: Any) -> Destination:
+    """A webhook that wants every event, without codes."""
+    fields = {
+        "team": team or make_team(),
+        "kind": Destination.Kind.WEBHOOK,
+        "name": f"Destination {next(_number)}",
+        "address": Secret("https://hooks.example.com/secret-path"),
+        "secret": new_signing_secret(),
+        "events": OutgoingEvent.values,
+        "language": "en",
+    }
+    return Destination.objects.create(**{**fields, **over})

@@ -6,14 +6,16 @@ Every call to the upstream reports to it, by `with reporting(token)`. It stands 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 import thuesim
-from rentals import enqueue
-from rentals.models import Hold, Token
+from rentals import enqueue, outbox
+from rentals.models import Hold, OutgoingEvent, Token
 from rentals.upstream.client import client_for
 
 FAILURES_TO_OPEN = 3
@@ -21,6 +23,7 @@ MAX_PAUSE_SECONDS = 10.0
 INVALID_SECONDS = 10.0
 LIMIT_SECONDS = 10.0
 MAX_HOLD_SECONDS = max(MAX_PAUSE_SECONDS, INVALID_SECONDS, LIMIT_SECONDS)
+_OUTGOING = {Hold.INVALID: OutgoingEvent.TOKEN_REFUSED, Hold.DOWN: OutgoingEvent.UPSTREAM_DOWN}
 # The client raised these itself: the upstream was not asked.
 _NOT_ASKED = (thuesim.KeptBack, thuesim.AudioRefused)
 
@@ -39,7 +42,17 @@ def hold_of(token: Token) -> Hold:
 def put_on_hold(token: Token, hold: Hold, *, seconds: float, detail: str = "") -> None:
     """Let the token take no order for a while."""
     until = timezone.now() + timedelta(seconds=seconds)
-    Token.objects.filter(pk=token.pk).update(hold=hold, hold_until=until, hold_detail=detail[:200])
+    values = {"hold": hold, "hold_until": until, "hold_detail": detail[:200]}
+    row = Token.objects.filter(pk=token.pk)
+    if hold not in _OUTGOING:
+        row.update(**values)
+    else:
+        with transaction.atomic():
+            # By the row: a hold that is put on again, by this worker or another, is no news.
+            if row.exclude(hold=hold).update(**values):
+                outbox.about_token(token, _OUTGOING[hold])
+            else:
+                row.update(**values)
     if hold_of(token) != hold:
         token.announce()
     token.hold, token.hold_until = hold, until
@@ -67,8 +80,8 @@ def answered(token: Token) -> None:
     well: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
     free: dict[str, object] = {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
     # By the row, not by `token`, which may have been read before the hold was put on.
-    held = Token.objects.filter(pk=token.pk, hold__in=[Hold.DOWN, Hold.INVALID])
-    recovered = held.update(**well, **free)
+    held = Token.objects.filter(pk=token.pk, hold__in=[Hold.DOWN, Hold.INVALID]).values_list("hold", flat=True).first()
+    recovered = held is not None and _recovered(token, Hold(held), {**well, **free})
     if not recovered:
         Token.objects.filter(pk=token.pk).update(**well)
     for name, value in (well | free if recovered else well).items():
@@ -76,6 +89,16 @@ def answered(token: Token) -> None:
     if recovered:
         token.announce()
         enqueue.place(token.pk)
+
+
+@transaction.atomic
+def _recovered(token: Token, hold: Hold, values: dict[str, Any]) -> bool:
+    """End `hold`. False where another worker has."""
+    if not Token.objects.filter(pk=token.pk, hold=hold).update(**values):
+        return False
+    if hold == Hold.DOWN:
+        outbox.about_token(token, OutgoingEvent.UPSTREAM_BACK)
+    return True
 
 
 def failed(token: Token, error: thuesim.ThueSimError) -> None:

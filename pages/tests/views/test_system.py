@@ -112,10 +112,10 @@ def test_the_calls_of_the_last_hour_are_summed_by_endpoint(token: Token, person:
 
 @pytest.mark.usefixtures("real_redis")
 def test_messages_that_nobody_takes_are_counted(person: User, real_redis: RedisServer) -> None:
-    assert state(person).messages == {"ticks": 0, "renting": 0, "watching": 0, "slow": 0}
+    assert state(person).messages == {"ticks": 0, "renting": 0, "watching": 0, "slow": 0, "outgoing": 0}
     for queue in (TaskQueue.SLOW, TaskQueue.SLOW, TaskQueue.TICKS):
         app.send_task(TaskName.TIDY, queue=queue)
-    assert state(person).messages == {"ticks": 1, "renting": 0, "watching": 0, "slow": 2}
+    assert state(person).messages == {"ticks": 1, "renting": 0, "watching": 0, "slow": 2, "outgoing": 0}
 
 
 def test_a_person_sees_the_tokens_and_orders_of_their_team_alone(token: Token, person: User) -> None:
