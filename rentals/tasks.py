@@ -21,6 +21,7 @@ from rentals.jobs import (
     callbacks,
     catalog,
     clock_steps,
+    delivering,
     heartbeats,
     placing,
     polling,
@@ -63,6 +64,8 @@ def tick() -> None:
     _each("callback", callbacks.pending_callbacks(), _apply_callback)
     for message_id in recordings.waiting_for_audio():
         enqueue.fetch_audio(message_id)
+    for destination_id in delivering.due_destinations():
+        enqueue.deliver(destination_id)
     runs.ran(JobName.TICK)
 
 
@@ -109,6 +112,12 @@ def settle(token_id: int) -> None:
 def fetch_audio(message_id: int) -> None:
     """Fetch the recording of a voice call."""
     recordings.fetch_audio(message_id)
+
+
+@shared_task(name=TaskName.DELIVER, ignore_result=True)
+def deliver(destination_id: int) -> None:
+    """Send to a destination what is due."""
+    delivering.deliver(destination_id)
 
 
 @shared_task(name=TaskName.SYNC_TOKEN, ignore_result=True)
@@ -188,10 +197,11 @@ def tidy() -> None:
 
 @shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)
 def keep_private() -> None:
-    """Every ten minutes: delete the messages and audit records past their retention."""
+    """Every ten minutes: delete the messages, deliveries and audit records past their retention."""
     retention.delete_old_messages()
     audit.delete_old()
     retention.forget_exports()
+    retention.delete_old_deliveries()
 
 
 @shared_task(name=TaskName.FADE, ignore_result=True)

@@ -14,13 +14,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Team
-from rentals.models import Callback, ExportedCode, Message, Rental
+from rentals.models import Callback, Delivery, ExportedCode, Message, Rental
 
 BATCH = 500
 # Announce a fade for so long after it happens: the job may run late, and announcing twice is harmless.
 FADING = timedelta(seconds=40)
 # A message of an expired rental that is delivered again gets today's date. Look for such rows among those of the last day.
 DELIVERED_AGAIN = timedelta(days=1)
+# How long a delivery stays in its destination's log.
+DELIVERIES = timedelta(days=30)
 # Younger files may be about to get their row.
 BEING_WRITTEN = timedelta(days=1)
 
@@ -77,6 +79,15 @@ def forget_exports(*, batch: int = BATCH) -> int:
         keys := list(ExportedCode.objects.filter(record__lt=oldest).values_list("pk", flat=True)[:batch])
     ):
         deleted += ExportedCode.objects.filter(pk__in=keys).delete()[0]
+    return deleted
+
+
+def delete_old_deliveries(*, batch: int = BATCH) -> int:
+    """Delete the deliveries older than `DELIVERIES`, whatever became of them. Returns how many were deleted."""
+    old = Delivery.objects.filter(at__lt=timezone.now() - min(DELIVERIES, timedelta(days=settings.KEEP_MESSAGES_DAYS)))
+    deleted = 0
+    while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
+        deleted += Delivery.objects.filter(pk__in=keys).delete()[0]
     return deleted
 
 

@@ -1,0 +1,140 @@
+"""Send what stands in the outbox: at least once, in order for each rental, and no code after its life.
+
+One worker sends to a destination at a time: it claims the destination by `busy_until` and extends that before each request.
+A worker that was killed leaves a claim that runs out, and a delivery that is due again.
+"""
+
+import random
+import time
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from rentals import destinations, enqueue
+from rentals.jobs import sending
+from rentals.models import Delivery, Destination
+
+RETRY_SECONDS = (5, 30, 120, 600, 3600, 6 * 3600)
+JITTER = 0.2
+# Longer than one attempt takes, see `lib.outgoing`: the look-up of a name, and ten seconds.
+CLAIM = timedelta(seconds=30)
+SWITCH_OFF_AFTER = timedelta(days=5)
+# Then another destination's turn comes, on the same thread.
+MAX_SECONDS = 20.0
+
+_PENDING = Delivery.State.PENDING
+
+
+def due_destinations() -> list[int]:
+    """Return the destinations to which something is to be sent now. One query."""
+    now = timezone.now()
+    free = Q(destination__busy_until=None) | Q(destination__busy_until__lte=now)
+    due = Delivery.objects.filter(free, state=_PENDING, next_try__lte=now, destination__off_reason="")
+    return list(due.values_list("destination", flat=True).order_by().distinct())
+
+
+def deliver(destination_id: int) -> int:
+    """Send to a destination what is due, until nothing is, or it fails once. Returns how many attempts were made."""
+    claim = _claim(destination_id)
+    begun, attempts, well = time.monotonic(), 0, True
+    while claim is not None and well and time.monotonic() - begun < MAX_SECONDS:
+        delivery = _next(destination_id)
+        if delivery is None:
+            break
+        claim = _extend(destination_id, claim)
+        if claim is not None and _begin(delivery):
+            well = _attempt(delivery)
+            attempts += 1
+    if claim is not None:
+        Destination.objects.filter(pk=destination_id, busy_until=claim).update(busy_until=None)
+        # What was written since has sent its message to a destination that was busy.
+        if well and _due(destination_id).exists():
+            enqueue.deliver(destination_id)
+    return attempts
+
+
+def _claim(destination_id: int) -> datetime | None:
+    """Claim a destination that is switched on; None where another worker has it."""
+    now = timezone.now()
+    free = Destination.objects.filter(Q(busy_until=None) | Q(busy_until__lte=now), pk=destination_id, off_reason="")
+    return now + CLAIM if free.update(busy_until=now + CLAIM) else None
+
+
+def _extend(destination_id: int, claim: datetime) -> datetime | None:
+    """Extend a claim; None where it was lost, as by a worker that stood still, or the destination is switched off."""
+    until = timezone.now() + CLAIM
+    ours = Destination.objects.filter(pk=destination_id, busy_until=claim, off_reason="")
+    return until if ours.update(busy_until=until) else None
+
+
+def _due(destination_id: int) -> QuerySet[Delivery]:
+    """Return what is due, the earliest first. Of one rental only the first event that is not delivered yet."""
+    earlier = Delivery.objects.filter(
+        destination=OuterRef("destination"), rental=OuterRef("rental"), state=_PENDING, pk__lt=OuterRef("pk")
+    )
+    due = Delivery.objects.filter(destination=destination_id, state=_PENDING, next_try__lte=timezone.now())
+    return due.exclude(Exists(earlier)).order_by("next_try", "pk")
+
+
+def _next(destination_id: int) -> Delivery | None:
+    """Return the next delivery to send, and drop those whose time is over."""
+    now = timezone.now()
+    over = Delivery.objects.filter(destination=destination_id, state=_PENDING, drop_after__lt=now)
+    over.update(state=Delivery.State.DROPPED)
+    return _due(destination_id).select_related("destination__team", "message").first()
+
+
+def _begin(delivery: Delivery) -> bool:
+    """Count an attempt before it is made. Should this worker die, it is due again when the claim has run out."""
+    now = timezone.now()
+    unchanged = Delivery.objects.filter(pk=delivery.pk, state=_PENDING, attempts=delivery.attempts)
+    if not unchanged.update(attempts=F("attempts") + 1, tried_at=now, next_try=now + CLAIM):
+        return False
+    delivery.attempts += 1
+    return True
+
+
+def _attempt(delivery: Delivery) -> bool:
+    """Send, and write down what came of it. Returns whether it was delivered."""
+    begun = time.monotonic()
+    outcome = sending.send(delivery)
+    now = timezone.now()
+    values = {
+        "status": outcome.status,
+        "problem": outcome.problem,
+        "answer": outcome.answer,
+        "milliseconds": round(1000 * (time.monotonic() - begun)),
+        **_after(delivery, outcome, now),
+    }
+    # A manager may have had it sent again meanwhile: then that stands.
+    Delivery.objects.filter(pk=delivery.pk, state=_PENDING, attempts=delivery.attempts).update(**values)
+    _note(delivery.destination, outcome, now)
+    return outcome.is_delivered
+
+
+def _after(delivery: Delivery, outcome: sending.Outcome, now: datetime) -> dict[str, object]:
+    """Return how a delivery goes on."""
+    if outcome.is_delivered:
+        return {"state": Delivery.State.DELIVERED}
+    if delivery.attempts > len(RETRY_SECONDS):
+        return {"state": Delivery.State.FAILED}
+    seconds = RETRY_SECONDS[delivery.attempts - 1] * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads, hides nothing
+    next_try = now + timedelta(seconds=seconds)
+    if delivery.drop_after is not None and next_try > delivery.drop_after:
+        return {"state": Delivery.State.DROPPED}
+    return {"next_try": next_try}
+
+
+def _note(destination: Destination, outcome: sending.Outcome, now: datetime) -> None:
+    """Note on a destination how it does, and switch it off where it is gone for good or has failed for days."""
+    row = Destination.objects.filter(pk=destination.pk)
+    if outcome.is_delivered:
+        if destination.failing_since is not None:
+            row.update(failing_since=None)
+    elif outcome.is_gone:
+        destinations.switch_off(destination, Destination.OffReason.GONE)
+    elif destination.failing_since is None:
+        row.filter(failing_since=None).update(failing_since=now)
+    elif now - destination.failing_since > SWITCH_OFF_AFTER:
+        destinations.switch_off(destination, Destination.OffReason.FAILING)
