@@ -19,8 +19,8 @@ from pytest_django import Settings
 from accounts import api_keys, audit, email_change
 from accounts.models import ApiKey, AuditRecord, Invitation, Membership, Role, User
 from accounts.tests.test_audit_signals import set_up_totp
-from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Network, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.models import BalanceQuestion, BalanceReading, Delivery, Destination, LedgerEntry, Network, Rental, Status
+from rentals.tests.factories import make_destination, make_person, make_rental, make_team
 from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
@@ -499,6 +499,60 @@ def _changing_a_network(world: World) -> None:
     row = {"prefixes-0-digits": "060", "prefixes-0-network": network.pk}
     form = {"prefixes-TOTAL_FORMS": 1, "prefixes-INITIAL_FORMS": 0}
     world.post("root", "admin:rentals_network_change", network.pk, **form, **row)
+
+
+# Where events go
+
+
+def _destination(world: World) -> Destination:
+    return make_destination(world.house.team, name="CI")
+
+
+@case("destination_add", "boss", "CI", detail={"kind": "webhook", "codes": True, "to": "https://1.1.1.1/…"})
+def _adding_a_destination_with_codes(world: World) -> None:
+    typed = {"name": "CI", "address": "https://1.1.1.1/hook", "events": ["rental.code"], "includes_codes": "on"}
+    world.post("boss", "destination_add", kind="webhook", **typed)
+
+
+@case("destination_change", "boss", "CI", detail={"codes": [False, True]})
+def _switching_codes_on_for_a_destination(world: World) -> None:
+    typed = {"name": "CI", "events": ["rental.code"], "includes_codes": "on"}
+    world.post("boss", "destination_change", _destination(world).pk, **typed)
+
+
+@case("destination_secret", "boss", "CI")
+def _replacing_a_destination_s_secret(world: World) -> None:
+    world.post("boss", "destination_secret", _destination(world).pk)
+
+
+@case("destination_off", "boss", "CI", detail={"reason": "manager"})
+def _switching_a_destination_off(world: World) -> None:
+    world.post("boss", "destination_switch", _destination(world).pk, off="1")
+
+
+@case("destination_on", "boss", "CI")
+def _switching_a_destination_on(world: World) -> None:
+    destination = make_destination(world.house.team, name="CI", off_reason="gone")
+    world.post("boss", "destination_switch", destination.pk, on="1")
+
+
+@case("destination_test", "boss", "CI")
+def _sending_a_test(world: World) -> None:
+    world.post("boss", "destination_test", _destination(world).pk)
+
+
+@case("destination_again", "boss", "CI", detail={"event": "test"})
+def _sending_an_event_again(world: World) -> None:
+    now = timezone.now()
+    delivery = Delivery.objects.create(
+        destination=_destination(world), event="test", at=now, next_try=now, state="failed"
+    )
+    world.post("boss", "destination_again", delivery.destination_id, delivery=delivery.pk)
+
+
+@case("destination_delete", "boss", "CI")
+def _deleting_a_destination(world: World) -> None:
+    world.post("boss", "destination_delete", _destination(world).pk)
 
 
 @pytest.mark.parametrize("name", CASES)

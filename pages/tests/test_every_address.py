@@ -78,6 +78,14 @@ GET  person                                                         in   403  40
 POST person                                                         in   405  405  405  405 | in   405  405  405  405
 GET  person_*                                                       in   405  405  405  405 | in   405  405  405  405
 POST person_*                                                       in   403  403  ok   ok  | in   403  403  404  404
+GET  destinations                                                   in   403  403  ok   ok  | in   403  403  ok   ok
+POST destinations                                                   in   405  405  405  405 | in   405  405  405  405
+GET  destination                                                    in   403  403  ok   ok  | in   403  403  404  404
+POST destination                                                    in   405  405  405  405 | in   405  405  405  405
+GET  destination_*                                                  in   405  405  405  405 | in   405  405  405  405
+POST destination_add                                                in   403  403  422  422 | in   403  403  422  422
+POST destination_change                                             in   403  403  422  422 | in   403  403  404  404
+POST destination_*                                                  in   403  403  ok   ok  | in   403  403  404  404
 GET  join                                                           ok   ok   ok   ok   ok  | 404  404  404  404  404
 POST join                                                           422  ok   ok   ok   ok  | 404  404  404  404  404
 
@@ -173,6 +181,7 @@ def _sent(things: dict[str, Any]) -> dict[str, Any]:
         "q": CODE,
         "message": things["message"].pk,
         "scopes": ["rentals:read"],
+        "delivery": things["delivery"].pk,
     }
 
 

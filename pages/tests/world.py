@@ -24,6 +24,7 @@ from rentals.models import (
     Callback,
     CallbackAddress,
     ContractDrift,
+    Delivery,
     JobName,
     JobRun,
     LedgerEntry,
@@ -33,7 +34,7 @@ from rentals.models import (
     Status,
     Token,
 )
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.tests.factories import make_destination, make_person, make_rental, make_team, make_token
 
 ROLES = ("visitor", "viewer", "operator", "manager", "admin")
 CODE, SAID = "749216", "Ma xac nhan cua ban la 749216"
@@ -62,6 +63,7 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
         token=token, reading=reading, since=reading.at, until=reading.at, amount=7, note=f"{mark}-note"
     )
     top_up = LedgerEntry.objects.create(token=token, kind="top_up", amount=9, at=reading.at, note=f"{mark}-note")
+    destination = make_destination(team, name=f"{mark}-destination")
     kept = Callback.objects.create(token=token, at=timezone.now(), body=b"{}", upstream_key=f"{mark}-key")
     return {
         "rental": rental,
@@ -79,6 +81,10 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
         "balancequestion": asked,
         "top-up": top_up,
         "job": BackgroundJob.objects.create(kind="export_csv", person=person, team=team),
+        "destination": destination,
+        "delivery": Delivery.objects.create(
+            destination=destination, event="test", at=timezone.now(), next_try=timezone.now(), answer=f"{mark}-answer"
+        ),
         "jobrun": JobRun.objects.create(name=mark, token=token),
         "auditrecord": audit.record("reveal", person=person, team=team, target=f"{mark}-target"),
         "contractdrift": ContractDrift.objects.create(
@@ -167,6 +173,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "import": things["token"],
         "key": things["api_key"],
         "background": things["job"],
+        "destination": things["destination"],
     }
     row = by_name.get(name.partition("_")[0], rental)
     row = {"spend_answer": things["balancequestion"], "spend_take_back": things["top-up"]}.get(name, row)

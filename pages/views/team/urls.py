@@ -2,7 +2,18 @@
 
 from django.urls import path, re_path
 
-from pages.views.team import account, audit, budgets, invitations, keys, password_reset, people, team, two_factor
+from pages.views.team import (
+    account,
+    audit,
+    budgets,
+    destinations,
+    invitations,
+    keys,
+    password_reset,
+    people,
+    team,
+    two_factor,
+)
 
 urlpatterns = [
     path("team/", team.team, name="team"),
@@ -25,6 +36,15 @@ urlpatterns = [
     path("team/keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
     path("team/audit/", audit.team_audit, name="team_audit"),
     path("team/audit/export.csv", audit.team_audit_export, name="team_audit_export"),
+    path("team/destinations/", destinations.destinations, name="destinations"),
+    path("team/destinations/add/", destinations.destination_add, name="destination_add"),
+    path("team/destinations/<int:pk>/", destinations.destination, name="destination"),
+    path("team/destinations/<int:pk>/change/", destinations.destination_change, name="destination_change"),
+    path("team/destinations/<int:pk>/secret/", destinations.destination_secret, name="destination_secret"),
+    path("team/destinations/<int:pk>/test/", destinations.destination_test, name="destination_test"),
+    path("team/destinations/<int:pk>/switch/", destinations.destination_switch, name="destination_switch"),
+    path("team/destinations/<int:pk>/delete/", destinations.destination_delete, name="destination_delete"),
+    path("team/destinations/<int:pk>/again/", destinations.destination_again, name="destination_again"),
     path("join/<str:secret>/", invitations.join, name="join"),
     path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
     path("accounts/password/reset/done/", password_reset.password_reset_done, name="account_reset_password_done"),
