@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0010_how_the_board_is_shown'),
-        ('rentals', '0021_words_without_accents'),
+        ('accounts', '0011_api_keys'),
+        ('rentals', '0022_ordered_with_api_key'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
