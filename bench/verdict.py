@@ -102,10 +102,9 @@ def mixed_up(books: Books) -> list[str]:
 def codes_not_shown(books: Books) -> list[str]:
     """Messages that could be known and that we do not show: each rental's newest, and all that a callback brought."""
     shown: dict[str, set[str]] = {}
-    for key, code, text in Message.objects.filter(rental__token=token_of(books)).values_list(
-        "rental__upstream_key", "code", "text"
-    ):
-        shown.setdefault(key, set()).update({code, text})
+    messages = Message.objects.filter(rental__token=token_of(books))
+    for key, *texts in messages.values_list("rental__upstream_key", "code", "second_code", "text"):
+        shown.setdefault(key, set()).update(texts)
     missing = []
     for row in books["rentals"]:
         for message in row["messages"][-1:]:

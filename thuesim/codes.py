@@ -109,6 +109,8 @@ def extract_code(message: str) -> str:
 
 def _scored(plain: str) -> list[_Candidate]:
     """Return what may be the code in a normalised message, with its score; nothing for a long list of numbers."""
+    if not any("0" <= c <= "9" for c in plain) and not STRONG_WORD.search(plain):
+        return []  # a code of letters stands beside the word that names it
     text = _without_other_numbers(plain)
     candidates = _digits_in(text)
     if len(candidates) > _MAX_CANDIDATES:

@@ -131,6 +131,7 @@ def test_each_role_has_its_rights_in_general(world: World, role: str) -> None:
     access = world.access(role)
     assert (access.may_rent, access.manages, access.may_export) == IN_GENERAL[role]
     assert access.is_admin is (role == "admin")
+    assert access.may_hold_keys is access.may_rent
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -301,6 +302,8 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             "deactivate, end sessions, password link": (
                 "not superusers" if elsewhere else "own team's" if colleague else "no"
             ),
+            "hold API keys that act as themselves": yes[rent],
+            "see and revoke others' API keys": yes[manages],
             "hold tokens, in the Django admin": yes[role == "admin"],
         }
 

@@ -112,8 +112,9 @@ def test_many_are_done_in_batches(settings: Settings, django_assert_num_queries:
     for _ in range(7):
         make_token()
     settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *settings.TOKEN_KEYS]
-    # Three batches and the empty one for tokens, one each for addresses and authenticators, one update per token.
-    with django_assert_num_queries(4 + 1 + 1 + 7):
+    # Three batches and the empty one for tokens, one each for addresses, authenticators and the three fields of
+    # destinations, one update per token.
+    with django_assert_num_queries(4 + 1 + 1 + 3 + 7):
         assert rotate_keys(batch=3).renewed == 7
     assert all(newly_encrypted(text) is None for text in stored(Token, "value"))
 

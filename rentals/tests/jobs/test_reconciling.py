@@ -85,6 +85,7 @@ def test_two_lost_orders_of_which_one_was_taken_take_one_number(house: House) ->
 def test_a_re_rent_is_matched_by_its_phone(house: House) -> None:
     earlier = order(house)
     house.upstream.expire(earlier.upstream_key)
+    Rental.objects.filter(pk=earlier.pk).update(status=Status.EXPIRED)
     again = lost(house, again_of=earlier)
     reconciling.settle(house.token.pk)
     again.refresh_from_db()

@@ -118,7 +118,7 @@ def test_no_cell_of_the_file_is_a_formula(client: Client, boss: User, team: Team
 def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Client, boss: User, team: Team) -> None:
     audit.record("limits", person=boss, team=team, target="lan", detail={"budget_day": [None, 5000], "note": "đồng"})
     head, row = exported(client, action="limits")
-    assert head == ["at", "person", "action", "on what", "detail", "address"]
+    assert head == ["at", "person", "action", "on what", "detail", "address", "API key"]
     assert row[0].endswith("+07:00")
     assert json.loads(row[4]) == {"budget_day": [None, 5000], "note": "đồng"}
     assert "đồng" in row[4]
