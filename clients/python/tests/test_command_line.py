@@ -146,7 +146,13 @@ def test_a_message_cannot_steer_the_terminal() -> None:
 def _started(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "thuesim_desk", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=_heed_ctrl_c)
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_ctrl_c_in_the_queue_cancels_the_order(stand_in: StandIn) -> None:
