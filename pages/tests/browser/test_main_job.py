@@ -212,6 +212,8 @@ def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk
     card.get_by_role("button", name="Rent again").click()
     expect(page.locator("#toasts")).to_contain_text("Ordered again")
     page.wait_for_function("n => document.querySelectorAll('[data-testid=rental]').length > n", arg=len(before))
+    # As long as that one waits for its code, the number is not rented once more.
+    expect(page.locator(f"#rental-{rentals(page)[0]}").get_by_test_id("code")).to_be_visible(timeout=30_000)
     page.goto(f"{desk.base_url}/rentals/{before[0]}/")
     page.get_by_role("button", name="Rent again").click()
     page.wait_for_url(f"{desk.base_url}/")  # where the number will show

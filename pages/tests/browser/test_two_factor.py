@@ -123,7 +123,7 @@ def test_a_passkey_is_added_signs_in_and_is_removed(
     page.wait_for_url(f"{where}/")
 
     page.goto(f"{where}/accounts/2fa/webauthn/")
-    expect(page.locator(".keys")).to_contain_text("Laptop")
+    expect(page.locator(".passkeys")).to_contain_text("Laptop")
     page.get_by_role("link", name="Remove Laptop").click()
     if "/reauthenticate/" in page.url:
         page.goto(f"{where}/accounts/reauthenticate/?next=/accounts/2fa/webauthn/")

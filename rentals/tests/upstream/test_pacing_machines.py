@@ -39,12 +39,11 @@ end = time.perf_counter() + float(seconds)
 while time.perf_counter() < end:
     if pacing.claim_turn(mine) is not None:
         print(time.perf_counter(), flush=True)
-    time.sleep(0.01)
+    time.sleep(0.04)
 """
 
 
-@pytest.mark.parametrize(("gap", "seconds"), [(1.0, 5), (5.0, 11)])
-@pytest.mark.parametrize("skew", [1.0, 2.0, -2.0])
+@pytest.mark.parametrize(("gap", "seconds", "skew"), [(1.0, 5, 1.0), (1.0, 5, 2.0), (1.0, 5, -2.0), (5.0, 11, -2.0)])
 def test_the_gap_holds_though_the_other_machine_is_ahead_or_behind(gap: float, seconds: int, skew: float) -> None:
     token = make_token()
     database = str(connection.settings_dict["NAME"])
