@@ -413,7 +413,7 @@ def test_nothing_is_lost_or_paid_twice_whatever_happens_in_which_order(settings:
 QUICK = os.environ.get("HYPOTHESIS_PROFILE") == "quick"
 STEPS = settings(
     # On SQLite more, where they cost a third: it is the interleavings that count here, not the database.
-    max_examples=15 if connection.vendor == "sqlite" and not QUICK else 6,
+    max_examples=10 if connection.vendor == "sqlite" and not QUICK else 6,
     stateful_step_count=40,
     deadline=None,
     database=None,
