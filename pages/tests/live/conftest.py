@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,8 +39,9 @@ class Stream:
         self.ended = False
 
     def next(self, seconds: float = 10) -> tuple[str, str]:
-        """The next event but beats; `("", "")` where the stream ended in order."""
+        """The next event but beats; `("", "")` where the stream ended in order. Raises TimeoutError."""
         self.connection.settimeout(seconds)
+        until = time.monotonic() + seconds
         while True:
             while "\n\n" not in self._text:
                 size = int(self._file.readline(), 16)
@@ -53,6 +55,8 @@ class Stream:
             event = "".join(value for name, value in fields if name == "event")
             if event != "beat":
                 return event, "\n".join(value for name, value in fields if name == "data")
+            if time.monotonic() > until:  # the beats alone would keep it reading for ever
+                raise TimeoutError
 
     def skip_to(self, event: str) -> str:
         """The data of the next `event`; others are passed over."""
