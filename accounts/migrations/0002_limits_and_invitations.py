@@ -7,157 +7,97 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0001_initial"),
-        ("rentals", "0002_prefixes"),
+        ('accounts', '0001_initial'),
+        ('rentals', '0002_prefixes'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Invitation",
+            name='Invitation',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "role",
-                    models.CharField(
-                        choices=[("viewer", "viewer"), ("operator", "operator"), ("manager", "manager")],
-                        default="operator",
-                        max_length=10,
-                        verbose_name="role",
-                    ),
-                ),
-                ("note", models.CharField(blank=True, max_length=80, verbose_name="for whom")),
-                ("secret_digest", models.CharField(editable=False, max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
-                ("expires_at", models.DateTimeField(verbose_name="expires at")),
-                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="used at")),
-                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked at")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('viewer', 'viewer'), ('operator', 'operator'), ('manager', 'manager')], default='operator', max_length=10, verbose_name='role')),
+                ('note', models.CharField(blank=True, max_length=80, verbose_name='for whom')),
+                ('secret_digest', models.CharField(editable=False, max_length=64, unique=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
+                ('expires_at', models.DateTimeField(verbose_name='expires at')),
+                ('used_at', models.DateTimeField(blank=True, null=True, verbose_name='used at')),
+                ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked at')),
             ],
             options={
-                "verbose_name": "invitation",
-                "verbose_name_plural": "invitations",
-                "ordering": ["-created_at", "-pk"],
+                'verbose_name': 'invitation',
+                'verbose_name_plural': 'invitations',
+                'ordering': ['-created_at', '-pk'],
             },
         ),
         migrations.AlterModelOptions(
-            name="auditrecord",
-            options={
-                "base_manager_name": "objects",
-                "ordering": ["-at", "-pk"],
-                "verbose_name": "audit record",
-                "verbose_name_plural": "audit log",
-            },
+            name='auditrecord',
+            options={'base_manager_name': 'objects', 'ordering': ['-at', '-pk'], 'verbose_name': 'audit record', 'verbose_name_plural': 'audit log'},
         ),
         migrations.AddField(
-            model_name="membership",
-            name="budget_day",
-            field=models.PositiveBigIntegerField(
-                blank=True, help_text="Empty: no limit.", null=True, verbose_name="budget per day, đồng"
-            ),
+            model_name='membership',
+            name='budget_day',
+            field=models.PositiveBigIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='budget per day, đồng'),
         ),
         migrations.AddField(
-            model_name="membership",
-            name="budget_month",
-            field=models.PositiveBigIntegerField(
-                blank=True, help_text="Empty: no limit.", null=True, verbose_name="budget per month, đồng"
-            ),
+            model_name='membership',
+            name='budget_month',
+            field=models.PositiveBigIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='budget per month, đồng'),
         ),
         migrations.AddField(
-            model_name="membership",
-            name="rentals_per_day",
-            field=models.PositiveIntegerField(
-                blank=True, help_text="Empty: no limit.", null=True, verbose_name="rentals per day"
-            ),
+            model_name='membership',
+            name='rentals_per_day',
+            field=models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='rentals per day'),
         ),
         migrations.AddField(
-            model_name="team",
-            name="budget_day",
-            field=models.PositiveBigIntegerField(
-                blank=True, help_text="Empty: no limit.", null=True, verbose_name="budget per day, đồng"
-            ),
+            model_name='team',
+            name='budget_day',
+            field=models.PositiveBigIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='budget per day, đồng'),
         ),
         migrations.AddField(
-            model_name="team",
-            name="budget_month",
-            field=models.PositiveBigIntegerField(
-                blank=True, help_text="Empty: no limit.", null=True, verbose_name="budget per month, đồng"
-            ),
+            model_name='team',
+            name='budget_month',
+            field=models.PositiveBigIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='budget per month, đồng'),
         ),
         migrations.AddField(
-            model_name="team",
-            name="codes_fade_minutes",
-            field=models.PositiveSmallIntegerField(
-                blank=True,
-                help_text="Then only the person who rented the number still reads the code; others can reveal it. Empty: never.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
-                verbose_name="codes fade after, minutes",
-            ),
+            model_name='team',
+            name='codes_fade_minutes',
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Then only the person who rented the number still reads the code; others can reveal it. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='codes fade after, minutes'),
         ),
         migrations.AddField(
-            model_name="team",
-            name="low_balance",
-            field=models.PositiveBigIntegerField(
-                blank=True,
-                help_text="Empty: no warning.",
-                null=True,
-                verbose_name="warn when a token's balance falls below, đồng",
-            ),
+            model_name='team',
+            name='low_balance',
+            field=models.PositiveBigIntegerField(blank=True, help_text='Empty: no warning.', null=True, verbose_name="warn when a token's balance falls below, đồng"),
         ),
         migrations.AddField(
-            model_name="team",
-            name="requires_second_step",
-            field=models.BooleanField(
-                default=False,
-                help_text="Only people with an authenticator app or a passkey can work in this team.",
-                verbose_name="two-factor authentication required",
-            ),
+            model_name='team',
+            name='requires_second_step',
+            field=models.BooleanField(default=False, help_text='Only people with an authenticator app or a passkey can work in this team.', verbose_name='two-factor authentication required'),
         ),
         migrations.AddField(
-            model_name="team",
-            name="services",
-            field=models.ManyToManyField(
-                blank=True,
-                help_text="None chosen: all of them.",
-                related_name="+",
-                to="rentals.service",
-                verbose_name="services allowed",
-            ),
+            model_name='team',
+            name='services',
+            field=models.ManyToManyField(blank=True, help_text='None chosen: all of them.', related_name='+', to='rentals.service', verbose_name='services allowed'),
         ),
         migrations.AddIndex(
-            model_name="auditrecord",
-            index=models.Index(fields=["team", "-at"], name="audit_team_time"),
+            model_name='auditrecord',
+            index=models.Index(fields=['team', '-at'], name='audit_team_time'),
         ),
         migrations.AddField(
-            model_name="invitation",
-            name="invited_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-                verbose_name="invited by",
-            ),
+            model_name='invitation',
+            name='invited_by',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='invited by'),
         ),
         migrations.AddField(
-            model_name="invitation",
-            name="team",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="invitations",
-                to="accounts.team",
-                verbose_name="team",
-            ),
+            model_name='invitation',
+            name='team',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='accounts.team', verbose_name='team'),
         ),
         migrations.AddField(
-            model_name="invitation",
-            name="used_by",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-                verbose_name="used by",
-            ),
+            model_name='invitation',
+            name='used_by',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='used by'),
         ),
     ]

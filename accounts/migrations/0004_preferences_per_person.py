@@ -4,39 +4,35 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0003_audit_append_only"),
+        ('accounts', '0003_audit_append_only'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="user",
-            name="copy_as",
-            field=models.CharField(
-                choices=[("digits", "0852222127"), ("national", "0852 222 127"), ("international", "+84852222127")],
-                default="digits",
-                max_length=13,
-                verbose_name="numbers are copied as",
-            ),
+            model_name='user',
+            name='copy_as',
+            field=models.CharField(choices=[('digits', '0852222127'), ('national', '0852 222 127'), ('international', '+84852222127')], default='digits', max_length=13, verbose_name='numbers are copied as'),
         ),
         migrations.AddField(
-            model_name="user",
-            name="counts_in_title",
-            field=models.BooleanField(default=True, verbose_name="new codes are counted in the title"),
+            model_name='user',
+            name='counts_in_title',
+            field=models.BooleanField(default=True, verbose_name='new codes are counted in the title'),
         ),
         migrations.AddField(
-            model_name="user",
-            name="notifies",
-            field=models.BooleanField(default=False, verbose_name="desktop notification when a code comes"),
+            model_name='user',
+            name='notifies',
+            field=models.BooleanField(default=False, verbose_name='desktop notification when a code comes'),
         ),
         migrations.AddField(
-            model_name="user",
-            name="single_keys",
-            field=models.BooleanField(default=True, verbose_name="single-key shortcuts"),
+            model_name='user',
+            name='single_keys',
+            field=models.BooleanField(default=True, verbose_name='single-key shortcuts'),
         ),
         migrations.AddField(
-            model_name="user",
-            name="sounds",
-            field=models.BooleanField(default=False, verbose_name="sound when a code comes"),
+            model_name='user',
+            name='sounds',
+            field=models.BooleanField(default=False, verbose_name='sound when a code comes'),
         ),
     ]

@@ -5,15 +5,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0003_audit_append_only"),
-        ("rentals", "0002_prefixes"),
+        ('accounts', '0003_audit_append_only'),
+        ('rentals', '0002_prefixes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "placed_at"], name="rental_team_placed"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'placed_at'], name='rental_team_placed'),
         ),
     ]

@@ -6,200 +6,106 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0003_audit_append_only"),
-        ("rentals", "0003_rentals_by_team_and_time"),
+        ('accounts', '0003_audit_append_only'),
+        ('rentals', '0003_rentals_by_team_and_time'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Heartbeat",
+            name='Heartbeat',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("kind", models.CharField(choices=[("worker", "worker"), ("beat", "beat")], max_length=10)),
-                ("name", models.CharField(max_length=120, unique=True)),
-                ("queues", models.CharField(blank=True, max_length=120)),
-                ("started_at", models.DateTimeField()),
-                ("at", models.DateTimeField()),
-                ("worked_at", models.DateTimeField(blank=True, null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('worker', 'worker'), ('beat', 'beat')], max_length=10)),
+                ('name', models.CharField(max_length=120, unique=True)),
+                ('queues', models.CharField(blank=True, max_length=120)),
+                ('started_at', models.DateTimeField()),
+                ('at', models.DateTimeField()),
+                ('worked_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                "verbose_name": "heartbeat",
-                "verbose_name_plural": "heartbeats",
-                "ordering": ["kind", "name"],
+                'verbose_name': 'heartbeat',
+                'verbose_name_plural': 'heartbeats',
+                'ordering': ['kind', 'name'],
             },
         ),
         migrations.CreateModel(
-            name="BackgroundJob",
+            name='BackgroundJob',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("export_csv", "export, CSV"),
-                            ("export_xlsx", "export, Excel"),
-                            ("import_history", "import of a token's history"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
-                ("wanted", models.TextField(blank=True)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("waiting", "waiting to start"),
-                            ("running", "running"),
-                            ("done", "done"),
-                            ("failed", "failed"),
-                        ],
-                        default="waiting",
-                        max_length=10,
-                    ),
-                ),
-                ("done", models.PositiveIntegerField(default=0)),
-                ("total", models.PositiveIntegerField(blank=True, null=True)),
-                ("reason", models.CharField(blank=True, max_length=30)),
-                ("file", models.CharField(blank=True, max_length=120)),
-                ("run", models.CharField(blank=True, max_length=32)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("alive_at", models.DateTimeField(blank=True, null=True)),
-                ("ended_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "person",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                        verbose_name="person",
-                    ),
-                ),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to="accounts.team",
-                        verbose_name="team",
-                    ),
-                ),
-                (
-                    "token",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to="rentals.token",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('export_csv', 'export, CSV'), ('export_xlsx', 'export, Excel'), ('import_history', "import of a token's history")], max_length=20)),
+                ('wanted', models.TextField(blank=True)),
+                ('state', models.CharField(choices=[('waiting', 'waiting to start'), ('running', 'running'), ('done', 'done'), ('failed', 'failed')], default='waiting', max_length=10)),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('total', models.PositiveIntegerField(blank=True, null=True)),
+                ('reason', models.CharField(blank=True, max_length=30)),
+                ('file', models.CharField(blank=True, max_length=120)),
+                ('run', models.CharField(blank=True, max_length=32)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('alive_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('person', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='person')),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.team', verbose_name='team')),
+                ('token', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='rentals.token')),
             ],
             options={
-                "verbose_name": "background job",
-                "verbose_name_plural": "background jobs",
-                "ordering": ["-created_at", "-pk"],
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("state__in", ["waiting", "running"])),
-                        fields=["created_at"],
-                        name="background_job_open",
-                    ),
-                    models.Index(fields=["person", "-created_at"], name="background_job_person"),
-                ],
+                'verbose_name': 'background job',
+                'verbose_name_plural': 'background jobs',
+                'ordering': ['-created_at', '-pk'],
+                'indexes': [models.Index(condition=models.Q(('state__in', ['waiting', 'running'])), fields=['created_at'], name='background_job_open'), models.Index(fields=['person', '-created_at'], name='background_job_person')],
             },
         ),
         migrations.CreateModel(
-            name="ServiceFigure",
+            name='ServiceFigure',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("network", models.CharField(blank=True, max_length=40)),
-                ("prefix", models.CharField(blank=True, max_length=4)),
-                ("rented", models.PositiveIntegerField()),
-                ("ended", models.PositiveIntegerField()),
-                ("received", models.PositiveIntegerField()),
-                ("median_seconds", models.FloatField(blank=True, null=True)),
-                ("at", models.DateTimeField()),
-                (
-                    "service",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="rentals.service"
-                    ),
-                ),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.team"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('network', models.CharField(blank=True, max_length=40)),
+                ('prefix', models.CharField(blank=True, max_length=4)),
+                ('rented', models.PositiveIntegerField()),
+                ('ended', models.PositiveIntegerField()),
+                ('received', models.PositiveIntegerField()),
+                ('median_seconds', models.FloatField(blank=True, null=True)),
+                ('at', models.DateTimeField()),
+                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='rentals.service')),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.team')),
             ],
             options={
-                "verbose_name": "service statistics",
-                "verbose_name_plural": "service statistics",
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("team", "service", "network", "prefix"), name="one_figure_per_team_and_scope"
-                    )
-                ],
+                'verbose_name': 'service statistics',
+                'verbose_name_plural': 'service statistics',
+                'constraints': [models.UniqueConstraint(fields=('team', 'service', 'network', 'prefix'), name='one_figure_per_team_and_scope')],
             },
         ),
         migrations.CreateModel(
-            name="StarredService",
+            name='StarredService',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "person",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                        verbose_name="person",
-                    ),
-                ),
-                (
-                    "service",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to="rentals.service",
-                        verbose_name="service",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('person', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='person')),
+                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='rentals.service', verbose_name='service')),
             ],
             options={
-                "verbose_name": "starred service",
-                "verbose_name_plural": "starred services",
-                "constraints": [
-                    models.UniqueConstraint(fields=("person", "service"), name="one_star_per_person_and_service")
-                ],
+                'verbose_name': 'starred service',
+                'verbose_name_plural': 'starred services',
+                'constraints': [models.UniqueConstraint(fields=('person', 'service'), name='one_star_per_person_and_service')],
             },
         ),
         migrations.CreateModel(
-            name="UpstreamMinute",
+            name='UpstreamMinute',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("endpoint", models.CharField(max_length=30)),
-                ("minute", models.DateTimeField()),
-                ("calls", models.PositiveIntegerField(default=0)),
-                ("faults", models.PositiveIntegerField(default=0)),
-                ("milliseconds", models.PositiveBigIntegerField(default=0)),
-                ("slowest", models.PositiveIntegerField(default=0)),
-                (
-                    "token",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="rentals.token"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('endpoint', models.CharField(max_length=30)),
+                ('minute', models.DateTimeField()),
+                ('calls', models.PositiveIntegerField(default=0)),
+                ('faults', models.PositiveIntegerField(default=0)),
+                ('milliseconds', models.PositiveBigIntegerField(default=0)),
+                ('slowest', models.PositiveIntegerField(default=0)),
+                ('token', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='rentals.token')),
             ],
             options={
-                "verbose_name": "minute of upstream calls",
-                "verbose_name_plural": "minutes of upstream calls",
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("minute", "token", "endpoint"), name="one_row_per_minute_and_endpoint"
-                    )
-                ],
+                'verbose_name': 'minute of upstream calls',
+                'verbose_name_plural': 'minutes of upstream calls',
+                'constraints': [models.UniqueConstraint(fields=('minute', 'token', 'endpoint'), name='one_row_per_minute_and_endpoint')],
             },
         ),
     ]

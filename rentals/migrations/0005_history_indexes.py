@@ -20,41 +20,37 @@ def drop_prefixes(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0003_audit_append_only"),
-        ("rentals", "0004_figures_and_operations"),
+        ('accounts', '0003_audit_append_only'),
+        ('rentals', '0004_figures_and_operations'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "service", "-queued_at"], name="rental_team_service"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'service', '-queued_at'], name='rental_team_service'),
         ),
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "person", "-queued_at"], name="rental_team_person"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'person', '-queued_at'], name='rental_team_person'),
         ),
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "status", "-queued_at"], name="rental_team_status"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'status', '-queued_at'], name='rental_team_status'),
         ),
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "token", "-queued_at"], name="rental_team_token"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'token', '-queued_at'], name='rental_team_token'),
         ),
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(fields=["team", "network", "-queued_at"], name="rental_team_network"),
+            model_name='rental',
+            index=models.Index(fields=['team', 'network', '-queued_at'], name='rental_team_network'),
         ),
         migrations.AddIndex(
-            model_name="rental",
-            index=models.Index(
-                models.F("team"),
-                django.db.models.functions.comparison.Coalesce("price", 0),
-                models.F("id"),
-                name="rental_team_price",
-            ),
+            model_name='rental',
+            index=models.Index(models.F('team'), django.db.models.functions.comparison.Coalesce('price', 0), models.F('id'), name='rental_team_price'),
         ),
         migrations.RunPython(add_prefixes, drop_prefixes),
     ]

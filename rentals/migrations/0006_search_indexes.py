@@ -36,15 +36,16 @@ def drop_indexes(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0005_history_indexes"),
+        ('rentals', '0005_history_indexes'),
     ]
 
     operations = [
         # For the job that deletes messages after their time.
         migrations.AddIndex(
-            model_name="message",
-            index=models.Index(fields=["at"], name="message_time"),
+            model_name='message',
+            index=models.Index(fields=['at'], name='message_time'),
         ),
         migrations.RunPython(add_indexes, drop_indexes),
     ]

@@ -5,19 +5,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0006_search_indexes"),
+        ('rentals', '0006_search_indexes'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="balancereading",
-            name="token",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="readings",
-                to="rentals.token",
-                verbose_name="token",
-            ),
+            model_name='balancereading',
+            name='token',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='readings', to='rentals.token', verbose_name='token'),
         ),
     ]

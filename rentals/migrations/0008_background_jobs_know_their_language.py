@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0007_balance_readings_keep_their_token"),
+        ('rentals', '0007_balance_readings_keep_their_token'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="backgroundjob",
-            name="language",
+            model_name='backgroundjob',
+            name='language',
             field=models.CharField(blank=True, max_length=10),
         ),
     ]

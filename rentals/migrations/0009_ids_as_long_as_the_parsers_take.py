@@ -15,39 +15,40 @@ class Widen(migrations.AlterField):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0008_background_jobs_know_their_language"),
+        ('rentals', '0008_background_jobs_know_their_language'),
     ]
 
     operations = [
         Widen(
-            model_name="callback",
-            name="upstream_key",
-            field=models.CharField(blank=True, max_length=64, verbose_name="ID"),
+            model_name='callback',
+            name='upstream_key',
+            field=models.CharField(blank=True, max_length=64, verbose_name='ID'),
         ),
         Widen(
-            model_name="network",
-            name="upstream_id",
+            model_name='network',
+            name='upstream_id',
             field=models.CharField(blank=True, max_length=64),
         ),
         Widen(
-            model_name="rental",
-            name="upstream_id",
-            field=models.CharField(blank=True, max_length=64, verbose_name="ID"),
+            model_name='rental',
+            name='upstream_id',
+            field=models.CharField(blank=True, max_length=64, verbose_name='ID'),
         ),
         Widen(
-            model_name="rental",
-            name="upstream_key",
+            model_name='rental',
+            name='upstream_key',
             field=models.CharField(blank=True, max_length=64),
         ),
         Widen(
-            model_name="service",
-            name="sv",
-            field=models.CharField(blank=True, max_length=64, verbose_name="SV"),
+            model_name='service',
+            name='sv',
+            field=models.CharField(blank=True, max_length=64, verbose_name='SV'),
         ),
         Widen(
-            model_name="service",
-            name="upstream_id",
-            field=models.CharField(max_length=64, verbose_name="ID"),
+            model_name='service',
+            name='upstream_id',
+            field=models.CharField(max_length=64, verbose_name='ID'),
         ),
     ]

@@ -6,143 +6,91 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0009_ids_as_long_as_the_parsers_take"),
+        ('rentals', '0009_ids_as_long_as_the_parsers_take'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="BalanceQuestion",
+            name='BalanceQuestion',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("since", models.DateTimeField(verbose_name="since")),
-                ("until", models.DateTimeField(verbose_name="until")),
-                ("amount", models.BigIntegerField(verbose_name="amount, đồng")),
-                ("reopened", models.BooleanField(default=False)),
-                ("asked_at", models.DateTimeField(auto_now_add=True, verbose_name="asked at")),
-                (
-                    "answer",
-                    models.CharField(
-                        blank=True,
-                        choices=[("refunds", "refunds"), ("top_up", "top-up"), ("correction", "correction")],
-                        max_length=12,
-                        verbose_name="answer",
-                    ),
-                ),
-                ("note", models.CharField(blank=True, max_length=200, verbose_name="note")),
-                ("answered_at", models.DateTimeField(blank=True, null=True, verbose_name="answered at")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('since', models.DateTimeField(verbose_name='since')),
+                ('until', models.DateTimeField(verbose_name='until')),
+                ('amount', models.BigIntegerField(verbose_name='amount, đồng')),
+                ('reopened', models.BooleanField(default=False)),
+                ('asked_at', models.DateTimeField(auto_now_add=True, verbose_name='asked at')),
+                ('answer', models.CharField(blank=True, choices=[('refunds', 'refunds'), ('top_up', 'top-up'), ('correction', 'correction')], max_length=12, verbose_name='answer')),
+                ('note', models.CharField(blank=True, max_length=200, verbose_name='note')),
+                ('answered_at', models.DateTimeField(blank=True, null=True, verbose_name='answered at')),
             ],
             options={
-                "verbose_name": "question about the balance",
-                "verbose_name_plural": "questions about the balance",
-                "ordering": ["-until", "-pk"],
+                'verbose_name': 'question about the balance',
+                'verbose_name_plural': 'questions about the balance',
+                'ordering': ['-until', '-pk'],
             },
         ),
         migrations.RemoveConstraint(
-            model_name="ledgerentry",
-            name="one_refund_per_rental",
+            model_name='ledgerentry',
+            name='one_refund_per_rental',
         ),
         migrations.AddField(
-            model_name="balancereading",
-            name="steady",
+            model_name='balancereading',
+            name='steady',
             field=models.BooleanField(default=True),
         ),
         migrations.AddField(
-            model_name="ledgerentry",
-            name="reading",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="lines",
-                to="rentals.balancereading",
-            ),
+            model_name='ledgerentry',
+            name='reading',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='rentals.balancereading'),
         ),
         migrations.AddField(
-            model_name="ledgerentry",
-            name="taken_back",
+            model_name='ledgerentry',
+            name='taken_back',
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name="ledgerentry",
-            name="takes_back",
-            field=models.OneToOneField(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="taken_back_by",
-                to="rentals.ledgerentry",
-            ),
+            model_name='ledgerentry',
+            name='takes_back',
+            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='taken_back_by', to='rentals.ledgerentry'),
         ),
         migrations.AddField(
-            model_name="token",
-            name="explained_reading",
-            field=models.ForeignKey(
-                blank=True,
-                editable=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="rentals.balancereading",
-            ),
+            model_name='token',
+            name='explained_reading',
+            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='rentals.balancereading'),
         ),
         migrations.AddField(
-            model_name="balancequestion",
-            name="person",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-                verbose_name="person",
-            ),
+            model_name='balancequestion',
+            name='person',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='person'),
         ),
         migrations.AddField(
-            model_name="balancequestion",
-            name="reading",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="questions", to="rentals.balancereading"
-            ),
+            model_name='balancequestion',
+            name='reading',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='questions', to='rentals.balancereading'),
         ),
         migrations.AddField(
-            model_name="balancequestion",
-            name="token",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="questions",
-                to="rentals.token",
-                verbose_name="token",
-            ),
+            model_name='balancequestion',
+            name='token',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='questions', to='rentals.token', verbose_name='token'),
         ),
         migrations.AddField(
-            model_name="ledgerentry",
-            name="question",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="lines",
-                to="rentals.balancequestion",
-            ),
+            model_name='ledgerentry',
+            name='question',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='rentals.balancequestion'),
         ),
         migrations.AddConstraint(
-            model_name="ledgerentry",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "refund"), ("taken_back", False)),
-                fields=("rental",),
-                name="one_refund_per_rental",
-            ),
+            model_name='ledgerentry',
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'refund'), ('taken_back', False)), fields=('rental',), name='one_refund_per_rental'),
         ),
         migrations.AddIndex(
-            model_name="balancequestion",
-            index=models.Index(
-                condition=models.Q(("answered_at", None)), fields=["token", "reading"], name="question_open"
-            ),
+            model_name='balancequestion',
+            index=models.Index(condition=models.Q(('answered_at', None)), fields=['token', 'reading'], name='question_open'),
         ),
         migrations.AddIndex(
-            model_name="balancequestion",
-            index=models.Index(fields=["token", "-until"], name="question_token_time"),
+            model_name='balancequestion',
+            index=models.Index(fields=['token', '-until'], name='question_token_time'),
         ),
     ]

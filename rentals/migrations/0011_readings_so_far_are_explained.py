@@ -27,6 +27,7 @@ def forget(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
         ("rentals", "0010_balance_questions"),
     ]

@@ -4,29 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("rentals", "0011_readings_so_far_are_explained"),
+        ('rentals', '0011_readings_so_far_are_explained'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="token",
-            name="hold",
-            field=models.CharField(
-                blank=True,
-                choices=[
-                    ("", "taking orders"),
-                    ("paused", "paused"),
-                    ("invalid", "refused by ThueSim"),
-                    ("low_balance", "balance too low"),
-                    ("limit", "waiting limit reached"),
-                    ("down", "ThueSim does not answer"),
-                    ("key_missing", "key missing"),
-                ],
-                default="",
-                editable=False,
-                max_length=12,
-                verbose_name="status",
-            ),
+            model_name='token',
+            name='hold',
+            field=models.CharField(blank=True, choices=[('', 'taking orders'), ('paused', 'paused'), ('invalid', 'refused by ThueSim'), ('low_balance', 'balance too low'), ('limit', 'waiting limit reached'), ('down', 'ThueSim does not answer'), ('key_missing', 'key missing')], default='', editable=False, max_length=12, verbose_name='status'),
         ),
     ]
