@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
 
 _VOID = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 
@@ -91,3 +92,8 @@ def parse(page: str) -> Element:
     reader.feed(page)
     reader.close()
     return reader.root
+
+
+def html(response: Any) -> str:
+    """Return the body of a response to the test client, with single spaces."""
+    return " ".join(response.content.decode().split())

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -12,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Invitation, Role, Team, User
 from accounts.page_team import FIELD, HEADER
-from pages.tests.markup import parse
+from pages.tests.markup import html, parse
 from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.models import Rental, Status
@@ -42,10 +41,6 @@ def linh(teams: tuple[Team, Team]) -> User:
     person.memberships.create(team=teams[1], role="manager")
     User.objects.filter(pk=person.pk).update(team=teams[0])
     return person
-
-
-def html(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 @pytest.mark.parametrize("name", POSTED)

@@ -2,23 +2,18 @@
 
 import time
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Role, Team, User
-from pages.tests.markup import parse
+from pages.tests.markup import html, parse
 from rentals import orders
 from rentals.models import Rental, Service, ServicePrice, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 HTMX = {"HX-Request": "true"}
-
-
-def html(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 @pytest.fixture

@@ -12,15 +12,11 @@ from django.utils import timezone
 
 from accounts import invitations, one_time_keys
 from accounts.models import AuditRecord, Invitation, OneTimeKey, Role, Team, User
-from pages.tests.markup import parse
+from pages.tests.markup import html, parse
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 HTMX = {"HX-Request": "true"}
-
-
-def html(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 def form(response: Any, **attributes: str) -> dict[str, Any]:
