@@ -38,7 +38,7 @@ document.addEventListener("visibilitychange", () => {
 export const CODE_NOTES = [880, 1318.5]; // Hz
 export const MESSAGE_NOTES = [440];
 let audio;
-let rangAt = 0;
+let rangAt = -Infinity;
 export function ring(notes = CODE_NOTES) {
   if (performance.now() - rangAt < SOUND_PAUSE) return;
   rangAt = performance.now();
