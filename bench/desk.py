@@ -94,13 +94,15 @@ class House:
             )
             again_of = ended.order_by("?").first()
         rental = orders.take_order(
-            person=rng.choice(self.people),
-            team=self.team,
-            service=again_of.service if again_of else service,
-            exclude_prefixes=[str(FIRST_LABEL + self.ordered)],
-            networks=["VIETTEL", "MOBIFONE"] if rng.random() < 0.2 else [],
-            keep_trying_minutes=5 if rng.random() < KEEP_TRYING else 0,
-            again_of=again_of,
+            orders.Order(
+                person=rng.choice(self.people),
+                team=self.team,
+                service=again_of.service if again_of else service,
+                exclude_prefixes=[str(FIRST_LABEL + self.ordered)],
+                networks=["VIETTEL", "MOBIFONE"] if rng.random() < 0.2 else [],
+                keep_trying_minutes=5 if rng.random() < KEEP_TRYING else 0,
+                again_of=again_of,
+            )
         )
         if rng.random() < CANCELLED:
             with contextlib.suppress(lifecycle.IllegalTransition):

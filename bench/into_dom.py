@@ -70,7 +70,7 @@ def rent(desk: RunningDesk, count: int) -> tuple[list[str], str]:
     wait_until(lambda: Service.objects.filter(active=True).exists(), "the services are read", 60)
     Team.objects.update(shares_codes=True)
     for _ in range(count):
-        orders.take_order(person=person, team=team, service=Service.objects.filter(active=True)[0])
+        orders.take_order(orders.Order(person=person, team=team, service=Service.objects.filter(active=True)[0]))
     waiting = Rental.objects.filter(status=Status.WAITING)
     wait_until(lambda: waiting.count() >= count, "the numbers wait", 120)
     secret = CallbackAddress.issue(Token.objects.get()).secret.reveal()

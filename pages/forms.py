@@ -225,7 +225,7 @@ class RentForm(forms.Form):
         wishes["keep_trying_minutes"] = wishes.pop("keep_trying")
         try:
             return orders.take_order(
-                person=person, team=self.access.team, price_seen=self._price_seen(), key=key, **wishes
+                orders.Order(person=person, team=self.access.team, price_seen=self._price_seen(), **wishes), key=key
             )
         except orders.OrderRefused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import DatabaseError
@@ -72,47 +72,56 @@ def parse_prefixes(text: str) -> list[str]:
     return list(dict.fromkeys(prefixes))
 
 
-def take_order(
-    *,
-    person: User,
-    team: Team,
-    service: Service,
-    networks: Sequence[str] = (),
-    prefixes: Sequence[str] = (),
-    exclude_prefixes: Sequence[str] = (),
-    purpose: str = "",
-    keep_trying_minutes: int = 0,
-    token: Token | None = None,
-    again_of: Rental | None = None,
-    price_seen: int | None = None,
-    max_price: int | None = None,
-    key: Key | None = None,
-    api_key: ApiKey | None = None,
-) -> Rental:
-    """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is ordered, by whom and for whom.
 
     Without a `token`, the one is chosen that is likely to serve the order first; a rental of `again_of` takes its token.
     `price_seen` is the price that the person was shown, 0 where it was shown none, `max_price` the most they would pay, in
-    đồng: what costs more is not ordered now, nor when its turn comes. With a `key`, the same order sent again is not
-    taken again. An order with an `api_key` keeps to the budgets of that, too.
+    đồng: what costs more is not ordered now, nor when its turn comes. An order with an `api_key` keeps to the budgets of
+    that, too.
+    """
+
+    person: User
+    team: Team
+    service: Service
+    networks: Sequence[str] = ()
+    prefixes: Sequence[str] = ()
+    exclude_prefixes: Sequence[str] = ()
+    purpose: str = ""
+    keep_trying_minutes: int = 0
+    token: Token | None = None
+    again_of: Rental | None = None
+    price_seen: int | None = None
+    max_price: int | None = None
+    api_key: ApiKey | None = None
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """All that makes it another order, for its one-time key."""
+        return {
+            "team": self.team.pk,
+            "service": self.service.key,
+            "networks": sorted(self.networks),
+            "prefixes": sorted(self.prefixes),
+            "exclude_prefixes": sorted(self.exclude_prefixes),
+            "purpose": self.purpose,
+            "keep_trying": self.keep_trying_minutes,
+            "token": self.token.pk if self.token else None,
+            "again_of": self.again_of.pk if self.again_of else None,
+            "max_price": self.max_price,
+        }
+
+
+def take_order(order: Order, *, key: Key | None = None) -> Rental:
+    """Write an order for one number, with its audit record, and wake a worker for it. Calls no upstream.
+
+    With a `key`, the same order sent again is not taken again.
 
     Raises `OrderRefused` (`PriceRose` for the price), and `OrderedAlready` where the key has ordered before.
     """
-    order = _Order(
-        person=person,
-        team=team,
-        service=_offered_again(service, again_of) if again_of else service,
-        networks=list(networks),
-        prefixes=list(prefixes),
-        exclude_prefixes=list(exclude_prefixes),
-        purpose=" ".join(purpose.split()),
-        keep_trying_minutes=keep_trying_minutes,
-        token=token,
-        again_of=again_of,
-        price_seen=price_seen,
-        max_price=max_price,
-        api_key=api_key,
-    )
+    service = _offered_again(order.service, order.again_of) if order.again_of else order.service
+    order = replace(order, service=service, purpose=" ".join(order.purpose.split()))
     try:
         one_time_keys.raise_if_used(key, order.asked)
         chosen = _checked(order)
@@ -135,41 +144,6 @@ def _offered_again(service: Service, again_of: Rental) -> Service:
     return offered
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What is ordered, by whom and for whom: the arguments of `take_order`, in order."""
-
-    person: User
-    team: Team
-    service: Service
-    networks: list[str]
-    prefixes: list[str]
-    exclude_prefixes: list[str]
-    purpose: str
-    keep_trying_minutes: int
-    token: Token | None
-    again_of: Rental | None
-    price_seen: int | None
-    max_price: int | None
-    api_key: ApiKey | None
-
-    @property
-    def asked(self) -> dict[str, object]:
-        """All that makes it another order, for its one-time key."""
-        return {
-            "team": self.team.pk,
-            "service": self.service.key,
-            "networks": sorted(self.networks),
-            "prefixes": sorted(self.prefixes),
-            "exclude_prefixes": sorted(self.exclude_prefixes),
-            "purpose": self.purpose,
-            "keep_trying": self.keep_trying_minutes,
-            "token": self.token.pk if self.token else None,
-            "again_of": self.again_of.pk if self.again_of else None,
-            "max_price": self.max_price,
-        }
-
-
 @contextmanager
 def _refused_on_a_full_disk() -> Iterator[None]:
     """Raise `OrderRefused` where the database takes no writes: nothing was ordered then, and nothing asked upstream."""
@@ -184,7 +158,7 @@ def _refused_on_a_full_disk() -> Iterator[None]:
         ) from None
 
 
-def _write(order: _Order, token: Token) -> Rental:
+def _write(order: Order, token: Token) -> Rental:
     """Write an order for `token`, within the budgets. Raises `OrderRefused`."""
     refusal = budgets.why_not_taken(team=order.team, person=order.person, service=order.service, api_key=order.api_key)
     if refusal is not None:
@@ -197,9 +171,9 @@ def _write(order: _Order, token: Token) -> Rental:
         service=order.service,
         again_of=order.again_of,
         token_pinned=order.token is not None or order.again_of is not None,
-        networks=order.networks,
-        prefixes=order.prefixes,
-        exclude_prefixes=order.exclude_prefixes,
+        networks=list(order.networks),
+        prefixes=list(order.prefixes),
+        exclude_prefixes=list(order.exclude_prefixes),
         purpose=order.purpose[:120],
         keep_trying_until=timezone.now() + timedelta(minutes=minutes) if minutes else None,
         agreed_price=order.service.price,
@@ -216,7 +190,7 @@ def _write(order: _Order, token: Token) -> Rental:
     return rental
 
 
-def _checked(order: _Order) -> Token:
+def _checked(order: Order) -> Token:
     """Return the token to order on. Raises `OrderRefused` for an order that contradicts itself, the team's settings or the
     catalogue."""
     if order.team.purpose_required and not order.purpose:
@@ -241,7 +215,7 @@ def _checked(order: _Order) -> Token:
     return _choose_token(order.team, order.service, order.again_of.token)
 
 
-def _check_nobody_waits(order: _Order, phone: str) -> None:
+def _check_nobody_waits(order: Order, phone: str) -> None:
     """Raise `OrderRefused` where the team waits for a code of this number and service already: it would pay for it twice."""
     waiting = Rental.objects.filter(team=order.team, service=order.service, phone=phone, status__in=Status.open())
     if waiting.exists():
@@ -250,7 +224,7 @@ def _check_nobody_waits(order: _Order, phone: str) -> None:
         )
 
 
-def _check_price(order: _Order) -> None:
+def _check_price(order: Order) -> None:
     """Raise `PriceRose` where the service costs more than the person saw or would pay."""
     price = order.service.price or 0
     if order.max_price is not None and price > order.max_price:

@@ -171,7 +171,7 @@ def _ordered(
         raise wrong_field("Idempotency-Key", _("This value is not understood.")) from None
     try:
         rental = orders.take_order(
-            person=caller.person, team=_renting_team(caller), key=key, api_key=caller.api_key, **wishes
+            orders.Order(person=caller.person, team=_renting_team(caller), api_key=caller.api_key, **wishes), key=key
         )
     except orders.OrderedAlready as already:
         if already.differs:

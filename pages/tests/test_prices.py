@@ -143,7 +143,7 @@ def test_a_number_that_cost_more_than_shown_is_marked_on_card_page_history_and_i
 def test_a_caller_learns_what_it_costs_now(team: Team, service: Service) -> None:
     person = make_person(team, username="linh")
     with pytest.raises(orders.PriceRose) as rose:
-        orders.take_order(person=person, team=team, service=service, max_price=2500)
+        orders.take_order(orders.Order(person=person, team=team, service=service, max_price=2500))
     assert rose.value.price == 3000
 
 

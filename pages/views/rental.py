@@ -67,12 +67,14 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
     phone = forms.national if forms else ""
     try:
         order = orders.take_order(
-            person=request.user,
-            team=request.access.team,
-            service=earlier.service,
-            purpose=request.POST.get("purpose", "") or earlier.purpose,
-            again_of=earlier,
-            price_seen=whole_number(request.POST.get("price_seen", "")),
+            orders.Order(
+                person=request.user,
+                team=request.access.team,
+                service=earlier.service,
+                purpose=request.POST.get("purpose", "") or earlier.purpose,
+                again_of=earlier,
+                price_seen=whole_number(request.POST.get("price_seen", "")),
+            ),
             key=one_time_keys.key_of(request),
         )
     except orders.PriceRose as rose:
@@ -98,18 +100,20 @@ def order_like(request: DeskRequest, pk: int) -> HttpResponse:
     again_of = earlier.again_of if earlier.status == Status.REFUSED else None
     try:
         order = orders.take_order(
-            person=request.user,
-            team=request.access.team,
-            service=earlier.service,
-            networks=earlier.networks,
-            prefixes=earlier.prefixes,
-            exclude_prefixes=earlier.exclude_prefixes,
-            purpose=earlier.purpose,
-            keep_trying_minutes=whole_number(request.POST.get("keep_trying", "")) or 0,
-            token=earlier.token if earlier.token_pinned and again_of is None else None,
-            again_of=again_of,
-            price_seen=whole_number(request.POST.get("price_seen", "")),
-            max_price=earlier.max_price,
+            orders.Order(
+                person=request.user,
+                team=request.access.team,
+                service=earlier.service,
+                networks=earlier.networks,
+                prefixes=earlier.prefixes,
+                exclude_prefixes=earlier.exclude_prefixes,
+                purpose=earlier.purpose,
+                keep_trying_minutes=whole_number(request.POST.get("keep_trying", "")) or 0,
+                token=earlier.token if earlier.token_pinned and again_of is None else None,
+                again_of=again_of,
+                price_seen=whole_number(request.POST.get("price_seen", "")),
+                max_price=earlier.max_price,
+            ),
             key=one_time_keys.key_of(request),
         )
     except orders.PriceRose as rose:

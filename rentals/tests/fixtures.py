@@ -39,9 +39,9 @@ class House:
 
 
 def order(house: House, **over: object) -> Rental:
-    """Take an ordinary order in the house; `over` are the arguments of `take_order` that the test is about."""
+    """Take an ordinary order in the house; `over` are the fields of the order that the test is about."""
     arguments = {"person": house.person, "team": house.team, "service": house.service, **over}
-    return orders.take_order(**arguments)  # type: ignore[arg-type]
+    return orders.take_order(orders.Order(**arguments))  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ PAUSE_SECONDS = 65.0
 def rent(house: House, **over: object) -> Rental:
     """Order a number and place the order."""
     wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = orders.take_order(**wishes)  # type: ignore[arg-type]
+    rental = orders.take_order(orders.Order(**wishes))  # type: ignore[arg-type]
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return rental

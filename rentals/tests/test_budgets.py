@@ -40,7 +40,7 @@ def service() -> Service:
 
 
 def order(team: Team, person: User, service: Service) -> Rental:
-    return orders.take_order(person=person, team=team, service=service)
+    return orders.take_order(orders.Order(person=person, team=team, service=service))
 
 
 def refused(team: Team, person: User, service: Service) -> str:
@@ -313,11 +313,11 @@ def test_a_key_keeps_to_its_own_budget_and_ends_its_queued_orders(house: House) 
         bounds={"rentals_per_day": 1},
     )
     order = {"person": house.person, "team": house.team, "service": house.service}
-    rental = orders.take_order(**order, api_key=key)  # type: ignore[arg-type]
+    rental = orders.take_order(orders.Order(**order, api_key=key))  # type: ignore[arg-type]
     with pytest.raises(orders.OrderRefused) as refused:
-        orders.take_order(**order, api_key=key)  # type: ignore[arg-type]
+        orders.take_order(orders.Order(**order, api_key=key))  # type: ignore[arg-type]
     assert refused.value.reason == "key_rentals"
-    orders.take_order(**order)  # type: ignore[arg-type]
+    orders.take_order(orders.Order(**order))  # type: ignore[arg-type]
     assert budgets.why_not_placed(rental) == ""
     key.revoked_at = timezone.now()
     key.save()

@@ -26,7 +26,7 @@ def order_all_at_once(team: Team, people: list[User], service: Service) -> Count
     def one(number: int) -> bool:
         start.wait(30)
         try:
-            orders.take_order(person=people[number % len(people)], team=team, service=service)
+            orders.take_order(orders.Order(person=people[number % len(people)], team=team, service=service))
         except orders.OrderRefused:
             return False
         finally:
@@ -75,7 +75,7 @@ def test_several_tokens_placing_at_once_keep_to_a_budget_that_was_cut(
     service, person = make_service(price=PRICE), make_person(team)
     tokens = [make_token(team) for _ in range(12)]
     for token in tokens:
-        orders.take_order(person=person, team=team, service=service, token=token)
+        orders.take_order(orders.Order(person=person, team=team, service=service, token=token))
     Team.objects.filter(pk=team.pk).update(budget_day=5 * PRICE)
     start = Barrier(len(tokens))
 

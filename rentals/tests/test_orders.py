@@ -31,7 +31,7 @@ def test_the_token_of_another_team_cannot_be_used(house: House) -> None:
 def test_a_team_without_a_token_is_told_so(house: House) -> None:
     team = make_team()
     with pytest.raises(orders.OrderRefused, match="Ask an admin"):
-        orders.take_order(person=make_person(team), team=team, service=house.service)
+        orders.take_order(orders.Order(person=make_person(team), team=team, service=house.service))
 
 
 def test_a_purpose_is_wanted_where_the_team_wants_one(house: House) -> None:

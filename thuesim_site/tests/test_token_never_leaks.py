@@ -110,7 +110,7 @@ def drive(house: House, fault: str, errors: list[str]) -> None:
     """Everything that we ever ask of the upstream, once, while it misbehaves in one way."""
     house.upstream.clear_faults()
     house.upstream.set_fault(fault, value=4 if fault.startswith("code") else None)
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     asked = [
         lambda: balances.read_balance(house.token),
@@ -159,7 +159,7 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     listener = Listener(real_redis.url)
     listener.start()
     errors: list[str] = []
-    first = orders.take_order(person=house.person, team=house.team, service=house.service)
+    first = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     for fault in FAULTS:
         drive(house, fault, errors)

@@ -130,7 +130,7 @@ def test_the_number_of_an_order_still_under_way_is_not_given_to_another(house: H
 
 def test_a_clock_set_forward_gives_no_order_up(house: House) -> None:
     house.upstream.set_fault("http-500", count=1)
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=True):
         reconciling.settle(house.token.pk)
@@ -139,7 +139,7 @@ def test_a_clock_set_forward_gives_no_order_up(house: House) -> None:
 
 
 def test_the_reply_still_counts_where_the_sweep_was_quicker(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     rent = thuesim.Client.rent
 
     def slowly(client: thuesim.Client, *args: object, **kwargs: object) -> thuesim.Rented:

@@ -36,7 +36,7 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def rent(house: House, count: int = 1) -> list[Rental]:
     rentals = []
     for _ in range(count):
-        rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+        rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
         placing.place_next(house.token.pk)
         rental.refresh_from_db()
         assert rental.status == Status.WAITING
@@ -231,7 +231,7 @@ def test_a_callback_that_comes_before_its_rental_waits_for_it(house: House) -> N
 
 
 def rent_without_check(house: House) -> list[Rental]:
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return [rental]

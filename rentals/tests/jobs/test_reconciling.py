@@ -25,7 +25,7 @@ SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)
 
 def order(house: House, **over: object) -> Rental:
     wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = orders.take_order(**wishes)  # type: ignore[arg-type]
+    rental = orders.take_order(orders.Order(**wishes))  # type: ignore[arg-type]
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     return rental

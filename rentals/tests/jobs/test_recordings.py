@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def call(house: House, settings: Settings, tmp_path: Path) -> Message:
     """A call that a number received, of which only the address is known yet."""
     settings.MEDIA_ROOT = tmp_path
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     house.upstream.deliver(rental.upstream_key, "mã otp của bạn là 059809", "059809", call=True)

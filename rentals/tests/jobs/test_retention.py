@@ -98,7 +98,7 @@ def live_through(house: House, client: Client) -> list[Rental]:
     the history's import: each looked at on every page that shows it, exported, revealed."""
     rentals = []
     for _ in range(3):
-        rentals.append(orders.take_order(person=house.person, team=house.team, service=house.service))
+        rentals.append(orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service)))
         placing.place_next(house.token.pk)
     polled, posted, called = (Rental.objects.get(pk=rental.pk) for rental in rentals)
     said = f"{CANARY} {CODE_CANARY}"

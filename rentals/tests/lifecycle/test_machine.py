@@ -118,11 +118,13 @@ class Life(RuleBasedStateMachine):
     def order(self, person: int, service: int, minutes: int) -> str:
         label = str(next(self.labels))
         orders.take_order(
-            person=self.people[person],
-            team=self.team,
-            service=self.services[service],
-            exclude_prefixes=[label],
-            keep_trying_minutes=minutes,
+            orders.Order(
+                person=self.people[person],
+                team=self.team,
+                service=self.services[service],
+                exclude_prefixes=[label],
+                keep_trying_minutes=minutes,
+            )
         )
         return label
 

@@ -86,7 +86,7 @@ CALLS: dict[str, Callable[[Token], object]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_reports_its_failure_and_its_answer(house: House, name: str) -> None:
-    orders.take_order(person=house.person, team=house.team, service=house.service)
+    orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
 
     def call() -> None:

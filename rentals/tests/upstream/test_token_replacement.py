@@ -52,7 +52,7 @@ def test_a_value_that_the_upstream_takes_replaces_the_old_one_and_wakes_the_queu
 
 
 def test_what_was_in_the_queue_is_ordered_with_the_new_value(boss: Client, house: House) -> None:
-    rental = orders.take_order(person=house.person, team=house.team, service=house.service)
+    rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     new = house.upstream.add_token()
     replace(boss, house.token, new)
     placing.place_next(house.token.pk)
