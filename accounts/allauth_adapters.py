@@ -20,9 +20,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, mail, memberships, throttle
+from accounts import audit, mail, memberships
 from accounts.models import User
 from accounts.policy import must_keep_two_factor, two_factor_methods
+from accounts.sign_in import throttle
 from lib import encryption
 from lib.urls import absolute_reverse
 

@@ -13,10 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts import api_keys, email_change, invitations, lookalikes
+from accounts import api_keys, invitations, lookalikes
 from accounts.memberships import NotDone
 from accounts.models import Membership, Role, Scope, Team, User
 from accounts.policy import has_two_factor
+from accounts.sign_in import email_change
 
 MAX_DONG = 10**12
 MAX_PRICE = 2**31 - 1  # of its column

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.audit import Action, about
 from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
-from accounts.password_reset_tokens import ResetLinks
 from accounts.policy import Access
+from accounts.sign_in.password_reset_tokens import ResetLinks
 from lib import announce
 
 

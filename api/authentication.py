@@ -9,10 +9,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja.security import HttpBearer
 
-from accounts import api_keys, throttle
+from accounts import api_keys
 from accounts.api_keys import KeyRefused
 from accounts.models import ApiKey, Role, Scope, User
 from accounts.policy import Access
+from accounts.sign_in import throttle
 from api.problems import Problem, wrong_field
 from api.rate_limits import PER_MINUTE, Usage, counter
 

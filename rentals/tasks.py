@@ -12,7 +12,8 @@ from celery import shared_task
 from django.db import DatabaseError
 
 import thuesim
-from accounts import audit, one_time_keys, sessions
+from accounts import audit, one_time_keys
+from accounts.sign_in import sessions
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue
 from rentals.jobs import (

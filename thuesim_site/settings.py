@@ -93,7 +93,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PersonMiddleware",
     "accounts.page_team.PageTeamMiddleware",
-    "accounts.throttle.EntranceThrottleMiddleware",
+    "accounts.sign_in.throttle.EntranceThrottleMiddleware",
     "thuesim_site.middleware.method_not_allowed.MethodNotAllowedMiddleware",
 ]
 ROOT_URLCONF = "thuesim_site.urls"
@@ -189,7 +189,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True  # whatever changes an account asks for the password again
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # or a visitor could have us write to strangers
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Beside allauth's own: see accounts.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.
+# Beside allauth's own: see accounts.sign_in.throttle. /m is a minute, 5m are five; "ip" is an address, or a /64 of IPv6.
 ACCOUNT_RATE_LIMITS = {
     "network": "120/m/key",
     "passkey": "120/m/ip",
@@ -199,16 +199,16 @@ ACCOUNT_RATE_LIMITS = {
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 SESSION_COOKIE_AGE = variables.SESSION_HOURS.read() * 3600
-ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.password_reset_tokens.ResetLinks"  # noqa: S105 - a class
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.sign_in.password_reset_tokens.ResetLinks"  # noqa: S105 - a class
 PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds
 USERSESSIONS_TRACK_ACTIVITY = False
 USERSESSIONS_ADAPTER = "accounts.allauth_adapters.WatchedSessions"
 MFA_ADAPTER = "accounts.allauth_adapters.RequiredTwoFactor"
 MFA_FORMS = {
-    "add_webauthn": "accounts.passkey_forms.AddPasskeyForm",
-    "authenticate_webauthn": "accounts.passkey_forms.AuthenticatePasskeyForm",
-    "login_webauthn": "accounts.passkey_forms.LoginPasskeyForm",
-    "reauthenticate_webauthn": "accounts.passkey_forms.ReauthenticatePasskeyForm",
+    "add_webauthn": "accounts.sign_in.passkey_forms.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.sign_in.passkey_forms.AuthenticatePasskeyForm",
+    "login_webauthn": "accounts.sign_in.passkey_forms.LoginPasskeyForm",
+    "reauthenticate_webauthn": "accounts.sign_in.passkey_forms.ReauthenticatePasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"

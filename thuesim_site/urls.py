@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-handler429 = "accounts.throttle.too_many"  # allauth's name for it; Django has none
+handler429 = "accounts.sign_in.throttle.too_many"  # allauth's name for it; Django has none
 handler500 = "thuesim_site.middleware.database_outage.server_error"
 
 urlpatterns = [

@@ -16,8 +16,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import api_keys, audit, email_change
+from accounts import api_keys, audit
 from accounts.models import ApiKey, AuditRecord, Invitation, Membership, Role, User
+from accounts.sign_in import email_change
 from accounts.tests.test_audit_signals import set_up_totp
 from rentals.models import BalanceQuestion, BalanceReading, Delivery, Destination, LedgerEntry, Network, Rental, Status
 from rentals.tests.factories import make_destination, make_person, make_rental, make_team

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from accounts import throttle
+from accounts.sign_in import throttle
 from rentals import enqueue
 from rentals.jobs import callbacks
 from rentals.models import Callback

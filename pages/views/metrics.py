@@ -19,8 +19,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from accounts import throttle
 from accounts.models import Team
+from accounts.sign_in import throttle
 from lib.redis_state import Store
 from pages.live.hub import open_streams
 from pages.presenters.readiness import readiness_at

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import email_change, mail, throttle
+from accounts import mail
 from accounts.forms import EmailForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
+from accounts.sign_in import email_change, throttle
 
 
 @never_cache

@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import invitations, one_time_keys, throttle
+from accounts import invitations, one_time_keys
 from accounts.forms import InviteForm, JoinForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
+from accounts.sign_in import throttle
 from lib.urls import absolute_reverse
 from pages.views.team.team import managed_team, page
 

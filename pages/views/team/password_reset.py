@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from accounts import mail, throttle
+from accounts import mail
+from accounts.sign_in import throttle
 
 _View = Callable[[HttpRequest], HttpResponse]
 

@@ -14,11 +14,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import memberships, two_factor
+from accounts import memberships
 from accounts.forms import BudgetsForm
 from accounts.http import DeskRequest
 from accounts.models import Membership, Role
 from accounts.policy import has_two_factor
+from accounts.sign_in import two_factor
 from pages.views.team.team import managed_team, roles
 from rentals import budgets
 

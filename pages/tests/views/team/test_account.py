@@ -148,7 +148,7 @@ def test_a_link_ends_when_the_address_or_the_password_changes(client_of_linh: Cl
 
 def test_a_link_is_over_after_a_day(client_of_linh: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     link = ask(client_of_linh)
-    monkeypatch.setattr("accounts.email_change.LINK_SECONDS", -1)
+    monkeypatch.setattr("accounts.sign_in.email_change.LINK_SECONDS", -1)
     assert client_of_linh.post(link).status_code == 404
 
 

@@ -9,10 +9,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import invitations, throttle
+from accounts import invitations
 from accounts.memberships import password_link
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
+from accounts.sign_in import throttle
 from rentals.models import CallbackAddress
 from rentals.tests.factories import make_person, make_team, make_token
 

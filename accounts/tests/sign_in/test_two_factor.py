@@ -5,10 +5,10 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
-from accounts import two_factor
 from accounts.memberships import NotDone
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import access_for, has_two_factor
+from accounts.sign_in import two_factor
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db

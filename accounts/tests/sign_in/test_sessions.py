@@ -8,8 +8,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from accounts import sessions
 from accounts.models import Team
+from accounts.sign_in import sessions
 from accounts.tests.test_audit_signals import sign_in
 from rentals.tests.factories import make_person
 

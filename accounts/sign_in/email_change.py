@@ -20,7 +20,7 @@ from lib.encryption import digest
 from lib.urls import absolute_reverse
 
 LINK_SECONDS = 24 * 3600
-_SALT = "accounts.email_change"
+_SALT = "accounts.sign_in.email_change"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import throttle
 from accounts.allauth_adapters import ClosedSignup
 from accounts.models import AuditRecord, Team, User
+from accounts.sign_in import throttle
 from accounts.tests.test_audit_signals import set_up_totp, sign_in
 from rentals.tests.factories import make_person, make_team
 

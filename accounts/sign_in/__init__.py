@@ -1,0 +1,1 @@
+"""How a person signs in: rate limits, passkeys, reset links, two-factor, sessions, the e-mail address."""
