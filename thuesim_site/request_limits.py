@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from thuesim_site.asgi_responses import Application, Message, Receive, Send, refusal
+from thuesim_site.asgi_responses import Application, Message, Receive, Send
 from thuesim_site.connections import client_of
+from thuesim_site.refusals import refusal
 
 
 class RequestLimit:

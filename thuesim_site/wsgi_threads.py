@@ -24,9 +24,10 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.http.response import HttpResponseBase
 
-from thuesim_site.asgi_responses import Message, Readable, Receive, Send, disconnected, refusal, send_file
+from thuesim_site.asgi_responses import Message, Readable, Receive, Send, disconnected, send_file
 from thuesim_site.connections import client_of
 from thuesim_site.fair_turns import FairTurns
+from thuesim_site.refusals import refusal
 from thuesim_site.spool import Spool, TooMuchUnread, Unread
 
 MAX_BODY_BYTES = 320 * 1024  # above what any page takes; Django's own, lower limits answer with a page

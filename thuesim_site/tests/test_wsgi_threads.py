@@ -166,6 +166,15 @@ def test_a_body_beyond_all_measure_is_refused(connection: http.client.HTTPConnec
     assert answer.getheader("connection") == "close"
 
 
+def test_a_refusal_of_the_api_is_a_problem_document(connection: http.client.HTTPConnection) -> None:
+    headers = {"Accept-Language": "en"}
+    answer = ask(connection, "POST", "/api/v1/rentals", body=b"x" * (MAX_BODY_BYTES + 1), headers=headers)
+    assert (answer.status, answer.getheader("content-type")) == (413, "application/problem+json")
+    assert (answer.getheader("connection"), answer.getheader("content-language")) == ("close", None)
+    problem = json.loads(answer.read())
+    assert (problem["code"], problem["detail"]) == ("too_large", "The request is too large.")
+
+
 def test_a_slow_sender_holds_no_thread(port: int, connection: http.client.HTTPConnection) -> None:
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"POST /echo/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
