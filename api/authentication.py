@@ -54,11 +54,11 @@ class Bearer(HttpBearer):
                 raise Problem(429, headers={"Retry-After": "60"}) from None
             raise Problem(401, detail=refused.sentence) from None
         key = caller.key
-        if request.META.get(HELD) not in {"again", "last"}:
-            usage = counter.count(key.pk, self.per_minute)
-            request.rate_limit = usage  # type: ignore[attr-defined]
-            if usage.is_exceeded:
-                raise Problem(429, headers=usage.headers)
+        is_repeated = request.META.get(HELD) in {"again", "last"}
+        usage = counter.count(key.pk, self.per_minute, requests=0 if is_repeated else 1)
+        request.rate_limit = usage  # type: ignore[attr-defined]
+        if usage.is_exceeded and not is_repeated:
+            raise Problem(429, headers=usage.headers)
         if self.scope is not None and not caller.has(self.scope):
             said = _("This key lacks the scope “%(scope)s”.") % {"scope": self.scope.value}
             raise Problem(403, detail=said, more={"scope": self.scope.value})

@@ -1,5 +1,6 @@
 """How many requests one key may send a minute. Counted in the web process: nothing is written for a request."""
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -41,17 +42,17 @@ class Counter:
         self._lock = threading.Lock()
         self._counts: OrderedDict[tuple[int, int], tuple[float, int]] = OrderedDict()
 
-    def count(self, key_id: int, limit: int) -> Usage:
-        """Count one request of a key. Those with different limits are counted apart."""
+    def count(self, key_id: int, limit: int, requests: int = 1) -> Usage:
+        """Count requests of a key, 0 to see what it has used. Those with different limits are counted apart."""
         now = time.monotonic()
         with self._lock:
             began, used = self._counts.pop((key_id, limit), (now, 0))
             if now - began >= _SECONDS:
                 began, used = now, 0
-            self._counts[key_id, limit] = (began, used + 1)
+            self._counts[key_id, limit] = (began, used + requests)
             if len(self._counts) > _MAX_KEYS:
                 self._counts.popitem(last=False)
-        return Usage(limit, used + 1, max(1, int(began + _SECONDS - now) + 1))
+        return Usage(limit, used + requests, max(1, math.ceil(began + _SECONDS - now)))
 
     def forget(self) -> None:
         """Count from zero."""

@@ -8,6 +8,7 @@ committed later.
 import json
 from datetime import timedelta
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -88,6 +89,6 @@ def events(request: HttpRequest) -> HttpResponse:
 
 def _frame(event: RentalEvent, rental: dict[str, object]) -> str:
     name = _NAMES.get(EventKind(event.kind), OTHER) if event.kind in set(EventKind) else OTHER
-    data = {"id": event.pk, "event": name, "at": event.at.isoformat(), "rental": rental}
-    body = json.dumps(data, ensure_ascii=False, default=str)
+    data = {"id": event.pk, "event": name, "at": event.at, "rental": rental}
+    body = json.dumps(data, ensure_ascii=False, cls=DjangoJSONEncoder)  # times as in the other answers
     return f"id: {event.pk}\nevent: {name}\ndata: {body}\n\n"

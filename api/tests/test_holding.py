@@ -17,6 +17,7 @@ from accounts import api_keys
 from accounts.models import Team
 from accounts.policy import access_for
 from api.holding import Holding
+from api.rate_limits import WAITS_PER_MINUTE
 from api.tests.conftest import Program, make_program
 from pages.tests.live.conftest import serving
 from rentals import lifecycle
@@ -127,7 +128,11 @@ def test_a_code_of_before_is_no_new_one(served: Served) -> None:
 
 
 def test_a_wait_that_times_out_says_how_to_go_on(served: Served) -> None:
-    body = served.wait(timeout=1).json()
+    answer = served.wait(timeout=1)
+    assert answer.headers["RateLimit-Remaining"] == str(
+        WAITS_PER_MINUTE - 1
+    )  # one wait, however often it was looked at
+    body = answer.json()
     assert (body["timed_out"], body["ended"], body["after"], body["status"]) == (True, False, None, "waiting")
 
 
@@ -189,6 +194,7 @@ def test_events_come_as_they_happen_and_resume_from_the_database(served: Served)
         assert lifecycle.expire(Rental.objects.get(pk=served.rental.pk))
         event = first.result(10)
     data = json.loads(event["data"])
+    assert data["rental"]["queued_at"] == served.wait("number").json()["queued_at"]  # times as in the other answers
     assert (event["event"], data["rental"]["id"], data["rental"]["status"]) == (
         "rental.expired",
         served.rental.pk,
