@@ -8,7 +8,7 @@ from api import schemas
 from api.authentication import ApiRequest
 
 PROBLEMS = {(400, 401, 403, 404, 405, 422, 429, 500, 503): schemas.Problem}
-ORDER_PROBLEMS = {(400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503): schemas.Problem}
+ORDER_PROBLEMS = {(400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503): schemas.Problem}
 
 
 def asked(request: HttpRequest) -> ApiRequest:

@@ -1,12 +1,16 @@
 """The API itself: its calls, its error handlers, and its OpenAPI document."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
+from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
 
 from api.calls import catalog, events, rentals, waiting
 from api.problems import CONTENT_TYPE, Problem, of_validation
@@ -15,8 +19,40 @@ DESCRIPTION = """Rent one-time Vietnamese numbers, and wait for their codes, as 
 same queue, budgets, rights and audit log. Send a key, made on the page “API keys”, as `Authorization: Bearer desk_…`. Times
 are RFC 3339, money is whole đồng. Errors are problem documents with a stable `code`."""
 
+
+class BodyParser(Parser):
+    """Takes JSON alone, and says what is wrong with a body that is none."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type != "application/json":
+            raise Problem(415)
+        try:
+            return json.loads(request.body)
+        except (ValueError, RecursionError) as error:
+            said = _("This is no JSON.")
+            if isinstance(error, json.JSONDecodeError):
+                said = _("This is no JSON: line %(line)s, column %(column)s.") % {
+                    "line": error.lineno,
+                    "column": error.colno,
+                }
+            raise Problem(400, errors=[("body", said)]) from None
+
+
+class Renderer(JSONRenderer):
+    """JSON in UTF-8, so that people read Vietnamese in it."""
+
+    json_dumps_params: Mapping[str, Any] = {"ensure_ascii": False}
+
+
 desk_api = NinjaAPI(
-    title="ThueSim Desk", version="1", description=DESCRIPTION, urls_namespace="api", docs_url=None, openapi_url=None
+    title="ThueSim Desk",
+    version="1",
+    description=DESCRIPTION,
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url=None,
+    parser=BodyParser(),
+    renderer=Renderer(),
 )
 for subject in (catalog, rentals, waiting, events):
     desk_api.add_router("", subject.router)
@@ -34,6 +70,8 @@ def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @desk_api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, Problem):  # of `BodyParser`
+        return error.__cause__.response()
     return Problem(error.status_code).response()
 
 

@@ -22,7 +22,9 @@ _BY_STATUS: Mapping[int, tuple[str, str | Promise]] = {
     403: ("forbidden", gettext_lazy("This is not allowed.")),
     404: ("not_found", gettext_lazy("There is no such thing, or it is another team's.")),
     405: ("method_not_allowed", gettext_lazy("This address does not take this method.")),
+    408: ("request_timeout", gettext_lazy("The request did not come in time. Nothing was ordered; try again.")),
     413: ("too_large", gettext_lazy("The request is too large.")),
+    415: ("unsupported_media_type", gettext_lazy("Send the body as JSON, with “Content-Type: application/json”.")),
     416: ("invalid", gettext_lazy("The recording does not have this part.")),
     422: ("invalid", gettext_lazy("Something in the request is wrong: see “errors”.")),
     429: ("rate_limited", gettext_lazy("Too many requests. Wait as “Retry-After” says.")),
@@ -122,6 +124,8 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
 def _field(location: Sequence[object]) -> str:
     # ("body", NAME OF THE ARGUMENT, FIELD, …) or ("query", NAME)
     parts = location[2:] if location and location[0] == "body" else location[1:]
+    if parts and parts[0] == "filters":  # an item of a list, as ("query", NAME OF THE ARGUMENT, NAME, INDEX)
+        parts = parts[1:2]
     return ".".join(str(part) for part in parts) or "body"
 
 
@@ -134,7 +138,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
             return _("There is no such field.")
         case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
             return _("This is no whole number.")
-        case "string_type" | "list_type":
+        case "string_type" | "list_type" | "model_attributes_type" | "model_type" | "dict_type":
             return _("This has the wrong type.")
         case "greater_than_equal":
             return _("This must be at least %(n)s.") % {"n": context.get("ge")}
@@ -143,5 +147,6 @@ def _sentence(error: Mapping[str, Any]) -> str:
         case "string_too_long" | "too_long":
             return _("This is longer than %(n)s.") % {"n": context.get("max_length")}
         case "literal_error" | "enum":
-            return _("This must be one of: %(values)s.") % {"values": context.get("expected")}
+            values = str(context.get("expected")).replace("'", "").replace(" or ", ", ")
+            return _("This must be one of: %(values)s.") % {"values": values}
     return _("This value is not understood.")

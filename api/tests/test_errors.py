@@ -32,10 +32,33 @@ def test_every_error_is_a_problem_document(program: Program) -> None:
     _is_problem(program.get("me", HOST="evil.example"), 400, "invalid")
     _is_problem(program.get("rentals", {"q": "\0"}), 400, "invalid")
     headers = {"Authorization": f"Bearer {program.secret}"}
-    for body in (b"{", b"\xff", b'{"service": NaN}'):
+    for body in (b"{", b"\xff", b'{"service": NaN}', b"[" * 100_000, b"[]"):
         answer = Client().post("/api/v1/rentals", body, content_type="application/json", headers=headers)
-        assert answer.status_code in {400, 422}
-        assert answer.headers["Content-Type"] == "application/problem+json"
+        _is_problem(answer, 422 if body in {b"[]", b'{"service": NaN}'} else 400, "invalid")
+        assert answer.json()["errors"][0]["field"] in {"body", "service"}
+
+
+def test_a_body_that_is_no_json_is_refused_with_what_to_send(program: Program) -> None:
+    headers = {"Authorization": f"Bearer {program.secret}", "Accept-Language": "en"}
+    for kind in ("application/x-www-form-urlencoded", "text/plain", "application/xml"):
+        answer = Client().post("/api/v1/rentals", b'{"service": "02.97"}', content_type=kind, headers=headers)
+        _is_problem(answer, 415, "unsupported_media_type")
+        assert "Content-Type: application/json" in answer.json()["detail"]
+    answer = Client().post("/api/v1/rentals", b'{"service":', content_type="application/json", headers=headers)
+    assert answer.json()["errors"] == [{"field": "body", "detail": "This is no JSON: line 1, column 12."}]
+
+
+def test_a_wrong_item_of_a_list_names_its_parameter(program: Program) -> None:
+    answer = program.get("rentals", {"status": ["waiting", "nope"]})
+    _is_problem(answer, 422, "invalid")
+    [error] = answer.json()["errors"]
+    assert error["field"] == "status"
+    assert error["detail"].startswith("This must be one of: queued, placing, ")
+
+
+def test_answers_are_utf_8_and_not_escaped(program: Program) -> None:
+    program.post("rentals", {"service": "02.97", "purpose": "đăng ký"})
+    assert "đăng ký".encode() in program.get("rentals").content
 
 
 @pytest.mark.parametrize(
