@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,18 @@ class DeskError(Exception):
     """Something went wrong. `code` never changes with the language; `detail` is for people.
 
     `status` is the HTTP status, 0 where there was no answer. `errors` has what is wrong with which field, as
-    `{"field": "networks", "detail": "…"}`.
+    `{"field": "networks", "detail": "…"}`. `transient`: whether the same request may succeed a moment later; the client
+    sends it again by itself.
     """
 
-    code = "error"
-    transient = False  # whether the same request may succeed a moment later
+    code: str = "error"
+    transient: bool = False
+
+    def __init_subclass__(cls, *, code: str = "", transient: bool = False) -> None:
+        """Give a class its usual code: its name in snake case, unless it has another one."""
+        super().__init_subclass__()
+        cls.code = code or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        cls.transient = transient
 
     def __init__(
         self,
@@ -40,71 +48,45 @@ class DeskError(Exception):
 class Unauthorized(DeskError):
     """The key is unknown, expired or revoked, or may not be used from this address."""
 
-    code = "unauthorized"
-
 
 class Forbidden(DeskError):
     """The key lacks a scope (`detail` names it), or its person may not do this."""
-
-    code = "forbidden"
 
 
 class NotFound(DeskError):
     """There is no such rental or service, or it belongs to another team."""
 
-    code = "not_found"
-
 
 class Invalid(DeskError):
     """A field is wrong: see `errors`."""
-
-    code = "invalid"
 
 
 class Conflict(DeskError):
     """The rental's status does not allow this, as when a number that waits shall be cancelled."""
 
-    code = "conflict"
-
 
 class IdempotencyMismatch(DeskError):
     """The idempotency key was used for another order."""
 
-    code = "idempotency_mismatch"
+
+class IdempotencyInProgress(DeskError, transient=True):
+    """The first order with this idempotency key is still under way."""
 
 
-class IdempotencyInProgress(DeskError):
-    """The first order with this idempotency key is still under way. The client tries again by itself."""
-
-    code = "idempotency_in_progress"
-    transient = True
+class RateLimited(DeskError, transient=True):
+    """Too many calls. `retry_after` (seconds) is what the desk asked for."""
 
 
-class RateLimited(DeskError):
-    """Too many calls. `retry_after` (seconds) is what the desk asked for; the client waits that long by itself."""
-
-    code = "rate_limited"
-    transient = True
+class ServerError(DeskError, transient=True):
+    """The desk or its upstream failed (5xx)."""
 
 
-class ServerError(DeskError):
-    """The desk or its upstream failed (5xx). The client tries again by itself."""
-
-    code = "server_error"
-    transient = True
-
-
-class Unreachable(DeskError):
-    """No answer, or half of one: a lost connection, a restart, a time-out. The client tries again by itself."""
-
-    code = "unreachable"
-    transient = True
+class Unreachable(DeskError, transient=True):
+    """No answer, or half of one: a lost connection, a restart, a time-out."""
 
 
 class UnexpectedAnswer(DeskError):
     """What answered does not speak the desk's API: a wrong address, a proxy's page, an untrusted certificate."""
-
-    code = "unexpected_answer"
 
 
 class NotRented(DeskError):
@@ -112,8 +94,6 @@ class NotRented(DeskError):
 
     `rental` is None where the desk refused the order before it was one.
     """
-
-    code = "not_rented"
 
     def __init__(self, detail: str, *, reason: str = "", rental: Rental | None = None, **more: Any) -> None:
         super().__init__(detail, code=reason, **more)
@@ -125,45 +105,35 @@ class NotRented(DeskError):
         return self.code
 
 
-class RentalExpired(DeskError):
-    """The number's time ended without a code."""
-
-    code = "expired"
+class _OfRental(DeskError):
+    """What is raised about one `rental`."""
 
     def __init__(self, detail: str, *, rental: Rental) -> None:
         super().__init__(detail)
         self.rental = rental
+
+
+class RentalExpired(_OfRental, code="expired"):
+    """The number's time ended without a code."""
 
 
 class CodeNotFound(RentalExpired):
     """Messages came, but none of them has a code: read `rental.messages`."""
 
-    code = "code_not_found"
 
-
-class WaitTimeout(DeskError, TimeoutError):
+class WaitTimeout(_OfRental, TimeoutError, code="timeout"):
     """It did not happen within the `timeout` of the call. The rental goes on: wait again with `rental`.
 
     `__cause__` is the last failure where the desk did not answer at the end.
     """
 
-    code = "timeout"
-
-    def __init__(self, detail: str, *, rental: Rental) -> None:
-        super().__init__(detail)
-        self.rental = rental
-
 
 class NumberTimeout(WaitTimeout):
     """No number yet."""
 
-    code = "number_timeout"
-
 
 class CodeTimeout(WaitTimeout):
     """No code yet. `rental.messages` has what came without one."""
-
-    code = "code_timeout"
 
 
 # Problems that are final at any HTTP status: the order would be refused again.
