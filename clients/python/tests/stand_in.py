@@ -18,11 +18,20 @@ ME = {
     "key": {"id": 1, "name": "ci"},
     "person": {"id": 2, "name": "Linh"},
     "team": {"id": 3, "name": "QA"},
-    "scopes": ["rentals:read"],
+    "role": "operator",
+    "scopes": ["rentals:read", "rentals:write", "codes:read", "catalog:read", "balance:read"],
     "budget": [{"of": "key", "label": "Key, today", "unit": "dong", "limit": 50000, "used": 1450, "left": 48550}],
 }
 SERVICES = [
-    {"id": "01.2", "name": "Zalo", "price": 1450, "wait_seconds": 300, "success_share": 0.8, "median_seconds": 21.0},
+    {
+        "id": "01.2",
+        "name": "Zalo",
+        "price": 1450,
+        "wait_seconds": 300,
+        "allowed": True,
+        "success_share": 0.8,
+        "median_seconds": 21.0,
+    },
     {"id": "02.97", "name": "Shopee", "price": 900, "wait_seconds": 600, "success_share": None, "median_seconds": None},
 ]
 

@@ -18,7 +18,7 @@ from thuesim_desk import config
 from thuesim_desk.command_line import main
 from thuesim_desk.tables import table
 
-from .stand_in import KEY, PHONE, Fault, StandIn
+from .stand_in import KEY, ME, PHONE, Fault, StandIn
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 Capture = pytest.CaptureFixture[str]
@@ -132,6 +132,47 @@ def test_login_stores_no_key_that_is_refused(monkeypatch: pytest.MonkeyPatch, st
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY[::-1]}\n"))
     assert main(["login", stand_in.url, "--key-stdin"]) == 6
     assert not config.path().exists()
+
+
+def test_doctor_says_that_all_is_well_and_what_to_do_next(capsys: Capture) -> None:
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("ok  ") for line in lines)
+    assert lines[1:] == [
+        "ok  key       “ci” of Linh, operator in team QA",
+        "ok  expiry    works until it is revoked",
+        "ok  scopes    rent, wait, read codes",
+        "ok  budget    Key, today: 48.550 ₫ of 50.000 ₫ left",
+        "ok  token     main: 125.000 ₫",
+        "ok  services  1 to rent for; try: thuesim-desk rent 01.2 --wait",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"scopes": ["rentals:read"]}, "!!  scopes    lacks rentals:write (to rent), codes:read (to read the code)"),
+        ({"role": "viewer"}, "!!  role      a viewer rents nothing"),
+        ({"budget": [{"of": "key", "label": "Key, today", "unit": "rentals", "limit": 5, "used": 5, "left": 0}]},
+         "!!  budget    Key, today: 0 of 5 left"),
+    ],
+)  # fmt: skip
+def test_doctor_names_what_is_missing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], line: str
+) -> None:
+    for name, value in change.items():
+        monkeypatch.setitem(ME, name, value)
+    assert main(["doctor"]) == 1
+    assert line in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [check["name"] for check in answer["checks"] if not check["ok"]] == [line[4:].split()[0]]
+
+
+def test_doctor_says_that_a_key_is_refused(capsys: Capture, stand_in: StandIn) -> None:
+    stand_in.faults.append(Fault(401, "unauthorized", detail="This key has expired."))
+    assert main(["doctor"]) == 6
+    assert "This key has expired." in capsys.readouterr().err
 
 
 def test_a_message_cannot_steer_the_terminal() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from thuesim_desk import Desk, DeskError, UnexpectedAnswer, config
 
-from .stand_in import DROP, KEY, Fault, StandIn
+from .stand_in import DROP, KEY, ME, Fault, StandIn
 
 
 @pytest.mark.parametrize("fault", [Fault(401, "unauthorized"), Fault(500), DROP, Fault(200, body=b"<html>")])
@@ -73,4 +73,4 @@ def test_the_stored_key_is_for_its_owner_alone_and_for_its_desk_alone() -> None:
 
 
 def test_the_address_may_be_the_one_of_the_api(stand_in: StandIn) -> None:
-    assert Desk(f"{stand_in.url}/api/v1/", KEY).me()["scopes"] == ["rentals:read"]
+    assert Desk(f"{stand_in.url}/api/v1/", KEY).me()["scopes"] == ME["scopes"]

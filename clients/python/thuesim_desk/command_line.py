@@ -15,7 +15,7 @@ from datetime import datetime
 from types import FrameType
 from typing import Any, Callable
 
-from . import config, errors
+from . import config, doctor, errors
 from .desk import Desk
 from .rental import Rental
 from .tables import clean, dong, table
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     login = add("login", _login, "Store the address of a desk and a key, for you alone; the key is asked for.")
     login.add_argument("url", help="as https://desk.example.com")
     login.add_argument("--key-stdin", action="store_true", help="read the key from standard input")
+    add("doctor", _doctor, "Check that the address and the key can rent a number and read its code. Costs nothing.")
     services = add("services", _services, "Services with their prices.")
     services.add_argument("q", nargs="?", default="", help="part of the name or id")
     rent = add("rent", _rent, "Rent one number.", waiting)
@@ -120,8 +121,23 @@ def _login(options: argparse.Namespace) -> int:
     desk = Desk(options.url, key, retry_for=0)
     me = desk.me()
     file = config.store(desk.url, key)
-    _print(options, me, f"Signed in as {me['person']['name']}, team {me['team']['name']}. Stored in {file}")
+    text = (
+        f"Signed in as {me['person']['name']}, team {me['team']['name']}. Stored in {file}. Next: thuesim-desk doctor"
+    )
+    _print(options, me, text)
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    made: list[doctor.Check] = []
+    for check in doctor.checks(Desk(retry_for=0)):
+        made.append(check)
+        if not options.json:
+            print(f"{'ok' if check.ok else '!!'}  {check.name:8}  {clean(check.detail)}", flush=True)
+    is_well = all(check.ok for check in made)
+    if options.json:
+        print(json.dumps({"ok": is_well, "checks": [check._asdict() for check in made]}, ensure_ascii=False))
+    return 0 if is_well else 1
 
 
 def _services(options: argparse.Namespace) -> int:
