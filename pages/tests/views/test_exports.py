@@ -1,19 +1,25 @@
 import csv
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import AuditRecord, Role, Team, User
+from accounts import api_keys
+from accounts.models import AuditRecord, Role, Scope, Team, User
+from accounts.policy import access_for
 from pages.tests.views.exporting import manager as manager
 from pages.tests.views.exporting import own_folder as own_folder
 from pages.tests.views.exporting import read_xlsx, received
 from pages.tests.views.exporting import team as team
+from rentals import lifecycle
+from rentals.jobs import exports
 from rentals.models import LedgerEntry, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +29,15 @@ def read(client: Client, query: str = "") -> list[dict[str, str]]:
     body = client.post(f"/rentals/export.csv?{query}").content.decode()
     assert body.startswith("\ufeff")
     return list(csv.DictReader(StringIO(body.removeprefix("\ufeff"))))
+
+
+def cells(client: Client, kind: str) -> dict[str, Any]:
+    """The only row of either file, by its column's names."""
+    if kind == "csv":
+        (row,) = read(client)
+        return row
+    names, values = read_xlsx(client.post("/rentals/export.xlsx").content)
+    return {name.value: cell.value for name, cell in zip(names, values, strict=True)}
 
 
 def test_a_number_and_a_code_keep_their_leading_zero(client: Client, team: Team, manager: User) -> None:
@@ -73,6 +88,47 @@ def test_money_that_was_given_back_is_told(client: Client, team: Team, manager: 
     assert (row["Price, đồng"], row["Refunded, đồng"]) == ("800", "800")
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_who_ordered_with_which_key_and_to_whom_it_went(client: Client, team: Team, manager: User, kind: str) -> None:
+    linh, mai = make_person(team, username="linh"), make_person(team, username="mai")
+    key, _secret = api_keys.make(linh, access_for(linh), name="CI", scopes=list(Scope))
+    rental = make_rental(Status.WAITING, team=team, token=make_token(team), person=linh, api_key=key)
+    lifecycle.hand_over(rental, to=mai, by=linh)
+    lifecycle.hand_over(rental, to=manager, by=mai)
+    row = cells(client, kind)
+    assert (row["Person"], row["Ordered by"], row["API key"]) == (str(manager), "linh", "CI")
+    assert row["Handed over"] == f"linh → mai, mai → {manager}"
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_price_says_what_was_shown_and_how_the_true_one_was_learned(
+    client: Client, team: Team, manager: User, kind: str
+) -> None:
+    rental = make_rental(Status.EXPIRED, team=team, token=make_token(team), price=800, agreed_price=800)
+    lifecycle.correct_price(rental, 1200, by="balance")
+    row = cells(client, kind)
+    assert (int(row["Price, đồng"]), int(row["Price shown, đồng"])) == (1200, 800)
+    assert row["About the price"] == (
+        "It cost 1.200 ₫: more than the 800 ₫ shown at the order. "
+        "ThueSim's reply gave no price: booked at 800 ₫, put right to 1.200 ₫."
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_plain_order_says_nothing_more(client: Client, team: Team, manager: User, kind: str) -> None:
+    received(team, person=manager, price=800, agreed_price=800)
+    row = cells(client, kind)
+    assert [row[name] for name in ("About the price", "Handed over", "API key")] in (["", "", ""], [None, None, None])
+
+
+def test_the_columns_are_those_of_the_documentation() -> None:
+    text = (settings.BASE_DIR / "docs" / "exports.md").read_text()
+    table = text.split("## The history", 1)[1].split("\n## ", 1)[0]
+    documented = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][1:]
+    with translation.override("en"):
+        assert documented == exports.headings()
+
+
 def test_codes_that_faded_stay_masked(client: Client, team: Team, manager: User) -> None:
     Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
     received(team, person=make_person(team), received_at=timezone.now() - timedelta(minutes=6), text="Ma: 059809")
@@ -103,7 +159,7 @@ def test_more_rows_take_no_more_queries(
 ) -> None:
     for _ in range(20):
         received(team, person=make_person(team))
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         read(client)
 
 
