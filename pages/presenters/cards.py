@@ -59,6 +59,15 @@ class OtherCode:
     message: Message
     is_second: bool
 
+    @property
+    def note(self) -> str:
+        """What is to be known of a code of another message or reading; `""` where only its time is."""
+        if not self.is_second:
+            return _("the earlier code") if self.message.is_earlier else ""
+        if self.message.code:
+            return _("ThueSim and the text name different codes: read the text.")
+        return _("ThueSim takes this for the code, the text does not.")
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -8,6 +8,7 @@ from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.policy import Access
 from lib.formats import dong
@@ -38,6 +39,8 @@ def history_rows(rentals: Iterable[Rental], access: Access) -> SafeString:
         "you": _("you"),
         "refunded": _("%(amount)s refunded"),
         "imported": _("imported"),
+        "key": _("key %(name)s"),
+        "ordered_by": _("ordered by %(person)s"),
     }
     cards = (card_for(rental, access) for rental in rentals)
     return _rendered("history_rows.html", {"cards": cards, "words": words, **_FUNCTIONS})
@@ -53,6 +56,10 @@ def again_question(card: Card) -> str:
     return _("Rent %(phone)s again for %(service)s, at %(price)s?") % values
 
 
+def messages_sentence(count: int) -> str:
+    return ngettext("%(n)s message", "%(n)s messages", count) % {"n": count}
+
+
 _FUNCTIONS = {
     "clock": clock,
     "again_question": again_question,
@@ -61,6 +68,7 @@ _FUNCTIONS = {
     "dong": dong,
     "epoch": epoch,
     "icon": icon,
+    "messages_sentence": messages_sentence,
     "moment": moment,
 }
 

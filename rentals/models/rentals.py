@@ -95,10 +95,14 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             "person__first_name",
             "person__last_name",
             "person__username",
+            "ordered_by__first_name",
+            "ordered_by__last_name",
+            "ordered_by__username",
+            "api_key__name",
         ]
         return (
             self.with_refund()
-            .select_related("service", "person")
+            .select_related("service", "person", "ordered_by", "api_key")
             .only(*shown, *times, *names)
             .prefetch_related(messages)
         )

@@ -1,5 +1,6 @@
 """The history: filters, search, sorting, pages, and what each may read in it."""
 
+import re
 import unicodedata
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,9 +12,12 @@ from django.test import Client
 from django.utils import timezone, translation
 from pytest_django import Settings
 
-from accounts.models import Role, Team, User
+from accounts import api_keys
+from accounts.models import Role, Scope, Team, User
+from accounts.policy import access_for
 from lib.formats import grouped
 from pages.presenters.history import MAX_COUNTED, PAGE_SIZE
+from rentals import lifecycle
 from rentals.models import Message, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -337,3 +341,35 @@ def test_the_person_filter_offers_an_admin_where_they_ordered_for_the_team(
     page = signed_in.get("/rentals/").content.decode()
     assert "helping-admin" in page
     assert "anteam-switcheds-admin" not in page
+
+
+def test_every_code_of_a_row_has_a_button_that_copies_it(signed_in: Client, team: Team, operator: User) -> None:
+    rental = say(make_rental(Status.RECEIVED, team=team, person=operator), "G-195829", "G-195829 la ma cua ban")
+    say(rental, "072-464", "Ma moi: 072-464")
+    page = signed_in.get("/rentals/").content.decode()
+    assert sorted(re.findall(r'data-copy="(\w+)"', page)) == ["072464", "195829"]
+    assert "2 messages</a>" in page
+
+
+def test_further_codes_are_masked_with_the_first(client: Client, team: Team) -> None:
+    rental = say(make_rental(Status.RECEIVED, team=team, person=make_person(team)), "195829", "Ma: 195829")
+    say(rental, "072464", "Ma: 072464")
+    client.force_login(make_person(team, Role.VIEWER))
+    page = client.get("/rentals/").content.decode()
+    assert "••••" in page
+    assert not any(part in page for part in ("data-copy=", "195829", "072464"))
+
+
+def test_a_row_names_the_key_and_who_ordered(client: Client, team: Team, operator: User) -> None:
+    key, _secret = api_keys.make(operator, access_for(operator), name="CI", scopes=Scope.values)
+    rental = make_rental(Status.WAITING, team=team, person=operator, api_key=key, token=make_token(team))
+    client.force_login(make_person(team, Role.MANAGER))
+    assert who_of(client) == "Linh (linh) · key CI"
+    lifecycle.hand_over(rental, to=make_person(team, username="mai"), by=operator)
+    assert who_of(client) == "mai · key CI · ordered by Linh (linh)"
+
+
+def who_of(client: Client) -> str:
+    page = client.get("/rentals/").content.decode()
+    cell = page.split('class="row-who">', 1)[1].split("</td>", 1)[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", cell).split())
