@@ -98,12 +98,45 @@ def test_only_the_owner_and_managers_may_and_only_to_people_who_may_rent(
     gone = make_person(team, is_active=False)
     stranger = make_person(make_team())
     assert hand_over(other, rental, other) == 403
-    for to in (viewer, gone, stranger, linh, None):
+    for to in (viewer, gone, stranger, None):
         assert hand_over(linh, rental, to) == 422
     assert hand_over(make_person(team, Role.MANAGER), rental, other) == 302
     assert hand_over(linh, rental, linh) == 403  # no longer hers
     rental.refresh_from_db()
     assert rental.person == other
+
+
+@pytest.mark.parametrize("status", [Status.WAITING, Status.RECEIVED])
+def test_a_number_is_not_handed_over_to_the_person_whose_it_is(
+    team: Team, linh: User, mai: User, status: Status
+) -> None:
+    rental = make_rental(status, team=team, person=mai, phone="+84912345678")
+    for by, sentence in [
+        (mai, "0912 345 678 is yours already."),
+        (linh, "0912 345 678 is mai's already."),  # who sent the form twice
+        (make_person(team, Role.MANAGER), "0912 345 678 is mai's already."),
+    ]:
+        signed_in = browser(by)
+        answer = signed_in.post(reverse("hand_over", args=[rental.pk]), {"person": mai.pk}, follow=True)
+        assert [str(message) for message in answer.context["messages"]] == [sentence]
+    rental.refresh_from_db()
+    assert (rental.person, rental.ordered_by) == (mai, None)
+    assert not AuditRecord.objects.filter(action="hand_over").exists()
+
+
+def test_of_two_managers_the_second_is_told_whose_it_is_now(
+    team: Team, linh: User, mai: User, rental: Rental, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boss, third = make_person(team, Role.MANAGER), make_person(team)
+    hand_over_in_time = lifecycle.hand_over
+
+    def lose(given: Rental, *, to: User, by: User) -> bool:
+        assert hand_over_in_time(Rental.objects.for_cards().get(), to=mai, by=linh)
+        return hand_over_in_time(given, to=to, by=by)
+
+    monkeypatch.setattr(lifecycle, "hand_over", lose)
+    answer = browser(boss).post(reverse("hand_over", args=[rental.pk]), {"person": third.pk}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["0912 345 678 is mai's already."]
 
 
 def test_where_the_team_requires_two_factor_authentication_a_colleague_without_it_gets_no_number(
