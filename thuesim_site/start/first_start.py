@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
@@ -16,7 +17,6 @@ from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.kept_secrets import kept_secret, new_password
 
-FIRST_TEAM = "Desk"
 FIRST_ADMIN = "admin"
 DEMO_OPERATOR = "linh"
 
@@ -50,10 +50,12 @@ class FirstStart:
 def first_start(*, demo_token: str = "") -> FirstStart:
     """Make the first team, its admin and its token, unless they are there; what is there already stays as it is.
 
+    The team is named in the language of the settings; an admin may rename it.
+
     May run at every start. `demo_token` is the token that the sandbox takes.
     """
     with transaction.atomic():
-        team = Team.objects.order_by("pk").first() or Team.objects.create(name=FIRST_TEAM)
+        team = Team.objects.order_by("pk").first() or Team.objects.create(name=_("Team 1"))
         people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
         if not settings.DEMO:
             _end_demo()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.utils import translation
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Membership, Role, Team, User
@@ -48,6 +49,14 @@ def test_an_admin_with_a_made_password_manages_the_first_team(start: Start, tmp_
     assert Membership.objects.get().role == Role.MANAGER
     assert admin.check_password(about["people"][0]["password"])
     assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "Team 1"), ("vi", "Nhóm 1")])
+def test_the_first_team_has_a_name_in_the_language_of_the_desk(start: Start, language: str, name: str) -> None:
+    with translation.override(language):
+        assert start()["team"] == name
+    assert start()["team"] == name
+    assert Team.objects.count() == 1
 
 
 def test_the_admin_that_the_environment_names_is_made(start: Start, tmp_path: Path) -> None:
