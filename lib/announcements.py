@@ -1,5 +1,8 @@
 """What `lib.announce` says, heard by a web process on its event loop; and what is done before the process stops."""
 
+import asyncio
+import json
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +17,79 @@ from redis.backoff import NoBackoff
 from lib.announce import CHANNEL
 
 SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
+BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
+
+logger = logging.getLogger(__name__)
+
+
+class Listener:
+    """Keeps one subscription, on the event loop that serves the first request, and subscribes again when it breaks.
+
+    A subclass says what a message means to it (`_take`), and what it does when messages may have been missed (`_missed`),
+    when Redis goes away (`_lost`), and when the process is about to exit (`_end`).
+    """
+
+    def __init__(self, redis_url: str, who: str) -> None:
+        self._redis_url, self._who = redis_url, who
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribed = asyncio.Event()
+        self._listening = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """The process is about to exit: end what is open, and each new request at once. Callable from any thread."""
+        self._stopping = True
+        self._on_loop(self._end)
+
+    def _take(self, announced: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _missed(self) -> None:
+        raise NotImplementedError
+
+    def _lost(self) -> None:
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        raise NotImplementedError
+
+    def _on_loop(self, work: Callable[[], object]) -> None:
+        """Do `work` on the loop, from any thread. Before the first request there is nothing to do."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(work)
+
+    def _start(self) -> bool:
+        """Begin to listen at the first request, on its loop. Returns whether it was that one."""
+        if self._loop is not None:
+            return False
+        self._loop = asyncio.get_running_loop()
+        self._listener = asyncio.create_task(self._listen(), name=f"listen for {self._who}")
+        on_stop(self.stop)
+        return True
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async for message in messages(self._redis_url):
+                    failures = 0
+                    self._heard(message)
+            except (redis.RedisError, OSError) as error:
+                if self._listening or not failures:
+                    logger.warning("No messages from Redis for %s (%s).", self._who, type(error).__name__)
+            if self._listening:
+                self._listening = False
+                self._lost()
+            await asyncio.sleep(BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)])
+            failures += 1
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            self._listening = True
+            self._subscribed.set()
+            self._missed()
+        elif message["type"] == "message":
+            self._take(json.loads(message["data"]))
 
 
 async def messages(redis_url: str) -> AsyncIterator[dict[str, Any]]:

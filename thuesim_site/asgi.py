@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from thuesim_site.asgi_responses import Application, Message, Receive, Send, refusal
+from lib.asgi import Application, Message, Receive, Send
+from thuesim_site.asgi_responses import refusal
 
 # Sets Django up: comes before the imports that need its models.
 from thuesim_site.wsgi import application as django_pages

@@ -1,17 +1,13 @@
 """Answers that the event loop gives itself: refusals, and files at their reader's pace."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
+
+from lib.asgi import Application, Message, Receive, Send, disconnected
 
 PART_BYTES = 32 * 1024  # of a file that are in memory while its reader is slow
 RETRY_SECONDS = {408: 1, 429: 10, 503: 5}  # Retry-After
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Readable(Protocol):
@@ -74,9 +70,3 @@ async def send_file(file: Readable, receive: Receive, send: Send) -> None:
     finally:
         reader_left.cancel()
         file.close()
-
-
-async def disconnected(receive: Receive) -> None:
-    """Return when the client is gone; what it still sends is dropped."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from thuesim_site.asgi_responses import Message, Receive, Send, send_file
+from lib.asgi import Message, Receive, Send
+from thuesim_site.asgi_responses import send_file
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
 
 # What WhiteNoise reads of a request, by its names there.

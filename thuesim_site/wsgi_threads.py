@@ -24,7 +24,8 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.http.response import HttpResponseBase
 
-from thuesim_site.asgi_responses import Message, Readable, Receive, Send, disconnected, send_file
+from lib.asgi import Message, Receive, Send, disconnected
+from thuesim_site.asgi_responses import Readable, send_file
 from thuesim_site.connections import client_of
 from thuesim_site.fair_turns import FairTurns
 from thuesim_site.refusals import refusal

@@ -7,17 +7,15 @@ changed is then read from the database once for all screens.
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
@@ -25,7 +23,8 @@ from django.db import close_old_connections
 from django.http import HttpRequest
 
 from accounts.audit import OncePerDay
-from lib import announcements
+from lib.announcements import Listener
+from lib.asgi import Message, Receive, Send, disconnected
 from pages.live.screens import (
     Screen,
     Viewer,
@@ -43,9 +42,6 @@ from rentals.models import Rental
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 # How often a stream is written to, with the server's time in ms since 1970. Browsers take two beats' silence for a lost
 # connection (`SILENCE` in live-worker.js and stream.js).
@@ -53,7 +49,6 @@ BEAT_SECONDS = 4.0
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
 MAX_RENTALS = 25  # that are read together
 MAX_SCREENS = 250  # that are checked together
-BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 _REFRESH = frame("refresh")
 _EXPIRED = frame("session-expired")
@@ -74,7 +69,7 @@ def open_streams() -> int:
     return sum(hub.open_streams for hub in _hubs)
 
 
-class Hub:
+class Hub(Listener):
     """Answers `GET /live/` with an endless stream of events, which `static/js/live-worker.js` reads.
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
@@ -84,16 +79,14 @@ class Hub:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis_url = redis_url
+        super().__init__(redis_url, "the open screens")
         self._screens: set[Screen] = set()
         self._changed: dict[int, int] = {}  # rental id: team id
         self._team_events: set[tuple[int, str]] = set()
         self._people: set[int] = set()
         self._handed_over: set[tuple[int, int]] = set()  # the ids of a rental and a person who is told
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._listening = False
-        self._stopping = False
         # Apart, so that a thousand browsers coming back at once do not hold up the events of the open streams.
         self._openers = ThreadPoolExecutor(2, "live-open")
         self._reader = ThreadPoolExecutor(1, "live-read")
@@ -107,7 +100,7 @@ class Hub:
             await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body"})
             return
-        await self._start()
+        await self._begin()
         session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         screen = await self._in_thread(self._openers, open_screen, request, session_key)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -122,17 +115,11 @@ class Hub:
     def open_streams(self) -> int:
         return len(self._screens)
 
-    def stop(self) -> None:
-        """End every stream, and each new one at once: the process is about to exit. Callable from any thread."""
-        self._stopping = True
-        self.end_streams()
-
     def end_streams(self) -> None:
         """End every stream; their browsers come back. Callable from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._end_streams)
+        self._on_loop(self._end)
 
-    def _end_streams(self) -> None:
+    def _end(self) -> None:
         for screen in self._screens:
             screen.end()
 
@@ -140,7 +127,7 @@ class Hub:
         # Added before `hello`, so that every change after the browser reads its board reaches it.
         self._screens.add(screen)
         screen.offer(frame("hello", "live" if self._listening else "waiting"))
-        watch = asyncio.ensure_future(_disconnected(receive))
+        watch = asyncio.ensure_future(disconnected(receive))
         watch.add_done_callback(lambda _: screen.end())
         if self._stopping:
             screen.end()
@@ -152,15 +139,11 @@ class Hub:
             self._screens.discard(screen)
             watch.cancel()
 
-    async def _start(self) -> None:
-        """Begin listening at the first request, on the loop that serves it."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._wake, self._subscribed = asyncio.Event(), asyncio.Event()
-            jobs = (self._listen, self._deliver, self._beat, self._check)
+    async def _begin(self) -> None:
+        """Begin listening and sending at the first request; wait a moment for the subscription."""
+        if self._start():
+            jobs = (self._deliver, self._beat, self._check, self._warm_up)
             self._tasks = [asyncio.create_task(job(), name=f"live{job.__name__}") for job in jobs]
-            self._tasks.append(asyncio.create_task(self._warm_up()))
-            announcements.on_stop(self.stop)
         with contextlib.suppress(TimeoutError):  # the screen is told that it is `waiting`
             await asyncio.wait_for(self._subscribed.wait(), 2)
 
@@ -170,31 +153,12 @@ class Hub:
         except Exception:  # it only makes the first card slower
             logger.exception("No card could be rendered.")
 
-    async def _listen(self) -> None:
-        """Keep one subscription, and subscribe again when it breaks. Every screen then reads its board again, since events
-        may have been missed."""
-        failures = 0
-        while True:
-            try:
-                async for message in announcements.messages(self._redis_url):
-                    failures = 0
-                    self._heard(message)
-            except (redis.RedisError, OSError) as error:
-                if self._listening or not failures:
-                    logger.warning("The live stream gets no messages from Redis (%s).", type(error).__name__)
-            if self._listening:
-                self._listening = False
-                self._offer_all(frame("waiting"))
-            await asyncio.sleep(BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)])
-            failures += 1
+    def _missed(self) -> None:
+        """Every screen reads its board again."""
+        self._offer_all(_REFRESH)
 
-    def _heard(self, message: Message) -> None:
-        if message["type"] == "subscribe":
-            self._listening = True
-            self._subscribed.set()
-            self._offer_all(_REFRESH)
-        elif message["type"] == "message":
-            self._take(json.loads(message["data"]))
+    def _lost(self) -> None:
+        self._offer_all(frame("waiting"))
 
     def _take(self, announced: Message) -> None:
         if "handed_over" in announced:
@@ -317,11 +281,6 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
     screen.offer(_TEAM_SWITCHED if screen.is_of_another_team else _REFRESH)
     if screen.is_of_another_team:
         screen.end()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _refusal(request: HttpRequest) -> int | None:
