@@ -9,21 +9,13 @@ the rental changed, that the person lost a right, or that messages may have been
 import asyncio
 import contextlib
 import json
-import logging
 import random
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import redis
-
-from lib import announcements
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
+from lib.announcements import Listener
+from lib.asgi import Application, Message, Receive, Send, disconnected
 
 WAIT = re.compile(r"/api/v1/rentals/([0-9]{1,18})/wait")
 EVENTS = "/api/v1/events"
@@ -31,33 +23,46 @@ ENVIRON = "desk.environ"  # as `thuesim_site.wsgi_threads` reads it
 HOLD = b"desk-hold"
 # While Redis is away, the database is asked so often.
 AWAY_SECONDS = 5.0
-# After Redis came back, the waits ask within this time, not all at once.
+# When Redis went away or came back, all ask within this time, not at once.
 SPREAD_SECONDS = 2.0
+# What is asked for all that are held: thousands of them leave the page threads to the pages now and then.
+MAX_ASKS_A_SECOND = 100
 BEAT_SECONDS = 15.0  # of an event stream: it is written to, and its key is checked
 GATHER_SECONDS = 0.1  # in which the events of a busy team are read together
-BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 MAX_SENT = 1000  # events of the last seconds that a stream remembers
 
-logger = logging.getLogger(__name__)
+
+# The answers to equal requests that one announcement woke, by what tells them apart.
+Shared = dict[tuple[Any, ...], "asyncio.Task[Answer]"]
 
 
 class Held:
     """A request that is held, and what wakes it."""
 
-    __slots__ = ("person", "rental", "team", "woken")
+    __slots__ = ("_shared", "_woken", "person", "rental", "team")
 
     def __init__(self, rental: int | None = None) -> None:
-        self.rental, self.team, self.person = rental, None, None
-        self.woken = asyncio.Event()
+        self.rental = rental
+        self.team: int | None = None
+        self.person: int | None = None
+        self._woken = asyncio.Event()
+        self._shared: Shared | None = None
 
-    rental: int | None
-    team: int | None
-    person: int | None
+    def wake(self, shared: Shared | None = None) -> None:
+        """Have Django asked again. Those woken with the same `shared` share the answer, if they ask the same."""
+        self._shared = shared
+        self._woken.set()
+
+    def taken(self) -> Shared | None:
+        """What woke it has been seen: return what it shares, and sleep again until the next time."""
+        self._woken.clear()
+        shared, self._shared = self._shared, None
+        return shared
 
     async def sleep(self, seconds: float) -> None:
         """Return when it is woken, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.woken.wait(), seconds)
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
 
 class Answer:
@@ -73,17 +78,14 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Holding:
+class Holding(Listener):
     """Holds waits and event streams; all other requests go to `pages` as they are."""
 
     def __init__(self, pages: Application, redis_url: str) -> None:
-        self._pages, self._redis_url = pages, redis_url
+        super().__init__(redis_url, "the waits of the API")
+        self._pages = pages
         self._held: set[Held] = set()
         self._by_rental: dict[int, set[Held]] = {}
-        self._listening = False
-        self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         wait = WAIT.fullmatch(scope["path"]) if scope["method"] == "GET" else None
@@ -101,27 +103,22 @@ class Holding:
         """How many requests are held."""
         return len(self._held)
 
-    def stop(self) -> None:
-        """Answer every wait as it is now, and end every stream: the process is about to exit. From any thread."""
-        self._stopping = True
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake_all)
-
     async def _wait(self, rental: int, scope: Message, receive: Receive, send: Send) -> None:
         held, loop = Held(rental), asyncio.get_running_loop()
         began, turn = loop.time(), "first"
         gone = self._add(held, receive)
         try:
             while True:
-                held.woken.clear()
-                answer = await self._ask(scope, {"desk.held": turn})
+                shared = held.taken()
+                answer = await self._ask_once(scope, {"desk.held": turn}, shared if turn == "again" else None)
                 if answer.hold is None:
                     await answer.send(send)
                     return
                 held.person = answer.hold["person"]
                 left = began + answer.hold["seconds"] - loop.time()
                 if left > 0 and not self._stopping:
-                    await held.sleep(left if self._listening else min(left, AWAY_SECONDS * random.uniform(0.5, 1)))  # noqa: S311
+                    seconds = left if self._listening else min(left, self._random_within(AWAY_SECONDS, 0.5))
+                    await held.sleep(seconds)
                 if gone.done():
                     return
                 over = began + answer.hold["seconds"] <= loop.time() or self._stopping
@@ -144,7 +141,7 @@ class Holding:
         try:
             # At once: something may have happened before it was added.
             while not gone.done() and not self._stopping:
-                held.woken.clear()
+                held.taken()
                 environ = {"desk.held": "again", "desk.start": start, "desk.sent": list(sent)}
                 answer = await self._ask(scope, environ)
                 if answer.hold is None:  # the key was revoked, or the desk is in trouble: its client comes back
@@ -152,11 +149,20 @@ class Holding:
                 sent.extend(answer.hold["sent"])
                 await send({"type": "http.response.body", "body": answer.body, "more_body": True})
                 if not answer.hold["more"] and not gone.done() and not self._stopping:
-                    await held.sleep(BEAT_SECONDS if self._listening else AWAY_SECONDS)
+                    await held.sleep(BEAT_SECONDS if self._listening else self._random_within(AWAY_SECONDS, 0.5))
                     await asyncio.sleep(GATHER_SECONDS)
             await send({"type": "http.response.body", "body": b""})
         finally:
             self._discard(held, gone)
+
+    async def _ask_once(self, scope: Message, environ: dict[str, Any], shared: Shared | None) -> Answer:
+        """Have Django answer the request once more; once for all that are equal, where an announcement woke them."""
+        if shared is None:
+            return await self._ask(scope, environ)
+        equal = (scope["query_string"], (scope.get("client") or ("",))[0], scope["scheme"], *scope["headers"])
+        if equal not in shared:
+            shared[equal] = asyncio.create_task(self._ask(scope, environ))
+        return await asyncio.shield(shared[equal])  # one that is cut off does not cut the others off
 
     async def _ask(self, scope: Message, environ: dict[str, Any]) -> Answer:
         """Have Django answer the request once more."""
@@ -185,8 +191,8 @@ class Holding:
         self._held.add(held)
         if held.rental is not None:
             self._by_rental.setdefault(held.rental, set()).add(held)
-        gone = asyncio.ensure_future(_disconnected(receive))
-        gone.add_done_callback(lambda _: held.woken.set())
+        gone = asyncio.ensure_future(disconnected(receive))
+        gone.add_done_callback(lambda _: held.wake())
         return gone
 
     def _discard(self, held: Held, gone: asyncio.Future[None]) -> None:
@@ -197,59 +203,34 @@ class Holding:
             if not others:
                 del self._by_rental[held.rental]
 
-    def _start(self) -> None:
-        """Begin to listen at the first request, on the loop that serves it."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._listener = asyncio.create_task(self._listen(), name="api-listen")
-            announcements.on_stop(self.stop)
+    def _random_within(self, seconds: float, least: float = 0) -> float:
+        """Return a number of seconds in which one of all that are held asks: thousands take longer than `seconds`."""
+        return max(seconds, len(self._held) / MAX_ASKS_A_SECOND) * random.uniform(least, 1)  # noqa: S311
 
-    async def _listen(self) -> None:
-        """Keep one subscription, and subscribe again when it breaks."""
-        failures = 0
-        while True:
-            try:
-                async for message in announcements.messages(self._redis_url):
-                    failures = 0
-                    self._heard(message)
-            except (redis.RedisError, OSError) as error:
-                if self._listening or not failures:
-                    logger.warning("Waits of the API get no messages from Redis (%s).", type(error).__name__)
-            if self._listening:
-                self._listening = False
-                self._wake_all()  # from now on they ask by themselves
-            await asyncio.sleep(BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)])
-            failures += 1
+    def _missed(self) -> None:
+        """All ask again."""
+        assert self._loop is not None
+        for held in self._held:
+            self._loop.call_later(self._random_within(SPREAD_SECONDS), held.wake)
 
-    def _heard(self, message: Message) -> None:
-        if message["type"] == "subscribe":
-            self._listening = True
-            self._wake_all(spread=SPREAD_SECONDS)
-        elif message["type"] == "message":
-            self._take(json.loads(message["data"]))
+    _lost = _missed  # from now on they ask by themselves
+
+    def _end(self) -> None:
+        """Every wait is answered as it is now, and every stream ends."""
+        for held in self._held:
+            held.wake()
 
     def _take(self, announced: Message) -> None:
         if "rental" in announced:
+            shared: Shared = {}
             for held in self._by_rental.get(announced["rental"], ()):
-                held.woken.set()
+                held.wake(shared)
             for held in self._held:
                 if held.team is not None and held.team == announced["team"]:
-                    held.woken.set()
+                    held.wake()
         elif "person" in announced:
             for held in self._held:
                 if held.person == announced["person"]:
-                    held.woken.set()
+                    held.wake()
         elif "event" not in announced and "handed_over" not in announced:
-            self._wake_all(spread=SPREAD_SECONDS)
-
-    def _wake_all(self, *, spread: float = 0.0) -> None:
-        for held in list(self._held):
-            if spread and self._loop is not None:
-                self._loop.call_later(random.uniform(0, spread), held.woken.set)  # noqa: S311
-            else:
-                held.woken.set()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+            self._missed()

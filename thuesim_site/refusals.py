@@ -5,8 +5,9 @@ from django.utils import translation
 
 from api.middleware import PREFIX
 from api.problems import Problem
+from lib.asgi import Application, Message, Receive, Send
 from thuesim_site import asgi_responses
-from thuesim_site.asgi_responses import RETRY_SECONDS, Application, Message, Receive, Send
+from thuesim_site.asgi_responses import RETRY_SECONDS
 
 
 def refusal(status: int) -> Application:

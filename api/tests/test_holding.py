@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +16,11 @@ from django.utils import timezone
 from accounts import api_keys
 from accounts.models import Team
 from accounts.policy import access_for
-from api.holding import Holding
+from api.holding import SPREAD_SECONDS, Holding
 from api.rate_limits import WAITS_PER_MINUTE
 from api.tests.conftest import Program, make_program
+from lib.asgi import Message as AsgiMessage
+from lib.asgi import Receive, Send
 from pages.tests.live.conftest import serving
 from rentals import lifecycle
 from rentals.models import Message, Rental, Status
@@ -37,6 +39,7 @@ class Served:
     program: Program
     team: Team
     rental: Rental
+    asked: list[str]  # the paths that Django was asked for
     streams: ExitStack = field(default_factory=ExitStack)
 
     def wait(self, wanted: str = "code", timeout: int = 20, **query: Any) -> requests.Response:
@@ -84,11 +87,32 @@ def served(real_redis: RedisServer, transactional_db: None) -> Iterator[Served]:
         token=make_token(team),
         expires_at=timezone.now() + timedelta(minutes=5),
     )
-    holding = Holding(Pages(django_pages), real_redis.url)
+    pages, asked = Pages(django_pages), list[str]()
+
+    async def noted(scope: AsgiMessage, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await pages(scope, receive, send)
+
+    holding = Holding(noted, real_redis.url)
     with serving(holding, holding) as port:  # type: ignore[arg-type]  # it is stopped as a hub is
-        world = Served(holding, port, make_program(person, team), team, rental)
+        world = Served(holding, port, make_program(person, team), team, rental, asked)
         with world.streams:
             yield world
+
+
+def test_equal_waits_share_one_answer_and_no_other_key_gets_it(served: Served) -> None:
+    sees = replace(served, program=make_program(served.program.key.person, served.team, ["rentals:read"]))
+    with ThreadPoolExecutor(6) as pool:
+        waits = [pool.submit(served.wait) for _ in range(5)]
+        masked = pool.submit(sees.wait)
+        served.held(6)
+        wait_until(lambda: len(served.asked) >= 6, "all were asked for once")
+        time.sleep(2 * SPREAD_SECONDS)  # they were asked for again when the subscription was there
+        served.asked.clear()
+        _arrives(served.rental, "195829")
+        assert [wait.result(10).json()["code"] for wait in waits] == ["195829"] * 5
+        assert (masked.result(10).json()["masked"], masked.result(10).json()["code"]) == (True, None)
+    assert len(served.asked) == 2
 
 
 def _arrives(rental: Rental, code: str, number: int = 0) -> Message:
