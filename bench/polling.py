@@ -130,9 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for, all by default; returns 1 where a figure is past its limit."""
     parts = {"delay": delay, "crowd": crowd, "calls": calls, "many": many}
     parser = argparse.ArgumentParser("bench.polling")
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[])
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     options = parser.parse_args(arguments)
+    options.parts = options.parts or list(parts)
     if len(options.parts) == 1:
         return 0 if parts[options.parts[0]](options) else 1
     # Each in a process of its own: Django is set up for one stage's database.
