@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PersonMiddleware",
     "accounts.page_team.PageTeamMiddleware",
+    "lib.confirmation.ConfirmationMiddleware",
     "accounts.sign_in.throttle.EntranceThrottleMiddleware",
     "thuesim_site.middleware.method_not_allowed.MethodNotAllowedMiddleware",
 ]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.policy import Access
-from lib.formats import span
+from lib.formats import dong, span
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
 from rentals.models import Message, Rental, Status
@@ -199,6 +199,22 @@ class Card:
             at = timezone.localtime(until).strftime("%H:%M")
             sentences.append(_("The order ends at %(at)s if it has no number by then.") % {"at": at})
         return sentences
+
+    @property
+    def again_question(self) -> str:
+        """What is asked before the number is rented again."""
+        values = {"phone": self.phone.national if self.phone else "", "service": self.rental.service.name}
+        return _("Rent %(phone)s again for %(service)s, at %(price)s?") % {**values, "price": self._price_now}
+
+    @property
+    def like_question(self) -> str:
+        """What is asked before the same is ordered once more."""
+        values = {"service": self.rental.service.name, "price": self._price_now}
+        return _("Rent another number for %(service)s, at %(price)s?") % values
+
+    @property
+    def _price_now(self) -> str:
+        return dong(self.rental.service.price) or _("a price not known yet")
 
     @property
     def may_keep_trying(self) -> bool:

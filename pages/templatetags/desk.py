@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import one_time_keys
 from accounts.page_team import FIELD
 from accounts.policy import Access
+from lib import confirmation
 from lib.formats import dong, grouped, span
 
 register = template.Library()
@@ -104,6 +105,12 @@ def page_team(context: Context) -> SafeString | str:
 def form_key(key: str = "") -> SafeString:
     """Write the field by which a form is told from the same one sent again: see `accounts.one_time_keys`."""
     return format_html('<input type="hidden" name="{}" value="{}">', one_time_keys.FIELD, key or one_time_keys.new())
+
+
+@register.simple_tag
+def confirm(question: str) -> SafeString:
+    """Write the field by which a form asks before it destroys or buys: see `lib.confirmation`."""
+    return confirmation.field(question)
 
 
 @register.filter

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from accounts.policy import Access
 from lib.formats import dong
-from pages.presenters.cards import Card, card_for
+from pages.presenters.cards import card_for
 from pages.presenters.rental import deleted_sentence
 from pages.templatetags.desk import clock, epoch, icon, moment
 from rentals.models import Rental
@@ -46,23 +46,12 @@ def history_rows(rentals: Iterable[Rental], access: Access) -> SafeString:
     return _rendered("history_rows.html", {"cards": cards, "words": words, **_FUNCTIONS})
 
 
-def again_question(card: Card) -> str:
-    """Return what is asked before a row's number is rented again: the row has an icon alone, and it buys."""
-    values = {
-        "phone": card.phone.national if card.phone else "",
-        "service": card.rental.service.name,
-        "price": dong(card.rental.service.price) or _("a price not known yet"),
-    }
-    return _("Rent %(phone)s again for %(service)s, at %(price)s?") % values
-
-
 def messages_sentence(count: int) -> str:
     return ngettext("%(n)s message", "%(n)s messages", count) % {"n": count}
 
 
 _FUNCTIONS = {
     "clock": clock,
-    "again_question": again_question,
     "dearer_sentence": dearer_sentence,
     "deleted_sentence": deleted_sentence,
     "dong": dong,

@@ -92,10 +92,10 @@ def test_a_number_is_rented_again_only_at_the_price_on_its_button(
 
 def test_a_row_of_the_history_carries_its_price(boss: Client, team: Team, token: Token, service: Service) -> None:
     earlier = make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None)
-    button = parse(html(boss.get("/rentals/"))).find("button", formaction=f"{earlier.pk}/again/")
-    assert (button["name"], button["value"]) == ("price_seen", "3000")
+    button = parse(html(boss.get("/rentals/"))).find("button", form="again")
+    assert button["formaction"] == f"{earlier.pk}/again/?price_seen=3000"
     now_costs(service, 45_000)
-    answer = boss.post(f"/rentals/{earlier.pk}/again/", {"price_seen": button["value"]}, follow=True)
+    answer = boss.post(f"/rentals/{button['formaction']}", follow=True)
     assert "The price is 45.000 ₫ now" in html(answer)
     assert not Rental.objects.filter(again_of=earlier).exists()
 

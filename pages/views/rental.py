@@ -73,7 +73,8 @@ def rent_again(request: DeskRequest, pk: int) -> HttpResponse:
                 service=earlier.service,
                 purpose=request.POST.get("purpose", "") or earlier.purpose,
                 again_of=earlier,
-                price_seen=whole_number(request.POST.get("price_seen", "")),
+                # The buttons of the history share one form, and have the price in their address.
+                price_seen=whole_number(request.POST.get("price_seen") or request.GET.get("price_seen", "")),
             ),
             key=one_time_keys.key_of(request),
         )

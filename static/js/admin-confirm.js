@@ -1,6 +1,8 @@
-// What cannot be undone asks first: `data-confirm` on a form is the question.
-for (const form of document.querySelectorAll("form[data-confirm]")) {
-  form.addEventListener("submit", (event) => {
-    if (!window.confirm(form.dataset.confirm)) event.preventDefault();
+// What cannot be undone asks first: the field `confirm` of a form is the question.
+for (const field of document.querySelectorAll("form input[name=confirm]")) {
+  field.form.addEventListener("submit", (event) => {
+    if (!window.confirm(field.value)) return event.preventDefault();
+    // Without this field the server asks, as it does where no script runs.
+    field.after(Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "yes" }));
   });
 }

@@ -87,8 +87,8 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
-// What destroys or buys asks first. `data-confirm` is the question, on the form or on the button that sends it, and
-// `data-confirm-more` the address of what is good to know before the answer.
+// What destroys or buys asks first. The question is the field `confirm` of the form, or of the button that sends it, and
+// `data-confirm-more` the address of what is good to know before the answer. What htmx sends needs one click alone.
 const dialog = document.getElementById("confirm");
 let agreedTo = null;
 function ask(question, form, button) {
@@ -99,9 +99,15 @@ function ask(question, form, button) {
   dialog.onclose = () => {
     if (dialog.returnValue !== "yes" || !form.isConnected) return button?.focus();
     agreedTo = form;
+    agree(form);
     form.requestSubmit(button);
   };
   dialog.showModal();
+}
+// Without this field the server asks, as it does where no script runs.
+function agree(form) {
+  if (form.querySelector("input[name=confirmed]")) return;
+  form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "yes" }));
 }
 async function showMore(address) {
   const more = document.getElementById("confirm-more");
@@ -116,10 +122,10 @@ document.addEventListener(
   "submit",
   (event) => {
     const { target: form, submitter } = event;
-    const question = submitter?.dataset.confirm ?? form.dataset.confirm;
+    const question = submitter?.name === "confirm" ? submitter.value : form.querySelector("input[name=confirm]")?.value;
     const agreed = form === agreedTo;
     agreedTo = null;
-    if (!question || agreed) return;
+    if (!question || agreed || form.hasAttribute("hx-post")) return;
     event.preventDefault();
     event.stopImmediatePropagation(); // htmx sends it else
     ask(question, form, submitter);

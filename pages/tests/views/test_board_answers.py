@@ -49,7 +49,7 @@ def said_on(client: Client, rental: Rental) -> str:
 def test_a_refused_order_is_tried_again_with_all_its_wishes(client: Client, refused: Rental, operator: User) -> None:
     page = parse(client.get("/").content.decode())
     form = page.find("form", action=f"/rentals/{refused.pk}/same/")
-    fields = {field["name"]: field["value"] for field in form.find_all("input")}
+    fields = {field["name"]: field["value"] for field in form.find_all("input")} | {"confirmed": "yes"}
     client.post(f"/rentals/{refused.pk}/same/", fields | {"keep_trying": "10"})
     order = Rental.objects.latest("pk")
     wishes = ("networks", "prefixes", "exclude_prefixes", "purpose", "service_id", "team_id")
