@@ -6,12 +6,13 @@ script adds it, and the page has it in a form with the same fields.
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from lib.urls import page_before
 
 QUESTION, ANSWER = "confirm", "confirmed"
 _MAX_QUESTION = 500
@@ -51,16 +52,8 @@ class ConfirmationMiddleware:
         context = {
             "question": question[:_MAX_QUESTION],
             "fields": [*fields, (ANSWER, "yes")],
-            "back": _page_before(request),
+            "back": page_before(request),
         }
         response = render(request, "confirmation.html", context)
         response["Cache-Control"] = "no-store"
         return response
-
-
-def _page_before(request: HttpRequest) -> str:
-    """Return the address of the page that the form stands on, `/` where the browser does not say."""
-    before = urlsplit(request.headers.get("Referer", ""))
-    if before.netloc != request.get_host() or not before.path.startswith("/"):
-        return "/"
-    return f"{before.path}?{before.query}" if before.query else before.path

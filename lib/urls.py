@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -18,3 +19,14 @@ def absolute_reverse(
     """
     path = reverse(view, args=args, kwargs=dict(kwargs) if kwargs else None)
     return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
+
+
+def page_before(request: HttpRequest) -> str:
+    """Return the address of the page that a form was sent from, `/` where the browser does not say."""
+    try:
+        before = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:  # "http://[::1"
+        return "/"
+    if before.netloc != request.get_host() or not before.path.startswith("/"):
+        return "/"
+    return f"{before.path}?{before.query}" if before.query else before.path

@@ -176,6 +176,7 @@ def page_words() -> dict[str, str]:
         "noConnection": _("No connection since {time}: nothing was sent. Try again once the desk answers."),
         "noAnswer": _("The desk does not answer. Look at the board before you try again."),
         "serverError": _("Something went wrong at our end. Look at the board before you try again."),
+        "unavailable": _("The desk cannot take this now. What you typed is still here: send it again in a moment."),
         "forbidden": _("You may not do this, or the page is too old. Reload it."),
         "gone": _("This no longer exists. Reload the page."),
         "remove": _("Remove {what}"),

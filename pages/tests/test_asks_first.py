@@ -132,7 +132,7 @@ def test_nobody_elses_page_asks_anything_here(world: World) -> None:
     assert "0900" not in html(answer)
 
 
-@pytest.mark.parametrize("referer", ["", "https://elsewhere.example/team/", "http://testserver"])
+@pytest.mark.parametrize("referer", ["", "https://elsewhere.example/team/", "http://testserver", "http://[::1"])
 def test_without_a_page_of_ours_before_it_back_leads_to_the_desk(boss: Client, referer: str) -> None:
     answer = boss.post("/team/", {QUESTION: "Sure?"}, headers={"referer": referer} if referer else {})
     assert parse(answer.content.decode()).find("section").find("a")["href"] == "/"

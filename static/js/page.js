@@ -170,7 +170,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.requestConfig.verb === "get") return;
   const { status } = event.detail.xhr;
-  toast(sentence(status === 403 ? "forbidden" : status === 404 ? "gone" : "serverError"), true);
+  toast(sentence({ 403: "forbidden", 404: "gone", 503: "unavailable" }[status] ?? "serverError"), true);
 });
 for (const failure of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(failure, (event) => {
   if (event.detail.requestConfig.verb !== "get") toast(sentence("noAnswer"), true);

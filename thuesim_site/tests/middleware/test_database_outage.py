@@ -12,7 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
-from rentals.tests.factories import make_person, make_team
+from accounts.models import Team
+from pages.tests.markup import parse
+from rentals.models import Rental
+from rentals.tests.factories import make_person, make_service, make_team, make_token
 from thuesim_site.middleware.database_outage import DatabaseOutageMiddleware
 
 
@@ -41,6 +44,51 @@ def test_a_page_says_that_the_database_is_away_and_when_to_come_again(browser: C
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert "The database does not answer" in response.content.decode()
     assert "no-store" in response["Cache-Control"]
+
+
+def test_an_order_that_found_no_database_is_sent_again_and_taken_once(browser: Client) -> None:
+    team = Team.objects.get()
+    make_token(team)
+    make_service(sv="02", upstream_id="97", price=2500)
+    sent = parse(browser.get("/").content.decode()).find("form", id="rent").values()
+    sent |= {
+        "service": ["02.97"],
+        "purpose": ["Tân's “test”"],
+        "prefixes": ["96 097"],
+        "csrfmiddlewaretoken": ["x"],
+    }
+    with no_database():
+        answer = browser.post("/rent/", sent, headers={"Accept-Language": "en"})
+    page = parse(answer.content.decode())
+    assert (answer.status_code, page.find_all("meta", http_equiv="refresh")) == (503, [])
+    form = page.find("form")
+    assert (form["action"], form["method"]) == ("/rent/", "post")
+    assert {name: form.values()[name] for name in sent} == sent
+    with mock.patch("time.monotonic", return_value=time.monotonic() + 2):
+        for _ in range(2):
+            answer = browser.post(form["action"], form.values())
+            assert answer.status_code == 302, parse(answer.content.decode()).find("main").text
+    assert Rental.objects.get().purpose == "Tân's “test”"
+
+
+@pytest.mark.parametrize(
+    "sent", [{"login": "linh", "password": "secret-enough"}, {"code": "123456"}, {"password1": "secret-enough"}]
+)
+def test_no_secret_is_written_into_the_page_of_an_outage(browser: Client, sent: dict[str, str]) -> None:
+    referer = "http://testserver/accounts/login/?next=/team/"
+    with no_database():
+        answer = browser.post("/accounts/login/", {**sent, "csrfmiddlewaretoken": "x"}, headers={"referer": referer})
+    body = answer.content.decode()
+    assert "secret-enough" not in body
+    assert "123456" not in body
+    assert parse(body).find("a", href="/accounts/login/?next=/team/")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "application/json"])
+def test_a_body_that_is_no_form_of_ours_is_not_sent_again(browser: Client, kind: str) -> None:
+    with no_database():
+        answer = browser.post("/rent/", b"{" * 1000, content_type=kind)
+    assert (answer.status_code, b"<form" in answer.content) == (503, False)
 
 
 def test_it_says_so_in_the_browsers_language(browser: Client) -> None:
