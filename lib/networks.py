@@ -7,6 +7,9 @@ from dataclasses import dataclass
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Its addresses stand for the IPv4 address in their last 32 bits (NAT64, RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Python takes these for addresses of the internet: protocol assignments (RFC 6890), the relays of 6to4 (RFC 7526), and
+# documentation (RFC 9637).
+_NOT_PUBLIC = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ def parse_allowed(text: str) -> Allowed:
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the internet, and so does any IPv4 address that it stands for."""
     return all(
-        one.is_global and not (one.is_multicast or one.is_reserved or one.is_unspecified or one.is_loopback)
+        one.is_global
+        and not (one.is_multicast or one.is_reserved or one.is_unspecified or one.is_loopback)
+        and not any(one in network for network in _NOT_PUBLIC)
         for one in meant(address)
     ) and not (isinstance(address, ipaddress.IPv6Address) and (address.is_site_local or address.scope_id))
 

@@ -124,7 +124,7 @@ def test_a_web_process_killed_after_the_commit_leaves_one_order_and_the_client_g
     with _listening() as (url, descriptor), ThreadPoolExecutor(1) as pool:
         dies = _child(house, KILLED_AFTER_THE_COMMIT + SERVE, descriptor, inherits=(descriptor,))
         desk = Desk(url, program.secret, retry_for=60)
-        ordered = pool.submit(desk.rent, **ORDER, idempotency_key="one")
+        ordered = pool.submit(lambda: desk.rent("02.97", purpose="sign-up", idempotency_key="one"))
         assert dies.wait(60) == -signal.SIGKILL, dies.communicate()[1]
         assert Rental.objects.count() == 1, "it was committed, and nobody was told"
         lives = _child(house, SERVE, descriptor, inherits=(descriptor,))
