@@ -76,7 +76,7 @@ def the_form(world: World, client: Client, name: str, view: str) -> tuple[str, d
     return form
 
 
-def state() -> list[object]:
+def state() -> list[int]:
     """What any of these forms changes."""
     models = (AuditRecord, Rental, Destination, LogEntry)
     return [model.objects.count() for model in models] + [Team.services.through.objects.count()]
