@@ -120,14 +120,17 @@ def server() -> tuple[dict[str, str], str]:
     return {**found, "dbname": "postgres"}, f"postgres:///{{}}?{address}"
 
 
-def make_desk(folder: Path) -> Desk:
-    """Return a desk on an empty database of the kind that the tests run on."""
+def make_desk(folder: Path, migrated: str = "") -> Desk:
+    """Return a desk on an empty database of the kind that the tests run on, or on a copy of `migrated`."""
     if connection.vendor == "sqlite":
-        return Desk(folder)
+        desk = Desk(folder)
+        if migrated:
+            shutil.copy(migrated, folder / "desk.sqlite3")
+        return desk
     parameters, address = server()
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     with psycopg.connect(**parameters, autocommit=True) as postgresql:  # type: ignore[arg-type]
-        postgresql.execute(f"CREATE DATABASE {name}")
+        postgresql.execute(f"CREATE DATABASE {name} TEMPLATE {migrated or 'template1'}")
     return Desk(folder, address.format(name))
 
 
@@ -144,9 +147,8 @@ def _no_database_stays() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "var")
-    assert desk.manage("migrate", "-v", "0").returncode == 0
+def desk(django_db_setup: str, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "var", django_db_setup)
     desk.run(FILL)
     return desk
 
@@ -238,9 +240,10 @@ def test_a_missing_key_is_said_when_it_is_restored(file: Path, tmp_path: Path) -
     assert "token 1" in restored.stderr
 
 
-def test_a_desk_with_people_is_replaced_only_when_that_is_asked_for(file: Path, desk: Desk, tmp_path: Path) -> None:
-    other = make_desk(tmp_path / "var")
-    assert other.manage("migrate", "-v", "0").returncode == 0
+def test_a_desk_with_people_is_replaced_only_when_that_is_asked_for(
+    file: Path, django_db_setup: str, tmp_path: Path
+) -> None:
+    other = make_desk(tmp_path / "var", django_db_setup)
     other.run("from rentals.tests.factories import make_person; make_person(username='former')")
     refused = other.manage("restore", str(file))
     assert refused.returncode == 1
@@ -272,9 +275,8 @@ def test_nothing_is_restored_while_the_desk_runs(file: Path, tmp_path: Path) -> 
     assert "The desk is running" in restored.stderr
 
 
-def test_a_desk_that_runs_on_another_machine_is_noticed(file: Path, tmp_path: Path) -> None:
-    other = make_desk(tmp_path / "var")
-    assert other.manage("migrate", "-v", "0").returncode == 0
+def test_a_desk_that_runs_on_another_machine_is_noticed(file: Path, django_db_setup: str, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var", django_db_setup)
     other.run(
         "from rentals.models import Heartbeat; from django.utils import timezone; now = timezone.now(); "
         "Heartbeat.objects.create(kind='worker', name='worker-1@other/5', started_at=now, at=now)"
@@ -329,11 +331,13 @@ def test_without_pg_dump_it_says_what_to_install(desk: Desk, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_true_service_it_says_that_it_is_the_demo_s(tmp_path: Path) -> None:
-    demo = make_desk(tmp_path / "var")
+def test_without_the_true_service_it_says_that_it_is_the_demo_s(django_db_setup: str, tmp_path: Path) -> None:
+    demo = make_desk(tmp_path / "var", django_db_setup)
     demo.environment["THUESIM_BASE_URL"] = ""
+    if connection.vendor == "sqlite":
+        (demo.data_dir / "demo").mkdir()
+        (demo.data_dir / "desk.sqlite3").rename(demo.data_dir / "demo" / "desk.sqlite3")
     (tmp_path / "backup").mkdir()
-    assert demo.manage("migrate", "-v", "0").returncode == 0
     made = demo.manage("backup", str(tmp_path / "backup"))
     assert made.returncode == 0, made.stderr
     assert "This is the demo's" in made.stderr

@@ -1,0 +1,56 @@
+"""For tests: one database is migrated, and each test process works on a copy of it."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from thuesim_site.start.environment import BASE_DIR
+
+
+def use_copy() -> str:
+    """Connect this process to a copy of its own, and return the original's name (SQLite: its path).
+
+    The first process makes the original, which stays for the next run.
+    """
+    creation = connection.creation
+    with _alone():
+        made = Path(settings.DATA_DIR, f"migrated-{connection.vendor}-{_migrations()}")
+        if not made.exists():
+            made.write_text(creation.create_test_db(verbosity=0, autoclobber=True, serialize=False))
+        original = made.read_text()
+        _connect_to(original)
+        suffix = str(os.getpid())
+        creation.clone_test_db(suffix, verbosity=0)
+        _connect_to(str(creation.get_test_db_clone_settings(suffix)["NAME"]))
+    return original
+
+
+def drop_copy() -> None:
+    """Delete the copy of this process."""
+    connection.creation.destroy_test_db(verbosity=0)
+
+
+def _connect_to(name: str) -> None:
+    connection.close()
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time be here."""
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with Path(settings.DATA_DIR, "migrated.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _migrations() -> str:
+    """A digest of all that the original is made from."""
+    files = [*sorted(BASE_DIR.glob("*/migrations/*.py")), BASE_DIR / "requirements.lock"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
