@@ -1,5 +1,6 @@
 """What all tests share: nothing leaves this machine; a real Redis, the whole desk, and Chromium for those that ask."""
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -96,6 +97,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}:
             item.add_marker("database")
     items.sort(key=lambda item: ("browser" in item.keywords, "long" not in item.keywords))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over modules and collected tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(scope="session")
