@@ -19,6 +19,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, not memory: threads and live servers share it.
     DATABASES["default"]["TEST"] = {"NAME": os.environ["DESK_DATA_DIR"] + "/test.sqlite3"}
     DATABASES["default"]["CONN_MAX_AGE"] = 0
+    # Nothing of a test has to be there after a power cut.
+    _options = DATABASES["default"]["OPTIONS"]
+    _options["init_command"] = _options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
 REDIS_URL = "unix:///nowhere/redis.sock?db=0"
 CELERY_BROKER_URL = "memory://"
 # The middleware for static files warns where there is no such folder.
