@@ -57,9 +57,7 @@ class TeamSettingsForm(forms.ModelForm[Team]):
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
     budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
-    max_price = DongField(
-        label=gettext_lazy("Most that one number may cost, đồng"), help_text=_NO_LIMIT, max_value=MAX_PRICE
-    )
+    max_price = DongField(label=gettext_lazy("Max price per number, đồng"), help_text=_NO_LIMIT, max_value=MAX_PRICE)
     low_balance = DongField(label=gettext_lazy("Warn when a token's balance falls below, đồng"))
 
     class Meta:

@@ -53,7 +53,7 @@ class Team(models.Model):
         _("budget per month, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
     )
     max_price = models.PositiveIntegerField(
-        _("most that one number may cost, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
+        _("max price per number, đồng"), null=True, blank=True, help_text=_("Empty: no limit.")
     )
     low_balance = models.PositiveBigIntegerField(
         _("warn when a token's balance falls below, đồng"), null=True, blank=True, help_text=_("Empty: no warning.")

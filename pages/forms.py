@@ -94,7 +94,7 @@ class RentForm(forms.Form):
     prefixes = PrefixField(label=gettext_lazy("Prefixes"), required=False, max_length=200)
     exclude_prefixes = PrefixField(label=gettext_lazy("Excluded prefixes"), required=False, max_length=200)
     purpose = forms.CharField(label=gettext_lazy("Purpose"), required=False, max_length=120)
-    max_price = DongField(label=gettext_lazy("At most, đồng"), max_value=MAX_PRICE)
+    max_price = DongField(label=gettext_lazy("Max price, đồng"), max_value=MAX_PRICE)
     keep_trying = forms.IntegerField(
         label=gettext_lazy("If none is free"),
         required=False,

@@ -26,6 +26,7 @@ from accounts import audit
 from accounts.memberships import NotDone
 from accounts.models import Role, Team, User
 from accounts.policy import Access
+from lib.formats import dong
 
 admin.site.site_header = admin.site.site_title = "ThueSim Desk"
 admin.site.index_title = _("Administration")
@@ -52,6 +53,16 @@ class BoundedPaginator(Paginator[Any]):
 def exact(at: datetime | None) -> str:
     """Return a moment to the second, in the desk's time zone; `–` for None."""
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else "–"
+
+
+def dong_column(name: str, label: Any) -> Any:
+    """Return a column of a list, or a field of a page, that shows the amount in the model's field `name`."""
+
+    @admin.display(description=label, ordering=name)
+    def column(self: Any, row: Any) -> str:
+        return dong(getattr(row, name)) or "–"
+
+    return column
 
 
 class WithMoment:

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='team',
             name='max_price',
-            field=models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='most that one number may cost, đồng'),
+            field=models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='max price per number, đồng'),
         ),
     ]

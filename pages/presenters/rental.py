@@ -17,36 +17,11 @@ from pages.presenters.cards import Card, card_for
 from rentals import code_access
 from rentals.lifecycle import reasons
 from rentals.masking import mask
-from rentals.models import EventKind, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
+from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent, Status
+from rentals.models.labels import EVENTS, SOURCES
 from rentals.queries import queue
 from rentals.queries.number_memory import NumberMemory, memory_of
 from thuesim import codes
-
-# The kinds of event in words for a person.
-KINDS: Mapping[str, Promise] = {
-    EventKind.ORDERED: _("Ordered"),
-    EventKind.ASKED: _("ThueSim was asked for a number"),
-    EventKind.REQUEUED: _("No number yet; the order waits for its next turn"),
-    EventKind.MOVED: _("Moved to another token"),
-    EventKind.RENTED: _("Number rented"),
-    EventKind.RECEIVED: _("Message arrived"),
-    EventKind.MESSAGE: _("Another message arrived"),
-    EventKind.EXPIRED: _("Expired without a message"),
-    EventKind.REFUSED: _("Not rented"),
-    EventKind.UNCONFIRMED: _("Answer lost: checking whether a number was taken"),
-    EventKind.CANCELLED: _("Cancelled"),
-    EventKind.HANDED_OVER: _("Handed over"),
-    EventKind.REFUNDED: _("Price refunded: seen in the balance"),
-    EventKind.REFUND_TAKEN_BACK: _("The refund was booked by mistake and is taken back"),
-    EventKind.PRICE: _("The price is put right: ThueSim charged another one than the catalogue's"),
-    EventKind.IMPORTED: _("Found in ThueSim's history: rented elsewhere with the same token"),
-}
-_SOURCES: Mapping[str, Promise] = {
-    MessageSource.POLL: _("found by polling ThueSim"),
-    MessageSource.CALLBACK: _("sent by ThueSim"),
-    MessageSource.HISTORY: _("found in ThueSim's history"),
-}
-
 
 # What a person did with a code, in the list of who saw it.
 _SEEN: Mapping[str, Promise] = {
@@ -150,13 +125,13 @@ def _silence(rental: Rental) -> str:
 
 def _step(event: RentalEvent) -> Step:
     detail = event.detail if isinstance(event.detail, dict) else {}
-    why = reasons.SENTENCES.get(str(detail.get("reason", ""))) or _SOURCES.get(str(detail.get("by", ""))) or ""
+    why = reasons.SENTENCES.get(str(detail.get("reason", ""))) or SOURCES.get(str(detail.get("by", ""))) or ""
     if event.kind == EventKind.HANDED_OVER:
         why = (
             gettext("From %(from)s to %(to)s, who reads the code. The price stays with the person who ordered.")
             % detail
         )
-    return Step(event, str(KINDS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
+    return Step(event, str(EVENTS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 
 def _readable_message(message: Message, card: Card) -> ReadableMessage:
@@ -164,7 +139,7 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
         message=message,
         code=mask(message.code, not card.masked),
         text=mask(message.text, not card.masked),
-        source=str(_SOURCES.get(message.source, "")),
+        source=str(SOURCES.get(message.source, "")),
         has_audio=message.is_playable and not card.masked,
     )
 

@@ -13,7 +13,6 @@ import redis
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team
 from accounts.policy import Access
@@ -31,18 +30,19 @@ from rentals.models import (
     Rental,
     Status,
     Token,
+    labels,
 )
 from rentals.queries.calls import EndpointCalls, calls_by_endpoint
 from rentals.task_names import TaskQueue
 from rentals.upstream import breaker
 
-# The recurring jobs in words, with the seconds after which one that has not succeeded is late.
-JOBS: Mapping[str, tuple[Promise, int]] = {
-    JobName.TICK: (_("Scheduler"), 10),
-    JobName.STATISTICS: (_("Success statistics"), 600),
-    JobName.BALANCE: (_("Balance"), 120),
-    JobName.CATALOG: (_("Catalogue"), 1200),
-    JobName.SETTLE: (_("ThueSim's history"), 240),
+# The recurring jobs, with the seconds after which one that has not succeeded is late.
+JOBS: Mapping[str, int] = {
+    JobName.TICK: 10,
+    JobName.STATISTICS: 600,
+    JobName.BALANCE: 120,
+    JobName.CATALOG: 1200,
+    JobName.SETTLE: 240,
 }
 CALLS_WITHIN = timedelta(hours=1)
 
@@ -188,8 +188,7 @@ def _jobs(runs: Iterable[JobRun]) -> list[Job]:
 
 
 def _job(run: JobRun) -> Job:
-    label, stale_after = JOBS[run.name]
-    return Job(label, Age(run.ok_at, stale_after), run.fault)
+    return Job(labels.JOBS[run.name], Age(run.ok_at, JOBS[run.name]), run.fault)
 
 
 def _processes(access: Access) -> list[Process]:

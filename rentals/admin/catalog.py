@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline, StaffAdmin, StaffInline
+from accounts.admin.base import dong_column
 from rentals.lifecycle import likely_network
 from rentals.models import Network, Prefix, Service, ServicePrice
 from rentals.models.catalog import searchable
@@ -20,18 +21,20 @@ from thuesim import phones
 
 class PriceInline(ReadOnlyInline, admin.TabularInline[ServicePrice, Service]):
     model = ServicePrice
-    fields = readonly_fields = ("since", "price")
+    fields = readonly_fields = ("since", "amount")
+    amount = dong_column("price", gettext_lazy("price"))
 
 
 @admin.register(Service)
 class ServiceAdmin(ReadOnlyAdmin):
     """Services as the upstream lists them, with every price they had."""
 
-    list_display = ("name", "key", "price", "seconds", "active", "seen_at")
+    list_display = ("name", "key", "amount", "seconds", "active", "seen_at")
     list_filter = ("active", "sv")
     search_fields = ("search_name",)
     search_help_text = gettext_lazy("A part of the name, with or without accents, or the ID.")
-    fields = ("name", "sv", "upstream_id", "price", "seconds", "active", "seen_at")
+    fields = ("name", "sv", "upstream_id", "amount", "seconds", "active", "seen_at")
+    amount = dong_column("price", gettext_lazy("price"))
     inlines = (PriceInline,)
 
     @admin.display(description=gettext_lazy("SV.ID"), ordering="upstream_id")

@@ -6,15 +6,19 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.admin import ReadOnlyAdmin
-from accounts.admin.base import exact
+from accounts.admin.base import dong_column, exact
+from lib.formats import dong
 from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry
 
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = ("exact_at", "token", "kind", "amount", "rental", "note", "person")
+    list_display = ("exact_at", "token", "kind", "money", "rental", "note", "person")
     list_filter = ("kind", "at", "token")
+    exclude = ("amount",)
+    readonly_fields = ("money",)
+    money = dong_column("amount", gettext_lazy("amount"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
         entries: QuerySet[LedgerEntry] = super().get_queryset(request)
@@ -24,14 +28,16 @@ class LedgerAdmin(ReadOnlyAdmin):
 @admin.register(BalanceReading)
 class ReadingAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
-    list_display = ("exact_at", "token", "balance", "expected", "unexplained")
+    list_display = ("exact_at", "token", "read", "awaited", "unexplained")
     list_select_related = ("token",)
     list_filter = ("at", "token")
-    fields = ("token", "at", "balance", "expected", "unexplained")
+    fields = ("token", "at", "read", "awaited", "unexplained")
+    read = dong_column("balance", gettext_lazy("balance"))
+    awaited = dong_column("expected", gettext_lazy("expected"))
 
-    @admin.display(description=gettext_lazy("unexplained, đồng"))
-    def unexplained(self, reading: BalanceReading) -> int | None:
-        return reading.unexplained
+    @admin.display(description=gettext_lazy("unexplained"))
+    def unexplained(self, reading: BalanceReading) -> str:
+        return dong(reading.unexplained)
 
 
 @admin.register(BalanceQuestion)
@@ -39,10 +45,11 @@ class QuestionAdmin(ReadOnlyAdmin):
     """Managers answer them, on the spend page."""
 
     ordering = ("-pk",)
-    list_display = ("exact_until", "token", "amount", "answer", "note", "person", "answered_at")
+    list_display = ("exact_until", "token", "money", "answer", "note", "person", "answered_at")
     list_select_related = ("token", "person")
     list_filter = ("until", "answer", "token")
-    fields = ("token", "since", "until", "amount", "asked_at", "answer", "note", "person", "answered_at")
+    fields = ("token", "since", "until", "money", "asked_at", "answer", "note", "person", "answered_at")
+    money = dong_column("amount", gettext_lazy("amount"))
 
     @admin.display(description=gettext_lazy("until"), ordering="until")
     def exact_until(self, question: BalanceQuestion) -> str:

@@ -8,21 +8,46 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.admin import ReadOnlyInline
+from accounts.admin.base import dong_column
 from lib.query_params import whole_number
 from rentals.admin.reveals import CodeOnPage
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Message, MessageSource, Rental, RentalEvent
+from rentals.models import LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status, labels
 from thuesim import phones, rental_key
+
+
+def source_label(message: Message) -> str:
+    return str(labels.SOURCES.get(message.source, message.source))
+
+
+def _status(value: str) -> str:
+    return str(Status(value).label) if value in Status.values else value
 
 
 class MessageInline(ReadOnlyInline, admin.TabularInline[Message, Rental]):
     model = Message
-    fields = readonly_fields = ("exact_at", "code", "text", "is_call", "source")
+    fields = readonly_fields = ("exact_at", "code", "text", "is_call", "source_label")
+
+    @admin.display(description=gettext_lazy("source"))
+    def source_label(self, message: Message) -> str:
+        return source_label(message)
 
 
 class EventInline(ReadOnlyInline, admin.TabularInline[RentalEvent, Rental]):
     model = RentalEvent
-    fields = readonly_fields = ("exact_at", "kind", "before", "after", "person", "detail")
+    fields = readonly_fields = ("exact_at", "what", "status_before", "status_after", "person", "detail")
+
+    @admin.display(description=gettext_lazy("event"))
+    def what(self, event: RentalEvent) -> str:
+        return str(labels.EVENTS.get(event.kind, event.kind))
+
+    @admin.display(description=gettext_lazy("status before"))
+    def status_before(self, event: RentalEvent) -> str:
+        return _status(event.before)
+
+    @admin.display(description=gettext_lazy("status after"))
+    def status_after(self, event: RentalEvent) -> str:
+        return _status(event.after)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RentalEvent]:
         events: QuerySet[RentalEvent] = super().get_queryset(request)
@@ -31,7 +56,8 @@ class EventInline(ReadOnlyInline, admin.TabularInline[RentalEvent, Rental]):
 
 class LedgerInline(ReadOnlyInline, admin.TabularInline[LedgerEntry, Rental]):
     model = LedgerEntry
-    fields = readonly_fields = ("exact_at", "kind", "amount", "note")
+    fields = readonly_fields = ("exact_at", "kind", "money", "note")
+    money = dong_column("amount", gettext_lazy("amount"))
 
 
 @admin.register(Rental)
@@ -46,7 +72,7 @@ class RentalAdmin(CodeOnPage):
         "phone_number",
         "service",
         "network",
-        "price",
+        "amount",
         "team",
         "person",
         "token",
@@ -61,7 +87,7 @@ class RentalAdmin(CodeOnPage):
     fieldsets = (
         (None, {"fields": ("status", "why", "team", "person", "token", "service", "purpose", "imported", "again_of")}),
         (gettext_lazy("Requested"), {"fields": ("networks", "prefixes", "exclude_prefixes", "keep_trying_until")}),
-        (gettext_lazy("Result"), {"fields": ("upstream_id", "phone_number", "network", "price", "unasked")}),
+        (gettext_lazy("Result"), {"fields": ("upstream_id", "phone_number", "network", "amount", "unasked")}),
         (
             gettext_lazy("When"),
             {
@@ -72,6 +98,8 @@ class RentalAdmin(CodeOnPage):
             },
         ),
     )  # fmt: skip
+
+    amount = dong_column("price", gettext_lazy("price"))
 
     def rental_of(self, row: Rental) -> Rental:
         return row
@@ -119,7 +147,7 @@ class SourceFilter(admin.SimpleListFilter):
     parameter_name = "source"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(source, source) for source in MessageSource]
+        return [(source, str(labels.SOURCES[source])) for source in MessageSource]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
         return queryset.filter(source=self.value()) if self.value() else queryset
@@ -128,9 +156,13 @@ class SourceFilter(admin.SimpleListFilter):
 @admin.register(Message)
 class MessageAdmin(CodeOnPage):
     ordering = ("-pk",)
-    list_display = ("exact_at", "rental", "is_call", "source")
+    list_display = ("exact_at", "rental", "is_call", "source_label")
     list_filter = ("at", "is_call", SourceFilter)
-    fields = ("rental", "at", "code", "text", "is_call", "source")
+    fields = ("rental", "at", "code", "text", "is_call", "source_label")
+
+    @admin.display(description=gettext_lazy("source"))
+    def source_label(self, message: Message) -> str:
+        return source_label(message)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         messages: QuerySet[Message] = super().get_queryset(request)
