@@ -76,7 +76,7 @@ def usage_of(request: HttpRequest) -> Usage | None:
     return usage
 
 
-def takes(*parameters: str) -> Callable[[F], F]:
+def only_parameters(*parameters: str) -> Callable[[F], F]:
     """Refuse a call with a query parameter that it does not know: a misspelt filter must not find everything."""
 
     def decorate(call: F) -> F:

@@ -5,12 +5,11 @@ from typing import Annotated
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query
 
 from accounts.models import Scope
 from api import schemas
-from api.answers import PROBLEMS, asked
-from api.authentication import Bearer, takes
+from api.answers import Calls, asked
 from api.problems import Problem
 from api.rendering import person
 from rentals import budgets
@@ -20,13 +19,12 @@ from rentals.models.catalog import searchable
 from rentals.queries.tokens import token_lines
 from rentals.upstream import pacing
 
-router = Router()
+router = Calls()
 
 SearchText = Annotated[schemas.Text, Query("", max_length=80, description="A part of a name.")]
 
 
-@router.get("/me", auth=Bearer(), response={200: schemas.Me, **PROBLEMS}, summary="The key itself", url_name="me")
-@takes()
+@router.reads("/me", None, "The key itself", schemas.Me, name="me")
 def me(request: HttpRequest) -> schemas.Me:
     """Whose key this is, what it may do, and what is left of the budgets."""
     caller = asked(request)
@@ -56,14 +54,7 @@ def _budget(budget: budgets.Budget) -> schemas.Budget:
     )
 
 
-@router.get(
-    "/services",
-    auth=Bearer(Scope.CATALOG_READ),
-    response={200: schemas.Services, **PROBLEMS},
-    summary="Services",
-    url_name="services",
-)
-@takes("q")
+@router.reads("/services", Scope.CATALOG_READ, "Services", schemas.Services, name="services", takes=("q",))
 def services(request: HttpRequest, q: SearchText) -> schemas.Services:
     """The services on offer: those that the team uses most come first."""
     lines = statistics.service_lines(asked(request).access, all_services=True)
@@ -73,14 +64,7 @@ def services(request: HttpRequest, q: SearchText) -> schemas.Services:
     )
 
 
-@router.get(
-    "/services/{service_id}",
-    auth=Bearer(Scope.CATALOG_READ),
-    response={200: schemas.Service, **PROBLEMS},
-    summary="One service",
-    url_name="service",
-)
-@takes()
+@router.reads("/services/{service_id}", Scope.CATALOG_READ, "One service", schemas.Service, name="service")
 def service(request: HttpRequest, service_id: str) -> schemas.Service:
     """One service on offer, by `SV.ID` or by `ID` where that is unique."""
     lines = statistics.service_lines(asked(request).access, all_services=True)
@@ -105,14 +89,7 @@ def _service(line: statistics.ServiceLine) -> schemas.Service:
     )
 
 
-@router.get(
-    "/networks",
-    auth=Bearer(Scope.CATALOG_READ),
-    response={200: schemas.Networks, **PROBLEMS},
-    summary="Networks",
-    url_name="networks",
-)
-@takes()
+@router.reads("/networks", Scope.CATALOG_READ, "Networks", schemas.Networks, name="networks")
 def networks(request: HttpRequest) -> schemas.Networks:
     """The networks to choose from, with the prefixes that likely belong to each."""
     offered = Network.objects.filter(active=True).prefetch_related("prefixes")
@@ -126,14 +103,7 @@ def networks(request: HttpRequest) -> schemas.Networks:
     )
 
 
-@router.get(
-    "/tokens",
-    auth=Bearer(Scope.BALANCE_READ),
-    response={200: schemas.Tokens, **PROBLEMS},
-    summary="Tokens and balances",
-    url_name="tokens",
-)
-@takes()
+@router.reads("/tokens", Scope.BALANCE_READ, "Tokens and balances", schemas.Tokens, name="tokens")
 def tokens(request: HttpRequest) -> schemas.Tokens:
     """The team's tokens of ThueSim, without their values."""
     now = timezone.now()

@@ -12,17 +12,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Router
 
 from accounts.models import Scope
 from api import rendering
-from api.answers import PROBLEMS, asked
-from api.authentication import HELD, Bearer, takes
+from api.answers import Calls, asked
+from api.authentication import HELD
 from api.calls.waiting import HOLD
 from lib.query_params import whole_number
 from rentals.models import EventKind, Rental, RentalEvent
 
-router = Router()
+router = Calls()
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)
 MAX_EVENTS = 200  # in one part of the stream
@@ -41,14 +40,7 @@ _NAMES = {
 OTHER = "rental.changed"
 
 
-@router.get(
-    "/events",
-    auth=Bearer(Scope.RENTALS_READ),
-    response={200: str, **PROBLEMS},
-    summary="The team's events",
-    url_name="events",
-)
-@takes()
+@router.reads("/events", Scope.RENTALS_READ, "The team's events", str, name="events")
 def events(request: HttpRequest) -> HttpResponse:
     """Each event's data is `{"id", "event", "at", "rental"}`; the rental is as it is now. Events: `rental.number`,
     `rental.code`, `rental.expired`, `rental.refused`, `rental.cancelled`, `rental.refunded`, `rental.changed`."""

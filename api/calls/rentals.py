@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Body, Header, Query, Router, Schema, Status
+from ninja import Body, Header, Query, Schema, Status
 from pydantic import Field
 
 from accounts import audit
@@ -15,8 +15,8 @@ from accounts.audit import OncePerDay
 from accounts.models import Scope, Team
 from accounts.one_time_keys import MAX_LENGTH, Key
 from api import rendering, schemas
-from api.answers import ORDER_PROBLEMS, PROBLEMS, asked
-from api.authentication import ApiRequest, Bearer, takes
+from api.answers import Calls, asked
+from api.authentication import ApiRequest
 from api.problems import Problem, of_refusal, wrong_field
 from lib import query_params
 from lib.query_params import whole_number
@@ -25,7 +25,7 @@ from rentals.jobs import polling
 from rentals.models import Network, Rental, Service, Token
 from rentals.queries.filters import HistoryFilter
 
-router = Router()
+router = Calls()
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
 FILTERS = ("service", "network", "prefix", "status", "person", "token", "purpose", "since", "until", "q")
 
@@ -62,14 +62,9 @@ def visible(request: HttpRequest, rental_id: int) -> Rental:
     return get_object_or_404(Rental.objects.for_cards().visible_to(asked(request).access), pk=rental_id)
 
 
-@router.get(
-    "/rentals",
-    auth=Bearer(Scope.RENTALS_READ),
-    response={200: schemas.Rentals, **PROBLEMS},
-    summary="List rentals",
-    url_name="rentals",
+@router.reads(
+    "/rentals", Scope.RENTALS_READ, "List rentals", schemas.Rentals, name="rentals", takes=(*FILTERS, "cursor", "limit")
 )
-@takes(*FILTERS, "cursor", "limit")
 def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Rentals:
     """The team's rentals, newest first."""
     caller = asked(request)
@@ -107,14 +102,7 @@ def _past(cursor: str) -> Q:
     return Q(queued_at__lte=at) & (Q(queued_at__lt=at) | Q(pk__lt=pk))
 
 
-@router.post(
-    "/rentals",
-    auth=Bearer(Scope.RENTALS_WRITE),
-    response={201: schemas.Rental, **ORDER_PROBLEMS},
-    summary="Rent a number",
-    url_name="rentals",
-)
-@takes()
+@router.writes("/rentals", "Rent a number", name="rentals", status=201)
 def rent(
     request: HttpRequest, response: HttpResponse, order: Body[schemas.Order], idempotency_key: IdempotencyKey
 ) -> Status[schemas.Rental]:
@@ -133,14 +121,7 @@ def rent(
     return Status(201, _ordered(caller, response, idempotency_key, wishes))
 
 
-@router.post(
-    "/rentals/{int:rental_id}/again",
-    auth=Bearer(Scope.RENTALS_WRITE),
-    response={201: schemas.Rental, **ORDER_PROBLEMS},
-    summary="Rent the same number again",
-    url_name="rental_again",
-)
-@takes()
+@router.writes("/rentals/{int:rental_id}/again", "Rent the same number again", name="rental_again", status=201)
 def again(
     request: HttpRequest,
     response: HttpResponse,
@@ -230,27 +211,13 @@ def _token(caller: ApiRequest, token_id: int | None) -> Token | None:
     return token
 
 
-@router.get(
-    "/rentals/{int:rental_id}",
-    auth=Bearer(Scope.RENTALS_READ),
-    response={200: schemas.Rental, **PROBLEMS},
-    summary="One rental",
-    url_name="rental",
-)
-@takes()
+@router.reads("/rentals/{int:rental_id}", Scope.RENTALS_READ, "One rental", schemas.Rental, name="rental")
 def rental(request: HttpRequest, rental_id: int) -> schemas.Rental:
     """A rental as it is now."""
     return rendering.one(asked(request), visible(request, rental_id))
 
 
-@router.post(
-    "/rentals/{int:rental_id}/cancel",
-    auth=Bearer(Scope.RENTALS_WRITE),
-    response={200: schemas.Rental, **ORDER_PROBLEMS},
-    summary="Cancel a queued order",
-    url_name="rental_cancel",
-)
-@takes()
+@router.writes("/rentals/{int:rental_id}/cancel", "Cancel a queued order", name="rental_cancel")
 def cancel(request: HttpRequest, rental_id: int) -> schemas.Rental:
     """Take an order out of the queue. Only what was never sent can be cancelled: a rented number cannot be returned."""
     caller, found = asked(request), visible(request, rental_id)
@@ -262,14 +229,7 @@ def cancel(request: HttpRequest, rental_id: int) -> schemas.Rental:
     return rendering.one(caller, visible(request, rental_id))
 
 
-@router.post(
-    "/rentals/{int:rental_id}/check",
-    auth=Bearer(Scope.RENTALS_WRITE),
-    response={200: schemas.Rental, **PROBLEMS},
-    summary="Poll ThueSim now",
-    url_name="rental_check",
-)
-@takes()
+@router.writes("/rentals/{int:rental_id}/check", "Poll ThueSim now", name="rental_check")
 def check(request: HttpRequest, rental_id: int) -> schemas.Rental:
     """Ask ThueSim about this number now, at most once a second. The desk polls by itself, so this is rarely needed."""
     found = visible(request, rental_id)
@@ -278,14 +238,15 @@ def check(request: HttpRequest, rental_id: int) -> schemas.Rental:
     return rendering.one(asked(request), found)
 
 
-@router.get(
+@router.reads(
     "/rentals/{int:rental_id}/audio",
-    auth=Bearer(Scope.CODES_READ),
-    response={200: bytes, **{(*next(iter(PROBLEMS)), 416): schemas.Problem}},
-    summary="The recording of a voice call",
-    url_name="rental_audio",
+    Scope.CODES_READ,
+    "The recording of a voice call",
+    bytes,
+    name="rental_audio",
+    takes=("message",),
+    also=(416,),
 )
-@takes("message")
 def audio(request: HttpRequest, rental_id: int, message: schemas.RowId | None = None) -> HttpResponseBase:
     """The latest recording, or that of a message. Serves byte ranges."""
     caller, found = asked(request), visible(request, rental_id)

@@ -8,18 +8,18 @@ import json
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Schema
 from pydantic import Field
 
 from accounts.models import Scope
 from api import rendering, schemas
-from api.answers import PROBLEMS, asked
-from api.authentication import HELD, Bearer, takes
+from api.answers import Calls, asked
+from api.authentication import HELD
 from api.calls.rentals import visible
 from api.rate_limits import WAITS_PER_MINUTE
 from rentals.models import Rental, Status
 
-router = Router()
+router = Calls()
 MAX_SECONDS = 60
 HOLD = "Desk-Hold"
 
@@ -34,14 +34,15 @@ class Wish(Schema):
     timeout: int = Field(30, ge=1, le=MAX_SECONDS, description="Seconds.")
 
 
-@router.get(
+@router.reads(
     "/rentals/{int:rental_id}/wait",
-    auth=Bearer(Scope.RENTALS_READ, per_minute=WAITS_PER_MINUTE),
-    response={200: schemas.Waited, **PROBLEMS},
-    summary="Wait for a number, a code or the end",
-    url_name="rental_wait",
+    Scope.RENTALS_READ,
+    "Wait for a number, a code or the end",
+    schemas.Waited,
+    name="rental_wait",
+    takes=("for", "after", "timeout"),
+    per_minute=WAITS_PER_MINUTE,
 )
-@takes("for", "after", "timeout")
 def wait(request: HttpRequest, rental_id: int, wish: Query[Wish]) -> Any:
     """Answers the moment it is true, and at once where it already is. A time-out is no error: wait again, with `after`."""
     caller, rental = asked(request), visible(request, rental_id)
