@@ -7,8 +7,7 @@ from enum import StrEnum
 
 
 class TaskQueue(StrEnum):
-    """The broker's queues. `QUICK_QUEUES` are served by many threads, `SLOW` and `OUTGOING` by a process
-    each: a receiver that hangs holds up nothing else."""
+    """The broker's queues. `QUICK_QUEUES` are served by many threads, `SLOW` by a process of its own."""
 
     TICKS = "ticks"
     RENTING = "renting"
@@ -17,7 +16,7 @@ class TaskQueue(StrEnum):
     OUTGOING = "outgoing"
 
 
-QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.POLLING)
+QUICK_QUEUES = (TaskQueue.TICKS, TaskQueue.RENTING, TaskQueue.POLLING, TaskQueue.OUTGOING)
 
 
 class TaskName(StrEnum):

@@ -117,8 +117,8 @@ def fetch_audio(message_id: int) -> None:
 
 @shared_task(name=TaskName.DELIVER, ignore_result=True)
 def deliver(destination_id: int) -> None:
-    """Send to a destination what is due."""
-    delivering.deliver(destination_id)
+    """Send to a destination what is due, on a thread apart."""
+    delivering.deliver_soon(destination_id)
 
 
 @shared_task(name=TaskName.SYNC_TOKEN, ignore_result=True)

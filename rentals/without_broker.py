@@ -8,14 +8,14 @@ done twice or at once in several processes.
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 from celery import current_app
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
+from lib.each_once import EachOnce
 from lib.redis_state import Store, redis_state
 from rentals import enqueue
 from rentals.enqueue import Wakeup
@@ -32,9 +32,7 @@ class WithoutBroker:
     """One per worker process."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, "without-broker")
-        self._lock = threading.Lock()
-        self._at_work: set[tuple[str, int]] = set()
+        self._threads = EachOnce(THREADS, "without-broker")
         self._ran_at: dict[str, float] = {}
         self._active = False
 
@@ -81,22 +79,4 @@ class WithoutBroker:
             self._submit(wakeup.task, wakeup.pk)
 
     def _submit(self, name: str, *ids: int) -> None:
-        work = (name, ids[0] if ids else 0)
-        with self._lock:
-            if work in self._at_work:
-                return
-            self._at_work.add(work)
-        self._pool.submit(self._run, work, ids)
-
-    def _run(self, work: tuple[str, int], ids: tuple[int, ...]) -> None:
-        task: Any = current_app.tasks[TaskName(work[0])]
-        try:
-            close_old_connections()
-            task(*ids)
-        except Exception:
-            # The edge of a worker: the work stays due, and is found again.
-            logger.exception("%s failed without the broker", work[0])
-        finally:
-            close_old_connections()
-            with self._lock:
-                self._at_work.discard(work)
+        self._threads.submit((name, *ids), partial(current_app.tasks[TaskName(name)], *ids))

@@ -146,7 +146,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # No thread waits for a connection while there are more of them than threads, so the time-out is that of an outage.
     # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
-    _pool = {"min_size": 1, "max_size": 24, "timeout": 3, "reconnect_timeout": 4}
+    _pool = {"min_size": 1, "max_size": 28, "timeout": 3, "reconnect_timeout": 4}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 CACHES = {
     # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and no person is

@@ -7,10 +7,12 @@ A worker that was killed leaves a claim that runs out, and a delivery that is du
 import random
 import time
 from datetime import datetime, timedelta
+from functools import cache, partial
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from lib.each_once import EachOnce
 from rentals import destinations, enqueue
 from rentals.jobs import sending
 from rentals.models import Delivery, Destination
@@ -22,6 +24,8 @@ CLAIM = timedelta(seconds=30)
 SWITCH_OFF_AFTER = timedelta(days=5)
 # Then another destination's turn comes, on the same thread.
 MAX_SECONDS = 20.0
+# A receiver may take ten seconds, so a worker has threads for them apart from those that rent and poll.
+THREADS = 4
 
 _PENDING = Delivery.State.PENDING
 
@@ -32,6 +36,16 @@ def due_destinations() -> list[int]:
     free = Q(destination__busy_until=None) | Q(destination__busy_until__lte=now)
     due = Delivery.objects.filter(free, state=_PENDING, next_try__lte=now, destination__off_reason="")
     return list(due.values_list("destination", flat=True).order_by().distinct())
+
+
+@cache
+def _threads() -> EachOnce:
+    return EachOnce(THREADS, "deliver")
+
+
+def deliver_soon(destination_id: int) -> None:
+    """Have a thread of this process `deliver`. A receiver that hangs holds up nothing but other receivers."""
+    _threads().submit(("deliver", destination_id), partial(deliver, destination_id))
 
 
 def deliver(destination_id: int) -> int:

@@ -22,7 +22,7 @@ WEB = [
     *["--lifespan", "off", "--no-proxy-headers"],
     *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
 ]
-QUICK_THREADS, SLOW_THREADS, OUTGOING_THREADS = 16, 2, 8
+QUICK_THREADS, SLOW_THREADS = 16, 2
 OUTPUT = "/dev/fd/1"  # supervisord's own standard output: nothing is logged to a file that could fill a disk
 
 
@@ -46,7 +46,6 @@ def programs(setup: Setup) -> list[Program]:
             for name in (f"worker-{number}" for number in range(1, setup.workers + 1))
         ),
         Program("slow", _worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS)),
-        Program("outgoing", _worker(setup, "outgoing", [TaskQueue.OUTGOING], OUTGOING_THREADS)),
         Program("beat", _beat(setup)),
     ]
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,10 +20,11 @@ from accounts.models import AuditRecord, Role
 from lib import outgoing
 from lib.encryption import Secret
 from lib.outgoing import Answer, NotSent, Problem
-from rentals import destinations
+from rentals import destinations, tasks
 from rentals.jobs import delivering, retention, sending
 from rentals.models import Delivery, Destination, Message, Rental, Status
 from rentals.tests.factories import make_destination, make_person, make_rental
+from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -362,3 +364,26 @@ def test_deliveries_are_deleted_after_their_retention() -> None:
     Delivery.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=31))
     assert retention.delete_old_deliveries() == 1
     assert Delivery.objects.get() == young
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_hangs_holds_up_neither_the_worker_nor_another_receiver(receiver: Receiver) -> None:
+    slow, quick = make_destination(), make_destination()
+    hanging, finish = threading.Event(), threading.Event()
+
+    def answer() -> Answer:
+        if not hanging.is_set():
+            hanging.set()
+            finish.wait(20)
+        return Answer(204, "")
+
+    receiver.answer = answer
+    first, second = _event(slow), _event(quick)
+    tasks.deliver(slow.pk)  # returns at once
+    assert hanging.wait(10)
+    tasks.deliver(quick.pk)
+    delivered = Delivery.objects.filter(state="delivered")
+    wait_until(lambda: list(delivered.all()) == [second], "the other one is delivered")
+    finish.set()
+    wait_until(lambda: set(delivered.all()) == {first, second}, "both are delivered")
+    wait_until(lambda: not Destination.objects.exclude(busy_until=None).exists(), "no thread is at work")

@@ -34,19 +34,19 @@ def written(setup: Setup) -> configparser.RawConfigParser:
 
 def test_everything_runs_in_demo_mode(setup: Setup) -> None:
     names = [program.name for program in programs(setup)]
-    assert names == ["redis", "sandbox", "web", "worker-1", "worker-2", "slow", "outgoing", "beat"]
+    assert names == ["redis", "sandbox", "web", "worker-1", "worker-2", "slow", "beat"]
 
 
 def test_what_stands_elsewhere_is_not_started(setup: Setup) -> None:
     elsewhere = replace(setup, redis_server=None, demo=False, workers=1)
-    assert [program.name for program in programs(elsewhere)] == ["web", "worker-1", "slow", "outgoing", "beat"]
+    assert [program.name for program in programs(elsewhere)] == ["web", "worker-1", "slow", "beat"]
     assert "group:ground" not in written(elsewhere)
 
 
 def test_each_process_comes_back_and_none_outlives_its_stop(setup: Setup) -> None:
     parser = written(setup)
     sections = [parser[name] for name in parser.sections() if name.startswith("program:")]
-    assert len(sections) == 8
+    assert len(sections) == 7
     for section in sections:
         assert (section["autorestart"], section["stopasgroup"], section["killasgroup"]) == ("true", "true", "true")
         assert section["stopwaitsecs"] == "8"
