@@ -1,8 +1,9 @@
 """Everything goes wrong at once: `python -m bench.chaos --seed 1 --orders 500 --database postgresql`.
 
-The desk runs as `./run` starts it, against a sandbox with all its faults on. While orders come in, workers, web and
-beat are killed with SIGKILL, a worker or Redis stands still, Redis is emptied and restarted, beat is doubled,
-PostgreSQL is restarted once, and people pay in. Then the faults end, the desk may settle for a while, and what it
+The desk runs as `./run` starts it, against a sandbox with all its faults on, and tells four receivers what happens: one
+is well, one fails, one hangs, one hangs up. While orders come in, workers, web and beat are killed with SIGKILL, a worker
+or Redis stands still, Redis is emptied and restarted, beat is doubled, PostgreSQL is restarted once, and people pay in.
+Then the faults end, the desk may settle for a while, and what it
 says is compared with the sandbox's own books. The exit status is 1 where a promise is broken. Everything runs on this
 machine, in a folder of its own, and ends with this program.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 
 import requests
 
+from bench.receivers import Destinations, Receivers
 from bench.stage import DATABASES, Stage, settled
 
 GAP_SECONDS = 0.7
@@ -76,6 +78,7 @@ class Fire:
     rng: random.Random
     queue_length: Callable[[], int]
     tokens: Callable[[], str]
+    destinations: Destinations
     pays_in: bool
     strikes: list[Strike] = field(default_factory=list)
 
@@ -85,6 +88,7 @@ class Fire:
             "worker-2": lambda: self.stage.kill("worker-2"),
             "both workers": self._both,
             "slow": lambda: self.stage.kill("slow"),
+            "lives of codes ended": self.destinations.end_lives,
             "web": lambda: self.stage.kill("web"),
             "beat": lambda: self.stage.kill("beat"),
             "second beat": self.stage.second_beat,
@@ -95,12 +99,12 @@ class Fire:
             "redis frozen": self._freeze_redis,
             "postgresql restarted": self._restart_postgres,
         }
-        self._weights = (6, 6, 2, 2, 1, 2, 1, 3, 2, 2, 2, 1, 0)
+        self._weights = (6, 6, 2, 2, 1, 1, 2, 1, 3, 2, 2, 2, 1, 0)
 
     def burn(self, until: Callable[[], bool], *, postgres_at: float) -> None:
         """Strike every few seconds until told to stop; PostgreSQL once, `postgres_at` seconds from now."""
         begun, restarted = time.monotonic(), self.stage.postgres is None
-        self.strike("second beat")
+        self.strike("second beat", "worker-1")
         self._pay_in()
         while not until():
             if not restarted and time.monotonic() - begun > postgres_at:
@@ -182,7 +186,7 @@ def switch_on(stage: Stage) -> None:
         )
 
 
-def stage_for(options: argparse.Namespace) -> Stage:
+def stage_for(options: argparse.Namespace, receivers: Receivers) -> Stage:
     """The processes of a run."""
     sandbox = ["--gap", str(GAP_SECONDS), "--lifetime", str(LIFETIME_SECONDS), "--message-after", "0.5-6"]
     sandbox += ["--refund-after", "86400" if options.brief else "4", "--waiting-limit", "25", "--balance", "5000000"]
@@ -194,17 +198,18 @@ def stage_for(options: argparse.Namespace) -> Stage:
         THUESIM_RENT_GAP=str(GAP_SECONDS),
         THUESIM_TIMEOUT=str(TIMEOUT_SECONDS),
         THUESIM_POLL_INTERVAL=str(POLL_SECONDS),
+        DESK_OUTGOING_ALLOW=receivers.address,
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """One run; returns the exit status."""
-    begun = time.monotonic()
-    with stage_for(options) as stage:
+    begun, rng = time.monotonic(), random.Random(options.seed)
+    with Receivers(random.Random(options.seed)) as receivers, stage_for(options, receivers) as stage:
         from bench import desk, verdict  # they need the settings, which the stage makes
 
-        rng = random.Random(options.seed)
         house = desk.House(stage, rng)
+        destinations = Destinations(receivers, house.team, house.people[0])
         stage.upstream("clock", skew=SKEW_SECONDS)
         print(
             f"{options.orders} orders on {options.tokens} tokens, {options.database}, seed {options.seed}", flush=True
@@ -214,7 +219,7 @@ def run(options: argparse.Namespace) -> int:
         deadline = begun + 60 * options.minutes - settle_seconds
         customers = threading.Thread(target=house.order, args=(options.orders, SERVICES, deadline), daemon=True)
         customers.start()
-        fire = Fire(stage, rng, house.queue_length, house.tokens_summary, pays_in=not options.brief)
+        fire = Fire(stage, rng, house.queue_length, house.tokens_summary, destinations, pays_in=not options.brief)
         fire.burn(
             lambda: time.monotonic() > deadline or (not customers.is_alive() and not house.queue_length()),
             postgres_at=45,
@@ -222,22 +227,32 @@ def run(options: argparse.Namespace) -> int:
         customers.join(30)
         fired: Counter[str] = Counter(stage.upstream("faults")["fired"])
         stage.upstream("faults/clear", now=True)
+        receivers.calm_down()
         print(f"the fire is out after {time.monotonic() - begun:.0f} s; settling", flush=True)
         quiet_at = time.monotonic()
         books = [stage.books(token) for token in stage.tokens]
 
         def at_rest() -> bool:
             books[:] = [stage.books(token) for token in stage.tokens]
-            return verdict.at_rest(books, brief=options.brief)
+            destinations.send_again()
+            return not verdict.under_way(books, brief=options.brief)
 
-        settled(at_rest, settle_seconds, every=2.0)
-        print(f"settled in {time.monotonic() - quiet_at:.0f} s")
+        calm = settled(at_rest, settle_seconds, every=2.0)
+        remaining = "" if calm else f", but for {'; '.join(verdict.under_way(books, brief=options.brief))}"
+        print(f"settled in {time.monotonic() - quiet_at:.0f} s{remaining}")
         print(f"faults that struck: {sum(fired.values())} of {len(fired)} kinds", end="; ")
         print(", ".join(f"{what} {count}" for what, count in Counter(s.what for s in fire.strikes).items()))
         missing = {text.partition("=")[0] for text in FAULTS.split()} - set(fired)
         if missing:
             print(f"never struck: {', '.join(sorted(missing))}")
-        return verdict.speak(books, gap=GAP_SECONDS, ordered=house.ordered, strikes=fire.strikes, brief=options.brief)
+        return verdict.speak(
+            books,
+            gap=GAP_SECONDS,
+            ordered=house.ordered,
+            strikes=fire.strikes,
+            destinations=destinations,
+            brief=options.brief,
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

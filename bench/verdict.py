@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from django.utils import timezone
 
 from rentals.jobs import balances, explaining
-from rentals.models import EventKind, LedgerEntry, Message, Rental, RentalEvent, Status, Token
+from rentals.models import Delivery, EventKind, LedgerEntry, Message, Rental, RentalEvent, Status, Token
 from rentals.queries.refunds import may_refund_between, refundable, twin_key
 from thuesim import rental_key
 
@@ -29,21 +29,32 @@ class Strike(Protocol):
     tokens: str
 
 
+class Destinations(Protocol):
+    """Where outgoing events went, see `bench.receivers`."""
+
+    def findings(self) -> Iterable[tuple[str, list[str]]]: ...
+
+    def summary(self) -> str: ...
+
+
 def token_of(books: Books) -> Token:
     """Our row of the token that the books are about."""
     return next(token for token in Token.objects.all() if token.value.reveal() == books["token"])
 
 
-def at_rest(all_books: Iterable[Books], *, brief: bool = False) -> bool:
-    """Whether nothing is under way any more, on either side, and the money agrees. When `brief`, orders for which no
+def under_way(all_books: Sequence[Books], *, brief: bool = False) -> list[str]:
+    """Return what is still under way, on either side, and what does not agree yet. When `brief`, orders for which no
     number was taken need not have been given up yet."""
-    under_way = set(Status.open()) - ({Status.UNCONFIRMED} if brief else set())
-    if Rental.objects.filter(status__in=under_way).exists():
-        return False
-    return not any(
-        books["waiting"] or balance_unseen(books) or unknown_numbers(books) or codes_not_shown(books)
-        for books in all_books
-    )
+    open_statuses = set(Status.open()) - ({Status.UNCONFIRMED} if brief else set())
+    counts = {
+        "open rentals": Rental.objects.filter(status__in=open_statuses).count(),
+        "events to be sent": Delivery.objects.filter(state=Delivery.State.PENDING).count(),
+        "numbers that wait": sum(books["waiting"] for books in all_books),
+        "balances unseen": sum(map(balance_unseen, all_books)),
+        "unknown numbers": sum(len(unknown_numbers(books)) for books in all_books),
+        "codes not shown": sum(len(codes_not_shown(books)) for books in all_books),
+    }
+    return [f"{what} {count}" for what, count in counts.items() if count]
 
 
 def unknown_numbers(books: Books) -> list[int]:
@@ -234,7 +245,13 @@ class _Report:
 
 
 def speak(
-    all_books: Sequence[Books], *, gap: float, ordered: int, strikes: Sequence[Strike] = (), brief: bool = False
+    all_books: Sequence[Books],
+    *,
+    gap: float,
+    ordered: int,
+    strikes: Sequence[Strike],
+    destinations: Destinations,
+    brief: bool = False,
 ) -> int:
     """Print the comparison; returns 1 where a promise is broken, else 0."""
     report = _Report()
@@ -250,6 +267,9 @@ def speak(
     report.line("rentals left in placing or unconfirmed", ", ".join(remaining) or 0, not remaining)
     timelines = broken_timelines()
     report.line("timelines that do not lead to the status", len(timelines), not timelines, timelines)
+    print(destinations.summary())
+    for what, broken in destinations.findings():
+        report.line(what, len(broken), not broken, broken)
     _report_standstills(report, strikes, brief=brief)
     print("BROKEN: " + "; ".join(report.broken) if report.broken else "every promise kept")
     return 1 if report.broken else 0
