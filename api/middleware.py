@@ -12,7 +12,7 @@ from api.problems import CONTENT_TYPE, Problem
 
 PREFIX = "/api/"
 # These are for people who are signed in, too.
-FOR_PEOPLE = ("/api/v1/docs", "/api/v1/openapi.json")
+FOR_PEOPLE = ("/api/v1/docs", "/api/v1/docs/events", "/api/v1/openapi.json")
 
 
 class ApiMiddleware:

@@ -13,6 +13,7 @@ urlpatterns = [
                 [
                     path("openapi.json", docs.openapi_json, name="openapi"),
                     path("docs", docs.docs, name="docs"),
+                    path("docs/events", docs.docs_events, name="docs_events"),
                     *patterns(),
                 ],
                 "api",

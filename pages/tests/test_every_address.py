@@ -95,7 +95,7 @@ GET  callback language                                              405  405  40
 POST callback                                                       400  400  400  400  400 | 404  404  404  404  404
 POST language                                                       ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 
-GET  api:docs                                                       in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  api:docs api:docs_events                                       in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  api:openapi                                                    401  ok   ok   ok   ok  | 401  ok   ok   ok   ok
 GET  api:rental_again api:rental_cancel api:rental_check            405  405  405  405  405 | 405  405  405  405  405
 POST api:rentals api:rental_again api:rental_cancel api:rental_check 401 401  401  401  401 | 401  401  401  401  401

@@ -46,9 +46,10 @@ async function copyFrom(button) {
   if (!(await copyText(text))) return toast(sentence("copyFailed"), true);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
-  // Of a code, the toast says whose it is.
+  // Of a code, the toast says whose it is; a secret or a long text is not repeated.
   const { of } = button.dataset;
-  toast(sentence(of ? "copiedCode" : "copied", { what: text, of }), false, fadesAt(button));
+  const what = "copyQuietly" in button.dataset ? "" : text;
+  toast(sentence(of ? "copiedCode" : "copied", { what, of }).trim(), false, fadesAt(button));
   if ("copy" in button.dataset) recordCopy(button);
   button.dispatchEvent(new CustomEvent("desk:copied", { bubbles: true }));
 }
@@ -132,6 +133,17 @@ document.addEventListener(
   },
   true,
 );
+
+// A form whose answer is shown only once is sent only once: a second click would have the answer of the first one lost.
+document.addEventListener("submit", (event) => {
+  const { target: form } = event;
+  if (event.defaultPrevented || !("once" in form.dataset)) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+});
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();

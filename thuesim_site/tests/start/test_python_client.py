@@ -1,6 +1,7 @@
-"""The Python client, its command line and the examples, against the whole desk, as a user runs them."""
+"""The Python client, its command line, the examples and `docs/api.md`, against the whole desk, as a user runs them."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,14 +88,71 @@ def test_the_command_line_prints_the_code(settings_of_user: dict[str, str]) -> N
     assert ended.stdout.strip().isalnum()
 
 
+def _blocks(language: str) -> str:
+    """Return the blocks of `docs/api.md` in a language, one after the other, but for those that are marked."""
+    page = (BASE_DIR / "docs" / "api.md").read_text()
+    return "".join(re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+
+
+def test_the_curl_calls_of_the_document_work(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    script = (
+        _blocks("sh").replace("curl -s ", "curl -sS --fail-with-body ").replace("$api/rentals/$id/cancel", "$api/me")
+    )
+    assert script.count("curl ") > 15
+    # A number that has its code cannot be cancelled, and an SMS has no recording: these two are refused.
+    script = script.replace('-X POST -H "$auth" $api/me', '-H "$auth" $api/me')
+    script = script.replace("-o call.wav $api/rentals/$id/audio", "$api/me")
+    ended = _run(["bash", "-euo", "pipefail", "-c", script], settings_of_user, tmp_path)
+    number, code = [line for line in ended.stdout.splitlines() if line.isalnum()][:2]
+    assert number.startswith("0")
+    assert code in ended.stdout.split(number, 1)[1]
+
+
+def test_the_python_calls_of_the_document_work(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    script = _blocks("python") + "print(number, code)"
+    ended = _run([sys.executable, "-c", script], settings_of_user, tmp_path)
+    number, code = ended.stdout.split()[-2:]
+    assert number.startswith("0")
+    assert code.isalnum()
+
+
+def test_the_test_of_the_document_passes_and_is_short(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    page = (BASE_DIR / "docs" / "api.md").read_text()
+    [(name, test)] = re.findall(r"^```python (test_\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len([line for line in test.splitlines() if line]) < 20
+    (tmp_path / "thuesim-desk").symlink_to(BASE_DIR)
+    mine = tmp_path / "my-tests"
+    mine.mkdir()
+    (mine / name).write_text(test)
+    _passes(mine, settings_of_user)
+
+
+def test_doctor_says_that_all_is_well(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    ended = _run([sys.executable, "-m", "thuesim_desk", "doctor"], settings_of_user, tmp_path)
+    assert all(line.startswith("ok  ") for line in ended.stdout.splitlines())
+    assert "try: thuesim-desk rent " in ended.stdout
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended
+
+
+def _passes(folder: Path, environment: dict[str, str]) -> None:
+    """Run the tests of a folder with pytest, in the Chromium that is installed."""
+    (folder / "conftest.py").write_text(INSTALLED_CHROMIUM)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    plugins = ["-p", "thuesim_desk.pytest_plugin", "-p", "no:django", "-p", "no:cacheprovider"]
+    ended = _run([sys.executable, "-m", "pytest", *plugins], environment, folder)
+    assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
+
+
 def test_the_pytest_example_passes(settings_of_user: dict[str, str], tmp_path: Path) -> None:
     example = shutil.copytree(BASE_DIR / "examples", tmp_path / "examples") / "pytest-playwright"
-    (example / "conftest.py").write_text(INSTALLED_CHROMIUM)
-    (example / "pytest.ini").write_text("[pytest]\n")
-    plugins = ["-p", "thuesim_desk.pytest_plugin", "-p", "no:django", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *plugins]
-    ended = subprocess.run(command, cwd=example, env=settings_of_user, capture_output=True, text=True, check=False)
-    assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
+    _passes(example, settings_of_user)
 
 
 def test_the_fetch_of_the_javascript_examples_reads_a_code(settings_of_user: dict[str, str]) -> None:
