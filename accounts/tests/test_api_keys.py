@@ -118,6 +118,7 @@ def test_a_key_is_shown_once(team: Team, lan: User, client: Client) -> None:
     page = client.post(reverse("key_make"), sent).content.decode()
     key = ApiKey.objects.get()
     assert key.start in page
+    assert "export THUESIM_DESK_URL=http://testserver\nexport THUESIM_DESK_KEY=desk_" in page  # ready to be pasted
     assert (key.person, key.scopes, key.budget_day) == (lan, ["rentals:read"], 15_000)
     assert client.post(reverse("key_make"), sent).status_code == 302  # a second click makes no second key
     assert ApiKey.objects.count() == 1

@@ -29,8 +29,8 @@ def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpRespons
     keys = ApiKey.objects.filter(request.access.keys()).select_related("person")
     labels = dict(Scope.choices)
 
-    def shown(key: ApiKey) -> tuple[ApiKey, list[str]]:
-        return key, [str(labels.get(scope, scope)) for scope in key.scopes]
+    def shown(key: ApiKey) -> tuple[ApiKey, list[tuple[str, str]]]:
+        return key, [(scope, str(labels.get(scope, scope))) for scope in key.scopes]
 
     context = {
         "form": form,
@@ -62,7 +62,11 @@ def key_make(request: DeskRequest) -> HttpResponse:
     except NotDone as refused:
         messages.error(request, refused.sentence)
         return redirect("team_keys")
-    return render(request, "pages/team/key_made.html", {"key": key, "link": secret})
+    address = request.build_absolute_uri("/").rstrip("/")
+    variables = f"export THUESIM_DESK_URL={address}\nexport THUESIM_DESK_KEY={secret}"
+    curl = f'curl -H "Authorization: Bearer {secret}" {address}/api/v1/me'
+    context = {"key": key, "secret": secret, "snippets": [(_("For a shell or CI"), variables), ("curl", curl)]}
+    return render(request, "pages/team/key_made.html", context)
 
 
 @require_POST
