@@ -8,9 +8,10 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts import audit, mail
+from accounts import audit, mail, one_time_keys
 from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
+from accounts.one_time_keys import Key
 from lib.encryption import Secret
 from rentals import enqueue
 from rentals.models import Delivery, Destination
@@ -31,9 +32,28 @@ class NotDone(Exception):
         self.sentence = sentence
 
 
-@transaction.atomic
-def add(team: Team, *, by: User, language: str, **fields: Any) -> Destination:
-    """Add a destination. A webhook gets a signing secret, to be shown once. Raises `NotDone`."""
+def add(team: Team, *, by: User, language: str, form_key: Key | None = None, **fields: Any) -> Destination:
+    """Add a destination. A webhook gets a signing secret, to be shown once.
+
+    The same form sent again, with the same `form_key`, adds nothing: it returns what the first one added.
+    Raises `NotDone`.
+    """
+    asked = ["destination", team.pk, fields["kind"], fields["name"]]
+    try:
+        one_time_keys.raise_if_used(form_key, asked)
+        return one_time_keys.once(
+            form_key, asked, lambda: _write(team, by=by, language=language, **fields), refusal=NotDone
+        )
+    except one_time_keys.DoneAlready as done:
+        added = Destination.objects.filter(pk=done.made, team=team).first()
+        if added is None or done.differs:
+            raise NotDone(
+                _("This form has added a destination already. Open the page anew to add another one.")
+            ) from None
+        return added
+
+
+def _write(team: Team, *, by: User, language: str, **fields: Any) -> Destination:
     Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     if Destination.objects.filter(team=team).count() >= MAX_PER_TEAM:
         raise NotDone(_("A team has at most %(most)s destinations. Delete one first.") % {"most": MAX_PER_TEAM})

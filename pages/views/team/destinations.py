@@ -1,24 +1,29 @@
 """Where the team's events go: its managers add destinations, choose events, read the log of deliveries."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import one_time_keys
 from accounts.http import DeskRequest
 from pages.views.team.destination_form import PROBLEMS, DestinationForm
 from pages.views.team.team import managed_team
 from rentals import destinations as rules
+from rentals.jobs.delivering import SWITCH_OFF_AFTER
 from rentals.models import Delivery, Destination, OutgoingEvent
 from rentals.models.destinations import TEST
 
 SHOWN = 50
+SOON = timedelta(seconds=15)  # while something is sent within it, the page asks what came of it
 _Action = Callable[[DeskRequest, Destination], HttpResponse | str]
 
 
@@ -50,7 +55,14 @@ def destination_add(request: DeskRequest) -> HttpResponse:
     if not form.is_valid():
         return _list(request, form)
     try:
-        added = rules.add(team, by=request.user, language=get_language() or "en", kind=kind, **form.values())
+        added = rules.add(
+            team,
+            by=request.user,
+            language=get_language() or "en",
+            form_key=one_time_keys.key_of(request),
+            kind=kind,
+            **form.values(),
+        )
     except rules.NotDone as refused:
         messages.error(request, refused.sentence)
         return redirect("destinations")
@@ -80,10 +92,13 @@ def _of_team(request: DeskRequest, pk: int) -> Destination:
 def _page(request: DeskRequest, destination: Destination, form: DestinationForm | None = None) -> HttpResponse:
     labels = {**dict(OutgoingEvent.choices), TEST: _("a test")}
     deliveries = list(destination.deliveries.select_related("rental")[:SHOWN])
+    soon = timezone.now() + SOON
     context = {
         "destination": destination,
         "form": form or DestinationForm(kind=destination.kind, team=destination.team, instance=destination),
         "deliveries": [(one, labels.get(one.event, one.event), PROBLEMS.get(one.problem, "")) for one in deliveries],
+        "is_sending": any(one.state == Delivery.State.PENDING and one.next_try < soon for one in deliveries),
+        "switches_off_at": destination.failing_since and destination.failing_since + SWITCH_OFF_AFTER,
     }
     return render(request, "pages/team/destination.html", context, status=422 if form else 200)
 
@@ -132,7 +147,7 @@ def destination_secret(request: DeskRequest, destination: Destination) -> HttpRe
 def destination_test(request: DeskRequest, destination: Destination) -> HttpResponse | str:
     """Send a test."""
     rules.send_test(destination, by=request.user)
-    return _("The test is on its way. Reload the page to see what came of it.")
+    return _("The test is on its way. What the receiver answers stands here in a moment.")
 
 
 @_action

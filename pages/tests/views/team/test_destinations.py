@@ -55,6 +55,16 @@ def test_codes_are_off_unless_they_are_switched_on_and_that_is_recorded(manager:
     assert destination.address.reveal() == "https://1.1.1.1/hook-path"
 
 
+def test_a_form_that_is_sent_twice_adds_one_destination_and_shows_its_secret_again(manager: Client) -> None:
+    pages = [_post(manager, "destination_add", **_typed(form_key="once")).content.decode() for _ in range(2)]
+    secret = Destination.objects.get().secret.reveal()
+    assert all(secret in page for page in pages)
+    assert AuditRecord.objects.filter(action="destination_add").count() == 1
+    other = _post(manager, "destination_add", **_typed(form_key="once", name="Another"))
+    assert other.status_code == 302
+    assert Destination.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -150,3 +160,35 @@ def test_the_log_shows_what_came_back_and_reads_it_in_a_fixed_number_of_queries(
         page = manager.get(reverse("destination", args=[destination.pk])).content.decode()
     assert "HTTP 500" in page
     assert "&lt;b&gt;19" in page
+
+
+@pytest.mark.parametrize(
+    ("came_of_it", "sentence", "polls"),
+    [
+        ({"state": "pending"}, "", True),
+        ({"state": "delivered", "attempts": 1, "status": 204, "milliseconds": 35}, "The test arrived: HTTP 204 after 35 ms.",
+         False),
+        ({"state": "failed", "attempts": 7, "status": 500, "milliseconds": 8}, "The test did not arrive: HTTP 500", False),
+        ({"state": "pending", "attempts": 1, "problem": "timeout"}, "The test did not arrive: No answer within ten", True),
+    ],
+)  # fmt: skip
+def test_the_page_says_what_came_of_a_test(
+    manager: Client, team: Team, came_of_it: dict[str, Any], sentence: str, polls: bool
+) -> None:
+    destination, now = make_destination(team), timezone.now()
+    Delivery.objects.create(destination=destination, event="test", at=now, next_try=now, **came_of_it)
+    page = manager.get(
+        reverse("destination", args=[destination.pk]), headers={"Accept-Language": "en"}
+    ).content.decode()
+    outcome = page.split('id="test-outcome"')[1].split("</p>")[0]
+    assert sentence in " ".join(outcome.split())
+    assert ("did not arrive" in outcome, "arrived" in outcome) == ("not" in sentence, "arrived" in sentence)
+    assert ('hx-trigger="load delay:1s"' in page) is polls
+
+
+def test_the_page_says_since_when_a_destination_fails(manager: Client, team: Team) -> None:
+    destination = make_destination(team)
+    address = reverse("destination", args=[destination.pk])
+    assert 'data-testid="failing"' not in manager.get(address).content.decode()
+    Destination.objects.filter(pk=destination.pk).update(failing_since=timezone.now())
+    assert 'data-testid="failing"' in manager.get(address).content.decode()
