@@ -17,8 +17,18 @@ from accounts import audit
 from accounts.http import asking_address
 from accounts.policy import access_for
 
-# The pages that a person reaches without the two-factor authentication that their team requires: set-up and sign-out.
-_WITHOUT_TWO_FACTOR = ("account_", "mfa_", "usersessions_", "language", "team_switch", "healthz", "readyz", "metrics")
+# The pages that a person reaches without the two-factor authentication that their team requires: set-up, help, sign-out.
+_WITHOUT_TWO_FACTOR = (
+    "account_",
+    "mfa_",
+    "usersessions_",
+    "help",
+    "language",
+    "team_switch",
+    "healthz",
+    "readyz",
+    "metrics",
+)
 
 
 class PersonMiddleware:

@@ -27,6 +27,9 @@ from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
 View = tuple[str, str, int]  # language, theme, width
 TWO_VIEWS: list[View] = [("en", "light", 1440), ("vi", "dark", 390)]
 EVERY_VIEW: list[View] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
+# What the Vietnamese guides and README show.
+GUIDES_VIEW: View = ("vi", "light", 1440)
+GUIDES_PAGES = frozenset({"desk", "team", "spend", "admin-token"})
 HEIGHTS = {1440: 900, 390: 844}
 
 # Service, text typed for it, purpose. The last ones keep waiting.
@@ -127,6 +130,7 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
         ("person", first_link("/team/", "main a[href*='/team/people/']"), nothing),
         ("audit", "/team/audit/", nothing),
         ("system", "/system/", nothing),
+        ("help", "/help/operator/", nothing),
         ("background", "/background/", nothing),
         ("password", "/accounts/password/change/", nothing),
         ("two-factor", "/accounts/2fa/", nothing),
@@ -136,8 +140,8 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
     ]
 
 
-def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View]) -> None:
-    """Save every page in every view."""
+def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View], only: frozenset[str] = frozenset()) -> None:
+    """Save every page in every view; with `only`, these pages."""
     for language, theme, width in views:
         with browser.new_context(
             viewport={"width": width, "height": HEIGHTS[width]},
@@ -147,9 +151,12 @@ def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View]) -> N
             page = context.new_page()
             name = f"{language}-{theme}-{width}"
             page.goto(f"{desk.base_url}/accounts/login/")
-            page.screenshot(path=out / f"sign-in-{name}.png")
+            if not only:
+                page.screenshot(path=out / f"sign-in-{name}.png")
             sign_in(page, desk, "admin")
             for title, path, prepare in pages(desk, page):
+                if only and title not in only:
+                    continue
                 page.goto(desk.base_url + path)
                 page.wait_for_timeout(800)
                 prepare(page)
@@ -186,7 +193,11 @@ def main() -> None:
                 page = context.new_page()
                 sign_in(page, desk, "admin")
                 fill(page, desk)
-            take(browser, desk, options.out, EVERY_VIEW if options.all else TWO_VIEWS)
+            if options.all:
+                take(browser, desk, options.out, EVERY_VIEW)
+            else:
+                take(browser, desk, options.out, TWO_VIEWS)
+                take(browser, desk, options.out, [GUIDES_VIEW], GUIDES_PAGES)
             shutil.copy(options.out / "desk-en-light-1440.png", options.out / "desk.png")
             browser.close()
         finally:

@@ -89,6 +89,8 @@ POST destination_*                                                  in   403  40
 GET  join                                                           ok   ok   ok   ok   ok  | 404  404  404  404  404
 POST join                                                           422  ok   ok   ok   ok  | 404  404  404  404  404
 
+GET  help help_guide                                                ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST help help_guide                                                405  405  405  405  405 | 405  405  405  405  405
 GET  healthz readyz                                                 ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 POST healthz readyz                                                 405  405  405  405  405 | 405  405  405  405  405
 GET  callback language                                              405  405  405  405  405 | 405  405  405  405  405

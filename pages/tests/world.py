@@ -183,6 +183,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "pk": row.pk, "object_id": row.pk, "id": things["user"].pk, "secret": things["secret"], "content_type_id": 1,
         "rental_id": rental.pk, "service_id": things["service"].key,
         "uidb36": "1", "key": "wrong", "app_label": "rentals", "url": "nowhere",
+        "name": "operator",
     }  # fmt: skip
     if name == "callback":
         values["secret"] = things["callback"]

@@ -37,11 +37,12 @@ SURELY = {
         "spend",
         "system",
         "background",
+        "help",
         "team",
         "person",
     },
     "safe": {"mfa_index", "mfa_view_recovery_codes", "mfa_list_webauthn", "mfa_deactivate_totp", "usersessions_list"},
-    "visitor": {"account_login", "account_reset_password", "join"},
+    "visitor": {"account_login", "account_reset_password", "join", "help_guide"},
 }
 # As a browser sends it when a passkey is made.
 PASSKEY = {

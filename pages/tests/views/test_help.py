@@ -1,0 +1,168 @@
+"""The help: guides in both languages, found by a search, for visitors too."""
+
+import re
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+from django.utils import translation
+
+from accounts.models import Role, User
+from pages.presenters import help as presenter
+from pages.presenters.help import GUIDES, TERMS
+from pages.tests.markup import Element, html, parse
+from rentals.tests.factories import make_person, make_team
+
+LANGUAGES = ("en", "vi")
+
+pytestmark = pytest.mark.django_db
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+@pytest.fixture
+def operator() -> User:
+    return make_person(make_team("Support"))
+
+
+def read(client: Client, path: str, language: str = "en") -> Element:
+    """The page at `path`, which a browser of this language gets."""
+    response = client.get(path, headers={"accept-language": language})
+    assert response.status_code == 200
+    return parse(html(response))
+
+
+@each_language
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_guide_is_a_page_in_both_languages(client: Client, language: str, name: str) -> None:
+    page = read(client, "/help/" if name == "index" else f"/help/{name}/", language)
+    article = page.find("article")
+    assert article["lang"] == language
+    assert len(article.find_all("h1")) == 1
+    assert page.find("nav", **{"class": "help-nav"}).find("a", aria_current="page").text == article.find("h1").text
+
+
+def test_what_is_no_guide_is_not_found(client: Client) -> None:
+    assert client.get("/help/nothing/").status_code == 404
+    assert client.get("/help/security/").status_code == 404
+
+
+def test_help_costs_no_query_for_a_visitor_and_few_for_a_person(
+    client: Client, operator: User, django_assert_num_queries: Any
+) -> None:
+    presenter.guides()
+    with django_assert_num_queries(0):
+        client.get("/help/operator/")
+        client.get("/help/?q=masked")
+    client.force_login(operator)
+    client.get("/help/")
+    with django_assert_num_queries(3):  # session, person, membership with its team
+        client.get("/help/?q=masked")
+
+
+def test_a_guide_is_rendered_once(client: Client) -> None:
+    assert presenter.guides()["operator"] is presenter.guides()["operator"]
+
+
+@each_language
+def test_links_between_guides_and_pictures_lead_to_addresses_of_the_desk(client: Client, language: str) -> None:
+    for guide in ("index", "operator", "manager", "admin", "qa", "operations", "terms", "api", "events"):
+        article = read(client, "/help/" if guide == "index" else f"/help/{guide}/", language).find("article")
+        for link in article.find_all("a"):
+            address, _, anchor = link["href"].partition("#")
+            if address.startswith("http"):
+                continue
+            target = read(client, address, language) if address else article
+            assert not anchor or target.find_all(id=unquote(anchor)), link["href"]
+        for picture in article.find_all("img"):
+            assert finders.find(picture["src"].removeprefix("/static/")), picture["src"]
+            assert picture["alt"]
+
+
+def test_html_in_a_guide_is_text() -> None:
+    rendered = presenter.parser().render("<script>alert(1)</script> [here](javascript:alert(1)) <b>bold</b>")
+    assert "<script" not in rendered
+    assert "<b>" not in rendered
+    assert "href" not in rendered
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "title"),
+    [
+        ("en", "MASKED", "Masked"),
+        ("en", "refund", "Refunded"),
+        ("vi", "ma bi che", "Mã bị che"),
+        ("vi", "HOÀN TIỀN", "Đã hoàn tiền"),
+    ],
+)
+def test_the_search_minds_neither_accents_nor_capitals_and_finds_the_term_by_its_heading(
+    client: Client, language: str, text: str, title: str
+) -> None:
+    results = read(client, f"/help/?q={quote(text)}", language).find("ol", **{"class": "help-results"})
+    [term_link] = [
+        link for link in results.find_all("a") if link["href"].startswith("/help/terms/#") and link.text == title
+    ][:1]
+    assert results.find_all("a").index(term_link) < 8
+    assert results.find_all("mark")
+
+
+def test_accents_count_where_they_are_typed(client: Client) -> None:
+    with translation.override("vi"):
+        typed, plain = (presenter.search(text) for text in ("mạng", "mang"))
+    assert typed
+    assert all("mạng" in f"{one.section.title} {one.excerpt}".lower() for one in typed)
+    assert len(plain) >= len(typed)
+
+
+def test_a_heading_with_the_whole_words_goes_first() -> None:
+    with translation.override("vi"):
+        first = presenter.search("mã")[0]
+    assert "mã" in first.section.title.lower().split()
+
+
+def test_the_search_wants_every_word_and_says_when_there_is_none(client: Client) -> None:
+    assert read(client, "/help/?q=masked+zebra").find_all("ol", **{"class": "help-results"}) == []
+    page = read(client, "/help/?q=zebra")
+    assert "Nothing has these words" in page.text
+    assert "Places for “zebra”" in page.text
+
+
+def test_what_is_searched_for_is_escaped(client: Client) -> None:
+    response = client.get("/help/", {"q": "<script>code"})
+    assert "<script>code" not in response.content.decode()
+
+
+@each_language
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_is_explained_in_two_sentences_with_the_way_to_its_section(
+    client: Client, language: str, name: str
+) -> None:
+    with translation.override(language):
+        term = presenter.term(name)
+    assert 1 <= len(re.findall(r"[.!?](?= |$)", term.text)) <= 2, term.text
+    assert len(term.text) <= 260
+    address, _, anchor = term.address.partition("#")
+    assert read(client, address, language).find(id=anchor).text == term.title
+
+
+def test_the_english_terms_are_the_sections_in_their_order() -> None:
+    with translation.override("en"):
+        sections = presenter.guides()["terms"].sections
+    assert tuple(section.anchor for section in sections if section.level == 2) == TERMS
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.MANAGER])
+def test_every_person_has_the_help_in_header_and_menu(client: Client, role: Role) -> None:
+    client.force_login(make_person(make_team("Support"), role))
+    assert len(read(client, "/").find_all("a", href="/help/")) == 2
+
+
+def test_the_sign_in_leads_to_the_help(client: Client) -> None:
+    assert read(client, "/accounts/login/").find("a", href="/help/").text == "Help"
+
+
+def test_help_is_read_before_two_factor_authentication_is_set_up(client: Client) -> None:
+    client.force_login(make_person(make_team("Support", requires_second_step=True)))
+    assert client.get("/").status_code == 302
+    assert client.get("/help/operator/").status_code == 200

@@ -1,0 +1,27 @@
+"""The help: the guides of `docs/guides`, and a search in them. Visitors read them too, before they can sign in."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from pages.presenters import help as presenter
+
+MAX_QUERY = 80  # characters
+
+
+@login_not_required
+@require_safe
+def help(request: HttpRequest, name: str = presenter.INDEX) -> HttpResponse:
+    """Show a guide; with `?q=`, what the search finds in all of them."""
+    guides = presenter.guides()
+    if name not in guides:
+        raise Http404
+    text = request.GET.get("q", "").strip()[:MAX_QUERY]
+    context = {
+        "guides": guides.values(),
+        "guide": guides[name],
+        "q": text,
+        "results": presenter.search(text) if text else None,
+    }
+    return render(request, "pages/help.html", context)
