@@ -1,4 +1,4 @@
-"""The help: guides in both languages, found by a search, for visitors too."""
+"""The help: guides in both languages, found by a search, for visitors too; and the "?" beside a term."""
 
 import re
 from typing import Any
@@ -160,6 +160,12 @@ def test_every_person_has_the_help_in_header_and_menu(client: Client, role: Role
 
 def test_the_sign_in_leads_to_the_help(client: Client) -> None:
     assert read(client, "/accounts/login/").find("a", href="/help/").text == "Help"
+
+
+def test_terms_are_explained_beside_their_fields(client: Client, operator: User) -> None:
+    client.force_login(operator)
+    titles = {summary["aria-label"] for summary in read(client, "/").find_all("summary") if summary.text == "?"}
+    assert titles == {f"What is this: {title}" for title in ("Prefix", "Purpose", "Keep trying", "Token")}
 
 
 def test_help_is_read_before_two_factor_authentication_is_set_up(client: Client) -> None:
