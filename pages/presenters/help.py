@@ -23,7 +23,7 @@ DOCS = settings.BASE_DIR / "docs"
 INDEX = "index"
 GUIDES = (INDEX, "operator", "manager", "admin", "qa", "operations", "terms")
 # Written in English alone.
-REFERENCES = {"api": DOCS / "api.md", "events": DOCS / "events.md"}
+REFERENCES = {name: DOCS / f"{name}.md" for name in ("api", "events", "exports")}
 # The terms that have a "?" beside them: the sections of `terms.md`, in their order.
 TERMS = ("sv", "prefix", "purpose", "token", "keep-trying", "masked", "refunded")
 MAX_RESULTS = 50

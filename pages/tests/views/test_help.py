@@ -67,7 +67,7 @@ def test_a_guide_is_rendered_once(client: Client) -> None:
 
 @each_language
 def test_links_between_guides_and_pictures_lead_to_addresses_of_the_desk(client: Client, language: str) -> None:
-    for guide in ("index", "operator", "manager", "admin", "qa", "operations", "terms", "api", "events"):
+    for guide in ("index", "operator", "manager", "admin", "qa", "operations", "terms", "api", "events", "exports"):
         article = read(client, "/help/" if guide == "index" else f"/help/{guide}/", language).find("article")
         for link in article.find_all("a"):
             address, _, anchor = link["href"].partition("#")
