@@ -126,7 +126,11 @@ class Destinations:
         self._lives: dict[str, float] = {}  # when the life of a code ended that was ended early
         self.rows = {}
         for name in MOODS:
-            fields = {"name": name, "address": Secret(f"http://{receivers.address}/{name}"), "includes_codes": True}
+            fields: dict[str, Any] = {
+                "name": name,
+                "address": Secret(f"http://{receivers.address}/{name}"),
+                "includes_codes": True,
+            }
             row = destinations.add(
                 team,
                 by=person,
