@@ -1,6 +1,7 @@
 """What the browser tests share: a page that reports every complaint of the browser, and people to sign in as."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
@@ -26,16 +27,25 @@ def page(page: Page) -> Iterator[Page]:
     assert not complaints
 
 
+@pytest.fixture(scope="session")
+def sessions() -> dict[str, Any]:
+    """The cookies of who has signed in to the running desk, by user name."""
+    return {}
+
+
 @pytest.fixture
-def sign_in(desk: RunningDesk) -> Callable[[Page, str], None]:
-    """Sign in to the running desk, as `linh` (operator) or `admin`."""
+def sign_in(desk: RunningDesk, sessions: dict[str, Any]) -> Callable[[Page, str], None]:
+    """Sign in to the running desk, as `linh` (operator) or `admin`: once by the form, then by the cookies it gave."""
 
     def do(page: Page, person: str = "linh") -> None:
+        page.context.add_cookies(sessions.get(person, []))
         page.goto(f"{desk.base_url}/")
-        page.fill("[name=login]", person)
-        page.fill("[name=password]", desk.passwords[person])
-        page.click("button[type=submit]")
-        page.wait_for_url(f"{desk.base_url}/")
+        if person not in sessions:
+            page.fill("[name=login]", person)
+            page.fill("[name=password]", desk.passwords[person])
+            page.click("button[type=submit]")
+            page.wait_for_url(f"{desk.base_url}/")
+            sessions[person] = page.context.cookies()
         expect(page.locator("#no-services")).to_have_count(0, timeout=30_000)  # read within seconds of the first start
 
     return do
