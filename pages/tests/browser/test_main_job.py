@@ -70,6 +70,7 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
     page.keyboard.press("c")
     expect(page.locator("#toasts")).to_contain_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == card.get_by_test_id("code").text_content()
+    before = page.locator("#copy-as").input_value()
     page.select_option("#copy-as", "international")
     expect(page.locator("#preferences")).to_have_attribute("data-copy-as", "international")
     card.get_by_test_id("phone").click()
@@ -79,6 +80,9 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
     page.goto(f"{desk.base_url}/rentals/")  # and so on every page
     page.get_by_test_id("phone").first.click()
     expect(page.locator("#toasts")).to_contain_text("+84")
+    page.goto(f"{desk.base_url}/")  # the desk is one for all tests
+    page.select_option("#copy-as", before)
+    expect(page.locator("#preferences")).to_have_attribute("data-copy-as", before)
 
 
 def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(page: Page, sign_in: SignIn) -> None:
@@ -163,6 +167,8 @@ def test_notifications_want_the_browsers_leave_too(page: Page, desk: RunningDesk
     page.evaluate("Notification.requestPermission = async () => 'granted'")
     page.locator("#notify-switch").click()
     expect(page.locator("#notify-switch")).to_have_attribute("aria-pressed", "true")
+    page.locator("#notify-switch").click()
+    expect(page.locator("#notify-switch")).to_have_attribute("aria-pressed", "false")
 
 
 def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:

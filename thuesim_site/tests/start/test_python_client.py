@@ -59,14 +59,16 @@ def client(settings_of_user: dict[str, str]) -> Desk:
 
 def test_a_wait_goes_on_when_the_web_process_is_killed(desk: RunningDesk, client: Desk) -> None:
     desk.sandbox("settings", message_after=[4, 5])
-    with client.rent(SERVICE, purpose="sign-up", max_price=5000) as rental:
-        assert rental.wait_for_number(timeout=30).startswith("0")
-        web = [number for number, command in desk.processes().items() if "uvicorn" in command]
-        killing = threading.Timer(1, os.kill, (web[0], signal.SIGKILL))
-        killing.start()
-        code = rental.wait_for_code(timeout=60)
-    killing.join()
-    desk.sandbox("settings", message_after=[1, 2])
+    try:
+        with client.rent(SERVICE, purpose="sign-up", max_price=5000) as rental:
+            assert rental.wait_for_number(timeout=30).startswith("0")
+            web = [number for number, command in desk.processes().items() if "uvicorn" in command]
+            killing = threading.Timer(1, os.kill, (web[0], signal.SIGKILL))
+            killing.start()
+            code = rental.wait_for_code(timeout=60)
+        killing.join()
+    finally:
+        desk.sandbox("settings", message_after=[1, 2])
     assert code.message is not None
     assert code in code.message.text
     assert next(client.rentals(purpose="sign-up")).id == rental.id
