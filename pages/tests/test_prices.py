@@ -7,35 +7,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditRecord, Role, Team, User
+from accounts.models import AuditRecord, Team, User
 from pages.tests.markup import html, parse
 from rentals import orders
 from rentals.models import Rental, Service, ServicePrice, Status, Token
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def team(db: None) -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def token(team: Team) -> Token:
-    return make_token(team)
-
-
-@pytest.fixture
-def service(token: Token) -> Service:
-    return make_service(sv="02", upstream_id="97", price=3000)
-
-
-@pytest.fixture
-def boss(team: Team, service: Service) -> Client:
-    client = Client()
-    client.force_login(make_person(team, Role.MANAGER, username="boss"))
-    return client
 
 
 def now_costs(service: Service, price: int) -> None:

@@ -14,35 +14,13 @@ from accounts import invitations, one_time_keys
 from accounts.models import AuditRecord, Invitation, OneTimeKey, Role, Team, User
 from pages.tests.markup import html, parse
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
 
 HTMX = {"HX-Request": "true"}
 
 
 def form(response: Any, **attributes: str) -> dict[str, Any]:
     return parse(html(response)).find("form", **attributes).values()
-
-
-@pytest.fixture
-def team(db: None) -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def token(team: Team) -> Token:
-    return make_token(team)
-
-
-@pytest.fixture
-def service(token: Token) -> Service:
-    return make_service(sv="02", upstream_id="97", price=2500)
-
-
-@pytest.fixture
-def boss(team: Team, service: Service) -> Client:
-    client = Client()
-    client.force_login(make_person(team, Role.MANAGER, username="boss"))
-    return client
 
 
 def rent_form(client: Client) -> dict[str, Any]:
@@ -106,7 +84,7 @@ def test_two_people_with_one_key_order_twice(boss: Client, team: Team) -> None:
 
 
 def test_the_second_is_not_refused_for_what_the_first_one_spent(boss: Client, team: Team) -> None:
-    Team.objects.filter(pk=team.pk).update(budget_day=2500)
+    Team.objects.filter(pk=team.pk).update(budget_day=3000)
     order = rent_form(boss)
     assert boss.post("/rent/", order, headers=HTMX).status_code == 200
     assert boss.post("/rent/", order, headers=HTMX).status_code == 200
