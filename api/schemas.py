@@ -218,4 +218,4 @@ class Waited(Rental):
 
     timed_out: bool = Field(description="Not there yet: wait again, with this `after`.")
     ended: bool = Field(description="It never comes: the rental is over. See `status` and `reason`.")
-    after: int | None = Field(description="The newest message's `id`.")
+    after: int | None = Field(description="The `id` of the newest message with a code, to go on with.")

@@ -52,13 +52,15 @@ def wait(request: HttpRequest, rental_id: int, wish: Query[Wish]) -> Any:
         held = {"rental": rental.pk, "person": caller.person.pk, "seconds": wish.timeout}
         return HttpResponse(status=204, headers={HOLD: json.dumps(held)})
     shown = rendering.one(caller, rental)
-    newest = max((message.id for message in shown.messages), default=None)
-    return schemas.Waited(**shown.dict(), timed_out=not there and not ended, ended=ended, after=newest)
+    # A message without a code may get it later, and is then the new one.
+    with_code = [message.pk for message in rental.newest_messages if message.code]
+    after = max([*with_code, wish.after]) or None
+    return schemas.Waited(**shown.dict(), timed_out=not there and not ended, ended=ended, after=after)
 
 
 def _is_there(rental: Rental, wish: Wish) -> bool:
     if wish.wanted == "number":
-        return bool(rental.phone)
+        return bool(rental.phone and rental.upstream_id)
     if wish.wanted == "end":
         return rental.status not in Status.open()
     return any(message.code and message.pk > wish.after for message in rental.newest_messages)

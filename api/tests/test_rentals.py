@@ -171,6 +171,8 @@ def test_a_number_is_rented_again_once(program: Program, house: House) -> None:
     second = program.post(f"rentals/{rental.pk}/again", {"max_price": 90_000}, Idempotency_Key="a")
     assert (first.status_code, first.json()["id"]) == (201, second.json()["id"])
     assert Rental.objects.get(pk=first.json()["id"]).again_of == rental
+    waits = program.get(f"rentals/{first.json()['id']}/wait", {"for": "number"}).json()
+    assert (first.json()["phone"], waits["phone"], waits["timed_out"]) == (None, None, True), "it may not get it"
     twice = program.post(f"rentals/{rental.pk}/again")
     assert (twice.status_code, "still waits" in twice.json()["detail"]) == (422, True)
 
@@ -193,6 +195,18 @@ def test_a_wait_that_nothing_holds_says_at_once_what_is(program: Program, house:
     assert (over["ended"], over["reason"]["code"]) == (True, "insufficient_balance")
     assert program.get(f"rentals/{refused.pk}/wait", {"for": "end"}).json()["timed_out"] is False
     assert program.get(f"rentals/{refused.pk}/wait", {"timeout": 61}).json()["errors"][0]["field"] == "timeout"
+
+
+def test_a_message_whose_code_comes_later_is_the_next_code(program: Program, house: House) -> None:
+    rental = _received(house, code="")
+    message = rental.messages.get()
+    before = program.get(f"rentals/{rental.pk}/wait", {"for": "code"}).json()
+    assert (before["timed_out"], before["after"], len(before["messages"])) == (True, None, 1)
+    Message.objects.filter(pk=message.pk).update(code="195829")
+    there = program.get(f"rentals/{rental.pk}/wait", {"for": "code", "after": before["after"] or 0}).json()
+    assert (there["code"], there["after"]) == ("195829", message.pk)
+    again = program.get(f"rentals/{rental.pk}/wait", {"for": "code", "after": message.pk + 5}).json()
+    assert again["after"] == message.pk + 5
 
 
 def test_a_revoked_key_and_a_former_member_are_refused(program: Program, house: House) -> None:
