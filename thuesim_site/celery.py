@@ -68,6 +68,13 @@ def _without_broker(**_: Any) -> None:
     WithoutBroker().start()
 
 
+@signals.worker_shutting_down.connect
+def _send_no_more(**_: Any) -> None:
+    from rentals.jobs import delivering  # as above
+
+    delivering.stop()
+
+
 def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) -> dict[str, object]:
     # A run that could not start before the next one is due is dropped: the next one does its work. Some seconds at least,
     # since a worker on another machine compares by a clock of its own.

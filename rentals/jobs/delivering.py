@@ -5,6 +5,7 @@ A worker that was killed leaves a claim that runs out, and a delivery that is du
 """
 
 import random
+import threading
 import time
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -28,6 +29,7 @@ MAX_SECONDS = 20.0
 THREADS = 4
 
 _PENDING = Delivery.State.PENDING
+_stopping = threading.Event()
 
 
 def due_destinations() -> list[int]:
@@ -48,11 +50,16 @@ def deliver_soon(destination_id: int) -> None:
     _threads().submit(("deliver", destination_id), partial(deliver, destination_id))
 
 
+def stop() -> None:
+    """Begin no further request: the process is about to exit, and another one goes on at once."""
+    _stopping.set()
+
+
 def deliver(destination_id: int) -> int:
     """Send to a destination what is due, until nothing is, or it fails once. Returns how many attempts were made."""
     claim = _claim(destination_id)
     begun, attempts, well = time.monotonic(), 0, True
-    while claim is not None and well and time.monotonic() - begun < MAX_SECONDS:
+    while claim is not None and well and time.monotonic() - begun < MAX_SECONDS and not _stopping.is_set():
         delivery = _next(destination_id)
         if delivery is None:
             break

@@ -366,6 +366,23 @@ def test_deliveries_are_deleted_after_their_retention() -> None:
     assert Delivery.objects.get() == young
 
 
+def test_a_worker_that_stops_leaves_the_rest_to_another_one_at_once(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "_stopping", threading.Event())
+    destination = make_destination()
+    for _ in range(2):
+        _event(destination)
+
+    def told_to_stop() -> Answer:
+        delivering.stop()
+        return Answer(204, "")
+
+    receiver.answer = told_to_stop
+    assert delivering.deliver(destination.pk) == 1
+    assert delivering.due_destinations() == [destination.pk]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_receiver_that_hangs_holds_up_neither_the_worker_nor_another_receiver(receiver: Receiver) -> None:
     slow, quick = make_destination(), make_destination()
