@@ -8,6 +8,7 @@ const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 // One request; after a lost connection or a restart it is sent again for a minute. `body` makes it an order, which has one key
 // for all its attempts and so is one order.
 async function call(path, body) {
+  if (!THUESIM_DESK_URL || !THUESIM_DESK_KEY) throw new Error("set THUESIM_DESK_URL and THUESIM_DESK_KEY");
   const headers = { Authorization: `Bearer ${THUESIM_DESK_KEY}`, Accept: "application/json" };
   if (body) Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": randomUUID() });
   const request = { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), redirect: "error" };

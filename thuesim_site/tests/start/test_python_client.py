@@ -18,15 +18,8 @@ from thuesim_site.testing import RunningDesk
 
 pytestmark = pytest.mark.alone
 CLIENT = BASE_DIR / "clients" / "python"
+EXAMPLES = BASE_DIR / "examples"
 SERVICE = "02.97"
-INSTALLED_CHROMIUM = """
-import shutil
-import pytest
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    return {**browser_type_launch_args, "executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
-"""
 MAKE_KEY = """
 from accounts import api_keys
 from accounts.models import Scope, User
@@ -49,6 +42,7 @@ def settings_of_user(desk: RunningDesk) -> dict[str, str]:
         "PYTHONPATH": str(CLIENT),
         "THUESIM_DESK_URL": desk.base_url,
         "THUESIM_DESK_KEY": made.stdout.split()[-1],
+        "CHROMIUM": shutil.which("chromium") or "",
     }
 
 
@@ -126,6 +120,7 @@ def test_the_test_of_the_document_passes_and_is_short(settings_of_user: dict[str
     mine = tmp_path / "my-tests"
     mine.mkdir()
     (mine / name).write_text(test)
+    shutil.copy(EXAMPLES / "pytest-playwright" / "conftest.py", mine)  # takes the Chromium of `CHROMIUM`
     _passes(mine, settings_of_user)
 
 
@@ -144,8 +139,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path) -> subpr
 
 
 def _passes(folder: Path, environment: dict[str, str]) -> None:
-    """Run the tests of a folder with pytest, in the Chromium that is installed."""
-    (folder / "conftest.py").write_text(INSTALLED_CHROMIUM)
+    """Run the tests of a folder with pytest."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     plugins = ["-p", "thuesim_desk.pytest_plugin", "-p", "no:django", "-p", "no:cacheprovider"]
     ended = _run([sys.executable, "-m", "pytest", *plugins], environment, folder)
@@ -153,14 +147,14 @@ def _passes(folder: Path, environment: dict[str, str]) -> None:
 
 
 def test_the_pytest_example_passes(settings_of_user: dict[str, str], tmp_path: Path) -> None:
-    example = shutil.copytree(BASE_DIR / "examples", tmp_path / "examples") / "pytest-playwright"
+    example = shutil.copytree(EXAMPLES, tmp_path / "examples") / "pytest-playwright"
     _passes(example, settings_of_user)
 
 
 def test_the_fetch_of_the_javascript_examples_reads_a_code(settings_of_user: dict[str, str]) -> None:
     node, _driver = compute_driver_executable()
     script = (
-        f"import {{ rent, waitForCode }} from '{BASE_DIR}/examples/desk.mjs';"
+        f"import {{ rent, waitForCode }} from '{EXAMPLES}/desk.mjs';"
         f"const rental = await rent('{SERVICE}', {{ max_price: 5000 }});"
         "console.log(rental.phone.digits, await waitForCode(rental.id));"
     )
@@ -169,3 +163,45 @@ def test_the_fetch_of_the_javascript_examples_reads_a_code(settings_of_user: dic
     number, code = ended.stdout.split()
     assert number.startswith("0")
     assert code.isalnum()
+
+
+def test_the_typescript_example_passes(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm on this machine")
+    example = shutil.copytree(EXAMPLES, tmp_path / "examples") / "playwright-typescript"
+    install = [npm, "install", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"]
+    installed = subprocess.run(install, cwd=example, env=settings_of_user, capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"npm cannot install: {installed.stderr[:300]}")
+    ended = _run([npm, "test"], settings_of_user, example)
+    assert "1 passed" in ended.stdout
+
+
+def test_the_tasks_of_the_cypress_example_read_a_code(settings_of_user: dict[str, str], tmp_path: Path) -> None:
+    """Cypress runs them in Node. Its browser is not started here: it comes from a host of its own."""
+    example = shutil.copytree(EXAMPLES, tmp_path / "examples") / "cypress"
+    package = example / "node_modules" / "cypress"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"name": "cypress", "type": "module", "exports": "./index.js"}')
+    (package / "index.js").write_text("export const defineConfig = config => config;")
+    script = (
+        "import config from './cypress.config.mjs'; const tasks = {};"
+        "config.e2e.setupNodeEvents((event, given) => Object.assign(tasks, event === 'task' ? given : {}));"
+        f"const rental = await tasks.rent({{ service: '{SERVICE}', wishes: {{ max_price: 5000 }} }});"
+        "console.log(rental.phone.digits, await tasks.waitForCode(rental.id));"
+    )
+    node, _driver = compute_driver_executable()
+    ended = _run([node, "--input-type=module", "--eval", script], settings_of_user, example)
+    number, code = ended.stdout.split()
+    assert number.startswith("0")
+    assert code.isalnum()
+
+
+def test_the_javascript_examples_say_what_is_not_set(tmp_path: Path) -> None:
+    node, _driver = compute_driver_executable()
+    script = f"import {{ rent }} from '{EXAMPLES}/desk.mjs'; await rent('{SERVICE}');"
+    command = [node, "--input-type=module", "--eval", script]
+    ended = subprocess.run(command, env={}, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode
+    assert "set THUESIM_DESK_URL and THUESIM_DESK_KEY" in ended.stderr
