@@ -1,7 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
 class RentalsConfig(AppConfig):
     name = "rentals"
     verbose_name = _("Rentals")
+
+    def ready(self) -> None:
+        from rentals import sums
+
+        post_migrate.connect(sums.install_again, sender=self, dispatch_uid="sums")

@@ -15,7 +15,7 @@ import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
 from lib.lasting_cache import delete_expired as delete_expired_counts
-from rentals import enqueue
+from rentals import enqueue, sums
 from rentals.jobs import (
     background,
     balances,
@@ -177,6 +177,13 @@ def open_background() -> None:
     """Every 15 s: send again the background jobs whose message or worker was lost."""
     for job_id in background.open_jobs():
         enqueue.background(job_id)
+
+
+@shared_task(name=TaskName.FOLD_SUMS, ignore_result=True)
+def fold_sums() -> None:
+    """Every 15 s: add the rentals from before the sums of spending to them, and merge what changes have added."""
+    sums.count_older()
+    sums.fold()
 
 
 @shared_task(name=TaskName.REFRESH_STATISTICS, ignore_result=True)

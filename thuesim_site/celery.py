@@ -88,6 +88,7 @@ app.conf.beat_schedule = {
     "catalogue": _every(15.0, TaskName.SYNC_CATALOGS),
     "history": _every(15.0, TaskName.IMPORT_HISTORIES),
     "background": _every(15.0, TaskName.OPEN_BACKGROUND),
+    "sums": _every(15.0, TaskName.FOLD_SUMS),
     "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),
     "tidy": _every(600.0, TaskName.TIDY),
     "privacy": _every(600.0, TaskName.KEEP_PRIVATE),

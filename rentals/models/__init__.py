@@ -4,7 +4,7 @@ from rentals.models import plain_text
 from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
 from rentals.models.destinations import Delivery, Destination, OutgoingEvent
-from rentals.models.figures import ServiceFigure, StarredService
+from rentals.models.figures import ServiceFigure, SpendSum, StarredService, Uncounted
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
 from rentals.models.operations import (
     BackgroundJob,
@@ -46,9 +46,11 @@ __all__ = [
     "Service",
     "ServiceFigure",
     "ServicePrice",
+    "SpendSum",
     "StarredService",
     "Status",
     "Token",
+    "Uncounted",
     "UpstreamMinute",
     "plain_text",
 ]

@@ -1,6 +1,7 @@
 """What is counted from the history: how well services, networks and prefixes did, and which services a person stars."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from rentals.models.catalog import Service
@@ -51,3 +52,48 @@ class StarredService(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} ★ {self.service}"
+
+
+class SpendSum(models.Model):
+    """What a team's numbers cost, in đồng, by the day or month (its first day) of the rent and one `name` of a kind.
+
+    Written by triggers: see `rentals.sums`, which has the names of each kind. `piece` is the rental that a change was about,
+    0 in a row into which such changes were merged: what a sum is, is the sum of its rows.
+    """
+
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    kind = models.CharField(max_length=7)  # a `rentals.sums.Kind`
+    is_month = models.BooleanField()
+    day = models.DateField()
+    name = models.CharField(max_length=160)
+    piece = models.BigIntegerField()
+    rentals = models.IntegerField()
+    codes = models.IntegerField()
+    charged = models.BigIntegerField()
+    refunded = models.BigIntegerField()
+    # How many cost more than was shown at the order, and how much more.
+    dearer = models.IntegerField()
+    more = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "kind", "is_month", "day", "name", "piece"], name="one_sum_per_name_and_piece"
+            )
+        ]
+        indexes = [models.Index(fields=["id"], condition=~Q(piece=0), name="spend_sum_pieces")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.day}"
+
+
+class Uncounted(models.Model):
+    """The rentals with ids past `after`, up to `upto`, are not in the sums of spending yet. Without a row, all are."""
+
+    after = models.BigIntegerField()
+    upto = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.after} – {self.upto}"

@@ -1,0 +1,29 @@
+"""`manage.py rebuild_sums`: count the sums of spending anew from rentals and ledger; with `--check`, compare them."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from rentals import sums
+
+
+class Command(BaseCommand):
+    help = (
+        "Count the sums that the spend page and the budgets read anew, in batches and while the desk works, "
+        "and compare them with the rentals and the ledger."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--check", action="store_true", help="Compare alone, and change nothing.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["check"]:
+            sums.start_over()
+            while not sums.count_older():
+                self.stdout.write("counting …")
+        wrong = sums.differences()
+        for row in wrong:
+            self.stdout.write(" ".join(map(str, row)))
+        if wrong:
+            raise CommandError("These sums differ from the rentals. Run rebuild_sums without --check.")
+        self.stdout.write("The sums are those of the rentals and the ledger.")

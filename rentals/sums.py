@@ -1,0 +1,387 @@
+"""What numbers cost, summed by day and month: the spend page and the budgets read these sums instead of the rentals.
+
+Triggers write them, in the transaction of whatever changes a rental or its refund, so that they are exact with every commit.
+A change writes rows of its own (`SpendSum.piece`), and no two writers wait for one row; `fold` merges such rows soon. The
+rentals from before the triggers (`Uncounted`) are added by `count_older` in batches; meanwhile `read` counts them itself.
+Days and months are those of `placed_at` in the desk's zone. docs/scale.md has the reasons.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.utils import timezone
+
+from lib.query_params import MAX_DAY, midnight
+from rentals.models import Rental, SpendSum, Uncounted
+
+BATCH = 2000
+
+
+class Kind(StrEnum):
+    """What a sum is by: the values of `SpendSum.kind`. `DAY` has one name, `""`, and no months."""
+
+    DAY = "day"
+    PAYER = "payer"  # `payer.token.API key.1`: ids or `""`, and at the end whether it was rented elsewhere
+    SERVICE = "service"  # `service|prefix|network`: an id, two digits or `""`, a name or `""`
+    PURPOSE = "purpose"
+
+
+class Sum(NamedTuple):
+    """A row that `read` returns: numbers, codes, what was charged and refunded in đồng; and how many cost how much more than
+    was shown at the order."""
+
+    name: str
+    rentals: int
+    codes: int
+    charged: int
+    refunded: int
+    dearer: int
+    more: int
+
+
+_FIGURES = ("rentals", "codes", "charged", "refunded", "dearer", "more")
+_NAMES = ", ".join(_FIGURES)
+# The columns of a rental that its sums depend on.
+_COLUMNS = (
+    *("team_id", "person_id", "ordered_by_id", "api_key_id", "token_id", "service_id", "status", "purpose", "imported"),
+    *("phone", "network", "price", "agreed_price", "placed_at"),
+)
+_KINDS = " UNION ALL ".join(
+    ["SELECT 'day' AS kind, false AS is_month"]
+    + [f"SELECT '{kind}', {month}" for kind in Kind if kind != Kind.DAY for month in ("false", "true")]
+)
+_NAME = """CASE g.kind WHEN 'day' THEN '' WHEN 'purpose' THEN r.purpose
+    WHEN 'service' THEN r.service_id || '|' || substr(r.phone, 4, 2) || '|' || r.network
+    ELSE COALESCE(COALESCE(r.ordered_by_id, r.person_id) || '', '') || '.' || r.token_id || '.'
+        || COALESCE(r.api_key_id || '', '') || CASE WHEN r.imported THEN '.1' ELSE '.0' END END"""
+_LOCAL = "r.placed_at AT TIME ZONE 'Asia/Ho_Chi_Minh'"
+_DAY = {
+    "postgresql": f"CASE WHEN g.is_month THEN date_trunc('month', {_LOCAL})::date ELSE ({_LOCAL})::date END",
+    # To the second: SQLite would round up the last half millisecond of a day.
+    "sqlite": "CASE WHEN g.is_month THEN date(substr(r.placed_at, 1, 19), '+7 hours', 'start of month')"
+    " ELSE date(substr(r.placed_at, 1, 19), '+7 hours') END",
+}
+_REFUND = "kind = 'refund' AND NOT taken_back"
+
+
+def _of_rental(row: str, sign: int) -> str:
+    """Return the SQL of what a row of rentals counts, once added or taken away. `refunded` has its sign already."""
+    columns = ", ".join(f"{row}.{column}" for column in ("id", *_COLUMNS))
+    refunds = f"SELECT SUM(amount) FROM rentals_ledgerentry WHERE rental_id = {row}.id AND {_REFUND}"
+    return f"SELECT {columns}, {sign} AS sign, {sign} * COALESCE(({refunds}), 0) AS refunded"
+
+
+def _of_refund(row: str, sign: int) -> str:
+    """Return the SQL of what a line of the ledger counts for its rental."""
+    columns = ", ".join(f"x.{column}" for column in ("id", *_COLUMNS))
+    return (
+        f"SELECT {columns}, 0 AS sign, {sign} * {row}.amount AS refunded FROM rentals_rental x"
+        f" WHERE x.id = {row}.rental_id AND {row}.kind = 'refund' AND NOT {row}.taken_back"
+    )
+
+
+def _lines(source: str, vendor: str, kinds: str = _KINDS) -> str:
+    """Return the SQL of the rows of `SpendSum` that the rentals of `source` make, one for each rental, kind and span."""
+    return f"""SELECT r.team_id, g.kind, g.is_month, {_DAY[vendor]} AS day, {_NAME} AS name, r.id AS piece,
+    r.sign AS rentals, CASE WHEN r.status = 'received' THEN r.sign ELSE 0 END AS codes,
+    r.sign * COALESCE(r.price, 0) AS charged, r.refunded,
+    CASE WHEN r.price > r.agreed_price THEN r.sign ELSE 0 END AS dearer,
+    CASE WHEN r.price > r.agreed_price THEN r.sign * (r.price - r.agreed_price) ELSE 0 END AS more
+    FROM ({source}) AS r CROSS JOIN ({kinds}) AS g WHERE r.placed_at IS NOT NULL"""
+
+
+def _add(lines: str, *, piece: str) -> str:
+    """Return the SQL that adds `lines` to the sums: to the rows with `piece`, new ones where there are none."""
+    sums = ", ".join(f"SUM({name})" for name in _FIGURES)
+    some = " OR ".join(f"SUM({name}) <> 0" for name in _FIGURES)
+    added = ", ".join(f"{name} = rentals_spendsum.{name} + excluded.{name}" for name in _FIGURES)
+    return f"""INSERT INTO rentals_spendsum (team_id, kind, is_month, day, name, piece, {", ".join(_FIGURES)})
+    SELECT team_id, kind, is_month, day, name, {piece}, {sums} FROM ({lines}) AS line
+    GROUP BY team_id, kind, is_month, day, name HAVING {some}
+    ON CONFLICT (team_id, kind, is_month, day, name, piece) DO UPDATE SET {added}"""
+
+
+def _triggers(vendor: str) -> Iterable[tuple[str, str, str, str, str]]:
+    """Yield each trigger's name, table, operation, condition and statement."""
+    for table, of_row in (("rentals_rental", _of_rental), ("rentals_ledgerentry", _of_refund)):
+        key = "id" if table == "rentals_rental" else "rental_id"
+        columns = _COLUMNS if table == "rentals_rental" else ("rental_id", "kind", "amount", "taken_back")
+        for operation, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
+            counts = "{}.placed_at IS NOT NULL" if table == "rentals_rental" else "{}.kind = 'refund'"
+            condition = f"({' OR '.join(counts.format(row) for row in rows)})"
+            source = " UNION ALL ".join(of_row(row, 1 if row == "NEW" else -1) for row in rows)
+            lines = _lines(source, vendor)
+            lines += " AND NOT EXISTS (SELECT 1 FROM rentals_uncounted u WHERE r.id > u.after AND r.id <= u.upto)"
+            if operation == "DELETE":
+                # A counted rental has its sums; where all tables are being emptied, nothing is written into this one again.
+                lines += " AND EXISTS (SELECT 1 FROM rentals_spendsum)"
+            name = f"{table}_sums_{operation.lower()}"
+            event = f"UPDATE OF {', '.join(columns)}" if operation == "UPDATE" else operation
+            # A piece is a rental's: whoever writes one has locked that rental.
+            yield (
+                name,
+                table,
+                f"{event} ON {table}",
+                condition,
+                _locking(vendor, key, rows) + _add(lines, piece="MAX(piece)"),
+            )
+
+
+def _locking(vendor: str, key: str, rows: Sequence[str]) -> str:
+    if vendor != "postgresql" or key == "id":
+        return ""
+    # Else a rental could change its service, say, while its refund is booked for the one that it had.
+    keys = ", ".join(f"{row}.{key}" for row in rows)
+    return f"PERFORM 1 FROM rentals_rental WHERE id IN ({keys}) ORDER BY id FOR SHARE; "
+
+
+def install(execute: Callable[[str], Any], vendor: str) -> None:
+    """Make the triggers. Those that are there stay on SQLite, and are replaced on PostgreSQL."""
+    for name, table, event, condition, statement in _triggers(vendor):
+        if vendor == "postgresql":
+            execute(
+                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
+                f" $$ BEGIN {statement}; RETURN NULL; END $$"
+            )
+            execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+            execute(f"CREATE TRIGGER {name} AFTER {event} FOR EACH ROW WHEN {condition} EXECUTE FUNCTION {name}()")
+        else:
+            execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} WHEN {condition} BEGIN {statement}; END")
+
+
+def remove(execute: Callable[[str], Any], vendor: str) -> None:
+    """Drop the triggers."""
+    for name, *_others in _triggers(vendor):
+        if vendor == "postgresql":
+            execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
+        else:
+            execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def install_again(*, using: str, **_others: Any) -> None:
+    """Make the triggers after a migration on SQLite: it may have made a table anew, without the triggers of the old one."""
+    database = connections[using]
+    if database.vendor == "sqlite" and SpendSum._meta.db_table in database.introspection.table_names():
+        with database.cursor() as cursor:
+            install(cursor.execute, "sqlite")
+
+
+def start_over(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Empty the sums, and let `count_older` count every rental again. Writers wait for the moment that this takes."""
+    database = connections[using]
+    with transaction.atomic(using), database.cursor() as cursor:
+        if database.vendor == "postgresql":
+            cursor.execute("LOCK TABLE rentals_rental, rentals_ledgerentry IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute("DELETE FROM rentals_uncounted")
+        cursor.execute("DELETE FROM rentals_spendsum")
+        cursor.execute(
+            "INSERT INTO rentals_uncounted (after, upto) SELECT 0, MAX(id) FROM rentals_rental HAVING MAX(id) IS NOT NULL"
+        )
+
+
+def count_older(*, seconds: float = 10.0, batch: int = BATCH) -> bool:
+    """Add rentals that are not counted yet to the sums, for some seconds. Returns whether all are counted then.
+
+    May run at any time, twice and at once; each batch is a transaction of its own.
+    """
+    end = time.monotonic() + seconds
+    while Uncounted.objects.exists():
+        if time.monotonic() > end or not _count_batch(batch):
+            return False
+    return True
+
+
+def _count_batch(batch: int) -> bool:
+    with transaction.atomic(), connection.cursor() as cursor:
+        waiting = Uncounted.objects.select_for_update().first() if _is_alone(cursor) else None
+        if waiting is None:
+            return False
+        rentals = Rental.objects.filter(pk__gt=waiting.after, pk__lte=waiting.upto).order_by("pk")
+        # Locked against the triggers of changes under way, which take these rentals for uncounted.
+        keys = list(rentals.select_for_update(no_key=True).values_list("pk", flat=True)[:batch])
+        upto = keys[-1] if len(keys) == batch else waiting.upto
+        source = f"{_of_rental('x', 1)} FROM rentals_rental x WHERE x.id > %s AND x.id <= %s"
+        cursor.execute(_add(_lines(source, connection.vendor), piece="0"), [waiting.after, upto])
+        Uncounted.objects.filter(pk=waiting.pk).update(after=upto)
+        Uncounted.objects.filter(pk=waiting.pk, upto=upto).delete()
+    return True
+
+
+def _is_alone(cursor: Any) -> bool:
+    """Whether no other transaction merges sums now: two would wait for each other's rows."""
+    if connection.vendor != "postgresql":
+        return True
+    # No live change shall wait long for us, nor be the one that a deadlock ends.
+    cursor.execute("SET LOCAL lock_timeout = '300ms'")
+    cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('rentals_spendsum'))")
+    return bool(cursor.fetchone()[0])
+
+
+def fold(*, batch: int = BATCH) -> int:
+    """Merge the rows that changes have written into one row for each sum. Returns how many were merged.
+
+    May run at any time, twice and at once.
+    """
+    merged = 0
+    while done := _fold_batch(batch):
+        merged += done
+    return merged
+
+
+def _fold_batch(batch: int) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not _is_alone(cursor):
+            return 0
+        pieces = SpendSum.objects.select_for_update(skip_locked=True).exclude(piece=0).order_by("pk")
+        keys = list(pieces.values_list("pk", flat=True)[:batch])
+        if keys:
+            marks = ", ".join(["%s"] * len(keys))
+            cursor.execute(_add(f"SELECT * FROM rentals_spendsum WHERE id IN ({marks})", piece="0"), keys)
+            SpendSum.objects.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+class _Part(NamedTuple):
+    """Days of the table `SpendSum`, from `start` to before `end`, or months; `tag` tells its rows from those of others."""
+
+    tag: str
+    is_month: bool
+    start: date
+    end: date
+
+
+def _parts(since: date, until: date, kind: Kind) -> list[_Part]:
+    """Return whole months, and the days before and after them."""
+    end = until + timedelta(days=1)
+    first = since if since.day == 1 else (since.replace(day=1) + timedelta(days=32)).replace(day=1)
+    last = end.replace(day=1)
+    if kind == Kind.DAY or first >= last:
+        return [_Part("", False, since, end)]
+    parts = [_Part("", True, first, last), _Part("", False, since, first), _Part("", False, last, end)]
+    return [part for part in parts if part.start < part.end]
+
+
+def _of_sums(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, list[Any]]:
+    """Return the SQL of the rows of all parts, and of one without a name where some rentals are uncounted; and its values."""
+    selects, values = [], []
+    for part in parts:
+        selects.append(
+            f"SELECT '{part.tag}' AS tag, day, name, {_NAMES} FROM rentals_spendsum"
+            " WHERE team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s"
+        )
+        days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
+        values += [team_id, kind.value, part.is_month, *days]
+    selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in _FIGURES)} FROM rentals_uncounted")
+    return " UNION ALL ".join(selects), values
+
+
+def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, list[Any]]:
+    """Return the SQL of what the sums lack of all parts, counted from the rentals, with its values."""
+    source = (
+        f"{_of_rental('x', 1)} FROM rentals_uncounted u JOIN rentals_rental x ON x.id > u.after AND x.id <= u.upto"
+        " WHERE x.team_id = %s AND x.placed_at >= %s AND x.placed_at < %s"
+    )
+    lines = _lines(source, connection.vendor, f"SELECT '{kind}' AS kind, false AS is_month")
+    selects, values = [], []
+    for part in parts:
+        selects.append(f"SELECT '{part.tag}', day, name, {_NAMES} FROM ({lines}) AS line")
+        values += [
+            team_id,
+            *(connection.ops.adapt_datetimefield_value(midnight(day)) for day in (part.start, part.end)),
+        ]
+    return " UNION ALL ".join(selects), values
+
+
+def _read(
+    statement: str, team_id: int, kind: Kind, parts: Sequence[_Part], beside: tuple[str, Sequence[Any]] = ("", ())
+) -> list[Any]:
+    """Return the rows of `statement`, whose `{}` is the SQL of the parts and what stands `beside` them.
+
+    They are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
+    uncounted. One would do: but to plan what is empty nearly always costs more than the rest.
+    """
+    rows, values = _of_sums(team_id, kind, parts)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(rows + beside[0]), [*values, *beside[1]])
+        found = cursor.fetchall()
+        if any(name is None for _tag, name, *_figures in found):
+            more, their_values = _of_uncounted(team_id, kind, parts)
+            cursor.execute(
+                statement.format(f"{rows} UNION ALL {more}{beside[0]}"), [*values, *their_values, *beside[1]]
+            )
+            found = cursor.fetchall()
+    return [row for row in found if row[1] is not None]
+
+
+def read(team_id: int | None, kind: Kind, since: date, until: date, *, most: int | None = None) -> list[Sum]:
+    """Return the sums of each name of a kind in a period, both days included; the `most` expensive ones first. One query.
+
+    Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order.
+    """
+    name = "day" if kind == Kind.DAY else "name"
+    figures = ", ".join(f"SUM({figure})" for figure in _FIGURES)
+    statement = f"SELECT '', {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
+    if most is not None:
+        # The row that says that some are uncounted has no name, and comes first.
+        statement += f" ORDER BY {name} IS NOT NULL, SUM(charged) - SUM(refunded) DESC, SUM(rentals) DESC, {name}"
+        statement += f" LIMIT {most + 1:d}"
+    rows = _read(statement, team_id or 0, kind, _parts(since, until, kind))
+    return [Sum(str(name), *map(int, figures)) for _tag, name, *figures in rows[:most]]
+
+
+class Spent(NamedTuple):
+    """What one person ordered with one API key, or without: đồng and numbers, today and this month."""
+
+    person_id: int | None
+    key_id: int | None
+    day: int
+    day_rentals: int
+    month: int
+
+
+def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
+    """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
+    services' prices. Numbers rented elsewhere are left out. One query."""
+    today = timezone.localdate()
+    parts = [_Part("day", False, today, MAX_DAY), _Part("month", True, today.replace(day=1), MAX_DAY)]
+    # In the same statement: between two, an order could stop being under way and be counted by neither.
+    marks = ", ".join(["%s"] * len(under_way))
+    orders = (
+        " UNION ALL SELECT tag, NULL, COALESCE(COALESCE(x.ordered_by_id, x.person_id) || '', '') || '..'"
+        " || COALESCE(x.api_key_id || '', '') || '.0', 1, 0, COALESCE(s.price, 0), 0, 0, 0"
+        " FROM rentals_rental x JOIN rentals_service s ON s.id = x.service_id,"
+        " (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags"
+        f" WHERE x.team_id = %s AND NOT x.imported AND x.status IN ({marks})"
+    )
+    statement = "SELECT tag, name, SUM(charged) - SUM(refunded), SUM(rentals) FROM ({}) AS part GROUP BY tag, name"
+    by_name: dict[tuple[int | None, int | None], list[int]] = {}
+    for tag, name, cost, rentals in _read(statement, team_id, Kind.PAYER, parts, (orders, [team_id, *under_way])):
+        person, _token, key, imported = name.split(".")
+        if imported == "0":
+            counted = by_name.setdefault((int(person) if person else None, int(key) if key else None), [0, 0, 0])
+            counted[0 if tag == "day" else 2] += int(cost)
+            counted[1] += int(rentals) if tag == "day" else 0
+    return [Spent(*names, *counted) for names, counted in by_name.items()]
+
+
+def differences(*, most: int = 20) -> list[tuple[Any, ...]]:
+    """Return the sums that are not what the rentals and the ledger say: team, kind, whether of a month, day, name, and how
+    much more the rentals say of each of `rentals codes charged refunded dearer more`. One query, which reads everything."""
+    source = (
+        f"{_of_rental('x', 1)} FROM rentals_rental x WHERE NOT EXISTS (SELECT 1 FROM rentals_uncounted u"
+        " WHERE x.id > u.after AND x.id <= u.upto)"
+    )
+    names = "team_id, kind, is_month, day, name"
+    negative = ", ".join(f"-{figure}" for figure in _FIGURES)
+    sums, some = (", ".join(f"SUM({figure})" for figure in _FIGURES), " OR ".join(f"SUM({f}) <> 0" for f in _FIGURES))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {names}, {sums} FROM (SELECT {names}, {', '.join(_FIGURES)} FROM"
+            f" ({_lines(source, connection.vendor)}) AS line UNION ALL SELECT {names}, {negative} FROM rentals_spendsum)"
+            f" AS compared GROUP BY {names} HAVING {some} ORDER BY {names} LIMIT {most:d}"
+        )
+        return list(cursor.fetchall())

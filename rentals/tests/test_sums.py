@@ -1,0 +1,279 @@
+"""The sums of spending are what the rentals and the ledger say, at every moment and whatever changes them."""
+
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+import thuesim
+from accounts.models import Team
+from rentals import lifecycle, sums
+from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
+from rentals.sums import Kind, Sum
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+
+pytestmark = pytest.mark.django_db
+
+SINCE, UNTIL = date(2020, 1, 1), date(2030, 12, 31)
+
+
+def recounted(team: Team, kind: Kind) -> dict[str, tuple[int, ...]]:
+    """Count a team's sums rental by rental."""
+    counted: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
+    for rental in Rental.objects.filter(team=team, placed_at__isnull=False):
+        refunds = rental.ledger.filter(kind="refund", taken_back=False).values_list("amount", flat=True)
+        more = max(0, rental.price - rental.agreed_price) if rental.price and rental.agreed_price else 0
+        figures = (1, rental.status == Status.RECEIVED, rental.price or 0, sum(refunds), more > 0, more)
+        for at, figure in enumerate(figures):
+            counted[name_of(rental, kind)][at] += figure
+    return {name: tuple(figures) for name, figures in counted.items()}
+
+
+def name_of(rental: Rental, kind: Kind) -> str:
+    if kind == Kind.DAY:
+        assert rental.placed_at
+        return str(timezone.localtime(rental.placed_at).date())
+    if kind == Kind.SERVICE:
+        return f"{rental.service_id}|{rental.phone[3:5]}|{rental.network}"
+    if kind == Kind.PURPOSE:
+        return rental.purpose
+    person = rental.ordered_by_id or rental.person_id or ""
+    return f"{person}.{rental.token_id}.{rental.api_key_id or ''}.{int(rental.imported)}"
+
+
+def summed(team: Team, kind: Kind, since: date = SINCE, until: date = UNTIL) -> dict[str, tuple[int, ...]]:
+    return {row.name: row[1:] for row in sums.read(team.pk, kind, since, until) if any(row[1:])}
+
+
+def assert_exact(*teams: Team) -> None:
+    for team in teams:
+        for kind in Kind:
+            assert summed(team, kind) == recounted(team, kind), kind
+    assert sums.differences() == []
+
+
+class Office:
+    """Two teams on one token, whose people order, wait, get codes and refunds at random."""
+
+    def __init__(self) -> None:
+        self.teams = [make_team(), make_team()]
+        self.token = make_token(*self.teams)
+        self.services = [make_service() for _ in range(3)]
+        self.people = {team.pk: [make_person(team) for _ in range(3)] for team in self.teams}
+        self.reading = BalanceReading.objects.create(token=self.token, at=timezone.now(), balance=0)
+
+    def live(self, rng: random.Random) -> None:
+        """Let one number live its life, with all that may happen to what it cost."""
+        team = rng.choice(self.teams)
+        people = self.people[team.pk]
+        rental = lifecycle.queue(
+            team=team,
+            person=rng.choice(people),
+            token=self.token,
+            service=rng.choice(self.services),
+            purpose=rng.choice(["", "Shop A", "Shop B"]),
+            agreed_price=rng.choice([None, 1000, 2000]),
+        )
+        lifecycle.start_attempt(rental)
+        if rng.random() < 0.2:
+            lifecycle.refuse(rental, reason="out_of_stock")
+            return
+        key = str(rng.getrandbits(50))
+        phone = rng.choice(["", f"+8496{rng.randrange(10**7):07d}"])
+        lifecycle.number_taken(rental, thuesim.Rented(f"{key}.02", phone, 1450, None, "", "", None, ""))
+        if rng.random() < 0.4:
+            lifecycle.hand_over(rental, to=rng.choice(people), by=people[0])
+        if rng.random() < 0.3:
+            lifecycle.correct_price(rental, rng.choice([900, 3000]), by="balance")
+        lifecycle.phone_learned(rental, f"+8491{rng.randrange(10**7):07d}")
+        message = thuesim.Message(f"code {key}", key[:6], False, "")
+        if rng.random() < 0.6:
+            lifecycle.message_arrived(rental, message, source=MessageSource.POLL)
+            return
+        lifecycle.expire(rental)
+        lifecycle.refund(rental, self.reading)
+        if rng.random() < 0.3:
+            lifecycle.take_back(LedgerEntry.objects.get(rental=rental, kind="refund"), person=people[0], note="wrong")
+        if rng.random() < 0.3:
+            lifecycle.message_arrived(rental, message, source=MessageSource.HISTORY)
+        if rng.random() < 0.3:
+            Rental.objects.filter(pk=rental.pk).update(service=self.services[0])  # a twin was offered
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_sums_follow_every_change_before_and_after_they_are_merged(office: Office) -> None:
+    rng = random.Random(7)
+    for _ in range(40):
+        office.live(rng)
+    assert_exact(*office.teams)
+    assert sums.fold() > 0
+    assert not SpendSum.objects.exclude(piece=0).exists()
+    assert_exact(*office.teams)
+    office.live(rng)
+    assert_exact(*office.teams)
+
+
+def test_a_number_that_was_imported_first_is_counted_once(office: Office) -> None:
+    team, person = office.teams[0], office.people[office.teams[0].pk][0]
+    imported = make_rental(Status.EXPIRED, team=team, token=office.token, imported=True, person=None, upstream_key="77")
+    LedgerEntry.objects.create(token=office.token, rental=imported, kind="rent", amount=-1450, at=timezone.now())
+    lifecycle.refund(imported, office.reading)
+    rental = lifecycle.queue(team=team, person=person, token=office.token, service=office.services[0])
+    lifecycle.start_attempt(rental)
+    lifecycle.number_taken(rental, thuesim.Rented("77.02", "+84961234567", 1450, None, "", "", None, ""))
+    assert_exact(team)
+    assert [row.rentals for row in sums.read(team.pk, Kind.DAY, SINCE, UNTIL)] == [1]
+
+
+def test_a_period_has_its_days_alone_however_it_lies_to_the_months() -> None:
+    team, rng = make_team(), random.Random(3)
+    token, service = make_token(team), make_service()
+    first = datetime(2026, 1, 20, 3, tzinfo=UTC)
+    for _ in range(60):
+        at = first + timedelta(minutes=rng.randrange(120 * 24 * 60))
+        make_rental(Status.RECEIVED, team=team, token=token, service=service, placed_at=at)
+    sums.fold()
+    for _ in range(40):
+        since = date(2026, 1, 15) + timedelta(days=rng.randrange(60))
+        until = since + timedelta(days=rng.randrange(100))
+        days = [timezone.localtime(at).date() for at in Rental.objects.values_list("placed_at", flat=True)]
+        expected = sum(since <= day <= until for day in days)
+        for kind in Kind:
+            assert sum(row.rentals for row in sums.read(team.pk, kind, since, until)) == expected
+
+
+@pytest.mark.parametrize(("at", "day"), [("16:59:59.999999", "2026-10-31"), ("17:00:00", "2026-11-01")])
+def test_a_day_ends_at_vietnams_midnight(at: str, day: str) -> None:
+    team = make_team()
+    make_rental(Status.WAITING, team=team, placed_at=datetime.fromisoformat(f"2026-10-31T{at}+00:00"))
+    assert list(summed(team, Kind.DAY)) == [day]
+
+
+def test_the_most_expensive_names_come_first() -> None:
+    team = make_team()
+    for price, purpose in ((100, "a"), (300, "b"), (200, "c"), (300, "d"), (50, "e")):
+        make_rental(Status.RECEIVED, team=team, price=price, purpose=purpose)
+    rows = sums.read(team.pk, Kind.PURPOSE, SINCE, UNTIL, most=3)
+    assert [row.name for row in rows] == ["b", "d", "c"]
+    assert rows[0] == Sum("b", 1, 1, 300, 0, 0, 0)
+
+
+def test_rentals_that_are_not_counted_yet_are_read_all_the_same(office: Office) -> None:
+    rng = random.Random(5)
+    for _ in range(20):
+        office.live(rng)
+    before = {(team.pk, kind): summed(team, kind) for team in office.teams for kind in Kind}
+    spent = [sorted(sums.spent(team.pk, [Status.QUEUED])) for team in office.teams]
+    sums.start_over()
+    assert not SpendSum.objects.exists()
+    for batch in (7, 1000):
+        assert {(team.pk, kind): summed(team, kind) for team in office.teams for kind in Kind} == before
+        assert [sorted(sums.spent(team.pk, [Status.QUEUED])) for team in office.teams] == spent
+        sums.count_older(seconds=-1 if batch == 7 else 10, batch=batch)
+    assert not Uncounted.objects.exists()
+    assert_exact(*office.teams)
+
+
+def test_the_command_finds_a_wrong_sum_and_counts_anew(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(10):
+        office.live(random.Random(seed))
+    sums.fold()
+    call_command("rebuild_sums", "--check")
+    SpendSum.objects.filter(kind=Kind.SERVICE).update(charged=7)
+    with pytest.raises(CommandError):
+        call_command("rebuild_sums", "--check")
+    call_command("rebuild_sums")
+    assert_exact(*office.teams)
+
+
+def test_the_triggers_come_back_after_a_migration_that_makes_the_table_anew() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL changes its tables in place")
+    with connection.cursor() as cursor:
+        sums.remove(cursor.execute, "sqlite")
+    call_command("migrate", verbosity=0)
+    team = make_team()
+    make_rental(Status.WAITING, team=team)
+    assert summed(team, Kind.DAY)
+
+
+WRITERS, LIVES = 4, 12
+
+
+@pytest.fixture
+def writers(transactional_db: None) -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(WRITERS + 1) as pool:
+        yield pool
+
+
+def _write(office: Office, seed: int) -> None:
+    try:
+        rng = random.Random(seed)
+        for _ in range(LIVES):
+            office.live(rng)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("starts_over", [False, True])
+@pytest.mark.django_db(transaction=True)
+def test_sums_are_exact_under_writers_while_they_are_merged_and_counted(
+    writers: ThreadPoolExecutor, starts_over: bool
+) -> None:
+    office, done = Office(), threading.Event()
+    for seed in range(10):
+        office.live(random.Random(seed))
+
+    def merge() -> int:
+        merged = 0
+        try:
+            while not done.is_set():
+                if starts_over and not Uncounted.objects.exists():
+                    sums.start_over()
+                sums.count_older(seconds=-1, batch=3)
+                merged += sums.fold(batch=5)
+        finally:
+            connection.close()
+        return merged
+
+    merging = writers.submit(merge)
+    writing: list[Any] = [writers.submit(_write, office, 100 + seed) for seed in range(WRITERS)]
+    for each in writing:
+        each.result()
+    done.set()
+    assert merging.result() > 0
+    sums.count_older()
+    sums.fold()
+    assert_exact(*office.teams)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_never_sees_a_sum_half_merged(writers: ThreadPoolExecutor) -> None:
+    team = make_team()
+    token, service = make_token(team), make_service()
+    for _ in range(60):
+        make_rental(Status.RECEIVED, team=team, token=token, service=service, price=100)
+
+    def merge() -> None:
+        try:
+            while sums.fold(batch=1):
+                pass
+        finally:
+            connection.close()
+
+    merging = writers.submit(merge)
+    while not merging.done():
+        assert [row.charged for row in sums.read(team.pk, Kind.PURPOSE, SINCE, UNTIL)] == [6000]
+    merging.result()
