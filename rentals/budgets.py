@@ -12,19 +12,19 @@ team are counted one after the other. They take that lock before the token's, ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from operator import add
 
-from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Membership, Role, Team, User
 from accounts.policy import Access
 from lib.formats import dong
-from rentals import outbox
+from rentals import outbox, sums
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Rental, Service, Status, Token
+from rentals.models import Rental, Service, Status, Token
 
 # The rate limit of one person: above what a person types, below what a runaway script sends.
 MAX_ORDERS_PER_MINUTE = 60
@@ -198,12 +198,12 @@ def remaining_for(access: Access, api_key: ApiKey | None = None) -> RemainingBud
 
 def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
     """Return by person id: đồng spent today, đồng spent this month, rentals today. One query."""
-    day, month = _starts()
-    rows = _counted(team, month, UNDER_WAY).values(who=F("payer")).order_by()
-    by_person = rows.annotate(
-        day=Sum("cost", filter=_since(day), default=0), month=Sum("cost", default=0), n=Count("pk", filter=_since(day))
-    )
-    return {row["who"]: (row["day"], row["month"], row["n"]) for row in by_person if row["who"] is not None}
+    by_person: dict[int, list[int]] = {}
+    for row in sums.spent(team.pk, UNDER_WAY):
+        if row.person_id is not None:
+            counted = by_person.setdefault(row.person_id, [0, 0, 0])
+            by_person[row.person_id] = list(map(add, counted, (row.day, row.month, row.day_rentals)))
+    return {person_id: (day, month, rentals) for person_id, (day, month, rentals) in by_person.items()}
 
 
 def _lock(team_id: int) -> Team:
@@ -267,43 +267,17 @@ def _own_budgets(own: Membership | ApiKey) -> tuple[int | None, int | None, int 
     return own.budget_day, own.budget_month, own.rentals_per_day
 
 
-def _starts() -> tuple[datetime, datetime]:
-    day = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return day, day.replace(day=1)
-
-
-def _since(start: datetime) -> Q:
-    return Q(placed_at__gte=start) | Q(placed_at=None)
-
-
-def _counted(team: Team, start: datetime, under_way: Sequence[Status]) -> "QuerySet[Rental]":
-    """Return the team's rentals since `start` and its orders under way, each with its `cost` in đồng.
-
-    Read it in one statement: between two, an order could change from under way to charged and be counted by neither.
-    """
-    refund: QuerySet[LedgerEntry] = LedgerEntry.objects.filter(
-        rental=OuterRef("pk"), kind=LedgerEntry.Kind.REFUND, taken_back=False
-    )
-    cost = Case(
-        When(status__in=under_way, then=Coalesce("service__price", 0)),
-        default=Coalesce("price", 0) - Coalesce(Subquery(refund.values("amount")[:1]), 0),
-    )
-    rentals = Rental.objects.with_payer().filter(team=team, imported=False)
-    return rentals.filter(Q(placed_at__gte=start) | Q(status__in=under_way)).annotate(cost=cost).order_by()
-
-
 def _used(team: Team, person_id: int | None, under_way: Sequence[Status], api_key: ApiKey | None) -> _Used:
-    day, month = _starts()
-    start = month if team.budget_month is not None or person_id is not None or api_key is not None else day
-    own, of_key = Q(payer=person_id or 0), Q(api_key=api_key.pk if api_key else 0)
-    sums = _counted(team, start, under_way).aggregate(
-        team_day=Sum("cost", filter=_since(day), default=0),
-        team_month=Sum("cost", default=0),
-        person_day=Sum("cost", filter=own & _since(day), default=0),
-        person_month=Sum("cost", filter=own, default=0),
-        rentals=Count("pk", filter=own & _since(day)),
-        key_day=Sum("cost", filter=of_key & _since(day), default=0),
-        key_month=Sum("cost", filter=of_key, default=0),
-        key_rentals=Count("pk", filter=of_key & _since(day)),
+    rows = sums.spent(team.pk, under_way)
+    own = [row for row in rows if row.person_id == person_id and person_id is not None]
+    of_key = [row for row in rows if api_key is not None and row.key_id == api_key.pk]
+    return _Used(
+        team_day=sum(row.day for row in rows),
+        team_month=sum(row.month for row in rows),
+        person_day=sum(row.day for row in own),
+        person_month=sum(row.month for row in own),
+        rentals=sum(row.day_rentals for row in own),
+        key_day=sum(row.day for row in of_key),
+        key_month=sum(row.month for row in of_key),
+        key_rentals=sum(row.day_rentals for row in of_key),
     )
-    return _Used(**sums)

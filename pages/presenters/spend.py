@@ -7,11 +7,10 @@ elsewhere with the same token count too: they were paid from the same balance. A
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import add
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, Substr, TruncDate
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -22,8 +21,9 @@ from accounts.models import User
 from accounts.policy import Access
 from lib import query_params
 from lib.query_params import midnight
-from rentals import bookkeeping
-from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Status, Token
+from rentals import bookkeeping, sums
+from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
+from rentals.sums import Kind, Sum
 from thuesim import phones
 
 MAX_PERIOD = timedelta(days=366)
@@ -150,26 +150,33 @@ def rows(spent: Spending) -> Iterator[list[str | int | None]]:
             yield [label, line.label, line.rentals, line.charged, line.refunded, line.spent, line.codes]
 
 
-# Where a table is by another column than its name.
-_COLUMNS = {"person": "payer"}
-
-
 def spending(access: Access, period: Period) -> Spending:
-    """Return what the person's team spent. Six queries, and one for each table's names."""
-    days, dearer = _by_day(access, period)
+    """Return what the person's team spent. Four queries, and one for each table's names."""
+
+    def read(kind: Kind, *, most: int | None = None) -> list[Sum]:
+        return sums.read(access.team_id, kind, period.since, period.until, most=most)
+
+    by_day = read(Kind.DAY)
+    days = _days(period, by_day)
     total = _sum(_("Total"), days)
-    labels = (
-        ("service", gettext_lazy("Service"), _service_lines),
-        ("person", gettext_lazy("Person"), _person_lines),
-        ("purpose", gettext_lazy("Purpose"), _purpose_lines),
-        ("token", gettext_lazy("Token"), _token_lines),
-    )
+    parts = [(*_service_of(row.name), row) for row in read(Kind.SERVICE)]
+    payers = [(*_payer_of(row.name), row) for row in read(Kind.PAYER)]
+    services = {service.pk: service for service in Service.objects.filter(pk__in={key for key, *_rest in parts})}
+
+    def grouping(key: str, label: Promise, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> Grouping:
+        return Grouping(key, label, _lines(period, total, rows, naming))
+
+    by_service = [(key, row) for key, _network, _prefix, row in parts]
+    by_network = [((_sort_key(services[key]), key, network, prefix), row) for key, network, prefix, row in parts]
+    purposes = [(row.name, row) for row in read(Kind.PURPOSE, most=MAX_LINES + 1)]
     groupings = [
-        Grouping(key, label, _by(access, period, _COLUMNS.get(key, key), total, naming))
-        for key, label, naming in labels
+        grouping("service", gettext_lazy("Service"), by_service, _service_lines(services)),
+        grouping("person", gettext_lazy("Person"), [(payer, row) for payer, _token, row in payers], _person_lines),
+        grouping("purpose", gettext_lazy("Purpose"), purposes, _purpose_lines),
+        grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines),
     ]
-    by_network = _by_network_and_prefix(access, period, total)
-    in_detail = Grouping("network", gettext_lazy("Service, network and prefix"), by_network)
+    in_detail = grouping("network", gettext_lazy("Service, network and prefix"), by_network, _network_lines(services))
+    dearer = Line("", sum(row.dearer for row in by_day), sum(row.more for row in by_day), 0)
     return Spending(total, days, groupings, in_detail, dearer)
 
 
@@ -189,99 +196,99 @@ def booked(access: Access, period: Period) -> list[LedgerEntry]:
     return list(bookkeeping.lines(access).filter(at__gte=period.start, at__lt=period.end)[:MAX_BOOKED])
 
 
-def _rented(access: Access, period: Period) -> QuerySet[Rental]:
-    refund = FilteredRelation("ledger", condition=Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False))
-    rented = Rental.objects.visible_to(access).filter(placed_at__gte=period.start, placed_at__lt=period.end)
-    return rented.with_payer().annotate(refund=refund).order_by()
+def _service_of(name: str) -> tuple[int, str, str]:
+    """Return the service's key, the network and the prefix of a sum of `Kind.SERVICE`."""
+    service, prefix, network = name.split("|", 2)
+    return int(service), network, prefix
 
 
-def _sums() -> dict[str, Any]:
-    # A rental has one refund at most, so the join doubles no row.
-    return {
-        "n": Count("pk"),
-        "codes": Count("pk", filter=Q(status=Status.RECEIVED)),
-        "charged": Coalesce(Sum("price"), 0),
-        "refunded": Coalesce(Sum("refund__amount"), 0),
-    }
+def _payer_of(name: str) -> tuple[int | None, int]:
+    """Return the keys of who ordered and of the token of a sum of `Kind.PAYER`."""
+    person, token, _key, _imported = name.split(".")
+    return int(person) if person else None, int(token)
 
 
-def _by_day(access: Access, period: Period) -> tuple[list[Line], Line]:
-    """Return a line for each day, and one for what numbers cost beyond the price that was shown. One query."""
-    dearer = Q(price__gt=F("agreed_price"))
-    more = Coalesce(Sum(F("price") - F("agreed_price"), filter=dearer), 0)
-    by_day: Any = _rented(access, period).annotate(day=TruncDate("placed_at")).values("day")
-    rows = {row["day"]: row for row in by_day.annotate(**_sums(), dearer=Count("pk", filter=dearer), more=more)}
+def _days(period: Period, rows: Iterable[Sum]) -> list[Line]:
+    by_day = {row.name: row for row in rows}
+    nothing = Sum("", 0, 0, 0, 0, 0, 0)
     lines = []
     for day in period.days:
-        row = rows.get(day, {"n": 0, "codes": 0, "charged": 0, "refunded": 0})
-        query = f"since={day}&until={day}"
-        lines.append(Line(f"{day:%d/%m/%Y}", row["n"], row["charged"], row["refunded"], query, row["codes"]))
-    return lines, Line("", sum(row["dearer"] for row in rows.values()), sum(row["more"] for row in rows.values()), 0)
+        row = by_day.get(str(day), nothing)
+        lines.append(_line(f"{day:%d/%m/%Y}", f"since={day}&until={day}", row))
+    return lines
+
+
+def _line(label: str, query: str, row: Sum) -> Line:
+    return Line(label, row.rentals, row.charged, row.refunded, query, row.codes)
 
 
 # From the keys of a table to the label and the history's query of each.
 _Naming = Callable[[list[Any]], dict[Any, tuple[str, str]]]
 
 
-def _by(access: Access, period: Period, key: str, total: Line, naming: _Naming) -> list[Line]:
-    rows = list(
-        _rented(access, period)
-        .values(key)
-        .annotate(**_sums(), spent=F("charged") - F("refunded"))
-        .order_by("-spent", "-n", key)[: MAX_LINES + 1]
+def _lines(period: Period, total: Line, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> list[Line]:
+    """Return the lines of a table, whose rows of the same key are added up, the most expensive first."""
+    by_key: dict[Any, Sum] = {}
+    for key, row in rows:
+        before = by_key.get(key)
+        by_key[key] = Sum(row.name, *map(add, before[1:], row[1:])) if before else row
+    # What was undone again is no line.
+    ordered = sorted(
+        (pair for pair in by_key.items() if pair[1].rentals),
+        key=lambda pair: (pair[1].refunded - pair[1].charged, -pair[1].rentals, pair[0] is None, pair[0]),
     )
-    names = naming([row[key] for row in rows[:MAX_LINES]])
+    shown = ordered[:MAX_LINES]
+    names = naming([key for key, _row in shown])
     lines = []
-    for row in rows[:MAX_LINES]:
-        label, query = names.get(row[key], ("", ""))
-        query = f"{query}&{period.query}" if query else ""
-        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query, row["codes"]))
-    return lines + _rest(total, lines) if len(rows) > MAX_LINES else lines
+    for key, row in shown:
+        label, query = names.get(key, ("", ""))
+        lines.append(_line(label, f"{query}&{period.query}" if query else "", row))
+    return lines + _rest(total, lines) if len(ordered) > MAX_LINES else lines
 
 
 def _rest(total: Line, shown: Iterable[Line]) -> list[Line]:
     """Return the line of all that the others leave of the total."""
-    sums = _sum("", shown)
+    others = _sum("", shown)
     return [
         Line(
             _("all others"),
-            total.rentals - sums.rentals,
-            total.charged - sums.charged,
-            total.refunded - sums.refunded,
-            codes=total.codes - sums.codes,
+            total.rentals - others.rentals,
+            total.charged - others.charged,
+            total.refunded - others.refunded,
+            codes=total.codes - others.codes,
         )
     ]
 
 
-def _by_network_and_prefix(access: Access, period: Period, total: Line) -> list[Line]:
-    """Return what was spent by service, network and prefix: where codes are cheap, and where they are not. One query."""
-    columns = ["service__name", "service__sv", "service__upstream_id", "network", "prefix"]
-    rows = list(
-        _rented(access, period)
-        .annotate(prefix=Substr("phone", 4, 2))
-        .values(*columns)
-        .annotate(**_sums(), spent=F("charged") - F("refunded"))
-        .order_by("-spent", "-n", *columns)[: MAX_LINES + 1]
-    )
-    lines = []
-    for row in rows[:MAX_LINES]:
-        key = ".".join(filter(None, [row["service__sv"], row["service__upstream_id"]]))
-        digits = f"0{row['prefix']}" if row["prefix"] else ""
-        label = " · ".join(filter(None, [row["service__name"], row["network"], digits]))
-        query = urlencode({"service": key, "network": row["network"], "prefix": row["prefix"]})
-        query = f"{query}&{period.query}"
-        lines.append(Line(label, row["n"], row["charged"], row["refunded"], query, row["codes"]))
-    return lines + _rest(total, lines) if len(rows) > MAX_LINES else lines
-
-
 def _sum(label: str, lines: Iterable[Line]) -> Line:
-    sums = ([x.rentals, x.charged, x.refunded, x.codes] for x in lines)
-    rentals, charged, refunded, codes = (sum(column) for column in zip([0, 0, 0, 0], *sums, strict=True))
+    columns = ([x.rentals, x.charged, x.refunded, x.codes] for x in lines)
+    rentals, charged, refunded, codes = (sum(column) for column in zip([0, 0, 0, 0], *columns, strict=True))
     return Line(label, rentals, charged, refunded, codes=codes)
 
 
-def _service_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-    return {s.pk: (f"{s.name} · {s.key}", f"service={s.key}") for s in Service.objects.filter(pk__in=keys)}
+def _sort_key(service: Service) -> tuple[str, str, str]:
+    return service.name, service.sv, service.upstream_id
+
+
+def _service_lines(services: Mapping[int, Service]) -> _Naming:
+    return lambda keys: {
+        key: (f"{services[key].name} · {services[key].key}", f"service={services[key].key}") for key in keys
+    }
+
+
+def _network_lines(services: Mapping[int, Service]) -> _Naming:
+    """Where codes are cheap, and where they are not: by service, network and prefix."""
+
+    def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+        names = {}
+        for key in keys:
+            _order, service, network, prefix = key
+            label = " · ".join(filter(None, [services[service].name, network, f"0{prefix}" if prefix else ""]))
+            query = {"service": services[service].key, "network": network, "prefix": prefix}
+            names[key] = (label, urlencode(query))
+        return names
+
+    return naming
 
 
 def _person_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
