@@ -19,7 +19,9 @@ class LedgerEntry(models.Model):
         TOP_UP = "top_up", _("top-up")
         CORRECTION = "correction", _("correction")
 
-    token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="ledger", verbose_name=_("token"))
+    token = models.ForeignKey(
+        Token, on_delete=models.PROTECT, related_name="ledger", db_index=False, verbose_name=_("token")
+    )
     rental = models.ForeignKey(
         Rental, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger", verbose_name=_("rental")
     )

@@ -111,7 +111,10 @@ class RentalQuerySet(models.QuerySet["Rental"]):
 class Rental(models.Model):
     """One order for one number, and its outcome. Prices are whole đồng, phones are E.164."""
 
-    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="rentals", verbose_name=_("team"))
+    # Without an index of their own, here and at the token: others begin with them.
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="rentals", db_index=False, verbose_name=_("team")
+    )
     person = models.ForeignKey(
         "accounts.User",
         on_delete=models.PROTECT,
@@ -140,7 +143,9 @@ class Rental(models.Model):
         db_index=False,
         verbose_name=_("API key"),
     )
-    token = models.ForeignKey(Token, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("token"))
+    token = models.ForeignKey(
+        Token, on_delete=models.PROTECT, related_name="rentals", db_index=False, verbose_name=_("token")
+    )
     token_pinned = models.BooleanField(default=False)
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="rentals", verbose_name=_("service"))
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.QUEUED)
@@ -210,6 +215,7 @@ class Rental(models.Model):
         indexes = [
             models.Index(fields=["team", "-queued_at"], name="rental_team_time"),
             models.Index(fields=["team", "placed_at"], name="rental_team_placed"),
+            models.Index(fields=["team", "ended_at"], name="rental_team_ended"),
             models.Index(fields=["token", "status", "due_at"], name="rental_token_due"),
             models.Index(
                 fields=["status", "due_at"],
