@@ -8,13 +8,13 @@ Cell = str | int | None
 
 # Excel reads a CSV file as UTF-8 where it begins with this byte order mark.
 BOM = "\ufeff"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = frozenset("=+-@\t\r\n")
 _ROWS_PER_CHUNK = 100
 
 
 def guard_formula(cell: Cell) -> Cell:
     """Return a cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_STARTS else cell
 
 
 def csv_chunks(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:

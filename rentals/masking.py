@@ -3,13 +3,27 @@
 `accounts.policy` has the rule. Cards, the history, exports and the live stream apply it through this module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 from accounts.policy import Access
 from rentals.models import Message, Rental
 
 MASK = "••••"
+
+
+class CodedMessage(Protocol):
+    """What the choice among messages asks of one."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def is_earlier(self) -> bool: ...
+
+
+M = TypeVar("M", bound=CodedMessage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +66,17 @@ def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Reada
     sees = access.sees_code(rental)
     shows = sees or (revealed and access.may_reveal(rental))
     fades_at = access.code_fades_at(rental) if sees else None
-    message = max(messages, key=lambda each: (bool(each.code) and not each.is_earlier, bool(each.code)))
+    message = chosen(messages)
     shown, *others = (_readable_message(each, shows) for each in [message, *(m for m in messages if m is not message)])
     return Readable(
         message, shown.code, shown.text, not shows, fades_at, second_code=shown.second_code, others=tuple(others)
     )
+
+
+def chosen(messages: Sequence[M]) -> M:
+    """Return the message that counts of several, the newest first: the newest with a new code, else the newest with a code,
+    else the newest."""
+    return max(messages, key=lambda each: (bool(each.code) and not each.is_earlier, bool(each.code)))
 
 
 def _readable_message(message: Message, shows: bool) -> ReadableMessage:
