@@ -5,7 +5,6 @@ of search, from the first page to the deepest, in turn with a plain Django admin
 the server, from the request to the last byte of the page; queries are counted. Prints the bars that it meets or misses.
 """
 
-import contextlib
 import gc
 import os
 import statistics
@@ -16,47 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.stage import Postgres
+from bench.stage import Postgres, processor_seconds
 
 BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
 PEER = "/plain-admin/rentals/rental/"
 # Newest first, as the history has it and the model says; and by the row's number, which is the best that it can do.
 PEERS = {"admin": "", "admin, by number": "o=-1"}
-DAYS = 730
-
-# {n}: how many rentals. Nine of ten belong to the team that is measured. Each column has a lot of its own, so that every
-# filter finds its share; services and people are used as unevenly as in life.
-ROWS = """
-CREATE FUNCTION lot(n bigint, kind bigint, sides bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
-    AS 'SELECT abs(hashint8extended(n, kind) % sides)';
-INSERT INTO rentals_rental (team_id, person_id, token_id, token_pinned, service_id, status, purpose, imported, networks,
-    prefixes, exclude_prefixes, upstream_id, upstream_key, phone, network, price, unasked, queued_at, attempt_at,
-    attempts, placed_at, expires_at, received_at, ended_at, looks, reason, reason_detail)
-SELECT CASE WHEN lot(n, 1, 10) = 0 THEN {other} ELSE {team} END, {person} + least(lot(n, 2, 20), lot(n, 3, 20)),
-    {token} + lot(n, 4, 3), false, {service} + least(lot(n, 5, 40), lot(n, 6, 40)),
-    CASE WHEN s < 72 THEN 'received' WHEN s < 92 THEN 'expired' ELSE 'refused' END,
-    (ARRAY['', '', 'QA payments', 'support ticket ' || lot(n, 7, 5000)])[1 + lot(n, 8, 4)], false, '[]', '[]', '[]',
-    CASE WHEN s < 92 THEN n || '.02' ELSE '' END, CASE WHEN s < 92 THEN n::text ELSE '' END,
-    CASE WHEN s < 92 THEN '+84' || (ARRAY['96','97','98','86','91','94','90','93','92','56'])[1 + p]
-        || lpad(lot(n, 9, 10000000)::text, 7, '0') ELSE '' END,
-    CASE WHEN s < 92 THEN (ARRAY['VIETTEL','VIETTEL','VIETTEL','VIETTEL','VINAPHONE','VINAPHONE','MOBIFONE','MOBIFONE',
-        'VIETNAMOBILE','VIETNAMOBILE'])[1 + p] ELSE '' END,
-    CASE WHEN s < 92 THEN 470 + 10 * lot(n, 10, 300) END, '[]', at, at, 1, CASE WHEN s < 92 THEN at END,
-    at + interval '300 s', CASE WHEN s < 72 THEN at + (5 + lot(n, 11, 120)) * interval '1 s' END,
-    at + interval '300 s', 3, CASE WHEN s < 92 THEN '' ELSE 'out_of_stock' END, ''
-FROM (SELECT n, lot(n, 12, 100) AS s, lot(n, 13, 10) AS p, now() - interval '{days} days' * (n::float / {n}) AS at
-      FROM generate_series(1, {n}) AS n) AS made;
-INSERT INTO rentals_message (rental_id, at, code, text, is_call, audio_url, audio, audio_type, audio_tries,
-    source, fingerprint)
-SELECT id, received_at, lpad((id * 7919 % 1000000)::text, 6, '0'),
-    'Ma xac thuc cua ban la ' || lpad((id * 7919 % 1000000)::text, 6, '0') || '. Khong chia se. Ma giao dich '
-        || md5(id::text), false, '', '', '', 0, 'poll', md5(id::text)
-FROM rentals_rental WHERE status = 'received';
-INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note, taken_back)
-SELECT token_id, id, 'rent', -price, placed_at, '', false FROM rentals_rental WHERE price IS NOT NULL;
-INSERT INTO rentals_ledgerentry (token_id, rental_id, kind, amount, at, note, taken_back)
-SELECT token_id, id, 'refund', price, ended_at, '', false FROM rentals_rental WHERE status = 'expired';
-"""
 FILTERS = {
     "no filter": "",
     "state received": "status=received",
@@ -128,10 +92,12 @@ def _close() -> None:
 def _measure(rentals: int, rounds: int) -> bool:
     from django.conf import settings
 
+    from bench import rows
+
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.ROOT_URLCONF = "bench.plain_admin"
-    names = _make(rentals)
+    names = _names(rows.fill(rentals))
     client = _signed_in()
     cursors = _deep_cursors(client)
     client.get("/rentals/")
@@ -152,50 +118,6 @@ def _measure(rentals: int, rounds: int) -> bool:
             timings.ask(f"{peer}: state received", f"{PEER}?status__exact=received&{order}")
             timings.ask(f"{peer}: a whole number", f"{PEER}?q={names['phone'][1:]}&{order}")
     return timings.report()
-
-
-def _make(rentals: int) -> dict[str, Any]:
-    """Fill the database; return what the filters ask for."""
-    from django.core.management import call_command
-    from django.db import connection
-
-    from rentals.models import Message, Rental
-
-    call_command("migrate", verbosity=0)
-    call_command("createcachetable", verbosity=0)
-    first = _make_people()
-    began = time.monotonic()
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")  # the rows refer to one another rightly by themselves
-        cursor.execute(ROWS.format(n=rentals, days=DAYS, **first))
-        cursor.execute("VACUUM ANALYZE")
-    print(
-        f"{Rental.objects.count():,} rentals, {Message.objects.count():,} messages in {time.monotonic() - began:.0f} s"
-    )
-    return _names(first)
-
-
-def _make_people() -> dict[str, int]:
-    """Make two teams, people, tokens and services; return the number of the first of each."""
-    from accounts.models import Membership, Team, User
-    from rentals.models import Service, Token
-
-    team, other = (Team.objects.create(name=name) for name in ("Measured", "Other"))
-    people = [User.objects.create_user(f"person{n}") for n in range(20)]
-    Membership.objects.bulk_create([Membership(user=person, team=team, role="operator") for person in people])
-    tokens = [Token.objects.create(name=f"Token {n}", value=f"{n}-{n:032x}") for n in range(1, 4)]
-    for token in tokens:
-        token.teams.add(team, other)
-    services = [
-        Service.objects.create(
-            sv="02", upstream_id=str(1000 + n), name=f"Service {n}", search_name=f"service {n}", price=1450
-        )
-        for n in range(40)
-    ]
-    boss = User.objects.create_superuser("boss", password="only-for-benchmarks")
-    Membership.objects.create(user=boss, team=team, role="manager")
-    first = {"team": team, "other": other, "person": people[0], "token": tokens[0], "service": services[0]}
-    return {name: row.pk for name, row in first.items()}
 
 
 def _names(first: dict[str, int]) -> dict[str, Any]:
@@ -273,10 +195,10 @@ class _Timings:
             if answer.status_code != 200:
                 raise SystemExit(f"{address}: {answer.status_code}")
             self._seconds[label], self._worked[label] = [], 0.0
-        start, worked = time.perf_counter(), _processor_seconds()
+        start, worked = time.perf_counter(), processor_seconds()
         self._client.get(address)
         self._seconds[label].append(time.perf_counter() - start)
-        self._worked[label] += _processor_seconds() - worked
+        self._worked[label] += processor_seconds() - worked
 
     def report(self) -> bool:
         """Print every line; return whether all bars are met."""
@@ -302,25 +224,6 @@ class _Timings:
         return statistics.median(
             seconds for label, times in self._seconds.items() if label.startswith(labels) for seconds in times
         )
-
-
-def _processor_seconds() -> float:
-    """Processor time of this process and of every PostgreSQL process of its cluster, which a busy machine moves less."""
-    return time.process_time() + sum(_worked(child) for child in _children(os.getpid()))
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return found + [grandchild for child in found for grandchild in _children(child)]
-    return []
-
-
-def _worked(pid: int) -> float:
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
 
 
 def _p95(values: list[float]) -> float:
