@@ -266,7 +266,7 @@ def _parts(since: date, until: date, kind: Kind) -> list[_Part]:
 
 
 def _of_sums(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, list[Any]]:
-    """Return the SQL of the rows of all parts, and of one without a name where some rentals are uncounted; and its values."""
+    """Return the SQL of the rows of all parts, and of a nameless one where some rentals are uncounted; and its values."""
     selects, values = [], []
     for part in parts:
         selects.append(
