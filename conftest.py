@@ -22,6 +22,7 @@ from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers
 
 pytest_plugins = ["rentals.tests.fixtures"]
 
+CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET_CHROMIUM = [
     "--disable-gpu",
     "--disable-quic",
@@ -179,9 +180,18 @@ def playwright(playwright: Playwright) -> Playwright:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The machine's own Chromium, which asks nothing of the network; as root it has no sandbox."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """The machine's own Chromium, which asks nothing of the network; as root it has no sandbox.
+
+    `chromium-headless-shell` is the same engine without the window around it: it takes half of the processor time.
+    """
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if executable is None:
-        pytest.fail("there is no chromium on PATH")
+        pytest.fail(f"there is none of {', '.join(CHROMIUMS)} on PATH")
     sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
     return {**browser_type_launch_args, "executable_path": executable, "args": [*QUIET_CHROMIUM, *sandbox]}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """English, whatever the machine speaks."""
+    return {**browser_context_args, "locale": "en"}

@@ -42,7 +42,7 @@ def settings_of_user(desk: RunningDesk) -> dict[str, str]:
         "PYTHONPATH": str(CLIENT),
         "THUESIM_DESK_URL": desk.base_url,
         "THUESIM_DESK_KEY": made.stdout.split()[-1],
-        "CHROMIUM": shutil.which("chromium") or "",
+        "CHROMIUM": shutil.which("chromium-headless-shell") or shutil.which("chromium") or "",
     }
 
 
