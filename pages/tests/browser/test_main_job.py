@@ -297,4 +297,5 @@ def test_all_but_liveness_works_without_scripts(browser: Browser, desk: RunningD
             page.reload()
         expect(card.get_by_test_id("code")).to_be_visible()
         card.get_by_role("button", name="Rent again").click()
+        page.get_by_role("button", name="Yes, do it").click()
         expect(page.locator(".notice")).to_contain_text("Ordered again")
