@@ -97,6 +97,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}:
             item.add_marker("database")
+        if item.get_closest_marker("browser") and not item.nodeid.startswith("pages/"):
+            raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in pages/ alone")
     items.sort(key=lambda item: ("browser" in item.keywords, "long" not in item.keywords))
 
 

@@ -320,7 +320,8 @@ def test_a_database_that_is_no_desk_s_replaces_nothing(desk: Desk, tmp_path: Pat
     restored = desk.manage("restore", str(odd), "--replace")
     assert restored.returncode == 1
     assert "Traceback" not in restored.stderr
-    assert json.loads(desk.run(COUNT))["people"] == ["linh"]
+    with closing(sqlite3.connect(desk.data_dir / "desk.sqlite3")) as database:
+        assert database.execute("SELECT username FROM accounts_user").fetchall() == [("linh",)]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
