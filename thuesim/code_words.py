@@ -7,89 +7,325 @@ than any other of its length.
 import re
 from typing import Final
 
+from .folding import without_marks
+
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.VERBOSE)
 
 
+def _any_of(phrases: str, *, others: str = "") -> re.Pattern[str]:
+    """Return a pattern for any of the phrases, which semicolons divide, as whole words; `others` need not be words."""
+    words = "|".join(phrase.strip() for phrase in phrases.split(";"))
+    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])" + (f"|{others}" if others else ""), re.IGNORECASE)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# The name of a code in other languages, as the normalised text has it.
+_FOREIGN_NAME: Final = "|".join(
+    without_marks(name)
+    for name in (
+        r"인증\ ?(?:번호|코드)|(?:확인|보안)\ ?코드|認証(?:番号|コード)",
+        r"確認(?:番号|コード)|セキュリティコード|ワンタイムパスワード",
+        r"รหัส\ ?(?:OTP|ยืนยัน(?:ตัวตน)?|การยืนยัน|ความปลอดภัย|เข้าสู่ระบบ)(?:ของคุณ)?",
+        r"код\ (?:подтверждения|доступа|авторизации|активации|безопасности|проверки|для\ входа|входа)",
+        r"ваш\ код(?!\ (?:под|дос|авт|акт|без|про|для\ вх|вх))",
+        r"(?<![a-z])kode\ (?:verifikasi|otp|konfirmasi|keamanan|masuk|aktivasi|anda)(?![a-z])",
+        r"(?<![a-z])(?:kod\ pengesahan|kod\ weryfikacyjny|doğrulama\ kodu\w{0,5})(?![a-z])",
+        r"(?<![a-z])code\ de\ (?:vérification|validation|sécurité|confirmation|connexion)(?![a-z])",
+        r"(?<![a-z])c[óo]digo\ de\ (?:verifica\w{3,4}|seguridad|segurança|acceso|acesso|confirma\w{3,4})(?![a-z])",
+        r"(?<![a-z])codice\ (?:di\ (?:verifica|sicurezza|conferma|accesso)|otp)(?![a-z])",
+        r"(?<![a-z])(?:bestätigungs|verifizierungs|sicherheits|anmelde|verificatie|verifierings)-?(?:code|kod)(?![a-z])",
+    )
+)
 # Words that name a code and nothing else.
-STRONG_WORD: Final = _compiled(
-    r"""
+CERTAIN_NAME: Final = _compiled(
+    rf"""
     (?<![a-z])(?:
         (?:(?:ma|so|day\ so|mat\ khau|mat\ ma|code)\ )?(?:otp|totp)
-      | (?:ma|ma\ so|day\ so|mat\ khau|mat\ ma|pin|code)\ (?:[a-z]{1,12}\ )?
-        (?:x[nt]|xac\ ?(?:thuc|nhan|minh|dinh)|kich\ hoat|chung\ thuc|dang\ (?:nhap|ky)|bao\ (?:mat|ve)|an\ toan|pin
-            |khoi\ phuc
-          |mo\ khoa|truy\ cap|dat\ lai|(?:su\ dung\ |dung\ )?(?:mot|1)\ lan|nhan\ (?:hang|buu|do)|gac|bi\ mat|smart)
-      | (?:verif\w{0,9}|security|activation|confirm\w{0,6}|auth\w{0,12}|access|log-?\ ?in|sign-?\ ?in|one[-\ ]time
-          |guard|temp(?:orary)?|recovery|reset|registration|validation|identity|2fa|two[-\ ](?:factor|step)|sms|pass|secret
-          |delivery|pickup)
-        [-\ ]?(?:[a-z]{1,12}\ )?(?:code|pin|passcode|password|number)
-      | passcode | your\ (?:[a-z.]{1,15}\ ){0,3}(?:code|pin) | (?:code|pin)\ of\ yours
-    )s?(?![a-z])
-    | (?:验证|校验|激活|确认|安全|登录|登入|认证|動態|动态|驗證|認證|確認|檢查|随机|短信)(?:代)?[码碼号]
-    | (?:动态|動態|一次性)密[码碼] | (?:取件|提货|取餐)[码碼] | 認証番号 | код\ подтверждения | ваш\ код
+      | (?:ma|ma\ so|day\ so|mat\ khau|mat\ ma|pin|code)\ (?:so\ |de\ )?
+        (?:x[tm]|xac\ ?(?:thuc|minh|dinh)|chung\ thuc|dang\ nhap\ (?:otp|google|facebook|zalo)
+          |(?:su\ dung\ |dung\ )?(?:mot|1)\ lan|giao\ dich\ otp)
+      | (?:verif\w{{0,9}}|authentication|one[-\ ]time
+          |guard|2fa|two[-\ ](?:factor|step)|otp)
+        [-\ ]?(?:[a-z]{{1,12}}\ )?(?:code|pin|passcode|password)
+      | steam\ guard | (?:ma\ )?(?:2fa|mfa)(?:\ code|(?=\s?:))|ma\ 2fa | verification\ number | mx[tn]
+    )(?![a-z])
+    | (?:验证|校验|認證|认证|動態|动态|驗證|檢查|短信|短訊|身份)(?:代)?[码碼号]
+    | (?:动态|動態|一次性)密[码碼]
+    | {_FOREIGN_NAME}
     """
 )
+# Words that name a code in most messages, and something else where the message is about a booking, a device, a lesson …
+LIKELY_NAME: Final = _compiled(
+    r"""
+    (?<![a-z])(?:
+        (?:ma|ma\ so|day\ so|mat\ khau|mat\ ma|pin|code)\ (?:so\ |de\ )?
+        (?:xn|xac\ ?nhan|dang\ nhap|bao\ (?:mat|ve)|bi\ mat|kich\ hoat|dang\ ky|an\ toan|pin
+          |khoi\ phuc|mo\ khoa|truy\ cap|dat\ lai|tam\ thoi
+          |nhan\ (?:hang|buu|do)|lay\ hang|(?:lay\ lai|doi|reset)\ mat\ khau|gac|smart)
+      | (?:activation|security|secure|log-?\ ?in|sign-?\ ?in|auth(?:oriz\w{0,5})?|access|temp(?:orary)?
+          |recovery|reset|registration|validation
+          |identity|sms|pass|secret|delivery|pickup|device)
+        [-\ ]?(?:[a-z]{1,12}\ )?(?:code|pin|passcode|password)
+      | ma\ (?:id\ apple|apple\ id) | (?:this|the)\ code\ (?:below\ )?to\ (?:verify|log\ ?in|sign\ in)
+      | ma\ [4-8]\ (?:chu\ )?so | [4-8]-digit\ code
+      | ma\ (?:sau|nay)\ de\ (?:dang\ nhap|xac\ (?:thuc|minh)) | passcode | mat\ khau\ (?:moi|tam) | (?:code|pin)\ of\ yours
+    )(?![a-z])
+    | (?:登录|登入|激活|确认|確認|安全|随机|取件)(?:代)?[码碼]
+    """
+)
+# Likely names behind which a purpose may follow up to the link: "ma kich hoat tai khoan Viettel cua ban: 529310".
+PURPOSE_NAME: Final = _compiled(
+    r"xac\ ?nhan|xn|dang\ (?:nhap|ky)|kich\ hoat|log|sign|passcode|khoi\ phuc|dat\ lai|doi\ mat|pin"
+)
+# Names of codes that parcels have, which stand beside the numbers of orders.
+PARCEL_NAME: Final = _compiled(r"nhan\ (?:hang|buu|do)|lay\ hang|delivery|pickup")
+# Likely names that doors and parcels have as well: "ma bao mat cua toa nha".
+DOOR_NAME: Final = _compiled(r"bao\ (?:mat|ve)|an\ toan|mo\ khoa|truy\ cap|access|security|pass(?!code)")
+SURE_ANYWHERE: Final = _compiled(r"log-?\ ?in|sign-?\ ?in|ma|so|day|mat|激|确|確|安|随|取|提|登")
 # Words that may name a code.
-WEAK_WORD: Final = _compiled(r"(?<![a-z])(?:ma|code|pin|mat\ khau|password)(?![a-z])|代码|代碼|密码|密碼")
-# "use 7193 to …": the number that follows at once is to be entered.
-ENTER_WORD: Final = _compiled(
-    r"""(?<![a-z])(?:nhap|(?<!da\ )(?<!noi\ )(?<!su\ )(?<!khong\ )dung|(?<!da\ )su\ dung|use|enter|type)(?![a-z])
-    |使用|输入|輸入"""
+WEAK_NAME: Final = _compiled(
+    r"""(?<![a-z])(?:ma|(?:confirm\w{0,6}\ )?code|pin|verification(?=:))(?![a-z])
+    |(?<!\w)(?:код|kode|kod)(?!\w)|代码|代碼|密码|密碼"""
+)
+# What may stand before a weak name; "class code", "ward code" name something else.
+BEFORE_WEAK_NAME: Final = _words(
+    """
+    ma login your the this that use enter type input with nhap dung su gui la cap va or hoac hay and qua bang thay voi lay
+    is new one otp sms zalo ban khach hang nay get following otherwise vui long password account phone number email
+    mobile authentication me my tu phai chinh khau
+    """
+)
+# "use 7193 to …", "verify your number with 7193": the number that follows at once is to be entered.
+ENTER: Final = _compiled(
+    r"""(?:(?<![a-z])(?:nhap|(?<!da\ )(?<!noi\ )(?<!su\ )(?<!khong\ )dung|(?<!da\ )su\ dung|use|enter|type
+        |(?:verify|confirm|log\ ?in|sign\ ?in|reset|xac\ (?:thuc|minh|nhan)|dang\ nhap)
+          \ [a-z\ ]{0,30}(?:with|using|by|bang|voi))
+      \ (?:(?:ma|so|code)\ )?|(?:使用|输入|輸入)\ ?)["'(]?$"""
+)
+# What a message with no more than "ma" or "code" must speak of.
+SIGNING_IN: Final = _any_of(
+    r"""
+    dang nhap; xac (?:thuc|minh|nhan); kich hoat; tai khoan; log(?:ging)? ?in; login; sign(?:ing)? in;
+    reset your password; (?:doi|dat lai|lay lai) mat khau; verify (?:your|you|it|this); verification; hieu luc;
+    valid; expire\w?; otp; bao mat; security; authenticat\w{2,4}; your (?:phone|number|account|email);
+    (?:khong|dung) (?:chia se|cung cap|dua|tiet lo|gui);
+    (?:never|do not|don[’']?t) (?:share|give|tell|disclose|forward); (?:or|hoac) (?:enter|use|nhap|dung)
+    """,
+    others=r"登录|注册|验证|泄露|登入|никому|не (?:сообщ|говор|дава|перед)",
 )
 # "820415. Nhap ma nay …": speaks of a number in a sentence of its own.
 POINTS_BACK: Final = _compiled(
     r"(?<![a-z])(?:ma|so)\ (?:nay|tren)(?![a-z])|(?<![a-z])this\ (?:code|pin|number)(?![a-z])"
 )
-# What stands between the word and a code with letters: "ma kich hoat ban quyen: H7KD92".
-FAR_CONNECTOR: Final = _compiled(r"^\ (?:[a-z]{1,12}\ ?){1,3}:\s{0,2}$")
 # "559871 de xac nhan …": what the number before is for.
 PURPOSE: Final = _compiled(
-    r"""^[\s"')\]>]{0,3}(?:(?:can\ be\ |duoc\ )?(?:used|dung|su\ dung)\ )?(?:de|to|for|vao)\ (?:[a-z]{1,10}\ ){0,2}?
+    r"""^[\s"')\]>]{0,3}(?:(?:can\ be\ |duoc\ )?(?:used|dung|su\ dung)\ )?(?:de|to|for|vao)\ (?:[a-z-]{1,12}\ ){0,2}?
     (?:xac\ (?:thuc|nhan|minh)|kich\ hoat|dang\ (?:nhap|ky)|hoan\ tat|tiep\ tuc|khoi\ phuc|mo\ khoa|dat\ lai
         |doi\ mat\ khau
-      |verify|confirm|sign|log|activate|continue|complete|reset|recover|authenticate)"""
+      |verif|confirm|sign|log|activate|continue|complete|reset|recover|authenticat)
+    (?!.{0,20}(?:order|(?<!hoa\ )don\ |appointment|attend|lich|tham|vote|booking|subscri|du\ thuong|mua|survey|khao\ sat))
+    |^\s(?:для\ (?:вход|авториз|подтв|регистр))
+    |^[,，]\s?[您你]正在"""
 )
-# What stands between a code and the word after it that names it: "529310 is your code".
-LINK: Final = _compiled(r"""^[\s"')\]>*]{0,4}(?:(?:la|is|as|be)(?![a-z])|是|为|為|作为|作為)""")
+# "883102 — never share": what is said of a code alone.
+SECRECY: Final = _compiled(
+    r"""^[\s"')\]>.,;:!–—-]{0,6}(?:(?:please|vui\ long|tuyet\ doi|xin)\ )?
+    (?:(?:never|do\ not|don[’']?t)\ (?:share|give|disclose|forward|tell)|khong\ (?:chia\ se|cung\ cap|tiet\ lo|dua)
+      |никому|не\ (?:сообщ|говор|дава)\w{0,6}|(?:请|請)?(?:切)?勿(?:泄露|泄漏|洩漏|转发|告知|告诉))
+    (?:(?P<this>\ (?:this|the|your)\ (?:code|otp|pin|password)|\ ma\ (?:nay|otp)|\ it(?![a-z]))
+      |(?P<end>\s?(?:$|[.,;!\n。！]|\ (?:with|to|voi|cho|не\ )|[\u4e00-\u9fff])))?"""
+)
+# "Do not give this code to anyone: 883102"
+SECRECY_BEFORE: Final = _compiled(
+    r"(?<![a-z])(?:khong|dung|never|do\ not|don[’']?t)\ [^.:\n]{0,30}(?:ma\ nay|this\ code)(?![a-z])[^.:\n]{0,40}:\ ?$"
+)
+# What stands before "ma 529310" where the number is to be entered or comes from the sender.
+GIVES: Final = _compiled(
+    r"""(?<![a-z])(?:nhap|su\ dung|dung|gui\ (?:ban|qk|quy\ khach)|use|enter|type|with|using|by|bang|voi|输入
+      |не\ [а-я]{4,14})
+    \ (?:the\ |the\ following\ )?$"""
+)
+# What ties a number to the name after it: "529310 is your code".
+LINK: Final = _compiled(
+    r"""^[\s"')\]>*]{0,4}(?:(?:la|is|as|be|lam|ist|est|es|e|adalah|nghia\ la)(?![a-z])
+      |—\s?ваш|[-—]\s(?=ваш)|คอ|是|为|為|作为|作為|は|が)"""
+)
 LOOSE_LINK: Final = _compiled(
-    r"""^[\s"')\]>*.]{0,4}(?:(?:for|to|de|cho)(?![a-z])|[-–—(=:,~|/])
-    |^\s{0,2}["')\]>]{0,2}\s?(?=ma\ (?:xac|otp|kich|cua|bao|dang))"""
+    r"""^(?:[\s"')\]>*.]{0,4}(?:(?:for|to|de|cho)(?![a-z])|[-–—(=:,~|/])
+      |\s{0,2}["')\]>]{0,2}\s?(?=ma\ (?:xac|otp|kich|cua|bao|dang)|(?:код|kode)\ )
+      |(?=[\u4e00-\u9fff])|\s?(?=[\uac00-\ud7a3]))"""
 )
-# What stands between the word and the code after it: "code is: 529310".
-CONNECTOR: Final = _compiled(
-    r"""^(?:\ (?:[a-z0-9.&]{1,15}\ ){0,3}?(?:cua\ (?:ban|quy\ khach|qk|anh/chi|anh|chi|em|minh)|of\ yours))?
-    [\s"'(<[]{0,3}(?:(?:la|is|are|be)(?![a-z])|[:=-]|是|为|為)?[\s:"'(<[*]{0,4}$"""
+# What ties a name to the number after it, at the end of what stands between them: "code is: 529310".
+LINK_BEFORE: Final = _compiled(
+    r"""(?:[:=→➡👉»]|(?<![a-z])(?:la|is|be|as|sau|ist|est(?:\ le)?|es|e|lautet|adalah|ialah)(?![a-z])
+      |[是为為]|คอ|は|은|는|[-–—](?=\s))
+    [\s"'(\[<*:「『-]{0,4}$"""
+)
+# What may stand between a name and its number, besides the names of senders.
+FILLER: Final = _words(
+    """
+    id su diem cua ban quy khach qk kh anh chi em minh toi moi hien tai nay sau duoc dang nhap ky giao dich gd thanh
+    toan chuyen tien khoan rut mua hang ung dung app web website so dien thoai sdt dt email mail tu thiet bi lan xac
+    thuc nhan kich hoat hai chu gom mobile internet banking sms mat khau doi dat lai khoi phuc mo khoa tuyen vu
+    nguoi don hoan tat lenh truc the tin den hop dong vay tiep theo xem ket qua ngay buu giu mang quyen tam thoi mot
+    otp code pin ma nha nhe ve danh hoi vien smart online bao thay le gui your you yours my a new current one time
+    login log sign in password account phone number text message digit digits sent requested transaction transfer
+    payment authentication verification security access of totp 2fa generated pc you're 您的 您 的 本次 anda kamu kalian
+    del por votre dein deine ihr ihre ของคณ для в на
+    """
+)
+# What may stand between a weak name and its number.
+WHOSE: Final = _any_of(
+    "cua (?:ban|quy khach|qk|anh/chi|anh chi|anh|chi); moi; hien tai; your; new; of yours; code; pin; otp",
+    others="您的|您|的",
+)
+# Behind these a name says what it is for, and anything may follow up to the link: "OTP for Binh Minh Ltd is 529310".
+FOR_WHAT: Final = _any_of(
+    """
+    cho; de; cua; tai; vao; tren; khi; voi; theo; for; to; of; on; in; with; для;
+    nap; lien ket; thanh toan; giao dich; rut; chuyen; mua; ban; dat; vay; tra (?:gop|cuu); nhan (?:voucher|hang|tien|qua);
+    dang (?:ky|nhap); xac (?:thuc|nhan|minh); kich hoat; khoi phuc; quen; doi; thay; them; mo; huy; cap; ky; xem; su dung;
+    binh chon
+    """
+)
+# Behind "ma OTP" and the like any purpose may follow up to the link, but not what became of the code.
+ANY_PURPOSE: Final = _compiled(
+    r"""\ (?!(?:da|se|chua|khong|bi|het|con|duoc|that|hien\ co|nay|cu|truoc|loi|sai|so|tong|gui(?!\ tiet)|tu|ve|qua|den|toi
+      |sent|was|will|has|expired|from)(?![a-z]))(?:[a-z]{1,12}\ ?){1,7}"""
+)
+# What may follow a number that no link ties to the name before it; "OTP truck 5050 departs" goes on otherwise.
+AFTER_UNTIED: Final = _compiled(
+    r"""\s{0,3}(?:$|[^\sa-z0-9]
+      |(?:la\ (?:ma|otp|mat)|is\ (?:your|the|valid|for|only)|was
+        |as|to|for|de|cho|va|and|or|hoac|hay|cua|tai|at|on|from|in|tren|vao|voi|with|by|theo|khi|when|if|neu
+        |will|se|valid|expires?|expiring|until|het|hieu|co|trong|within|den|truoc|before|luc|han|hl|hsd
+        |xin|vui|please|pls|can|khong|do|don|dont|never|tuyet|chi|only|that
+        |ma|otp|gd|ref|this|your|ban|you|quy|requested|gui|nhap|dung|su|duoc|tu|lam|hop|xac|nhe|a|nha
+        |thanh\ toan|dang\ (?:nhap|ky)|kich\ hoat|lien\ ket|chuyen|doi|nap|mo|rut|huy|mua|tra|xem|cap|lay|ky
+        |phe\ duyet)(?![a-z]))"""
+)
+# The same for "ma" and "code": "code 441702 cho don tu 99k" is an offer.
+AFTER_WEAK: Final = _compiled(
+    r"""[\s"')\]*]{0,3}(?:$|[.,;!\n(（，。、-]
+      |(?:la|is|expires?|valid|within|trong|het|co\ hieu|hieu\ luc|khong|do\ not|don[’']?t|never
+        |tai\ (?:man|ung|trang)|hoac|or)
+        (?![a-z])
+      |(?:de|to|for)\ (?:[a-z-]{1,12}\ ){0,2}?(?:xac|kich|dang\ nhap|hoan\ tat|tiep|khoi|mo\ khoa|dat\ lai|doi\ mat|truy\ cap
+        |verif|confirm|sign|log|activ|continue|reset|recover|authent)
+      |для\ входа)"""
+)
+# What may follow "529310 is your code".
+AFTER_NAME: Final = _compiled(
+    r"""[\s"')\]*]{0,3}(?:$|[^\sa-z0-9]|cua\ (?:ban|quy|qk|anh|chi|em|minh)(?![a-z])|(?:dung|su\ dung)\ (?:mot|1)\ lan
+      |(?:de|to|for|vao)\ (?:[a-z-]{1,12}\ ){0,2}?(?:xac|kich|dang\ nhap|hoan\ tat|tiep|khoi|mo\ khoa|dat\ lai|doi\ mat
+        |truy\ cap|verif|confirm|sign|log|activ|continue|reset|recover|authent|withdraw|link)
+      |va|and|valid|expires?|will|khong|hieu|het|co)"""
 )
 ALTERNATIVE: Final = _compiled(r"\s?(?:[,/&]|hoac|hay|or|va|and|或|和)\s?(?:(?:ma|code)\s)?")
-# What turns a number behind the word into something else: "OTP requests are limited to 5000".
-OTHER_SUBJECT: Final = _compiled(
-    r"""(?<![a-z])(?:limit\w{0,3}|fee|charge\w?|price|phi|cuoc|han\ muc|toi\ da|max\w{0,4}|attempts?|requests?|per
-        |sai|wrong|gia|han\ dung
-      |room|phong|trang|page|muc|dieu|luat|cach|with|voi
-      |(?:phien|session|yeu\ cau|challenge|kiem\ tra)(?=\s?(?:[:\#\d]|$))|con\ lai|thanh\ cong|accepted|verified|approval
-      |serial|seri|s/n|(?:toi|den|ve|qua)\ (?:may|thiet\ bi)|stay|from(?=\s$))(?![a-z])|编号|流水号"""
+# What turns a number behind the name into something else: "OTP requests are limited to 5000".
+OTHER_SUBJECT: Final = _any_of(
+    r"""
+    limit\w{0,3}; fee; charge\w?; price; phi; cuoc; han muc; toi da; max\w{0,4}; attempts?; requests?; per; sai;
+    wrong; gia; han dung; (?<!dang )nhap; total; tong; count; room; phong; trang; page; dieu; luat; cach; bai;
+    chuong; quay; counter; branch; chi nhanh; battery; hang hoa; san pham; vat tu;
+    (?:phien|session|yeu cau|challenge|kiem tra)(?=\s?(?:[:#\d]|$)); con lai; thanh cong; accepted; verified;
+    approval; serial; seri; s/n; (?:toi|den|ve|qua) (?:may|thiet bi); stay; from(?=\s$)
+    """,
+    others=r"编号|流水号",
+)
+# Nouns whose "OTP" is no code: "mon OTP 5050", "he thong OTP".
+BEFORE_NO_NAME: Final = re.compile(
+    _any_of(
+        """
+        order; booking; reservation; hotel; stay; trip; appointment; ticket; purchase; parking; gate; door; alarm; gym;
+        gift; game; mon; lop; hoc; khoa; truck; train; bus; xe; tau; duong; doi; team; nhom; clb; cau lac bo; du an;
+        project; phim; bai; giai; san pham; co phieu; cong ty; he thong; thiet bi; may; phi; cuoc; dau so(?: gui)?;
+        tong dai; hotline; gia; kho; goi; log; so du; danh sach; fake; sai; wrong; no; without; loi
+        """
+    ).pattern
+    + r"\s$|(?<![a-z])mon:\s$",
+    re.IGNORECASE,
 )
 # What makes a number behind which it stands useless: a code that has expired, a payment's approval.
 SPENT: Final = _compiled(
     r"""^[\s"')\]]{0,3}(?:(?:has|is|was|da|bi|khong|chua)\ (?:been\ |duoc\ |bi\ )?)?
     (?:expired|invalid|incorrect|wrong|approved|declined|sai|(?<=da\ )het|(?<=da\ )su\ dung|(?<=da\ duoc\ )su\ dung
-      |(?<=been\ )used|already\ used|(?<=khong\ )(?:dung|hop\ le|chinh\ xac|con))(?![a-z])"""
+      |(?<=been\ )used|already\ used|(?<=khong\ )(?:dung|hop\ le|chinh\ xac|con))(?![a-z])
+    |^\s?(?:已(?:失效|过期|使用)|错误|无效|過期|無效)"""
 )
-# "ma OTP Vietcombank 582013": the name of the sender. Behind "ma" alone it must be known, since "Ma BIN 970436" is no code.
-SENDER: Final = re.compile(r"\s[A-Z][A-Za-z0-9.]{1,14}(?:\s[A-Z][A-Za-z0-9.]{1,14})?(?:\s(?:la|LA))?[\s:]{1,3}")
-KNOWN_SENDER: Final = _compiled(
-    r"""\s(?:zalo|facebook|messenger|google|gmail|telegram|tiktok|shopee|lazada|tiki|grab|momo|whatsapp|instagram
-        |viber|line|wechat|discord
-      |steam|twitter|x|binance|paypal|microsoft|apple(?:\ id)?|id\ apple|amazon|netflix|tinder|uber|be|gojek|vneid
-      |vnpay|zalopay|garena|signal|imo)
-    (?:\ la)?[\s:]{1,3}"""
+# Who sends codes. Behind or before "ma" and "code" alone the sender must be known: "Ma BIN 970436" is no code.
+SENDERS: Final = _words(
+    """
+    chase citi amex okta duo venmo zelle zalo facebook messenger google gmail telegram tiktok shopee lazada tiki
+    sendo grab momo whatsapp instagram viber wechat discord steam twitter binance paypal microsoft apple amazon
+    netflix tinder uber gojek vneid vnpay zalopay garena skype outlook imessage snapchat linkedin yahoo kakaotalk
+    kakao bumble okx bybit bitget openai chatgpt claude github traveloka agoda airbnb lyft careem indrive yandex vk
+    icq temu shein aliexpress taobao alipay weibo qq vietcombank techcombank vpbank mbbank bidv agribank acb tpbank
+    sacombank vib hdbank msb ocb shb vcb tcb viettel vinaphone mobifone vnpt vieon mocha kredivo ahamove lalamove
+    gofood gocar spotify riot nintendo xbox twitch roblox blizzard ubisoft hoyoverse vng zing mail.ru tencent douyin
+    chotot batdongsan onehousing vinid coupang maxim mexc kucoin htx gate.io hinge coursera upwork fiverr payoneer
+    docusign dropbox sony playstation naver tokopedia lotte jollibee notion figma ebay etsy walmart deepseek gemini
+    quora reddit pinterest tumblr badoo okcupid blued line.me kraken crypto.com bingx bitmart huobi remitano kfc
+    pizza truecaller bigo likee kwai xanhsm zoom slack adobe fpt canva grindr imo wise meta
+    """
 )
-OFFER: Final = _compiled(
-    r"""(?<![a-z])(?:giam\ (?:gia|den|toi|ngay|them|\d)|uu\ dai|khuyen\ mai|voucher|coupon|sale|discount|promo\w{0,8}
-    |hoan\ tien|tang\ (?:ban|quy|ngay|\d)|qua\ tang|trung\ thuong|du\ thuong|nhan\ (?:ngay|\d)|freeship|checkout
-    |free\ [a-z]{3,9}|save|get\ \d{1,4}\ ?[k$%])(?![a-z])|%\ ?off|优惠|折扣"""
+# Senders that are words as well: no more than fillers.
+SENDER_WORDS: Final = _words("be ok x line gate cake ea signal threads bolt dana epic ovo timo mb")
+# What a message is about where a likely name and a weak one mean something else.
+OTHER_TOPIC: Final = _any_of(
+    r"""
+    check-? ?(?:in|out); booking(?!\.com); reserv\w{2,7}; hotel; resort; homestay; guests?; khach san;
+    (?:nhan|tra|dat) phong; dat (?:cho|ban|ve); bed; nights?; dem nghi; chuyen bay; flights?; depart\w{0,4};
+    boarding; gate; seat; itinerary; khoi hanh; ga tau; rap; suat chieu; your ticket; e-?ticket; appointment;
+    lich (?:hen|kham|thi|hoc); kham; mah; wh; sac; dung luong; battery; laptop; may in; printer; cr2032; dong ho;
+    du phong; bao hanh; warranty; serial; bug; commit; merged?; java; python; size; inbox; ib; con hang; ve kho;
+    hang ve; het hang; sku; pallet; mau (?:den|trang|do|xanh|be); mua (?:pin|hang ngay); mon;
+    (?<!2 )(?<!hai )lop; hoc phan; khai giang; khoa hoc; class(?:room)?; course; exam; semester; students?;
+    sinh vien; hoc sinh; quiz; kahoot; meeting; webinar; parking; parked; gui xe; bai xe; bien so; plate; ve so;
+    xo so; lottery; jackpot; karaoke; invoice; theat(?:re|er); cinema; tickets; box office; concert; museum;
+    restaurant; table; breakfast; dinner; venue; entrance; stay; phim; su kien; event; hoi thao; workshop;
+    giai chay; marathon; bib; tour; spa; salon; tham quan; conference; tham du; attend\w{0,3}; khach moi; tiec;
+    party; survey; khao sat; bao danh;
+    (?:thanh toan|giao dich|mua|nap tien|chuyen (?:tien|khoan)|dat [a-z]{2,6}|dat) (?:[a-z]{2,6} )?thanh cong;
+    successful(?:ly)?; completed; confirmed; paid;
+    thank you for (?:your )?(?:order|purchase|payment|booking|shopping); hsd;
+    (?:het han|den|truoc|until|before|by) (?:ngay )?[0-9]{1,2}/[0-9]{1,2}; (?:nhap )?sai (?:otp|ma|mat); bi khoa;
+    khong hop le; invalid; incorrect; that bai; khong thanh cong; failed; failure; error; ma loi;
+    loi (?:xac|he|dang|otp|\d); timeout; denied; se giao; giao trong; toa nha; phong \d; cua phong; ward;
+    district; zip; pdf; (?:mo|open) file; postal; province; huyen; door; alarm; cong toa;
+    gym; locker room; wi-?fi; benh nhan; xet nghiem
+    """,
+)
+# A message about how many codes were sent has none.
+COUNTS: Final = _any_of(
+    r"""
+    report; bao cao; thong ke; statistics; delivered; delivery rate; failed:; success rate; ty le; doanh thu;
+    con lai trong; quota; san luong; (?:tong|total) (?:so )?(?:otp|sms|tin)
+    """,
+    others=r"套餐|剩余[0-9]+条",
+)
+# A warning of swindlers speaks of codes: what is not tied by a link is none.
+WARNING: Final = _any_of(
+    r"""
+    gia mao; canh (?:bao|giac); lua dao; scams?; fake; beware; phishing; fraud
+    """,
+    others=r"诈骗|谨防",
+)
+OFFER: Final = _any_of(
+    r"""
+    giam (?:gia|den|toi|ngay|them|\d); uu dai; khuyen mai; voucher; coupon; sale; discount; promo\w{0,8};
+    hoan tien; duoc tang; tang (?:ban|quy|ngay|ly|kem|them|\d); khi (?:dat|mua); qua tang; trung thuong;
+    du thuong; (?<!xac )nhan (?:ngay|\d|qua|thuong|li xi); freeship; (?:next|first) (?:ride|order|trip|purchase);
+    k off; don dau; lan dau; checkout; referral; refer; invite; gioi thieu; both get; earn; cashback; bonus;
+    my code; and get; moi ban; refer a; sign up with; deal; mien phi; li xi; gift; rewards?; free [a-z]{3,9};
+    save (?:\d|[$%]|up|big|more|now); get \d{1,4} ?[k$%]
+    """,
+    others=r"% ?off|优惠|折扣|邀请",
 )
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)|[\n;。！？]")
 
@@ -98,7 +334,8 @@ _REFERENCE_VALUE = r"(?=[a-z0-9./_-]{0,30}[0-9])[a-z0-9](?:[a-z0-9./_-]{0,30}[a-
 # What "ma …" and "… code" name beside codes.
 _NOT_A_CODE_VI: Final = (
     r"gd|giao\ dich|don(?:\ hang)?|kh|khach(?:\ hang)?|hd|hoa\ don|hop\ dong|van\ don|"
-    r"buu\ (?:gui|chinh|cuc|dien)|ve|dat\ cho|loi|yeu\ cau|goi|cua\ hang|chi\ nhanh|phieu|de|lop|hs|"
+    r"buu\ (?:gui|chinh|cuc|dien)|ve|dat\ cho|loi|yeu\ cau|goi|cua\ hang|chi\ nhanh|phieu|"
+    r"de(?!\ (?:dang|xac|kich|truy))|lop|hs|"
     r"bn|benh\ nhan|co\ phieu|du\ thuong|giam\ gia|uu\ dai|khuyen\ mai|km|voucher|qua\ tang|the|"
     r"so\ thue|mst|sp|san\ pham|vung|tra\ cuu|phong|ghe|gioi\ thieu|thanh\ vien|ho\ so|tham\ chieu|tk|"
     r"tai\ khoan|phieu|bao\ gia|moi(?:\ ban(?:\ be)?)?|thuong|tich\ diem|chuan\ chi|phien|kiem\ tra|tham\ gia|"
@@ -112,8 +349,11 @@ _NOT_A_CODE_EN: Final = (
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 _MONTH_NAME = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 
+# The last line for browsers that fill a code in by themselves (WebOTP): "@shop.example #123456".
 AUTOFILL: Final = re.compile(
-    r"^@[a-z0-9.-]{3,80} \#([a-z0-9]{4,8})\b(?: %[a-z0-9.-]{3,80})?", re.IGNORECASE | re.MULTILINE
+    r"(?P<own_line>^)?(?<![\w])[^\s@#]{0,40}@[a-z][a-z0-9.-]{3,80} \#(?P<code>[a-z0-9]{4,8})"
+    r"(?: %[a-z0-9.-]{3,80})?\s{0,5}\Z",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 # What is no code, each kind cut out before the codes are looked for.
@@ -129,8 +369,8 @@ NO_CODES: Final = tuple(
         r"(?<=\s)(?=\S{0,10}[A-Za-z])(?=\S{0,10}[0-9+/A-Z])[a-z0-9+/]{11}\s{0,3}$",
         # Masked cards and accounts
         r"""(?<![a-z0-9])[0-9]{0,6}[x*•]{1,16}[-\ ]?[0-9]{2,4}(?![0-9])
-          | (?<![a-z0-9])[0-9]{0,6}[x*•]{2,16}[-\ ]?[0-9]{5,7}(?![0-9])
-          | (?<![0-9])[0-9]{2,6}[x*•]{2,16}
+          | (?<![a-z0-9])[0-9]{0,6}[x*•]{2,16}[-\ ]?[0-9]{5,7}(?![0-9*])
+          | (?<![0-9*])[0-9]{2,6}[x*•]{2,16}
           | (?:(?<![a-z])(?:tk|the|card|account|tai\ khoan)|\()\s?(?:\.{2,6}|…)\s?[0-9]{3,4}(?![0-9])
           | (?<![a-z])(?:ending|ends|ket\ thuc|duoi|cuoi|dau)\ (?:(?:in|with|la|bang|so
               |by)\ )?(?:la\ )?[0-9]{2,6}(?![0-9])
@@ -158,10 +398,14 @@ NO_CODES: Final = tuple(
         # Durations and quantities
         r"""(?<![0-9a-z])[0-9]{1,4}\ ?(?:phut|giay|gio|ph|min(?:ute)?s?|sec(?:ond)?s?|h(?:ou)?rs?|分钟|分鐘|秒|小时
             |小時)(?![a-z])
-          | (?<![0-9a-z])[0-9]{1,3}\ ?(?:ngay|thang|nam|tuan|lan|days?|weeks?|months?|years?|times|s|p|天|次|个月)(?![a-z])
-          | (?<![0-9a-z])[0-9]{1,5}(?:[.,][0-9]{1,3})?\ ?(?:[kmgt]b(?:ps)?|kwh|m[23]|km|kg|gr|cm|mm|%|diem|points?
+          | (?<![0-9a-z])[0-9]{1,3}\ ?(?:ngay|thang|nam|tuan|lan|days?|weeks?|months?|years?|times|s|p|天|次|个月
+            |条|张|件|位|名|个|号|人|元)(?![a-z])
+          | (?<![0-9a-z-])[0-9]{1,5}(?:[.,][0-9]{1,3})?\ ?(?:[kmgt]b(?:ps)?|kwh|m[23]|km|kg|gr|cm|mm|%|diem|points?
               |dam|phieu|luot|nguoi|khach|cuoc
-              |don\ vi|san\ pham|sp|items?|followers?|likes?|views?|kim\ cuong)(?![a-z])""",
+              |don\ vi|san\ pham|sp|items?|followers?|likes?|views?|kim\ cuong
+              |(?:new\ )?(?:messages?|notifications?|emails?|users?|people|students?|orders?|pcs|pieces
+                |tickets?|calls?|requests?
+              |flights?|pins|codes|otps|minutes?)|tin(?:\ nhan)?|hoc\ sinh|sinh\ vien|cai|chiec|cuon|don\ hang)(?![a-z])""",
         # Phone numbers, hotlines, short codes
         r"""(?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{9,10}(?![0-9])
           | (?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{2,3}([-.\ ])[0-9]{3}\1[0-9]{3,4}(?![0-9])
@@ -177,7 +421,7 @@ NO_CODES: Final = tuple(
             [0-9](?:[-.\ ]?[0-9]){2,12}(?![0-9])
           | (?:客服|热线|熱線|致电|电话|詳詢|详询|询)[:：]?\s?[0-9-]{3,14}
           | [*\#][0-9]{2,4}(?:[*\#][a-z0-9]{0,12}){1,3}
-          | (?<![a-z])(?:soan|nhan\ tin|reply|text|tra\ loi|stop)\ [a-z0-9\ ]{1,20}?\ (?:gui|to|toi
+          | (?<![a-z])(?:soan(?:\ tin:?)?|nhan\ tin:?|reply|text|tra\ loi|stop)\ [a-z0-9\ ]{1,20}?\ (?:gui|to|toi
               |den)\ [0-9]{3,8}(?![0-9])""",
         # Numbers of orders, transactions, customers, contracts, offers …
         rf"""(?<![a-z])(?:
@@ -186,7 +430,7 @@ NO_CODES: Final = tuple(
                 |pnr|cmnd|cccd|mst|seri
             | (?:ma|so|code)\ xac\ nhan\ (?:dat\ (?:phong|cho|ve|ban|tour|lich)|booking)
             | (?:booking|reservation|hotel|flight|itinerary)\ (?:confirmation\ )?(?:code|id|number|no|ref)
-            | (?:soan|gui)\ (?!ma|otp|so|code|ban|qk|den|toi|cho|kem)[a-z]{{2,8}}(?=\ [0-9])
+            | (?:soan|gui)\ (?!ma|la|otp|so|code|ban|qk|den|toi|cho|kem)[a-z]{{2,8}}(?=\ [0-9])
             | (?:{_NOT_A_CODE_EN})\ (?:code|id|no|number)
             )
             (?:\ (?:cua\ (?:ban|quy\ khach|ong/ba)|so|is|la|no|id|number)){{0,2}}\s?[:.\#=]?\s?["'(]?{_REFERENCE_VALUE}
@@ -210,5 +454,6 @@ REFERENCE: Final = _compiled(
       |khoan\ vay|ref|nd|phieu|version|ban\ moi|buu\ cuc|lo|quay|(?:ma\ )?(?<!nhap\ )(?<!dien\ )so|number|cua|gate
       |duong|so\ nha|kho|goi\ cuoc|goi)
     (?:\ (?:so|id|no|number|moi|cua\ (?:ban
-        |quy\ khach))){{0,2}}(?P<stop>\s?[:.\#=]{{0,2}}\s?)["'(]?{_REFERENCE_VALUE}"""
+        |quy\ khach))){{0,2}}(?P<stop>\s?[:.\#=]{{0,2}}\s?)["'(]?{_REFERENCE_VALUE}
+    (?:[\ -][0-9]{{2,4}}(?![0-9])){{0,3}}"""
 )

@@ -1,0 +1,493 @@
+"""The ranking of a message's numbers: the words that name a code each vote for the number they speak of.
+
+A name votes only where a link ties the number to it ("code is: 5293"), or nothing but known words stands between them.
+Names that other things have as well ("ma", "code", "PIN") need more: that the message is about signing in, or a sender
+that is known. What the message is about otherwise, an offer or a booking, takes from all but the certain names.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from .code_numbers import (
+    CUT,
+    MAX_CANDIDATES,
+    Candidate,
+    digits_in,
+    is_date_or_year,
+    letters_in,
+    without_other_numbers,
+)
+from .code_words import (
+    AFTER_NAME,
+    AFTER_UNTIED,
+    AFTER_WEAK,
+    ALTERNATIVE,
+    ANY_PURPOSE,
+    AUTOFILL,
+    BEFORE_NO_NAME,
+    BEFORE_WEAK_NAME,
+    CERTAIN_NAME,
+    COUNTS,
+    DOOR_NAME,
+    ENTER,
+    FILLER,
+    FOR_WHAT,
+    GIVES,
+    LIKELY_NAME,
+    LINK,
+    LINK_BEFORE,
+    LOOSE_LINK,
+    NO_CODES,
+    OFFER,
+    OTHER_SUBJECT,
+    OTHER_TOPIC,
+    PARCEL_NAME,
+    POINTS_BACK,
+    PURPOSE,
+    PURPOSE_NAME,
+    SECRECY,
+    SECRECY_BEFORE,
+    SENDER_WORDS,
+    SENDERS,
+    SENTENCE_END,
+    SIGNING_IN,
+    SPENT,
+    SURE_ANYWHERE,
+    WARNING,
+    WEAK_NAME,
+    WHOSE,
+)
+
+# How far a name speaks, in characters.
+_REACH: Final = 80
+_NEAR: Final = 30
+# More names than a message has; a text of nothing else is hostile.
+_MAX_NAMES: Final = 60
+
+# The least score of a code, and how far it must be ahead of every other number.
+_LEAST: Final = 3
+_AHEAD: Final = 2
+_SPENT: Final = -9
+# What a name is worth where a link ties it to the number; where it stands beside it, it is worth one less.
+_CERTAIN: Final = 6
+_LIKELY: Final = 5
+_WEAK: Final = 4
+# What a name is worth that nothing else in the message supports: too little, but the number may be meant.
+HINT: Final = 2
+# What another topic or an offer takes from all but the certain names.
+_DOUBT: Final = 3
+
+_LINKED: Final = "linked"
+_BESIDE: Final = "beside"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message without the numbers that are surely no code, and what it is about."""
+
+    text: str
+    offers: bool
+    doubtful: bool  # it is about an offer, a booking, a device, a lesson …
+    signing_in: Sequence[tuple[int, int]]  # where it speaks of signing in
+    from_sender: bool  # a sender of codes is named
+
+    @classmethod
+    def of(cls, plain: str) -> "_Message":
+        text = without_other_numbers(plain)
+        offers = OFFER.search(plain) is not None
+        return cls(
+            text,
+            offers,
+            offers or OTHER_TOPIC.search(plain) is not None,
+            [match.span() for match in SIGNING_IN.finditer(text)],
+            not SENDERS.isdisjoint(re.findall(r"\w+", text.lower())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A word that names a code: where it is, and what it is worth."""
+
+    start: int
+    end: int
+    text: str
+    worth: int
+    kind: re.Pattern[str]
+    own: bool  # "your code", "your Lyft code"
+
+    @property
+    def weak(self) -> bool:
+        return self.kind is WEAK_NAME and not self.own
+
+    @property
+    def door(self) -> bool:
+        return self.kind is LIKELY_NAME and DOOR_NAME.search(self.text) is not None
+
+    @property
+    def parcel(self) -> bool:
+        return self.kind is LIKELY_NAME and PARCEL_NAME.search(self.text) is not None
+
+    @property
+    def takes_purpose(self) -> bool:
+        if self.kind is LIKELY_NAME:
+            return PURPOSE_NAME.search(self.text) is not None
+        return self.kind is CERTAIN_NAME or self.own
+
+
+def scored(plain: str) -> list[Candidate]:
+    """Return what may be the code in a normalised message, with its score; nothing for a long list of numbers."""
+    if not any("0" <= c <= "9" for c in plain) and not CERTAIN_NAME.search(plain) and not LIKELY_NAME.search(plain):
+        return []  # a code of letters stands beside the name
+    message = _Message.of(plain)
+    numbers = digits_in(message.text)
+    names = _names_in(message)
+    if len(numbers) > MAX_CANDIDATES or len(names) > _MAX_NAMES:
+        return []
+    letters = [] if message.offers else letters_in(message.text)
+    candidates = sorted([*numbers, *letters], key=lambda one: one.start)
+    _vote(message, candidates, names)
+    if len({one.value for one in numbers}) == 1 and not is_date_or_year(numbers[0].value):
+        announced = WEAK_NAME.search(message.text) and _has_a_line(message.text, numbers[0]) and not message.doubtful
+        if announced or _nothing_else(plain, numbers[0]):
+            numbers[0].raise_to(_WEAK)
+    wary, counts = WARNING.search(plain), COUNTS.search(plain)
+    for one in candidates:
+        if one.score > 0 and (counts or (wary and one.score < _CERTAIN)):
+            one.score = 0
+        elif one.score == 0 and message.offers:
+            one.score -= _DOUBT
+    return [one for one in candidates if one.score > 0 or not one.letters]
+
+
+def clearly_best(candidates: Sequence[Candidate]) -> str:
+    """Return the value that is ahead of all others by far enough, `""` where none is."""
+    scores: dict[str, int] = {}
+    for one in candidates:
+        scores[one.value] = max(scores.get(one.value, one.score), one.score)
+    ranking = sorted(scores, key=lambda value: scores[value], reverse=True)
+    if not ranking or scores[ranking[0]] < _LEAST:
+        return ""
+    if len(ranking) > 1 and scores[ranking[0]] - scores[ranking[1]] < _AHEAD:
+        return ""
+    prefix = max(one.prefix for one in candidates if one.value == ranking[0])
+    return prefix + ranking[0]
+
+
+def for_autofill(plain: str) -> str:
+    """Return the code in the last line for browsers (`@shop.example #123456`), `""` where there is none.
+
+    In a line of its own it is certain; at the end of another one, and with letters, it must stand in the text as well.
+    """
+    found = AUTOFILL.search(plain)
+    if found is None or not any(c.isdecimal() for c in found["code"]):
+        return ""
+    code = found["code"]
+    certain = found["own_line"] is not None and code.isdecimal() and not is_date_or_year(code)
+    spoken = re.search(rf"(?<![A-Za-z0-9#]){code}(?![A-Za-z0-9])", plain[: found.start("code")])
+    return code if certain or spoken else ""
+
+
+def _names_in(message: _Message) -> list[_Name]:
+    """Return the words that name a code, without those that belong to a longer name or to something else."""
+    text = message.text
+    names: list[_Name] = []
+    lesser = _DOUBT if message.doubtful else 0
+    for kind, worth in ((CERTAIN_NAME, _CERTAIN), (LIKELY_NAME, _LIKELY - lesser), (WEAK_NAME, _WEAK - lesser)):
+        for match in kind.finditer(text):
+            if len(names) > _MAX_NAMES:
+                return names
+            if any(name.start < match.end() and match.start() < name.end for name in names):
+                continue
+            before = text[max(0, match.start() - _NEAR) : match.start()]
+            if BEFORE_NO_NAME.search(before) or not _may_stand_behind(before, match[0], kind):
+                continue
+            own = kind is WEAK_NAME and " " not in match[0] and _OWN.search(before) is not None
+            names.append(_Name(match.start(), match.end(), match[0], worth + own, kind, own))
+    return names
+
+
+# "your Ant International (code)"
+_OWN: Final = re.compile(r"(?<![A-Za-z])(?:[Yy]our|YOUR|Dein|Ihr|Votre|Su|Tu|Seu)\s(?:[A-Z][\w.]{0,14}\s){0,3}$")
+# "Zalo Pay (code)"
+_LAST_WORDS: Final = re.compile(
+    r"\w+(?:\.\w+)*(?=[\s+]{1,3}(?:(?:Business|Account|Games|ID|Web|Pay|App|Login|Guard)\s)?$)"
+)
+
+
+def _may_stand_behind(before: str, name: str, kind: re.Pattern[str]) -> bool:
+    """Whether a name may name a code behind these words: "Uber code" may, "class code" and "delivered OTP" do not."""
+    if kind is CERTAIN_NAME and not (name.lower() == "otp" and re.search(r"(?<![A-Za-z])[a-z]+\s$", before)):
+        return True
+    if kind is LIKELY_NAME and SURE_ANYWHERE.match(name):
+        return True
+    if not re.search(r"\w[\s+]{0,3}$", before) or _OWN.search(before):
+        return True
+    last = re.findall(r"\w+", before)[-1].lower()
+    senders = (word.lower() for word in _LAST_WORDS.findall(before))
+    return last in BEFORE_WEAK_NAME or not last.isascii() or any(word in SENDERS for word in senders)
+
+
+def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_Name]) -> None:
+    """Let each name of a code raise the number that it speaks of, and lower what is a year or has expired."""
+    text = message.text
+    for name in names:
+        _vote_for(name, message, candidates)
+    for one in candidates:
+        if not one.letters and not message.doubtful:
+            _vote_by_place(message, one, names)
+        if one.plain and is_date_or_year(one.value) and one.score <= _LIKELY:
+            one.score -= _DOUBT
+        if SPENT.match(text[one.end : one.end + 40]):
+            one.score = _SPENT
+    for one, other in pairwise(candidates):
+        if ALTERNATIVE.fullmatch(text[one.end : other.start]):
+            one.score = other.score = max(one.score, other.score)
+
+
+# "Nhap 529310 vao ung dung", "enter 529310."
+_ENDS: Final = re.compile(r"\s?(?:$|[.,;\n]|(?:tai|vao|trong|lam|as|in|on|khi)(?![a-z]))", re.IGNORECASE)
+_SENTENCE_ENDS: Final = re.compile(r"\s?(?:$|\n|[.!]\s|[.!]$)")
+
+
+def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name]) -> None:
+    """Raise a number for what is said around it, where no name is tied to it."""
+    text = message.text
+    before, after = text[max(0, one.start - 100) : one.start], text[one.end : one.end + 60]
+    entered, begins = ENTER.search(before[-60:]), _begins(text[: one.start])
+    secret = _is_secret(text[: one.start], after)
+    prefixed = (one.prefix, len(one.value)) in {("G-", 6), ("FB-", 5), ("FB-", 6)}
+    if (
+        ((entered or begins) and PURPOSE.match(after))
+        or (entered and message.signing_in and _ENDS.match(after))
+        or secret
+        or (SECRECY_BEFORE.search(before) and _SENTENCE_ENDS.match(after))
+        or prefixed
+    ):
+        one.raise_to(_WEAK)
+    named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, one.end)
+    sender = _SENDER_AND_COLON.search(before[-_NEAR:])
+    from_sender = sender is not None and sender["sender"].lower() in SENDERS
+    if named and (_START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
+        one.raise_to(_LIKELY)
+
+
+def _is_secret(before: str, after: str) -> bool:
+    """Whether a number is called secret: with "this code", or behind the name of a known sender, or of none."""
+    secrecy = SECRECY.match(after)
+    if secrecy is None:
+        return False
+    sender = _SENDER_AND_COLON.search(before[-_NEAR:])
+    known = sender is None or not SENDERS.isdisjoint(sender["sender"].lower().split())
+    return _begins(before) and (secrecy["this"] is not None or (known and secrecy["end"] is not None))
+
+
+def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -> None:
+    """Raise the number behind the name, or the one before it, that is tied to it."""
+    text = message.text
+    following, between = _following(name.end, text, candidates)
+    if following:
+        tie = _tie_behind(between, text[following.end : following.end + 40], name, length=len(following.value))
+        confirms_order = (
+            name.kind is LIKELY_NAME and _ORDER.search(between) and not _speaks_of_signing_in(message, name)
+        )
+        if name.text.lower() == "otp" and len(following.value) < 6 and not _is_introduced(text[: name.start]):
+            return None  # "Gia OTP: 6031"
+        if confirms_order or ((name.weak or name.door) and not _is_supported(name, following, message, tie)):
+            return following.raise_to(HINT if tie and not following.letters else 0)
+        if tie and (not following.letters or _may_be_letters(name, following, text, tie)):
+            return following.raise_to(name.worth - (tie == _BESIDE))
+    previous = next((one for one in reversed(candidates) if one.end <= name.start), None)
+    if previous is None:
+        return None
+    between = _ASIDE.sub("", text[previous.end : name.start])
+    if len(between) > _REACH or SENTENCE_END.search(between.rstrip(". "), 2):
+        return None
+    link = LINK.match(between)
+    if previous.letters and not any(c.isdecimal() for c in previous.value):
+        return None
+    if name.kind is WEAK_NAME and not _ends_as_a_code(text[name.end : name.end + 40]):
+        return None  # "4882 la ma cua" (of the door)
+    if link and _are_fillers(between[link.end() :], 4):
+        return previous.raise_to(name.worth)
+    loose = LOOSE_LINK.match(between + name.text)
+    if loose and not previous.letters and not name.weak and _may_be_first(previous, text, between, name):
+        rest = between[loose.end() :]
+        if _are_fillers(rest, 2) or re.fullmatch(r"[\u4e00-\u9fff]{0,6}", rest):
+            return previous.raise_to(name.worth - 1)
+    return None
+
+
+def _ends_as_a_code(after: str) -> bool:
+    """Whether what follows "4882 is the code" may follow a code: an end, whose it is, what for, or a known sender."""
+    if AFTER_NAME.match(after):
+        return True
+    word = re.match(r"\s(?:cua\s)?([\w.]+)", after)
+    return word is not None and word[1].lower() in SENDERS | SENDER_WORDS
+
+
+def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Candidate | None, str]:
+    """Return the number that a name ending at `end` may speak of, in its sentence, and what stands between them."""
+    behind = (one for one in candidates if one.start >= end)
+    following = next(behind, None)
+    then = next(behind, None)
+    if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):
+        following = then  # "code for order 1829 is 615204"
+    between = text[end : following.start] if following else ""
+    reaches = following is not None and len(between) <= _REACH and not SENTENCE_END.search(between.strip())
+    return (following, between) if reaches else (None, "")
+
+
+def _tie_behind(between: str, after: str, name: _Name, *, length: int) -> str:
+    """Return how a number is tied to the name before it: by a link ("code is: 5293"), by standing beside it, or `""`."""
+    lower = name.text.lower()
+    if OTHER_SUBJECT.search(between) or (lower.endswith("pin") and _DEVICE.search(between)):
+        return ""
+    link = LINK_BEFORE.search(between)
+    words = _ASIDE.sub(" ", between[: link.start()] if link else between)
+    # A garden may be called OTP, and a car has a "pin": with a name that is not known they are no codes.
+    strangers = 0 if name.weak or lower in {"ma pin", "pin"} or (lower == "otp" and length < 6) else 3
+    if link:
+        words = words.replace(CUT, " ")
+        any_purpose = name.kind is CERTAIN_NAME and " " in name.text and ANY_PURPOSE.fullmatch(words)
+        purpose = name.takes_purpose and _says_what_for(words)
+        return _LINKED if _are_fillers(words, strangers, weak=name.weak) or any_purpose or purpose else ""
+    if name.parcel or _CHINESE.search(words) or _PLACE.search(words):
+        return ""
+    goes_on = AFTER_WEAK if name.kind is WEAK_NAME else AFTER_UNTIED
+    return _BESIDE if _are_fillers(words, strangers, weak=name.weak) and goes_on.match(after) else ""
+
+
+# "(khong cung cap cho ai)", "6 chu so"
+_ASIDE: Final = re.compile(
+    r"\([^()]{0,60}\)"
+    r"|(?<![a-z\d])(?:\d{1,2}|hai|two)[ -]?(?:chu so|so|ky tu|digits?|lop|yeu to|buoc|steps?|factor)(?![a-z])",
+    re.IGNORECASE,
+)
+_DEVICE: Final = re.compile(r"\b(?:dien thoai|thiet bi|may|xe|laptop)\b", re.IGNORECASE)
+# "ma kich hoat tai cua hang 4721"
+_PLACE: Final = re.compile(r"\b(?:[Tt]ai(?! khoan| [A-Z])|TAI(?! KHOAN)|qua|tu|at|from|via|to)\b")
+_CHINESE: Final = re.compile("[\u4e00-\u9fff]")
+_WORD: Final = re.compile(r"[^\W_][\w.']*|¦")
+
+
+def _are_fillers(words: str, strangers: int, *, weak: bool = False) -> bool:
+    """Whether the words say no more than whose code it is, with the names of known senders and so many others.
+
+    Behind a weak name "quy khach" and the like must belong to it: "ma cua quy khach" is a code, "ma quy khach" is none.
+    """
+    if weak:
+        words = WHOSE.sub(" ", words)
+    for word in _WORD.findall(words):
+        plain = word.lower().strip(".'")
+        if plain in SENDERS or plain in SENDER_WORDS or _CHINESE.match(word) or (plain in FILLER and not weak):
+            continue
+        if word.islower() or not word[0].isalnum() or word.isdecimal() or not strangers:
+            return False
+        strangers -= 1
+    return True
+
+
+def _says_what_for(words: str) -> bool:
+    """Whether the words are fillers and then say what the code is for: "OTP for Binh Minh Ltd (is)"."""
+    found = FOR_WHAT.search(words)
+    return found is not None and _are_fillers(words[: found.start()], 2)
+
+
+def _is_introduced(before: str) -> bool:
+    """Whether nothing stands before "OTP", or a word that gives a code or sends it."""
+    word = re.search(r"(\w+)\s$", before[-_NEAR:])
+    return word is None or word[1].lower() in BEFORE_WEAK_NAME - {"gui"} or word[1].lower() in SENDERS
+
+
+# "Ma xac nhan don hang 552910 - du kien giao 29/11"
+_ORDER: Final = re.compile(
+    r"\b(?:don|dat|thanh toan|giao|mua|tour|lich|ve|chuyen khoan|nop|order|payment)\b", re.IGNORECASE
+)
+
+
+def _speaks_of_signing_in(message: _Message, name: _Name) -> bool:
+    """Whether the message does so with other words than this name."""
+    return any(end <= name.start or start >= name.end for start, end in message.signing_in)
+
+
+def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> bool:
+    """Whether more than a weak name speaks for a number: signing in, a known sender, or that it begins the message."""
+    before = message.text[max(0, name.start - 60) : name.start]
+    after = message.text[one.end : one.end + 60]
+    last = next(iter(re.findall(r"\w+", before[-_NEAR:])[-1:]), "").lower()
+    own = _OWN.search(before[-_NEAR:]) is not None
+    signing_in = _speaks_of_signing_in(message, name)
+    context = signing_in or message.from_sender
+    yours = (
+        tie == _LINKED and re.match(r"\scua\s(?:ban|quy|qk|anh|chi)", message.text[name.end : name.end + 9]) is not None
+    )
+    if context and (tie == _LINKED or (tie and name.door)):
+        return True
+    if tie == _BESIDE and (last in SENDERS or (context and GIVES.search(before)) or (own and signing_in)):
+        return True
+    if PURPOSE.match(after) or _is_secret(message.text[: name.start], after):
+        return True
+    if (name.door and (yours or own)) or (own and last in SENDER_WORDS):
+        return True
+    # "Ma 529310. Hotline …", "The code is 529310"
+    alone = yours or re.match(r"[\s\"')]{0,3}(?:$|[.\n]|,(?!.{0,20}:))", after)
+    long_enough = len(one.value) >= 5 or len(message.text.strip()) < 15
+    long_enough = long_enough and (own or "confirm" not in name.text.lower())
+    return bool(long_enough and alone and _START.search(_LEADING_WORDS.sub("", before)))
+
+
+_LEADING_WORDS: Final = re.compile(
+    r"(?:(?:the|your|vui long|please|ban|nhap|enter|use|xin loi)\s){1,3}$", re.IGNORECASE
+)
+
+
+def _may_be_letters(name: _Name, one: Candidate, text: str, tie: str) -> bool:
+    """Whether the name is good enough for a code of letters: behind "code" alone stand offers, such as "SALE50"."""
+    if tie == _BESIDE and not any(c.isdecimal() for c in one.value):
+        return False
+    if name.text.lower().endswith("pin"):
+        return False
+    if name.weak:
+        return len(text.strip()) < 15 and not re.search("[AEIOUY]", one.value)
+    return tie == _LINKED or name.kind is CERTAIN_NAME
+
+
+def _may_be_first(one: Candidate, text: str, between: str, name: _Name) -> bool:
+    """Whether the number before a name that no link ties to it begins something, or the name stands in brackets."""
+    in_brackets = between.strip() == "(" and name.kind is CERTAIN_NAME and len(one.value) >= 6
+    return in_brackets or _begins(text[: one.start])
+
+
+_START: Final = re.compile(r"(?:(?:^|\n)[^\w:]*|[.!?\])}>】]\s?)[\"'(\[<#*]{0,3}$")
+_SENDER_AND_COLON: Final = re.compile(r"^\W?(?P<sender>[\w.+' &]{1,30}?)(?:\s?:|\s[-–—])\s?[\"'(\[<#*]{0,3}$")
+
+
+def _begins(before: str) -> bool:
+    """Whether a number behind this text begins the message, a line or a sentence, or stands behind the sender's name."""
+    if _START.search(before[-60:]):
+        return True
+    prefix = _SENDER_AND_COLON.search(before[before.rfind("\n") + 1 :][-60:])
+    if prefix is None:
+        return False
+    words = prefix["sender"].split()
+    return all(word[:1].isupper() or word.lower() in SENDERS for word in words) or bool(SECRECY.match(prefix["sender"]))
+
+
+def _has_a_line(text: str, one: Candidate) -> bool:
+    return text[: one.start].rstrip(" ").endswith("\n") and text[one.end :].lstrip(" ")[:1] in {"", "\n"}
+
+
+def _nothing_else(plain: str, one: Candidate) -> bool:
+    """Whether the message is this number alone, or with a web address, or with the name of a sender that is known."""
+    for address in NO_CODES[:2]:
+        plain = address.sub(" ", plain)
+    words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=\d)[ .,-]{1,2}(?=\d)", "", plain))
+    if not words or "?" in plain or "@" in plain or any(word.isdecimal() and word != one.value for word in words):
+        return False
+    senders = [word.lower() for word in words if not word.isdecimal()]
+    if not senders:
+        return one.plain
+    return len(senders) == 1 and senders[0] in SENDERS and len(one.value) >= 5
