@@ -74,14 +74,19 @@ def next_poll(rental: Rental) -> datetime | None:
     now = timezone.now()
     poll = settings.THUESIM_POLL_SECONDS
     expires_at = rental.expires_at or now
-    if rental.status == Status.WAITING:
-        if now > expires_at:
-            return now + timedelta(seconds=max(poll, LATE_POLL_SECONDS / 3))
+    if rental.status == Status.WAITING and now > expires_at:
+        return now + timedelta(seconds=max(poll, LATE_POLL_SECONDS / 3))
+    if rental.status == Status.WAITING or (now <= expires_at and _wants_code(rental)):
         cold = rental.placed_at is not None and now > rental.placed_at + timedelta(seconds=HOT_SECONDS)
         return now + timedelta(seconds=poll * (COLD_INTERVALS if cold else HOT_INTERVALS))
     if now < expires_at + timedelta(seconds=GRACE_SECONDS) or _wants_text(rental):
         return now + timedelta(seconds=max(LATE_POLL_SECONDS, poll))
     return None
+
+
+def _wants_code(rental: Rental) -> bool:
+    """Whether what came has no code, as with an advert: the person still waits for it, so it is polled for as before."""
+    return rental.status == Status.RECEIVED and not Message.objects.filter(rental=rental).exclude(code="").exists()
 
 
 def _wants_text(rental: Rental) -> bool:

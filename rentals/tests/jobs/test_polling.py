@@ -170,6 +170,34 @@ def test_a_second_message_is_found_while_the_number_lives(house: House, polled: 
     assert sorted(message.code for message in rental.messages.all()) == ["111111", "222222"]
 
 
+def seconds_to_next_poll(rental: Rental) -> float:
+    assert rental.due_at is not None
+    return (rental.due_at - timezone.now()).total_seconds()
+
+
+def test_after_an_advert_the_code_is_polled_for_as_before_and_after_the_code_seldom(
+    house: House, polled: list[int], settings: Settings
+) -> None:
+    [rental] = rent(house)
+    house.upstream.deliver(rental.upstream_key, "Giam 50% cho don dau tien", "")
+    poll(house, rental)
+    assert (rental.status, rental.lacks_code) == (Status.RECEIVED, True)
+    assert seconds_to_next_poll(rental) <= settings.THUESIM_POLL_SECONDS
+    house.upstream.deliver(rental.upstream_key, "Ma xac thuc: 222222", "222222")
+    poll(house, rental)
+    assert seconds_to_next_poll(rental) > settings.THUESIM_POLL_SECONDS
+    assert seconds_to_next_poll(rental) == pytest.approx(outcomes.LATE_POLL_SECONDS, abs=2)
+
+
+def test_after_an_advert_a_number_whose_time_is_up_is_polled_seldom(house: House, polled: list[int]) -> None:
+    [rental] = rent(house)
+    house.upstream.deliver(rental.upstream_key, "Giam 50% cho don dau tien", "")
+    poll(house, rental)
+    Rental.objects.filter(pk=rental.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    poll(house, rental)
+    assert seconds_to_next_poll(rental) == pytest.approx(outcomes.LATE_POLL_SECONDS, abs=2)
+
+
 def test_after_its_time_and_the_grace_it_is_polled_no_more(house: House) -> None:
     [rental] = rent(house)
     house.upstream.deliver(rental.upstream_key, "Ma: 111111", "111111")
