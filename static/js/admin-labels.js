@@ -1,0 +1,27 @@
+// Names what Django's inline tables and its pickers leave without a name for screen readers.
+const { row, action } = document.querySelector("script[data-row]").dataset;
+
+function nameControls() {
+  for (const table of document.querySelectorAll(".tabular table")) {
+    const headers = [...table.querySelectorAll("thead th")];
+    headers.forEach((header, place) => {
+      if (!header.textContent.trim()) header.append(hidden(place ? action : row));
+    });
+    for (const control of table.querySelectorAll("tbody :is(input:not([type=hidden]), select, textarea)")) {
+      const header = headers[control.closest("td")?.cellIndex];
+      if (header && !control.labels?.length) control.setAttribute("aria-label", header.textContent.trim());
+    }
+  }
+  for (const select of document.querySelectorAll("select.admin-autocomplete + .select2")) {
+    const picker = select.previousElementSibling;
+    const name = picker.getAttribute("aria-label") ?? picker.labels[0]?.textContent.trim().replace(/:$/, "") ?? "";
+    for (const part of select.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox]")) part.setAttribute("aria-label", name);
+  }
+}
+function hidden(text) {
+  return Object.assign(document.createElement("span"), { className: "visually-hidden", textContent: text });
+}
+// Behind the pickers, which begin as soon as jQuery is ready, too.
+if (window.django?.jQuery) django.jQuery(nameControls);
+else nameControls();
+document.addEventListener("formset:added", () => setTimeout(nameControls));
