@@ -60,7 +60,7 @@ def dong_column(name: str, label: Any) -> Any:
 
     @admin.display(description=label, ordering=name)
     def column(self: Any, row: Any) -> str:
-        return dong(getattr(row, name)) or "–"
+        return dong(getattr(row, name)).replace(" ", "\N{NO-BREAK SPACE}") or "–"
 
     return column
 

@@ -48,7 +48,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     audit_hidden = ("password", "password1", "password2")
     audit_apart = ("is_active", Membership)
     list_display = (
-        "username", "get_full_name", "email", "roles", "has_two_factor", "is_active", "is_staff", "last_login"
+        "username", "full_name", "email", "roles", "has_two_factor", "is_active", "is_staff", "last_login"
     )  # fmt: skip
     list_filter = ("is_active", "is_staff", "memberships__role", "memberships__team")
     search_fields = ("username", "first_name", "last_name", "email")
@@ -61,6 +61,10 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
+
+    @admin.display(description=_("name"), ordering="first_name")
+    def full_name(self, person: User) -> str:
+        return person.get_full_name()
 
     @admin.display(description=_("teams and roles"))
     def roles(self, person: User) -> str:

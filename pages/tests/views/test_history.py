@@ -364,9 +364,9 @@ def test_a_row_names_the_key_and_who_ordered(client: Client, team: Team, operato
     key, _secret = api_keys.make(operator, access_for(operator), name="CI", scopes=Scope.values)
     rental = make_rental(Status.WAITING, team=team, person=operator, api_key=key, token=make_token(team))
     client.force_login(make_person(team, Role.MANAGER))
-    assert who_of(client) == "Linh (linh) · key CI"
+    assert who_of(client) == "Linh (linh) key CI"
     lifecycle.hand_over(rental, to=make_person(team, username="mai"), by=operator)
-    assert who_of(client) == "mai · key CI · ordered by Linh (linh)"
+    assert who_of(client) == "mai key CI ordered by Linh (linh)"
 
 
 def who_of(client: Client) -> str:
