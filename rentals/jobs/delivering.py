@@ -20,8 +20,12 @@ from rentals.models import Delivery, Destination
 
 RETRY_SECONDS = (5, 30, 120, 600, 3600, 6 * 3600)
 JITTER = 0.2
-# Longer than one attempt takes, see `lib.outgoing`: the look-up of a name, and ten seconds.
-CLAIM = timedelta(seconds=30)
+# Longer than one attempt takes: `lib.outgoing` takes ten seconds at most, an e-mail ten for each step of SMTP.
+ATTEMPT, EMAIL_ATTEMPT = timedelta(seconds=12), timedelta(minutes=2)
+# A claim lasts for an attempt and so much longer, in which the next ones need not extend it. A killed worker's claim holds
+# its destination until it has run out.
+SPARE = timedelta(seconds=5)
+MAX_CLAIM = EMAIL_ATTEMPT + SPARE
 SWITCH_OFF_AFTER = timedelta(days=5)
 # Then another destination's turn comes, on the same thread.
 MAX_SECONDS = 20.0
@@ -63,7 +67,7 @@ def deliver(destination_id: int) -> int:
         delivery = _next(destination_id)
         if delivery is None:
             break
-        claim = _extend(destination_id, claim)
+        claim = _extend(delivery.destination, claim)
         if claim is not None and _begin(delivery):
             well = _attempt(delivery)
             attempts += 1
@@ -79,13 +83,23 @@ def _claim(destination_id: int) -> datetime | None:
     """Claim a destination that is switched on; None where another worker has it."""
     now = timezone.now()
     free = Destination.objects.filter(Q(busy_until=None) | Q(busy_until__lte=now), pk=destination_id, off_reason="")
-    return now + CLAIM if free.update(busy_until=now + CLAIM) else None
+    until = now + ATTEMPT + SPARE
+    return until if free.update(busy_until=until) else None
 
 
-def _extend(destination_id: int, claim: datetime) -> datetime | None:
-    """Extend a claim; None where it was lost, as by a worker that stood still, or the destination is switched off."""
-    until = timezone.now() + CLAIM
-    ours = Destination.objects.filter(pk=destination_id, busy_until=claim, off_reason="")
+def _longest(destination: Destination) -> timedelta:
+    """Return how long one attempt may take."""
+    return EMAIL_ATTEMPT if destination.kind == Destination.Kind.EMAIL else ATTEMPT
+
+
+def _extend(destination: Destination, claim: datetime) -> datetime | None:
+    """Return a claim that lasts for an attempt; None where it was lost, as by a worker that stood still, or the destination
+    is switched off."""
+    now = timezone.now()
+    if destination.is_on and claim >= now + _longest(destination):
+        return claim
+    until = now + _longest(destination) + SPARE
+    ours = Destination.objects.filter(pk=destination.pk, busy_until=claim, off_reason="")
     return until if ours.update(busy_until=until) else None
 
 
@@ -102,7 +116,8 @@ def _next(destination_id: int) -> Delivery | None:
     """Return the next delivery to send, and drop those whose time is over."""
     now = timezone.now()
     over = Delivery.objects.filter(destination=destination_id, state=_PENDING, drop_after__lt=now)
-    over.update(state=Delivery.State.DROPPED)
+    if over.exists():  # reading alone leaves SQLite's one writer to others
+        over.update(state=Delivery.State.DROPPED)
     return _due(destination_id).select_related("destination__team", "message").first()
 
 
@@ -110,7 +125,9 @@ def _begin(delivery: Delivery) -> bool:
     """Count an attempt before it is made. Should this worker die, it is due again when the claim has run out."""
     now = timezone.now()
     unchanged = Delivery.objects.filter(pk=delivery.pk, state=_PENDING, attempts=delivery.attempts)
-    if not unchanged.update(attempts=F("attempts") + 1, tried_at=now, next_try=now + CLAIM):
+    if not unchanged.update(
+        attempts=F("attempts") + 1, tried_at=now, next_try=now + _longest(delivery.destination) + SPARE
+    ):
         return False
     delivery.attempts += 1
     return True

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from django.core import mail as outbox_of_mail
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from accounts import mail
@@ -118,6 +118,17 @@ def test_a_replaced_secret_signs_beside_the_new_one_for_a_day(receiver: Receiver
             Webhook(before).verify(body, headers)
 
 
+def test_an_event_takes_two_writes_beside_those_of_its_destination(
+    receiver: Receiver, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    destination = make_destination()
+    for _ in range(10):
+        _event(destination)
+    with django_assert_max_num_queries(60) as captured:
+        assert delivering.deliver(destination.pk) == 10
+    assert sum(query["sql"].startswith("UPDATE") for query in captured) == 2 * 10 + 2
+
+
 def test_codes_and_texts_go_out_where_a_manager_switched_them_on_and_nowhere_else(receiver: Receiver) -> None:
     silent, open_one = make_destination(), make_destination(includes_codes=True)
     for destination in (silent, open_one):
@@ -196,7 +207,7 @@ def test_a_worker_that_was_killed_while_sending_leaves_the_event_to_the_next_one
         delivering.deliver(destination.pk)
     receiver.answer = lambda: Answer(200, "")
     assert delivering.due_destinations() == []
-    with time_machine.travel(timezone.now() + delivering.CLAIM + timedelta(seconds=1)):
+    with time_machine.travel(timezone.now() + delivering.ATTEMPT + delivering.SPARE + timedelta(seconds=1)):
         assert delivering.due_destinations() == [destination.pk]
         delivering.deliver(destination.pk)
     delivery.refresh_from_db()
@@ -316,6 +327,25 @@ def test_an_email_goes_to_its_address_and_a_broken_mail_server_is_tried_again(
     delivering.deliver(destination.pk)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.problem) == ("pending", "mail refused")
+
+
+def test_a_mail_server_that_takes_a_minute_gets_an_email_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    destination = make_destination(kind="email", address=Secret("qa@example.com"), secret=Secret(""))
+    _event(destination, data={"rental": _rental_data()})
+    due_meanwhile: list[list[int]] = []
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+
+        def slow(*_: Any, **__: Any) -> int:
+            clock.shift(60)
+            due_meanwhile.append(delivering.due_destinations())
+            return 1
+
+        monkeypatch.setattr("django.core.mail.EmailMessage.send", slow)
+        delivering.deliver(destination.pk)
+    assert due_meanwhile == [[]]
 
 
 def test_an_event_that_is_sent_again_keeps_its_id(receiver: Receiver) -> None:
