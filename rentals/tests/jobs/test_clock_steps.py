@@ -11,10 +11,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from rentals import tasks
-from rentals.jobs import background, clock_steps, outcomes, placing, polling, reconciling, runs, statistics
-from rentals.models import BackgroundJob, Hold, JobName, Rental, Status, Token
+from rentals.jobs import background, clock_steps, delivering, outcomes, placing, polling, reconciling, runs, statistics
+from rentals.models import BackgroundJob, Delivery, Destination, Hold, JobName, Rental, Status, Token
 from rentals.task_names import TaskName
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.tests.factories import make_destination, make_person, make_rental, make_team, make_token
 from rentals.upstream import breaker
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +61,17 @@ def test_what_was_due_soon_is_due_now(tick: Tick, status: Status, task: TaskName
         Token.objects.update(next_watch_at=timezone.now() + timedelta(seconds=2))
         Rental.objects.update(due_at=timezone.now() + timedelta(seconds=2))
     assert (task, rental.token_id) in tick()
+
+
+@pytest.mark.parametrize("minutes", [3, 60])
+def test_an_event_is_sent_now_also_to_a_destination_whose_worker_died(tick: Tick, minutes: int) -> None:
+    destination = make_destination()
+    with before_the_step(minutes):
+        now = timezone.now()
+        Delivery.objects.create(destination=destination, event="test", at=now, next_try=now)
+        Destination.objects.update(busy_until=now + delivering.MAX_CLAIM)
+    tick()
+    assert (TaskName.DELIVER, destination.pk) in tick()
 
 
 def test_a_time_that_is_written_after_the_step_by_the_old_clock_is_brought_back_too(tick: Tick) -> None:
@@ -181,6 +192,6 @@ def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, setti
 def test_an_ordinary_tick_writes_nothing_for_it(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     make_rental(Status.WAITING)
     clock_steps.bring_back()  # the first one notes how this machine's clock goes
-    with django_assert_max_num_queries(9) as captured:
+    with django_assert_max_num_queries(11) as captured:
         clock_steps.bring_back()
     assert all(query["sql"].startswith("SELECT") for query in captured)
