@@ -122,7 +122,7 @@ class Destinations:
         from rentals import destinations
         from rentals.models import Destination, OutgoingEvent
 
-        self._receivers, self._person = receivers, person
+        self._receivers = receivers
         self._lives: dict[str, float] = {}  # when the life of a code ended that was ended early
         self.rows = {}
         for name in MOODS:
@@ -158,13 +158,15 @@ class Destinations:
         connection.close()
 
     def send_again(self) -> None:
-        """Press "send again" for all that waits for its next try."""
-        from rentals import destinations
+        """Let all that waits for its next try be due, as "send again" does."""
+        from django.db import DatabaseError
+        from django.utils import timezone
+
         from rentals.models import Delivery
 
-        for delivery in Delivery.objects.filter(state=Delivery.State.PENDING).select_related("destination"):
-            with contextlib.suppress(destinations.NotDone):
-                destinations.send_again(delivery, by=self._person)
+        waiting = Delivery.objects.filter(state=Delivery.State.PENDING, next_try__gt=timezone.now())
+        with contextlib.suppress(DatabaseError):
+            waiting.update(next_try=timezone.now())
 
     def findings(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each promise with what breaks it."""
@@ -180,7 +182,15 @@ class Destinations:
 
         states = Counter(Delivery.objects.values_list("state", flat=True))
         came = {name: len(requests) for name, requests in self._receivers.requests.items()}
-        return f"deliveries {dict(states)}; requests {came}; misbehaved {dict(self._receivers.misbehaved)}"
+        written = dict(Delivery.objects.filter(destination=self.rows["healthy"]).values_list("webhook_id", "at"))
+        late = sorted(
+            request.at - written[request.webhook_id].timestamp() for request in self._receivers.requests["healthy"]
+        )
+        middle = f"{late[len(late) // 2]:.1f} s (p50), {late[-1]:.1f} s (longest)" if late else "never"
+        return (
+            f"deliveries {dict(states)}; requests {came}; misbehaved {dict(self._receivers.misbehaved)}; "
+            f"the healthy receiver had an event after {middle}"
+        )
 
     def _unwritten(self) -> Iterator[str]:
         from rentals.lifecycle.transitions import OUTGOING
