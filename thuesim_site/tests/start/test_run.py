@@ -72,7 +72,12 @@ def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[...
     assert sorted(running.passwords) == ["admin", "linh"]
     assert running.base_url in running.output()
 
-    for words in (["celery", "worker", "ticks,renting,watching"], ["celery", "beat"], ["uvicorn"], ["sandbox"]):
+    for words in (
+        ["celery", "worker", "ticks,renting,watching,outgoing"],
+        ["celery", "beat"],
+        ["uvicorn"],
+        ["sandbox"],
+    ):
         kill_and_wait_for_another(running, *words)
     wait_until(lambda: _answers(running), "the sign-in page again", BACK_SECONDS)
 
