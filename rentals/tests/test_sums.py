@@ -198,9 +198,8 @@ def test_the_command_finds_a_wrong_sum_and_counts_anew(office: Office, capsys: p
     assert_exact(*office.teams)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL changes its tables in place")
 def test_the_triggers_come_back_after_a_migration_that_makes_the_table_anew() -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("PostgreSQL changes its tables in place")
     with connection.cursor() as cursor:
         sums.remove(cursor.execute, "sqlite")
     call_command("migrate", verbosity=0)
