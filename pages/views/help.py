@@ -2,7 +2,7 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from pages.presenters import help as presenter
@@ -17,6 +17,8 @@ def help(request: HttpRequest, name: str = presenter.INDEX) -> HttpResponse:
     guides = presenter.guides()
     if name not in guides:
         raise Http404
+    if presenter.REFERENCES.get(name):
+        return redirect(guides[name].address)
     text = request.GET.get("q", "").strip()[:MAX_QUERY]
     context = {
         "guides": guides.values(),

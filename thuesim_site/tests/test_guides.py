@@ -13,7 +13,8 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
-from pages.presenters.help import GUIDES, slug
+from lib.documents import slug
+from pages.presenters.help import GUIDES
 from thuesim_site.testing import free_port
 
 BASE_DIR: Path = settings.BASE_DIR
