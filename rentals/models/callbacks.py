@@ -20,12 +20,14 @@ class Callback(models.Model):
     token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="callbacks", verbose_name=_("token"))
     at = models.DateTimeField(_("at"), db_index=True)
     body = models.BinaryField()
-    content_type = models.CharField(max_length=100, blank=True)
+    content_type = models.CharField(_("content type"), max_length=100, blank=True)
     address = models.GenericIPAddressField(_("from"), null=True, blank=True)
     state = models.CharField(_("status"), max_length=12, choices=State, default=State.PENDING)
     upstream_key = models.CharField("ID", max_length=limits.MAX_ID_LENGTH, blank=True)
-    rental = models.ForeignKey(Rental, on_delete=models.SET_NULL, null=True, blank=True, related_name="callbacks")
-    applied_at = models.DateTimeField(null=True, blank=True)
+    rental = models.ForeignKey(
+        Rental, verbose_name=_("rental"), on_delete=models.SET_NULL, null=True, blank=True, related_name="callbacks"
+    )
+    applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("callback")

@@ -18,9 +18,9 @@ class Network(models.Model):
     """A mobile network, as the upstream names it."""
 
     name = models.CharField(_("name"), max_length=limits.MAX_NETWORK_LENGTH, unique=True)
-    upstream_id = models.CharField(max_length=limits.MAX_ID_LENGTH, blank=True)
+    upstream_id = models.CharField(_("ID"), max_length=limits.MAX_ID_LENGTH, blank=True)
     active = models.BooleanField(_("offered"), default=True)
-    seen_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(_("seen at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("network")
@@ -57,7 +57,7 @@ class Service(models.Model):
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
     seconds = models.PositiveIntegerField(_("waiting time, seconds"), default=300)
     active = models.BooleanField(_("offered"), default=True)
-    seen_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(_("seen at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("service")

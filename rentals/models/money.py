@@ -29,17 +29,36 @@ class LedgerEntry(models.Model):
     amount = models.BigIntegerField(_("amount, đồng"))
     at = models.DateTimeField(_("at"), db_index=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
-    person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    person = models.ForeignKey(
+        "accounts.User", verbose_name=_("person"), on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     # The reading that showed the movement, and the question that it answers; empty where neither is known.
-    reading = models.ForeignKey("BalanceReading", on_delete=models.PROTECT, null=True, blank=True, related_name="lines")
+    reading = models.ForeignKey(
+        "BalanceReading",
+        verbose_name=_("balance reading"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="lines",
+    )
     question = models.ForeignKey(
-        "BalanceQuestion", on_delete=models.PROTECT, null=True, blank=True, related_name="lines"
+        "BalanceQuestion",
+        verbose_name=_("question"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="lines",
     )
     # A wrong line stays and is taken back by another one of the opposite amount.
     takes_back = models.OneToOneField(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="taken_back_by"
+        "self",
+        verbose_name=_("takes back"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="taken_back_by",
     )
-    taken_back = models.BooleanField(default=False)
+    taken_back = models.BooleanField(_("taken back"), default=False)
 
     class Meta:
         verbose_name = _("ledger entry")

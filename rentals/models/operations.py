@@ -49,7 +49,7 @@ class JobRun(models.Model):
     token = models.ForeignKey(Token, on_delete=models.CASCADE, null=True, blank=True, related_name="job_runs")
     at = models.DateTimeField(null=True, blank=True)  # last run, whatever came of it
     ok_at = models.DateTimeField(null=True, blank=True)
-    fault = models.CharField(max_length=200, blank=True)
+    fault = models.CharField(_("error"), max_length=200, blank=True)
 
     class Meta:
         verbose_name = _("job run")

@@ -176,20 +176,20 @@ class Rental(models.Model):
     network = models.CharField(_("network"), max_length=limits.MAX_NETWORK_LENGTH, blank=True)
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
     unasked = models.JSONField(
-        default=list, blank=True
+        _("not as requested"), default=list, blank=True
     )  # filters that ThueSim ignored: "network", "prefix", "exclude_prefix"
-    upstream_created_at = models.DateTimeField(null=True, blank=True)
+    upstream_created_at = models.DateTimeField(_("rented at ThueSim at"), null=True, blank=True)
 
     # When. `due_at`: not before this is the order tried again, or the number polled again.
     queued_at = models.DateTimeField(_("ordered at"))
-    attempt_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempt_at = models.DateTimeField(_("last attempt at"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     placed_at = models.DateTimeField(_("rented at"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     received_at = models.DateTimeField(_("code at"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-    due_at = models.DateTimeField(null=True, blank=True)
-    looks = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    looks = models.PositiveIntegerField(_("polls"), default=0)
     looked_at = models.DateTimeField(null=True, blank=True)
 
     # Why it ended as it did: a key of `rentals.lifecycle.reasons`, and the upstream's own words.
@@ -371,8 +371,10 @@ class RentalEvent(models.Model):
     kind = models.CharField(max_length=20)  # an `EventKind`
     before = models.CharField(max_length=12, blank=True)
     after = models.CharField(max_length=12, blank=True)
-    person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    detail: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
+    person = models.ForeignKey(
+        "accounts.User", verbose_name=_("person"), on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    detail: "models.JSONField[Any, Any]" = models.JSONField(_("detail"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("event")

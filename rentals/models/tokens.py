@@ -40,7 +40,7 @@ class Token(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     balance = models.BigIntegerField(_("balance, đồng"), null=True, blank=True, editable=False)
-    balance_at = models.DateTimeField(null=True, blank=True, editable=False)
+    balance_at = models.DateTimeField(_("balance read at"), null=True, blank=True, editable=False)
     # Up to this reading every movement of the balance has its ledger line or its question.
     explained_reading = models.ForeignKey(
         "BalanceReading", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
@@ -60,7 +60,7 @@ class Token(models.Model):
     history_distrusted_until = models.DateTimeField(null=True, blank=True, editable=False)
     faults = models.PositiveIntegerField(default=0, editable=False)
     last_fault = models.CharField(max_length=200, blank=True, editable=False)
-    last_fault_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_fault_at = models.DateTimeField(_("last error at"), null=True, blank=True, editable=False)
     answered_at = models.DateTimeField(null=True, blank=True, editable=False)
     clock_skew = models.FloatField(null=True, blank=True, editable=False)
 
