@@ -12,6 +12,13 @@ function nameControls() {
       if (header && !control.labels?.length) control.setAttribute("aria-label", header.textContent.trim());
     }
   }
+  // What scrolls sideways on a phone can be scrolled by the keyboard.
+  for (const box of document.querySelectorAll(".inline-group")) {
+    if (box.scrollWidth <= box.clientWidth) continue;
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", box.querySelector("h2")?.textContent.trim() ?? "");
+  }
   for (const select of document.querySelectorAll("select.admin-autocomplete + .select2")) {
     const picker = select.previousElementSibling;
     const name = picker.getAttribute("aria-label") ?? picker.labels[0]?.textContent.trim().replace(/:$/, "") ?? "";
