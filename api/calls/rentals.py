@@ -24,6 +24,7 @@ from rentals import code_access, lifecycle, orders, recordings
 from rentals.jobs import polling
 from rentals.models import Network, Rental, Service, Token
 from rentals.queries.filters import HistoryFilter
+from thuesim import phones
 
 router = Calls()
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
@@ -68,9 +69,7 @@ def visible(request: HttpRequest, rental_id: int) -> Rental:
 def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Rentals:
     """The team's rentals, newest first."""
     caller = asked(request)
-    for name in ("since", "until"):
-        if getattr(filters, name) and query_params.day(getattr(filters, name)) is None:
-            raise wrong_field(name, _("Write a day such as 2026-10-31."))
+    _check(filters)
     query = QueryDict(mutable=True)
     for name in FILTERS:
         value = getattr(filters, name)
@@ -83,6 +82,21 @@ def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Renta
     more = len(rows) > filters.limit
     page = rows[: filters.limit]
     return schemas.Rentals(items=rendering.shown(caller, page), next=_cursor(page[-1]) if more else None)
+
+
+def _check(filters: Filters) -> None:
+    """Raise `Problem` for what the history would ignore: a misspelt filter must not find everything."""
+    for name in ("since", "until"):
+        if getattr(filters, name) and query_params.day(getattr(filters, name)) is None:
+            raise wrong_field(name, _("Write a day such as 2026-10-31."))
+    if filters.service:
+        _services(filters.service)
+    if filters.prefix:
+        try:
+            phones.prefix(filters.prefix)
+        except ValueError:
+            said = _("“%(word)s” is not a prefix. Write digits such as 96 or 097.")
+            raise wrong_field("prefix", said % {"word": filters.prefix[:20]}) from None
 
 
 def _cursor(rental: Rental) -> str:
@@ -173,17 +187,20 @@ def _renting_team(caller: ApiRequest) -> Team:
 
 
 def _service(text: str) -> Service:
-    sv, _dot, upstream_id = text.rpartition(".")
-    named = list(
-        Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {})).order_by("-active", "sv")
-    )
-    active = [service for service in named if service.active]
-    if len(active) > 1:
+    named = _services(text)
+    if len([service for service in named if service.active]) > 1:
         raise wrong_field("service", _("This service is on several servers. Choose one of them from the list."))
+    return named[0]
+
+
+def _services(text: str) -> list[Service]:
+    """Return the services of an id, those on offer first. Raises `Problem` where there is none."""
+    sv, _dot, upstream_id = text.rpartition(".")
+    named = Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {})).order_by("-active", "sv")
     if not named:
         said = _("There is no service “%(text)s”. “services” lists them.")
         raise wrong_field("service", said % {"text": text})
-    return named[0]
+    return list(named)
 
 
 def _networks(names: list[str]) -> list[str]:

@@ -155,7 +155,8 @@ def test_the_filters_are_those_of_the_history(program: Program, house: House) ->
         rows = program.get("rentals", query).json()["items"]
         assert {row["id"] for row in rows} == {rental.pk for rental in expected}, query
     assert program.get("rentals", {"status": "lost"}).status_code == 422
-    assert program.get("rentals", {"since": "yesterday"}).json()["errors"][0]["field"] == "since"
+    for name, misspelt in (("since", "yesterday"), ("prefix", "abc"), ("service", "9.9"), ("person", "me")):
+        assert program.get("rentals", {name: misspelt}).json()["errors"][0]["field"] == name
 
 
 def test_a_queued_order_is_cancelled(program: Program) -> None:
