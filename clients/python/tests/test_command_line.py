@@ -104,6 +104,13 @@ def test_the_exit_code_says_what_the_desk_refused(capsys: Capture, stand_in: Sta
     assert err.startswith("thuesim-desk: ")
 
 
+def test_a_wrong_field_is_named_without_what_programs_read(capsys: Capture, stand_in: StandIn) -> None:
+    errors = [{"field": "service", "detail": "There is no service."}]
+    stand_in.faults.append(Fault(422, "invalid", errors=errors, detail="See “errors”."))
+    assert main(["rent", "01.2"]) == 1
+    assert capsys.readouterr().err == "thuesim-desk: service: There is no service. [invalid]\n"
+
+
 def test_help_tells_the_exit_codes(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["rent", "--help"])

@@ -41,8 +41,8 @@ class DeskError(Exception):
         self.code = code or type(self).code
 
     def __str__(self) -> str:
-        fields = "".join(f" {error['field']}: {error['detail']}" for error in self.errors)
-        return f"{self.detail}{fields} [{self.code}]"
+        fields = "; ".join(f"{error['field']}: {error['detail']}" for error in self.errors)
+        return f"{fields or self.detail} [{self.code}]"
 
 
 class Unauthorized(DeskError):
