@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,4 +10,5 @@ class RentalsConfig(AppConfig):
     def ready(self) -> None:
         from rentals import sums
 
-        post_migrate.connect(sums.install_again, sender=self, dispatch_uid="sums")
+        pre_migrate.connect(sums.before_migrations, sender=self, dispatch_uid="sums")
+        post_migrate.connect(sums.after_migrations, sender=self, dispatch_uid="sums")

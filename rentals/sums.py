@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from lib.query_params import MAX_DAY, midnight
@@ -162,19 +162,38 @@ def remove(execute: Callable[[str], Any], vendor: str) -> None:
             execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-def install_again(*, using: str, **_others: Any) -> None:
-    """Make the triggers after a migration on SQLite: it may have made a table anew, without the triggers of the old one."""
-    database = connections[using]
-    if database.vendor == "sqlite" and SpendSum._meta.db_table in database.introspection.table_names():
-        with database.cursor() as cursor:
+def before_migrations(*, using: str, plan: Sequence[Any] = (), **_others: Any) -> None:
+    """Drop the triggers on SQLite: it changes a table by making it anew, and refuses where a trigger names the old one."""
+    if plan and _is_sqlite_with_sums(using):
+        with connections[using].cursor() as cursor:
+            remove(cursor.execute, "sqlite")
+
+
+def after_migrations(*, using: str, plan: Sequence[Any] = (), **_others: Any) -> None:
+    """Make the triggers on SQLite that are missing, and count anew what migrations may have changed without them."""
+    if _is_sqlite_with_sums(using):
+        with connections[using].cursor() as cursor:
             install(cursor.execute, "sqlite")
+        if plan:
+            start_over(using)
 
 
-def start_over(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Empty the sums, and let `count_older` count every rental again. Writers wait for the moment that this takes."""
+def _is_sqlite_with_sums(using: str) -> bool:
+    database = connections[using]
+    return database.vendor == "sqlite" and SpendSum._meta.db_table in database.introspection.table_names()
+
+
+def start_over(using: str = DEFAULT_DB_ALIAS, *, patient: bool = True) -> None:
+    """Empty the sums, and let `count_older` count every rental again. Writers wait for the moment that this takes.
+
+    Raises `OperationalError` where it is not `patient`, and writers leave no such moment.
+    """
     database = connections[using]
     with transaction.atomic(using), database.cursor() as cursor:
         if database.vendor == "postgresql":
+            if not patient:
+                # It ends before PostgreSQL looks for deadlocks, of which a writer could be the victim.
+                cursor.execute("SET LOCAL lock_timeout = '800ms'")
             cursor.execute("LOCK TABLE rentals_rental, rentals_ledgerentry IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute("DELETE FROM rentals_uncounted")
         cursor.execute("DELETE FROM rentals_spendsum")
@@ -189,9 +208,12 @@ def count_older(*, seconds: float = 10.0, batch: int = BATCH) -> bool:
     May run at any time, twice and at once; each batch is a transaction of its own.
     """
     end = time.monotonic() + seconds
-    while Uncounted.objects.exists():
-        if time.monotonic() > end or not _count_batch(batch):
-            return False
+    try:
+        while Uncounted.objects.exists():
+            if time.monotonic() > end or not _count_batch(batch):
+                return False
+    except OperationalError:  # a change holds a rental of the batch for long
+        return False
     return True
 
 

@@ -5,12 +5,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection, models
 from django.utils import timezone
 
 import thuesim
@@ -199,13 +200,34 @@ def test_the_command_finds_a_wrong_sum_and_counts_anew(office: Office, capsys: p
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL changes its tables in place")
-def test_the_triggers_come_back_after_a_migration_that_makes_the_table_anew() -> None:
-    with connection.cursor() as cursor:
-        sums.remove(cursor.execute, "sqlite")
-    call_command("migrate", verbosity=0)
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_may_make_the_tables_anew_and_what_it_changes_is_counted() -> None:
+    team = make_team()
+    rental = make_rental(Status.WAITING, team=team)
+    plan = [("a migration", False)]
+    sums.before_migrations(using="default", plan=plan)
+    longer = models.CharField(max_length=41, blank=True)
+    longer.set_attributes_from_name("network")
+    with connection.schema_editor() as editor:
+        network = Rental._meta.get_field("network")
+        editor.alter_field(Rental, network, longer)
+        editor.alter_field(Rental, longer, network)
+    Rental.objects.filter(pk=rental.pk).update(price=777)
+    sums.after_migrations(using="default", plan=plan)
+    assert summed(team, Kind.PURPOSE) == {"": (1, 0, 777, 0, 0, 0)}
+    sums.count_older()
+    make_rental(Status.RECEIVED, team=team, price=1000)
+    assert_exact(team)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL changes its tables in place")
+def test_a_migrate_without_migrations_leaves_the_triggers_and_the_sums() -> None:
     team = make_team()
     make_rental(Status.WAITING, team=team)
-    assert summed(team, Kind.DAY)
+    call_command("migrate", verbosity=0)
+    make_rental(Status.WAITING, team=team)
+    assert not Uncounted.objects.exists()
+    assert_exact(team)
 
 
 WRITERS, LIVES = 4, 12
@@ -240,7 +262,8 @@ def test_sums_are_exact_under_writers_while_they_are_merged_and_counted(
         try:
             while not done.is_set():
                 if starts_over and not Uncounted.objects.exists():
-                    sums.start_over()
+                    with suppress(OperationalError):
+                        sums.start_over(patient=False)
                 sums.count_older(seconds=-1, batch=3)
                 merged += sums.fold(batch=5)
         finally:

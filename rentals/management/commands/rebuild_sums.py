@@ -1,10 +1,14 @@
 """`manage.py rebuild_sums`: count the sums of spending anew from rentals and ledger; with `--check`, compare them."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from rentals import sums
+
+MAX_ATTEMPTS = 20
 
 
 class Command(BaseCommand):
@@ -18,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["check"]:
-            sums.start_over()
+            self._start_over()
             while not sums.count_older():
                 self.stdout.write("counting …")
         wrong = sums.differences()
@@ -27,3 +31,10 @@ class Command(BaseCommand):
         if wrong:
             raise CommandError("These sums differ from the rentals. Run rebuild_sums without --check.")
         self.stdout.write("The sums are those of the rentals and the ledger.")
+
+    def _start_over(self) -> None:
+        for _attempt in range(MAX_ATTEMPTS):
+            with suppress(OperationalError):
+                sums.start_over(patient=False)
+                return
+        raise CommandError("The tables are being written without a pause. Run rebuild_sums again when less goes on.")
