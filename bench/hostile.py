@@ -27,7 +27,7 @@ from pathlib import Path
 
 from bench.live import prepare
 from bench.pages import GUNICORN, UVICORN
-from thuesim_site.start.supervisord import WEB
+from thuesim_site.start.programs import WEB
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
 HOSTILE = 200

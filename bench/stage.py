@@ -1,5 +1,5 @@
 """Real processes for the benchmarks, all on this machine and in a folder of their own: the sandbox, Redis, PostgreSQL
-where it is wanted, and the whole desk as `./run` starts it. Whatever is killed here is started again by supervisord.
+where it is wanted, and the whole desk as `./run` starts it. Whatever is killed here is started again by `./run`.
 """
 
 import contextlib
@@ -195,7 +195,7 @@ class Stage:
         return found
 
     def second_beat(self) -> None:
-        """Start another beat beside the one that supervisord keeps running, in place of an earlier such one."""
+        """Start another beat beside the one that `./run` keeps running, in place of an earlier such one."""
         for process in self._started:
             process.kill()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -208,8 +208,7 @@ class Stage:
 
     def kill(self, program: str) -> bool:
         """Kill a process of the desk (`worker-1`, `slow`, `web`, `beat`) at once. False where it is not there now."""
-        words = {"web": ["uvicorn"], "beat": ["beat"]}.get(program, [f"{program}@%h"])
-        found = self.desk.pids_of(*words)
+        found = self.desk.pids_of("desk", program)
         with contextlib.suppress(ProcessLookupError):
             for pid in sorted(found)[:1]:
                 os.kill(pid, signal.SIGKILL)
@@ -217,7 +216,7 @@ class Stage:
 
     def freeze(self, program: str, seconds: float) -> None:
         """Let a worker of the desk, with all its children, stand still for so long."""
-        found = self.desk.pids_of(f"{program}@%h")
+        found = self.desk.pids_of("desk", program)
         for number in (signal.SIGSTOP, signal.SIGCONT):
             for pid in found:
                 with contextlib.suppress(ProcessLookupError):
@@ -226,9 +225,8 @@ class Stage:
                 time.sleep(seconds)
 
     def alive(self, *programs: str) -> bool:
-        """Whether supervisord has all these running."""
-        commands = list(self.desk.processes().values())
-        return all(any(f"{program}@%h" in command for command in commands) for program in programs)
+        """Whether `./run` has all these running."""
+        return all(self.desk.pids_of("desk", program) for program in programs)
 
 
 def _another_machine() -> None:

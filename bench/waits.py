@@ -35,7 +35,7 @@ import uvloop
 
 from bench.stage import DATABASES, Postgres
 from thuesim_site.start.environment import BASE_DIR
-from thuesim_site.start.supervisord import WEB
+from thuesim_site.start.programs import WEB
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
 MAX_KILOBYTES_EACH = 25.0

@@ -1,4 +1,4 @@
-"""The names of the Celery tasks and of the queues they wait in: for senders, workers, beat and supervisord alike.
+"""The names of the Celery tasks and of the queues they wait in: for senders, workers, beat and `./run` alike.
 
 Imports nothing, so that the start of the desk can read it before Django is set up.
 """

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from rentals.task_names import TaskName, TaskQueue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thuesim_site.settings")
 
 SAY_SECONDS = 60.0
+# Celery says it at each start as root; with JSON messages alone it does not apply.
+warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
 logger = logging.getLogger(__name__)
 
 app = Celery("thuesim_site")

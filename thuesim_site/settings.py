@@ -291,7 +291,6 @@ FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the 
 
 # Logging, to the terminal alone, through the one handler that redacts. At DEBUG, urllib3 would print each address with
 # the token in it, and the database's logger each statement with what a message says.
-_process = os.environ.get("DESK_PROCESS", "manage")  # as supervisord names it
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -299,7 +298,7 @@ LOGGING = {
     "formatters": {
         "line": {
             "()": "lib.log_lines.Lines",
-            "fmt": f"{_process:<8} | {{asctime}} {{levelname}} {{name}}: {{message}}",
+            "fmt": "{desk_process:<8} | {asctime} {levelname} {name}: {message}",
             "style": "{",
         }
     },

@@ -195,7 +195,8 @@ class RunningDesk:
         return answer.json()
 
     def processes(self) -> dict[int, list[str]]:
-        """Return the command line of every running process of this desk, by process id. Linux only."""
+        """Return the command line of every running process of this desk, by process id; those that `./run` forks are shown
+        as `desk` and their name. Linux only."""
         variable = f"DESK_DATA_DIR={self.data_dir}\0".encode()
         commands = {}
         for folder in Path("/proc").glob("[0-9]*"):

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 MIN_POSTGRESQL = 14
 CONNECT_SECONDS = 5
-# Celery says it at each start as root; with JSON messages alone it does not apply.
-CELERY_AS_ROOT = "ignore:You're running the worker with superuser privileges"
 LOOPBACK = "127.0.0.1"
 
 
@@ -222,6 +220,5 @@ def environment_for(setup: Setup) -> dict[str, str]:
         "HOST": setup.host,
         "PORT": str(setup.port),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), CELERY_AS_ROOT])),
         **({"SANDBOX_PORT": str(setup.sandbox_port)} if setup.demo else {}),
     }

@@ -1,21 +1,15 @@
-"""Prepare the database, the static files and the first team, in a process of its own before the desk's processes start.
-
-Prints as its last line what the first start made, as JSON.
-"""
+"""Prepare the database, the static files and the first team, in a process of its own before the desk's processes start."""
 
 import contextlib
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import django
-import psycopg
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 
 from sandbox.catalogue import demo_token
 from thuesim_site.start import variables
@@ -25,8 +19,11 @@ MAX_SHOWN = 10
 PREPARE_LOCK = 7_304_801  # any number that nothing else of the desk locks
 
 
-def prepare() -> None:
-    """Bring the database and the static files up to date, then make the first team and its people."""
+def prepare() -> dict[str, Any]:
+    """Bring the database and the static files up to date, then make the first team and its people.
+
+    Returns what stands in `FirstStart`, and as `key_missing` what `missing_key` says.
+    """
     from thuesim_site.start.first_start import first_start  # its models want Django to be set up
 
     with _alone():
@@ -34,7 +31,7 @@ def prepare() -> None:
         call_command("createcachetable", verbosity=0)
         _collect_static()
         about = first_start(demo_token=demo_token(seed=1))
-    print(json.dumps({**asdict(about), "key_missing": missing_key()}))
+    return {**asdict(about), "key_missing": missing_key()}
 
 
 def missing_key() -> str:
@@ -60,6 +57,8 @@ def _alone() -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
         return
+    import psycopg  # 5 MB, which a desk on SQLite need not load
+
     # A connection of its own: migrations close theirs, and the lock would go with it.
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
@@ -84,17 +83,3 @@ def _static_files() -> list[str]:
             status = Path(storage.path(path)).stat()
             found.append(f"{path} {status.st_size} {status.st_mtime_ns}")
     return found
-
-
-def main() -> int:
-    """Run everything; return the exit status."""
-    django.setup()
-    try:
-        prepare()
-    finally:
-        connections.close_all()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

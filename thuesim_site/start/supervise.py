@@ -1,21 +1,18 @@
-"""`./run` once the requirements are there: checks, prepares, starts supervisord, and says how to sign in.
+"""`./run` once the requirements are there: checks, loads, prepares, keeps the processes running, and says how to sign in.
 
-supervisord keeps the processes running; this one stands between it and the terminal. Whatever ends it (Ctrl-C, SIGTERM,
-a closed terminal, even SIGKILL) ends all of them.
+Whatever ends it (Ctrl-C, SIGTERM, a closed terminal, even SIGKILL) ends all of them.
 """
 
 import argparse
-import ctypes
 import errno
 import fcntl
 import json
 import os
 import resource
+import select
 import signal
-import subprocess
 import sys
 import textwrap
-import threading
 import time
 import tomllib
 import urllib.error
@@ -25,17 +22,14 @@ from types import FrameType
 from typing import IO, Any
 
 from sandbox.catalogue import demo_token
-from thuesim_site.start import checks, demo, embedded_redis, modes, supervisord, variables
+from thuesim_site.start import checks, demo, embedded_redis, loading, modes, prepare, processes, programs, variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.variables import WrongSetting
 
 TICK_SECONDS = 0.2
 MAX_START_SECONDS = 120  # until the first page, with the preparation
-OUTPUT_SECONDS = 2  # for the last lines
-STOP_SECONDS = 3 * supervisord.STOP_SECONDS
 OPEN_FILES = 65536
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def say(text: str) -> None:
@@ -64,15 +58,6 @@ class Stop:
         self.wanted = True
 
 
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def _end_with_parent() -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def hold(data_dir: Path) -> IO[str]:
     """Take the data directory for this process alone; the lock is released when the file is closed. Raises WrongSetting."""
     file = (data_dir / "run.lock").open("a+")
@@ -99,33 +84,21 @@ class Supervision:
         """Return the exit status."""
         say("Starting ThueSim Desk …")
         self.demo_moved = _set_demo_apart(self.setup)
+        os.environ.update(self.environment)  # beside what only the first start reads
+        loading.load_django()
         status = self._prepare()
         if status or self.stop.wanted:
             return status
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        for name in set(os.environ) - set(self.environment):
+            del os.environ[name]
+        loading.load_site()
         _allow_open_files()
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(supervisord.write_configuration(self.setup))],
-            cwd=BASE_DIR,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-        # A pipe, not our own standard output: where that is a file, two writers would write over each other.
-        output = threading.Thread(target=_pass_on, args=(process,), daemon=True)
-        output.start()
+        running = processes.Processes(programs.programs(self.setup), say)
         try:
-            self._watch(process)
+            self._watch(running)
         finally:
-            died = process.poll() is not None
-            self._end(process)
-            output.join(OUTPUT_SECONDS)
-        if died:
-            say("The supervisor ended by itself; everything is stopped. The reason stands above.")
-            return 1
+            say("\nStopping …")
+            running.stop()
         say("Stopped.")
         return 0
 
@@ -135,53 +108,33 @@ class Supervision:
             socket = embedded_redis.socket_path(self.setup.data_dir)
             if socket.parent != self.setup.data_dir:
                 embedded_redis.private_folder(socket.parent)
-        environment = {**os.environ, **self.environment}  # with what only the first start reads
-        process = subprocess.Popen(
-            [sys.executable, "-m", "thuesim_site.start.prepare"],
-            cwd=BASE_DIR,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-        output = ""
-        while True:
-            try:
-                output, _ = process.communicate(timeout=TICK_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
+        answer, answer_to = os.pipe()
+
+        def work() -> int:
+            os.write(answer_to, json.dumps(prepare.prepare()).encode())
+            return 0
+
+        pid = processes.fork("prepare", work, sys.stderr.fileno())
+        os.close(answer_to)
+        loading.load_libraries()  # meanwhile
+        with os.fdopen(answer, "rb") as file:
+            while not select.select([file], [], [], TICK_SECONDS)[0]:
                 if self.stop.wanted:
-                    process.terminate()
-        if process.returncode == 0:
-            self.about = json.loads(output.splitlines()[-1])
+                    os.kill(pid, signal.SIGTERM)
+            output = file.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status == 0:
+            self.about = json.loads(output)
         elif not self.stop.wanted:
             say("The database could not be prepared; the reason stands above.")
-        return 0 if self.stop.wanted else process.returncode
+        return 0 if self.stop.wanted else status
 
-    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+    def _watch(self, running: processes.Processes) -> None:
         """Until it is time to stop: hand the callback address over, and say once that the first page is there."""
         steps = [self._hand_over_callback_url, self._welcome_once]
-        while not self.stop.wanted and process.poll() is None:
+        while not self.stop.wanted:
+            running.tend(TICK_SECONDS)
             steps = [step for step in steps if not step()]
-            time.sleep(TICK_SECONDS)
-
-    def _end(self, process: "subprocess.Popen[bytes]") -> None:
-        """Stop everything; what does not stop in time is killed."""
-        if process.poll() is None:
-            say("\nStopping …")
-            process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        # What a killed supervisord leaves behind becomes our children: see PR_SET_CHILD_SUBREAPER.
-        while orphans := _children():
-            for pid in orphans:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
 
     def _hand_over_callback_url(self) -> bool:
         """Tell the sandbox where to post, over its control address: a command line could be read by others.
@@ -281,18 +234,6 @@ def _allow_open_files() -> None:
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _pass_on(process: "subprocess.Popen[bytes]") -> None:
-    """Print what the processes log, line by line."""
-    for line in process.stdout or ():
-        say(line.decode(errors="replace").rstrip())
-
-
-def _children() -> list[int]:
-    """The processes whose parent we are: those that a dead supervisord has left to us. Linux only."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
 
 def version() -> str:

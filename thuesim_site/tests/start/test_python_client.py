@@ -56,8 +56,8 @@ def test_a_wait_goes_on_when_the_web_process_is_killed(desk: RunningDesk, client
     try:
         with client.rent(SERVICE, purpose="sign-up", max_price=5000) as rental:
             assert rental.wait_for_number(timeout=30).startswith("0")
-            web = [number for number, command in desk.processes().items() if "uvicorn" in command]
-            killing = threading.Timer(1, os.kill, (web[0], signal.SIGKILL))
+            [web] = desk.pids_of("desk", "web")
+            killing = threading.Timer(1, os.kill, (web, signal.SIGKILL))
             killing.start()
             code = rental.wait_for_code(timeout=60)
         killing.join()

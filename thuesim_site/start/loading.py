@@ -1,0 +1,59 @@
+"""Load, once for all processes of `./run`, the code that they run: what is loaded before a fork is in memory once.
+
+What is missing here is only loaded later, by each process for itself.
+"""
+
+import gc
+from importlib import import_module
+
+import django
+
+_MODULES = (
+    # the web process
+    "uvicorn.main",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.uvloop",
+    "api.holding",
+    "pages.live.hub",
+    "thuesim_site.connections",
+    "uvicorn.protocols.http.httptools_impl",
+    # workers and beat
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.app.events",
+    "celery.app.log",
+    "celery.app.amqp",
+    "celery.concurrency.thread",
+    "celery.events.dispatcher",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
+    "kombu.transport.redis",
+    "rentals.tasks",
+    "rentals.without_broker",
+)
+
+
+def load_django() -> None:
+    """Load the applications with their models."""
+    django.setup()
+
+
+def load_libraries() -> None:
+    """Load what needs neither the database nor the static files."""
+    for module in _MODULES:
+        import_module(module)
+    import_module("django.urls").get_resolver()._populate()
+    app = import_module("thuesim_site.celery").app
+    app.finalize()
+    app.loader.import_default_modules()
+    _ = app.amqp, app.log, app.pool, app.connection().transport_cls
+
+
+def load_site() -> None:
+    """Load the rest, once the static files are collected. Nothing may be loaded after it."""
+    import_module("thuesim_site.asgi")
+    # A later collection would write to each object, and so copy each page of memory that the processes share.
+    gc.collect()
+    gc.freeze()

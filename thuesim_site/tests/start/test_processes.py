@@ -1,0 +1,141 @@
+"""What keeps the processes running, with small programs in the place of the desk's. `test_run` has the desk's own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.testing import wait_until
+
+# In a process of its own, as it forks. Every program says its name when it begins and when it is asked to stop.
+HOUSE = """
+import signal, sys
+from thuesim_site.start import processes
+from thuesim_site.start.programs import Program
+
+BEGIN = "import os, signal, sys, time; name = sys.argv[1]; print(name, os.getpid(), flush=True); "
+WAIT = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('stopping', name, flush=True))); time.sleep(60)"
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+
+def program(name, work, **options):
+    return Program(name, [sys.executable, "-c", BEGIN + work, name], **options)
+
+programs = {
+    "steady": program("steady", WAIT, ground=True),
+    "deaf": program("deaf", DEAF, ground=True),
+    "brief": program("brief", "print('at', time.monotonic(), flush=True)", ground=True),
+    "quiet": program("quiet", "print('a failure', file=sys.stderr, flush=True); " + WAIT, ground=True, quiet=True),
+    "upper": Program("upper", [sys.executable, "-m", "thuesim_site.tests.start.upper"]),
+}
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+processes.STOP_SECONDS, processes.START_SECONDS = float(sys.argv[1]), 30.0
+running = processes.Processes([programs[name] for name in sys.argv[2:]], lambda line: print(line, flush=True))
+while not stop:
+    running.tend(0.02)
+running.stop()
+print("all stopped", flush=True)
+"""
+
+
+class House:
+    """Programs that are kept running, with what they print."""
+
+    def __init__(self, folder: Path, *names: str, stop_seconds: float = 30) -> None:
+        self._output = folder / "output.txt"
+        with self._output.open("w") as output:
+            command = [sys.executable, "-c", HOUSE, str(stop_seconds), *names]
+            self.process = subprocess.Popen(command, cwd=BASE_DIR, stdout=output, stderr=output)
+
+    def lines(self) -> list[str]:
+        """Return what was printed until now."""
+        return self._output.read_text().splitlines()
+
+    def pids(self, name: str) -> list[int]:
+        """Return the process ids that a program has had, in order."""
+        return [
+            int(line.split()[1]) for line in self.lines() if line.startswith(f"{name} ") and line.split()[1].isdigit()
+        ]
+
+    def stop(self) -> list[str]:
+        """Stop it and return all that was printed."""
+        self.process.terminate()
+        self.process.wait(60)
+        return self.lines()
+
+
+@pytest.fixture
+def houses() -> Iterator[list[House]]:
+    opened: list[House] = []
+    yield opened
+    for house in opened:
+        house.process.kill()
+        house.process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_what_serves_the_others_stops_last(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "steady", "upper"))
+    wait_until(lambda: house.pids("steady") and house.pids("upper"), "both run")
+    lines = house.stop()
+    assert [line for line in lines if "stop" in line] == ["stopping upper", "stopping steady", "all stopped"]
+    assert house.process.returncode == 0
+
+
+def test_one_that_is_killed_is_started_again(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "steady", "upper"))
+    for pids in (partial(house.pids, "steady"), partial(house.pids, "upper")):
+        wait_until(pids, "it runs")
+        os.kill(pids()[0], signal.SIGKILL)
+        wait_until(lambda pids=pids: len(pids()) == 2, "it is back")  # type: ignore[misc]
+    assert "upper ended; it is started again." in house.stop()
+
+
+def test_one_that_ends_at_once_is_started_again_ever_more_slowly(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "brief", "steady"))
+    wait_until(lambda: len(house.pids("brief")) >= 3, "it was started again")
+    begun = [float(line.split()[1]) for line in house.stop() if line.startswith("at ")]
+    assert begun[1] - begun[0] > 1
+    assert begun[2] - begun[1] > 2
+    assert len(house.pids("steady")) == 1
+
+
+def test_one_that_ignores_its_signal_is_killed(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "deaf", "upper", stop_seconds=0.5))
+    wait_until(lambda: "deaf" in house.lines() and house.pids("upper"), "both run")
+    assert house.stop()[-1] == "all stopped"
+    assert not is_alive(house.pids("deaf")[0])
+
+
+def test_none_outlives_the_one_that_keeps_them(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "deaf", "upper"))
+    wait_until(lambda: "deaf" in house.lines() and house.pids("upper"), "both run")
+    house.process.kill()
+    wait_until(lambda: not any(is_alive(house.pids(name)[0]) for name in ("deaf", "upper")), "all are gone")
+
+
+def test_of_a_quiet_one_only_errors_are_shown(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "quiet"))
+    wait_until(lambda: "a failure" in house.lines(), "the error is shown")
+    assert house.pids("quiet") == []
+
+
+def test_a_forked_process_is_shown_by_its_name(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "upper"))
+    wait_until(lambda: house.pids("upper"), "it runs")
+    [pid] = house.pids("upper")
+    assert Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") == ["desk", "upper"]
+    assert Path(f"/proc/{pid}/comm").read_text() == "desk-upper\n"
+    assert f"upper {pid} upper" in house.stop()  # DESK_PROCESS, for its log

@@ -1,0 +1,49 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from thuesim_site.start.checks import Setup
+from thuesim_site.start.programs import programs
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(
+        host="127.0.0.1",
+        port=8000,
+        data_dir=tmp_path,
+        public_url="",
+        log_level="INFO",
+        redis_server=Path("/usr/bin/redis-server"),
+        workers=2,
+        demo=True,
+        sandbox_port=8001,
+        rent_gap=5.0,
+    )
+
+
+def test_everything_runs_in_demo_mode(setup: Setup) -> None:
+    names = [program.name for program in programs(setup)]
+    assert names == ["redis", "sandbox", "web", "worker-1", "worker-2", "slow", "beat"]
+
+
+def test_what_stands_elsewhere_is_not_started(setup: Setup) -> None:
+    elsewhere = replace(setup, redis_server=None, demo=False, workers=1)
+    assert [program.name for program in programs(elsewhere)] == ["web", "worker-1", "slow", "beat"]
+    assert not any(program.ground for program in programs(elsewhere))
+
+
+def test_what_others_stand_on_is_named_as_such(setup: Setup) -> None:
+    assert [program.name for program in programs(setup) if program.ground] == ["redis", "sandbox"]
+
+
+def test_no_secret_is_on_a_command_line(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1/desk")
+    assert "hunter2" not in " ".join(part for program in programs(setup) for part in program.command)
+
+
+def test_every_queue_has_a_worker(setup: Setup) -> None:
+    workers = [program.command for program in programs(setup) if "thuesim_site.start.worker" in program.command]
+    queues = {queue for command in workers for queue in command[4].split(",")}
+    assert queues == {"ticks", "renting", "watching", "slow", "outgoing"}
