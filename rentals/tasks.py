@@ -54,7 +54,7 @@ def tick() -> None:
 
     Two ticks at the same time do no harm: they only send messages, and apply what can be applied only once.
     """
-    clock_steps.bring_back()
+    clock_steps.bring_back_in_turn()
     placing.sweep()
     for token_id in placing.due_tokens():
         enqueue.place(token_id)

@@ -12,6 +12,7 @@ own in `rentals.upstream.pacing`.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,14 +22,30 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from lib import clock
 from rentals.jobs import background, delivering, outcomes, placing, polling, reconciling, runs
 from rentals.lifecycle import machine_clock
 from rentals.models import BackgroundJob, Delivery, Destination, JobRun, Rental, Status, Token
 from rentals.upstream import breaker
 
 MAX_SKEW_SECONDS = 5.0
+# How often each process looks for times too far ahead while the clock of its own machine goes as it should.
+LOOK_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
+
+
+_looked_at, _looked_offset = float("-inf"), 0.0
+
+
+def bring_back_in_turn() -> None:
+    """Notice a step of this machine's clock at once, and what another clock or an older worker has written soon."""
+    global _looked_at, _looked_offset
+    machine_clock.follow()
+    now, offset = time.monotonic(), clock.offset()
+    if now - _looked_at > LOOK_SECONDS or abs(offset - _looked_offset) > machine_clock.DRIFT_SECONDS:
+        _looked_at, _looked_offset = now, offset
+        bring_back()
 
 
 def bring_back() -> None:

@@ -261,7 +261,8 @@ def _give_up_overdue(token: Token) -> None:
 
 def sweep(*, now: datetime | None = None) -> list[int]:
     """Turn the attempts of dead workers to `unconfirmed`. Returns the tokens concerned."""
-    if not machine_clock.is_followed():
+    attempts = Rental.objects.filter(status=Status.PLACING)
+    if not attempts.exists() or not machine_clock.is_followed():
         return []
     now = now or timezone.now()
     longest = timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 5)
@@ -272,6 +273,6 @@ def sweep(*, now: datetime | None = None) -> list[int]:
     dead = (elsewhere & theirs) | (~elsewhere & ours)
     return [
         rental.token_id
-        for rental in Rental.objects.filter(dead, status=Status.PLACING)
+        for rental in attempts.filter(dead)
         if lifecycle.unconfirm(rental, reason=reasons.WORKER_DIED)
     ]

@@ -130,11 +130,12 @@ class Supervision:
         return 0 if self.stop.wanted else status
 
     def _watch(self, running: processes.Processes) -> None:
-        """Until it is time to stop: hand the callback address over, and say once that the first page is there."""
+        """Until it is time to stop: hand the callback address over, then say that the first page is there."""
         steps = [self._hand_over_callback_url, self._welcome_once]
         while not self.stop.wanted:
             running.tend(TICK_SECONDS)
-            steps = [step for step in steps if not step()]
+            if steps and steps[0]():
+                steps.pop(0)
 
     def _hand_over_callback_url(self) -> bool:
         """Tell the sandbox where to post, over its control address: a command line could be read by others.

@@ -29,12 +29,15 @@ def before_the_step(minutes: float) -> Iterator[None]:
 
 @pytest.fixture
 def tick(
-    enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    enqueued: list[tuple[str, int]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[], list[tuple[str, int]]]:
-    """Tick once; returns what workers were woken for."""
+    """Tick once, in a process whose turn it is to look for such times; returns what workers were woken for."""
 
     def tick_once() -> list[tuple[str, int]]:
         enqueued.clear()
+        monkeypatch.setattr(clock_steps, "_looked_at", float("-inf"))
         with django_capture_on_commit_callbacks(execute=True):
             tasks.tick()
         return enqueued
@@ -187,6 +190,24 @@ def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, setti
         rows = [list(Rental.objects.order_by("pk").values()), list(Token.objects.order_by("pk").values())]
         tick()
     assert rows == [list(Rental.objects.order_by("pk").values()), list(Token.objects.order_by("pk").values())]
+
+
+def test_a_tick_looks_at_once_when_the_clock_of_its_machine_was_set(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True), before_the_step(60):
+        tasks.tick()
+        rental = make_rental(Status.QUEUED, due_at=timezone.now())
+    tasks.tick()
+    rental.refresh_from_db()
+    assert rental.due_at is not None
+    assert rental.due_at <= timezone.now()
+
+
+def test_times_too_far_ahead_are_looked_for_every_few_seconds(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    clock_steps.bring_back_in_turn()
+    with django_assert_max_num_queries(1):
+        clock_steps.bring_back_in_turn()
 
 
 def test_an_ordinary_tick_writes_nothing_for_it(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
