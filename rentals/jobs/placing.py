@@ -272,7 +272,5 @@ def sweep(*, now: datetime | None = None) -> list[int]:
     elsewhere = machine_clock.of_another_machine()
     dead = (elsewhere & theirs) | (~elsewhere & ours)
     return [
-        rental.token_id
-        for rental in attempts.filter(dead)
-        if lifecycle.unconfirm(rental, reason=reasons.WORKER_DIED)
+        rental.token_id for rental in attempts.filter(dead) if lifecycle.unconfirm(rental, reason=reasons.WORKER_DIED)
     ]

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 import thuesim
@@ -40,9 +40,12 @@ POLLED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 def due_numbers(token: Token) -> Sequence[Rental]:
     """Return the token's numbers that are due for a poll, the longest overdue first."""
-    return list(
-        token.rentals.filter(status__in=POLLED, due_at__lte=timezone.now()).select_related("service").order_by("due_at")
-    )
+    return list(_polled(token).filter(status__in=POLLED, due_at__lte=timezone.now()).order_by("due_at"))
+
+
+def _polled(token: Token) -> QuerySet[Rental]:
+    """Return the token's rentals without what was asked for when they were ordered, which a poll does not read."""
+    return token.rentals.select_related("service").defer("networks", "prefixes", "exclude_prefixes", "unasked")
 
 
 def due_tokens() -> list[int]:
@@ -143,9 +146,9 @@ def _classify(
     absent: list[Rental] = []
     quiet: list[Rental] = []
     news: list[tuple[Rental, thuesim.HistoryEntry]] = []
-    due_pks = {rental.pk for rental in due}
-    waiting = token.rentals.filter(status=Status.WAITING, upstream_key__in=entries).select_related("service")
-    for rental in [*due, *(rental for rental in waiting if rental.pk not in due_pks)]:
+    others = set(entries) - {rental.upstream_key for rental in due}
+    waiting = _polled(token).filter(status=Status.WAITING, upstream_key__in=others) if others else ()
+    for rental in [*due, *waiting]:
         entry = entries.get(rental.upstream_key)
         if entry is None:
             absent.append(rental)
@@ -169,8 +172,11 @@ def _history_lags(quiet: Sequence[Rental]) -> bool:
     """
     lags = False
     for rental in quiet[::SAMPLE_ONE_IN]:
-        if ask_code(rental) and rental.status == Status.RECEIVED:
-            lags = True
+        reply = _code(rental)
+        # That it waits still is no news, and when it is polled next is written already.
+        if reply.message is not None or reply.state != thuesim.State.WAITING:
+            apply(rental, reply.state, reply.message, source=MessageSource.POLL)
+            lags = lags or rental.status == Status.RECEIVED
     return lags
 
 
@@ -206,9 +212,13 @@ def ask_code(rental: Rental) -> bool:
 
     Raises `ThueSimError`, but not `UnknownSession`: an id that the upstream gave and does not know ends no rental.
     """
+    reply = _code(rental)
+    return apply(rental, reply.state, reply.message, source=MessageSource.POLL)
+
+
+def _code(rental: Rental) -> thuesim.CodeReply:
     try:
         with breaker.reporting(rental.token):
-            reply = client_for(rental.token).code(rental.upstream_id)
+            return client_for(rental.token).code(rental.upstream_id)
     except thuesim.UnknownSession:
-        return apply(rental, thuesim.State.WAITING, None, source=MessageSource.POLL)
-    return apply(rental, reply.state, reply.message, source=MessageSource.POLL)
+        return thuesim.CodeReply(state=thuesim.State.WAITING, message=None)

@@ -22,6 +22,8 @@ FAILURES_TO_OPEN = 3
 MAX_PAUSE_SECONDS = 10.0
 INVALID_SECONDS = 10.0
 LIMIT_SECONDS = 10.0
+# `answered_at` is shown in minutes, and each write of it is a commit: one for so many seconds will do.
+ANSWERED_SECONDS = 5.0
 MAX_HOLD_SECONDS = max(MAX_PAUSE_SECONDS, INVALID_SECONDS, LIMIT_SECONDS)
 _OUTGOING = {Hold.INVALID: OutgoingEvent.TOKEN_REFUSED, Hold.DOWN: OutgoingEvent.UPSTREAM_DOWN}
 # The client raised these itself: the upstream was not asked.
@@ -77,13 +79,16 @@ def reporting(token: Token) -> Iterator[None]:
 
 def answered(token: Token) -> None:
     """The upstream answered: its failures are forgotten, and a hold for silence or for a refused token ends."""
-    well: dict[str, object] = {"faults": 0, "answered_at": timezone.now()}
+    now = timezone.now()
+    well: dict[str, object] = {"faults": 0, "answered_at": now}
     free: dict[str, object] = {"hold": Hold.NONE, "hold_until": None, "hold_detail": ""}
     # By the row, not by `token`, which may have been read before the hold was put on.
-    held = Token.objects.filter(pk=token.pk, hold__in=[Hold.DOWN, Hold.INVALID]).values_list("hold", flat=True).first()
-    recovered = held is not None and _recovered(token, Hold(held), {**well, **free})
-    if not recovered:
-        Token.objects.filter(pk=token.pk).update(**well)
+    row = Token.objects.filter(pk=token.pk)
+    hold, faults, answered_at = row.values_list("hold", "faults", "answered_at").first() or (Hold.NONE, 0, now)
+    recovered = hold in {Hold.DOWN, Hold.INVALID} and _recovered(token, Hold(hold), {**well, **free})
+    recent = answered_at is not None and abs(now - answered_at) < timedelta(seconds=ANSWERED_SECONDS)
+    if not recovered and (faults or not recent):
+        row.update(**well)
     for name, value in (well | free if recovered else well).items():
         setattr(token, name, value)
     if recovered:

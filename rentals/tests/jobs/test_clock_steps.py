@@ -204,7 +204,9 @@ def test_a_tick_looks_at_once_when_the_clock_of_its_machine_was_set(
     assert rental.due_at <= timezone.now()
 
 
-def test_times_too_far_ahead_are_looked_for_every_few_seconds(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_times_too_far_ahead_are_looked_for_every_few_seconds(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
     clock_steps.bring_back_in_turn()
     with django_assert_max_num_queries(1):
         clock_steps.bring_back_in_turn()
