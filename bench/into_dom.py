@@ -23,7 +23,8 @@ from playwright.sync_api import Page, sync_playwright
 from bench.live import Client, sessions_for
 from thuesim_site.testing import RunningDesk, wait_until
 
-CODES = 20
+CODES = 40
+MAX_MILLISECONDS = 100.0  # for 95 of a hundred, with 200 screens
 PAUSE_SECONDS = 0.5
 
 # Notes when each code is in the page, by the clock that the machine shares.
@@ -99,8 +100,8 @@ def measure(page: Page, ids: list[str], callback: str, first_code: int) -> list[
     return took
 
 
-def main(*sizes: int) -> None:
-    """Measure with each number of screens, and print what came of it."""
+def main(*sizes: int) -> int:
+    """Measure with each number of screens, and print what came of it; returns 1 where it takes too long."""
     sizes = sizes or (1, 200)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         desk = RunningDesk(Path(folder), THUESIM_RENT_GAP="0.2")
@@ -120,15 +121,18 @@ def main(*sizes: int) -> None:
             desk.sandbox("settings", gap=0.0, message_after=None, waiting_limit=1000)
             ids, callback = rent(desk, CODES * len(sizes))
             sessions = sessions_for(Team.objects.get(), max(sizes))
-            for turn, size in enumerate(sizes):
+            kept = [
                 report(browser, desk, sessions[:size], ids[turn * CODES : (turn + 1) * CODES], callback, turn)
+                for turn, size in enumerate(sizes)
+            ]
         finally:
             browser.close()
             desk.stop()
+    return 0 if all(kept) else 1
 
 
-def report(browser: Any, desk: RunningDesk, sessions: list[str], ids: list[str], callback: str, turn: int) -> None:
-    """Open a page and the other screens, measure, and print one line."""
+def report(browser: Any, desk: RunningDesk, sessions: list[str], ids: list[str], callback: str, turn: int) -> bool:
+    """Open a page and the other screens, measure, and print one line. Returns whether it was quick enough."""
     streams = Streams(desk.port, sessions[1:])
     with browser.new_context(locale="en") as context:
         context.add_cookies([{"name": "sessionid", "value": sessions[0], "url": desk.base_url}])
@@ -139,12 +143,12 @@ def report(browser: Any, desk: RunningDesk, sessions: list[str], ids: list[str],
         took = sorted(measure(page, ids, callback, 100_000 * (turn + 1)))
     streams.close()
     p95 = took[min(len(took) - 1, int(len(took) * 0.95))]
-    print(
-        f"{len(sessions):5} screens: median {statistics.median(took):5.0f} ms  p95 {p95:5.0f} ms  worst {took[-1]:5.0f} ms"
-        f"  ({len(took)} callbacks, load {os.getloadavg()[0]:.1f})",
-        flush=True,
-    )
+    kept = p95 <= MAX_MILLISECONDS
+    figures = f"median {statistics.median(took):5.0f} ms  p95 {p95:5.0f} ms  worst {took[-1]:5.0f} ms"
+    notes = f"at most {MAX_MILLISECONDS:g}, {len(took)} callbacks, load {os.getloadavg()[0]:.1f}"
+    print(f"{'ok    ' if kept else 'BROKEN'} {len(sessions):5} screens: {figures}  ({notes})", flush=True)
+    return kept
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    sys.exit(main(*map(int, sys.argv[1:])))

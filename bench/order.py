@@ -1,8 +1,8 @@
 """Milliseconds from a click to its request at ThueSim, and the queries of an order: `python -m bench.order`.
 
-The whole desk as `./run` starts it, with nothing else to do. A click is the POST of the rent form; the sandbox notes when the
-first line of a request arrives, by the clock that the machine shares. The queries are those of the same two steps in this
-process, each with the function that asks and what that function is for.
+The whole desk as `./run` starts it, with nothing else to do. A click is the POST of the rent form; the sandbox notes when
+the first line of a request arrives, by the clock that the machine shares. The queries are those of the same two steps in
+this process, each with the function that asks and what that function is for.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Queries:
         self.lines: list[str] = []
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        for frame, _ in reversed(list(traceback.walk_stack(inspect.currentframe()))[::-1]):
+        for frame, _ in traceback.walk_stack(inspect.currentframe()):
             path = Path(frame.f_code.co_filename)
             if path.is_relative_to(BASE_DIR) and path.relative_to(BASE_DIR).parts[0] in OURS:
                 module = sys.modules[frame.f_globals["__name__"]]
@@ -122,10 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         took = sorted(clicks(stage, options.orders)[1:])
         p95 = took[int(0.95 * len(took))]
         kept = p95 <= MAX_MILLISECONDS
-        print(
-            f"{'ok    ' if kept else 'BROKEN'} click to request, {len(took)} orders: median {statistics.median(took):.0f} ms, "
-            f"p95 {p95:.0f} ms (at most {MAX_MILLISECONDS:g}), load {os.getloadavg()[0]:.1f}"
-        )
+        figures = f"median {statistics.median(took):.0f} ms, p95 {p95:.0f} ms (at most {MAX_MILLISECONDS:g})"
+        what = f"click to request, {len(took)} orders, load {os.getloadavg()[0]:.1f}"
+        print(f"{'ok    ' if kept else 'BROKEN'} {what}: {figures}")
         queries()
     return 0 if kept else 1
 

@@ -72,18 +72,8 @@ def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[...
     assert sorted(running.passwords) == ["admin", "linh"]
     assert running.base_url in running.output()
 
-<<<<<<< HEAD
-    for words in (
-        ["celery", "worker", "ticks,renting,watching,outgoing"],
-        ["celery", "beat"],
-        ["uvicorn"],
-        ["sandbox"],
-    ):
-        kill_and_wait_for_another(running, *words)
-=======
     for name in ("worker-1", "slow", "beat", "web", "sandbox"):
         kill_and_wait_for_another(running, name)
->>>>>>> ffff66a (Start: processes are forked from one that has loaded)
     wait_until(lambda: _answers(running), "the sign-in page again", BACK_SECONDS)
 
     assert running.stop() == 0
