@@ -31,6 +31,8 @@ _LETTERS: Final = re.compile(r"(?<![A-Za-z0-9@#/&._-])(?=[A-Za-z0-9]{0,7}[A-Z0-9
 _LETTER_GROUPS: Final = re.compile(
     r"(?<![A-Za-z0-9@#/&._-])(?=[A-Z0-9-]{0,7}[0-9])(?=[A-Z0-9-]{0,7}[A-Z])[A-Z0-9]{3,4}-[A-Z0-9]{3,4}(?![\w@/-])"
 )
+# Without accents a new code ("mã mới") is not told from an invitation ("mã mời").
+_NEW: Final = re.compile("mới", re.IGNORECASE)
 _TAG: Final = re.compile("</?(?:a|b|br|div|em|font|i|p|span|strong|u)(?:\\s[^<>]{0,200})?/?>")
 _SPOKEN_DIGITS: Final = {
     word: str(digit)
@@ -76,7 +78,8 @@ class Candidate:
 
 def normalised(message: str) -> str:
     """Return the message without entities, invisible characters, accents and digits of other scripts."""
-    text = without_marks(_TAG.sub(" ", without_entities(message[:_MAX_LENGTH])))[:_MAX_LENGTH]
+    text = unicodedata.normalize("NFC", _TAG.sub(" ", without_entities(message[:_MAX_LENGTH])))
+    text = without_marks(_NEW.sub("hien tai", text))[:_MAX_LENGTH]
     plain = western(text).replace("\t", " ")
     plain = re.sub(r"[^\S\n]{1,100}", " ", plain)
     return _SPOKEN.sub(_as_digits, plain)

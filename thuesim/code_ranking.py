@@ -422,7 +422,8 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
     signing_in = _speaks_of_signing_in(message, name)
     context = signing_in or message.from_sender
     yours = (
-        tie == _LINKED and re.match(r"\scua\s(?:ban|quy|qk|anh|chi)", message.text[name.end : name.end + 9]) is not None
+        tie == _LINKED
+        and re.match(r"\s(?:cua\s(?:ban|quy|qk|anh|chi))", message.text[name.end : name.end + 9]) is not None
     )
     if context and (tie == _LINKED or (tie and name.door)):
         return True
@@ -482,6 +483,7 @@ def _has_a_line(text: str, one: Candidate) -> bool:
 
 def _nothing_else(plain: str, one: Candidate) -> bool:
     """Whether the message is this number alone, or with a web address, or with the name of a sender that is known."""
+    plain = re.sub(r"^\[call\]", "", plain, flags=re.IGNORECASE)
     for address in NO_CODES[:2]:
         plain = address.sub(" ", plain)
     words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=\d)[ .,-]{1,2}(?=\d)", "", plain))

@@ -283,7 +283,8 @@ OTHER_TOPIC: Final = _any_of(
     (?:nhan|tra|dat) phong; dat (?:cho|ban|ve); bed; nights?; dem nghi; chuyen bay; flights?; depart\w{0,4};
     boarding; gate; seat; itinerary; khoi hanh; ga tau; rap; suat chieu; your ticket; e-?ticket; appointment;
     lich (?:hen|kham|thi|hoc); kham; mah; wh; sac; dung luong; battery; laptop; may in; printer; cr2032; dong ho;
-    du phong; bao hanh; warranty; serial; bug; commit; merged?; java; python; size; inbox; ib; con hang; ve kho;
+    du phong; bao hanh; warranty; serial; bug; commit; merged?; java; python; size; inbox; ib; (?<![0-9])[0-9]{1,4}k;
+    con hang; ve kho;
     hang ve; het hang; sku; pallet; mau (?:den|trang|do|xanh|be); mua (?:pin|hang ngay); mon;
     (?<!2 )(?<!hai )lop; hoc phan; khai giang; khoa hoc; class(?:room)?; course; exam; semester; students?;
     sinh vien; hoc sinh; quiz; kahoot; meeting; webinar; parking; parked; gui xe; bai xe; bien so; plate; ve so;

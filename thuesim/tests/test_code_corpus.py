@@ -47,7 +47,7 @@ def test_the_corpus_is_large_mixed_and_without_doubles() -> None:
     samples = SETS[FILE.stem]
     everything = [sample for each in SETS.values() for sample in each]
     assert len(samples) >= 300
-    assert len(everything) >= 3500
+    assert len(everything) >= 5000
     assert len({sample.text for sample in everything}) == len(everything)
     assert sum(not sample.code for sample in everything) > len(everything) / 2
     assert all(sample.text and re.fullmatch("[A-Za-z0-9-]{4,8}|", sample.code) for sample in everything)

@@ -62,7 +62,7 @@ def test_a_text_is_whole_up_to_the_limit_and_marked_as_cut_beyond() -> None:
 
 
 def test_a_text_of_megabytes_is_cut_noted_and_keeps_its_code() -> None:
-    entries, forms = history(GOOD | {"Status": 1, "SmsContent": "ma la 529310 " + "x" * 5_000_000, "Code": None})
+    entries, forms = history(GOOD | {"Status": 1, "SmsContent": "ma OTP la 529310 " + "x" * 5_000_000, "Code": None})
     message = entries[0].message
     assert message is not None
     assert message.code == "529310"
