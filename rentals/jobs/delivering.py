@@ -10,6 +10,7 @@ import time
 from datetime import datetime, timedelta
 from functools import cache, partial
 
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -60,31 +61,54 @@ def stop() -> None:
 
 
 def deliver(destination_id: int) -> int:
-    """Send to a destination what is due, until nothing is, or it fails once. Returns how many attempts were made."""
-    claim = _claim(destination_id)
+    """Send to a destination what is due, until nothing is, or it fails once. Returns how many attempts were made.
+
+    What came of one attempt and the beginning of the next one are written together: SQLite lets one process write at a time.
+    """
     begun, attempts, well = time.monotonic(), 0, True
-    while claim is not None and well and time.monotonic() - begun < MAX_SECONDS and not _stopping.is_set():
-        delivery = _next(destination_id)
-        if delivery is None:
-            break
+    if not _free(destination_id).exists():
+        return 0
+    with transaction.atomic():
+        claim = _claim(destination_id)
+        delivery, claim = _begin_next(destination_id, claim) if claim is not None else (None, None)
+    while delivery is not None:
+        started = time.monotonic()
+        outcome = sending.send(delivery)
+        attempts, well = attempts + 1, outcome.is_delivered
+        with transaction.atomic():
+            _write_down(delivery, outcome, milliseconds=round(1000 * (time.monotonic() - started)))
+            goes_on = well and time.monotonic() - begun < MAX_SECONDS and not _stopping.is_set()
+            delivery, claim = _begin_next(destination_id, claim, goes_on=goes_on)
+    # What was written since has sent its message to a destination that was busy.
+    if attempts and well and _due(destination_id).exists():
+        enqueue.deliver(destination_id)
+    return attempts
+
+
+def _begin_next(
+    destination_id: int, claim: datetime | None, *, goes_on: bool = True
+) -> tuple[Delivery | None, datetime | None]:
+    """Begin the next delivery. Returns it, with the claim for it; where there is none, or where not `goes_on`, the claim
+    ends."""
+    while claim is not None and goes_on and (delivery := _next(destination_id)) is not None:
         claim = _extend(delivery.destination, claim)
         if claim is not None and _begin(delivery):
-            well = _attempt(delivery)
-            attempts += 1
+            return delivery, claim
     if claim is not None:
         Destination.objects.filter(pk=destination_id, busy_until=claim).update(busy_until=None)
-        # What was written since has sent its message to a destination that was busy.
-        if well and _due(destination_id).exists():
-            enqueue.deliver(destination_id)
-    return attempts
+    return None, None
+
+
+def _free(destination_id: int) -> QuerySet[Destination]:
+    """Return the destination where it is switched on and no worker has it."""
+    free = Q(busy_until=None) | Q(busy_until__lte=timezone.now())
+    return Destination.objects.filter(free, pk=destination_id, off_reason="")
 
 
 def _claim(destination_id: int) -> datetime | None:
     """Claim a destination that is switched on; None where another worker has it."""
-    now = timezone.now()
-    free = Destination.objects.filter(Q(busy_until=None) | Q(busy_until__lte=now), pk=destination_id, off_reason="")
-    until = now + ATTEMPT + SPARE
-    return until if free.update(busy_until=until) else None
+    until = timezone.now() + ATTEMPT + SPARE
+    return until if _free(destination_id).update(busy_until=until) else None
 
 
 def _longest(destination: Destination) -> timedelta:
@@ -133,22 +157,19 @@ def _begin(delivery: Delivery) -> bool:
     return True
 
 
-def _attempt(delivery: Delivery) -> bool:
-    """Send, and write down what came of it. Returns whether it was delivered."""
-    begun = time.monotonic()
-    outcome = sending.send(delivery)
+def _write_down(delivery: Delivery, outcome: sending.Outcome, *, milliseconds: int) -> None:
+    """Write down what came of an attempt."""
     now = timezone.now()
     values = {
         "status": outcome.status,
         "problem": outcome.problem,
         "answer": outcome.answer,
-        "milliseconds": round(1000 * (time.monotonic() - begun)),
+        "milliseconds": milliseconds,
         **_after(delivery, outcome, now),
     }
     # A manager may have had it sent again meanwhile: then that stands.
     Delivery.objects.filter(pk=delivery.pk, state=_PENDING, attempts=delivery.attempts).update(**values)
     _note(delivery.destination, outcome, now)
-    return outcome.is_delivered
 
 
 def _after(delivery: Delivery, outcome: sending.Outcome, now: datetime) -> dict[str, object]:
