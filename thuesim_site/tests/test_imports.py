@@ -32,7 +32,7 @@ for name in sys.argv[2:]:
     if os.waitpid(child, 0)[1]:
         print(name, flush=True)
 """
-DJANGO_PACKAGES = ("thuesim_site", "pages", "rentals", "accounts", "lib", "sandbox")
+DJANGO_PACKAGES = ("thuesim_site", "api", "pages", "rentals", "accounts", "lib", "sandbox")
 # What a Django project finds by itself; the rest of the sandbox is a program of its own.
 SANDBOX_IN_DJANGO = ("sandbox.apps", "sandbox.management")
 
