@@ -50,7 +50,8 @@ def under_way(all_books: Sequence[Books], *, brief: bool = False) -> list[str]:
         "open rentals": Rental.objects.filter(status__in=open_statuses).count(),
         "events to be sent": Delivery.objects.filter(state=Delivery.State.PENDING).count(),
         "numbers that wait": sum(books["waiting"] for books in all_books),
-        "balances unseen": sum(balance_unseen(books, steady=not brief) for books in all_books),
+        # None is read at rest while an order is in doubt.
+        "balances unseen": 0 if brief else sum(map(balance_unseen, all_books)),
         "unknown numbers": sum(len(unknown_numbers(books)) for books in all_books),
         "codes not shown": sum(len(codes_not_shown(books)) for books in all_books),
     }
@@ -149,11 +150,9 @@ def _fields(body: str) -> dict[str, Any]:
     return document if "requestId" in document else next(iter(document.values()))
 
 
-def balance_unseen(books: Books, *, steady: bool = True) -> bool:
-    """Whether we have not read the sandbox's present balance yet, or where `steady`, not at rest: for that, no order may be
-    in doubt."""
-    readings = token_of(books).readings.filter(expected__isnull=False)
-    reading = (readings.filter(steady=True) if steady else readings).first()
+def balance_unseen(books: Books) -> bool:
+    """Whether we have not read the sandbox's present balance yet, or not at rest."""
+    reading = token_of(books).readings.filter(expected__isnull=False, steady=True).first()
     return reading is None or reading.balance != books["balance"]
 
 
