@@ -108,7 +108,8 @@ def page_of(
     """
     sorting = SORTINGS.get(sort, SORTINGS["newest"])
     rentals = history_filter.apply(Rental.objects.all(), access)
-    counting = rentals.order_by().values("pk")[: MAX_COUNTED + 1]
+    # In the order of the filters' indexes: else PostgreSQL collects all that one filter finds before it counts.
+    counting = rentals.order_by("-queued_at").values("pk")[: MAX_COUNTED + 1]
     cursor = _Cursor.parse(after or before, sorting)
     backwards = bool(before) and not after and cursor is not None
     sortable = rentals.for_rows().annotate(sort_value=sorting.expression, counted=_Count(counting))
