@@ -73,7 +73,10 @@ class Pulse:
 
         def beat() -> None:
             while not self._stop.wait(INTERVAL_SECONDS):
-                run(self.write)
+                try:
+                    run(self.write)
+                except RuntimeError:
+                    return  # the threads of a worker that stops take nothing more
 
         run(self.write)
         threading.Thread(target=beat, name="pulse", daemon=True).start()

@@ -1,5 +1,7 @@
 """The heartbeats of workers and beat."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
 from unittest.mock import Mock, patch
@@ -12,6 +14,7 @@ from django.utils import timezone
 
 from rentals.jobs import heartbeats
 from rentals.models import Heartbeat
+from thuesim_site.testing import wait_until
 
 # A heartbeat closes the connection of its thread.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +55,15 @@ def test_a_process_that_ends_is_not_missed() -> None:
     pulse.write()
     pulse.end()
     assert not Heartbeat.objects.exists()
+
+
+def test_a_worker_whose_threads_are_shut_down_stops_in_silence() -> None:
+    pulse, pool = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1"), ThreadPoolExecutor(1)
+    with patch.object(heartbeats, "INTERVAL_SECONDS", 0.01), patch.object(threading, "excepthook") as unhandled:
+        pulse.start(pool.submit)
+        pool.shutdown()
+        wait_until(lambda: not any(thread.name == "pulse" for thread in threading.enumerate()), "its thread ends")
+    unhandled.assert_not_called()
 
 
 def test_a_database_that_is_away_ends_nothing() -> None:
