@@ -374,9 +374,10 @@ def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
     marks = ", ".join(["%s"] * len(under_way))
     orders = (
         " UNION ALL SELECT tag, NULL, COALESCE(COALESCE(x.ordered_by_id, x.person_id) || '', '') || '..'"
-        " || COALESCE(x.api_key_id || '', '') || '.0', 1, 0, COALESCE(s.price, 0), 0, 0, 0"
-        " FROM rentals_rental x JOIN rentals_service s ON s.id = x.service_id,"
-        " (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags"
+        " || COALESCE(x.api_key_id || '', '') || '.0', 1, 0,"
+        # No join, from which SQLite would begin with the services, and read all their rentals.
+        " COALESCE((SELECT s.price FROM rentals_service s WHERE s.id = x.service_id), 0), 0, 0, 0"
+        " FROM rentals_rental x CROSS JOIN (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags"
         f" WHERE x.team_id = %s AND NOT x.imported AND x.status IN ({marks})"
     )
     statement = "SELECT tag, name, SUM(charged) - SUM(refunded), SUM(rentals) FROM ({}) AS part GROUP BY tag, name"
