@@ -121,11 +121,14 @@ def test_a_plain_order_says_nothing_more(client: Client, team: Team, manager: Us
     assert [row[name] for name in ("About the price", "Handed over", "API key")] in (["", "", ""], [None, None, None])
 
 
-def test_the_columns_are_those_of_the_documentation() -> None:
-    text = (settings.BASE_DIR / "docs" / "exports.md").read_text()
-    table = text.split("## The history", 1)[1].split("\n## ", 1)[0]
+@pytest.mark.parametrize(
+    ("language", "file", "section"), [("en", "exports.md", "The history"), ("vi", "exports.vi.md", "Lịch sử")]
+)
+def test_the_columns_are_those_of_the_documentation(language: str, file: str, section: str) -> None:
+    text = (settings.BASE_DIR / "docs" / file).read_text()
+    table = text.split(f"## {section}", 1)[1].split("\n## ", 1)[0]
     documented = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][1:]
-    with translation.override("en"):
+    with translation.override(language):
         assert documented == exports.headings()
 
 
