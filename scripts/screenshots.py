@@ -142,7 +142,7 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
         ("background", "/background/", nothing),
         ("password", "/accounts/password/change/", nothing),
         ("two-factor", "/accounts/2fa/", nothing),
-        ("sessions", "/accounts/sign_in/sessions/", nothing),
+        ("sessions", "/accounts/sessions/", nothing),
         ("not-found", "/rentals/999999/", nothing),
         ("admin-token", "/admin/rentals/token/1/change/", nothing),
     ]
