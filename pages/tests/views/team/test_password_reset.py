@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,9 +25,11 @@ DUMMY = "django.core.mail.backends.dummy.EmailBackend"
 
 
 @pytest.fixture(autouse=True)
-def _fresh_throttle(db: None, settings: Settings) -> None:
+def _fresh_throttle(db: None, settings: Settings) -> Iterator[None]:
     settings.PUBLIC_URL = "http://testserver"
     cache.clear()
+    yield
+    sent()  # so that no e-mail of this test arrives in the next one
 
 
 @pytest.fixture
