@@ -124,7 +124,7 @@ def take_order(order: Order, *, key: Key | None = None) -> Rental:
     order = replace(order, service=service, purpose=" ".join(order.purpose.split()))
     try:
         one_time_keys.raise_if_used(key, order.asked)
-        chosen = _checked(order)
+        chosen = _checked_unless_taken(order, key)
         with _refused_on_a_full_disk():
             rental = one_time_keys.once(key, order.asked, lambda: _write(order, chosen), refusal=OrderRefused)
     except one_time_keys.DoneAlready as done:
@@ -213,6 +213,15 @@ def _checked(order: Order) -> Token:
         raise OrderRefused(_("This order never got a number, so there is none to rent again."))
     _check_nobody_waits(order, order.again_of.phone)
     return _choose_token(order.team, order.service, order.again_of.token)
+
+
+def _checked_unless_taken(order: Order, key: Key | None) -> Token:
+    """As `_checked`. Raises `one_time_keys.DoneAlready` where what stands in the way is this very order, taken just now."""
+    try:
+        return _checked(order)
+    except OrderRefused:
+        one_time_keys.raise_if_used(key, order.asked)
+        raise
 
 
 def _check_nobody_waits(order: Order, phone: str) -> None:

@@ -1,9 +1,14 @@
 """Taking an order: what the desk itself refuses, and the sentence that says so."""
 
+from unittest.mock import patch
+
 import pytest
 
+from accounts import one_time_keys
+from accounts.one_time_keys import Key
 from rentals import orders
-from rentals.tests.factories import make_person, make_service, make_team, make_token
+from rentals.models import Rental, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 from rentals.tests.fixtures import House, order
 
 pytestmark = pytest.mark.django_db
@@ -50,3 +55,23 @@ def test_a_prefix_cannot_be_wanted_and_unwanted(house: House) -> None:
 def test_an_order_for_a_service_no_longer_offered_is_told_so(house: House) -> None:
     with pytest.raises(orders.OrderRefused, match="Choose another"):
         order(house, service=make_service(active=False))
+
+
+def test_an_order_that_clashes_with_itself_taken_a_moment_before_is_not_refused(house: House) -> None:
+    earlier = make_rental(
+        Status.EXPIRED, team=house.team, person=house.person, token=house.token, service=house.service
+    )
+    again = orders.Order(person=house.person, team=house.team, service=house.service, again_of=earlier)
+    key, look_up = Key("form", "1"), one_time_keys.raise_if_used
+
+    def overtaken(*args: object) -> None:
+        with patch.object(one_time_keys, "raise_if_used", look_up):
+            orders.take_order(again, key=key)
+
+    with patch.object(one_time_keys, "raise_if_used") as looks_up:
+        calls = iter([overtaken])  # only the first look-up comes too early
+        looks_up.side_effect = lambda *args: next(calls, look_up)(*args)
+        with pytest.raises(orders.OrderedAlready) as already:
+            orders.take_order(again, key=key)
+    assert already.value.rental == Rental.objects.get(again_of=earlier)
+    assert not already.value.differs
