@@ -91,13 +91,24 @@ def parse_addresses(text: str) -> list[str]:
     networks: list[str] = []
     for word in text.replace(",", " ").replace(";", " ").split():
         try:
-            networks.append(str(ipaddress.ip_network(word, strict=False)))
+            networks.append(_network(word))
         except ValueError:
             said = _("“%(word)s” is no address. Write addresses such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32.")
             raise NotDone(said % {"word": word[:50]}) from None
     if len(networks) > MAX_ADDRESSES:
         raise NotDone(_("A key takes at most %(n)s addresses.") % {"n": MAX_ADDRESSES})
     return list(dict.fromkeys(networks))
+
+
+def _network(word: str) -> str:
+    """Return a network as it is compared with addresses. Raises `ValueError`."""
+    network = ipaddress.ip_network(word, strict=False)
+    if network.version == 4 or network.network_address.ipv4_mapped is None:
+        if "%" in word:
+            raise ValueError("an interface of this machine is none of the client's")
+        return str(network)
+    # Clients with IPv4 are seen by that address.
+    return f"{network.network_address.ipv4_mapped}/{max(0, network.prefixlen - 96)}"
 
 
 def make(

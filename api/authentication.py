@@ -59,15 +59,21 @@ class Bearer(HttpBearer):
         request.rate_limit = usage  # type: ignore[attr-defined]
         if usage.is_exceeded and not is_repeated:
             raise Problem(429, headers=usage.headers)
-        if self.scope is not None and not caller.has(self.scope):
-            said = _("This key lacks the scope “%(scope)s”.") % {"scope": self.scope.value}
-            raise Problem(403, detail=said, more={"scope": self.scope.value})
+        if self.scope is not None:
+            require(key, self.scope)
         access = caller.access
         request.person = key.person  # type: ignore[attr-defined]
         request.access = access  # type: ignore[attr-defined]
         # What a viewer may read is what `rentals:read` alone gives: also a search finds nothing in what it masks.
         request.reader = access if caller.has(Scope.CODES_READ) else replace(access, role=Role.VIEWER)  # type: ignore[attr-defined]
         return key
+
+
+def require(key: ApiKey, scope: Scope) -> None:
+    """Raise `Problem` where the key lacks the scope."""
+    if scope not in key.scopes:
+        said = _("This key lacks the scope “%(scope)s”.") % {"scope": scope.value}
+        raise Problem(403, detail=said, more={"scope": scope.value})
 
 
 def usage_of(request: HttpRequest) -> Usage | None:

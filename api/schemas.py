@@ -26,6 +26,8 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 Word = Annotated[str, Field(max_length=40), AfterValidator(storable)]
 RowId = Annotated[int, Field(ge=1, le=MAX_ROW)]
+# In a body: no text that has digits, no true or false.
+WholeNumber = Annotated[int, Field(strict=True)]
 
 
 class Sent(Schema):
@@ -139,9 +141,13 @@ class Order(Sent):
     prefixes: list[Word] = Field([], max_length=20, description="First digits, such as `096`.", examples=[["096"]])
     exclude_prefixes: list[Word] = Field([], max_length=20)
     purpose: Annotated[Text, Field(max_length=120)] = Field("", description="What the number is for.")
-    keep_trying_minutes: int = Field(0, ge=0, le=MAX_KEEP_TRYING_MINUTES, description="0: stop if none is free.")
-    token: RowId | None = Field(None, description="A token's `id`; null: the one that is likely to serve it first.")
-    max_price: int | None = Field(
+    keep_trying_minutes: WholeNumber = Field(
+        0, ge=0, le=MAX_KEEP_TRYING_MINUTES, description="0: stop if none is free."
+    )
+    token: Annotated[RowId, Field(strict=True)] | None = Field(
+        None, description="A token's `id`; null: the one that is likely to serve it first."
+    )
+    max_price: WholeNumber | None = Field(
         None, ge=0, le=MAX_PRICE, description="In đồng. Checked at the order, and again when its turn comes."
     )
 
@@ -150,7 +156,7 @@ class Again(Sent):
     """Wishes for renting the same number again."""
 
     purpose: Annotated[Text, Field(max_length=120)] = Field("", description="Empty: that of the earlier rental.")
-    max_price: int | None = Field(None, ge=0, le=MAX_PRICE)
+    max_price: WholeNumber | None = Field(None, ge=0, le=MAX_PRICE)
 
 
 class ServiceName(Schema):

@@ -84,6 +84,16 @@ def test_a_key_ends(team: Team, lan: User, end: str) -> None:
     assert AuditRecord.objects.filter(action=action, target=str(key)).count() == 1
 
 
+def test_an_ipv4_address_in_the_form_of_ipv6_is_that_ipv4_address() -> None:
+    assert api_keys.parse_addresses("::ffff:127.0.0.1 ::ffff:10.0.0.0/104 2001:db8::/32") == [
+        "127.0.0.1/32",
+        "10.0.0.0/8",
+        "2001:db8::/32",
+    ]
+    with pytest.raises(NotDone):
+        api_keys.parse_addresses("fe80::1%eth0")
+
+
 def test_a_key_works_from_its_addresses_alone(team: Team, lan: User) -> None:
     _key, secret = _made(lan, team, addresses=api_keys.parse_addresses("10.0.0.0/8, 2001:db8::/32"))
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"):

@@ -12,12 +12,14 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Scope
 from api import rendering
 from api.answers import Calls, asked
 from api.authentication import HELD
 from api.calls.waiting import HOLD
+from api.problems import wrong_field
 from lib.query_params import whole_number
 from rentals.models import EventKind, Rental, RentalEvent
 
@@ -47,7 +49,10 @@ def events(request: HttpRequest) -> HttpResponse:
     caller, now = asked(request), timezone.now()
     all_events = RentalEvent.objects.filter(rental__in=Rental.objects.visible_to(caller.access), at__gt=now - KEPT)
     held = request.META.get(HELD)
-    last = whole_number(request.headers.get("Last-Event-ID", ""))
+    text = request.headers.get("Last-Event-ID", "")
+    last = whole_number(text)
+    if text and last is None:  # else the client would believe that it has missed nothing
+        raise wrong_field("Last-Event-ID", _("Send the number of the last event, or leave it out."))
     sent: list[int] = request.META.get(SENT) or []
     if held == "again":
         late = Q(at__gt=now - OVERLAP) & ~Q(pk__in=sent)

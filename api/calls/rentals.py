@@ -16,13 +16,14 @@ from accounts.models import Scope, Team
 from accounts.one_time_keys import MAX_LENGTH, Key
 from api import rendering, schemas
 from api.answers import Calls, asked
-from api.authentication import ApiRequest
+from api.authentication import ApiRequest, require
 from api.problems import Problem, of_refusal, wrong_field
 from lib import query_params
 from lib.query_params import whole_number
 from rentals import code_access, lifecycle, orders, recordings
 from rentals.jobs import polling
 from rentals.models import Network, Rental, Service, Token
+from rentals.models import Status as RentalStatus
 from rentals.queries.filters import HistoryFilter
 from thuesim import phones
 
@@ -31,9 +32,10 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 100
 FILTERS = ("service", "network", "prefix", "status", "person", "token", "purpose", "since", "until", "q")
 
 IdempotencyKey = Annotated[
-    str,
+    schemas.Text,
     Header(
         "",
+        min_length=1,  # an empty one is a variable that is not set, and would protect from nothing
         alias="Idempotency-Key",
         max_length=MAX_LENGTH,
         description="Kept for 24 hours: the same order with the same key is not taken again.",
@@ -61,6 +63,15 @@ class Filters(Schema):
 def visible(request: HttpRequest, rental_id: int) -> Rental:
     """Return the team's rental with all that is shown of it. Raises `Http404`."""
     return get_object_or_404(Rental.objects.for_cards().visible_to(asked(request).access), pk=rental_id)
+
+
+def changeable(request: HttpRequest, rental_id: int) -> Rental:
+    """Return a rental for a call that changes it and answers it. Raises `Problem` where another key, or a person, ordered it
+    and the key may not read it, and `Http404`."""
+    found, key = visible(request, rental_id), asked(request).api_key
+    if found.api_key_id != key.pk:
+        require(key, Scope.RENTALS_READ)
+    return found
 
 
 @router.reads(
@@ -145,7 +156,7 @@ def again(
 ) -> Status[schemas.Rental]:
     """Order the number of this rental once more, on the same token."""
     caller, chosen = asked(request), wishes or schemas.Again()  # type: ignore[call-arg]
-    earlier = visible(request, rental_id)
+    earlier = changeable(request, rental_id)
     order = {
         "service": earlier.service,
         "purpose": chosen.purpose or earlier.purpose,
@@ -160,10 +171,6 @@ def _ordered(
 ) -> schemas.Rental:
     """Take an order for the caller. Raises `Problem`."""
     key = Key(f"key {caller.api_key.pk}", idempotency_key) if idempotency_key else None
-    try:
-        schemas.storable(idempotency_key)
-    except ValueError:
-        raise wrong_field("Idempotency-Key", _("This value is not understood.")) from None
     try:
         rental = orders.take_order(
             orders.Order(person=caller.person, team=_renting_team(caller), api_key=caller.api_key, **wishes), key=key
@@ -204,12 +211,12 @@ def _services(text: str) -> list[Service]:
 
 
 def _networks(names: list[str]) -> list[str]:
-    offered = set(Network.objects.filter(active=True, name__in=names).values_list("name", flat=True))
+    offered = {name.upper(): name for name in Network.objects.filter(active=True).values_list("name", flat=True)}
     for name in names:
-        if name not in offered:
+        if name.upper() not in offered:
             said = _("ThueSim does not offer the network “%(value)s” now. Choose another one.")
             raise wrong_field("networks", said % {"value": name})
-    return names
+    return [offered[name.upper()] for name in names]
 
 
 def _prefixes(field: str, words: list[str]) -> list[str]:
@@ -237,19 +244,21 @@ def rental(request: HttpRequest, rental_id: int) -> schemas.Rental:
 @router.writes("/rentals/{int:rental_id}/cancel", "Cancel a queued order", name="rental_cancel")
 def cancel(request: HttpRequest, rental_id: int) -> schemas.Rental:
     """Take an order out of the queue. Only what was never sent can be cancelled: a rented number cannot be returned."""
-    caller, found = asked(request), visible(request, rental_id)
+    caller, found = asked(request), changeable(request, rental_id)
     if not caller.access.may_cancel(found):
         raise Problem(403, detail=_("Only the person who ordered, or a manager, can cancel this order."))
-    if not lifecycle.cancel(found, person=caller.person):
+    is_cancelled = lifecycle.cancel(found, person=caller.person)
+    found = visible(request, rental_id)
+    if not is_cancelled and found.status != RentalStatus.CANCELLED:
         said = _("Too late: the order has left the queue. A rented number cannot be returned.")
         raise Problem(409, "too_late", said)
-    return rendering.one(caller, visible(request, rental_id))
+    return rendering.one(caller, found)
 
 
 @router.writes("/rentals/{int:rental_id}/check", "Poll ThueSim now", name="rental_check")
 def check(request: HttpRequest, rental_id: int) -> schemas.Rental:
     """Ask ThueSim about this number now, at most once a second. The desk polls by itself, so this is rarely needed."""
-    found = visible(request, rental_id)
+    found = changeable(request, rental_id)
     _renting_team(asked(request))
     polling.poll_now(found)
     return rendering.one(asked(request), found)

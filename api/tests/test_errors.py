@@ -48,6 +48,21 @@ def test_a_body_that_is_no_json_is_refused_with_what_to_send(program: Program) -
     assert answer.json()["errors"] == [{"field": "body", "detail": "This is no JSON: line 1, column 12."}]
 
 
+def test_a_field_that_is_there_twice_is_refused(program: Program) -> None:
+    headers = {"Authorization": f"Bearer {program.secret}", "Accept-Language": "en"}
+    body = b'{"service": "02.97", "service": "nope"}'
+    answer = Client().post("/api/v1/rentals", body, content_type="application/json", headers=headers)
+    _is_problem(answer, 422, "invalid")
+    assert answer.json()["errors"] == [{"field": "service", "detail": "This field is there twice."}]
+
+
+@pytest.mark.parametrize("price", [True, "1", 1.5])
+def test_a_price_is_a_whole_number_and_nothing_that_may_be_read_as_one(program: Program, price: object) -> None:
+    answer = program.post("rentals", {"service": "02.97", "max_price": price})
+    _is_problem(answer, 422, "invalid")
+    assert answer.json()["errors"][0] == {"field": "max_price", "detail": "This is no whole number."}
+
+
 def test_a_wrong_item_of_a_list_names_its_parameter(program: Program) -> None:
     answer = program.get("rentals", {"status": ["waiting", "nope"]})
     _is_problem(answer, 422, "invalid")

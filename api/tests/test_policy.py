@@ -93,12 +93,12 @@ def _outcome(world: World, method: str, path: str, role: str, scopes: list[str],
         person = world.people[role]
         if role == "viewer":
             person.memberships.update(role=Role.OPERATOR)
-        _key, secret = api_keys.make(person, access_for(person, team_id=world.ours.pk), name="CI", scopes=scopes)
+        key, secret = api_keys.make(person, access_for(person, team_id=world.ours.pk), name="CI", scopes=scopes)
         if role == "viewer":
             person.memberships.update(role=Role.VIEWER)
         rental = things["rental"]
         if whose == "own":
-            rental.person = person
+            rental.person, rental.api_key = person, key
         rental.status = Status.QUEUED if path.endswith("cancel") else Status.RECEIVED
         rental.save()
         address = "/api/v1/" + path.replace("SERVICE", things["service"].key).replace("ID", str(rental.pk))

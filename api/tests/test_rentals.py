@@ -162,8 +162,44 @@ def test_the_filters_are_those_of_the_history(program: Program, house: House) ->
 def test_a_queued_order_is_cancelled(program: Program) -> None:
     ordered = program.post("rentals", {"service": "02.97"}).json()
     assert program.post(f"rentals/{ordered['id']}/cancel").json()["status"] == "cancelled"
-    late = program.post(f"rentals/{ordered['id']}/cancel")
+    twice = program.post(f"rentals/{ordered['id']}/cancel")
+    assert (twice.status_code, twice.json()["status"]) == (200, "cancelled"), "the first answer may have been lost"
+
+
+def test_a_number_cannot_be_cancelled(program: Program, house: House) -> None:
+    rental = make_rental(Status.WAITING, team=house.team, person=house.person, token=house.token)
+    late = program.post(f"rentals/{rental.pk}/cancel")
     assert (late.status_code, late.json()["code"]) == (409, "too_late")
+
+
+@pytest.mark.parametrize("call", ["check", "cancel", "again"])
+def test_a_key_that_may_not_read_changes_nothing_but_its_own_orders(house: House, call: str) -> None:
+    program = make_program(house.person, house.team, [Scope.RENTALS_WRITE, Scope.CODES_READ])
+    colleagues = _received(house)
+    refused = program.post(f"rentals/{colleagues.pk}/{call}")
+    assert (refused.status_code, refused.json()["scope"]) == (403, "rentals:read")
+    assert "195829" not in refused.content.decode()
+    assert Rental.objects.count() == 1
+    own = program.post("rentals", {"service": "02.97"}).json()["id"]
+    assert program.post(f"rentals/{own}/cancel").status_code == 200
+
+
+def test_an_empty_idempotency_key_is_refused(program: Program) -> None:
+    answer = program.post("rentals", {"service": "02.97"}, Idempotency_Key="")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert not Rental.objects.exists()
+
+
+def test_networks_are_known_in_any_case_of_letters(program: Program) -> None:
+    answer = program.post("rentals", {"service": "02.97", "networks": ["viettel"]})
+    assert answer.status_code == 201, answer.json()
+    assert Rental.objects.get().networks == ["VIETTEL"]
+
+
+@pytest.mark.parametrize("last", ["abc", "-1", "10, 11", "9" * 40])
+def test_what_is_no_event_is_no_place_to_go_on(program: Program, last: str) -> None:
+    answer = program.get("events", Last_Event_ID=last)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
 
 
 def test_a_number_is_rented_again_once(program: Program, house: House) -> None:

@@ -144,11 +144,11 @@ HOSTILE = [
 
 
 def test_finding_it_takes_no_time_in_hostile_text() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for piece in HOSTILE:
         extract_code(piece * 1_000_000)
         extract_code(piece * (3990 // len(piece)) + "1234 x")
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_one_that_is_killed_is_started_again(tmp_path: Path, houses: list[House]
 
 def test_one_that_ends_at_once_is_started_again_ever_more_slowly(tmp_path: Path, houses: list[House]) -> None:
     houses.append(house := House(tmp_path, "brief", "steady"))
-    wait_until(lambda: len(house.pids("brief")) >= 3, "it was started again")
+    wait_until(lambda: len(house.pids("brief")) >= 3 and house.pids("steady"), "it was started again")
     begun = [float(line.split()[1]) for line in house.stop() if line.startswith("at ")]
     assert begun[1] - begun[0] > 1
     assert begun[2] - begun[1] > 2
