@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 
@@ -202,6 +203,24 @@ def stage_for(options: argparse.Namespace, receivers: Receivers) -> Stage:
     )
 
 
+def settle(stage: Stage, destinations: Destinations, seconds: float, *, brief: bool) -> list[Any]:
+    """Wait until nothing is under way, for at most so long; return the sandbox's books of each token."""
+    from bench import verdict
+
+    quiet_at = time.monotonic()
+    books = [stage.books(token) for token in stage.tokens]
+
+    def at_rest() -> bool:
+        books[:] = [stage.books(token) for token in stage.tokens]
+        destinations.send_again()
+        return not verdict.under_way(books, brief=brief)
+
+    calm = settled(at_rest, seconds, every=2.0)
+    remaining = "" if calm else f", but for {'; '.join(verdict.under_way(books, brief=brief))}"
+    print(f"settled in {time.monotonic() - quiet_at:.0f} s{remaining}")
+    return books
+
+
 def run(options: argparse.Namespace) -> int:
     """One run; returns the exit status."""
     begun, rng = time.monotonic(), random.Random(options.seed)
@@ -229,17 +248,7 @@ def run(options: argparse.Namespace) -> int:
         stage.upstream("faults/clear", now=True)
         receivers.calm_down()
         print(f"the fire is out after {time.monotonic() - begun:.0f} s; settling", flush=True)
-        quiet_at = time.monotonic()
-        books = [stage.books(token) for token in stage.tokens]
-
-        def at_rest() -> bool:
-            books[:] = [stage.books(token) for token in stage.tokens]
-            destinations.send_again()
-            return not verdict.under_way(books, brief=options.brief)
-
-        calm = settled(at_rest, settle_seconds, every=2.0)
-        remaining = "" if calm else f", but for {'; '.join(verdict.under_way(books, brief=options.brief))}"
-        print(f"settled in {time.monotonic() - quiet_at:.0f} s{remaining}")
+        books = settle(stage, destinations, settle_seconds, brief=options.brief)
         print(f"faults that struck: {sum(fired.values())} of {len(fired)} kinds", end="; ")
         print(", ".join(f"{what} {count}" for what, count in Counter(s.what for s in fire.strikes).items()))
         missing = {text.partition("=")[0] for text in FAULTS.split()} - set(fired)

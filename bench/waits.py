@@ -320,59 +320,77 @@ def many(server: Server, options: argparse.Namespace) -> bool:
     return uvloop.run(measure())
 
 
+async def _polled_each_second(server: Server, world: World, rental: Any, begin: float) -> float:
+    """Return when a client that asks each second got the code."""
+    await asyncio.sleep(begin)
+    while True:
+        client = await ask(server, world, f"rentals/{rental.pk}")
+        at, answer = await client.answered
+        client.transport.abort()
+        if answer["code"]:
+            return at
+        await asyncio.sleep(1)
+
+
+async def _answers(clients: Sequence[Any]) -> list[tuple[float, Any]]:
+    return await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 20)
+
+
+def _milliseconds(answers: Sequence[tuple[float, Any]], known: Sequence[float]) -> list[float]:
+    return [(at - then) * 1000 for (at, _answer), then in zip(answers, known, strict=True)]
+
+
+async def _one_after_the_other(server: Server, world: World, rentals: Sequence[Any]) -> bool:
+    """Hold a wait for each rental, whose codes come now and then, beside clients that poll."""
+    polled = rentals[::POLLED_PER_WAITS]
+    clients = await hold(server, world, rentals)
+    polls = [asyncio.create_task(_polled_each_second(server, world, rental, random.random())) for rental in polled]
+    known: list[float] = []
+    for rental in rentals:
+        await asyncio.sleep(random.expovariate(CODES_A_SECOND))
+        known.append(await asyncio.to_thread(code_arrives, rental))
+    answers = await _answers(clients)
+    waited = _milliseconds(answers, known)
+    seen = dict(zip(polled, await asyncio.gather(*polls), strict=True))
+    asked = [(seen[rental] - then) * 1000 for rental, then in zip(rentals, known, strict=True) if rental in seen]
+    codes = zip(rentals, answers, strict=True)
+    wrong = [rental.pk for rental, (_at, answer) in codes if answer["code"] != f"{rental.pk:06}"]
+    _say(f"{len(rentals)} waits", waited)
+    _say(f"{len(asked)} polls each second", asked)
+    kept = [
+        _bar(f"code known → answer, p95 of {len(rentals)} waits", _part(waited, 0.95), MAX_P95_MILLISECONDS, "ms"),
+        _bar("answers without their code", len(wrong), 0, "answers"),
+    ]
+    return all(kept)
+
+
+async def _all_at_once(server: Server, world: World, rentals: Sequence[Any]) -> None:
+    """Hold a wait for each rental, whose codes come in a burst."""
+    clients = await hold(server, world, rentals)
+    known = [await asyncio.to_thread(code_arrives, rental) for rental in rentals]
+    waited = _milliseconds(await _answers(clients), known)
+    _say(f"{len(rentals)} codes within {known[-1] - known[0]:.1f} s", waited)
+
+
+async def _all_for_one_code(server: Server, world: World, rental: Any, count: int) -> bool:
+    """Hold `count` waits for one rental."""
+    clients = await hold(server, world, [rental] * count)
+    await asyncio.sleep(1)
+    then = await asyncio.to_thread(code_arrives, rental)
+    waited = _milliseconds(await _answers(clients), [then] * count)
+    _say(f"{count} waits for one code", waited)
+    return _bar("one code known → answer, p95 of all", _part(waited, 0.95), MAX_P95_MILLISECONDS, "ms")
+
+
 def quick(server: Server, options: argparse.Namespace) -> bool:
     """Answer waits as their codes come, one after the other; then all at once; then all for one code."""
     count = min(options.waits, 200)
     world = prepare(2 * count + 1)
 
-    async def poll(rental: Any, begin: float) -> float:
-        """Ask each second, and return when the code was there."""
-        await asyncio.sleep(begin)
-        while True:
-            client = await ask(server, world, f"rentals/{rental.pk}")
-            at, answer = await client.answered
-            client.transport.abort()
-            if answer["code"]:
-                return at
-            await asyncio.sleep(1)
-
     async def measure() -> bool:
-        rentals, crowd, shared = world.rentals[:count], world.rentals[count : 2 * count], world.rentals[-1]
-        polled = rentals[::POLLED_PER_WAITS]
-        clients = await hold(server, world, rentals)
-        polls = [asyncio.create_task(poll(rental, random.random())) for rental in polled]
-        known: list[float] = []
-        for rental in rentals:
-            await asyncio.sleep(random.expovariate(CODES_A_SECOND))
-            known.append(await asyncio.to_thread(code_arrives, rental))
-        answers = await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 20)
-        waited = [(at - then) * 1000 for (at, _answer), then in zip(answers, known, strict=True)]
-        seen = dict(zip(polled, await asyncio.gather(*polls), strict=True))
-        asked = [(seen[rental] - then) * 1000 for rental, then in zip(rentals, known, strict=True) if rental in seen]
-        wrong = [
-            rental.pk
-            for rental, (_at, answer) in zip(rentals, answers, strict=True)
-            if answer["code"] != f"{rental.pk:06}"
-        ]
-        _say(f"{count} waits", waited)
-        _say(f"{len(asked)} polls each second", asked)
-        kept = [
-            _bar(f"code known → answer, p95 of {count} waits", _part(waited, 0.95), MAX_P95_MILLISECONDS, "ms"),
-            _bar("answers without their code", len(wrong), 0, "answers"),
-        ]
-        clients = await hold(server, world, crowd)
-        known = [await asyncio.to_thread(code_arrives, rental) for rental in crowd]
-        answers = await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 20)
-        waited = [(at - then) * 1000 for (at, _answer), then in zip(answers, known, strict=True)]
-        _say(f"{count} codes within {known[-1] - known[0]:.1f} s", waited)
-        clients = await hold(server, world, [shared] * count)
-        await asyncio.sleep(1)
-        then = await asyncio.to_thread(code_arrives, shared)
-        answers = await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 20)
-        waited = [(at - then) * 1000 for at, _answer in answers]
-        _say(f"{count} waits for one code", waited)
-        kept.append(_bar("one code known → answer, p95 of all", _part(waited, 0.95), MAX_P95_MILLISECONDS, "ms"))
-        return all(kept)
+        kept = await _one_after_the_other(server, world, world.rentals[:count])
+        await _all_at_once(server, world, world.rentals[count : 2 * count])
+        return await _all_for_one_code(server, world, world.rentals[-1], count) and kept
 
     return uvloop.run(measure())
 
