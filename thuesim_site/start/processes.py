@@ -93,15 +93,19 @@ class _Running:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        # One for each: where several write to one pipe, their lines run into each other.
+        self.output, self._write_end = os.pipe()
+        os.set_blocking(self.output, False)
+        self._line = b""
         self.pid: int | None = None
         self.failures = 0  # in a row
         self.start_at = self.started_at = 0.0  # monotonic
 
-    def start(self, output: int) -> None:
-        """Start it. Its errors, and unless it is quiet its output, go to the file number `output`."""
+    def start(self) -> None:
+        """Start it. Its errors, and unless it is quiet its output, are read by `lines`."""
         self.started_at = time.monotonic()
         try:
-            self.pid = fork(self.program.name, self._work, output)
+            self.pid = fork(self.program.name, self._work, self._write_end)
         except OSError:  # too many processes, or no memory for one more
             self._wait()
 
@@ -131,6 +135,13 @@ class _Running:
         self.failures = self.failures + 1 if now - self.started_at < START_SECONDS else 0
         self.start_at = now + min(self.failures, MAX_PAUSE_SECONDS)
 
+    def lines(self) -> list[str]:
+        """Return the whole lines that have come."""
+        with contextlib.suppress(BlockingIOError):
+            *lines, self._line = (self._line + os.read(self.output, MAX_OUTPUT_BYTES)).split(b"\n")
+            return [line.decode(errors="replace").rstrip() for line in lines]
+        return []
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and to what it started."""
         if self.pid is not None:
@@ -144,9 +155,6 @@ class Processes:
     def __init__(self, programs: Iterable[Program], say: Callable[[str], None]) -> None:
         self._all = [_Running(program) for program in programs]
         self._say = say
-        self._output, self._write_end = os.pipe()
-        os.set_blocking(self._output, False)
-        self._line = b""
 
     def tend(self, seconds: float) -> None:
         """Start what is not running, and print what comes within `seconds`."""
@@ -154,9 +162,8 @@ class Processes:
             if one.has_ended():
                 self._say(f"{one.program.name} ended; it is started again.")
             if one.pid is None and time.monotonic() >= one.start_at:
-                one.start(self._write_end)
-        if select.select([self._output], [], [], seconds)[0]:
-            self._print()
+                one.start()
+        self._print(seconds)
 
     def stop(self) -> None:
         """Stop all, those that serve the others last; what does not stop in time is killed."""
@@ -169,13 +176,12 @@ class Processes:
                 while any(one.pid for one in level) and time.monotonic() < end:
                     for one in level:
                         one.has_ended()
-                    if select.select([self._output], [], [], 0.02)[0]:
-                        self._print()
-        self._print()
+                    self._print(0.02)
+        self._print(0)
 
-    def _print(self) -> None:
-        """Print the whole lines that have come."""
-        with contextlib.suppress(BlockingIOError):
-            *lines, self._line = (self._line + os.read(self._output, MAX_OUTPUT_BYTES)).split(b"\n")
-            for line in lines:
-                self._say(line.decode(errors="replace").rstrip())
+    def _print(self, seconds: float) -> None:
+        """Print the whole lines that come within `seconds`, until some have."""
+        by_output = {one.output: one for one in self._all}
+        for output in select.select(list(by_output), [], [], seconds)[0]:
+            for line in by_output[output].lines():
+                self._say(line)
