@@ -156,8 +156,8 @@ def read_balances() -> None:
 
 @shared_task(name=TaskName.SYNC_CATALOGS, ignore_result=True)
 def sync_catalogs() -> None:
-    """Every 15 s: read the catalogue of each token whose last good reading is ten minutes old, or missing."""
-    _each("catalog", runs.due(JobName.CATALOG, seconds=600), sync_catalog)
+    """Every 15 s: read the catalogue of each token whose last good reading is a minute old, or missing."""
+    _each("catalog", runs.due(JobName.CATALOG, seconds=catalog.SYNC_SECONDS), sync_catalog)
 
 
 @shared_task(name=TaskName.IMPORT_HISTORIES, ignore_result=True)

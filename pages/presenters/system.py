@@ -41,7 +41,7 @@ JOBS: Mapping[str, int] = {
     JobName.TICK: 10,
     JobName.STATISTICS: 600,
     JobName.BALANCE: 120,
-    JobName.CATALOG: 1200,
+    JobName.CATALOG: 240,
     JobName.SETTLE: 240,
 }
 CALLS_WITHIN = timedelta(hours=1)

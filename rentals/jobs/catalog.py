@@ -5,7 +5,7 @@ away; for a list that shrank by more than half see `_believed_gone`.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,8 +20,12 @@ from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 from thuesim import limits
 
+# The most seconds that a price may be old, but for the 15 s between two ticks.
+SYNC_SECONDS = 60
 # How long a list that lost more than half is doubted.
 DOUBT = timedelta(hours=1)
+# `seen_at` of a list that stays the same is written once in so long.
+SEEN_EVERY = timedelta(minutes=5)
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +54,7 @@ def sync_catalog(token: Token) -> Synced:
     except thuesim.ThueSimError as raised:
         error = raised
     try:
-        with breaker.reporting(token):
-            listed_services = client.services()
-        services, prices = take_services(listed_services)
-        service_twins.move_to_offered()
+        services, prices = sync_services(token)
     except thuesim.ThueSimError as raised:
         error = error or raised
     if error is not None:
@@ -61,9 +62,21 @@ def sync_catalog(token: Token) -> Synced:
     return Synced(networks, services, prices)
 
 
-@transaction.atomic
+def sync_services(token: Token) -> tuple[int, int]:
+    """Ask the upstream for the services and their prices alone, by one call. Returns the same as `take_services`.
+
+    Raises `ThueSimError`.
+    """
+    with breaker.reporting(token):
+        listed = client_for(token).services()
+    taken = take_services(listed)
+    service_twins.move_to_offered()
+    return taken
+
+
 def take_networks(listed: Sequence[thuesim.Network]) -> int:
-    """Take the upstream's list (API page, section 1). At most six queries. Returns how many networks it names.
+    """Take the upstream's list (API page, section 1). At most seven queries, and one where it has nothing new. Returns
+    how many networks it names.
 
     A network is known by its name in whatever case; its name is what an order sends, so the upstream's spelling counts.
     """
@@ -71,6 +84,15 @@ def take_networks(listed: Sequence[thuesim.Network]) -> int:
     by_name = {network.name.casefold(): network for network in reversed(listed)}
     if not by_name:
         return 0
+    active = {row.name: row for row in Network.objects.filter(active=True)}
+    listed_ids = {network.name: network.id for network in by_name.values()}
+    if {name: row.upstream_id for name, row in active.items()} != listed_ids or not _seen_lately(active.values(), now):
+        _write_networks(by_name, now)
+    return len(by_name)
+
+
+@transaction.atomic
+def _write_networks(by_name: Mapping[str, thuesim.Network], now: datetime) -> None:
     old_names = {name.casefold() for name in Network.objects.values_list("name", flat=True)}
     Network.objects.bulk_create(
         [Network(name=by_name[key].name, seen_at=now) for key in sorted(by_name.keys() - old_names)],
@@ -95,12 +117,11 @@ def take_networks(listed: Sequence[thuesim.Network]) -> int:
     Network.objects.filter(pk__in=[row.pk for row in listed_rows]).update(active=True, seen_at=now)
     gone = _believed_gone(rows, listed_rows, now)
     Network.objects.filter(pk__in=gone).update(active=False)
-    return len(listed_names)
 
 
-@transaction.atomic
 def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
-    """Take the upstream's list (API page, section 2). At most nine queries for a hundred rows, in batches for more.
+    """Take the upstream's list (API page, section 2). At most ten queries for a hundred rows, in batches for more, and
+    one where it has nothing new: then nothing is written or locked.
 
     Returns how many services it names, and how many prices are new or changed. An odd price is taken as it is (the
     client has noted it); without one, the last price stays.
@@ -109,6 +130,15 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     by_id = {(service.sv, service.id): service for service in reversed(listed) if _fits(service)}
     if not by_id:
         return 0, 0
+    active = {(row.sv, row.upstream_id): row for row in Service.objects.filter(active=True)}
+    same = active.keys() == by_id.keys() and not any(_refresh(row, by_id[key]) for key, row in active.items())
+    if same and _seen_lately(active.values(), now):
+        return len(by_id), 0
+    return _write_services(by_id, now)
+
+
+@transaction.atomic
+def _write_services(by_id: Mapping[tuple[str, str], thuesim.Service], now: datetime) -> tuple[int, int]:
     old_ids = set(Service.objects.values_list("sv", "upstream_id"))
     # In one order in every process, so that two syncs at once wait for each other instead of locking up.
     added = Service.objects.bulk_create(
@@ -136,6 +166,12 @@ def take_services(listed: Sequence[thuesim.Service]) -> tuple[int, int]:
     gone = _believed_gone(rows, listed_rows, now)
     Service.objects.filter(pk__in=gone).update(active=False)
     return len(listed_rows), len(prices)
+
+
+def _seen_lately(rows: Iterable[Network | Service], now: datetime) -> bool:
+    """Whether no row's `seen_at` is to be written yet. The rows of a list are written together, since `_believed_gone`
+    compares their times."""
+    return all(row.seen_at is not None and abs(now - row.seen_at) < SEEN_EVERY for row in rows)
 
 
 def _fits(service: thuesim.Service) -> bool:

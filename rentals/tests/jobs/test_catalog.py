@@ -10,12 +10,15 @@ import pytest
 import time_machine
 from django.db import connections
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 import thuesim
-from rentals.jobs import catalog
+from rentals import tasks
+from rentals.jobs import catalog, service_twins
 from rentals.models import ContractDrift, Network, Service, ServicePrice, Token
 from rentals.tests.factories import make_token
 from rentals.upstream import drift
+from rentals.upstream.client import client_for
 from sandbox.server import Sandbox
 from thuesim.limits import MAX_ID_LENGTH
 
@@ -76,6 +79,40 @@ def test_a_second_sync_changes_nothing(token: Token) -> None:
     before = list(Service.objects.values("pk", "name", "price", "active"))
     assert catalog.sync_catalog(token).prices == 0
     assert list(Service.objects.values("pk", "name", "price", "active")) == before
+
+
+def test_a_sync_that_brings_nothing_new_writes_nothing_and_locks_nothing(
+    token: Token, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    catalog.sync_catalog(token)
+    with django_assert_num_queries(3) as queries:
+        catalog.take_networks(client_for(token).networks())
+        catalog.take_services(client_for(token).services())
+        service_twins.move_to_offered()
+    words = " ".join(query["sql"] for query in queries.captured_queries)
+    assert not any(word in words for word in ("UPDATE", "INSERT", "SAVEPOINT"))
+
+
+@pytest.mark.parametrize(("seconds", "is_due"), [(55, False), (61, True)])
+def test_prices_are_read_again_each_minute(
+    token: Token, monkeypatch: pytest.MonkeyPatch, seconds: int, is_due: bool
+) -> None:
+    tasks.sync_catalog(token.pk)
+    read: list[Token] = []
+    monkeypatch.setattr(catalog, "sync_catalog", read.append)
+    with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=False):
+        tasks.sync_catalogs()
+    assert bool(read) is is_due
+
+
+def test_when_a_list_was_last_seen_is_written_though_it_stays_the_same() -> None:
+    with time_machine.travel("2026-11-01T10:00:00Z", tick=False) as clock:
+        catalog.take_services(many(3))
+        for minute in range(1, 12):
+            clock.shift(timedelta(minutes=1))
+            catalog.take_services(many(3))
+            ages = {timezone.now() - row.seen_at for row in Service.objects.all() if row.seen_at}
+            assert ages == {timedelta(minutes=minute % 5)}
 
 
 def test_a_failing_list_of_networks_does_not_keep_the_services_out(token: Token, upstream: Sandbox) -> None:
