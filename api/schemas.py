@@ -148,7 +148,7 @@ class Order(Sent):
         None, description="A token's `id`; null: the one that is likely to serve it first."
     )
     max_price: WholeNumber | None = Field(
-        None, ge=0, le=MAX_PRICE, description="In đồng. Checked at the order, and again when its turn comes."
+        None, ge=0, le=MAX_PRICE, description="In đồng. Checked at the order, and right before it is sent."
     )
 
 

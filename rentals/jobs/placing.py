@@ -11,15 +11,19 @@ from django.utils import timezone
 import thuesim
 from lib import clock
 from rentals import budgets, enqueue, lifecycle
-from rentals.jobs import balances, callbacks
+from rentals.jobs import balances, callbacks, catalog, runs
 from rentals.lifecycle import machine_clock, reasons
-from rentals.models import EventKind, Hold, Rental, Status, Token
+from rentals.models import EventKind, Hold, JobName, Rental, Status, Token
 from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
 from rentals.upstream.client import client_for
 
 # Seconds between the attempts of an order that keeps trying: after the first, after the second, and so on.
 RETRY_PAUSES = (5, 10, 15, 20, 30)
+# An order with a limit is sent only where the catalogue was read within so many seconds.
+FRESH_PRICE_SECONDS = 5
+# Seconds until an order whose price could not be read is tried again.
+UNREAD_PAUSE = 5
 # Refusals that say something about the token alone.
 ANOTHER_TOKEN_MAY_SERVE = (thuesim.InvalidToken, thuesim.InsufficientBalance)
 # Refusals worth another attempt, if the person asked to keep trying.
@@ -55,14 +59,46 @@ def place_next(token_id: int) -> None:
     _give_up_overdue(token)
     if breaker.hold_of(token) != Hold.NONE:
         _move_on(token)
-    elif breaker.is_well(token) and (claimed := _claim(token)):
+    elif breaker.is_well(token) and (claimed := _claim_within_limit(token)):
         _ask(token, *claimed)
 
 
-def _claim(token: Token) -> tuple[Rental, float] | None:
-    """Claim the token's turn for the next order in the queue. None: no turn, no order, or no waiting place."""
+class _PriceUnread(Exception):
+    """The order has a limit, and the catalogue may have changed since it was read."""
+
+    def __init__(self, rental: Rental) -> None:
+        self.rental = rental
+
+
+def _claim_within_limit(token: Token) -> tuple[Rental, float] | None:
+    """Claim as `_claim`. An order with a limit has the prices read first: what costs more is not ordered.
+
+    While they are read, and a while longer where that fails, the order is not due, so that the others get their turn.
+    """
+    try:
+        return _claim(token)
+    except _PriceUnread as unread:
+        order = Rental.objects.filter(pk=unread.rental.pk, status=Status.QUEUED, token=token)
+        pause = timezone.now() + timedelta(seconds=UNREAD_PAUSE)
+        if not order.filter(due_at=unread.rental.due_at).update(due_at=pause):
+            return None  # another worker reads them
+    try:
+        catalog.sync_services(token)
+    except thuesim.ThueSimError:
+        enqueue.place(token.pk)  # the next one's turn
+        return None
+    order.update(due_at=timezone.now())
+    return _claim(token, prices_read=True)
+
+
+def _claim(token: Token, *, prices_read: bool = False) -> tuple[Rental, float] | None:
+    """Claim the token's turn for the next order in the queue. None: no turn, no order, or no waiting place.
+
+    Raises `_PriceUnread` without having changed anything.
+    """
     with transaction.atomic():
-        rental = queue_of(token.pk).select_related("service", "person", "again_of", "api_key").filter(_due()).first()
+        related = ("service", "team", "person", "again_of", "api_key")
+        rental = queue_of(token.pk).select_related(*related).filter(_due()).first()
         if rental is None:
             return None
         if reason := budgets.why_not_placed(rental):
@@ -75,10 +111,19 @@ def _claim(token: Token) -> tuple[Rental, float] | None:
         # The token's row is locked from here on, so the places are counted by one worker at a time.
         holding = Rental.objects.filter(holding_a_place(), token=token).count()
         full = token.waiting_limit is not None and holding >= token.waiting_limit
+        if not full and not prices_read and _is_price_unread(rental):
+            raise _PriceUnread(rental)
         if full or not lifecycle.start_attempt(rental):
             transaction.set_rollback(True)
             return None
     return rental, turn
+
+
+def _is_price_unread(rental: Rental) -> bool:
+    """Whether the order has a limit, its own or its team's, and its token's catalogue was not read just now."""
+    if rental.max_price is None and rental.team.max_price is None:
+        return False
+    return not runs.has_succeeded(JobName.CATALOG, rental.token_id, within_seconds=FRESH_PRICE_SECONDS)
 
 
 class _Turn:

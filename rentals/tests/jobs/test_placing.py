@@ -16,9 +16,9 @@ from pytest_django import Settings
 import thuesim
 from accounts.models import Team
 from rentals import lifecycle, orders
-from rentals.jobs import catalog, placing
+from rentals.jobs import catalog, placing, runs
 from rentals.lifecycle import reasons
-from rentals.models import Hold, LedgerEntry, Rental, Service, Status, Token
+from rentals.models import Hold, JobName, LedgerEntry, Rental, Service, Status, Token
 from rentals.queries import queue
 from rentals.tests.factories import make_person, make_rental, make_token
 from rentals.tests.fixtures import House, order
@@ -379,6 +379,98 @@ def test_an_order_is_not_sent_at_a_price_that_its_team_does_not_allow(house: Hou
     rental = order(house)
     Team.objects.update(max_price=1000)
     assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.TEAM_PRICE)
+
+
+def asked(house: House) -> list[Any]:
+    return list(house.upstream.books()["attempts"])
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "reason"),
+    [(1500, None, reasons.PRICE_ROSE), (None, 1500, reasons.PRICE_ROSE), (9000, 1500, reasons.TEAM_PRICE)],
+)
+def test_what_costs_more_than_a_limit_is_not_ordered_though_the_catalogue_did_not_know(
+    house: House, own: int | None, of_team: int | None, reason: str
+) -> None:
+    Team.objects.update(max_price=of_team)
+    rental = order(house, max_price=own)
+    house.upstream.change_service("02.97", price=1600)
+    assert place(house, rental).status == Status.REFUSED
+    assert (rental.reason, rental.attempts) == (reason, 0)
+    assert asked(house) == []
+    assert [price.price for price in house.service.prices.order_by("pk")] == [1450, 1600]
+
+
+def test_an_order_within_its_limit_is_sent_after_the_prices_were_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Token] = []
+    sync_services = catalog.sync_services
+
+    def counted(token: Token) -> tuple[int, int]:
+        read.append(token)
+        return sync_services(token)
+
+    monkeypatch.setattr(catalog, "sync_services", counted)
+    assert place(house, order(house)).status == Status.WAITING
+    assert read == []  # no limit, no call
+    house.upstream.change_service("02.97", price=1500)
+    rental = place(house, order(house, max_price=1500))
+    assert (rental.status, rental.price, rental.is_dearer) == (Status.WAITING, 1500, True)
+    assert read == [house.token]
+    with runs.run(JobName.CATALOG, house.token.pk):
+        catalog.sync_catalog(house.token)
+    read.clear()
+    assert place(house, order(house, max_price=1500)).status == Status.WAITING
+    assert read == []  # they were read just now
+
+
+def test_prices_are_not_read_while_the_token_has_no_turn_or_no_waiting_place(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "sync_services", lambda token: pytest.fail("was read"))
+    rental = order(house, max_price=1500)
+    Token.objects.update(waiting_limit=0)
+    assert place(house, rental).status == Status.QUEUED
+    Token.objects.update(waiting_limit=None)
+    monkeypatch.setattr(pacing, "claim_turn", lambda token: None)
+    assert place(house, rental).status == Status.QUEUED
+
+
+@pytest.mark.parametrize("fault", ["maintenance", "http-500", "lost-cut", "reset-before"])
+def test_an_order_with_a_limit_waits_while_the_prices_cannot_be_read_and_lets_others_pass(
+    house: House, fault: str
+) -> None:
+    limited_order, other = order(house, max_price=1500), order(house)
+    house.upstream.set_fault(fault, endpoint="services")
+    assert place(house, limited_order).status == Status.QUEUED
+    assert (limited_order.attempts, asked(house)) == (0, [])
+    assert place(house, other).status == Status.WAITING
+    assert place(house, limited_order).status == Status.QUEUED
+    house.upstream.clear_faults()
+    with time_machine.travel(timezone.now() + timedelta(seconds=placing.UNREAD_PAUSE + 1), tick=True):
+        assert place(house, limited_order).status == Status.WAITING
+    assert limited_order.price == 1450
+
+
+def test_prices_that_cannot_be_read_count_as_failures_of_the_upstream(house: House) -> None:
+    rental = order(house, max_price=1500)
+    house.upstream.set_fault("http-500", endpoint="services")
+    for _ in range(breaker.FAILURES_TO_OPEN):
+        Rental.objects.update(due_at=None)
+        place(house, rental)
+    house.token.refresh_from_db()
+    assert breaker.hold_of(house.token) == Hold.DOWN
+    assert rental.status == Status.QUEUED
+
+
+def test_an_order_that_is_cancelled_while_its_price_is_read_is_not_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental = order(house, max_price=1500)
+    monkeypatch.setattr(catalog, "sync_services", lambda token: lifecycle.cancel(Rental.objects.get(), person=None))
+    assert place(house, rental).status == Status.CANCELLED
+    assert asked(house) == []
 
 
 def test_a_reply_dearer_than_the_catalogue_is_booked_at_its_price_and_marked(house: House) -> None:
