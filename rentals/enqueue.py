@@ -127,6 +127,11 @@ def sync(token_id: int) -> None:
     _on_commit(TaskName.SYNC_TOKEN, token_id, TaskQueue.SLOW)
 
 
+def sync_catalog(token_id: int) -> None:
+    """A price of the token's catalogue has changed."""
+    _on_commit(TaskName.SYNC_CATALOG, token_id, TaskQueue.SLOW)
+
+
 def background(job_id: int) -> None:
     """A person waits for a background job."""
     _on_commit(TaskName.BACKGROUND_JOB, job_id, TaskQueue.SLOW)

@@ -168,6 +168,18 @@ def _write_services(by_id: Mapping[tuple[str, str], thuesim.Service], now: datet
     return len(listed_rows), len(prices)
 
 
+@transaction.atomic
+def price_rose(service: Service, price: int) -> bool:
+    """Take a price in đồng that the upstream charged, where it is above the one known. False where it is not."""
+    row = Service.objects.select_for_update(no_key=True).get(pk=service.pk)
+    if row.price is not None and price <= row.price:
+        return False
+    row.price = price
+    row.save(update_fields=["price"])
+    ServicePrice.objects.create(service=row, price=price, since=timezone.now())
+    return True
+
+
 def _seen_lately(rows: Iterable[Network | Service], now: datetime) -> bool:
     """Whether no row's `seen_at` is to be written yet. The rows of a list are written together, since `_believed_gone`
     compares their times."""

@@ -167,6 +167,10 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
                 balances.keep_reply(token, rental, rented.balance, state)
             elif balance is not None:
                 _learn_price(rental, balance - rented.balance)
+        price = rented.price or 0
+        if price > (rental.service.price or 0) and catalog.price_rose(rental.service, price):
+            # Told from the list, which knows whether it costs that much from now on.
+            enqueue.sync_catalog(token.pk)
 
 
 def _learn_price(rental: Rental, cost: int) -> None:

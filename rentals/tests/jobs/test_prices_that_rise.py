@@ -1,0 +1,189 @@
+"""Prices that rise: what is not ordered then, and what a reply at a higher price changes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from accounts.models import Team
+from rentals import lifecycle
+from rentals.jobs import catalog, placing, runs
+from rentals.lifecycle import reasons
+from rentals.models import Hold, JobName, LedgerEntry, Rental, Service, Status, Token
+from rentals.tests.fixtures import House, order
+from rentals.upstream import breaker, pacing
+
+pytestmark = pytest.mark.django_db
+
+
+def place(house: House, rental: Rental) -> Rental:
+    placing.place_next(rental.token_id)
+    rental.refresh_from_db()
+    return rental
+
+
+def test_an_order_whose_price_rose_before_its_turn_is_not_sent(house: House) -> None:
+    rental = order(house)
+    house.upstream.change_service("02.97", price=45_000)
+    catalog.sync_catalog(house.token)
+    assert place(house, rental).status == Status.REFUSED
+    assert rental.reason == reasons.PRICE_ROSE
+    assert house.upstream.books()["attempts"] == []
+
+
+def test_an_order_that_keeps_trying_does_not_go_on_at_a_price_that_rose(house: House) -> None:
+    rental = order(house, keep_trying_minutes=10)
+    house.upstream.set_stock(0)
+    assert place(house, rental).status == Status.QUEUED
+    Service.objects.update(price=45_000)
+    Rental.objects.update(due_at=None)
+    assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.PRICE_ROSE)
+
+
+def test_an_order_goes_on_up_to_the_price_that_its_person_would_pay(house: House) -> None:
+    rental = order(house, max_price=50_000)
+    Service.objects.update(price=45_000)
+    assert place(house, rental).status == Status.WAITING
+    over = order(house, max_price=50_000)
+    Service.objects.update(price=51_000)
+    assert (place(house, over).status, over.reason) == (Status.REFUSED, reasons.PRICE_ROSE)
+
+
+def test_an_order_is_not_sent_at_a_price_that_its_team_does_not_allow(house: House) -> None:
+    rental = order(house)
+    Team.objects.update(max_price=1000)
+    assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.TEAM_PRICE)
+
+
+def asked(house: House) -> list[Any]:
+    return list(house.upstream.books()["attempts"])
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "reason"),
+    [(1500, None, reasons.PRICE_ROSE), (None, 1500, reasons.PRICE_ROSE), (9000, 1500, reasons.TEAM_PRICE)],
+)
+def test_what_costs_more_than_a_limit_is_not_ordered_though_the_catalogue_did_not_know(
+    house: House, own: int | None, of_team: int | None, reason: str
+) -> None:
+    Team.objects.update(max_price=of_team)
+    rental = order(house, max_price=own)
+    house.upstream.change_service("02.97", price=1600)
+    assert place(house, rental).status == Status.REFUSED
+    assert (rental.reason, rental.attempts) == (reason, 0)
+    assert asked(house) == []
+    assert [price.price for price in house.service.prices.order_by("pk")] == [1450, 1600]
+
+
+def test_an_order_within_its_limit_is_sent_after_the_prices_were_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Token] = []
+    sync_services = catalog.sync_services
+
+    def counted(token: Token) -> tuple[int, int]:
+        read.append(token)
+        return sync_services(token)
+
+    monkeypatch.setattr(catalog, "sync_services", counted)
+    assert place(house, order(house)).status == Status.WAITING
+    assert read == []  # no limit, no call
+    house.upstream.change_service("02.97", price=1500)
+    rental = place(house, order(house, max_price=1500))
+    assert (rental.status, rental.price, rental.is_dearer) == (Status.WAITING, 1500, True)
+    assert read == [house.token]
+    with runs.run(JobName.CATALOG, house.token.pk):
+        catalog.sync_catalog(house.token)
+    read.clear()
+    assert place(house, order(house, max_price=1500)).status == Status.WAITING
+    assert read == []  # they were read just now
+
+
+def test_prices_are_not_read_while_the_token_has_no_turn_or_no_waiting_place(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "sync_services", lambda token: pytest.fail("was read"))
+    rental = order(house, max_price=1500)
+    Token.objects.update(waiting_limit=0)
+    assert place(house, rental).status == Status.QUEUED
+    Token.objects.update(waiting_limit=None)
+    monkeypatch.setattr(pacing, "claim_turn", lambda token: None)
+    assert place(house, rental).status == Status.QUEUED
+
+
+@pytest.mark.parametrize("fault", ["maintenance", "http-500", "lost-cut", "reset-before"])
+def test_an_order_with_a_limit_waits_while_the_prices_cannot_be_read_and_lets_others_pass(
+    house: House, fault: str
+) -> None:
+    limited_order, other = order(house, max_price=1500), order(house)
+    house.upstream.set_fault(fault, endpoint="services")
+    assert place(house, limited_order).status == Status.QUEUED
+    assert (limited_order.attempts, asked(house)) == (0, [])
+    assert place(house, other).status == Status.WAITING
+    assert place(house, limited_order).status == Status.QUEUED
+    house.upstream.clear_faults()
+    with time_machine.travel(timezone.now() + timedelta(seconds=placing.UNREAD_PAUSE + 1), tick=True):
+        assert place(house, limited_order).status == Status.WAITING
+    assert limited_order.price == 1450
+
+
+def test_prices_that_cannot_be_read_count_as_failures_of_the_upstream(house: House) -> None:
+    rental = order(house, max_price=1500)
+    house.upstream.set_fault("http-500", endpoint="services")
+    for _ in range(breaker.FAILURES_TO_OPEN):
+        Rental.objects.update(due_at=None)
+        place(house, rental)
+    house.token.refresh_from_db()
+    assert breaker.hold_of(house.token) == Hold.DOWN
+    assert rental.status == Status.QUEUED
+
+
+def test_an_order_that_is_cancelled_while_its_price_is_read_is_not_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental = order(house, max_price=1500)
+    monkeypatch.setattr(catalog, "sync_services", lambda token: lifecycle.cancel(Rental.objects.get(), person=None))
+    assert place(house, rental).status == Status.CANCELLED
+    assert asked(house) == []
+
+
+def test_a_reply_dearer_than_the_catalogue_is_booked_at_its_price_and_marked(house: House) -> None:
+    rental = order(house)
+    house.upstream.change_service("02.97", price=45_000)  # the catalogue here does not know yet
+    assert place(house, rental).status == Status.WAITING
+    assert (rental.agreed_price, rental.price, rental.is_dearer) == (1450, 45_000, True)
+    assert LedgerEntry.objects.get(rental=rental, kind="rent").amount == -45_000
+
+
+def test_a_dearer_reply_is_the_price_from_then_on_and_has_the_catalogue_read(
+    house: House,
+    enqueued: list[tuple[str, int]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    rental, later = order(house), order(house)
+    house.upstream.change_service("02.97", price=45_000)
+    with django_capture_on_commit_callbacks(execute=True):
+        place(house, rental)
+    assert [price.price for price in house.service.prices.order_by("pk")] == [1450, 45_000]
+    assert house.service.price == 45_000
+    assert ("rentals.sync_catalog", house.token.pk) in enqueued
+    # What was agreed to at the former price is not ordered at the new one.
+    assert place(house, later).reason == reasons.PRICE_ROSE
+
+
+@pytest.mark.parametrize("price", [1450, 1000])
+def test_a_reply_that_costs_no_more_leaves_the_catalogue_alone(
+    house: House,
+    enqueued: list[tuple[str, int]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    price: int,
+) -> None:
+    rental = order(house)
+    house.upstream.change_service("02.97", price=price)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert place(house, rental).price == price
+    assert (house.service.price, house.service.prices.count()) == (1450, 1)
+    assert "rentals.sync_catalog" not in dict(enqueued)
