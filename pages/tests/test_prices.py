@@ -6,11 +6,16 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Team, User
+from accounts.policy import access_for
 from pages.tests.markup import html, parse
 from rentals import orders
+from rentals.jobs import exports
+from rentals.lifecycle import reasons
 from rentals.models import Rental, Service, ServicePrice, Status, Token
+from rentals.queries.warnings import dearer_sentence
 from rentals.tests.factories import make_person, make_rental
 
 HTMX = {"HX-Request": "true"}
@@ -147,3 +152,64 @@ def test_what_is_no_price_and_no_moment_is_as_if_it_were_not_sent(
 ) -> None:
     sent = {"service": "02.97", "price_seen": nonsense, "shown_at": nonsense}
     assert boss.post("/rent/", sent).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "price", "sentence"),
+    [
+        (900, None, 5000, "It cost 5.000 ₫: more than your limit of 900 ₫ (800 ₫ was shown at the order)."),
+        (900, 1000, 5000, "It cost 5.000 ₫: more than your limit of 900 ₫ (800 ₫ was shown at the order)."),
+        (None, 1000, 8000, "It cost 8.000 ₫: your team allows 1.000 ₫ now (800 ₫ was shown at the order)."),
+        (9000, 1000, 8000, "It cost 8.000 ₫: your team allows 1.000 ₫ now (800 ₫ was shown at the order)."),
+        (9000, 9000, 8000, "It cost 8.000 ₫: more than the 800 ₫ shown at the order."),
+    ],
+)
+def test_a_number_over_a_limit_names_it_on_card_page_history_and_in_the_export(
+    boss: Client,
+    team: Team,
+    token: Token,
+    service: Service,
+    *,
+    own: int | None,
+    of_team: int | None,
+    price: int,
+    sentence: str,
+) -> None:
+    now = timezone.now()
+    Team.objects.update(max_price=of_team)
+    fields = {"team": team, "token": token, "service": service, "person": None, "received_at": now, "ended_at": now}
+    prices = {"price": price, "agreed_price": 800, "max_price": own}
+    rental = make_rental(Status.RECEIVED, placed_at=now, **prices, **fields)
+    for address in ("/", "/rentals/", f"/rentals/{rental.pk}/"):
+        assert html(boss.get(address)).count(sentence) == 1, address
+    access = access_for(User.objects.get(username="boss"))
+    [row] = exports.rows(Rental.objects.all(), access, None)
+    assert sentence in row
+
+
+def test_rows_over_a_limit_cost_no_query_each(
+    team: Team, token: Token, service: Service, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(3):
+        prices = {"price": 5000, "agreed_price": 800, "max_price": 900}
+        make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None, **prices)
+    with django_assert_num_queries(2):
+        sentences = {dearer_sentence(rental) for rental in Rental.objects.for_rows()}
+    assert len(sentences) == 1
+
+
+def test_each_button_that_orders_says_its_price_and_asks_where_it_rose(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    person = User.objects.get(username="boss")
+    earlier = make_rental(
+        Status.REFUSED, team=team, person=person, token=token, service=service, reason=reasons.OUT_OF_STOCK
+    )
+    page = parse(html(boss.get("/")))
+    assert page.find(id=f"keep-{earlier.pk}").text == "Keep trying for 10 min · 3.000 ₫"
+    form = page.find("form", action=f"/rentals/{earlier.pk}/same/")
+    now_costs(service, 45_000)
+    asked = boss.post(f"/rentals/{earlier.pk}/same/", {**form.values(), "keep_trying": "10"}, headers=HTMX)
+    assert "The price is 45.000 ₫ now, it was 3.000 ₫." in html(asked)
+    assert "Keep trying for 10 min · 45.000 ₫" in parse(html(asked)).text
+    assert Rental.objects.get() == earlier

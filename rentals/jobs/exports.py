@@ -23,7 +23,7 @@ from rentals.lifecycle import reasons
 from rentals.masking import chosen, mask
 from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status
 from rentals.queries.filters import HistoryFilter
-from rentals.queries.warnings import dearer_sentence
+from rentals.queries.warnings import price_sentence
 from thuesim import phones
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _read(keys: list[int]) -> Iterable[Any]:
     batch."""
     times = {f"{name}_text": _Local(f"{name}_at") for name in ("queued", "received", "placed", "ended")}
     columns = ["pk", "team_id", "person_id", "ordered_by_id", "status", "phone", "network", "price", "agreed_price"]
-    columns += ["refunded", "purpose", "upstream_id", "reason", *times, "received_at"]
+    columns += ["max_price", "team__max_price", "refunded", "purpose", "upstream_id", "reason", *times, "received_at"]
     columns += ["service__name", "service__sv", "service__upstream_id", "token__name", "api_key__name"]
     columns += [
         f"{who}__{name}" for who in ("person", "ordered_by") for name in ("first_name", "last_name", "username")
@@ -215,7 +215,8 @@ def _row(
 def _about_the_price(rental: Any, events: Sequence[_Event]) -> str:
     """Return what the history marks at the price, and whether it was learned later than from the reply to the order."""
     is_dearer = rental.price is not None and rental.agreed_price is not None and rental.price > rental.agreed_price
-    sentences = [dearer_sentence(rental)] if is_dearer else []
+    limits = (rental.max_price, rental.team__max_price)
+    sentences = [price_sentence(rental.price, rental.agreed_price, *limits)] if is_dearer else []
     for event in events:
         if event.kind == EventKind.PRICE:
             prices = {"before": dong(event.detail["before"]), "price": dong(event.detail["price"])}

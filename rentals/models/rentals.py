@@ -79,6 +79,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             "network",
             "price",
             "agreed_price",
+            "max_price",
             "unasked",
             "reason",
             "upstream_key",
@@ -89,6 +90,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         ]
         times = ["queued_at", "expires_at", "received_at", "ended_at"]
         names = [
+            "team__max_price",
             "service__name",
             "service__price",
             "service__active",
@@ -102,7 +104,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         ]
         return (
             self.with_refund()
-            .select_related("service", "person", "ordered_by", "api_key")
+            .select_related("service", "person", "ordered_by", "team", "api_key")
             .only(*shown, *times, *names)
             .prefetch_related(messages)
         )
