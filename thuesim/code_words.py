@@ -357,6 +357,15 @@ AUTOFILL: Final = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+# "If this wasn't you, reply 5512": what stops somebody else's deed is no code, though it is to be entered.
+_IF_NOT_YOU = (
+    r"(?<![a-z])(?:neu|truong\ hop)\ (?:[a-z]{1,8}\ ){0,4}?(?:khong|k|ko|chua)\ (?:phai|thuc\ hien|yeu\ cau|he)(?![a-z])"
+    r"|(?<![a-z])if\ (?:(?:it|this|that)(?:\ (?:was|is))?(?:\ not|n[’']?t|[’']s\ not)|not|you\ (?:did\ not|didn[’']?t))"
+    r"(?![a-z])"
+    r"|(?<![a-z])not\ you(?=\s?[?,:])|(?<![a-z])khong\ phai\ (?:ban|quy\ khach|qk|anh/chi)(?=\s?[?,:])"
+)
+_DO_NOT = r"(?<!dung\ )(?<!khong\ )(?<!not\ )(?<!never\ )(?<!don[’']t\ )(?<!dont\ )"
+
 # What is no code, each kind cut out before the codes are looked for.
 NO_CODES: Final = tuple(
     _compiled(pattern)
@@ -407,6 +416,10 @@ NO_CODES: Final = tuple(
               |(?:new\ )?(?:messages?|notifications?|emails?|users?|people|students?|orders?|pcs|pieces
                 |tickets?|calls?|requests?
               |flights?|pins|codes|otps|minutes?)|tin(?:\ nhan)?|hoc\ sinh|sinh\ vien|cai|chiec|cuon|don\ hang)(?![a-z])""",
+        # What is to be entered where it was somebody else
+        rf"""(?:{_IF_NOT_YOU})[^.!;\n0-9]{{0,60}}?[?]?[^.!;\n0-9]{{0,20}}?{_DO_NOT}(?<![a-z])(?:nhap|soan|bam|an|nhan|gui|dung
+            |su\ dung|tra\ loi|reply|enter|text|send|press|dial|use|type)
+          (?:\ (?:with|voi|tin|tin\ nhan|phim|ma|ma\ so|so|code|the|pin|otp|cu\ phap)){{0,3}}\s?[:"'(]{{0,2}}[0-9]{{4,8}}(?![0-9])""",
         # Phone numbers, hotlines, short codes
         r"""(?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{9,10}(?![0-9])
           | (?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{2,3}([-.\ ])[0-9]{3}\1[0-9]{3,4}(?![0-9])

@@ -193,3 +193,9 @@ def test_a_code_is_rid_of_what_turns_it_around_or_hides_in_it(mark: str) -> None
 )
 def test_what_is_copied_is_what_the_boxes_for_a_code_take(code: str, pasted: str) -> None:
     assert copied(code) == pasted
+
+
+def test_what_undoes_somebody_elses_deed_is_not_shown_as_the_code_even_where_thuesim_says_so() -> None:
+    text = "Quý khách vừa đổi mật khẩu lúc 10:22. Nếu không phải, nhập mã 0000 hoặc gọi 1800 5999"
+    reading = read("0000", text)
+    assert (reading.code, reading.second) == ("", "0000")
