@@ -29,6 +29,7 @@ from .code_words import (
     AUTOFILL,
     BEFORE_NO_NAME,
     BEFORE_WEAK_NAME,
+    CAPITALS_AND_COLON,
     CERTAIN_NAME,
     COUNTS,
     DOOR_NAME,
@@ -56,6 +57,7 @@ from .code_words import (
     SIGNING_IN,
     SPENT,
     SURE_ANYWHERE,
+    THING,
     WARNING,
     WEAK_NAME,
     WHOSE,
@@ -421,10 +423,8 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
     own = _OWN.search(before[-_NEAR:]) is not None
     signing_in = _speaks_of_signing_in(message, name)
     context = signing_in or message.from_sender
-    yours = (
-        tie == _LINKED
-        and re.match(r"\s(?:cua\s(?:ban|quy|qk|anh|chi))", message.text[name.end : name.end + 9]) is not None
-    )
+    whose = re.match(r"\s(?:cua\s(?:ban|quy|qk|anh|chi))", message.text[name.end : name.end + 9]) is not None
+    yours = tie == _LINKED and whose
     if context and (tie == _LINKED or (tie and name.door)):
         return True
     if tie == _BESIDE and (last in SENDERS or (context and GIVES.search(before)) or (own and signing_in)):
@@ -437,7 +437,13 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
     alone = yours or re.match(r"[\s\"')]{0,3}(?:$|[.\n]|,(?!.{0,20}:))", after)
     long_enough = len(one.value) >= 5 or len(message.text.strip()) < 15
     long_enough = long_enough and (own or "confirm" not in name.text.lower())
-    return bool(long_enough and alone and _START.search(_LEADING_WORDS.sub("", before)))
+    begins = _START.search(_LEADING_WORDS.sub("", before)) or (whose and _is_sender(message.text[: name.start]))
+    return bool(long_enough and alone and begins)
+
+
+def _is_sender(before: str) -> bool:
+    """Whether a message begins with no more than a name in capitals, as senders that are not known have it."""
+    return CAPITALS_AND_COLON.match(before) is not None and not THING.search(before)
 
 
 _LEADING_WORDS: Final = re.compile(

@@ -217,7 +217,7 @@ AFTER_WEAK: Final = _compiled(
         (?![a-z])
       |(?:de|to|for)\ (?:[a-z-]{1,12}\ ){0,2}?(?:xac|kich|dang\ nhap|hoan\ tat|tiep|khoi|mo\ khoa|dat\ lai|doi\ mat|truy\ cap
         |verif|confirm|sign|log|activ|continue|reset|recover|authent)
-      |для\ входа)"""
+      |(?:for|cho)\ uid(?![a-z])|для\ входа)"""
 )
 # What may follow "529310 is your code".
 AFTER_NAME: Final = _compiled(
@@ -347,6 +347,12 @@ _NOT_A_CODE_EN: Final = (
     r"invite|invitation|approval|game|"
     r"discount|promo|voucher|coupon|referral|error|gift|zip|postal|area|country|qr|tracking|order|transaction|customer"
 )
+# "DV KHAC: (ma cua ban 771882)"
+CAPITALS_AND_COLON: Final = re.compile(r"\W?[A-Z][A-Z0-9.&-]{1,14}(?:\s[A-Z0-9.&-]{1,14}){0,2}\s?:\s?$")
+# "DON HANG: ma cua ban 771882": a thing before the colon, no sender.
+THING: Final = _compiled(
+    rf"(?<![a-z])(?:{_NOT_A_CODE_VI}|{_NOT_A_CODE_EN}|hang|qua|shop|sale|game|kho|buu|toa|nha|cua|xe|may|sim|stt|lich)(?![a-z])"
+)
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 _MONTH_NAME = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 
@@ -392,6 +398,7 @@ NO_CODES: Final = tuple(
           | (?<![0-9])[0-9]{{1,2}}\ ?(?:h|gio|am|pm)(?![a-z])
           | (?<![0-9/.-]){_DAY}/{_MONTH}(?![0-9/])
           | (?<![0-9]){_MONTH}/20[0-9]{{2}}(?![0-9])
+          | (?<![0-9]){_DAY}\ thang\ {_MONTH}(?:\ nam\ (?:19|20)[0-9]{{2}})?(?![0-9])
           | (?<![0-9]){_DAY}\ ?{_MONTH_NAME}\.?,?\ ?(?:20[0-9]{{2}})?(?![0-9a-z])
           | (?<![a-z]){_MONTH_NAME}\.?\ {_DAY}(?:st|nd|rd|th)?,?\ (?:20[0-9]{{2}})(?![0-9])
           | (?<![a-z])(?:nam|year|tet|xuan)\ (?:moi\ )?20[0-9]{{2}}(?![0-9])
@@ -417,9 +424,10 @@ NO_CODES: Final = tuple(
                 |tickets?|calls?|requests?
               |flights?|pins|codes|otps|minutes?)|tin(?:\ nhan)?|hoc\ sinh|sinh\ vien|cai|chiec|cuon|don\ hang)(?![a-z])""",
         # What is to be entered where it was somebody else
-        rf"""(?:{_IF_NOT_YOU})[^.!;\n0-9]{{0,60}}?[?]?[^.!;\n0-9]{{0,20}}?{_DO_NOT}(?<![a-z])(?:nhap|soan|bam|an|nhan|gui|dung
-            |su\ dung|tra\ loi|reply|enter|text|send|press|dial|use|type)
-          (?:\ (?:with|voi|tin|tin\ nhan|phim|ma|ma\ so|so|code|the|pin|otp|cu\ phap)){{0,3}}\s?[:"'(]{{0,2}}[0-9]{{4,8}}(?![0-9])""",
+        rf"""(?:{_IF_NOT_YOU})[^.!;\n0-9]{{0,60}}?[?]?[^.!;\n0-9]{{0,20}}?{_DO_NOT}(?<![a-z])
+          (?:nhap|soan|bam|an|nhan|gui|dung|su\ dung|tra\ loi|reply|enter|text|send|press|dial|use|type)
+          (?:\ (?:with|voi|tin|tin\ nhan|phim|ma|ma\ so|so|code|the|pin|otp|cu\ phap)){{0,3}}
+          \s?[:"'(]{{0,2}}[0-9]{{4,8}}(?![0-9])""",
         # Phone numbers, hotlines, short codes
         r"""(?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{9,10}(?![0-9])
           | (?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{2,3}([-.\ ])[0-9]{3}\1[0-9]{3,4}(?![0-9])
