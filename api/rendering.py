@@ -60,7 +60,7 @@ def _shown(rental: Rental, reader: Access, place: tuple[int, int | None] | None)
         ended_at=rental.ended_at,
         place=place[0] if place else None,
         likely_seconds=place[1] if place else None,
-        code=found[0] if found else None,
+        code=found[0] if found and (read.code or not read.equal_codes) else None,
         codes=found,
         masked=read.masked,
         messages=[_message(each, rental, read.masked) for each in _newest_first(read)],
@@ -77,14 +77,14 @@ def person(user: User) -> schemas.Named:
 def _newest_first(read: Readable) -> list[ReadableMessage]:
     if read.message is None:
         return []
-    main = ReadableMessage(read.message, read.code, read.second_code, read.text)
+    main = ReadableMessage(read.message, read.code, read.second_code, read.text, read.equal_codes)
     return sorted((main, *read.others), key=lambda each: (each.message.at, each.message.pk), reverse=True)
 
 
 def _codes(read: Readable) -> list[str]:
     """Return every code once, the one that counts first."""
-    all_codes = [read.code, read.second_code]
-    all_codes += [code for other in read.others for code in (other.code, other.second_code)]
+    all_codes = [read.code, *read.equal_codes, read.second_code]
+    all_codes += [code for other in read.others for code in (other.code, *other.equal_codes, other.second_code)]
     return list(dict.fromkeys(codes.copied(code) for code in all_codes if code))
 
 

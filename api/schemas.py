@@ -206,8 +206,10 @@ class Rental(Schema):
     ended_at: datetime | None
     place: int | None = Field(description="The place in the queue, from 1.")
     likely_seconds: int | None = Field(description="To its turn; null: not known, or not in the queue.")
-    code: str | None = Field(description="The newest code, as it is typed into a form; null: none yet, or masked.")
-    codes: list[str] = Field(description="All codes, the one that counts first.")
+    code: str | None = Field(
+        description="The newest code, as it is typed into a form; null: none yet, masked, or several and none stands out."
+    )
+    codes: list[str] = Field(description="All codes, the one that counts first; all of a message that names several.")
     masked: bool = Field(description="Whether this key may not read the codes and texts that came.")
     messages: list[Message] = Field(description="Newest first.")
     reason: Reason | None = Field(description="Why it waits or ended as it did.")

@@ -20,6 +20,8 @@ class CodedMessage(Protocol):
     @property
     def code(self) -> str: ...
     @property
+    def equal_codes(self) -> tuple[str, ...]: ...
+    @property
     def is_earlier(self) -> bool: ...
 
 
@@ -28,21 +30,25 @@ M = TypeVar("M", bound=CodedMessage)
 
 @dataclass(frozen=True, slots=True)
 class ReadableMessage:
-    """A message as one person may read it: `code`, `second_code` and `text` may be the mask."""
+    """A message as one person may read it: `code`, `second_code` and `text` may be the mask.
+
+    `equal_codes` are the codes of a text that names several, none more than the others; `()` where masked.
+    """
 
     message: Message
     code: str
     second_code: str
     text: str
+    equal_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Readable:
     """A rental's messages as one person may read them. Where `masked`, codes and texts are the mask.
 
-    `message` is the one that counts: the newest with a new code, else the newest with a code, else the newest. `others`
-    are the rest, newest first. `fades_at` is when all are masked by themselves; None where they stay, and where they were
-    revealed.
+    `message` is the one that counts: the newest with a new code, or with several of which none is clear, else the newest
+    with a code, else the newest. `others` are the rest, newest first. `fades_at` is when all are masked by themselves; None
+    where they stay, and where they were revealed.
     """
 
     message: Message | None
@@ -51,6 +57,7 @@ class Readable:
     masked: bool
     fades_at: datetime | None = None
     second_code: str = ""
+    equal_codes: tuple[str, ...] = ()
     others: tuple[ReadableMessage, ...] = ()
 
 
@@ -69,19 +76,24 @@ def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Reada
     message = chosen(messages)
     shown, *others = (_readable_message(each, shows) for each in [message, *(m for m in messages if m is not message)])
     return Readable(
-        message, shown.code, shown.text, not shows, fades_at, second_code=shown.second_code, others=tuple(others)
+        message, shown.code, shown.text, not shows, fades_at, shown.second_code, shown.equal_codes, tuple(others)
     )
 
 
 def chosen(messages: Sequence[M]) -> M:
     """Return the message that counts of several, the newest first: the newest with a new code, else the newest with a code,
-    else the newest."""
-    return max(messages, key=lambda each: (bool(each.code) and not each.is_earlier, bool(each.code)))
+    else the newest. Several codes of which none is clear count as one: an older code is not the current one."""
+
+    def rank(message: M) -> tuple[bool, bool]:
+        has_code = bool(message.code or message.equal_codes)
+        return has_code and not message.is_earlier, has_code
+
+    return max(messages, key=rank)
 
 
 def _readable_message(message: Message, shows: bool) -> ReadableMessage:
     codes = mask(message.code, shows), mask(message.second_code, shows)
-    return ReadableMessage(message, *codes, mask(message.text, shows))
+    return ReadableMessage(message, *codes, mask(message.text, shows), message.equal_codes if shows else ())
 
 
 def mask(text: str, shows: bool) -> str:

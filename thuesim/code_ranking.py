@@ -73,6 +73,8 @@ _MAX_NAMES: Final = 60
 _LEAST: Final = 3
 _AHEAD: Final = 2
 _SPENT: Final = -9
+# More codes than a person can choose from: such a text is to be read.
+_MAX_EQUAL: Final = 4
 # What a name is worth where a link ties it to the number; where it stands beside it, it is worth one less.
 _CERTAIN: Final = 6
 _LIKELY: Final = 5
@@ -176,6 +178,14 @@ def clearly_best(candidates: Sequence[Candidate]) -> str:
         return ""
     prefix = max(one.prefix for one in candidates if one.value == ranking[0])
     return prefix + ranking[0]
+
+
+def equally_good(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """Return the values of which each could be the code, none clearly ahead of the others, in their order; else `()`."""
+    best = max((one.score for one in candidates), default=0)
+    values = [one.prefix + one.value for one in candidates if one.score >= max(_LEAST, best - _AHEAD + 1)]
+    several = tuple(dict.fromkeys(values))
+    return several if 2 <= len(several) <= _MAX_EQUAL else ()
 
 
 def for_autofill(plain: str) -> str:

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from .code_numbers import normalised, western
-from .code_ranking import HINT, clearly_best, for_autofill, scored
+from .code_ranking import HINT, clearly_best, equally_good, for_autofill, scored
 from .limits import MAX_CODE_LENGTH
 
 
@@ -22,6 +22,27 @@ def extract_code(message: str) -> str:
     """
     plain = normalised(message)
     return for_autofill(plain) or clearly_best(scored(plain))
+
+
+def equal_codes(message: str) -> tuple[str, ...]:
+    """Return the codes of a message that names several with equal right, in its order: `()` where one stands out, or none.
+
+    `"Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512"` has two.
+    """
+    if len(set(_NUMBERS.findall(message))) < 2:
+        return ()
+    plain = normalised(message)
+    return () if for_autofill(plain) else equally_good(scored(plain))
+
+
+def equal_codes_beside(code: str, text: str) -> tuple[str, ...]:
+    """Return the equal codes of a text of which `code`, `""` where it is not known, is one; else `()`."""
+    several = equal_codes(text)
+    return several if not code or copied(code) in map(copied, several) else ()
+
+
+# What may be a code, roughly: most messages have one at most, and need no second reading.
+_NUMBERS = re.compile(r"[A-Za-z]*\d[A-Za-z\d .-]{2,}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,21 @@ def test_a_key_keeps_to_its_own_rentals_a_day(house: House) -> None:
     ]
 
 
+def test_two_codes_of_one_message_are_both_told_and_none_is_taken_for_the_code(house: House) -> None:
+    rental = _received(house)
+    reads = make_program(house.person, house.team, ["rentals:read", "codes:read"])
+    sees = make_program(house.person, house.team, ["rentals:read"])
+    text = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512"
+    at = timezone.now() + timedelta(minutes=1)
+    said = Message.objects.create(rental=rental, at=at, text=text, source="poll", fingerprint="two")
+    body = reads.get(f"rentals/{rental.pk}").json()
+    assert (body["code"], body["codes"]) == (None, ["119020", "884512", "195829"])
+    Message.objects.filter(pk=said.pk).update(code="884512")
+    body = reads.get(f"rentals/{rental.pk}").json()
+    assert (body["code"], body["codes"]) == ("884512", ["884512", "119020", "195829"])
+    assert sees.get(f"rentals/{rental.pk}").json()["codes"] == []
+
+
 def test_a_code_is_read_with_its_scope_alone(house: House) -> None:
     rental = _received(house)
     reads = make_program(house.person, house.team, ["rentals:read", "codes:read"])

@@ -1,5 +1,6 @@
 """What one rental shows to one person: the desk's cards, the rows of the history, the page of a rental."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from rentals.queries.filters import BoardFilter, left_the_board_at
 from rentals.queries.warnings import warnings_of
 from thuesim import codes, phones
 
+MAX_WORDS = 40  # characters of what stands before one of several codes
 MAX_ENDED = 100  # that the board shows; the open rentals are all on it
 
 
@@ -52,12 +54,14 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class OtherCode:
-    """A code beside the main one, and as it is pasted. `is_second` says that it is the other reading of its message."""
+    """A code beside the main one, and as it is pasted. `is_second` says that it is the other reading of its message, and
+    `is_older` that its message is not the one of the main code, so that its time is told."""
 
     code: str
     copied: str
     message: Message
     is_second: bool
+    is_older: bool
 
     @property
     def note(self) -> str:
@@ -67,6 +71,19 @@ class OtherCode:
         if self.message.code:
             return _("ThueSim and the text name different codes: read the text.")
         return _("ThueSim takes this for the code, the text does not.")
+
+
+@dataclass(frozen=True, slots=True)
+class EqualCode:
+    """One of several codes of a message, as it is pasted, and the words before it in the text; `""` where not simple."""
+
+    code: str
+    copied: str
+    words: str
+
+    @property
+    def spoken(self) -> str:
+        return " ".join(self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +130,22 @@ class Card:
         return codes.copied(self.code)
 
     @property
+    def equal_codes(self) -> list[EqualCode]:
+        """The codes of the main message where it names several and none stands out; they are shown in the place of one."""
+        return [EqualCode(code, codes.copied(code), _words_before(code, self.sms)) for code in self.read.equal_codes]
+
+    @property
     def other_codes(self) -> list[OtherCode]:
         """The codes beside the main one, newest first, each once; none where they are masked."""
         if self.masked:
             return []
-        shown = {self.copied_code}
+        shown = {self.copied_code, *map(codes.copied, self.read.equal_codes)}
         others: list[OtherCode] = []
         for message, code, is_second in self._codes_beside:
             pasted = codes.copied(code)
             if code and pasted not in shown:
                 shown.add(pasted)
-                others.append(OtherCode(code, pasted, message, is_second))
+                others.append(OtherCode(code, pasted, message, is_second, message != self.message))
         return others
 
     @property
@@ -131,7 +153,8 @@ class Card:
         if self.message:
             yield self.message, self.read.second_code, True
         for other in self.read.others:
-            yield other.message, other.code, False
+            for code in other.equal_codes or (other.code,):
+                yield other.message, code, False
             yield other.message, other.second_code, True
 
     @property
@@ -259,7 +282,13 @@ class Card:
 
 
 def _is_awaited(message: Message) -> bool:
-    return (bool(message.code) or message.is_call) and not message.is_earlier
+    return bool(message.code or message.equal_codes or message.is_call) and not message.is_earlier
+
+
+def _words_before(code: str, text: str) -> str:
+    """Return what stands before a code in its sentence, such as `"Ma OTP kich hoat"`; `""` where that is long."""
+    words = re.split(r"[.,;!?\n](?=\s|$)", text.partition(code)[0])[-1].strip(" :=-–\"'(") if code in text else ""
+    return words if len(words) <= MAX_WORDS else ""
 
 
 def card_for(

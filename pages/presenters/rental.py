@@ -49,14 +49,15 @@ class ReadableMessage:
     """A message as one person may read it."""
 
     message: Message
-    code: str
+    codes: tuple[str, ...]
     text: str
     source: str
     has_audio: bool
 
     @property
-    def copied(self) -> str:
-        return codes.copied(self.code)
+    def copied(self) -> list[tuple[str, str]]:
+        """Each code, and as it is pasted."""
+        return [(code, codes.copied(code)) for code in self.codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,16 @@ def _step(event: RentalEvent) -> Step:
     return Step(event, str(EVENTS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 
+def _codes_of(message: Message, card: Card) -> tuple[str, ...]:
+    if message.equal_codes and not card.masked:
+        return message.equal_codes
+    return (message.code,) if message.code else ()
+
+
 def _readable_message(message: Message, card: Card) -> ReadableMessage:
     return ReadableMessage(
         message=message,
-        code=mask(message.code, not card.masked),
+        codes=tuple(mask(code, not card.masked) for code in _codes_of(message, card)),
         text=mask(message.text, not card.masked),
         source=str(SOURCES.get(message.source, "")),
         has_audio=message.is_playable and not card.masked,

@@ -24,7 +24,7 @@ from rentals.masking import chosen, mask
 from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status
 from rentals.queries.filters import HistoryFilter
 from rentals.queries.warnings import price_sentence
-from thuesim import phones
+from thuesim import codes, phones
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
@@ -93,6 +93,10 @@ class _Message(NamedTuple):
     code: str
     text: str
     is_earlier: bool
+
+    @property
+    def equal_codes(self) -> tuple[str, ...]:
+        return codes.equal_codes_beside(self.code, self.text)
 
 
 class _Event(NamedTuple):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from lib import announce
 from rentals.models.catalog import Service
 from rentals.models.tokens import Token
-from thuesim import limits
+from thuesim import codes, limits
 
 if TYPE_CHECKING:
     from accounts.policy import Access
@@ -272,9 +272,9 @@ class Rental(models.Model):
 
     @property
     def lacks_code(self) -> bool:
-        """Whether messages came and none has a code, as with an advert. No query where they were prefetched."""
+        """Whether messages came and no code was found in any, as with an advert. No query where they were prefetched."""
         messages = self.newest_messages if self.status == Status.RECEIVED else []
-        return bool(messages) and not any(message.code for message in messages)
+        return bool(messages) and not any(message.code or message.equal_codes for message in messages)
 
     def announce(self) -> None:
         """Tell the open screens on commit that this rental changed. Call it inside the transaction of the change."""
@@ -326,6 +326,12 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def equal_codes(self) -> tuple[str, ...]:
+        """The codes between which only a reader can choose: the text names several, none more than the others. `()` where
+        ThueSim's code is none of them."""
+        return codes.equal_codes_beside(self.code, self.text)
 
     @property
     def has_recording_file(self) -> bool:

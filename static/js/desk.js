@@ -16,10 +16,12 @@ const messages = new Map(cards().map((card) => [card.id, messageOf(card)]));
 
 // When the newest message came, when the newest one with a code or a voice call, and the code, or the text where there is none.
 function messageOf(card) {
-  const code = card.querySelector("[data-testid=code]")?.textContent ?? "";
+  const code = codesOf(card).join(" / ");
   const { said: at, rings } = card.dataset;
   return { at, rings, text: code || card.querySelector("[data-testid=sms]")?.textContent || "" };
 }
+// The code, or several of one message where none stands out.
+const codesOf = (card) => [...card.querySelectorAll("[data-testid=code], [data-testid=equal-code]")].map(({ textContent }) => textContent);
 const isMasked = (text) => /^•+$/.test(text);
 
 function isNews(card, message, before) {
@@ -41,7 +43,7 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
 
 // `rings`: it has a new code, or is a voice call. An advert or a balance notice is told, but does not pass for a code.
 function announceMessage(card, rings) {
-  const shown = card.querySelector("[data-testid=code]")?.textContent ?? "";
+  const shown = codesOf(card).join(" / ");
   const code = isMasked(shown) || !rings ? "" : shown;
   const { service, phone } = namesOf(card);
   const fades = fadesAt(card);

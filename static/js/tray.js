@@ -13,12 +13,13 @@ const list = tray.querySelector("ol");
 const pattern = tray.querySelector("template");
 const seen = JSON.parse(sessionStorage.getItem(SEEN) ?? "{}");
 
-const codeOf = (card) => card.querySelector(".rental-said [data-copy]");
+// The button of the code, or those of several codes where none stands out.
+const codesOf = (card) => [...card.querySelectorAll(".rental-said > .code[data-copy]")];
 const entryOf = (card) => [...list.children].find((entry) => entry.dataset.card === card.id);
 
 // Put the code of `card` into the tray, unless it was seen there.
 export function addToTray(card) {
-  if (!codeOf(card) || seen[card.id] === card.dataset.rings) return;
+  if (!codesOf(card).length || seen[card.id] === card.dataset.rings) return;
   const entry = entryOf(card) ?? pattern.content.firstElementChild.cloneNode(true);
   entry.dataset.card = card.id;
   fill(entry, card);
@@ -28,14 +29,20 @@ export function addToTray(card) {
 }
 
 function fill(entry, card) {
-  const button = entry.querySelector(".tray-code");
+  const [button, ...more] = entry.querySelectorAll(".tray-code");
   const jump = entry.querySelector(".tray-jump");
   const mine = card.matches(".is-mine");
   entry.dataset.mine = String(Number(mine));
   entry.dataset.rental = card.dataset.rentalId;
   entry.dataset.rings = card.dataset.rings;
-  Object.assign(button.dataset, codeOf(card).dataset);
-  button.textContent = card.querySelector("[data-testid=code]").textContent;
+  for (const each of more) each.remove();
+  const buttons = codesOf(card).map((code, place) => {
+    const shown = place ? button.cloneNode() : button;
+    Object.assign(shown.dataset, code.dataset);
+    shown.textContent = code.querySelector("[data-testid]").textContent;
+    return shown;
+  });
+  button.after(...buttons.slice(1));
   jump.href = card.querySelector(".rental-service a").href;
   jump.querySelector(".tray-service").textContent = card.querySelector(".rental-service").textContent.trim();
   jump.querySelector(".tray-phone").textContent = card.querySelector("[data-testid=phone]")?.textContent ?? "";
@@ -85,7 +92,7 @@ document.addEventListener("desk:copied", ({ target }) => {
 // A card that changes changes its entry: the code may be masked now.
 document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   const entry = card.matches("[data-rental-id]") && entryOf(card);
-  if (entry && codeOf(card)) fill(entry, card);
+  if (entry && codesOf(card).length) fill(entry, card);
   else if (entry) remove(entry);
 });
 setInterval(() => {

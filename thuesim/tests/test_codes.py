@@ -5,7 +5,7 @@ import time
 import pytest
 
 from thuesim import extract_code
-from thuesim.codes import copied, read, visible, whole_code
+from thuesim.codes import copied, equal_codes, equal_codes_beside, read, visible, whole_code
 
 from .payloads import CALL_TEXT, MOMO_HASH, SMS_TEXT
 
@@ -199,3 +199,25 @@ def test_what_undoes_somebody_elses_deed_is_not_shown_as_the_code_even_where_thu
     text = "Quý khách vừa đổi mật khẩu lúc 10:22. Nếu không phải, nhập mã 0000 hoặc gọi 1800 5999"
     reading = read("0000", text)
     assert (reading.code, reading.second) == ("", "0000")
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan", ("119020", "884512")),
+        ("Ma OTP: 119020. Goi 1800 5999", ()),
+        ("Ma OTP: 119020. Nhac lai: ma OTP: 119020", ()),
+        ("Ma GD 1533 ma OTP 572123", ()),
+        ("Don hang 119020 va 884512 da giao", ()),
+        (" ".join(f"Ma OTP: {n}." for n in range(119020, 119026)), ()),
+    ],
+)
+def test_only_codes_with_equal_right_are_equal(text: str, several: tuple[str, ...]) -> None:
+    assert equal_codes(text) == several
+    assert not (several and extract_code(text))
+
+
+def test_a_code_of_thuesims_that_the_text_does_not_name_so_has_no_equals() -> None:
+    text = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512"
+    assert equal_codes_beside("884512", text) == equal_codes_beside("", text) == ("119020", "884512")
+    assert equal_codes_beside("771122", text) == ()

@@ -127,3 +127,62 @@ def test_nothing_of_the_others_is_shown_where_the_code_is_masked(rental: Rental)
         html = render_card(Rental.objects.for_cards().get(pk=rental.pk), access_for(colleague))
     assert not any(secret in html for secret in ("572123", "1533", "444444", "Bi mat"))
     assert parse(html).find_all(data_testid="other-code") == []
+
+
+TWO_CODES = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan"
+
+
+@pytest.mark.parametrize("given", ["", "119020"])
+def test_two_codes_of_one_message_are_buttons_of_equal_size_with_their_words(rental: Rental, given: str) -> None:
+    say(rental, TWO_CODES, given)
+    page = drawn(rental)
+    buttons = page.find_all("button", **{"class": "code is-equal"})
+    assert [button["data-copy"] for button in buttons] == ["119020", "884512"]
+    assert [words.text for words in page.find_all(**{"class": "code-words"})] == [
+        "Ma OTP dang ky the",
+        "Ma OTP kich hoat",
+    ]
+    assert (page.find_all(data_testid="code"), page.find_all(data_testid="other-code")) == ([], [])
+    assert (card(rental).status_label, "data-rings" in page.find(data_testid="rental")) == ("code received", True)
+
+
+def test_an_older_code_gives_way_to_two_new_ones_of_which_none_is_clear(rental: Rental) -> None:
+    say(rental, "Ma OTP 444444", "444444")
+    say(rental, TWO_CODES, minute=1)
+    page = drawn(rental)
+    assert [button.text for button in page.find_all(data_testid="equal-code")] == ["119020", "884512"]
+    assert page.find(data_testid="sms").text == TWO_CODES
+    assert page.find(data_testid="other-code").text == "444444"
+    assert page.find_all(data_testid="code") == []
+
+
+def test_two_codes_of_an_older_message_both_have_a_button(rental: Rental) -> None:
+    say(rental, TWO_CODES, "119020")
+    say(rental, "Ma OTP 444444", "444444", minute=1)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "444444"
+    assert [button.text for button in page.find_all(data_testid="other-code")] == ["119020", "884512"]
+
+
+def test_two_codes_of_one_message_are_masked_as_one_is(rental: Rental) -> None:
+    say(rental, TWO_CODES)
+    rental.team.shares_codes = False
+    rental.team.save()
+    colleague = make_person(rental.team)
+    with translation.override("en"):
+        html = render_card(Rental.objects.for_cards().get(pk=rental.pk), access_for(colleague))
+    assert not any(secret in html for secret in ("119020", "884512"))
+
+
+def test_the_note_about_an_older_message_has_its_time(rental: Rental) -> None:
+    say(rental, "Uu dai 2026", second_code="2026")
+    assert parse_note(drawn(rental)) == "ThueSim takes this for the code, the text does not."
+    say(rental, "FB-31902 is your code", "FB-31902", minute=5)
+    at = timezone.localtime(START).strftime("%H:%M")
+    note = parse_note(drawn(rental))
+    assert at in note
+    assert note.endswith("· ThueSim takes this for the code, the text does not.")
+
+
+def parse_note(page: Element) -> str:
+    return " ".join(page.find_all("p", **{"class": "code-more"})[0].find("span").text.split())

@@ -373,3 +373,13 @@ def who_of(client: Client) -> str:
     page = client.get("/rentals/").content.decode()
     cell = page.split('class="row-who">', 1)[1].split("</td>", 1)[0]
     return " ".join(re.sub(r"<[^>]+>", " ", cell).split())
+
+
+def test_two_codes_of_one_message_both_have_a_button_and_are_found(
+    signed_in: Client, operator: User, team: Team
+) -> None:
+    rental = make_rental(Status.RECEIVED, team=team, person=operator)
+    say(rental, "119020", "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512")
+    page = signed_in.get("/rentals/").content.decode()
+    assert re.findall(r'class="row-digits" data-copy="(\d+)"', page) == ["119020", "884512"]
+    assert shown(signed_in, "q=884512") == shown(signed_in, "q=119020") == [rental.pk]
