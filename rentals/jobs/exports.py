@@ -70,6 +70,7 @@ def headings() -> list[str]:
         _("About the price"),
         _("Handed over"),
         _("API key"),
+        _("Other codes"),
     ]
 
 
@@ -91,8 +92,10 @@ class _Local(Func):
 class _Message(NamedTuple):
     rental: int
     code: str
+    second_code: str
     text: str
     is_earlier: bool
+    at: str
 
     @property
     def equal_codes(self) -> tuple[str, ...]:
@@ -151,8 +154,9 @@ def _read(keys: list[int]) -> Iterable[Any]:
 def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
     """Return the messages of each rental that has some, the newest first."""
     messages: dict[int, list[_Message]] = {}
-    rows = Message.objects.filter(rental__in=keys).order_by("-at", "-pk")
-    for row in map(_Message._make, rows.values_list("rental", "code", "text", "is_earlier")):
+    rows = Message.objects.filter(rental__in=keys).order_by("-at", "-pk").annotate(at_text=_Local("at"))
+    columns = ("rental", "code", "second_code", "text", "is_earlier", "at_text")
+    for row in map(_Message._make, rows.values_list(*columns)):
         messages.setdefault(row.rental, []).append(row)
     return messages
 
@@ -176,11 +180,13 @@ def _row(
     rental: Any, messages: Sequence[_Message], events: Sequence[_Event], access: Access, words: _Words
 ) -> list[str | int | None]:
     number, status = phones.forms(rental.phone), words.statuses[rental.status]
-    code = text = ""
+    code = text = other = ""
+    at = rental.received_text or ""  # where the messages are deleted
     if messages:
         message, shows = chosen(messages), access.sees_code(rental)
-        code, text = mask(message.code, shows), mask(message.text, shows)
-        if rental.status == Status.RECEIVED and not message.code:
+        code, text, at = mask(message.code, shows), mask(message.text, shows), message.at
+        other = mask(", ".join(_other_codes(message, messages)), shows)
+        if rental.status == Status.RECEIVED and not message.code and not message.equal_codes:
             status = words.without_code
     person = orderer = words.imported
     if rental.person_id is not None:
@@ -198,7 +204,7 @@ def _row(
         status,
         code,
         text,
-        rental.received_text or "",
+        at,
         rental.price,
         rental.refunded,
         person,
@@ -213,7 +219,15 @@ def _row(
         _about_the_price(rental, events),
         ", ".join(f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER),
         rental.api_key__name or "",
+        other,
     ]
+
+
+def _other_codes(shown: _Message, messages: Sequence[_Message]) -> list[str]:
+    """Return the codes of a rental beside the shown one, as they are pasted: those of its message first, each once."""
+    others = [message for message in messages if message is not shown]
+    found = [code for each in (shown, *others) for code in (each.code, *each.equal_codes, each.second_code) if code]
+    return [code for code in dict.fromkeys(map(codes.copied, found)) if code != codes.copied(shown.code)]
 
 
 def _about_the_price(rental: Any, events: Sequence[_Event]) -> str:

@@ -1,5 +1,5 @@
 import csv
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -18,7 +18,7 @@ from pages.tests.views.exporting import read_xlsx, received
 from pages.tests.views.exporting import team as team
 from rentals import lifecycle
 from rentals.jobs import exports
-from rentals.models import LedgerEntry, Status
+from rentals.models import LedgerEntry, Message, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +119,44 @@ def test_a_plain_order_says_nothing_more(client: Client, team: Team, manager: Us
     received(team, person=manager, price=800, agreed_price=800)
     row = cells(client, kind)
     assert [row[name] for name in ("About the price", "Handed over", "API key")] in (["", "", ""], [None, None, None])
+
+
+def test_a_code_has_the_time_of_its_own_message_and_the_others_a_column(
+    client: Client, team: Team, manager: User
+) -> None:
+    first = datetime(2026, 3, 1, 7, 26, tzinfo=UTC)
+    rental = received(team, received_at=first)
+    Message.objects.update(at=first)
+    text = "Ma OTP 551-902"
+    at = first + timedelta(minutes=5)
+    Message.objects.create(
+        rental=rental, at=at, code="551-902", second_code="1533", text=text, source="poll", fingerprint="y"
+    )
+    (row,) = read(client)
+    assert (row["Code"], row["Code at (UTC+7)"]) == ("551-902", "2026-03-01 14:31:00")
+    assert row["Other codes"] == "1533, 059809"
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_of_two_codes_of_one_message_none_is_taken_for_the_code(
+    client: Client, team: Team, manager: User, kind: str
+) -> None:
+    received(team, code="", text="Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512")
+    row = cells(client, kind)
+    assert (row["Code"] or "", row["Other codes"], row["Status"]) == ("", "119020, 884512", "code received")
+
+
+def test_other_codes_are_masked_as_the_code_is(client: Client, team: Team, manager: User) -> None:
+    Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
+    received(
+        team,
+        person=make_person(team),
+        received_at=timezone.now() - timedelta(minutes=6),
+        code="119020",
+        text="Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512",
+    )
+    (row,) = read(client)
+    assert (row["Code"], row["Other codes"]) == ("••••", "••••")
 
 
 @pytest.mark.parametrize(
