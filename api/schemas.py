@@ -174,7 +174,7 @@ class Message(Schema):
     id: int
     at: datetime
     text: str
-    code: str = Field(description="As it is typed into a form; empty: none was found, or it is masked.")
+    code: str = Field(description="As it is typed into a form; empty: none recognised, or it is masked.")
     is_call: bool
     source: str = Field(description="`poll`, `callback` or `history`.")
     late: bool = Field(description="Whether it came after the number's time.")

@@ -36,7 +36,10 @@ class News:
         """The counts in words: `3 codes, 1 expired`."""
         parts = [
             (self.codes, ngettext("%(n)s code", "%(n)s codes", self.codes)),
-            (self.messages, ngettext("%(n)s message without a code", "%(n)s messages without a code", self.messages)),
+            (
+                self.messages,
+                ngettext("%(n)s message: no code recognised", "%(n)s messages: no code recognised", self.messages),
+            ),
             (self.expired, ngettext("%(n)s expired", "%(n)s expired", self.expired)),
             (self.refused, ngettext("%(n)s not rented", "%(n)s not rented", self.refused)),
         ]

@@ -170,6 +170,7 @@ def page_words() -> dict[str, str]:
         "noCode": _("There is no code to copy yet."),
         "newCode": _("New code for {service}, {phone}: {code}"),
         "newMessage": _("New message for {service}, {phone}"),
+        "unrecognised": _("{service}, {phone}: no code recognised: read the message"),
         "notifyDenied": _(
             "The browser blocks notifications for this page. Allow them in its settings, then try again."
         ),

@@ -112,7 +112,7 @@ class _Words:
     """The names of people, the sentences of reasons and the labels of statuses, each put together once for all rows."""
 
     def __init__(self) -> None:
-        self.imported, self.without_code = _("imported"), _("message without a code")
+        self.imported, self.without_code = _("imported"), _("no code recognised: read the message")
         self.statuses = {str(value): str(label) for value, label in Status.choices}
         self.reason = cache(reasons.sentence)
         self.person = cache(lambda first, last, username: User.named(f"{first} {last}".strip(), username))

@@ -106,9 +106,15 @@ def text(delivery: Delivery, message: Message | None) -> str:
         title = str(OutgoingEvent(delivery.event).label)
         lines = [title[:1].upper() + title[1:], *_lines(delivery.data)]
         if message is not None:
-            lines += [f"{_('Code')}: {message.code}"] if message.code else []
+            lines += [_code_line(message)] if message.text or message.code else []
             lines += [message.text] if message.text else []
         return "\n".join(line for line in lines if line)
+
+
+def _code_line(message: Message) -> str:
+    """Return the message's code in words: all of them where it names several and none stands out."""
+    codes = ", ".join(message.equal_codes) or message.code
+    return f"{_('Code')}: {codes}" if codes else _("no code recognised: read the message").capitalize()
 
 
 def _lines(data: dict[str, Any]) -> Iterable[str]:

@@ -268,7 +268,7 @@ class Rental(models.Model):
     @property
     def status_label(self) -> str:
         """The status in words. A message in which no code was found does not read as a code."""
-        return gettext("message without a code") if self.lacks_code else str(Status(self.status).label)
+        return gettext("no code recognised: read the message") if self.lacks_code else str(Status(self.status).label)
 
     @property
     def lacks_code(self) -> bool:

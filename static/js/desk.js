@@ -47,7 +47,8 @@ function announceMessage(card, rings) {
   const code = isMasked(shown) || !rings ? "" : shown;
   const { service, phone } = namesOf(card);
   const fades = fadesAt(card);
-  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence("newMessage", { service, phone }), fades);
+  const without = card.matches(".has-no-code") ? "unrecognised" : "newMessage";
+  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence(without, { service, phone }), fades);
   card.classList.add("is-fresh");
   if (isOn("sounds")) ring(rings ? CODE_NOTES : MESSAGE_NOTES);
   if (!rings) return;

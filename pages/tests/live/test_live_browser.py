@@ -258,8 +258,8 @@ def test_an_advert_does_not_sound_like_a_code_and_takes_none_away(
     Message.objects.create(rental=rental, at=rental.queued_at, text="Uu dai 50%", source="poll", fingerprint="advert")
     Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
     rental.announce()
-    expect(card(page, rental)).to_contain_text("message without a code")
-    expect(page.locator("#announce > p")).to_have_text("New message for TEST, 0852 220 000")
+    expect(card(page, rental)).to_contain_text("no code recognised: read the message")
+    expect(page.locator("#announce > p")).to_have_text("TEST, 0852 220 000: no code recognised: read the message")
     page.wait_for_timeout(1600)  # sounds that are closer together are one
     Message.objects.create(
         rental=rental,
@@ -289,3 +289,31 @@ def test_the_key_copies_ones_own_code_before_a_colleagues_and_says_whose_it_is(
     page.keyboard.press("c")
     expect(page.locator("#toasts")).to_contain_text("Copied 195829 · TEST, 0852 220 000")
     assert page.evaluate("navigator.clipboard.readText()") == "195829"
+
+
+def test_two_codes_of_one_message_are_both_announced_and_each_has_a_button_in_the_tray(
+    page: Page, site: Site, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    page.goto(site.url)
+    expect_live(page)
+    rental = make_rental(team, person=operator.person)
+    rental.announce()
+    expect(card(page, rental)).to_have_attribute("data-status", "waiting")
+    Message.objects.create(
+        rental=rental,
+        at=rental.queued_at,
+        text="Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan",
+        source="poll",
+        fingerprint="two",
+    )
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    rental.announce()
+    expect(card(page, rental).get_by_test_id("equal-code")).to_have_text(["119020", "884512"])
+    expect(page.locator("#announce > p")).to_contain_text("1 1 9 0 2 0   /   8 8 4 5 1 2")
+    expect(page.locator("#tray .tray-code")).to_have_text(["119020", "884512"])
+    boxes = [button.bounding_box() for button in card(page, rental).locator(".code").all()]
+    assert len(boxes) == 2
+    first, second = boxes
+    assert first is not None
+    assert second is not None
+    assert first["height"] == second["height"]

@@ -77,11 +77,11 @@ def test_a_repeat_is_marked_with_its_time_and_has_no_second_button(rental: Renta
     assert page.find_all(data_testid="other-code") == []
 
 
-def test_a_message_without_a_code_does_not_read_as_a_code(rental: Rental) -> None:
+def test_a_message_in_which_no_code_is_recognised_does_not_read_as_a_code(rental: Rental) -> None:
     say(rental, "Uu dai 50%")
     page = drawn(rental)
     assert page.find_all(data_testid="code") == []
-    assert (card(rental).status_label, card(rental).icon) == ("message without a code", "mail")
+    assert (card(rental).status_label, card(rental).icon) == ("no code recognised: read the message", "mail")
     assert "data-rings" not in page.find(data_testid="rental")
     say(rental, "", is_call=True, audio_url="https://x.vn/1.wav", minute=1)
     assert "data-rings" in drawn(rental).find(data_testid="rental")

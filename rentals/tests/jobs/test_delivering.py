@@ -292,6 +292,21 @@ def test_telegram_gets_lines_and_its_token_stays_out_of_the_log(receiver: Receiv
     assert token not in delivery.answer
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Uu dai 50% hom nay", "No code recognised: read the message"),
+        ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512", "Code: 119020, 884512"),
+    ],
+)
+def test_a_text_for_people_says_where_no_code_stands_out(receiver: Receiver, text: str, line: str) -> None:
+    destination = make_destination(kind="slack", includes_codes=True)
+    delivery, message = _code(destination, data={"rental": _rental_data()})
+    assert message is not None
+    message.code, message.text = "", text
+    assert sending.text(delivery, message).splitlines()[-2:] == [line, text]
+
+
 def _rental_data() -> dict[str, Any]:
     return {
         "service": {"id": "01.2", "name": "Zalo"}, "phone": {"national": "0961 234 567"}, "price": 1450,
