@@ -1,7 +1,7 @@
 """Who saw a rental's code: the records of it are written here, and read for the rental's page.
 
-A code in full on a page is recorded once per person, rental and day; so is copying it, and playing a recording. A reveal is
-recorded each time. An export has one record, and a row of `ExportedCode` for each code in it.
+A code in full on a page is recorded once per person, API key, rental and day; so is copying it, and playing a
+recording. A reveal is recorded each time. An export has one record, and a row of `ExportedCode` for each code in it.
 """
 
 import logging
@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.audit import Action, Numbered, OncePerDay
-from accounts.models import AuditRecord, User
+from accounts.models import ApiKey, AuditRecord, User
 from accounts.policy import Access
 from rentals.models import ExportedCode, Message, Rental
 
@@ -31,10 +31,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CodeAccess:
-    """One time that a person saw, copied, heard or exported a code."""
+    """One time that a person, or their program with an API key, saw, copied, heard or exported a code."""
 
     at: datetime
     person: User | None
+    key: ApiKey | None
     action: str
     in_admin: bool
 
@@ -79,11 +80,13 @@ def accesses_to(rental: Rental) -> list[CodeAccess]:
     seen = AuditRecord.objects.filter(target__in=targets, action__in=SEEN)
     exported = AuditRecord.objects.filter(pk__in=ExportedCode.objects.filter(rental=rental).values("record"))
     records = [
-        record for rows in (seen, exported) for record in rows.select_related("person").order_by("pk")[: MAX_SHOWN + 1]
+        record
+        for rows in (seen, exported)
+        for record in rows.select_related("person", "key").order_by("pk")[: MAX_SHOWN + 1]
     ]
     records.sort(key=lambda record: (record.at, record.pk))
     return [
-        CodeAccess(record.at, record.person, record.action, in_admin=record.detail.get("in") == "admin")
+        CodeAccess(record.at, record.person, record.key, record.action, in_admin=record.detail.get("in") == "admin")
         for record in records[: MAX_SHOWN + 1]
     ]
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Action
-from accounts.models import User
+from accounts.models import ApiKey, User
 from accounts.policy import Access
 from pages.presenters.cards import Card, card_for
 from rentals import code_access
@@ -62,11 +62,20 @@ class ReadableMessage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A line of who saw the code. `person` is None where nobody is known, as for an imported rental."""
+    """A line of who saw the code: a person, or their program where there is a `key`. `person` is None where nobody is
+    known, as for an imported rental."""
 
     at: datetime
     person: User | None
     what: str
+    key: ApiKey | None = None
+
+    @property
+    def who(self) -> str:
+        person = str(self.person or gettext("somebody"))
+        if self.key is None:
+            return person
+        return gettext("%(person)s's program with the key %(key)s") % {"person": person, "key": self.key.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +169,16 @@ def _seen(rental: Rental, events: Iterable[RentalEvent]) -> list[Seen]:
         if event.kind == EventKind.HANDED_OVER
     ]
     accesses = code_access.accesses_to(rental)
-    return owned + [
-        Seen(one.at, one.person, gettext("opened it in the admin") if one.in_admin else str(_SEEN[one.action]))
-        for one in accesses
-    ]
+    return owned + [Seen(one.at, one.person, _what(one), one.key) for one in accesses]
+
+
+def _what(access: code_access.CodeAccess) -> str:
+    """Return what was done with the code. A program reads it on no page."""
+    if access.in_admin:
+        return gettext("opened it in the admin")
+    if access.key is not None and access.action == Action.READ:
+        return gettext("read the code")
+    return str(_SEEN[access.action])
 
 
 def _chain(rental: Rental, access: Access) -> list[Rental]:

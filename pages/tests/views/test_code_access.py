@@ -15,8 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import audit
-from accounts.models import AuditRecord, Membership, Role, Team, User
+from accounts import api_keys, audit
+from accounts.models import AuditRecord, Membership, Role, Scope, Team, User
+from accounts.policy import access_for
 from pages.tests.markup import parse
 from rentals.jobs import background, retention
 from rentals.models import BackgroundJob, ExportedCode, Message, Rental, Status
@@ -221,6 +222,30 @@ def test_the_rentals_page_lists_everybody_who_saw_the_code(team: Team, linh: Use
         "boss exported the code",
         "boss read the code on a page",
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", "Linh Trần (linh)'s program with the key CI read the code"),
+        ("vi", "Chương trình của Linh Trần (linh) dùng API key CI đã đọc mã"),
+    ],
+)
+def test_a_program_that_read_the_code_is_named_with_its_key(
+    team: Team, linh: User, rental: Rental, language: str, expected: str
+) -> None:
+    User.objects.update(language=language)
+    key, secret = api_keys.make(linh, access_for(linh, team_id=team.pk), name="CI", scopes=tuple(Scope.values))
+    for _time in range(2):
+        Client().get(f"/api/v1/rentals/{rental.pk}", headers={"Authorization": f"Bearer {secret}"})
+    browser(linh).get("/")
+    lines = listed(linh, rental)
+    assert lines[1] == expected
+    assert [line for line in lines if "CI" in line] == [expected]
+    assert len(lines) == 3  # ordered, read by the program, read on a page
+    boss = browser(make_person(team, Role.MANAGER, username="boss"))
+    page = boss.get(reverse("team_audit"), {"action": "read"}).content.decode()
+    assert f"API key {key}" in " ".join(parse(page).text.split())
 
 
 def test_who_saw_a_code_is_for_its_owner_and_managers(team: Team, linh: User, rental: Rental) -> None:
