@@ -15,14 +15,26 @@ from accounts.policy import Access
 from lib.formats import dong, span
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
-from rentals.models import Message, Rental, Status
+from rentals.models import Hold, Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import BoardFilter, left_the_board_at
 from rentals.queries.warnings import warnings_of
+from rentals.upstream import breaker
 from thuesim import codes, phones
 
 MAX_WORDS = 40  # characters of what stands before one of several codes
 MAX_ENDED = 100  # that the board shows; the open rentals are all on it
+
+# Why an order waits while its token takes none. Without a hold, all waiting places are taken.
+_WAITS_FOR: Mapping[Hold, str] = {
+    Hold.NONE: reasons.LIMIT,
+    Hold.LIMIT: reasons.LIMIT,
+    Hold.PAUSED: reasons.PAUSED,
+    Hold.DOWN: reasons.DOWN,
+    Hold.INVALID: reasons.INVALID_TOKEN,
+    Hold.LOW_BALANCE: reasons.LOW_BALANCE,
+    Hold.KEY_MISSING: reasons.NO_TOKEN,
+}
 
 
 # One icon per status, so that none is told by its colour alone.
@@ -212,12 +224,11 @@ class Card:
         if self.likely_wait and not is_tried_again:
             place = _("%(place)s, about %(wait)s") % {"place": place, "wait": span(self.likely_wait)}
         sentences = [f"{place}."]
-        # An earlier reason says nothing of now: a place has become free since.
-        if self.rental.reason and (is_tried_again or self.likely_wait is None):
+        # An earlier reason says nothing of now: a place has become free since, or ThueSim is down.
+        if is_tried_again:
             sentences.append(self.reason)
         elif self.likely_wait is None:
-            full = self.rental.token.waiting_limit is not None and not self.rental.token.paused
-            sentences.append(reasons.sentence(reasons.LIMIT if full else reasons.PAUSED))
+            sentences.append(reasons.sentence(_WAITS_FOR[breaker.hold_of(self.rental.token)]))
         if until := self.rental.keep_trying_until:
             at = timezone.localtime(until).strftime("%H:%M")
             sentences.append(_("The order ends at %(at)s if it has no number by then.") % {"at": at})

@@ -21,6 +21,7 @@ UNREACHABLE = "unreachable"
 REJECTED = "rejected"
 NOT_TAKEN = "not_taken"
 PAUSED = "paused"
+DOWN = "down"
 NO_TOKEN = "no_token"  # noqa: S105 - a reason, not a secret
 GAVE_UP = "gave_up"
 TIMED_OUT = "timed_out"
@@ -52,6 +53,7 @@ SENTENCES: dict[str, Promise] = {
     REJECTED: _("ThueSim rejected the request. Nothing was charged; tell an admin if it happens again."),
     NOT_TAKEN: _("No number was taken, as far as ThueSim's history shows. You can order again."),
     PAUSED: _("The token is paused. An admin can resume it, or choose another token."),
+    DOWN: _("ThueSim does not answer. The order goes on by itself as soon as it does."),
     NO_TOKEN: _("No token of your team can take orders now. Ask an admin."),
     GAVE_UP: _("No number became free in the chosen time. Try other networks or prefixes, or try again later."),
     TIMED_OUT: _(

@@ -12,7 +12,7 @@ from accounts.policy import access_for
 from pages.presenters import cards
 from pages.tests.markup import parse
 from rentals.lifecycle import reasons
-from rentals.models import LedgerEntry, Rental, Status
+from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +112,32 @@ def test_what_is_said_of_an_order_in_the_queue_is_true_together(
     assert len(card.queue_sentences) == len(sentences)
     for said, expected in zip(card.queue_sentences, sentences, strict=True):
         assert said.startswith(expected.removesuffix("…").strip())
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+@pytest.mark.parametrize("reason", ["", reasons.LIMIT])
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"hold": Hold.DOWN}, "ThueSim does not answer. The order goes on by itself as soon as it does."),
+        ({"hold": Hold.LIMIT}, "All waiting places of this token are taken."),
+        ({"hold": Hold.INVALID}, "ThueSim refused the token."),
+        ({"paused": True}, "The token is paused."),
+        ({"paused": True, "hold": Hold.DOWN}, "The token is paused."),
+    ],
+)
+def test_an_order_in_the_queue_says_why_its_token_takes_none_now(
+    team: Team, operator: User, refused: Rental, state: dict[str, object], expected: str, limit: int | None, reason: str
+) -> None:
+    Token.objects.update(waiting_limit=limit, hold_until=timezone.now() + timedelta(seconds=9), **state)
+    order = make_rental(
+        Status.QUEUED, team=team, person=operator, token=Token.objects.get(), service=refused.service, reason=reason,
+        phone="",
+    )  # fmt: skip
+    [card] = cards.cards_for([order], access_for(operator))
+    place, why = card.queue_sentences
+    assert place == "Place 1 in the queue."
+    assert why.startswith(expected)
 
 
 def test_a_refund_stands_on_the_card_in_the_row_and_in_the_filter(client: Client, refused: Rental) -> None:
