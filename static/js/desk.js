@@ -79,12 +79,14 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
 // The focus
 
 // After an order it is on the new card, from where Tab leads to the number and the code. It never falls out of the page:
-// where the button that had it is gone, its card gets it.
+// the button that had it gets it back, and where that is gone, its card.
 let asking; // the card whose form was sent; "" for the form of the order
 let added; // the card that the answer brought
 let focusedCard = "";
+let focusedPart = ""; // by its id: the card may be drawn anew, and a button loses the focus while it is answered
 document.addEventListener("focusin", ({ target }) => {
   focusedCard = target.closest("#board > [data-rental-id]")?.id ?? "";
+  focusedPart = focusedCard && target.id;
 });
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { verb, path } = detail.requestConfig;
@@ -109,7 +111,11 @@ document.addEventListener("htmx:afterRequest", () => {
   }, 50); // after htmx has put the focus back by id
 });
 function keepFocus() {
-  if (document.activeElement === document.body && focusedCard) (document.getElementById(focusedCard) ?? document.getElementById("main")).focus({ preventScroll: true });
+  if (document.activeElement !== document.body || !focusedCard) return;
+  const part = focusedPart && document.querySelector(`#${focusedPart}:enabled, #${focusedPart}[href]`);
+  // Its request may still be under way: the card would take the focus for good.
+  if (!part && asking === focusedCard) return;
+  (part || document.getElementById(focusedCard) || document.getElementById("main")).focus({ preventScroll: true });
 }
 // Escape leaves a field of the form: from the board, the single keys work.
 document.addEventListener("keydown", (event) => {

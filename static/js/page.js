@@ -81,9 +81,10 @@ document.addEventListener("click", (event) => {
   } else document.getElementById(button.dataset.opens).showModal();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const menu = document.querySelector(OPEN_MENUS);
   if (!menu) return;
+  event.preventDefault(); // the desk's Escape, which leaves the form, is for the next time
   menu.open = false;
   menu.querySelector("summary").focus();
 });

@@ -155,6 +155,44 @@ def test_the_focus_is_never_lost_when_a_card_changes_under_it(
     assert desk.evaluate("document.activeElement !== document.body")
 
 
+def test_escape_gives_the_focus_back_to_the_question_mark_that_was_opened(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    make_rental(team, person=operator.person).announce()
+    expect(desk.locator("#board > [data-rental-id]")).to_have_count(1)
+    desk.locator("#rent details:not(.explain)").evaluate_all("all => all.forEach(more => more.open = true)")
+    marks = desk.locator(".explain > summary:visible")
+    assert marks.count() >= 3
+    for number in range(marks.count()):
+        marks.nth(number).focus()
+        desk.keyboard.press("Enter")
+        expect(desk.locator(".explain[open]")).to_have_count(1)
+        desk.keyboard.press("Escape")
+        expect(desk.locator(".explain[open]")).to_have_count(0)
+        expect(marks.nth(number)).to_be_focused()
+
+
+@pytest.mark.parametrize("button", ["again", "like"])
+def test_a_button_whose_order_is_refused_keeps_the_focus(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental], button: str
+) -> None:
+    status = Status.EXPIRED if button == "like" else Status.RECEIVED
+    rental = make_rental(team, person=operator.person, status=status, upstream_id="7.02", ended_at=timezone.now())
+    team.tokens.add(rental.token)
+    team.budget_day = 1
+    team.save()
+    rental.announce()
+    pressed = card(desk, rental).locator(f"#{button}-{rental.pk}")
+    pressed.focus()
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#toasts")).to_contain_text("budget")
+    desk.wait_for_timeout(200)
+    expect(pressed).to_be_focused()
+    rental.announce()  # the card comes again
+    desk.wait_for_timeout(500)
+    expect(pressed).to_be_focused()
+
+
 def test_each_outcome_of_ones_own_orders_is_announced_once(
     desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
 ) -> None:
