@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters import cards, catch_up
+from pages.views.fragments import part_of
 from rentals import code_access
 from rentals.queries.filters import BoardFilter
 from rentals.queries.tokens import token_lines
@@ -15,6 +16,7 @@ from rentals.queries.tokens import token_lines
 
 @require_safe
 @never_cache
+@part_of("desk")
 @gzip_page
 def board(request: DeskRequest) -> HttpResponse:
     """Show the whole board for the filter in the address, with `?since=` (ms since 1970) also the news since then."""
@@ -31,6 +33,7 @@ def board(request: DeskRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
+@part_of("desk")
 def tokens(request: DeskRequest) -> HttpResponse:
     """Show the tokens' balances and waiting places."""
     return render(request, "pages/_tokens.html", {"tokens": token_lines(request.access)})

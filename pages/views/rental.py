@@ -20,6 +20,7 @@ from lib.query_params import whole_number
 from pages.presenters import cards
 from pages.presenters.rental import RentalPage, page_of
 from pages.views.asking_page import has_room_for
+from pages.views.fragments import part_of
 from rentals import code_access, lifecycle, orders
 from rentals.jobs import polling
 from rentals.models import Rental, Status
@@ -51,6 +52,7 @@ def rental(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @never_cache
+@part_of("rental")
 def number_memory(request: DeskRequest, pk: int) -> HttpResponse:
     """Show what the team knows of the rental's number: the part that is read before it is rented again."""
     memory = memory_of(request.access, _visible(request, pk).phone)
