@@ -42,13 +42,15 @@ class Offer(NamedTuple):
     advice: str = ""
 
 
-def _offer(line: ServiceLine, networks: Collection[str]) -> Offer:
-    """Write name, price, waiting time and success rate in one line. `networks` can be ordered now."""
+def _offer(line: ServiceLine, networks: Collection[str], max_price: int | None) -> Offer:
+    """Write name, price, waiting time and success rate in one line. `networks` can be ordered now; above `max_price` the
+    team orders nothing, so there is no choice to advise."""
     service, success = line.service, line.figure.success
     parts = [service.name, dong(service.price) or "–", span(service.seconds)]
     if success is not None:
         parts.append(_("code in {percent}").format(percent=f"{success} %"))
-    best = line.best if line.best and line.best.network in networks else None
+    too_dear = max_price is not None and (service.price or 0) > max_price
+    best = line.best if line.best and line.best.network in networks and not too_dear else None
     return Offer(service, " · ".join(parts), success is not None, line.starred, best, _advice(best) if best else "")
 
 
@@ -136,8 +138,11 @@ class RentForm(forms.Form):
         def heading(line: ServiceLine) -> str:
             return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
 
-        networks = frozenset(self.network_names)
-        return [(name, [_offer(line, networks) for line in lines]) for name, lines in groupby(self.choices, heading)]
+        networks, max_price = frozenset(self.network_names), self.access.team.max_price if self.access.team else None
+        return [
+            (name, [_offer(line, networks, max_price) for line in lines])
+            for name, lines in groupby(self.choices, heading)
+        ]
 
     @cached_property
     def purposes(self) -> list[str]:

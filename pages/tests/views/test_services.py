@@ -334,5 +334,9 @@ def test_the_rent_form_names_the_best_choice_with_its_basis_while_the_network_is
     Network.objects.update_or_create(name="MOBIFONE", defaults={"active": True})
     said = "Best choice now: MOBIFONE, 1.333 ₫ a code instead of 1.600 ₫ (9 of 12 gave one, your team's 30 days)."
     assert advice(client) == [("MOBIFONE", "", said)]
+    Team.objects.update(max_price=service.price - 1)  # nothing above it is ordered, so nothing is advised
+    assert advice(client) == []
+    Team.objects.update(max_price=service.price)
+    assert advice(client) == [("MOBIFONE", "", said)]
     Network.objects.update(active=False)
     assert advice(client) == []
