@@ -114,6 +114,8 @@ def _in_message(text: str) -> Q:
     condition = Q(code__iexact=text) | Q(text__plain__contains=without_accents(text))
     for form in _code_forms(codes.copied(text)):
         condition |= Q(code__iexact=form)
+    if prefixed := re.fullmatch("([a-z]{1,3}) ?([0-9]{4,8})", text.strip().lower()):  # as FB-31902 is typed in haste
+        condition |= Q(code__iexact="-".join(prefixed.groups()))
     return condition
 
 

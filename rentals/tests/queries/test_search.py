@@ -69,6 +69,27 @@ def test_a_number_a_service_a_purpose_a_code_and_a_text_are_found(rental: Rental
     assert hits(typed, rental.person) == [rental.pk]
 
 
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("FB-31902", True),
+        ("fb31902", True),
+        ("FB31902", True),
+        ("fb 31902", True),
+        (" Fb31902 ", True),
+        ("31902", True),
+        ("fb3190", False),
+        ("g31902", False),
+    ],
+)
+def test_a_code_is_found_with_its_senders_letters_however_they_are_joined(
+    rental: Rental, typed: str, found: bool
+) -> None:
+    assert rental.person is not None
+    rental.messages.update(code="FB-31902", text="ma cua ban")
+    assert hits(typed, rental.person) == ([rental.pk] if found else [])
+
+
 @pytest.mark.parametrize("typed", ["g-195829", "xac nhan"])
 def test_what_a_person_may_not_read_is_not_found(rental: Rental, team: Team, typed: str) -> None:
     assert hits(typed, make_person(team, Role.VIEWER)) == []
