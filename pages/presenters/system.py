@@ -13,6 +13,7 @@ import redis
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team
 from accounts.policy import Access
@@ -68,6 +69,21 @@ class Job:
     error: str
 
 
+# What waits in each of the broker's queues, as it is said on the screen.
+_QUEUES: Mapping[str, Promise] = {
+    TaskQueue.TICKS: _("clock"),
+    TaskQueue.RENTING: _("orders"),
+    TaskQueue.POLLING: _("code checks"),
+    TaskQueue.SLOW: _("slow work"),
+    TaskQueue.OUTGOING: _("outgoing events"),
+}
+
+
+def queue_label(name: str) -> str:
+    """Return what a queue is called on the screen. That of another version is called as it is."""
+    return str(_QUEUES.get(name, name))
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A worker or beat."""
@@ -80,6 +96,10 @@ class Process:
     @property
     def queue_names(self) -> list[str]:
         return self.queues.split(", ") if self.queues else []
+
+    @property
+    def queue_labels(self) -> str:
+        return ", ".join(queue_label(name) for name in self.queue_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +155,11 @@ class SystemState:
     readiness: Readiness
 
     @property
+    def message_counts(self) -> list[tuple[str, int]]:
+        """How many messages wait in each queue, by its label."""
+        return [(queue_label(name), count) for name, count in (self.messages or {}).items()]
+
+    @property
     def missing(self) -> list[str]:
         """The kinds of process of which none is alive, and the queues whose workers have all stopped responding."""
         alive = [process for process in self.processes if not process.age.is_stale]
@@ -143,7 +168,7 @@ class SystemState:
         all_queues = {queue for process in self.processes for queue in process.queue_names}
         silent = sorted(all_queues - served) if Heartbeat.Kind.WORKER in kinds else []
         return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in kinds] + [
-            f"{Heartbeat.Kind.WORKER.label} ({queue})" for queue in silent
+            f"{Heartbeat.Kind.WORKER.label} ({queue_label(queue)})" for queue in silent
         ]
 
     @property

@@ -71,8 +71,8 @@ def test_a_queue_whose_only_worker_is_silent_is_named(client: Client, token: Tok
     for name, queues, seconds in (("slow", "slow", 60), ("worker-1", "renting, ticks", 60), ("worker-2", "renting", 1)):
         at = now - timedelta(seconds=seconds)
         Heartbeat.objects.create(kind="worker", name=f"{name}@here/2", queues=queues, started_at=at, at=at)
-    assert state(person).missing == ["worker (slow)", "worker (ticks)"]
-    assert "Not responding: worker (slow), worker (ticks)." in client.get("/system/").content.decode()
+    assert state(person).missing == ["worker (slow work)", "worker (clock)"]
+    assert "Not responding: worker (slow work), worker (clock)." in client.get("/system/").content.decode()
 
 
 @pytest.mark.usefixtures("real_redis")
@@ -116,6 +116,27 @@ def test_messages_that_nobody_takes_are_counted(person: User, real_redis: RedisS
     for queue in (TaskQueue.SLOW, TaskQueue.SLOW, TaskQueue.TICKS):
         app.send_task(TaskName.TIDY, queue=queue)
     assert state(person).messages == {"ticks": 1, "renting": 0, "watching": 0, "slow": 2, "outgoing": 0}
+
+
+@pytest.mark.usefixtures("real_redis")
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        ("en", ["clock", "orders", "code checks", "slow work", "outgoing events"]),
+        ("vi", ["nhịp đồng hồ", "đặt thuê", "kiểm tra mã", "việc chậm", "gửi sự kiện"]),
+    ],
+)
+def test_queues_are_named_in_the_readers_language(
+    client: Client, person: User, language: str, labels: list[str]
+) -> None:
+    User.objects.update(language=language, is_staff=True, is_superuser=True)
+    now = timezone.now()
+    Heartbeat.objects.create(kind="worker", name="quick@here/2", queues="outgoing, renting", started_at=now, at=now)
+    page = client.get("/system/").content.decode()
+    for label in labels:
+        assert label in page
+    for name in ("outgoing, renting", "watching", "ticks"):
+        assert name not in page
 
 
 def test_a_person_sees_the_tokens_and_orders_of_their_team_alone(token: Token, person: User) -> None:
