@@ -244,6 +244,8 @@ class Card:
     def like_question(self) -> str:
         """What is asked before the same is ordered once more."""
         values = {"service": self.rental.service.name, "price": self._price_now}
+        if self.phone is None:
+            return _("Rent a number for %(service)s, at %(price)s?") % values
         return _("Rent another number for %(service)s, at %(price)s?") % values
 
     @property

@@ -60,6 +60,25 @@ def test_a_refused_order_is_tried_again_with_all_its_wishes(client: Client, refu
     assert Rental.objects.count() == 2
 
 
+@pytest.mark.parametrize(
+    ("language", "phone", "question"),
+    [
+        ("en", "", "Rent a number for Viber, at 2.500 ₫?"),
+        ("en", "+84852222127", "Rent another number for Viber, at 2.500 ₫?"),
+        ("vi", "", "Thuê một số cho Viber, giá 2.500 ₫?"),
+        ("vi", "+84852222127", "Thuê số khác cho Viber, giá 2.500 ₫?"),
+    ],
+)
+def test_the_question_speaks_of_another_number_only_where_there_was_one(
+    client: Client, refused: Rental, language: str, phone: str, question: str
+) -> None:
+    User.objects.update(language=language)
+    Rental.objects.update(phone=phone)
+    page = parse(client.get("/").content.decode())
+    form = page.find("form", action=f"/rentals/{refused.pk}/same/")
+    assert question in [field["value"] for field in form.find_all("input")]
+
+
 def test_one_certain_number_is_tried_again_as_that_one(client: Client, refused: Rental, operator: User) -> None:
     earlier = make_rental(
         Status.RECEIVED, team=refused.team, person=operator, token=refused.token, service=refused.service,
