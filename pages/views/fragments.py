@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from accounts.http import DeskRequest
 
@@ -23,7 +23,7 @@ def part_of(page: str) -> Callable[[_View], _View]:
         @wraps(view)
         def shown(request: DeskRequest, **kwargs: Any) -> HttpResponse:
             if not request.htmx and "text/html" in request.headers.get("Accept", ""):
-                return redirect(page, **kwargs)
+                return HttpResponseRedirect(reverse(page, kwargs=kwargs))
             return view(request, **kwargs)
 
         return shown

@@ -327,14 +327,14 @@ def advice(client: Client) -> list[tuple[str, str, str]]:
 def test_the_rent_form_names_the_best_choice_with_its_basis_while_the_network_is_offered(
     client: Client, team: Team, person: User
 ) -> None:
-    service = make_service(name="Zalo")
+    service = make_service(name="Zalo", price=1450)
     of(team, service, codes=6, without=6, price=1000, **VIETTEL)
     of(team, service, codes=9, without=3, price=1000, **MOBIFONE)
     statistics.refresh(team.pk)
     Network.objects.update_or_create(name="MOBIFONE", defaults={"active": True})
     said = "Best choice now: MOBIFONE, 1.333 ₫ a code instead of 1.600 ₫ (9 of 12 gave one, your team's 30 days)."
     assert advice(client) == [("MOBIFONE", "", said)]
-    Team.objects.update(max_price=service.price - 1)  # nothing above it is ordered, so nothing is advised
+    Team.objects.update(max_price=1449)  # nothing above it is ordered, so nothing is advised
     assert advice(client) == []
     Team.objects.update(max_price=service.price)
     assert advice(client) == [("MOBIFONE", "", said)]
