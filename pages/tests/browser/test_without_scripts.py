@@ -48,6 +48,14 @@ def test_a_number_is_rented_again_after_a_yes(page: Page, live_server: Any, boss
     assert Rental.objects.latest("pk").agreed_price == 2500
 
 
+def test_a_page_that_stands_still_says_so(page: Page, live_server: Any, boss: User) -> None:
+    team = boss.memberships.get().team
+    rental = make_rental(Status.WAITING, team=team, person=boss, token=make_token(team), phone="+84852222127")
+    for path in ("/", "/rentals/", f"/rentals/{rental.pk}/"):
+        page.goto(live_server.url + path)
+        expect(page.get_by_text("Reload to see what is new.")).to_be_visible()
+
+
 def test_a_person_is_removed_after_a_yes(page: Page, live_server: Any, boss: User) -> None:
     team = boss.memberships.get().team
     linh = make_person(team, username="linh")
