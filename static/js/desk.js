@@ -21,7 +21,9 @@ function messageOf(card) {
   return { at, rings, text: code || card.querySelector("[data-testid=sms]")?.textContent || "" };
 }
 // The code, or several of one message where none stands out.
-const codesOf = (card) => [...card.querySelectorAll("[data-testid=code], [data-testid=equal-code]")].map(({ textContent }) => textContent);
+function codesOf(card) {
+  return [...card.querySelectorAll("[data-testid=code], [data-testid=equal-code]")].map(({ textContent }) => textContent);
+}
 const isMasked = (text) => /^•+$/.test(text);
 
 function isNews(card, message, before) {
