@@ -117,7 +117,9 @@ def test_equal_waits_share_one_answer_and_no_other_key_gets_it(served: Served) -
 
 def _arrives(rental: Rental, code: str, number: int = 0) -> Message:
     """A message comes, and is announced as `lifecycle` does."""
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=timezone.now())
+    Rental.objects.filter(pk=rental.pk).update(
+        status=Status.RECEIVED, received_at=timezone.now(), ended_at=timezone.now()
+    )
     message = Message.objects.create(
         rental=rental, at=timezone.now(), code=code, text=f"Ma {code}", source="poll", fingerprint=f"{code}{number}"
     )

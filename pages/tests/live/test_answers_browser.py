@@ -68,6 +68,8 @@ def test_a_dismissed_card_stays_away_until_something_happens_to_it(
     page.reload()
     expect(card(page, waiting)).to_be_visible()
     expect(card(page, expired)).to_have_count(0)
-    Rental.objects.filter(pk=expired.pk).update(status=Status.RECEIVED, received_at=timezone.now())
+    Rental.objects.filter(pk=expired.pk).update(
+        status=Status.RECEIVED, received_at=timezone.now(), ended_at=timezone.now()
+    )
     expired.announce()  # a message that came late
     expect(card(page, expired)).to_be_visible()

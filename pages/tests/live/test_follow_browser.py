@@ -73,7 +73,7 @@ def test_a_page_with_a_revealed_code_stands_still_and_says_so(
     rental = make_rental(team, person=sign_in(team).person, code="529310")
     earlier = timezone.now() - timedelta(minutes=5)
     Message.objects.update(at=earlier)
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=earlier)
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=earlier, ended_at=earlier)
     manager = sign_in(team, Role.MANAGER)
     context.add_cookies([{"name": "sessionid", "value": manager.cookies["sessionid"].value, "url": site.url}])
     page.goto(f"{site.url}/rentals/{rental.pk}/")

@@ -74,7 +74,9 @@ def receive(rental: Rental, code: str) -> None:
     Message.objects.create(
         rental=rental, at=rental.queued_at, code=code, text=f"Code {code}", source="poll", fingerprint=code
     )
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    Rental.objects.filter(pk=rental.pk).update(
+        status=Status.RECEIVED, received_at=rental.queued_at, ended_at=rental.queued_at
+    )
     rental.announce()
 
 
@@ -256,7 +258,9 @@ def test_an_advert_does_not_sound_like_a_code_and_takes_none_away(
     rental.announce()
     expect(card(page, rental)).to_have_attribute("data-status", "waiting")
     Message.objects.create(rental=rental, at=rental.queued_at, text="Uu dai 50%", source="poll", fingerprint="advert")
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    Rental.objects.filter(pk=rental.pk).update(
+        status=Status.RECEIVED, received_at=rental.queued_at, ended_at=rental.queued_at
+    )
     rental.announce()
     expect(card(page, rental)).to_contain_text("no code recognised: read the message")
     expect(page.locator("#announce > p")).to_have_text("TEST, 0852 220 000: no code recognised: read the message")
@@ -306,7 +310,9 @@ def test_two_codes_of_one_message_are_both_announced_and_each_has_a_button_in_th
         source="poll",
         fingerprint="two",
     )
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=rental.queued_at)
+    Rental.objects.filter(pk=rental.pk).update(
+        status=Status.RECEIVED, received_at=rental.queued_at, ended_at=rental.queued_at
+    )
     rental.announce()
     expect(card(page, rental).get_by_test_id("equal-code")).to_have_text(["119020", "884512"])
     expect(page.locator("#announce > p")).to_contain_text("1 1 9 0 2 0   /   8 8 4 5 1 2")

@@ -80,7 +80,7 @@ def came(team: Team, make_rental: Callable[..., Rental]) -> Callable[[User], Ren
         rental = make_rental(team, person=person)
         rental.announce()
         now = timezone.now()
-        Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now)
+        Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now, ended_at=now)
         Message.objects.create(
             rental=rental, at=now, code=CODE, text=f"Zebra {CODE}", source="poll", fingerprint="x", is_call=True
         )

@@ -46,7 +46,7 @@ def sixty(team: Team, operator: Browser, make_rental: Callable[..., Rental]) -> 
 def receive(rental: Rental, code: str) -> None:
     now = timezone.now()
     Message.objects.create(rental=rental, at=now, code=code, text=f"Code {code}", source="poll", fingerprint=code)
-    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now)
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now, ended_at=now)
     rental.announce()
 
 
