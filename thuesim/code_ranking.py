@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from . import code_places
 from .code_numbers import (
     CUT,
     MAX_CANDIDATES,
@@ -41,7 +42,6 @@ from .code_words import (
     LINK,
     LINK_BEFORE,
     LOOSE_LINK,
-    NO_CODES,
     OFFER,
     OTHER_SUBJECT,
     OTHER_TOPIC,
@@ -154,8 +154,10 @@ def scored(plain: str) -> list[Candidate]:
     candidates = sorted([*numbers, *letters], key=lambda one: one.start)
     _vote(message, candidates, names)
     if len({one.value for one in numbers}) == 1 and not is_date_or_year(numbers[0].value):
-        announced = WEAK_NAME.search(message.text) and _has_a_line(message.text, numbers[0]) and not message.doubtful
-        if announced or _nothing_else(plain, numbers[0]):
+        announced = (
+            WEAK_NAME.search(message.text) and code_places.has_a_line(message.text, numbers[0]) and not message.doubtful
+        )
+        if announced or code_places.nothing_else(plain, numbers[0]):
             numbers[0].raise_to(_WEAK)
     wary, counts = WARNING.search(plain), COUNTS.search(plain)
     for one in candidates:
@@ -268,7 +270,7 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name]) ->
     """Raise a number for what is said around it, where no name is tied to it."""
     text = message.text
     before, after = text[max(0, one.start - 100) : one.start], text[one.end : one.end + 60]
-    entered, begins = ENTER.search(before[-60:]), _begins(text[: one.start])
+    entered, begins = ENTER.search(before[-60:]), code_places.begins(text[: one.start])
     secret = _is_secret(text[: one.start], after)
     prefixed = (one.prefix, len(one.value)) in {("G-", 6), ("FB-", 5), ("FB-", 6)}
     if (
@@ -280,9 +282,9 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name]) ->
     ):
         one.raise_to(_WEAK)
     named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, one.end)
-    sender = _SENDER_AND_COLON.search(before[-_NEAR:])
+    sender = code_places.SENDER_AND_COLON.search(before[-_NEAR:])
     from_sender = sender is not None and sender["sender"].lower() in SENDERS
-    if named and (_START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
+    if named and (code_places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
         one.raise_to(_LIKELY)
 
 
@@ -291,9 +293,9 @@ def _is_secret(before: str, after: str) -> bool:
     secrecy = SECRECY.match(after)
     if secrecy is None:
         return False
-    sender = _SENDER_AND_COLON.search(before[-_NEAR:])
+    sender = code_places.SENDER_AND_COLON.search(before[-_NEAR:])
     known = sender is None or not SENDERS.isdisjoint(sender["sender"].lower().split())
-    return _begins(before) and (secrecy["this"] is not None or (known and secrecy["end"] is not None))
+    return code_places.begins(before) and (secrecy["this"] is not None or (known and secrecy["end"] is not None))
 
 
 def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -> None:
@@ -447,7 +449,9 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
     alone = yours or re.match(r"[\s\"')]{0,3}(?:$|[.\n]|,(?!.{0,20}:))", after)
     long_enough = len(one.value) >= 5 or len(message.text.strip()) < 15
     long_enough = long_enough and (own or "confirm" not in name.text.lower())
-    begins = _START.search(_LEADING_WORDS.sub("", before)) or (whose and _is_sender(message.text[: name.start]))
+    begins = code_places.START.search(_LEADING_WORDS.sub("", before)) or (
+        whose and _is_sender(message.text[: name.start])
+    )
     return bool(long_enough and alone and begins)
 
 
@@ -475,37 +479,4 @@ def _may_be_letters(name: _Name, one: Candidate, text: str, tie: str) -> bool:
 def _may_be_first(one: Candidate, text: str, between: str, name: _Name) -> bool:
     """Whether the number before a name that no link ties to it begins something, or the name stands in brackets."""
     in_brackets = between.strip() == "(" and name.kind is CERTAIN_NAME and len(one.value) >= 6
-    return in_brackets or _begins(text[: one.start])
-
-
-_START: Final = re.compile(r"(?:(?:^|\n)[^\w:]*|[.!?\])}>】]\s?)[\"'(\[<#*]{0,3}$")
-_SENDER_AND_COLON: Final = re.compile(r"^\W?(?P<sender>[\w.+' &]{1,30}?)(?:\s?:|\s[-–—])\s?[\"'(\[<#*]{0,3}$")
-
-
-def _begins(before: str) -> bool:
-    """Whether a number behind this text begins the message, a line or a sentence, or stands behind the sender's name."""
-    if _START.search(before[-60:]):
-        return True
-    prefix = _SENDER_AND_COLON.search(before[before.rfind("\n") + 1 :][-60:])
-    if prefix is None:
-        return False
-    words = prefix["sender"].split()
-    return all(word[:1].isupper() or word.lower() in SENDERS for word in words) or bool(SECRECY.match(prefix["sender"]))
-
-
-def _has_a_line(text: str, one: Candidate) -> bool:
-    return text[: one.start].rstrip(" ").endswith("\n") and text[one.end :].lstrip(" ")[:1] in {"", "\n"}
-
-
-def _nothing_else(plain: str, one: Candidate) -> bool:
-    """Whether the message is this number alone, or with a web address, or with the name of a sender that is known."""
-    plain = re.sub(r"^\[call\]", "", plain, flags=re.IGNORECASE)
-    for address in NO_CODES[:2]:
-        plain = address.sub(" ", plain)
-    words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=\d)[ .,-]{1,2}(?=\d)", "", plain))
-    if not words or "?" in plain or "@" in plain or any(word.isdecimal() and word != one.value for word in words):
-        return False
-    senders = [word.lower() for word in words if not word.isdecimal()]
-    if not senders:
-        return one.plain
-    return len(senders) == 1 and senders[0] in SENDERS and len(one.value) >= 5
+    return in_brackets or code_places.begins(text[: one.start])
