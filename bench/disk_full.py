@@ -25,7 +25,8 @@ class Person:
         return self.session.get(self.desk.base_url + path, timeout=30)
 
     def post(self, page: str, path: str, **fields: str) -> requests.Response:
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', self.get(page).text))
+        (html,) = re.findall(rf'<form[^>]* action="{path}".*?</form>', self.get(page).text, re.DOTALL)
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
         headers = {"Referer": self.desk.base_url}
         return self.session.post(self.desk.base_url + path, {**hidden, **fields}, headers=headers, timeout=30)
 

@@ -5,7 +5,7 @@ script adds it, and the page has it in a form with the same fields.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -18,6 +18,15 @@ QUESTION, ANSWER = "confirm", "confirmed"
 _MAX_QUESTION = 500
 # Not sent on: the page's form has a token of its own, and asks no more.
 _OF_THE_FORM = ("csrfmiddlewaretoken", QUESTION)
+
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+def never_asks(view: View) -> View:
+    """Declare a view whose form asks nothing: a question that comes along is from another form of the page."""
+    view.never_asks = True  # type: ignore[attr-defined]
+    return view
 
 
 def field(question: str) -> SafeString:
@@ -41,7 +50,9 @@ class ConfirmationMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        if request.method != "POST" or getattr(view, "csrf_exempt", False) or "HX-Request" in request.headers:
+        if request.method != "POST" or getattr(view, "csrf_exempt", False) or getattr(view, "never_asks", False):
+            return None
+        if "HX-Request" in request.headers:
             return None
         question = request.POST.get(QUESTION)
         if not question or ANSWER in request.POST:

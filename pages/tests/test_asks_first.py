@@ -136,3 +136,11 @@ def test_nobody_elses_page_asks_anything_here(world: World) -> None:
 def test_without_a_page_of_ours_before_it_back_leads_to_the_desk(boss: Client, referer: str) -> None:
     answer = boss.post("/team/", {QUESTION: "Sure?"}, headers={"referer": referer} if referer else {})
     assert parse(answer.content.decode()).find("section").find("a")["href"] == "/"
+
+
+def test_the_question_of_another_form_does_not_hold_up_an_order(world: World, boss: Client) -> None:
+    page = parse(boss.get("/").content.decode())
+    sent = {**page.find("form", id="rent").values(), "service": world.things["own"]["service"].key, QUESTION: "Sure?"}
+    before = Rental.objects.count()
+    boss.post("/rent/", sent)
+    assert Rental.objects.count() == before + 1

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import one_time_keys
 from accounts.http import DeskRequest
 from accounts.models import CopyAs
+from lib.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards
 from pages.views.asking_page import has_room_for
@@ -53,6 +54,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
     return render(request, "pages/desk.html", context, status=status)
 
 
+@never_asks  # the price stands on its button
 @require_POST
 def rent(request: DeskRequest) -> HttpResponse:
     """Order one number."""

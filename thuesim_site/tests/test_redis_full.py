@@ -26,7 +26,7 @@ class Person:
         return self._session.get(self._desk.base_url + path, timeout=10)
 
     def _post(self, page: str, path: str, **fields: str) -> requests.Response:
-        html = self.get(page).text
+        (html,) = re.findall(rf'<form[^>]* action="{path}".*?</form>', self.get(page).text, re.DOTALL)
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
         address = self._desk.base_url
         return self._session.post(address + path, {**hidden, **fields}, headers={"Referer": address}, timeout=10)
