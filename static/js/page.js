@@ -90,7 +90,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 // What destroys or buys asks first. The question is the field `confirm` of the form, or of the button that sends it, and
-// `data-confirm-more` the address of what is good to know before the answer. What htmx sends needs one click alone.
+// `data-confirm-more` the address of what is good to know before the answer. What htmx sends
+// needs one click alone, also on pages that do not load it.
 const dialog = document.getElementById("confirm");
 let agreedTo = null;
 function ask(question, form, button) {
@@ -127,7 +128,8 @@ document.addEventListener(
     const question = submitter?.name === "confirm" ? submitter.value : form.querySelector("input[name=confirm]")?.value;
     const agreed = form === agreedTo;
     agreedTo = null;
-    if (!question || agreed || form.hasAttribute("hx-post")) return;
+    if (!question || agreed) return;
+    if (form.hasAttribute("hx-post")) return agree(form); // a page without htmx sends it by itself
     event.preventDefault();
     event.stopImmediatePropagation(); // htmx sends it else
     ask(question, form, submitter);

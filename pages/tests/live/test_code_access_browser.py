@@ -37,8 +37,8 @@ def copied() -> int:
 @pytest.fixture
 def desk(browser: Chromium, site: str, team: Team, sign_in: SignIn, make_rental: Callable[..., Any]) -> Iterator[Page]:
     """The desk of a person with one code on it."""
-    client = sign_in(team)
-    make_rental(team, code="749216", person=client.person, status=Status.RECEIVED, received_at=timezone.now())
+    client, now = sign_in(team), timezone.now()
+    make_rental(team, code="749216", person=client.person, status=Status.RECEIVED, received_at=now, ended_at=now)
     context = browser.new_context(locale="en")
     page = signed_in(context, site, client)
     expect(page.get_by_test_id("code")).to_have_text("749216")
@@ -66,6 +66,7 @@ def test_a_code_selected_and_copied_by_hand_is_recorded_too(desk: Page) -> None:
 
 def test_a_code_copied_from_the_tray_is_recorded_too(desk: Page, make_rental: Callable[..., Any], team: Team) -> None:
     owner = AuditRecord.objects.filter(action="read").values_list("person", flat=True).first()
-    make_rental(team, code="529310", person_id=owner, status=Status.RECEIVED, received_at=timezone.now()).announce()
+    now = timezone.now()
+    make_rental(team, code="529310", person_id=owner, status=Status.RECEIVED, received_at=now, ended_at=now).announce()
     desk.locator("#tray .tray-code").first.click()
     wait_until(lambda: copied() == 1, "the copy is recorded")

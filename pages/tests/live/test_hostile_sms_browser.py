@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
@@ -97,7 +98,7 @@ def isolated(page: Page, selector: str) -> None:
 def test_on_the_desk(page: Page, team: Team, manager: Browser, make_rental: Callable[..., Rental]) -> None:
     rentals = []
     for text in HOSTILE.values():
-        rental = make_rental(team, code=CODE, status=Status.RECEIVED, person=manager.person, ended_at=None)
+        rental = make_rental(team, code=CODE, status=Status.RECEIVED, person=manager.person, ended_at=timezone.now())
         rental.messages.update(text=text)
         rentals.append(rental)
         rental.announce()  # by the stream
