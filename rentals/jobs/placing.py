@@ -11,17 +11,15 @@ from django.utils import timezone
 import thuesim
 from lib import clock
 from rentals import budgets, enqueue, lifecycle
-from rentals.jobs import balances, callbacks, catalog, runs
+from rentals.jobs import balances, callbacks, catalog
 from rentals.lifecycle import machine_clock, reasons
-from rentals.models import EventKind, Hold, JobName, Rental, Status, Token
+from rentals.models import EventKind, Hold, Rental, Status, Token
 from rentals.queries.queue import best_tokens, holding_a_place, queue_of
 from rentals.upstream import breaker, pacing
 from rentals.upstream.client import client_for
 
 # Seconds between the attempts of an order that keeps trying: after the first, after the second, and so on.
 RETRY_PAUSES = (5, 10, 15, 20, 30)
-# An order with a limit is sent only where the catalogue was read within so many seconds.
-FRESH_PRICE_SECONDS = 5
 # Seconds until an order whose price could not be read is tried again.
 UNREAD_PAUSE = 5
 # Refusals that say something about the token alone.
@@ -64,7 +62,7 @@ def place_next(token_id: int) -> None:
 
 
 class _PriceUnread(Exception):
-    """The order has a limit, and the catalogue may have changed since it was read."""
+    """The order has a limit, and the price may have changed since the catalogue was read."""
 
     def __init__(self, rental: Rental) -> None:
         self.rental = rental
@@ -111,7 +109,7 @@ def _claim(token: Token, *, prices_read: bool = False) -> tuple[Rental, float] |
         # The token's row is locked from here on, so the places are counted by one worker at a time.
         holding = Rental.objects.filter(holding_a_place(), token=token).count()
         full = token.waiting_limit is not None and holding >= token.waiting_limit
-        if not full and not prices_read and _is_price_unread(rental):
+        if not full and not prices_read and _has_limit(rental):
             raise _PriceUnread(rental)
         if full or not lifecycle.start_attempt(rental):
             transaction.set_rollback(True)
@@ -119,11 +117,9 @@ def _claim(token: Token, *, prices_read: bool = False) -> tuple[Rental, float] |
     return rental, turn
 
 
-def _is_price_unread(rental: Rental) -> bool:
-    """Whether the order has a limit, its own or its team's, and its token's catalogue was not read just now."""
-    if rental.max_price is None and rental.team.max_price is None:
-        return False
-    return not runs.has_succeeded(JobName.CATALOG, rental.token_id, within_seconds=FRESH_PRICE_SECONDS)
+def _has_limit(rental: Rental) -> bool:
+    """Whether the number may cost so much and no more, by the order or by its team."""
+    return rental.max_price is not None or rental.team.max_price is not None
 
 
 class _Turn:

@@ -48,10 +48,3 @@ def due(name: JobName, *, seconds: float) -> list[int]:
         Q(fault="", at__gt=now - timedelta(seconds=seconds)) | Q(at__gt=now - timedelta(seconds=RETRY_SECONDS))
     )
     return list(Token.objects.filter(~Exists(fresh)).values_list("pk", flat=True))
-
-
-def has_succeeded(name: JobName, token_id: int, *, within_seconds: float) -> bool:
-    """Whether a job on a token last succeeded so recently. A time ahead of the clock is not believed."""
-    now = timezone.now()
-    recent = Q(ok_at__gt=now - timedelta(seconds=within_seconds), ok_at__lte=now)
-    return JobRun.objects.filter(recent, name=name, token=token_id).exists()

@@ -97,9 +97,10 @@ def test_an_order_within_its_limit_is_sent_after_the_prices_were_read(
     assert read == [house.token]
     with runs.run(JobName.CATALOG, house.token.pk):
         catalog.sync_catalog(house.token)
+    house.upstream.change_service("02.97", price=9000)  # the moment after they were read
     read.clear()
-    assert place(house, order(house, max_price=1500)).status == Status.WAITING
-    assert read == []  # they were read just now
+    refused = place(house, order(house, max_price=1500))
+    assert (refused.status, refused.reason, read) == (Status.REFUSED, reasons.PRICE_ROSE, [house.token])
 
 
 def test_prices_are_not_read_while_the_token_has_no_turn_or_no_waiting_place(
