@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from thuesim_desk import (
@@ -70,7 +73,9 @@ def test_too_many_requests_wait_as_long_as_the_desk_says(
     client: Desk, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("thuesim_desk.connection.time.sleep", pauses.append)
+    # The client's own clock alone: other threads of this process may sleep as well.
+    clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic, time=time.time)
+    monkeypatch.setattr("thuesim_desk.connection.time", clock)
     stand_in.faults.append(Fault(429, "rate_limited", headers={"Retry-After": "3"}))
     client.rent("01.2")
     assert pauses == [3.0]
