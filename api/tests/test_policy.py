@@ -1,21 +1,18 @@
 """Every call of the API × scope × role × own and other team, against one table. A call that it does not name fails."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import time_machine
 from django.db import transaction
-from django.test import Client, override_settings
-from django.utils import timezone
-from pytest_django import DjangoDbBlocker
+from django.test import Client
 
 from accounts import api_keys
 from accounts.models import Role, Scope
 from accounts.policy import access_for
 from api.desk_api import openapi
-from pages.tests.world import CODE, SETTINGS, World, make_world
+from pages.tests.world import CODE, World
+from pages.tests.world import shared_world as shared_world
 from rentals.models import Status
 
 ROLES = ("viewer", "operator", "manager", "admin")
@@ -38,20 +35,6 @@ GET  rentals/ID/audio    codes:read    404 200 200 200 | 404
 GET  events              rentals:read  200 200 200 200 | 200
 """
 LINES = [line.replace("|", "").split() for line in POLICY.strip().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def world(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    with (
-        time_machine.travel(timezone.now(), tick=False),
-        django_db_blocker.unblock(),
-        override_settings(**SETTINGS, MEDIA_ROOT=tmp_path_factory.mktemp("media")),
-        transaction.atomic(),
-    ):
-        yield make_world()
-        transaction.set_rollback(True)
 
 
 def test_the_table_names_every_call() -> None:

@@ -5,7 +5,6 @@ transaction of its own that is rolled back.
 """
 
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
@@ -13,13 +12,11 @@ from functools import cache
 from typing import Any
 
 import pytest
-import time_machine
 from django.db import transaction
-from django.test import Client, override_settings
-from django.utils import timezone
-from pytest_django import DjangoDbBlocker
+from django.test import Client
 
-from pages.tests.world import CODE, ROLES, SETTINGS, World, address_of, addresses, make_world
+from pages.tests.world import CODE, ROLES, World, address_of, addresses
+from pages.tests.world import shared_world as shared_world
 from rentals.models import Status
 
 WHOSE = ("own", "other")
@@ -149,21 +146,6 @@ POST admin:rentals_token_*                                          in   in   in
 GET  admin:view_on_site admin:nowhere                               in   in   in   in   404 | in   in   in   in   404
 POST admin:view_on_site admin:nowhere                               in   in   in   in   404 | in   in   in   in   404
 """
-
-
-@pytest.fixture(scope="module")
-def world(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    """One world for all addresses, since each request is taken back. Time stands still: it does not grow old."""
-    with (
-        time_machine.travel(timezone.now(), tick=False),
-        django_db_blocker.unblock(),
-        override_settings(**SETTINGS, MEDIA_ROOT=tmp_path_factory.mktemp("media")),
-        transaction.atomic(),
-    ):
-        yield make_world()
-        transaction.set_rollback(True)
 
 
 def _sent(things: dict[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """Two teams that have one of everything, and every address of the project filled in with what is theirs."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.test import Client
+from django.db import transaction
+from django.test import Client, override_settings
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from accounts import api_keys, audit, invitations
 from accounts.models import ApiKey, Role, Scope, Team, User
@@ -127,6 +130,21 @@ def world(db: None, settings: Settings, tmp_path: Any) -> World:
     for name, value in SETTINGS.items():
         setattr(settings, name, value)
     return make_world()
+
+
+@pytest.fixture(scope="module", name="world")
+def shared_world(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One world for all tests of a file, since each request is taken back. Time stands still: it does not grow old."""
+    with (
+        time_machine.travel(timezone.now(), tick=False),
+        django_db_blocker.unblock(),
+        override_settings(**SETTINGS, MEDIA_ROOT=tmp_path_factory.mktemp("media")),
+        transaction.atomic(),
+    ):
+        yield make_world()
+        transaction.set_rollback(True)
 
 
 def make_world() -> World:
