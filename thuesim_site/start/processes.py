@@ -156,9 +156,11 @@ class Processes:
         self._all = [_Running(program) for program in programs]
         self._say = say
 
-    def tend(self, seconds: float) -> None:
-        """Start what is not running, and print what comes within `seconds`."""
+    def tend(self, seconds: float, *, ground_only: bool = False) -> None:
+        """Start what is not running (or only what serves the others), and print what comes within `seconds`."""
         for one in self._all:
+            if ground_only and not one.program.ground:
+                continue
             if one.has_ended():
                 self._say(f"{one.program.name} ended; it is started again.")
             if one.pid is None and time.monotonic() >= one.start_at:

@@ -28,6 +28,8 @@ from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.variables import WrongSetting
 
 TICK_SECONDS = 0.2
+GROUND_TICK_SECONDS = 0.05
+MAX_GROUND_SECONDS = 20  # for the sandbox to answer; then the rest starts without it
 MAX_START_SECONDS = 120  # until the first page, with the preparation
 OPEN_FILES = 65536
 
@@ -91,10 +93,11 @@ class Supervision:
             return status
         for name in set(os.environ) - set(self.environment):
             del os.environ[name]
-        loading.load_site()
         _allow_open_files()
         running = processes.Processes(programs.programs(self.setup), say)
         try:
+            running.tend(0, ground_only=True)
+            loading.load_site()  # meanwhile
             self._watch(running)
         finally:
             say("\nStopping …")
@@ -130,8 +133,17 @@ class Supervision:
         return 0 if self.stop.wanted else status
 
     def _watch(self, running: processes.Processes) -> None:
-        """Until it is time to stop: hand the callback address over, then say that the first page is there."""
-        steps = [self._hand_over_callback_url, self._welcome_once]
+        """Until it is time to stop: hand the callback address over, then say that the first page is there.
+
+        The workers begin once the sandbox has its callback address. They would read the services from it at once, and what
+        failed is read again only after 15 s.
+        """
+        end = time.monotonic() + MAX_GROUND_SECONDS
+        handed_over = self._hand_over_callback_url()
+        while not (handed_over or self.stop.wanted or time.monotonic() > end):
+            running.tend(GROUND_TICK_SECONDS, ground_only=True)
+            handed_over = self._hand_over_callback_url()
+        steps = [self._welcome_once] if handed_over else [self._hand_over_callback_url, self._welcome_once]
         while not self.stop.wanted:
             running.tend(TICK_SECONDS)
             if steps and steps[0]():

@@ -10,6 +10,7 @@ import thuesim
 from rentals.jobs import runs
 from rentals.models import JobName, JobRun
 from rentals.tests.factories import make_token
+from thuesim_site.celery import app
 
 pytestmark = pytest.mark.django_db
 
@@ -51,3 +52,8 @@ def test_a_job_is_due_again_after_its_time_and_sooner_after_an_error() -> None:
     assert runs.due(JobName.CATALOG, seconds=600) == []
     with time_machine.travel(timezone.now() + timedelta(seconds=runs.RETRY_SECONDS + 1)):
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
+
+
+@pytest.mark.parametrize("job", ["balances", "catalogue", "history"])
+def test_what_failed_is_due_again_at_the_next_run_of_its_job(job: str) -> None:
+    assert app.conf.beat_schedule[job]["schedule"] > runs.RETRY_SECONDS

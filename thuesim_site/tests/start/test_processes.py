@@ -37,6 +37,9 @@ stop = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
 processes.STOP_SECONDS, processes.START_SECONDS = float(sys.argv[1]), 30.0
 running = processes.Processes([programs[name] for name in sys.argv[2:]], lambda line: print(line, flush=True))
+for _ in range(20):
+    running.tend(0.02, ground_only=True)
+print("the rest begins", flush=True)
 while not stop:
     running.tend(0.02)
 running.stop()
@@ -92,6 +95,14 @@ def test_what_serves_the_others_stops_last(tmp_path: Path, houses: list[House]) 
     lines = house.stop()
     assert [line for line in lines if "stop" in line] == ["stopping upper", "stopping steady", "all stopped"]
     assert house.process.returncode == 0
+
+
+def test_what_serves_the_others_can_begin_before_them(tmp_path: Path, houses: list[House]) -> None:
+    houses.append(house := House(tmp_path, "upper", "steady"))
+    wait_until(lambda: house.pids("steady") and house.pids("upper"), "both run")
+    lines = house.stop()
+    upper = next(number for number, line in enumerate(lines) if line.startswith("upper "))
+    assert lines.index("the rest begins") < upper
 
 
 def test_one_that_is_killed_is_started_again(tmp_path: Path, houses: list[House]) -> None:
