@@ -35,6 +35,7 @@ from .code_words import (
     COUNTS,
     DOOR_NAME,
     ENTER,
+    EXAMPLE,
     FILLER,
     FOR_WHAT,
     GIVES,
@@ -143,7 +144,9 @@ class _Name:
 
 def scored(plain: str) -> list[Candidate]:
     """Return what may be the code in a normalised message, with its score; nothing for a long list of numbers."""
-    if not any("0" <= c <= "9" for c in plain) and not CERTAIN_NAME.search(plain) and not LIKELY_NAME.search(plain):
+    if not any("0" <= c <= "9" for c in plain) and not any(
+        name.search(plain) for name in (CERTAIN_NAME, LIKELY_NAME, WEAK_NAME)
+    ):
         return []  # a code of letters stands beside the name
     message = _Message.of(plain)
     numbers = digits_in(message.text)
@@ -254,11 +257,28 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
             _vote_by_place(message, one, names)
         if one.plain and is_date_or_year(one.value) and one.score <= _LIKELY:
             one.score -= _DOUBT
-        if SPENT.match(text[one.end : one.end + 40]):
+        if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - _REACH) : one.start]):
             one.score = _SPENT
+    _let_rivals_in(text, candidates)
     for one, other in pairwise(candidates):
         if ALTERNATIVE.fullmatch(text[one.end : other.start]):
             one.score = other.score = max(one.score, other.score)
+
+
+# "Ma dang ky: 3344. Ma rut tien: 9911": a name of a kind that is not known, tied to its number.
+_ANY_NAME: Final = re.compile(
+    r"(?<![a-z])(?:ma|code)(?: [a-z]{1,12}){0,3}\s?(?:[:=]|(?:la|is)(?= ))\s?[\"'(]?$", re.IGNORECASE
+)
+
+
+def _let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
+    """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
+    best = max((one.score for one in candidates), default=0)
+    if best < _LEAST:
+        return
+    for one in candidates:
+        if 0 <= one.score < best and _ANY_NAME.search(text[max(0, one.start - _REACH) : one.start]):
+            one.raise_to(best)
 
 
 # "Nhap 529310 vao ung dung", "enter 529310."

@@ -258,6 +258,10 @@ SPENT: Final = _compiled(
       |(?<=been\ )used|already\ used|(?<=khong\ )(?:dung|hop\ le|chinh\ xac|con))(?![a-z])
     |^\s?(?:已(?:失效|过期|使用)|错误|无效|過期|無效)"""
 )
+# "Vi du ma OTP hop le: 123456": how a code looks.
+EXAMPLE: Final = _compiled(
+    r"(?<![a-z])(?:vi\ du|vd|chang\ han|for\ example|example|e\.g\.|sample|ma\ mau)(?![a-z])[^.;\n]{0,40}$"
+)
 # Who sends codes. Behind or before "ma" and "code" alone the sender must be known: "Ma BIN 970436" is no code.
 SENDERS: Final = _words(
     """

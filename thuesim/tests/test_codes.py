@@ -205,6 +205,8 @@ def test_what_undoes_somebody_elses_deed_is_not_shown_as_the_code_even_where_thu
     ("text", "several"),
     [
         ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan", ("119020", "884512")),
+        ("Ma dang ky: 3344. Ma rut tien: 9911.", ("3344", "9911")),
+        ("Ma dang nhap: 550192. Ma tham chieu: 881023", ()),
         ("Ma OTP: 119020. Goi 1800 5999", ()),
         ("Ma OTP: 119020. Nhac lai: ma OTP: 119020", ()),
         ("Ma GD 1533 ma OTP 572123", ()),
