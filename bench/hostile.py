@@ -166,7 +166,7 @@ class Server:
     def __init__(self, name: str) -> None:
         self.port = free_port()
         commands = {
-            OURS: [*WEB, "--port", "{port}", "--log-level", "critical"],
+            OURS: [*WEB, "127.0.0.1", "{port}"],
             THREADS: [*GUNICORN, "bench.hostile_site:wsgi"],
             PLAIN: [*UVICORN, "bench.hostile_site:asgi"],
         }

@@ -65,7 +65,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until its pages come."""
-        command = [*WEB, "--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error"]
+        command = [*WEB, "127.0.0.1", str(self.port)]
         self._process = subprocess.Popen(command)
         wait_until(self._answers, "the web process answers", 60)
 

@@ -24,6 +24,7 @@ read_dot_env()
 HOST = variables.HOST.read()
 PORT = variables.PORT.read()
 DATA_DIR = demo.data_dir()
+FILES_DIR = variables.FILES_DIR.read() or DATA_DIR
 PUBLIC_URL = variables.PUBLIC_URL.read()
 DEBUG = variables.DEBUG.read()
 
@@ -252,7 +253,7 @@ STORAGES = {
     },
 }
 # The audio of calls. Served by a view that asks who is looking, never from an address of its own.
-MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_ROOT = FILES_DIR / "media"
 
 # Security
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https

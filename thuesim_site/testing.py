@@ -116,13 +116,15 @@ class RedisServer:
 
 
 class RunningDesk:
-    """Everything that `./run` starts, with a data directory and ports of its own. `environment` goes over the defaults.
+    """What `./run` starts, with a data directory and ports of its own. `environment` goes over the defaults. With `roles`
+    it is a machine that does these alone.
 
     `base_url` and `sandbox_url` have no slash at the end; `passwords` has those of `admin` (manager, Django admin) and
     of `linh` (operator). `environment` is what its processes are given.
     """
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *roles: str, **environment: str) -> None:
+        self.roles = roles
         self.data_dir = folder / "var"
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -141,10 +143,10 @@ class RunningDesk:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 180) -> None:
-        """Start, and wait until it prints how to sign in. Raises RuntimeError where it ends first."""
+        """Start, and wait until it prints how to sign in, or what runs. Raises RuntimeError where it ends first."""
         with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "thuesim_site.start.supervise"],
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "thuesim_site.start.supervise", *self.roles],
                 cwd=BASE_DIR,
                 env=self.environment,
                 stdout=output,
@@ -156,8 +158,9 @@ class RunningDesk:
             raise RuntimeError(f"the desk did not start:\n{self.output()}")
 
     def ready(self) -> bool:
-        """Whether it has printed how to sign in."""
-        return "ThueSim Desk is ready" in self.output()
+        """Whether it has printed how to sign in, or without web processes what runs."""
+        output = self.output()
+        return "ThueSim Desk is ready" in output or "\nRunning: " in output
 
     def running(self) -> bool:
         """Whether `./run` itself still runs."""

@@ -38,7 +38,7 @@ class Writes:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_get_writes_a_row_but_of_the_session(world: World, role: str, settings: Settings, tmp_path: Path) -> None:
-    settings.DATA_DIR = tmp_path
+    settings.DATA_DIR = settings.FILES_DIR = tmp_path
     (background.folder() / "own.csv").touch()
     written: dict[str, set[str]] = {}
     walked = 0

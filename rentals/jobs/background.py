@@ -55,7 +55,7 @@ class LostToAnother(Exception):
 
 def folder() -> Path:
     """Return the folder of the exports; it is made if it is missing, readable by us alone."""
-    path = Path(settings.DATA_DIR) / "exports"
+    path = Path(settings.FILES_DIR) / "exports"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 

@@ -5,7 +5,9 @@ import os
 import socket
 import sqlite3
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,50 +26,71 @@ CONNECT_SECONDS = 5
 LOOPBACK = "127.0.0.1"
 
 
+class Role(StrEnum):
+    """What a machine does. One machine does all of it, or several share it."""
+
+    WEB = "web"
+    WORKER = "worker"
+    SLOW = "slow"
+    BEAT = "beat"
+
+
 @dataclass(frozen=True)
 class Setup:
-    """What the supervisor needs to know. `redis_server` is the binary to start, None where REDIS_URL names a server.
+    """What the supervisor needs to know.
 
-    `rent_gap` is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that
-    `data_dir` is the demo's own.
+    `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`
+    is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that `data_dir` is the
+    demo's own.
     """
 
+    roles: frozenset[Role]
     host: str
     port: int
     data_dir: Path
     public_url: str
     log_level: str
     redis_server: Path | None
+    web_processes: int
     workers: int
     demo: bool
     sandbox_port: int
     rent_gap: float
 
 
-def check() -> Setup:
+def check(roles: Iterable[Role] = Role) -> Setup:
     """Check every setting in the environment and `.env`, then what they name: folders, databases, ports.
 
-    Raises `WrongSetting` for the first one that is wrong.
+    Raises `WrongSetting` for the first one that is wrong. Where this run has some of the `roles` alone, it must find what
+    the other machines use, too.
     """
     read_dot_env()
     for variable in variables.VARIABLES:
         variable.read()
+    roles = frozenset(roles)
+    if roles != set(Role):
+        _check_shared()
     folder, data_dir = variables.DATA_DIR.read(), demo.data_dir()
-    _check_data_dir(folder)
+    _check_folder(variables.DATA_DIR.name, folder)
     modes.tighten(folder)
-    _check_data_dir(data_dir)
+    _check_folder(variables.DATA_DIR.name, data_dir)
+    if files_dir := variables.FILES_DIR.read():
+        _check_folder(variables.FILES_DIR.name, files_dir)
     _check_kept_key(data_dir)
     _check_database(data_dir)
     redis_server = _redis()
     host, port = variables.HOST.read(), variables.PORT.read()
-    _check_free(variables.PORT, host, port)
+    if Role.WEB in roles:
+        _check_free(variables.PORT, host, port)
     return Setup(
+        roles=roles,
         host=host,
         port=port,
         data_dir=data_dir,
         public_url=variables.PUBLIC_URL.read(),
         log_level=variables.LOG_LEVEL.read(),
         redis_server=redis_server,
+        web_processes=variables.WEB_PROCESSES.read(),
         workers=variables.WORKERS.read(),
         demo=demo.is_on(),
         sandbox_port=_sandbox_port(port) if demo.is_on() else 0,
@@ -75,13 +98,34 @@ def check() -> Setup:
     )
 
 
-def _check_data_dir(folder: Path) -> None:
+def _check_shared() -> None:
+    """Raise `WrongSetting` unless everything that machines share is named: database, Redis, keys, and the true service."""
+    shared: list[tuple[Variable[Any], str]] = [
+        (variables.DATABASE_URL, "the PostgreSQL"),
+        (variables.REDIS_URL, "the Redis"),
+        (variables.THUESIM_BASE_URL, "the true service (the demo runs on one machine alone)"),
+        (variables.FILES_DIR, "the folder of recordings and exports"),
+        (variables.SECRET_KEY, "the key of sessions and links"),
+        (variables.SECRET_KEYS, "the keys of tokens"),
+    ]
+    for variable, what in shared:
+        if not variable.text():
+            raise WrongSetting(
+                f"{variable.name} must be set where roles are given: it names {what} that all machines use."
+            )
+    if urlsplit(variables.DATABASE_URL.read()).scheme == "sqlite":
+        raise WrongSetting(
+            "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
+        )
+
+
+def _check_folder(name: str, folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise WrongSetting(f"DESK_DATA_DIR names {folder}, which cannot be written to ({first_line(error)}).") from None
+        raise WrongSetting(f"{name} names {folder}, which cannot be written to ({first_line(error)}).") from None
 
 
 def _check_kept_key(data_dir: Path) -> None:

@@ -10,7 +10,7 @@ import django
 
 _MODULES = (
     # the web process
-    "uvicorn.main",
+    "uvicorn",
     "uvicorn.lifespan.off",
     "uvicorn.loops.uvloop",
     "api.holding",

@@ -1,22 +1,15 @@
 """What runs: the processes of `./run` with their command lines."""
 
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rentals.task_names import QUICK_QUEUES, TaskQueue
 from thuesim_site.start import embedded_redis
-from thuesim_site.start.checks import Setup
+from thuesim_site.start.checks import Role, Setup
 
-# The web process, without its address and its log. The measurements start it as it is here.
-WEB = [
-    *[sys.executable, "-m", "uvicorn", "thuesim_site.asgi:application"],
-    *["--loop", "uvloop", "--http", "thuesim_site.connections:Connection", "--ws", "none"],
-    *["--lifespan", "off", "--no-proxy-headers"],
-    *["--timeout-graceful-shutdown", "5", "--no-access-log", "--no-server-header"],
-]
+# A web process, without its address. The measurements start it as it is here.
+WEB = [sys.executable, "-m", "thuesim_site.start.web"]
 QUICK_THREADS, SLOW_THREADS = 16, 2
 
 
@@ -36,17 +29,8 @@ class Program:
 
 
 def programs(setup: Setup) -> list[Program]:
-    """Return everything that runs."""
-    return [
-        *_ground(setup),
-        Program("web", _web(setup)),
-        *(
-            Program(name, _worker(setup, name, QUICK_QUEUES, QUICK_THREADS))
-            for name in (f"worker-{number}" for number in range(1, setup.workers + 1))
-        ),
-        Program("slow", _worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS)),
-        Program("beat", _beat(setup)),
-    ]
+    """Return everything that runs here, in the order of `Role`."""
+    return [*_ground(setup), *(program for role in Role if role in setup.roles for program in _OF_ROLE[role](setup))]
 
 
 def _ground(setup: Setup) -> list[Program]:
@@ -61,18 +45,22 @@ def _ground(setup: Setup) -> list[Program]:
     return found
 
 
-def _web(setup: Setup) -> list[str]:
-    return [
-        *[*WEB, "--host", setup.host, "--port", str(setup.port)],
-        *["--log-config", str(_log_config(setup.data_dir)), "--log-level", "warning"],
-    ]
+def _web(setup: Setup) -> list[Program]:
+    command = [*WEB, setup.host, str(setup.port)]
+    return [Program(name, command) for name in _numbered("web", setup.web_processes)]
 
 
-def _log_config(data_dir: Path) -> Path:
-    """Write uvicorn's log settings: its own handlers would print past the redaction of ours, so its loggers get none."""
-    path = data_dir / "uvicorn-log.json"
-    path.write_text(json.dumps({"version": 1, "disable_existing_loggers": False}))
-    return path
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def _workers(setup: Setup) -> list[Program]:
+    names = (f"worker-{number}" for number in range(1, setup.workers + 1))
+    return [Program(name, _worker(setup, name, QUICK_QUEUES, QUICK_THREADS)) for name in names]
+
+
+def _slow(setup: Setup) -> list[Program]:
+    return [Program("slow", _worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS))]
 
 
 def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) -> list[str]:
@@ -80,5 +68,8 @@ def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) 
     return [sys.executable, "-m", "thuesim_site.start.worker", *options]
 
 
-def _beat(setup: Setup) -> list[str]:
-    return [sys.executable, "-m", "thuesim_site.start.beat", setup.log_level]
+def _beat(setup: Setup) -> list[Program]:
+    return [Program("beat", [sys.executable, "-m", "thuesim_site.start.beat", setup.log_level])]
+
+
+_OF_ROLE = {Role.WEB: _web, Role.WORKER: _workers, Role.SLOW: _slow, Role.BEAT: _beat}

@@ -4,6 +4,7 @@ Whatever ends it (Ctrl-C, SIGTERM, a closed terminal, even SIGKILL) ends all of 
 """
 
 import argparse
+import contextlib
 import errno
 import fcntl
 import json
@@ -17,9 +18,10 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
 from sandbox.catalogue import demo_token
 from thuesim_site.start import checks, demo, embedded_redis, loading, modes, prepare, processes, programs, variables
@@ -32,6 +34,7 @@ GROUND_TICK_SECONDS = 0.05
 MAX_GROUND_SECONDS = 20  # for the sandbox to answer; then the rest starts without it
 MAX_START_SECONDS = 120  # until the first page, with the preparation
 OPEN_FILES = 65536
+ALL = "all"
 
 
 def say(text: str) -> None:
@@ -60,15 +63,21 @@ class Stop:
         self.wanted = True
 
 
-def hold(data_dir: Path) -> IO[str]:
-    """Take the data directory for this process alone; the lock is released when the file is closed. Raises WrongSetting."""
-    file = (data_dir / "run.lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
-    return file
+@contextlib.contextmanager
+def hold(data_dir: Path, roles: Iterable[checks.Role] = checks.Role) -> Iterator[None]:
+    """Keep other runs out of the data directory inside the block, but for those of other roles. Raises WrongSetting."""
+    roles = set(roles)
+    everything = roles == set(checks.Role)
+    locks = [("run.lock", fcntl.LOCK_EX if everything else fcntl.LOCK_SH)]
+    locks += [] if everything else [(f"run-{role}.lock", fcntl.LOCK_EX) for role in sorted(roles)]
+    with contextlib.ExitStack() as files:
+        for name, kind in locks:
+            file = files.enter_context((data_dir / name).open("a+"))
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except OSError:
+                raise WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
+        yield
 
 
 class Supervision:
@@ -161,7 +170,9 @@ class Supervision:
 
     def _welcome_once(self) -> bool:
         """Say how to sign in once the first page is there, or where to look when it takes long. Returns whether it did."""
-        if self._answers():
+        if checks.Role.WEB not in self.setup.roles:
+            say(f"Running: {', '.join(program.name for program in programs.programs(self.setup))}. Ctrl-C stops them.")
+        elif self._answers():
             say(self._welcome())
         elif time.monotonic() - self.began > MAX_START_SECONDS:
             say("The web server does not answer yet; the reason may stand above.")
@@ -254,24 +265,37 @@ def version() -> str:
     return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
+def _shown(value: object) -> str:
+    return " ".join(role for role in checks.Role if role in value) if isinstance(value, frozenset) else str(value)
+
+
 def main() -> int:
     """Return the exit status: 2 for a wrong setting."""
     os.umask(modes.UMASK)
     parser = argparse.ArgumentParser("./run", description="Start ThueSim Desk; .env.example lists the settings.")
+    parser.add_argument(
+        "roles",
+        nargs="*",
+        metavar="ROLE",
+        help="what this machine does: web, worker, slow, beat, or all of it (the default); several may be named",
+    )
     parser.add_argument("--check", action="store_true", help="check the settings, show what follows from them, and end")
     parser.add_argument("--version", action="version", version=f"ThueSim Desk {version()}")
     options = parser.parse_args()
+    unknown = set(options.roles) - {ALL, *checks.Role}
+    if unknown:
+        parser.error(f"there is no role {', '.join(sorted(unknown))}: take of {', '.join(checks.Role)}, or {ALL}")
+    everything = not options.roles or ALL in options.roles
     try:
-        setup = checks.check()
-        lock = hold(setup.data_dir)
+        setup = checks.check(checks.Role if everything else map(checks.Role, options.roles))
+        with hold(setup.data_dir, setup.roles):
+            if options.check:
+                say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items()))
+                return 0
+            return Supervision(setup).run()
     except WrongSetting as wrong:
         print(f"./run: {wrong}", file=sys.stderr)
         return 2
-    with lock:
-        if options.check:
-            say("\n".join(f"{name}: {value}" for name, value in vars(setup).items()))
-            return 0
-        return Supervision(setup).run()
 
 
 if __name__ == "__main__":

@@ -224,6 +224,7 @@ def _api_token(name: str, text: str) -> str:
 HOST = Variable("HOST", "127.0.0.1", _any_text)
 PORT = Variable("PORT", 8000, _whole(1, 65535))
 DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
+FILES_DIR = Variable[Path | None]("DESK_FILES_DIR", None, _folder)
 PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _address(path_allowed=False))
 DEBUG = Variable("DEBUG", False, _flag)
 
@@ -236,6 +237,7 @@ MAX_UNREAD_MB = Variable("DESK_MAX_UNREAD_MB", 500, _whole(1, 1_000_000))
 
 DATABASE_URL = Variable("DATABASE_URL", "", _database_url)
 REDIS_URL = Variable("REDIS_URL", "", _redis_url)
+WEB_PROCESSES = Variable("DESK_WEB_PROCESSES", 1, _whole(1, 64))
 WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
 
 SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))

@@ -1,7 +1,6 @@
 """Redis at its `maxmemory`, or silent, on the whole desk: orders get their numbers and codes, and pages say so."""
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 
@@ -11,34 +10,9 @@ import requests
 
 from thuesim_site.start import demo, embedded_redis
 from thuesim_site.testing import RunningDesk, wait_until
+from thuesim_site.tests.person import Person
 
 pytestmark = pytest.mark.alone
-
-
-class Person:
-    """Somebody who has signed in."""
-
-    def __init__(self, desk: RunningDesk, name: str) -> None:
-        self._desk, self._session = desk, requests.Session()
-        self._post("/accounts/login/", "/accounts/login/", login=name, password=desk.passwords[name])
-
-    def get(self, path: str) -> requests.Response:
-        return self._session.get(self._desk.base_url + path, timeout=10)
-
-    def _post(self, page: str, path: str, **fields: str) -> requests.Response:
-        (html,) = re.findall(rf'<form[^>]* action="{path}".*?</form>', self.get(page).text, re.DOTALL)
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
-        address = self._desk.base_url
-        return self._session.post(address + path, {**hidden, **fields}, headers={"Referer": address}, timeout=10)
-
-    def rent(self) -> None:
-        wait_until(lambda: "02.97" in self.get("/").text, "the catalogue was read")
-        answer = self._post("/", "/rent/", service="02.97")
-        assert answer.status_code == 200
-
-    def statuses(self) -> list[str]:
-        """The statuses of the cards on the desk."""
-        return re.findall(r'data-status="([a-z]+)"', self.get("/").text)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rentals.tests.factories import make_person, make_rental, make_team, make_to
 
 @pytest.fixture(autouse=True)
 def own_folder(settings: Settings, tmp_path: Path) -> None:
-    settings.DATA_DIR = tmp_path
+    settings.FILES_DIR = tmp_path
 
 
 @pytest.fixture

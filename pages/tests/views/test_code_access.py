@@ -30,7 +30,7 @@ CODE = "749216"
 
 @pytest.fixture(autouse=True)
 def own_folders(settings: Settings, tmp_path: Path) -> None:
-    settings.DATA_DIR = settings.MEDIA_ROOT = tmp_path
+    settings.FILES_DIR = settings.MEDIA_ROOT = tmp_path
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.DATA_DIR = tmp_path
+    settings.FILES_DIR = tmp_path
     monkeypatch.setattr(background, "PROGRESS_SECONDS", 0.05)
     monkeypatch.setattr(exports, "BATCH", 1)
 

@@ -4,14 +4,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from thuesim_site.start import embedded_redis
-from thuesim_site.start.checks import Setup, check, environment_for
+from thuesim_site.start.checks import Role, Setup, check, environment_for
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
 from thuesim_site.start.variables import WrongSetting
@@ -28,6 +29,7 @@ WRONG = [
     ("DEBUG", "perhaps"),
     ("DESK_DATA_DIR", "/dev/null/var"),
     ("DESK_DATA_DIR", "/proc/var"),
+    ("DESK_FILES_DIR", "/proc/files"),
     ("DESK_DATA_DIR", "/tmp/a;b"),
     ("DESK_PUBLIC_URL", "desk.example.com"),
     ("DESK_PUBLIC_URL", "ftp://desk.example.com"),
@@ -89,10 +91,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def found(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
     """Check these settings over the right ones."""
 
-    def check_with(**over: str) -> Setup:
+    def check_with(roles: Iterable[Role] = Role, **over: str) -> Setup:
         for name, value in (environment | over).items():
             monkeypatch.setenv(name, value)
-        return check()
+        return check(roles)
 
     return check_with
 
@@ -166,8 +168,66 @@ def next_below(port: int) -> int:
 
 
 def test_a_data_directory_in_use_is_named(tmp_path: Path) -> None:
-    with hold(tmp_path), pytest.raises(WrongSetting, match=r"^DESK_DATA_DIR names .* another ./run is using now\.$"):
-        hold(tmp_path)
+    for roles, others in ((Role, Role), (Role, {Role.WEB}), ({Role.WEB}, Role), ({Role.WEB}, {Role.WEB, Role.BEAT})):
+        with (
+            hold(tmp_path, roles),
+            pytest.raises(WrongSetting, match=r"^DESK_DATA_DIR names .* another ./run is using now\.$"),
+            hold(tmp_path, others),
+        ):
+            pytest.fail("both have it")
+
+
+def test_runs_of_other_roles_share_a_data_directory(tmp_path: Path) -> None:
+    with hold(tmp_path, {Role.WEB}), hold(tmp_path, {Role.WORKER, Role.SLOW}):
+        pass
+    with hold(tmp_path):
+        pass
+
+
+@pytest.fixture
+def shared(redis_server: RedisServer, tmp_path: Path) -> dict[str, str]:
+    """What machines share, but for the database."""
+    return {
+        "REDIS_URL": redis_server.url,
+        "THUESIM_BASE_URL": "https://thuesim.xyz",
+        "DESK_FILES_DIR": str(tmp_path / "files"),
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
+        "DESK_SECRET_KEYS": Fernet.generate_key().decode(),
+        "DATABASE_URL": "postgres://desk@127.0.0.1:1/desk",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["REDIS_URL", "THUESIM_BASE_URL", "DESK_FILES_DIR", "SECRET_KEY", "DESK_SECRET_KEYS", "DATABASE_URL"],
+)
+def test_roles_of_their_own_need_all_that_machines_share(
+    found: Callable[..., Setup], shared: dict[str, str], name: str
+) -> None:
+    with pytest.raises(WrongSetting, match=rf"^{name} must be set where roles are given"):
+        found(roles=[Role.WEB], **shared | {name: ""})
+
+
+def test_roles_of_their_own_need_a_database_that_machines_can_share(
+    found: Callable[..., Setup], shared: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(WrongSetting, match="SQLite is a file of one machine"):
+        found(roles=[Role.BEAT], **shared | {"DATABASE_URL": f"sqlite:///{tmp_path}/desk.sqlite3"})
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["web", "cook"], 2), (["--help"], 0)])
+def test_the_start_names_the_roles(environment: dict[str, str], arguments: list[str], status: int) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "thuesim_site.start.supervise", *arguments],
+        cwd=BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == status
+    assert all(role in ran.stdout + ran.stderr for role in (*Role, "all"))
 
 
 # The folder that is looked at, in the true service and in the demo.

@@ -3,19 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from thuesim_site.start.checks import Setup
+from thuesim_site.start.checks import Role, Setup
 from thuesim_site.start.programs import programs
 
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
     return Setup(
+        roles=frozenset(Role),
         host="127.0.0.1",
         port=8000,
         data_dir=tmp_path,
         public_url="",
         log_level="INFO",
         redis_server=Path("/usr/bin/redis-server"),
+        web_processes=1,
         workers=2,
         demo=True,
         sandbox_port=8001,
@@ -32,6 +34,16 @@ def test_what_stands_elsewhere_is_not_started(setup: Setup) -> None:
     elsewhere = replace(setup, redis_server=None, demo=False, workers=1)
     assert [program.name for program in programs(elsewhere)] == ["web", "worker-1", "slow", "beat"]
     assert not any(program.ground for program in programs(elsewhere))
+
+
+def test_a_machine_runs_what_its_roles_name(setup: Setup) -> None:
+    elsewhere = replace(setup, redis_server=None, demo=False, web_processes=3)
+    for roles, names in (
+        ({Role.WEB}, ["web-1", "web-2", "web-3"]),
+        ({Role.WORKER, Role.BEAT}, ["worker-1", "worker-2", "beat"]),
+        ({Role.SLOW}, ["slow"]),
+    ):
+        assert [program.name for program in programs(replace(elsewhere, roles=frozenset(roles)))] == names
 
 
 def test_what_others_stand_on_is_named_as_such(setup: Setup) -> None:

@@ -5,36 +5,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlencode
 
-import psycopg
 import pytest
 import requests
-from django.db import connection
 
-from thuesim_site.testing import RedisServer, RunningDesk, wait_until
+from thuesim_site.testing import RunningDesk, wait_until
 
 pytestmark = pytest.mark.alone
 
 BACK_SECONDS = 60  # a second or two where the machine has nothing else to do
-
-
-@pytest.fixture(scope="module")
-def outside(
-    request: pytest.FixtureRequest, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
-    """Where the tests run on PostgreSQL, a database beside theirs and a Redis of our own; else nothing."""
-    if connection.vendor != "postgresql":
-        yield {}
-        return
-    redis_server: RedisServer = request.getfixturevalue("redis_server")
-    parameters = connection.get_connection_params()
-    name = f"{parameters.pop('dbname')}_run"
-    server = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
-    with psycopg.connect(dbname="postgres", autocommit=True, **server) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" ENCODING UTF8 TEMPLATE template0')
-        yield {"DATABASE_URL": f"postgres:///{name}?{urlencode(server)}", "REDIS_URL": redis_server.url}
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="module")
