@@ -1,11 +1,13 @@
 // The tray of new codes. It stays in sight however long the board is: one's own codes first, the newest of them on top.
-// An entry goes when its code is copied or dismissed, fades or is masked, or when its card leaves the board.
+// An entry goes when its code is copied or dismissed, fades or is masked, or when its card leaves the board. It is hidden
+// while its card shows the code in sight.
 import { fadesAt, goWith } from "./fading.js";
 import { cards } from "./live.js";
 import { serverTime } from "./server-clock.js";
 
 const YOUNG = 600_000; // ms: an older code that comes with the page is no news
 const COPIED = 6000; // ms that an entry stays after its code was copied
+const IN_SIGHT = 1000; // ms for which a code is in sight before its entry is hidden
 const SEEN = "seen-codes"; // in the session's storage: the time of the message that was seen, by card
 
 const tray = document.getElementById("tray");
@@ -15,17 +17,66 @@ const seen = JSON.parse(sessionStorage.getItem(SEEN) ?? "{}");
 
 // The button of the code, or those of several codes where none stands out.
 const codesOf = (card) => [...card.querySelectorAll(".rental-said > .code[data-copy]")];
+// Tells when a code comes into the window or leaves it, however that happens.
+const crossings = new IntersectionObserver(() => hideWhatIsInSight(), { threshold: [0, 1] });
 const entryOf = (card) => [...list.children].find((entry) => entry.dataset.card === card.id);
 
 // Put the code of `card` into the tray, unless it was seen there.
 export function addToTray(card) {
   if (!codesOf(card).length || seen[card.id] === card.dataset.rings) return;
   const entry = entryOf(card) ?? pattern.content.firstElementChild.cloneNode(true);
+  if (!entry.isConnected) entry.hidden = !document.hidden; // until `crossings` tells of its card
   entry.dataset.card = card.id;
   fill(entry, card);
   const order = ({ dataset }) => Number(dataset.mine) * 1e15 + Number(dataset.rings);
   list.insertBefore(entry, [...list.children].find((other) => other !== entry && order(other) < order(entry)) ?? null);
-  tray.hidden = false;
+  if (document.hidden) tray.hidden = false;
+}
+
+// A code in sight on its card is not listed as well. What the tray covers is out of sight while it is there, so the tray is
+// made as small as it can be, and then takes in what it covers: it comes to the same each time, and never flickers.
+const POINTS = [[0.5, 0.5], [0.1, 0.5], [0.9, 0.5], [0.5, 0.1], [0.5, 0.9]]; // of a part, as shares of its width and height
+const hovers = matchMedia("(hover: hover)"); // on a touch screen, what was touched stays hovered
+const inSightSince = new WeakMap(); // by entry
+function hideWhatIsInSight() {
+  if (document.hidden || document.querySelector("dialog[open]")) return; // nobody sees the cards
+  const entries = [...list.children];
+  const isUsed = !tray.hidden && tray.matches(hovers.matches ? ":hover, :focus-within" : ":focus-within");
+  for (const entry of entries) {
+    if (!isInSight(partsOf(entry))) {
+      inSightSince.delete(entry);
+      entry.hidden = false;
+    } else {
+      if (!inSightSince.has(entry)) inSightSince.set(entry, performance.now());
+      entry.hidden ||= !isUsed && performance.now() - inSightSince.get(entry) >= IN_SIGHT;
+    }
+  }
+  let covered;
+  do {
+    tray.hidden = entries.every((entry) => entry.hidden);
+    covered = entries.filter((entry) => entry.hidden && isUnderTray(partsOf(entry)));
+    for (const entry of covered) entry.hidden = false;
+  } while (covered.length);
+}
+// What says the code, and whose it is.
+function partsOf(entry) {
+  const card = document.getElementById(entry.dataset.card);
+  return card ? [card.querySelector(".rental-service"), ...codesOf(card)] : [];
+}
+function isUnderTray(parts) {
+  const over = tray.getBoundingClientRect();
+  return parts.map((part) => part.getBoundingClientRect()).some(({ top, right, bottom, left }) => top < over.bottom && bottom > over.top && left < over.right && right > over.left);
+}
+// All of each part is in the window, and nothing lies over it. The tray is judged apart, and toasts go by themselves.
+function isInSight(parts) {
+  return parts.length > 1 && parts.every((part) => {
+    const { top, right, bottom, left, width, height } = part.getBoundingClientRect();
+    if (top < 0 || left < 0 || bottom > innerHeight || right > innerWidth || !width) return false;
+    return POINTS.every(([x, y]) => {
+      const uppermost = document.elementsFromPoint(left + x * width, top + y * height).find((each) => !each.closest("#tray, #toasts"));
+      return uppermost && part.contains(uppermost);
+    });
+  });
 }
 
 function fill(entry, card) {
@@ -43,6 +94,7 @@ function fill(entry, card) {
     return shown;
   });
   button.after(...buttons.slice(1));
+  for (const code of codesOf(card)) crossings.observe(code);
   jump.href = card.querySelector(".rental-service a").href;
   jump.querySelector(".tray-service").textContent = card.querySelector(".rental-service").textContent.trim();
   jump.querySelector(".tray-phone").textContent = card.querySelector("[data-testid=phone]")?.textContent ?? "";
@@ -51,11 +103,12 @@ function fill(entry, card) {
 }
 
 function remove(entry) {
-  const leaves = list.children.length > 1 ? entry : tray; // what the page loses
+  const others = [...list.children].filter((each) => each !== entry && !each.hidden);
+  const leaves = others.length ? entry : tray; // what the page loses
   const hadFocus = leaves.contains(document.activeElement);
-  const next = entry.nextElementSibling ?? entry.previousElementSibling;
+  const next = others.find((each) => entry.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) ?? others.at(-1);
   entry.remove();
-  tray.hidden = !list.children.length;
+  hideWhatIsInSight();
   if (hadFocus) (next?.querySelector("button") ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 function dismiss(entry) {
@@ -77,15 +130,17 @@ function jump(event, entry) {
 
 tray.addEventListener("click", (event) => {
   const entry = event.target.closest("li");
-  if (event.target.closest("[data-dismiss-all]")) for (const each of [...list.children]) dismiss(each);
+  if (event.target.closest("[data-dismiss-all]")) for (const each of [...list.children].filter(({ hidden }) => !hidden)) dismiss(each);
   else if (event.target.closest("[data-dismiss]")) dismiss(entry);
   else if (event.target.closest(".tray-jump")) jump(event, entry);
 });
-// A code that was copied, here or on its card, needs no tray.
+// A code that was copied needs no tray: an entry that was clicked stays for a moment, and one whose card was goes at once.
 document.addEventListener("desk:copied", ({ target }) => {
-  const card = target.closest("#tray li")?.dataset.card ?? (target.closest(".rental-said") && target.closest("[data-rental-id]")?.id);
-  const entry = [...list.children].find((each) => each.dataset.card === card);
+  const clicked = target.closest("#tray li");
+  const card = target.closest(".rental-said")?.closest("[data-rental-id]");
+  const entry = clicked ?? (card && entryOf(card));
   if (!entry) return;
+  if (!clicked) return dismiss(entry);
   entry.classList.add("is-copied");
   setTimeout(() => entry.isConnected && dismiss(entry), COPIED);
 });
@@ -97,7 +152,8 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
 });
 setInterval(() => {
   for (const entry of [...list.children]) if (!document.getElementById(entry.dataset.card)) remove(entry);
-  if (!tray.hidden && !list.children.length) tray.hidden = true; // fading takes entries away
+  hideWhatIsInSight(); // fading takes entries away, and what covers a card comes and goes
 }, 1000);
+document.addEventListener("visibilitychange", hideWhatIsInSight);
 
 for (const card of cards()) if (serverTime() - Number(card.dataset.rings) < YOUNG) addToTray(card);

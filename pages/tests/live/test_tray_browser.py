@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from accounts.models import Team
 from pages.presenters import cards
@@ -17,6 +17,8 @@ from rentals.models import Message, Rental, Status
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
+# No card fits into it, so each code is in the tray.
+TOO_LOW: ViewportSize = {"width": 1280, "height": 120}
 WIDTHS = pytest.mark.parametrize("width", [1440, 390])
 
 
@@ -72,10 +74,13 @@ def test_the_code_of_the_last_of_sixty_cards_is_in_view(
         expect(page.locator(f"#rental-{sixty[-1].pk}").get_by_test_id("code")).not_to_be_in_viewport()
         expect(page.locator("#announce > p")).to_have_count(1)
         entries(page).get_by_role("link").click()
+        page.mouse.move(1, 1)
         card = page.locator(f"#rental-{sixty[-1].pk}")
         expect(card).to_be_focused()
         expect(card.get_by_test_id("code")).to_be_in_viewport()
+        expect(page.locator("#tray")).to_be_hidden()  # while its card is in sight
         page.reload()  # nobody has copied or dismissed it
+        page.evaluate("scrollTo(0, 0)")
         expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
         page.get_by_role("button", name="Dismiss all").click()
         expect(page.locator("#tray")).to_be_hidden()
@@ -88,7 +93,7 @@ def test_own_codes_come_first_and_a_copied_one_goes(
     browser: Chromium, site: str, operator: Browser, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]
 ) -> None:
     own, colleagues = make_rental(team, person=operator.person), make_rental(team, person=sign_in(team).person)
-    with browser.new_context(locale="en") as context:
+    with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
         page = signed_in(context, site, operator)
         receive(own, "111111")
@@ -104,14 +109,112 @@ def test_a_masked_code_is_in_no_tray_and_one_that_is_masked_leaves_it(
     browser: Chromium, site: str, operator: Browser, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]
 ) -> None:
     colleagues = make_rental(team, person=sign_in(team).person)
-    with browser.new_context(locale="en") as context:
+    with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         page = signed_in(context, site, operator)
         receive(colleagues, "333333")
-        expect(entries(page).locator(".tray-code")).to_have_text("333333")
+        expect(entries(page).locator(".tray-code:visible")).to_have_text("333333")
         Team.objects.update(shares_codes=False)
         colleagues.announce()
         expect(page.locator("#tray")).to_be_hidden(timeout=20_000)
         assert "333333" not in page.content()
+
+
+def test_a_code_whose_card_is_in_sight_is_in_no_tray_until_it_is_scrolled_away(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
+) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        receive(sixty[0], "529310")
+        expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
+        page.wait_for_timeout(1500)
+        expect(page.locator("#tray")).to_be_hidden()
+        page.evaluate("scrollTo(0, 2000)")
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        page.evaluate("scrollTo(0, 0)")
+        expect(page.locator("#tray")).to_be_hidden()
+
+
+def test_a_code_that_comes_while_the_page_is_hidden_is_in_the_tray_when_it_is_seen(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
+) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+        receive(sixty[0], "529310")
+        expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
+        page.wait_for_timeout(2500)
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#tray")).to_be_hidden()
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_card_under_something_else_is_not_in_sight(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental], dense: bool
+) -> None:
+    operator.person.dense_board = dense
+    operator.person.save()
+    with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        receive(sixty[0], "529310")
+        expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
+        page.wait_for_timeout(1500)
+        expect(page.locator("#tray")).to_be_hidden()
+        page.evaluate(
+            """() => {
+                const bar = document.body.appendChild(Object.assign(document.createElement("p"), { id: "bar" }));
+                Object.assign(bar.style, { position: "fixed", inset: "0 0 50%" });
+            }"""
+        )
+        expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+        page.locator("#bar").evaluate("bar => bar.remove()")
+        expect(page.locator("#tray")).to_be_hidden()
+
+
+def test_a_card_under_the_tray_is_not_in_sight(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
+) -> None:
+    with browser.new_context(viewport={"width": 700, "height": 800}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        receive(sixty[-1], "111111")
+        expect(entries(page).locator(".tray-code:visible")).to_have_text(["111111"])
+        receive(sixty[3], "222222")
+        expect(page.locator(f"#code-{sixty[3].pk}")).to_be_visible()
+        page.locator(f"#rental-{sixty[3].pk}").evaluate(
+            "card => scrollBy(0, card.getBoundingClientRect().bottom - innerHeight)"
+        )
+        receive(sixty[2], "333333")
+        expect(page.locator(f"#code-{sixty[2].pk}")).to_be_visible()
+        expect(entries(page).locator(".tray-code:visible")).to_have_text(["222222", "111111"])
+        page.wait_for_timeout(1500)
+        drawn = page.evaluate(
+            """() => new Promise((resolve) => {
+                const drawn = new Set();
+                const look = (n) => {
+                  drawn.add([...document.querySelectorAll("#tray li:not([hidden])")].map((entry) => entry.innerText).join());
+                  n ? requestAnimationFrame(() => look(n - 1)) : resolve(drawn.size);
+                };
+                look(150);
+            })"""
+        )
+        assert drawn == 1  # it does not flicker
+
+
+def test_a_code_that_was_copied_on_its_card_leaves_the_tray_for_good(
+    browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
+) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+        page = signed_in(context, site, operator)
+        receive(sixty[-1], "FB-31902")
+        expect(entries(page).locator(".tray-code")).to_have_text(["FB-31902"])
+        page.locator(f"#code-{sixty[-1].pk}").click()
+        expect(entries(page)).to_have_count(0)
+        page.reload()
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_timeout(1500)
+        expect(page.locator("#tray")).to_be_hidden()
 
 
 def test_dense_rows_and_codes_first_are_switched_without_a_reload(
@@ -143,7 +246,7 @@ def test_an_open_rental_is_on_the_board_however_many_ended_after_it(
     number = make_rental(team, person=operator.person)
     for n in range(cards.MAX_ENDED + 30):
         make_rental(team, status=Status.EXPIRED, upstream_key=f"x{n}", ended_at=timezone.now())
-    with browser.new_context(locale="en") as context:
+    with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         page = signed_in(context, site, operator)
         assert len(ids_on(page)) == cards.MAX_ENDED + 1
         expect(page.locator("#board-more")).to_contain_text("And 30 more")
