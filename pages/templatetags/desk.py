@@ -168,6 +168,7 @@ def page_words() -> dict[str, str]:
         "copiedCode": _("Copied {what} · {of}"),
         "copyFailed": _("The browser does not allow copying. Select the text and copy it by hand."),
         "noCode": _("There is no code to copy yet."),
+        "chooseCode": _("{of} has {n} codes. Press the number of one, or Enter on it, to copy it."),
         "newCode": _("New code for {service}, {phone}: {code}"),
         "newMessage": _("New message for {service}, {phone}"),
         "unrecognised": _("{service}, {phone}: no code recognised: read the message"),

@@ -1,11 +1,11 @@
 // The desk: what is said when a code comes or an order ends, where the focus goes, and keyboard shortcuts.
 import { announce, countUnseen, CODE_NOTES, isOn, MESSAGE_NOTES, notify, ring, showCount, showPermission, showSilence } from "./alerts.js";
 import { fadesAt } from "./fading.js";
-import { isTyping } from "./keys.js";
+import { CODE, copy, copyCode, isTyping } from "./keys.js";
 import { cards, sortBoard } from "./live.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
-import { addToTray } from "./tray.js";
+import { addToTray, listed } from "./tray.js";
 
 const YOUNG = 600_000; // ms
 
@@ -182,24 +182,20 @@ function showView() {
 }
 // Keyboard shortcuts
 
-const CODE = "[data-copy]";
 const PHONE = "[data-copy-phone]";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !isOn("keys")) return;
   if (event.key === "/") document.querySelector("service-picker")?.focusInput();
-  else if (event.key === "c") copyFrom(newestCode());
-  else if (event.key === "n") copyFrom(cards().find((card) => card.querySelector(PHONE))?.querySelector(PHONE));
+  else if (event.key === "c") copyCode(newestCode());
+  else if (event.key === "n") copy(cards().find((card) => card.querySelector(PHONE))?.querySelector(PHONE));
   else return;
   event.preventDefault();
 });
-// The code that came last, which need not be that of the newest order: one's own before a colleague's.
+// The code that came last, which need not be that of the newest order: one's own before a colleague's. Where its card is
+// out of sight, the one in the tray.
 function newestCode() {
   const received = cards().filter((card) => card.querySelector(CODE));
   const newer = (a, b) => Number(b.matches(".is-mine")) - Number(a.matches(".is-mine")) || Number(b.dataset.rings ?? 0) - Number(a.dataset.rings ?? 0);
-  return received.sort(newer)[0]?.querySelector(CODE);
-}
-// page.js copies what is clicked.
-function copyFrom(button) {
-  if (button) button.click();
-  else toast(sentence("noCode"), true);
+  const [newest] = received.sort(newer);
+  return newest && (listed(newest) ?? newest).querySelector(CODE);
 }

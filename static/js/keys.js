@@ -33,23 +33,45 @@ function leaveGroup(items, current) {
 
 const isOn = () => (document.getElementById("preferences") ?? document.body).dataset.keys === "on";
 const onDesk = Boolean(document.getElementById("board"));
-const here = (selector) => document.activeElement.closest("[data-rental-id]")?.querySelector(selector) ?? document.querySelector(`main ${selector}`);
+// A code of which it is not sure that it is one is copied by a click alone.
+export const CODE = "[data-copy]:not([data-testid=other-code])";
+// In the row or card with the focus, else in the first one that has it.
+function here(selector) {
+  const focused = document.activeElement.closest("[data-rental-id]");
+  return focused ? focused.querySelector(selector) : document.querySelector(`main [data-rental-id] ${selector}`);
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !isOn()) return;
-  if (event.key === "?") document.getElementById("keys")?.showModal();
+  const picked = equalCodes(event.target)[event.key - 1];
+  if (picked) {
+    picked.focus();
+    picked.click();
+  } else if (event.key === "?") document.getElementById("keys")?.showModal();
   else if (onDesk) return;
   else if (event.key === "/") document.querySelector("main [type=search]")?.focus();
-  else if (event.key === "c" && document.querySelector("[data-rental-id]")) copy("[data-copy]");
-  else if (event.key === "n" && document.querySelector("[data-rental-id]")) copy("[data-copy-phone]");
+  else if (event.key === "c" && document.querySelector("[data-rental-id]")) copyCode(here(CODE));
+  else if (event.key === "n" && document.querySelector("[data-rental-id]")) copy(here("[data-copy-phone]"));
   else return;
   event.preventDefault();
 });
 // page.js copies what is clicked.
-function copy(selector) {
-  const button = here(selector);
+export function copy(button) {
   if (button) button.click();
   else toast(sentence("noCode"), true);
+}
+
+// Of several codes of a message, none of which stands out, none is copied unasked: the focus goes to the first, and the key
+// of its place, or Enter, copies one.
+export function copyCode(button) {
+  const equal = button ? equalCodes(button) : [];
+  if (equal.length < 2) return copy(button);
+  if (!equal.includes(document.activeElement)) equal[0].focus();
+  toast(sentence("chooseCode", { n: equal.length, of: button.dataset.of }));
+}
+function equalCodes(button) {
+  const all = button.closest("[data-rental-id], #tray li, .message")?.querySelectorAll("[data-equal][data-copy]");
+  return button.matches("[data-equal]") ? [...all] : [];
 }
 
 // A dialog gives the focus back to the button that opened it, which may have been drawn anew meanwhile.

@@ -21,6 +21,9 @@ const codesOf = (card) => [...card.querySelectorAll(".rental-said > .code[data-c
 const crossings = new IntersectionObserver(() => hideWhatIsInSight(), { threshold: [0, 1] });
 const entryOf = (card) => [...list.children].find((entry) => entry.dataset.card === card.id);
 
+// The entry that shows the code of `card` now.
+export const listed = (card) => [...list.children].find((entry) => entry.dataset.card === card.id && !entry.hidden);
+
 // Put the code of `card` into the tray, unless it was seen there.
 export function addToTray(card) {
   if (!codesOf(card).length || seen[card.id] === card.dataset.rings) return;
@@ -89,6 +92,7 @@ function fill(entry, card) {
   for (const each of more) each.remove();
   const buttons = codesOf(card).map((code, place) => {
     const shown = place ? button.cloneNode() : button;
+    delete shown.dataset.equal;
     Object.assign(shown.dataset, code.dataset);
     shown.textContent = code.querySelector("[data-testid]").textContent;
     return shown;

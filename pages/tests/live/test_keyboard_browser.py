@@ -12,7 +12,7 @@ from accounts.models import Team
 from pages.tests.live.conftest import Browser
 from pages.tests.live.test_live_browser import Site, card, expect_live, operator, receive, site
 from rentals import lifecycle
-from rentals.models import Network, Prefix, Rental, Status
+from rentals.models import Message, Network, Prefix, Rental, Status
 from rentals.tests.factories import make_service, make_token
 
 __all__ = ["operator", "site"]  # the fixtures
@@ -253,3 +253,89 @@ def test_a_sound_that_cannot_be_heard_yet_is_told(desk: Page, operator: Browser)
     expect(desk.locator("#sound-hint")).to_have_text("Click once to hear codes.")
     desk.locator("h2").first.click(force=True)
     expect(desk.locator("#sound-hint")).to_be_hidden()
+
+
+TWO_CODES = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan"
+
+
+@pytest.fixture
+def two_codes(desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]) -> Rental:
+    """A number with a message of two codes, on the open desk, below one that has no code."""
+    now = timezone.now()
+    rental = make_rental(team, person=operator.person, status=Status.RECEIVED, received_at=now, ended_at=now)
+    make_rental(team, person=operator.person)
+    Message.objects.create(rental=rental, at=now, text=TWO_CODES, source="poll", fingerprint="two")
+    desk.reload()
+    expect_live(desk)
+    desk.evaluate("navigator.clipboard.writeText('before')")
+    desk.locator("#main").focus()
+    return rental
+
+
+def copied(page: Page) -> str:
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+@pytest.mark.parametrize("path", ["", "rentals/", "rentals/{}/"])
+def test_of_two_codes_none_is_copied_before_one_is_chosen(desk: Page, two_codes: Rental, path: str) -> None:
+    desk.goto(desk.url + path.format(two_codes.pk))
+    codes = desk.locator("[data-rental-id] [data-equal]")
+    expect(codes).to_have_count(2)
+    for _ in range(2):  # also where the key is pressed twice
+        desk.keyboard.press("c")
+        expect(codes.first).to_be_focused()
+        expect(desk.locator("#toasts > p").last).to_have_text(
+            "Viber, 0852 220 000 has 2 codes. Press the number of one, or Enter on it, to copy it."
+        )
+    assert copied(desk) == "before"
+    desk.keyboard.press("2")
+    expect(codes.last).to_be_focused()
+    expect(desk.locator("#toasts > p").last).to_have_text("Copied 884512 · Viber, 0852 220 000")
+    assert copied(desk) == "884512"
+    desk.keyboard.press("Shift+Tab")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#toasts > p").last).to_have_text("Copied 119020 · Viber, 0852 220 000")
+    assert copied(desk) == "119020"
+
+
+def test_the_choice_stays_where_the_card_is_drawn_anew(desk: Page, two_codes: Rental) -> None:
+    desk.keyboard.press("c")
+    desk.keyboard.press("Tab")
+    codes = card(desk, two_codes).locator("[data-equal]")
+    expect(codes.last).to_be_focused()
+    Rental.objects.filter(pk=two_codes.pk).update(purpose="Shop A")
+    two_codes.announce()
+    expect(card(desk, two_codes)).to_contain_text("Shop A")
+    expect(codes.last).to_be_focused()
+    desk.keyboard.press("1")
+    expect(desk.locator("#toasts > p").last).to_contain_text("Copied 119020")
+
+
+def test_two_codes_out_of_sight_are_chosen_in_the_tray(desk: Page, two_codes: Rental) -> None:
+    desk.set_viewport_size({"width": 1280, "height": 200})
+    codes = desk.locator("#tray .tray-code")
+    expect(codes.first).to_be_visible()
+    desk.keyboard.press("c")
+    expect(codes.first).to_be_focused()
+    desk.keyboard.press("2")
+    expect(desk.locator("#toasts > p").last).to_contain_text("Copied 884512")
+    assert copied(desk) == "884512"
+
+
+def test_the_row_with_the_focus_and_no_code_copies_no_other_ones(desk: Page, two_codes: Rental) -> None:
+    desk.goto(desk.url + "rentals/")
+    desk.locator("[data-rental-id]").first.get_by_role("link").first.focus()
+    desk.keyboard.press("c")
+    expect(desk.locator("#toasts")).to_contain_text("There is no code to copy yet.")
+    assert copied(desk) == "before"
+
+
+def test_a_number_that_may_be_no_code_is_copied_by_a_click_alone(desk: Page, two_codes: Rental) -> None:
+    Message.objects.filter(rental=two_codes).update(text="Uu dai 2026", second_code="2026")
+    for path in ("", "rentals/", f"rentals/{two_codes.pk}/"):
+        desk.goto(desk.url.partition("rentals")[0] + path)
+        expect(desk.locator("[data-copy]").first).to_be_visible()
+        desk.keyboard.press("c")
+        expect(desk.locator("#toasts")).to_contain_text("There is no code to copy yet.")
+    assert copied(desk) == "before"
