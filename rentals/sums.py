@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from lib.query_params import MAX_DAY, midnight
-from rentals.models import Rental, SpendSum, Uncounted
+from rentals.models import CountedDay, Rental, SpendSum, Uncounted
 
 BATCH = 2000
 
@@ -263,6 +264,8 @@ def _fold_batch(batch: int) -> int:
         if keys:
             marks = ", ".join(["%s"] * len(keys))
             cursor.execute(_add(f"SELECT * FROM rentals_spendsum WHERE id IN ({marks})", piece="0"), keys)
+            changes = SpendSum.objects.filter(pk__in=keys, is_month=False, team=OuterRef("team"), day=OuterRef("day"))
+            CountedDay.objects.filter(Exists(changes)).update(changes=F("changes") + 1)
             SpendSum.objects.filter(pk__in=keys).delete()
     return len(keys)
 

@@ -1,14 +1,17 @@
 """Success rate and median time to code of services, networks and prefixes, from a team's own history.
 
-A page cannot count a million rentals, so a job counts them for every team every two minutes and keeps the sums. A rental
-that was imported counts for the success rate, but not for the median: its message was found later than it came.
+A page cannot count a million rentals, so a job does for every team every two minutes. It counts by day, and counts a day
+again where its rentals changed (`CountedDay`): its work grows with what is going on, not with 30 days. Medians come from
+the seconds to each code, rounded. A rental that was imported counts for the success rate, but not for the median: its
+message was found later than it came.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from django.db.models import (
@@ -17,21 +20,32 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    Func,
+    IntegerField,
     OuterRef,
     Q,
     QuerySet,
     Sum,
-    Value,
-    Window,
 )
-from django.db.models.functions import Coalesce, Concat, RowNumber, Substr
+from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
 
 from accounts.models import Team
 from accounts.policy import Access
-from rentals import budgets
+from lib.query_params import midnight
+from rentals import budgets, sums
 from rentals.jobs import runs
-from rentals.models import JobName, JobRun, LedgerEntry, Rental, Service, ServiceFigure, StarredService, Status
+from rentals.models import (
+    CountedDay,
+    JobName,
+    JobRun,
+    LedgerEntry,
+    Rental,
+    Service,
+    ServiceFigure,
+    StarredService,
+    Status,
+)
 
 DAYS = 30
 REFRESH_SECONDS = 120
@@ -43,13 +57,8 @@ RENTED = (Status.WAITING, *ENDED)
 # The fewest ended rentals of a network or prefix that make it a choice to name.
 MIN_SAMPLES = 10
 _PREFIX = Substr("phone", 4, 2)  # the two digits after +84
-# The parts of a service's history that have a median, as `NETWORK|PREFIX`: all of it, by network, by prefix, by both.
-_PARTS = (
-    Value("|"),
-    Concat("network", Value("|")),
-    Concat(Value("|"), _PREFIX),
-    Concat("network", Value("|"), _PREFIX),
-)
+# A day is counted again after so long, whatever became of it.
+RECOUNT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,35 +123,68 @@ def refresh_if_due() -> bool:
 
 
 def refresh(team_id: int) -> None:
-    """Count a team's rentals of the last `DAYS` days anew. Six queries, one write, and no lock is held."""
+    """Count the days of a team whose rentals changed since their last count, and write what the last `DAYS` days come to.
+
+    One query beside the folding where nothing changed; else three and a write for each such day. May run twice.
+    """
+    sums.fold()
+    today, at = timezone.localdate(), timezone.now()
+    days = [today - timedelta(days=n) for n in range(DAYS)]
+    counts = CountedDay.objects.filter(team=team_id)
+    changed = ~Q(counted=F("changes")) | Q(waiting__gt=0) | Q(at=None) | Q(at__lt=at - RECOUNT)
+    due = set(days) - set(counts.filter(day__in=days).exclude(changed).values_list("day", flat=True))
+    if not due:
+        return
+    CountedDay.objects.bulk_create([CountedDay(team_id=team_id, day=day) for day in due], ignore_conflicts=True)
+    for day in counts.filter(day__in=due):
+        _count_day(day)
+    counts.exclude(day__in=days).delete()
+    _write_figures(team_id, [figures for line in counts.values_list("figures", flat=True) for figures in line])
+
+
+def _count_day(day: CountedDay) -> None:
+    """Count the rentals of a day. A count that saw more changes than this one stays."""
+    at, placed = (
+        timezone.now(),
+        {"placed_at__gte": midnight(day.day), "placed_at__lt": midnight(day.day + timedelta(1))},
+    )
+    rented = Rental.objects.filter(team=day.team_id, status__in=RENTED, **placed).order_by()
+    parts: dict[_Scope, _Counts] = defaultdict(_Counts)
+    for scope, *counted in _counted(rented):
+        parts[scope].add(*counted)
+    for scope, amount in _refunded(rented):
+        parts[scope].spent -= amount
+    for scope, seconds, codes in _seconds(rented):
+        parts[scope].seconds[str(seconds)] += codes
+    CountedDay.objects.filter(pk=day.pk, counted__lte=day.changes).update(
+        counted=day.changes,
+        waiting=sum(part.rented - part.ended for part in parts.values()),
+        at=at,
+        figures=[[*scope, *part] for scope, part in parts.items()],
+    )
+
+
+def _write_figures(team_id: int, lines: Iterable[Sequence[Any]]) -> None:
+    """Write the figures of all scopes from those of each day, service, network and prefix."""
     at = timezone.now()
-    rented = Rental.objects.filter(team=team_id, status__in=RENTED, placed_at__gt=at - timedelta(days=DAYS)).order_by()
-    sums: dict[_Scope, _Sums] = defaultdict(_Sums)
-    for service_id, network, prefix, *counted in _counted(rented):
+    totals: dict[_Scope, _Counts] = defaultdict(_Counts)
+    for service_id, network, prefix, rented, ended, received, spent, seconds in lines:
         for scope in _scopes(service_id, network, prefix):
-            sums[scope].add(*counted)
-    for service_id, network, prefix, amount in _refunded(rented):
-        for scope in _scopes(service_id, network, prefix):
-            sums[scope].spent -= amount
-    medians: dict[_Scope, float] = {}
-    for part in _PARTS:
-        for (service_id, name), seconds in _medians(rented.annotate(part=part)).items():
-            network, _bar, prefix = name.partition("|")
-            medians.setdefault((service_id, network, prefix), seconds)  # a part without a name is no other scope
+            totals[scope].add(rented, ended, received, spent, seconds)
     figures = [
         ServiceFigure(
             team_id=team_id,
             service_id=scope[0],
             network=scope[1],
             prefix=scope[2],
-            rented=counted.rented,
-            ended=counted.ended,
-            received=counted.received,
-            spent=counted.spent,
-            median_seconds=medians.get(scope),
+            rented=total.rented,
+            ended=total.ended,
+            received=total.received,
+            spent=total.spent,
+            median_seconds=_median(total.seconds),
             at=at,
         )
-        for scope, counted in sums.items()
+        for scope, total in totals.items()
     ]
     ServiceFigure.objects.bulk_create(
         figures,
@@ -159,19 +201,28 @@ _Scope = tuple[int, str, str]
 
 
 @dataclass(slots=True)
-class _Sums:
-    """What is counted of a scope. `spent` is what its ended rentals cost and was not refunded, in đồng."""
+class _Counts:
+    """What is counted of a scope. `spent` is what its ended rentals cost and was not refunded, in đồng; `seconds` how many
+    codes came after so many seconds."""
 
     rented: int = 0
     ended: int = 0
     received: int = 0
     spent: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rented: int, ended: int, received: int, charged: int) -> None:
+    def add(
+        self, rented: int, ended: int, received: int, charged: int, seconds: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self.rented += rented
         self.ended += ended
         self.received += received
         self.spent += charged
+        for key, codes in seconds.items():
+            self.seconds[key] += codes
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.rented, self.ended, self.received, self.spent, self.seconds))
 
 
 def _scopes(service_id: int, network: str, prefix: str) -> set[_Scope]:
@@ -179,9 +230,9 @@ def _scopes(service_id: int, network: str, prefix: str) -> set[_Scope]:
     return {(service_id, n, p) for n in {"", network} for p in {"", prefix}}
 
 
-def _counted(rented: "QuerySet[Rental]") -> "QuerySet[Rental, tuple[Any, ...]]":
-    """Return the counts by service, network and prefix; the coarser scopes are sums of these. One query."""
-    return (
+def _counted(rented: "QuerySet[Rental]") -> Iterator[tuple[Any, ...]]:
+    """Yield each service, network and prefix with its counts; the coarser scopes are sums of these. One query."""
+    rows = (
         rented.annotate(part=_PREFIX)
         .values_list("service", "network", "part")
         .annotate(
@@ -191,36 +242,56 @@ def _counted(rented: "QuerySet[Rental]") -> "QuerySet[Rental, tuple[Any, ...]]":
             charged=Coalesce(Sum("price", filter=Q(status__in=ENDED)), 0),
         )
     )
+    return ((tuple(row[:3]), *row[3:]) for row in rows)
 
 
-def _refunded(rented: "QuerySet[Rental]") -> "QuerySet[Rental, tuple[Any, ...]]":
-    """Return what was refunded of the ended rentals, by service, network and prefix. One query."""
+def _refunded(rented: "QuerySet[Rental]") -> Iterator[tuple[_Scope, int]]:
+    """Yield what was refunded of the ended rentals, by service, network and prefix. One query."""
     is_refund = Q(ledger__kind=LedgerEntry.Kind.REFUND, ledger__taken_back=False)
-    return (
+    rows = (
         rented.filter(is_refund, status__in=ENDED)
         .annotate(part=_PREFIX)
         .values_list("service", "network", "part")
         .annotate(amount=Sum("ledger__amount"))
     )
+    return (((service_id, network, prefix), amount) for service_id, network, prefix, amount in rows)
 
 
-def _medians(rentals: "QuerySet[Rental]") -> dict[tuple[int, str], float]:
-    """Return the median seconds to a code for each service and part: the middle row or the two middle rows of each."""
-    came = rentals.filter(status=Status.RECEIVED, imported=False, received_at__gte=F("placed_at"))
-    groups = [F("service"), F("part")]
-    took = ExpressionWrapper(F("received_at") - F("placed_at"), output_field=DurationField())
-    middle = (
-        came.annotate(took=took)
-        .annotate(
-            row=Window(RowNumber(), partition_by=groups, order_by=[F("took"), F("pk")]),
-            rows=Window(Count("pk"), partition_by=groups),
+class _WholeSeconds(Func):
+    """A duration in seconds, rounded."""
+
+    output_field = IntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        return super().as_sql(
+            compiler, connection, template="ROUND(EXTRACT(EPOCH FROM %(expressions)s))::int", **context
         )
-        .filter(row__gte=(F("rows") + 1) / 2, row__lte=(F("rows") + 2) / 2)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        template = "CAST(ROUND(%(expressions)s / 1000000.0) AS INTEGER)"  # of microseconds
+        return super().as_sql(compiler, connection, template=template, **context)
+
+
+def _seconds(rented: "QuerySet[Rental]") -> Iterator[tuple[_Scope, int, int]]:
+    """Yield how many codes came after how many seconds, by service, network and prefix. One query."""
+    took = ExpressionWrapper(F("received_at") - F("placed_at"), output_field=DurationField())
+    rows = (
+        rented.filter(status=Status.RECEIVED, imported=False, received_at__gte=F("placed_at"))
+        .annotate(part=_PREFIX, seconds=_WholeSeconds(took))
+        .values_list("service", "network", "part", "seconds")
+        .annotate(codes=Count("pk"))
     )
-    seconds: dict[tuple[int, str], list[float]] = {}
-    for service_id, name, duration in middle.values_list("service", "part", "took"):
-        seconds.setdefault((service_id, name), []).append(duration.total_seconds())
-    return {key: sum(values) / len(values) for key, values in seconds.items()}
+    return (((service_id, network, prefix), seconds, codes) for service_id, network, prefix, seconds, codes in rows)
+
+
+def _median(codes: Mapping[str, int]) -> float | None:
+    """Return the median of seconds, from how many codes came after so many: the mean of the two middle ones."""
+    total, passed, middle = sum(codes.values()), 0, list[int]()
+    for seconds in sorted(codes, key=int):
+        passed += codes[seconds]
+        while len(middle) < 2 and passed > (total - 1 + len(middle)) // 2:
+            middle.append(int(seconds))
+    return sum(middle) / 2 if middle else None
 
 
 def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:

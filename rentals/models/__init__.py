@@ -4,7 +4,7 @@ from rentals.models import plain_text
 from rentals.models.callbacks import Callback
 from rentals.models.catalog import Network, Prefix, Service, ServicePrice
 from rentals.models.destinations import Delivery, Destination, OutgoingEvent
-from rentals.models.figures import ServiceFigure, SpendSum, StarredService, Uncounted
+from rentals.models.figures import CountedDay, ServiceFigure, SpendSum, StarredService, Uncounted
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
 from rentals.models.operations import (
     BackgroundJob,
@@ -26,6 +26,7 @@ __all__ = [
     "Callback",
     "CallbackAddress",
     "ContractDrift",
+    "CountedDay",
     "Delivery",
     "Destination",
     "EventKind",

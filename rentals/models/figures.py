@@ -1,5 +1,7 @@
 """What is counted from the history: how well services, networks and prefixes did, and which services a person stars."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +39,29 @@ class ServiceFigure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_id} {self.network}{self.prefix}".strip()
+
+
+class CountedDay(models.Model):
+    """What `rentals.jobs.statistics` counted of a team's rentals of one day, by service, network and prefix: `figures`.
+
+    `rentals.sums.fold` raises `changes` after a change of these rentals; `counted` is the value that the count has seen, so
+    that the day is counted again where they differ.
+    """
+
+    team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, db_index=False, related_name="+")
+    day = models.DateField()
+    changes = models.PositiveIntegerField(default=0)
+    counted = models.IntegerField(default=-1)
+    # How many still waited then: a rental that ends without a code changes no sum.
+    waiting = models.PositiveIntegerField(default=0)
+    at = models.DateTimeField(null=True)
+    figures: "models.JSONField[Any, Any]" = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "day"], name="one_count_per_team_and_day")]
+
+    def __str__(self) -> str:
+        return str(self.day)
 
 
 class StarredService(models.Model):

@@ -102,6 +102,7 @@ def test_every_model_of_the_desk_that_an_admin_needs_has_a_page() -> None:
     inside_others = {Prefix, ServicePrice, RentalEvent, CallbackAddress}
     # Counted by jobs and shown on the pages for services and the system.
     on_pages = {
+        models.CountedDay,
         models.Delivery,
         models.Destination,
         models.ExportedCode,
