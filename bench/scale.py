@@ -1,9 +1,10 @@
 """What growth does to pages, searches, exports and writes: `python -m bench.scale [--sqlite] [--rounds N] [SIZE …]`.
 
 Fills a database for each size (1,000 and 1,000,000 rentals by default) by SQL, and asks for every page that a person opens,
-in turn. Times are those in the server, from the request to the last byte. Prints p50, p95, the queries and how much longer
-each takes than with the first size, then rows per second of exports, the time of each kind of write, and bytes per rental.
-With `--folder DIR` the databases stay there, and are measured again the next time.
+of each size in turn, so that other work on the machine hits all alike. Times are those in the server, from the request to
+the last byte; `processor` is what Django and its PostgreSQL backend worked, by which the bars are judged. Then rows per
+second of exports, the time of each kind of write, and bytes per rental. With `--folder DIR` the databases stay there, and
+are measured again the next time; `--sqlite SIZE` adds one of SQLite, compared with the last of PostgreSQL.
 """
 
 import argparse
@@ -17,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.stage import Postgres, processor_seconds
+from bench.stage import Postgres
 
 # The pages that an empty signed-in page is compared with stand after it.
 EMPTY = "empty page"
@@ -31,29 +33,84 @@ RECENT = 30  # rentals of the last half hour, as many in each size
 MAX_EXPORTED = {"csv": 100_000, "xlsx": 50_000}
 WRITES = 40
 SIZES = ("1000", "1000000")
+# How much more a page may work than an empty one, and the rows a second of an export.
+MOST_OF_EMPTY = 5
+EXPORT_BARS = {"csv": 25_000, "xlsx": 12_000}
 
 
 def main() -> None:
-    """Measure each size in a process of its own, and print them beside each other."""
+    """Measure all sizes in turn, each in a process of its own, and print them beside each other."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[int(size) for size in SIZES])
-    parser.add_argument("--sqlite", action="store_true")
+    parser.add_argument("--sqlite", type=int, metavar="SIZE")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only-pages", action="store_true")
+    parser.add_argument("--only", default="", help="the pages whose names contain this")
     arguments = parser.parse_args()
     if os.environ.get("DESK_BENCH_SIZE"):
-        print(json.dumps(_measure(int(os.environ["DESK_BENCH_SIZE"]), arguments.rounds, arguments.only_pages)))
+        _serve(int(os.environ["DESK_BENCH_SIZE"]))
         return
-    figures: dict[int, dict[str, Any]] = {}
-    for size in arguments.sizes:
-        with _database(size, arguments.folder, sqlite=arguments.sqlite) as environment:
-            command = [sys.executable, "-m", "bench.scale", *sys.argv[1:]]
-            answer = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-        *notes, last = answer.strip().splitlines()
-        print(*notes, sep="\n", flush=True)
-        figures[size] = json.loads(last)
-    _report(figures)
+    sizes = [(f"{size:,}", size, False) for size in arguments.sizes]
+    sizes += [(f"SQLite {arguments.sqlite:,}", arguments.sqlite, True)] if arguments.sqlite else []
+    with ExitStack() as stack:
+        sites = {
+            label: Site(stack.enter_context(_database(size, arguments.folder, sqlite=sqlite)))
+            for label, size, sqlite in sizes
+        }
+        load = os.getloadavg()[0]
+        pages = [page for page in next(iter(sites.values())).ask("pages") if arguments.only in page or page == EMPTY]
+        figures = _timed_in_turn(sites, pages, arguments.rounds)
+        _report_pages(figures, load)
+        if not arguments.only_pages:
+            _report_exports({label: site.ask("exports") for label, site in sites.items()})
+            _report_writes(_timed_in_turn(sites, ["writes"], WRITES))
+            for label, site in sites.items():
+                for name, count in site.ask("bytes").items():
+                    print(f"{label}: {name} {count:,.0f} bytes a rental")
+        for site in sites.values():
+            site.close()
+
+
+class Site:
+    """The process that asks one database for pages."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "bench.scale"]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        print(self._line())
+
+    def ask(self, what: str) -> Any:
+        """Return what it answers: see `_serve`."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return json.loads(self._line())
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("a measured process ended")
+        return line.strip()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate("")
+
+
+def _timed_in_turn(sites: dict[str, Site], names: list[str], rounds: int) -> dict[str, dict[str, list[Any]]]:
+    """Return what each site answers, by name: a list of each round's."""
+    answers: dict[str, dict[str, list[Any]]] = {name: {label: [] for label in sites} for name in names}
+    for number in range(rounds + 1):
+        for name in names:
+            for label, site in sites.items():
+                answer = site.ask(name)
+                if number:  # the first fills the caches
+                    answers[name][label].append(answer)
+    return answers
 
 
 @contextmanager
@@ -86,8 +143,9 @@ def _database(size: int, keep: Path | None, *, sqlite: bool) -> Iterator[dict[st
         }
 
 
-def _measure(size: int, rounds: int, only_pages: bool) -> dict[str, Any]:
-    """Return the figures of one size: seconds and queries of each page, rows per second, seconds of each write, bytes."""
+def _serve(size: int) -> None:
+    """Answer each line of the standard input in JSON: `pages` with their names, a page's name with its seconds, those of the
+    processor and the queries; `exports`, `writes` and `bytes` with their figures."""
     import django
 
     django.setup()
@@ -95,17 +153,23 @@ def _measure(size: int, rounds: int, only_pages: bool) -> dict[str, Any]:
 
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
-    first = _filled(size)
-    client = _signed_in()
+    with redirect_stdout(sys.stderr):
+        first = _filled(size)
+        client = _signed_in()
+        pages = _addresses(first)
+        write = _Writes(first)
     gc.collect()
     gc.freeze()  # as the web process does
-    pages = _addresses(first)
-    figures: dict[str, Any] = {"pages": _timed_pages(client, pages, rounds)}
-    if not only_pages:
-        figures["exports"] = _timed_exports(first["team"])
-        figures["writes"] = _timed_writes(first)
-        figures["bytes"] = _bytes(size) if size >= 100_000 else {}
-    return figures
+    print(f"{size:,} rentals are there", flush=True)
+    answers: dict[str, Callable[[], Any]] = {
+        "pages": lambda: list(pages),
+        "exports": lambda: _timed_exports(first["team"]),
+        "writes": write.one_of_each,
+        "bytes": lambda: _bytes(size) if size >= 100_000 else {},
+        **{label: partial(_timed_page, client, address) for label, address in pages.items()},
+    }
+    for line in sys.stdin:
+        print(json.dumps(answers[line.strip()]()), flush=True)
 
 
 def _filled(size: int) -> dict[str, int]:
@@ -185,43 +249,48 @@ def _addresses(first: dict[str, int]) -> dict[str, str]:
     }
 
 
-def _timed_pages(client: Any, pages: dict[str, str], rounds: int) -> dict[str, Any]:
+def _timed_page(client: Any, address: str) -> tuple[float, float, int]:
+    """Return the seconds that a page took, those that processors worked for it, and its queries."""
     from django.db import connection
-    from django.test.utils import CaptureQueriesContext
 
-    queries = {}
-    for label, address in pages.items():
-        client.get(address)  # a code is recorded as read once a day
-        with CaptureQueriesContext(connection) as captured:
-            answer = client.get(address)
-        if answer.status_code != 200:
-            raise SystemExit(f"{address}: {answer.status_code}")
-        queries[label] = len(captured)
-    seconds: dict[str, list[float]] = {label: [] for label in pages}
-    worked = dict.fromkeys(pages, 0.0)
-    for _ in range(rounds):
-        for label, address in pages.items():
-            before = processor_seconds(os.getppid())
-            seconds[label].append(_seconds(lambda address=address: client.get(address)))  # type: ignore[misc]
-            worked[label] += (processor_seconds(os.getppid()) - before) / rounds
-    return {
-        label: [statistics.median(times), _p95(times), worked[label], queries[label]]
-        for label, times in seconds.items()
-    }
+    queries = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        queries.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(count):
+        seconds, worked, answer = _timed(lambda: client.get(address))
+    if answer.status_code != 200:
+        raise SystemExit(f"{address}: {answer.status_code}")
+    return seconds, worked, len(queries)
 
 
-def _seconds(do: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    do()
-    return time.perf_counter() - start
+def _timed(do: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Return the seconds of a call, those of this process and its PostgreSQL backend, and what it returned."""
+    start, worked = time.perf_counter(), time.process_time() + _backend_seconds()
+    answer = do()
+    return time.perf_counter() - start, time.process_time() + _backend_seconds() - worked, answer
 
 
-def _p95(values: list[float]) -> float:
+def _backend_seconds() -> float:
+    """Return how long this connection's PostgreSQL backend has worked. Those that it starts for one query are left out."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return 0.0
+    connection.ensure_connection()
+    path = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
+    return int(path.read_text().split()[0]) / 1e9
+
+
+def _p95(values: Sequence[float]) -> float:
     return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
 
 
 def _timed_exports(team_id: int) -> dict[str, Any]:
-    """Return rows, rows per second, seconds to the first row, and how many MB the process grew, of each kind."""
+    """Return rows, rows per second and per second of the processor, seconds to the first row, and how many MB the process
+    grew, of each kind."""
     from itertools import islice
 
     from accounts.models import Team, User
@@ -233,6 +302,7 @@ def _timed_exports(team_id: int) -> dict[str, Any]:
     for kind, most in MAX_EXPORTED.items():
         rentals = exports.filtered_rentals(access, HistoryFilter())
         counted, began, before = [0, 0.0], time.perf_counter(), _peak_mb()
+        worked = time.process_time() + _backend_seconds()
 
         def table(rentals: Any = rentals, counted: list[float] = counted, most: int = most) -> Iterator[Any]:
             for row in islice(exports.rows(rentals, access, None), most):
@@ -247,7 +317,9 @@ def _timed_exports(team_id: int) -> dict[str, Any]:
             else:
                 exports.write_xlsx(table(), path, scratch=Path(folder))
         seconds = time.perf_counter() - began
-        figures[kind] = [counted[0], counted[0] / seconds, counted[1] - began, _peak_mb() - before]
+        worked = time.process_time() + _backend_seconds() - worked
+        rates = (counted[0] / seconds, counted[0] / worked)
+        figures[kind] = [counted[0], *rates, counted[1] - began, _peak_mb() - before]
     return figures
 
 
@@ -255,40 +327,53 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _timed_writes(first: dict[str, int]) -> dict[str, float]:
-    """Return the median seconds of an order, a rented number, a message, a refund's line, and what folds the sums."""
-    from unittest.mock import patch
+class _Writes:
+    """What a rental writes in its life: an order, its number, a message or its expiry with the refund's line."""
 
-    from django.utils import timezone
+    def __init__(self, first: dict[str, int]) -> None:
+        from django.utils import timezone
 
-    import thuesim
-    from accounts.models import Team, User
-    from rentals import enqueue, lifecycle, orders
-    from rentals.models import BalanceReading, MessageSource, Service, Token
+        from accounts.models import Team, User
+        from rentals import orders
+        from rentals.models import BalanceReading, Service, Token
 
-    team, person = Team.objects.get(pk=first["team"]), User.objects.get(username="boss")
-    token, service = Token.objects.get(pk=first["token"]), Service.objects.get(pk=first["service"])
-    reading = BalanceReading.objects.create(token=token, at=timezone.now(), balance=0)
-    seconds: dict[str, list[float]] = {"order": [], "number": [], "message": [], "expiry": [], "money line": []}
-    with patch.object(enqueue, "place"), patch("rentals.budgets.MAX_ORDERS_PER_MINUTE", 10**9):
-        for number in range(WRITES):
-            taken: list[Any] = []
-            order = orders.Order(person=person, team=team, service=service, token=token, purpose="bench")
-            seconds["order"].append(_seconds(lambda: taken.append(orders.take_order(order))))  # noqa: B023
-            rental = taken[0]
+        token = Token.objects.get(pk=first["token"])
+        self._order = orders.Order(
+            person=User.objects.get(username="boss"),
+            team=Team.objects.get(pk=first["team"]),
+            service=Service.objects.get(pk=first["service"]),
+            token=token,
+            purpose="bench",
+        )
+        self._reading = BalanceReading.objects.create(token=token, at=timezone.now(), balance=0)
+
+    def one_of_each(self) -> dict[str, tuple[float, float]]:
+        """Return the seconds of each write, and those that processors worked for it."""
+        return {**self._life(with_message=True), **self._life(with_message=False)}
+
+    def _life(self, *, with_message: bool) -> dict[str, tuple[float, float]]:
+        from unittest.mock import patch
+
+        import thuesim
+        from rentals import enqueue, lifecycle, orders
+        from rentals.models import MessageSource
+
+        key, seconds = str(time.time_ns()), dict[str, tuple[float, float, Any]]()
+        with patch.object(enqueue, "place"), patch("rentals.budgets.MAX_ORDERS_PER_MINUTE", 10**9):
+            seconds["order"] = _timed(lambda: orders.take_order(self._order))
+            rental = seconds["order"][2]
             lifecycle.start_attempt(rental)
-            key = f"{time.time_ns()}{number}"
-            rented = thuesim.Rented(f"{key}.02", f"+8496{number:07d}", 1450, None, "", "", None, "")
-            seconds["number"].append(_seconds(lambda: lifecycle.number_taken(rental, rented)))  # noqa: B023
-            if number % 2:
-                message = thuesim.Message(f"code {key}", f"{number:06d}", False, "")
-                seconds["message"].append(
-                    _seconds(lambda: lifecycle.message_arrived(rental, message, source=MessageSource.POLL))  # noqa: B023
+            rented = thuesim.Rented(f"{key}.02", f"+8496{key[-7:]}", 1450, None, "", "", None, "")
+            seconds["number"] = _timed(lambda: lifecycle.number_taken(rental, rented))
+            if with_message:
+                message = thuesim.Message(f"code {key}", key[-6:], False, "")
+                seconds["message"] = _timed(
+                    lambda: lifecycle.message_arrived(rental, message, source=MessageSource.POLL)
                 )
             else:
-                seconds["expiry"].append(_seconds(lambda: lifecycle.expire(rental)))  # noqa: B023
-                seconds["money line"].append(_seconds(lambda: lifecycle.refund(rental, reading)))  # noqa: B023
-    return {label: statistics.median(times) for label, times in seconds.items()}
+                seconds["expiry"] = _timed(lambda: lifecycle.expire(rental))
+                seconds["money line"] = _timed(lambda: lifecycle.refund(rental, self._reading))
+        return {name: (figures[0], figures[1]) for name, figures in seconds.items()}
 
 
 def _bytes(size: int) -> dict[str, float]:
@@ -309,23 +394,58 @@ def _bytes(size: int) -> dict[str, float]:
         return {name: count / size for name, count in cursor.fetchall()}
 
 
-def _report(figures: dict[int, dict[str, Any]]) -> None:
-    sizes = list(figures)
-    print(f"\n{'page':24}" + "".join(f"{size:>12,} p50    p95  ratio processor ms queries" for size in sizes))
-    for label, base in figures[sizes[0]]["pages"].items():
-        line = f"{label:24}"
-        for size in sizes:
-            median, p95, worked, queries = figures[size]["pages"][label]
-            line += f"{median * 1000:16.1f} {p95 * 1000:6.1f} {p95 / base[1]:6.2f} {worked * 1000:12.1f} {queries:7}"
+def _report_pages(figures: dict[str, dict[str, list[Any]]], load: float) -> None:
+    """Print each page, and whether its growth is within the bars."""
+    labels = list(figures[EMPTY])
+    print(
+        f"\nmilliseconds: p50, p95; processor p50, p95; queries. Load {load:.1f} before, {os.getloadavg()[0]:.1f} now"
+    )
+    print(f"{'':24}" + "".join(f"{label:>40}" for label in labels))
+    bars = []
+    for page, by_label in figures.items():
+        line, before = f"{page:24}", 0.0
+        for label in labels:
+            seconds, worked, queries = zip(*by_label[label], strict=True)
+            shown = [statistics.median(seconds), _p95(seconds), statistics.median(worked), _p95(worked)]
+            line += "".join(f"{1000 * value:8.1f}" for value in shown) + f"{max(queries):8}"
+            bars.append(_bar(page, label, shown[3], before, figures[EMPTY][label]))
+            before = shown[3]
         print(line)
-    for size in sizes:
-        for kind, (rows, rate, first, grown) in figures[size].get("exports", {}).items():
-            print(f"{size:>12,}: {kind} {rows:,} rows, {rate:,.0f} rows/s, first after {first:.2f} s, {grown:.0f} MB")
-        for label, seconds in figures[size].get("writes", {}).items():
-            print(f"{size:>12,}: {label} {seconds * 1000:.2f} ms")
-        for label, count in figures[size].get("bytes", {}).items():
-            print(f"{size:>12,}: {label} {count:,.0f} bytes a rental")
-    print(f"load {os.getloadavg()[0]:.1f}")
+    print(*filter(None, bars), sep="\n")
+
+
+def _bar(page: str, label: str, worked: float, before: float, empty: list[Any]) -> str:
+    """Return whether a page's processor time is within the bars: against the next smaller database, and an empty page."""
+    most = MOST_OF_EMPTY * _p95([answer[1] for answer in empty])
+    if not before:
+        return ""
+    ratio = 3.0 if label.startswith("SQLite") else 1.5
+    is_met = worked <= ratio * before and (label.startswith("SQLite") or worked <= most)
+    verdict = "ok    " if is_met else "BROKEN"
+    return f"{verdict} {page}, {label}: {1000 * worked:.0f} ms of {1000 * most:.0f}; {worked / before:.2f} of {ratio}"
+
+
+def _report_exports(figures: dict[str, dict[str, Any]]) -> None:
+    for label, kinds in figures.items():
+        for kind, (rows, rate, worked, first, grown) in kinds.items():
+            word = "ok    " if worked >= EXPORT_BARS[kind] else "BROKEN"
+            print(
+                f"{word} {label}: {kind} {rows:,} rows, {rate:,.0f} a second, {worked:,.0f} for one of the processor;"
+                f" the first after {first:.2f} s; {grown:.0f} MB more"
+            )
+
+
+def _report_writes(figures: dict[str, dict[str, list[Any]]]) -> None:
+    before: dict[str, float] = {}
+    for label, rounds in figures["writes"].items():
+        for name in rounds[0]:
+            seconds, worked = zip(*(each[name] for each in rounds), strict=True)
+            median, work = statistics.median(seconds), statistics.median(worked)
+            first = before.setdefault(name, work)
+            word = "ok    " if work <= 1.2 * first else "BROKEN"
+            print(
+                f"{word} {label}: {name} {1000 * median:.2f} ms, processor {1000 * work:.2f}, {work / first:.2f} of 1.2"
+            )
 
 
 if __name__ == "__main__":
