@@ -4,8 +4,11 @@
 """
 
 import re
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
+
+from assets import PACKAGES, Package
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -18,6 +21,7 @@ NOTES = {
     "LGPL": "**copyleft for the library**: used unchanged and replaceable; changes to it must be published",
     "MPL": "**copyleft by file**: used unchanged; changes to its files must be published",
     "Artistic": "**either**: taken under the Artistic License",
+    "OFL": "**copyleft for the typeface**: used unchanged; changes to it must bear another name and this licence",
     "GPL": "**copyleft**: must not be handed out with the product",
     "Proprietary": "**not free**",
 }
@@ -42,22 +46,32 @@ def licence(package: Distribution) -> str:
 
 def row(name: str) -> str:
     package = distribution(name)
-    terms = READ_BY_HAND.get(name) or licence(package)
+    return line(name, package.version, READ_BY_HAND.get(name) or licence(package))
+
+
+def asset_row(package: Package) -> str:
+    return line(package.name, package.version, package.licence)
+
+
+def line(name: str, version: str, terms: str) -> str:
     note = next((note for word, note in NOTES.items() if word in terms), "")
-    return f"| {name} | {package.version} | {terms} | {note} |"
+    return f"| {name} | {version} | {terms} | {note} |"
 
 
-def table(packages: list[str]) -> str:
-    head = "| package | version | licence | if not permissive |\n|---|---|---|---|"
-    return "\n".join([head, *map(row, packages)])
+def table(rows: Iterable[str]) -> str:
+    return "\n".join(["| package | version | licence | if not permissive |", "|---|---|---|---|", *rows])
 
 
 def main() -> None:
     product = names("requirements.lock")
     tools = [name for name in names("requirements-dev.lock") if name not in product]
     print("# Licences\n\nWritten by `.ci/lock`. ThueSim Desk itself is under the [MIT licence](../LICENSE).")
-    print(f"\n## What the product runs on\n\n{table(product)}")
-    print(f"\n## What its tests and tools need\n\nNot part of the product.\n\n{table(tools)}")
+    print(f"\n## What the product runs on\n\n{table(map(row, product))}")
+    print(
+        "\n## Typeface and icons\n\nFiles of these npm packages are in `static/`, with their licences; "
+        f"`scripts/assets.py` put them there.\n\n{table(map(asset_row, PACKAGES))}"
+    )
+    print(f"\n## What its tests and tools need\n\nNot part of the product.\n\n{table(map(row, tools))}")
 
 
 if __name__ == "__main__":

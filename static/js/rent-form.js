@@ -2,6 +2,18 @@
 // list and a plain field stay.
 import { sentence } from "./toasts.js";
 
+// An icon of the sprite that the page's own icons are drawn from.
+const SVG = "http://www.w3.org/2000/svg";
+const sprite = document.querySelector("svg.icon use").getAttribute("href").split("#")[0];
+function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(SVG, "use"));
+  svg.firstChild.setAttribute("href", `${sprite}#${name}`);
+  return svg;
+}
+
 // Services: type a part of a name, with accents or without.
 const withoutAccents = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
 const MAX_SHOWN = 80;
@@ -155,7 +167,7 @@ class ServicePicker extends HTMLElement {
       return piece;
     };
     const name = part("picker-name", option.name);
-    if (option.starred) name.prepend(Object.assign(part("picker-star", "★"), { ariaHidden: "true" }), " ");
+    if (option.starred) name.prepend(icon("star"), " ");
     item.append(name, part("picker-price", option.price), part("picker-facts", this.facts(option)));
     return item;
   }
@@ -290,7 +302,8 @@ class PrefixTokens extends HTMLElement {
     for (const old of this.querySelectorAll(".prefix")) old.remove();
     for (const digits of this.tokens) {
       const token = document.createElement("button");
-      Object.assign(token, { type: "button", className: "prefix", textContent: `0${digits} ×` });
+      Object.assign(token, { type: "button", className: "prefix", textContent: `0${digits}` });
+      token.append(icon("cross"));
       token.dataset.digits = digits;
       token.setAttribute("aria-label", sentence("remove", { what: `0${digits}` }));
       this.input.before(token);
@@ -350,7 +363,7 @@ class WishChips extends HTMLElement {
       const chip = Object.assign(document.createElement("button"), { type: "button", className: "wish-chip", title: text });
       chip.dataset.n = n;
       chip.setAttribute("aria-label", sentence("remove", { what: text }));
-      chip.append(Object.assign(document.createElement("span"), { textContent: text }), " ×");
+      chip.append(Object.assign(document.createElement("span"), { textContent: text }), icon("cross"));
       return chip;
     }));
   }

@@ -1,4 +1,7 @@
-"""What is installed is exactly what was checked: lock files, SBOM and licence list name the same packages."""
+"""What is installed is exactly what was checked: lock files, SBOM and licence list name the same packages.
+
+The typeface and the icons are no package that is installed: `scripts/assets.py` names where their files come from.
+"""
 
 import json
 import re
@@ -7,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from scripts.assets import PACKAGES, Package
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import version
 
@@ -55,10 +59,16 @@ def test_run_and_test_install_by_hash() -> None:
     assert "ensure_venv requirements-dev.lock\n" in (BASE_DIR / "test").read_text()
 
 
+def assets() -> dict[str, str]:
+    """Return the version of each npm package that files of `static/` come from, by its name."""
+    return {package.name: package.version for package in PACKAGES}
+
+
 def test_the_sbom_names_exactly_the_packages_of_the_product() -> None:
     sbom = json.loads((BASE_DIR / "sbom.cdx.json").read_text())
     components = {canonicalize_name(component["name"]): component["version"] for component in sbom["components"]}
-    assert components == versions("requirements.lock")
+    expected = versions("requirements.lock") | {canonicalize_name(name): number for name, number in assets().items()}
+    assert components == expected
     assert sbom["metadata"]["component"]["version"] == version()
 
 
@@ -73,4 +83,11 @@ def test_the_licence_list_names_exactly_the_locked_packages() -> None:
     product = versions("requirements.lock")
     tools = {name: number for name, number in versions("requirements-dev.lock").items() if name not in product}
     assert licence_table("What the product runs on") == product
+    assert licence_table("Typeface and icons") == assets()
     assert licence_table("What its tests and tools need") == tools
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_what_is_taken_of_a_package_is_there_with_its_licence(package: Package) -> None:
+    assert all((BASE_DIR / "static" / target).is_file() for target in package.files.values())
+    assert "LICENSE" in package.files
