@@ -14,6 +14,7 @@ from django.db import DatabaseError
 import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
+from lib import log_lines
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue, sums
 from rentals.jobs import (
@@ -79,13 +80,15 @@ def _apply_callback(pk: int) -> None:
 @shared_task(name=TaskName.PLACE, ignore_result=True)
 def place(token_id: int) -> None:
     """Place the token's next order."""
-    placing.place_next(token_id)
+    with log_lines.about(token=token_id):
+        placing.place_next(token_id)
 
 
 @shared_task(name=TaskName.POLL_TOKEN, ignore_result=True)
 def poll_token(token_id: int) -> None:
     """Poll the token's numbers, and come again after the poll interval while any wait."""
-    wait = polling.poll_token(token_id)
+    with log_lines.about(token=token_id):
+        wait = polling.poll_token(token_id)
     if wait is not None:
         enqueue.poll_token(token_id, in_seconds=wait)
 
@@ -93,7 +96,8 @@ def poll_token(token_id: int) -> None:
 @shared_task(name=TaskName.POLL_RENTAL, ignore_result=True)
 def poll_rental(rental_id: int) -> None:
     """Poll one number."""
-    polling.poll_rental(rental_id)
+    with log_lines.about(rental=rental_id):
+        polling.poll_rental(rental_id)
 
 
 @shared_task(name=TaskName.CALLBACK, ignore_result=True)

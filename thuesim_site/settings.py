@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django_htmx",
 ]
 MIDDLEWARE = [
+    "thuesim_site.middleware.request_id.RequestIdMiddleware",
     "api.middleware.ApiMiddleware",
     "thuesim_site.middleware.database_outage.DatabaseOutageMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -297,14 +298,19 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "thuesim_site.redaction.DeskFilter"}, "full_disk": {"()": "lib.disk.NoTraceback"}},
     "formatters": {
-        "line": {
+        "text": {
             "()": "lib.log_lines.Lines",
             "fmt": "{desk_process:<8} | {asctime} {levelname} {name}: {message}",
             "style": "{",
-        }
+        },
+        "json": {"()": "lib.log_lines.JsonLines"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "filters": ["full_disk", "redact"], "formatter": "line"}
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["full_disk", "redact"],
+            "formatter": variables.LOG_FORMAT.read(),
+        }
     },
     "root": {"handlers": ["console"], "level": variables.LOG_LEVEL.read()},
     "loggers": {

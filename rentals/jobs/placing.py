@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 import thuesim
-from lib import clock
+from lib import clock, log_lines
 from rentals import budgets, enqueue, lifecycle
 from rentals.jobs import balances, callbacks, catalog
 from rentals.lifecycle import machine_clock, reasons
@@ -58,7 +58,8 @@ def place_next(token_id: int) -> None:
     if breaker.hold_of(token) != Hold.NONE:
         _move_on(token)
     elif breaker.is_well(token) and (claimed := _claim_within_limit(token)):
-        _ask(token, *claimed)
+        with log_lines.about(rental=claimed[0].pk):
+            _ask(token, *claimed)
 
 
 class _PriceUnread(Exception):

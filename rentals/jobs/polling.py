@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 import thuesim
+from lib import log_lines
 from rentals import enqueue
 from rentals.jobs.outcomes import (
     ABSENT_GRACE_SECONDS,
@@ -212,8 +213,9 @@ def ask_code(rental: Rental) -> bool:
 
     Raises `ThueSimError`, but not `UnknownSession`: an id that the upstream gave and does not know ends no rental.
     """
-    reply = _code(rental)
-    return apply(rental, reply.state, reply.message, source=MessageSource.POLL)
+    with log_lines.about(rental=rental.pk):
+        reply = _code(rental)
+        return apply(rental, reply.state, reply.message, source=MessageSource.POLL)
 
 
 def _code(rental: Rental) -> thuesim.CodeReply:

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 import thuesim
+from lib import log_lines
 from rentals.models import JobName, JobRun, Token
 
 RETRY_SECONDS = 10  # less than the 15 s from one run of these jobs to the next, so that each of them tries again
@@ -30,7 +31,8 @@ def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> None:
 def run(name: JobName, token_id: int) -> Iterator[None]:
     """Note how a job on a token ends. A `ThueSimError` of the block is noted, and does not pass on."""
     try:
-        yield
+        with log_lines.about(token=token_id):
+            yield
     except thuesim.ThueSimError as error:
         ran(name, token_id, error=f"{type(error).__name__}: {error.message}")
     else:

@@ -190,6 +190,15 @@ def _log_level(name: str, text: str) -> str:
     return text
 
 
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def parse(name: str, text: str) -> str:
+        if text not in choices:
+            raise WrongSetting(f"{name} must be {' or '.join(choices)}, not {text!r}.")
+        return text
+
+    return parse
+
+
 def _networks(name: str, text: str) -> list[str]:
     networks = _texts(name, text)
     for network in networks:
@@ -243,6 +252,7 @@ WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
 SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))
 EMAIL_URL = Variable("EMAIL_URL", "dummymail://", _email_url)
 EMAIL_FROM = Variable("EMAIL_FROM", "", _email_address)
+LOG_FORMAT = Variable("DESK_LOG_FORMAT", "text", _one_of("text", "json"))
 LOG_LEVEL = Variable("DESK_LOG_LEVEL", "INFO", _log_level)
 
 THUESIM_BASE_URL = Variable("THUESIM_BASE_URL", "", _address(path_allowed=True))

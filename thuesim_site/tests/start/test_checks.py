@@ -60,6 +60,7 @@ WRONG = [
     ("EMAIL_URL", "pigeon://mail"),
     ("EMAIL_FROM", "desk"),
     ("DESK_LOG_LEVEL", "loud"),
+    ("DESK_LOG_FORMAT", "xml"),
     ("THUESIM_BASE_URL", "thuesim.xyz"),
     ("THUESIM_BASE_URL", "file:///etc/passwd"),
     ("THUESIM_BASE_URL", "https://thuesim.xyz/?token=1"),
