@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -12,6 +12,7 @@ from accounts.policy import Access
 from lib.query_params import whole_number
 from rentals.models import Message, Rental, Status
 from rentals.queries.filters import BoardFilter
+from thuesim import codes
 
 MAX_AWAY = timedelta(days=7)
 # No rental is open for longer: one ordered before that cannot have ended in the meantime.
@@ -64,7 +65,8 @@ def moment_of(text: str) -> datetime | None:
 
 
 def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
-    """Count what happened after `since` to the rentals of the board's filter, whatever their status. One query."""
+    """Count what happened after `since` to the rentals of the board's filter, whatever their status. One query, and
+    one where messages came that may have several codes."""
     any_status = replace(board_filter, statuses=())
     rentals = any_status.apply_to_all(Rental.objects.filter(queued_at__gt=since - MAX_OPEN), access).order_by()
     ended = Q(ended_at__gt=since)
@@ -78,4 +80,15 @@ def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
         expired=Count("pk", filter=Q(status=Status.EXPIRED) & ended),
         refused=Count("pk", filter=Q(status=Status.REFUSED) & ended),
     )
+    if counts["messages"]:
+        several = _with_several_codes(rentals.filter(received, without_code))
+        counts["codes"] += several
+        counts["messages"] -= several
     return News(since, **counts)
+
+
+def _with_several_codes(rentals: QuerySet[Rental]) -> int:
+    """Count the rentals with a message that names several codes, none of which stands out: only its text tells."""
+    messages = Message.objects.filter(rental__in=rentals.values("pk")).order_by()
+    texts = messages.values_list("rental", "text").iterator()
+    return len({rental for rental, text in texts if codes.equal_codes_beside("", text)})

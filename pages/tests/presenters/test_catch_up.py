@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Team, User
 from accounts.policy import access_for
 from pages.presenters import catch_up
-from rentals.models import Status
+from rentals.models import Message, Status
 from rentals.queries.filters import BoardFilter
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
@@ -47,6 +47,19 @@ def test_codes_expiries_and_refusals_after_that_moment_are_counted(team: Team, o
     assert news(operator, now - HOUR) == (1, 1, 1)
     assert news(operator, now - 2 * HOUR) == (2, 2, 2)
     assert news(operator, now) == (0, 0, 0)
+
+
+def test_a_message_with_several_codes_brought_a_code_and_an_advert_none(team: Team, operator: User) -> None:
+    now = timezone.now()
+    texts = ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan", "Uu dai 2026", "Chao mung")
+    for text in texts:
+        rental = make_rental(Status.RECEIVED, team=team, person=operator, queued_at=now, received_at=now)
+        for n in range(2):
+            Message.objects.create(rental=rental, at=now, text=text, source="poll", fingerprint=f"{n}")
+    found = catch_up.news(access_for(operator), BoardFilter(), now - HOUR)
+    assert (found.codes, found.messages) == (1, 2)
+    with translation.override("en"):
+        assert found.summary == "1 code, 2 messages: no code recognised"
 
 
 def test_what_left_the_board_meanwhile_is_counted_too(team: Team, operator: User) -> None:
