@@ -54,7 +54,10 @@ def test_nothing_is_built_from_source_where_build_tools_would_come_without_a_has
 
 
 def test_run_and_test_install_by_hash() -> None:
-    assert "--require-hashes" in (BASE_DIR / "thuesim_site" / "start" / "venv.sh").read_text()
+    script = (BASE_DIR / "thuesim_site" / "start" / "venv.sh").read_text()
+    installs = [line for line in script.splitlines() if "pip install" in line]
+    assert len(installs) == 3  # uv, what it installs, and pip in its place
+    assert all("--require-hashes" in line for line in installs)
     assert "ensure_venv requirements.lock\n" in (BASE_DIR / "run").read_text()
     assert "ensure_venv requirements-dev.lock\n" in (BASE_DIR / "test").read_text()
 
