@@ -121,7 +121,11 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.jinja2.Jinja2",
         "DIRS": [BASE_DIR / "templates" / "jinja2"],
-        "OPTIONS": {"trim_blocks": True, "lstrip_blocks": True},
+        "OPTIONS": {
+            "environment": "thuesim_site.jinja_environment.environment",
+            "trim_blocks": True,
+            "lstrip_blocks": True,
+        },
     },
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Q
-from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong, span
+from lib.jinja import rendered
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, readable
 from rentals.models import Hold, Message, Rental, Status
@@ -172,6 +174,10 @@ class Card:
     @property
     def message_count(self) -> int:
         return len(self.read.others) + bool(self.message)
+
+    @property
+    def messages_sentence(self) -> str:
+        return ngettext("%(n)s message", "%(n)s messages", self.message_count) % {"n": self.message_count}
 
     @property
     def repeated_at(self) -> datetime | None:
@@ -390,8 +396,13 @@ def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = Fals
     return Board(cards, ended.order_by().count() - MAX_ENDED if extra else 0)
 
 
-def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> str:
+def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> SafeString:
     """Return the HTML of one card in the active language. With `oob`, htmx puts it in the place of the old one."""
     place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
-    return render_to_string("pages/_rental.html", {"card": card, "oob": oob})
+    return cards_html([card], oob=oob)
+
+
+def cards_html(cards: Iterable[Card], *, heading: str = "h3", oob: bool = False, **fields: str) -> SafeString:
+    """Return the HTML of cards. `fields` is what the template wants to know of the page; htmx needs none of it."""
+    return rendered("cards.html", cards=cards, heading=heading, oob=oob, **fields)

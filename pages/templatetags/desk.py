@@ -19,6 +19,7 @@ from accounts.page_team import FIELD
 from accounts.policy import Access
 from lib import confirmation
 from lib.formats import dong, grouped, span
+from lib.jinja import rendered
 
 register = template.Library()
 register.filter(dong)
@@ -29,6 +30,12 @@ _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
 MAX_SHORT = 180  # characters of a message that is never scrolled, at 320 px
 MAX_SHORT_LINES = 4
+
+
+@register.simple_tag
+def jinja(name: str, **context: Any) -> SafeString:
+    """Draw the template `name` of `templates/jinja2/`, which knows nothing but what it is given here."""
+    return rendered(name, **context)
 
 
 @register.simple_tag
@@ -62,7 +69,8 @@ def moment(at: datetime | None) -> SafeString | str:
     """Write a moment briefly (today's by its time alone), with the exact one on hover. Vietnam's time."""
     if at is None:
         return ""
-    local, today = timezone.localtime(at), timezone.localdate()
+    zone = timezone.get_default_timezone()
+    local, today = at.astimezone(zone), timezone.now().astimezone(zone).date()
     if local.date() == today:
         short = local.strftime("%H:%M")
     elif local.date() == today - timedelta(days=1):

@@ -2,19 +2,15 @@
 takes longer than the database takes to find fifty rows among a million."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from django import template
-from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.policy import Access
-from lib.formats import dong
+from lib.jinja import rendered
 from pages.presenters.cards import card_for
 from pages.presenters.rental import deleted_sentence
-from pages.templatetags.desk import clock, epoch, icon, moment
 from rentals.models import Rental
 from rentals.queries.warnings import dearer_sentence
 
@@ -24,7 +20,7 @@ register = template.Library()
 @register.simple_tag
 def options(choices: Iterable[tuple[str, str]], chosen: str | Collection[str]) -> SafeString:
     """Render the `<option>`s of a list: pairs of value and label. `chosen` is a value, or several."""
-    return _rendered("options.html", {"choices": choices, "chosen": {chosen} if isinstance(chosen, str) else chosen})
+    return rendered("options.html", choices=choices, chosen={chosen} if isinstance(chosen, str) else chosen)
 
 
 @register.simple_tag
@@ -43,25 +39,7 @@ def history_rows(rentals: Iterable[Rental], access: Access) -> SafeString:
         "ordered_by": _("ordered by %(person)s"),
     }
     cards = (card_for(rental, access) for rental in rentals)
-    return _rendered("history_rows.html", {"cards": cards, "words": words, **_FUNCTIONS})
+    return rendered("history_rows.html", cards=cards, words=words, **_FUNCTIONS)
 
 
-def messages_sentence(count: int) -> str:
-    return ngettext("%(n)s message", "%(n)s messages", count) % {"n": count}
-
-
-_FUNCTIONS = {
-    "clock": clock,
-    "dearer_sentence": dearer_sentence,
-    "deleted_sentence": deleted_sentence,
-    "dong": dong,
-    "epoch": epoch,
-    "icon": icon,
-    "messages_sentence": messages_sentence,
-    "moment": moment,
-}
-
-
-def _rendered(name: str, context: dict[str, Any]) -> SafeString:
-    # The backend escapes what is not HTML, but returns a plain text, which the page around it would escape again.
-    return SafeString(render_to_string(name, context, using="jinja2"))
+_FUNCTIONS = {"dearer_sentence": dearer_sentence, "deleted_sentence": deleted_sentence}

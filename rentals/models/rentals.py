@@ -42,6 +42,22 @@ class Status(models.TextChoices):
         return (cls.PLACING, cls.UNCONFIRMED, cls.WAITING)
 
 
+# By which people and keys are shown beside a rental.
+_NAMES = (
+    "person__first_name",
+    "person__last_name",
+    "person__username",
+    "ordered_by__first_name",
+    "ordered_by__last_name",
+    "ordered_by__username",
+    "api_key__name",
+)
+
+
+def _columns(model: Any) -> list[str]:
+    return [field.name for field in model._meta.concrete_fields]
+
+
 class RentalQuerySet(models.QuerySet["Rental"]):
     def visible_to(self, access: "Access") -> "RentalQuerySet":
         """The rentals of the team that the person is working in."""
@@ -61,10 +77,13 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         return self.annotate(refund=refund, refunded=models.F("refund__amount"))
 
     def for_cards(self) -> "RentalQuerySet":
-        """Fetch all that a card shows, in two queries."""
+        """Fetch all that a card shows, in two queries: of people and API keys the names alone."""
+        related = {"service": Service, "token": Token, "team": self.model._meta.get_field("team").related_model}
+        whole = [f"{name}__{column}" for name, model in related.items() for column in _columns(model)]
         return (
             self.with_refund()
-            .select_related("service", "token", "person", "ordered_by", "team", "api_key")
+            .select_related(*related, "person", "ordered_by", "api_key")
+            .only(*_columns(self.model), *whole, *_NAMES)
             .prefetch_related("messages")
         )
 
@@ -94,13 +113,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             "service__name",
             "service__price",
             "service__active",
-            "person__first_name",
-            "person__last_name",
-            "person__username",
-            "ordered_by__first_name",
-            "ordered_by__last_name",
-            "ordered_by__username",
-            "api_key__name",
+            *_NAMES,
         ]
         return (
             self.with_refund()
