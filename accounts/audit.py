@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, AuditRecord, Team, User
+from lib.time_zones import desk_day
 
 
 class Action(models.TextChoices):
@@ -155,7 +156,7 @@ class OncePerDay(NamedTuple):
 def record_once_a_day(done: Iterable[OncePerDay], *, request: HttpRequest | None = None) -> None:
     """Write a record of each for today, unless there is one. At most one query, none for what this process has recorded."""
     global _remembered_day
-    today = timezone.localdate()
+    today = desk_day()
     if _remembered_day != today or len(_remembered) > _MAX_REMEMBERED:
         _remembered.clear()
         _remembered_day = today

@@ -1,4 +1,4 @@
-"""Middleware: what a signed-in person may do, the language they read, and the way to the sign-in."""
+"""Middleware: what a signed-in person may do, the language and the time zone they read, and the way to the sign-in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts import audit
 from accounts.http import asking_address
 from accounts.policy import access_for
+from lib.time_zones import reading_in
 
 # The pages that a person reaches without the two-factor authentication that their team requires: set-up, help, sign-out.
 _WITHOUT_TWO_FACTOR = (
@@ -32,7 +33,8 @@ _WITHOUT_TWO_FACTOR = (
 
 
 class PersonMiddleware:
-    """Set `request.access`, computed at its first use, and the person's own language in place of the browser's.
+    """Set `request.access`, computed at its first use, and the person's own language in place of the browser's,
+    and write times in their zone.
 
     Where the team requires two-factor authentication and the person has none, every page leads to its set-up.
     """
@@ -42,12 +44,14 @@ class PersonMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = request.user
+        time_zone = ""
         if user.is_authenticated:
+            time_zone = user.time_zone
             request.access = SimpleLazyObject(lambda: access_for(user))  # type: ignore[attr-defined]
             if user.language:
                 translation.activate(user.language)
                 request.LANGUAGE_CODE = translation.get_language()
-        with audit.during(request):
+        with audit.during(request), reading_in(time_zone):
             return self.get_response(request)
 
     def process_view(

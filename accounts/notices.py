@@ -6,6 +6,7 @@ from django.utils import timezone, translation
 
 from accounts import audit, mail
 from accounts.models import User
+from lib import time_zones
 
 
 def tell(person: User, action: audit.Action, *, by: User | None = None, to: str = "") -> None:
@@ -22,12 +23,15 @@ def tell(person: User, action: audit.Action, *, by: User | None = None, to: str 
         "username": person.get_username(),
         "what": action.label,
         "by": by if by and by.pk != person.pk else None,
-        "at": timezone.localtime(),
+        "at": timezone.now(),
         "address": audit.current_address(),
     }
 
     def send() -> None:
-        with translation.override(person.language or translation.get_language()):
-            get_adapter().send_mail("account/email/notice", address, context)
+        with (
+            translation.override(person.language or translation.get_language()),
+            time_zones.reading_in(person.time_zone),
+        ):
+            get_adapter().send_mail("account/email/notice", address, {**context, "zone": time_zones.label()})
 
     transaction.on_commit(send)

@@ -1,6 +1,6 @@
 """Read days, row numbers and other whole numbers from the query of an address, where any text may stand."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 
 from django.utils import timezone
 
@@ -25,6 +25,11 @@ def day(text: str | None) -> date | None:
     return parsed if MIN_DAY <= parsed <= MAX_DAY else None
 
 
-def midnight(day: date) -> datetime:
-    """Return the moment at which a day begins, in the active time zone."""
-    return timezone.make_aware(datetime.combine(day, time.min))
+def midnight(day: date, zone: tzinfo | None = None) -> datetime:
+    """Return the moment at which a day begins, in `zone`, by default the one in which the reader's times are written."""
+    return timezone.make_aware(datetime.combine(day, time.min), zone)
+
+
+def desk_midnight(day: date) -> datetime:
+    """Return the moment at which a day begins in the desk's zone, Vietnam's."""
+    return midnight(day, timezone.get_default_timezone())

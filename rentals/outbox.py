@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import Team, User
+from lib.time_zones import desk_time
 from rentals import enqueue
 from rentals.models import Delivery, Destination, Message, OutgoingEvent, Rental, Token
 from thuesim import phones
@@ -118,4 +119,4 @@ def _token_data(token: Token) -> dict[str, object]:
 
 
 def _time(at: datetime | None) -> str | None:
-    return timezone.localtime(at).isoformat(timespec="milliseconds") if at is not None else None
+    return desk_time(at).isoformat(timespec="milliseconds") if at is not None else None

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.db.models import Exists, F, OuterRef
-from django.utils import timezone
 
-from lib.query_params import MAX_DAY, midnight
+from lib.query_params import MAX_DAY, desk_midnight
+from lib.time_zones import desk_day
 from rentals.models import CountedDay, Rental, SpendSum, Uncounted
 
 BATCH = 2000
@@ -316,7 +316,7 @@ def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str
         selects.append(f"SELECT '{part.tag}', day, name, {_NAMES} FROM ({lines}) AS line")
         values += [
             team_id,
-            *(connection.ops.adapt_datetimefield_value(midnight(day)) for day in (part.start, part.end)),
+            *(connection.ops.adapt_datetimefield_value(desk_midnight(day)) for day in (part.start, part.end)),
         ]
     return " UNION ALL ".join(selects), values
 
@@ -371,7 +371,7 @@ class Spent(NamedTuple):
 def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query."""
-    today = timezone.localdate()
+    today = desk_day()
     parts = [_Part("day", False, today, MAX_DAY), _Part("month", True, today.replace(day=1), MAX_DAY)]
     # In the same statement: between two, an order could stop being under way and be counted by neither.
     marks = ", ".join(["%s"] * len(under_way))

@@ -1,7 +1,7 @@
 """Make the typeface, the icons and their licences in `static/` from the npm packages below.
 
-    python scripts/assets.py                        static/fonts/, static/icons.svg, static/admin/img/ anew
-    python scripts/assets.py --sbom sbom.cdx.json   add the packages to an SBOM
+    python -m scripts.assets                        static/fonts/, static/icons.svg, static/admin/img/ anew
+    python -m scripts.assets --sbom sbom.cdx.json   add the packages to an SBOM
 
 Needs npm, which fetches each package in the version and with the hash named here. The product itself needs neither.
 """
@@ -138,7 +138,8 @@ def fetch(package: Package, folder: Path) -> Path:
     printed = subprocess.run(
         ["npm", "pack", spec, "--json", "--pack-destination", str(folder)], check=True, capture_output=True, text=True
     ).stdout
-    archive = folder / json.loads(printed)[0]["filename"].replace("@", "").replace("/", "-")
+    name: str = json.loads(printed)[0]["filename"]
+    archive = folder / name.replace("@", "").replace("/", "-")
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if package.integrity != f"sha512-{digest}":
         raise ValueError(f"{spec} has another hash than the one that was checked")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
-from assets import PACKAGES, Package
+from scripts.assets import PACKAGES, Package
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -28,6 +28,7 @@ from accounts import audit, page_team
 from accounts.audit import OncePerDay
 from accounts.models import Membership, Team, User
 from accounts.policy import Access, access_for
+from lib.time_zones import reading_in
 from pages.presenters.cards import handed_over_sentence, render_card
 from rentals.models import Rental
 from rentals.queries.filters import BoardFilter
@@ -51,6 +52,7 @@ class Viewer:
     access: Access
     language: str
     fingerprint: int
+    time_zone: str = ""
 
 
 class Screen:
@@ -108,7 +110,8 @@ class Screen:
 
     def _view(self, access: Access) -> str:
         # Interned, so that equal views are one object: thousands of them are compared for every event.
-        return sys.intern(repr((self.ids_only, self.board, self.viewer.language, access.team_id, access)))
+        reader = (self.viewer.language, self.viewer.time_zone)
+        return sys.intern(repr((self.ids_only, self.board, reader, access.team_id, access)))
 
     def offer(self, data: bytes) -> None:
         """Put `data` in the queue; a full queue ends the stream, and the browser comes back."""
@@ -236,7 +239,7 @@ def _card_frame(rental: Rental, screen: Screen) -> bytes:
         return frame("gone", str(rental.pk))
     if screen.ids_only:
         return frame("rental", f'id="rental-{rental.pk}"')
-    with translation.override(screen.viewer.language):
+    with translation.override(screen.viewer.language), reading_in(screen.viewer.time_zone):
         return frame("rental", render_card(rental, access, oob=True))
 
 
@@ -250,7 +253,7 @@ def _viewer(session_key: str, browser_language: str) -> Viewer | None:
     # The fingerprint is read before the rights: a change between the two is noticed at the next check.
     [fingerprint] = _fingerprints([(session_key, person.pk)])
     language = person.language or browser_language
-    return Viewer(session_key, access_for(person), language, fingerprint)
+    return Viewer(session_key, access_for(person), language, fingerprint, person.time_zone)
 
 
 def _fingerprints(viewers: Collection[tuple[str, int]]) -> list[int]:

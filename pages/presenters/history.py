@@ -17,7 +17,7 @@ from accounts.policy import Access
 from lib.query_params import whole_number
 from rentals.models import Network, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
-from rentals.queries.filters import HistoryFilter
+from rentals.queries.filters import DESK_DAYS, HistoryFilter
 
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
@@ -191,6 +191,8 @@ def chosen(
         filters.append(("since", str(since), _("from %(day)s") % {"day": f"{since:%d/%m/%Y}"}))
     if until := history_filter.until:
         filters.append(("until", str(until), _("to %(day)s") % {"day": f"{until:%d/%m/%Y}"}))
+    if history_filter.of_desk_days and (since or until):
+        filters.append(("days", DESK_DAYS, _("days of Vietnam")))
     return [(label, _without(query, name, value)) for name, value, label in filters]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,9 +19,11 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from accounts.policy import Access
 from lib import query_params
-from lib.query_params import midnight
+from lib.query_params import desk_midnight
+from lib.time_zones import desk_day, is_of_desk
 from rentals import bookkeeping, sums
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
+from rentals.queries.filters import DESK_DAYS
 from rentals.sums import Kind, Sum
 from thuesim import phones
 
@@ -43,18 +44,18 @@ class Period:
     @classmethod
     def from_query(cls, query: Mapping[str, str] | QueryDict) -> "Period":
         """Read `?since=2026-10-01&until=2026-10-31`; what is missing or wrong becomes the last thirty days."""
-        today = timezone.localdate()
+        today = desk_day()
         until = query_params.day(query.get("until")) or today
         since = query_params.day(query.get("since")) or until - timedelta(days=29)
         return cls(max(min(since, until), until - MAX_PERIOD), until)
 
     @property
     def start(self) -> datetime:
-        return midnight(self.since)
+        return desk_midnight(self.since)
 
     @property
     def end(self) -> datetime:
-        return midnight(self.until + timedelta(days=1))
+        return desk_midnight(self.until + timedelta(days=1))
 
     @property
     def days(self) -> list[date]:
@@ -67,10 +68,15 @@ class Period:
     def query(self) -> str:
         return f"since={self.since:%Y-%m-%d}&until={self.until:%Y-%m-%d}"
 
+    @property
+    def history_query(self) -> str:
+        """The history's query for these days, which are Vietnam's."""
+        return self.query if is_of_desk() else f"{self.query}&days={DESK_DAYS}"
+
 
 def usual_periods() -> list[tuple[Promise, Period]]:
     """Return the periods that people ask for, with their names."""
-    today = timezone.localdate()
+    today = desk_day()
     month = today.replace(day=1)
     before = month - timedelta(days=1)
     return [
@@ -208,13 +214,13 @@ def _payer_of(name: str) -> tuple[int | None, int]:
     return int(person) if person else None, int(token)
 
 
-def _days(period: Period, rows: Iterable[Sum]) -> list[Line]:
+def _days(period: Period, rows: Iterable[Sum], query: str = "") -> list[Line]:
     by_day = {row.name: row for row in rows}
     nothing = Sum("", 0, 0, 0, 0, 0, 0)
     lines = []
     for day in period.days:
         row = by_day.get(str(day), nothing)
-        lines.append(_line(f"{day:%d/%m/%Y}", f"since={day}&until={day}", row))
+        lines.append(_line(f"{day:%d/%m/%Y}", f"{query}{Period(day, day).history_query}", row))
     return lines
 
 
@@ -242,7 +248,7 @@ def _lines(period: Period, total: Line, rows: Iterable[tuple[Any, Sum]], naming:
     lines = []
     for key, row in shown:
         label, query = names.get(key, ("", ""))
-        lines.append(_line(label, f"{query}&{period.query}" if query else "", row))
+        lines.append(_line(label, f"{query}&{period.history_query}" if query else "", row))
     return lines + _rest(total, lines) if len(ordered) > MAX_LINES else lines
 
 

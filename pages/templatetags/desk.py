@@ -20,6 +20,7 @@ from accounts.policy import Access
 from lib import confirmation
 from lib.formats import dong, grouped, span
 from lib.jinja import rendered
+from lib.time_zones import is_of_desk, label, offset
 
 register = template.Library()
 register.filter(dong)
@@ -66,7 +67,7 @@ def clock(seconds: int) -> str:
 
 @register.simple_tag
 def moment(at: datetime | None) -> SafeString | str:
-    """Write a moment briefly (today's by its time alone), with the exact one on hover. Vietnam's time."""
+    """Write a moment briefly (today's by its time alone), with the exact one on hover. In the reader's zone."""
     if at is None:
         return ""
     zone = timezone.get_default_timezone()
@@ -84,8 +85,18 @@ def moment(at: datetime | None) -> SafeString | str:
 
 @register.filter
 def exact(at: datetime) -> str:
-    """Write a moment to the second, in Vietnam's time."""
+    """Write a moment to the second, in the reader's zone."""
     return timezone.localtime(at).strftime(_EXACTLY)
+
+
+@register.simple_tag
+def zone_sentence() -> str:
+    """Say in which zone the page's times are, and that the days of money are Vietnam's."""
+    if is_of_desk():
+        return _("Times are those of Vietnam (UTC+7).")
+    return _(
+        "Times are those of %(zone)s (now %(offset)s). Budgets and spend are counted by the days of Vietnam (UTC+7)."
+    ) % {"zone": label(), "offset": offset()}
 
 
 @register.filter

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 import thuesim
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import Access, access_for
+from lib.time_zones import reading_in
 from rentals import enqueue
 from rentals.jobs import exports, reconciling
 from rentals.models import BackgroundJob, Rental, Token
@@ -139,7 +140,8 @@ def _work(pk: int) -> None:
         if job.kind == BackgroundJob.Kind.IMPORT:
             _import(job)
         else:
-            _export(job)
+            with translation.override(job.language or settings.LANGUAGE_CODE), reading_in(job.person.time_zone):
+                _export(job)
     except LostToAnother:
         logger.info("background job %s was lost to another worker", pk)
     except thuesim.ThueSimError:
@@ -183,7 +185,7 @@ def _export(job: BackgroundJob) -> None:
     path = folder() / f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
     path.touch(mode=0o600)
     try:
-        with translation.override(job.language or settings.LANGUAGE_CODE), _Progress(job) as progress:
+        with _Progress(job) as progress:
             table = progress.counting(exports.rows(rentals, access, job.record))
             if is_csv:
                 exports.write_csv(table, path)

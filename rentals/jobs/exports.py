@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import CharField, Func
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from xlsxwriter import Workbook
 
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
+from lib import time_zones
 from lib.formats import dong
 from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 BATCH = 1000
-ZONE = " (UTC+7)"  # of all times: Vietnam's, which knows no summer time
 # What Excel's XML cannot hold.
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _MAX_CELL = 32_767
@@ -44,10 +45,11 @@ def filtered_rentals(access: Access, history_filter: HistoryFilter) -> "RentalQu
 
 
 def headings() -> list[str]:
-    """Return the columns' names in the active language."""
+    """Return the columns' names in the active language, and in which zone their times are."""
+    zone = f" ({time_zones.label()})"
     return [
         _("Rental"),
-        _("Ordered at") + ZONE,
+        _("Ordered at") + zone,
         _("Number"),
         _("Service"),
         _("Service ID"),
@@ -55,14 +57,14 @@ def headings() -> list[str]:
         _("Status"),
         _("Code"),
         _("Message"),
-        _("Code at") + ZONE,
+        _("Code at") + zone,
         _("Price, đồng"),
         _("Refunded, đồng"),
         _("Person"),
         _("Purpose"),
         _("Token"),
-        _("Rented at") + ZONE,
-        _("Ended at") + ZONE,
+        _("Rented at") + zone,
+        _("Ended at") + zone,
         _("ThueSim's ID"),
         _("Reason"),
         _("Ordered by"),
@@ -75,18 +77,27 @@ def headings() -> list[str]:
 
 
 class _Local(Func):
-    """A time as the export writes it, by the database: to make a datetime of each takes longer than all else in a row."""
+    """A time as the export writes it, in the reader's zone, by the database: to make a datetime of each takes longer than
+    all else in a row."""
 
     output_field = CharField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
-        template = "to_char(%(expressions)s AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD HH24:MI:SS')"
+        template = f"to_char(%(expressions)s AT TIME ZONE '{_zone()}', 'YYYY-MM-DD HH24:MI:SS')"
         return super().as_sql(compiler, connection, template=template, **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
-        return super().as_sql(
-            compiler, connection, template="datetime(substr(%(expressions)s, 1, 19), '+7 hours')", **context
-        )
+        if time_zones.is_of_desk():
+            template = "datetime(substr(%(expressions)s, 1, 19), '+7 hours')"  # which knows no summer time
+        else:
+            template = f"django_datetime_trunc('second', %(expressions)s, '{_zone()}', 'UTC')"
+        return super().as_sql(compiler, connection, template=template, **context)
+
+
+def _zone() -> str:
+    """Return the reader's zone, for use in SQL."""
+    name = timezone.get_current_timezone_name()
+    return name if name in time_zones.names() else "UTC"
 
 
 class _Message(NamedTuple):

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 import thuesim
 from lib import log_lines
+from lib.time_zones import desk_day
 from rentals import enqueue
 from rentals.jobs.outcomes import (
     ABSENT_GRACE_SECONDS,
@@ -133,7 +134,7 @@ def _poll_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
 def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.HistoryEntry]:
     """Return the token's entries since the oldest of `due` was ordered, by `thuesim.rental_key`."""
     oldest = min(rental.queued_at for rental in due)
-    since = timezone.localdate(oldest) - timedelta(days=1)
+    since = desk_day(oldest) - timedelta(days=1)
     with breaker.reporting(token):
         entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
     return {thuesim.rental_key(entry.id): entry for entry in entries}

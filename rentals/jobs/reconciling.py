@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 import thuesim
+from lib.time_zones import desk_day
 from rentals import enqueue, lifecycle
 from rentals.jobs import balances, callbacks, outcomes
 from rentals.jobs.callback_evidence import settle_by_callback
@@ -67,7 +68,7 @@ def settle(token_id: int, *, deep: bool = False, progress: Progress | None = Non
             if deep:
                 entries = client_for(token).history(limit=DEEP_LIMIT)
             else:
-                entries = client_for(token).history(limit=LIMIT, since=timezone.localdate() - timedelta(days=2))
+                entries = client_for(token).history(limit=LIMIT, since=desk_day() - timedelta(days=2))
     except thuesim.ThueSimError:
         with suppress(thuesim.ThueSimError):
             settle_by_callback(token, _unsettled(token))

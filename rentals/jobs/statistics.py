@@ -32,7 +32,8 @@ from django.utils import timezone
 
 from accounts.models import Team
 from accounts.policy import Access
-from lib.query_params import midnight
+from lib.query_params import desk_midnight
+from lib.time_zones import desk_day
 from rentals import budgets, sums
 from rentals.jobs import runs
 from rentals.models import (
@@ -128,7 +129,7 @@ def refresh(team_id: int) -> None:
     One query beside the folding where nothing changed; else three and a write for each such day. May run twice.
     """
     sums.fold()
-    today, at = timezone.localdate(), timezone.now()
+    today, at = desk_day(), timezone.now()
     days = [today - timedelta(days=n) for n in range(DAYS)]
     counts = CountedDay.objects.filter(team=team_id)
     changed = ~Q(counted=F("changes")) | Q(waiting__gt=0) | Q(at=None) | Q(at__lt=at - RECOUNT)
@@ -146,7 +147,7 @@ def _count_day(day: CountedDay) -> None:
     """Count the rentals of a day. A count that saw more changes than this one stays."""
     at, placed = (
         timezone.now(),
-        {"placed_at__gte": midnight(day.day), "placed_at__lt": midnight(day.day + timedelta(1))},
+        {"placed_at__gte": desk_midnight(day.day), "placed_at__lt": desk_midnight(day.day + timedelta(1))},
     )
     rented = Rental.objects.filter(team=day.team_id, status__in=RENTED, **placed).order_by()
     parts: dict[_Scope, _Counts] = defaultdict(_Counts)

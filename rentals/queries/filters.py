@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.policy import Access
 from lib import query_params
-from lib.query_params import midnight
+from lib.query_params import desk_midnight, midnight
 from rentals.models import LedgerEntry, Rental, Service, Status
 from rentals.queries import search
 from thuesim import phones
@@ -24,6 +24,8 @@ ON_THE_BOARD = timedelta(minutes=30)
 
 # The values of `?refund=`: what was refunded, and what expired and was not.
 REFUND_CHOICES = frozenset({"yes", "missing"})
+# The value of `?days=`: `since` and `until` are days of Vietnam, wherever the reader is.
+DESK_DAYS = "vn"
 
 Query = Mapping[str, str] | QueryDict
 
@@ -143,8 +145,8 @@ class BoardFilter:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """The history's filter. `since` and `until` are days, both included. `payer` is who ordered, also what they handed over
-    since."""
+    """The history's filter. `since` and `until` are days, both included, of the reader's zone; of the desk's with
+    `of_desk_days`, as the sums of money are. `payer` is who ordered, also what they handed over since."""
 
     q: str = ""
     person: str = ""
@@ -157,6 +159,7 @@ class HistoryFilter:
     refund: str = ""
     since: date | None = None
     until: date | None = None
+    of_desk_days: bool = False
 
     @classmethod
     def from_query(cls, query: Query) -> "HistoryFilter":
@@ -172,6 +175,7 @@ class HistoryFilter:
             refund=_value(query, "refund") if _value(query, "refund") in REFUND_CHOICES else "",
             since=query_params.day(_value(query, "since")),
             until=query_params.day(_value(query, "until")),
+            of_desk_days=_value(query, "days") == DESK_DAYS,
         )
 
     @property
@@ -213,8 +217,9 @@ class HistoryFilter:
             is_refunded = Exists(refunds)
             missing = ~is_refunded & Q(status=Status.EXPIRED, price__gt=0)
             rentals = rentals.filter(is_refunded if self.refund == "yes" else missing)
+        begin = desk_midnight if self.of_desk_days else midnight
         if self.since:
-            rentals = rentals.filter(queued_at__gte=midnight(self.since))
+            rentals = rentals.filter(queued_at__gte=begin(self.since))
         if self.until:
-            rentals = rentals.filter(queued_at__lt=midnight(self.until + timedelta(days=1)))
+            rentals = rentals.filter(queued_at__lt=begin(self.until + timedelta(days=1)))
         return rentals.filter(search.matching(self.q, access)) if self.q else rentals

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from django.db.models import F, Q
-from django.utils import timezone
 
+from lib.time_zones import desk_day
 from rentals.models import EventKind, LedgerEntry, Rental, Status, Token
 
 # From the expiry: the upstream's ten minutes, and as many again for its clock, a slow one and our noticing.
@@ -79,7 +79,7 @@ class TooManySums(Exception):
 
 def twin_key(rental: Rental) -> tuple[Any, ...]:
     """Return what a rental's money is counted by: price, service, team, person, purpose, day, and whether it was ours."""
-    day = timezone.localtime(rental.placed_at).date() if rental.placed_at else None
+    day = desk_day(rental.placed_at) if rental.placed_at else None
     whose = (rental.team_id, rental.person_id or 0, rental.imported)
     return (rental.price, rental.service_id, *whose, rental.purpose, str(day))
 

@@ -18,8 +18,8 @@ export function readServerClock(page = document) {
 // ms since 1970
 export const serverTime = () => performance.now() + ahead;
 
-// The time of day in Vietnam, as the pages write it.
-const clock = new Intl.DateTimeFormat("vi", { timeZone: "Asia/Ho_Chi_Minh", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+// The time of day in the reader's zone, as the pages write it.
+const clock = new Intl.DateTimeFormat("vi", { timeZone: document.body.dataset.timeZone || "Asia/Ho_Chi_Minh", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 export const timeOfDay = (at) => clock.format(at);
 
 readServerClock();

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -60,7 +60,9 @@ def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
     matching = _matching(request.POST, request.access)
     asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
     audit.record(audit.Action.AUDIT_EXPORT, person=request.user, team=team, request=request, detail={"asked": asked})
-    answer = StreamingHttpResponse(csv_chunks(_HEADINGS, _rows(matching)), content_type="text/csv; charset=utf-8")
+    # The rows are written once the reader's zone is no longer the active one.
+    rows = _rows(matching, timezone.get_current_timezone())
+    answer = StreamingHttpResponse(csv_chunks(_HEADINGS, rows), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.csv"'
     return answer
 
@@ -91,10 +93,10 @@ def _matching(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     return matching
 
 
-def _rows(matching: QuerySet[AuditRecord]) -> Iterator[list[str]]:
+def _rows(matching: QuerySet[AuditRecord], zone: tzinfo) -> Iterator[list[str]]:
     for record in matching[:MAX_EXPORTED].iterator(chunk_size=1000):
         yield [
-            timezone.localtime(record.at).isoformat(timespec="seconds"),
+            timezone.localtime(record.at, zone).isoformat(timespec="seconds"),
             record.person.username if record.person else "",
             record.action,
             record.target,
