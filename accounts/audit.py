@@ -33,6 +33,7 @@ class Action(models.TextChoices):
     PASSWORD_RESET = "password_reset", _("Password set by a link")
     PASSWORD_LINK = "password_link", _("Password link created")
     EMAIL_CHANGED = "email_changed", _("E-mail address changed")
+    NAME_CHANGED = "name_changed", _("Name changed")
     SESSIONS_ENDED = "sessions_ended", _("Sessions ended")
     ORDER = "order", _("Ordered")
     CANCEL = "cancel", _("Cancelled an order")

@@ -16,6 +16,7 @@
 | invite, change roles, budgets, settings | no     | no                 | yes        | yes            |
 | book top-ups, corrections, answers      | no     | no                 | yes        | yes            |
 | read and export the audit log           | no     | no                 | yes        | yes            |
+| read what is recorded of oneself        | yes    | yes                | yes        | yes            |
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers |
 | hold API keys that act as themselves    | no     | yes                | yes        | yes            |
 | see and revoke others' API keys         | no     | no                 | yes        | yes            |
@@ -53,6 +54,7 @@ SIGN_IN_ACTIONS = (
     Action.PASSWORD_CHANGED,
     Action.PASSWORD_RESET,
     Action.EMAIL_CHANGED,
+    Action.NAME_CHANGED,
     Action.SESSIONS_ENDED,
 )
 
@@ -173,6 +175,10 @@ class Access:
         """
         if person.pk == self.person_id or not self.manages:
             return False
+    def own_records(self) -> Q:
+        """Return the audit records of what the person did themselves: in this team, and to their account."""
+        return Q(person=self.person_id) & (Q(team=None) | Q(team=self.team_id))
+
         if self.is_admin:
             return not person.is_superuser or User.objects.filter(pk=self.person_id, is_superuser=True).exists()
         teams = set(person.memberships.values_list("team", flat=True))

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from pages.views import (
+    account,
     audio,
     background,
     board,
@@ -56,6 +57,12 @@ urlpatterns = [
     path("help/", help.help, name="help"),
     path("help/<slug:name>/", help.help, name="help_guide"),
     path("language/", language.language, name="language"),
+    path("account/", account.page, name="account_page"),
+    path("account/name/", account.name, name="account_name"),
+    path("account/language/", account.language, name="account_language"),
+    path("account/preferences/", account.preferences, name="account_preferences"),
+    path("account/sessions/<int:pk>/end/", account.session_end, name="account_session_end"),
+    path("account/records/", account.records, name="account_records"),
     path("preferences/", preferences.preferences, name="preferences"),
     path("team/switch/", team_switch.team_switch, name="team_switch"),
     path("callback/<str:secret>/", callback.callback, name="callback"),

@@ -45,6 +45,11 @@ def changing_one_s_e_mail(world: World) -> None:
     world.post("lan", "account_confirm_email", email_change.make_key(world.lan, "lan@example.com"))
 
 
+@case("name_changed", "lan", detail={"name": ["", "Lan Vũ"]})
+def changing_one_s_name(world: World) -> None:
+    world.post("lan", "account_name", first_name="Lan Vũ")
+
+
 @case("second_step_added", "lan", detail={"kind": "totp"})
 def adding_a_two_factor_method(world: World) -> None:
     set_up_totp(world.client("lan"))
