@@ -315,7 +315,7 @@ def _timed_exports(team_id: int) -> dict[str, Any]:
             if kind == "csv":
                 exports.write_csv(table(), path)
             else:
-                exports.write_xlsx(table(), path, scratch=Path(folder))
+                exports.write_xlsx(table(), path)
         seconds = time.perf_counter() - began
         worked = time.process_time() + _backend_seconds() - worked
         rates = (counted[0] / seconds, counted[0] / worked)

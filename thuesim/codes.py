@@ -101,6 +101,8 @@ def copied(code: str) -> str:
 
     A code with letters of its own stays as it is.
     """
+    if code.isascii() and code.isdigit():
+        return code
     plain = unicodedata.normalize("NFKC", code.strip())
     digits = re.sub(r"^[A-Za-z]{1,3}-(?=[0-9])|(?<=[0-9])[ .-](?=[0-9])", "", western(plain))
     return digits if re.fullmatch("[0-9]{3,12}", digits) else code

@@ -19,7 +19,7 @@ from pages.forms import AnswerForm, EntryForm, TakeBackForm
 from pages.presenters.spend import Period, booked, headings, questions, rows, spending, usual_periods
 from pages.views.exports import CONTENT_TYPES
 from rentals import bookkeeping
-from rentals.jobs import background, exports
+from rentals.jobs import exports
 from rentals.models import LedgerEntry
 
 
@@ -51,7 +51,7 @@ def spend_export(request: DeskRequest) -> HttpResponse:
     )
     file = BytesIO()
     table = rows(spending(request.access, period))
-    exports.write_xlsx(table, file, scratch=background.folder(), title=_("Spend"), columns=headings())
+    exports.write_xlsx(table, file, title=_("Spend"), columns=headings())
     name = f"spend-{period.since:%Y-%m-%d}-{period.until:%Y-%m-%d}.xlsx"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(file.getvalue(), content_type=CONTENT_TYPES["xlsx"], headers=headers)

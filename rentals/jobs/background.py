@@ -190,7 +190,7 @@ def _export(job: BackgroundJob) -> None:
             if is_csv:
                 exports.write_csv(table, path)
             else:
-                exports.write_xlsx(table, path, scratch=folder())
+                exports.write_xlsx(table, path, count=total)
         _update(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -4,21 +4,18 @@ Phone numbers and codes are text in both, so that no leading 0 is lost on the wa
 take for a formula is guarded, since messages and purposes may hold any text.
 """
 
-import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import CharField, Func
+from django.db.models import BooleanField, CharField, F, Func, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from xlsxwriter import Workbook
 
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
-from lib import time_zones
+from lib import time_zones, xlsx
 from lib.formats import dong
 from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
@@ -32,9 +29,7 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 BATCH = 1000
-# What Excel's XML cannot hold.
-_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_MAX_CELL = 32_767
+MAX_KEYS = 20 * BATCH  # in memory at once
 # Columns wider than 16 characters, or narrower.
 _WIDTHS = {3: 24, 8: 48, 18: 40, 21: 48, 22: 24}
 
@@ -130,15 +125,13 @@ class _Words:
 
 
 def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) -> Iterator[list[str | int | None]]:
-    """Yield a row for each rental that is there now. Three queries per thousand.
+    """Yield a row for each rental of `filtered_rentals` that is there now. Three queries per thousand.
 
     No query stays open between two rows: on SQLite it would block every writer, the progress of the export too. With
     `record`, the audit record of the export, it is noted whose codes are handed out, before they are.
     """
-    keys = array("q", rentals.values_list("pk", flat=True).iterator(chunk_size=10 * BATCH))
     words = _Words()
-    for start in range(0, len(keys), BATCH):
-        batch = keys[start : start + BATCH].tolist()
+    for batch in _batches_of_keys(rentals):
         rentals_by_key = {row.pk: row for row in _read(batch)}
         messages, events = _messages_of(batch), _events_of(batch)
         if record is not None:
@@ -146,6 +139,39 @@ def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) 
         for pk in batch:
             if pk in rentals_by_key:
                 yield _row(rentals_by_key[pk], messages.get(pk, ()), events.get(pk, ()), access, words)
+
+
+def _batches_of_keys(rentals: "RentalQuerySet") -> Iterator[list[int]]:
+    """Yield the keys of the rentals, a thousand at a time. One query for the first thousand, so that a row comes at once,
+    and one for each `MAX_KEYS` that follow."""
+    rest, size = rentals, BATCH
+    while rows := list(rest.values_list("queued_at", "pk")[:size]):
+        for start in range(0, len(rows), BATCH):
+            yield [pk for _at, pk in rows[start : start + BATCH]]
+        if len(rows) < size:
+            return
+        at, last = rows[-1]
+        # The first condition alone lets an index start there; the second leaves out what was yielded of the same moment.
+        rest = rentals.filter(queued_at__lte=at).filter(Q(queued_at__lt=at) | Q(pk__lt=last))
+        size = MAX_KEYS
+
+
+class _OneOf(Func):
+    """Whether a key is one of a list, which is one value of the query: to prepare a thousand takes longer than a row."""
+
+    output_field = BooleanField()
+
+    def __init__(self, key: str, keys: list[int]) -> None:
+        super().__init__(F(key))
+        self._keys = keys
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        sql, values = compiler.compile(self.source_expressions[0])
+        return f"{sql} = ANY(%s::bigint[])", [*values, f"{{{','.join(map(str, self._keys))}}}"]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        sql, values = compiler.compile(self.source_expressions[0])
+        return f"{sql} IN (SELECT value FROM json_each(%s))", [*values, str(self._keys)]  # noqa: S608 - no text of others
 
 
 def _read(keys: list[int]) -> Iterable[Any]:
@@ -158,14 +184,14 @@ def _read(keys: list[int]) -> Iterable[Any]:
     columns += [
         f"{who}__{name}" for who in ("person", "ordered_by") for name in ("first_name", "last_name", "username")
     ]
-    batch = Rental.objects.order_by().filter(pk__in=keys).with_refund().annotate(**times)
+    batch = Rental.objects.order_by().filter(_OneOf("pk", keys)).with_refund().annotate(**times)
     return batch.values_list(*columns, named=True)
 
 
 def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
     """Return the messages of each rental that has some, the newest first."""
     messages: dict[int, list[_Message]] = {}
-    rows = Message.objects.filter(rental__in=keys).order_by("-at", "-pk").annotate(at_text=_Local("at"))
+    rows = Message.objects.filter(_OneOf("rental", keys)).order_by("-at", "-pk").annotate(at_text=_Local("at"))
     columns = ("rental", "code", "second_code", "text", "is_earlier", "at_text")
     for row in map(_Message._make, rows.values_list(*columns)):
         messages.setdefault(row.rental, []).append(row)
@@ -175,7 +201,7 @@ def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
 def _events_of(keys: list[int]) -> dict[int, list[_Event]]:
     """Return the lines of the timelines that columns tell: prices put right, and hand-overs."""
     events: dict[int, list[_Event]] = {}
-    rows = RentalEvent.objects.filter(rental__in=keys, kind__in=[EventKind.PRICE, EventKind.HANDED_OVER])
+    rows = RentalEvent.objects.filter(_OneOf("rental", keys), kind__in=[EventKind.PRICE, EventKind.HANDED_OVER])
     for row in map(_Event._make, rows.values_list("rental", "kind", "detail")):
         events.setdefault(row.rental, []).append(row)
     return events
@@ -263,25 +289,11 @@ def write_xlsx(
     table: Iterable[list[str | int | None]],
     file: "Path | IO[bytes]",
     *,
-    scratch: Path,
     title: str = "",
     columns: Sequence[str] = (),
+    count: int = 0,
 ) -> None:
-    """Write the Excel file row by row. It is never in memory as a whole, but its parts are for a while in `scratch`.
-
-    `title` and `columns` name the sheet and its columns; by default they are the history's.
-    """
+    """Write the Excel file. `title` and `columns` name the sheet and its columns; by default they are the history's."""
     widths = {} if columns else _WIDTHS
-    with Workbook(file, {"constant_memory": True, "tmpdir": str(scratch)}) as book:
-        sheet = book.add_worksheet(title or _("History"))
-        bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
-        sheet.freeze_panes(1, 0)
-        for column, name in enumerate(columns or headings()):
-            sheet.set_column(column, column, widths.get(column, 16))
-            sheet.write_string(0, column, name, bold)
-        for number, row in enumerate(table, start=1):
-            for column, value in enumerate(row):
-                if isinstance(value, int):
-                    sheet.write_number(number, column, value)
-                elif value:  # a text is a text, whatever it looks like
-                    sheet.write_string(number, column, _UNWRITABLE.sub("\ufffd", value)[:_MAX_CELL], text)
+    rows = ([cell[: xlsx.MAX_TEXT] if isinstance(cell, str) else cell for cell in row] for row in table)
+    xlsx.write(file, title or _("History"), columns or headings(), rows, widths=widths, count=count)

@@ -16,6 +16,7 @@ from pages.tests.views.exporting import manager as manager
 from pages.tests.views.exporting import own_folder as own_folder
 from pages.tests.views.exporting import read_xlsx, received
 from pages.tests.views.exporting import team as team
+from pages.views import exports as exports_page
 from rentals import lifecycle
 from rentals.jobs import exports
 from rentals.models import LedgerEntry, Message, Status
@@ -209,3 +210,25 @@ def test_the_record_of_an_export_holds_no_code_that_was_searched_for(client: Cli
     assert len(read(client, "q=059809&status=received")) == 1
     (record,) = AuditRecord.objects.filter(action="export")
     assert record.detail["asked"] == "q=***&status=received"
+
+
+def test_a_long_export_has_each_rental_once_newest_first(
+    client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 2)
+    monkeypatch.setattr(exports, "MAX_KEYS", 4)
+    now = timezone.now()
+    # Seven of one moment, so that batches end among them.
+    made = [received(team, queued_at=now - timedelta(hours=max(0, n - 6))) for n in range(13)]
+    numbers = [int(row["Rental"]) for row in read(client)]
+    assert numbers == [rental.pk for rental in sorted(made, key=lambda rental: (rental.queued_at, rental.pk))][::-1]
+
+
+def test_a_large_history_is_not_counted_for_the_record(
+    client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports_page, "MAX_COUNTED", 1)
+    for _ in range(3):
+        received(team)
+    read(client)
+    assert AuditRecord.objects.get(action="export").detail["rows"] == "> 1"
