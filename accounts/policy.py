@@ -168,6 +168,10 @@ class Access:
         people = Membership.objects.filter(team=self.team_id).values("user")
         return Q(team=self.team_id) | Q(team=None, action__in=SIGN_IN_ACTIONS, person__in=people)
 
+    def own_records(self) -> Q:
+        """Return the audit records of what the person did themselves: in this team, and to their account."""
+        return Q(person=self.person_id) & (Q(team=None) | Q(team=self.team_id))
+
     def may_change_account(self, person: User) -> bool:
         """Whether they may act on the account of `person` as a whole: deactivate it, end its sessions, make a password link.
 
@@ -175,10 +179,6 @@ class Access:
         """
         if person.pk == self.person_id or not self.manages:
             return False
-    def own_records(self) -> Q:
-        """Return the audit records of what the person did themselves: in this team, and to their account."""
-        return Q(person=self.person_id) & (Q(team=None) | Q(team=self.team_id))
-
         if self.is_admin:
             return not person.is_superuser or User.objects.filter(pk=self.person_id, is_superuser=True).exists()
         teams = set(person.memberships.values_list("team", flat=True))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
@@ -151,7 +152,7 @@ def test_one_browser_is_signed_out_and_no_other(client: Client, linh: User, team
     assert client.get("/").status_code == 200
     assert AuditRecord.objects.filter(action=Action.SESSIONS_ENDED, person=linh).count() == 1
     assert not read(stranger).find("section", id="browsers").find_all("form")
-    mine = linh.usersession_set.get().pk
+    mine = UserSession.objects.get(user=linh).pk
     assert stranger.post(f"{PAGE}sessions/{mine}/end/").status_code == 404
     # One's own present session is ended by signing out.
     assert client.post(f"{PAGE}sessions/{mine}/end/")["Location"] == reverse("account_logout")
