@@ -113,7 +113,12 @@ def _days() -> list[tuple[int, str]]:
 class InviteForm(forms.Form):
     """A link for one new person."""
 
-    note = forms.CharField(label=gettext_lazy("For whom"), max_length=80, required=False)
+    note = forms.CharField(
+        label=gettext_lazy("For whom"),
+        max_length=80,
+        required=False,
+        help_text=gettext_lazy("Name, e-mail or both. The person sees it, and finds it filled in."),
+    )
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.OPERATOR)
     days = forms.TypedChoiceField(
         label=gettext_lazy("Valid for"),
@@ -256,8 +261,10 @@ class JoinForm(OneAccount, BaseUserCreationForm[User]):
         labels = {"first_name": gettext_lazy("Your name, as colleagues see it"), "email": gettext_lazy("E-mail")}
         help_texts = {"username": ""}
 
-    def __init__(self, *args: Any, team: Team | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, team: Team | None = None, note: str = "", **kwargs: Any) -> None:
+        """`note` says for whom the invitation is: the name and the e-mail in it are filled in."""
+        name, email = invitations.name_and_email(note)
+        super().__init__(*args, initial={"first_name": name, "email": email}, **kwargs)
         self.team = team
         self.fields["first_name"].widget.attrs["autocomplete"] = "name"
         self.fields["email"].widget.attrs["autocomplete"] = "email"

@@ -1,6 +1,7 @@
 """Joining a team by a link: made by a manager, valid for one person, for some days."""
 
 import base64
+import re
 import secrets
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from lib import announce
 from lib.encryption import digest
 
 DAYS = (1, 3, 7, 14)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def invite(
@@ -51,6 +53,14 @@ def _secret_for(key: Key, team: Team) -> str:
     made_of = f"{key.owner} {team.pk} {key.key}"
     mac = salted_hmac("accounts.invitations", made_of, algorithm="sha256").digest()
     return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def name_and_email(note: str) -> tuple[str, str]:
+    """Return the name and the e-mail address in the note of an invitation, `Lan Vũ <lan@example.com>`; `""` for what it
+    lacks."""
+    email = next((word for word in (part.strip("<>()[],;\"'") for part in note.split()) if _EMAIL.fullmatch(word)), "")
+    name = " ".join(note.replace(email, " ").split()) if email else note.strip()
+    return name.strip("<>()[],;:–-\"' "), email
 
 
 def revoke(by: User, access: Access, invitation: Invitation) -> bool:
@@ -101,6 +111,8 @@ def accept(invitation: Invitation, person: User) -> Membership:
         raise NotDone(_("You are in this team already."))
     User.objects.filter(pk=person.pk).update(team=invitation.team)
     detail = {"role": [None, invitation.role], "invited by": str(invitation.invited_by)}
+    if invitation.note:
+        detail["for"] = invitation.note
     audit.record(Action.JOIN, person=person, team=invitation.team, target=about(person), detail=detail)
     announce.person(person.pk)
     return membership

@@ -25,6 +25,7 @@ _LABELS: Mapping[str, object] = {
     "codes": gettext_lazy("codes and texts are sent"),
     "days": gettext_lazy("days"),
     "events": gettext_lazy("events"),
+    "for": gettext_lazy("for whom"),
     "invited by": gettext_lazy("invited by"),
     "kind": gettext_lazy("kind"),
     "kinds": gettext_lazy("kind"),

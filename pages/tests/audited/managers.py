@@ -93,7 +93,7 @@ def revoking_an_invitation(world: World) -> None:
     world.post("boss", "invite_revoke", Invitation.objects.get().pk)
 
 
-@case("join", "mai", "mai", {"role": [None, "viewer"], "invited by": "boss"})
+@case("join", "mai", "mai", {"role": [None, "viewer"], "invited by": "boss", "for": "Mai"})
 def joining(world: World) -> None:
     link = re.search(r"/join/([^/\"]+)/", inviting(world).content.decode())
     assert link

@@ -61,7 +61,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         return _over(request, secret)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)
-    form = JoinForm(request.POST or None, team=invitation.team)
+    form = JoinForm(request.POST or None, team=invitation.team, note=invitation.note)
     if request.method != "POST":
         return _form(request, invitation, form)
     if not form.is_valid():

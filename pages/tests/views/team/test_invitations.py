@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import invitations
 from accounts.memberships import NotDone
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
+from pages.tests.markup import Element, html, parse
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +128,62 @@ def test_a_link_is_used_once_also_when_two_come_at_once(secret: str) -> None:
     with pytest.raises(NotDone):
         invitations.accept(invitation, make_person())
     assert Membership.objects.filter(team=invitation.team, role=Role.OPERATOR).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("note", "name", "email"),
+    [
+        ("Hoa", "Hoa", ""),
+        ("Hoa Vũ <hoa@example.com>", "Hoa Vũ", "hoa@example.com"),
+        ("hoa@example.com", "", "hoa@example.com"),
+        ("Hoa Vũ, hoa@example.com", "Hoa Vũ", "hoa@example.com"),
+        ("(hoa@example.com) Hoa", "Hoa", "hoa@example.com"),
+        ("Hoa @ QA", "Hoa @ QA", ""),
+        ("", "", ""),
+        ("@", "@", ""),
+    ],
+)
+def test_name_and_e_mail_are_told_apart_in_the_note(note: str, name: str, email: str) -> None:
+    assert invitations.name_and_email(note) == (name, email)
+
+
+def invited(boss: User, team: Team, note: str, client: Client | None = None) -> Element:
+    """The page that the invited person opens."""
+    secret = invitations.invite(boss, team, role=Role.OPERATOR, note=note)[1]
+    return parse(html((client or Client()).get(reverse("join", args=[secret]), headers={"accept-language": "en"})))
+
+
+def test_the_invited_person_sees_for_whom_it_is_and_finds_it_filled_in(boss: User, team: Team) -> None:
+    page = invited(boss, team, "Hoa Vũ <hoa@example.com>")
+    assert "This invitation is for Hoa Vũ <hoa@example.com>." in page.find("p", data_testid="for-whom").text
+    assert page.find(id="id_first_name")["value"] == "Hoa Vũ"
+    assert page.find(id="id_email")["value"] == "hoa@example.com"
+    assert "value" not in page.find(id="id_username")
+
+
+def test_a_person_with_an_account_sees_for_whom_it_is_too(boss: User, team: Team) -> None:
+    client = Client()
+    client.force_login(make_person(make_team("Elsewhere"), language="en"))
+    assert "for Hoa." in invited(boss, team, "Hoa", client).find("p", data_testid="for-whom").text
+
+
+def test_an_invitation_for_nobody_in_particular_says_nothing(boss: User, team: Team) -> None:
+    page = invited(boss, team, "")
+    assert page.find_all(data_testid="for-whom") == []
+    assert "value" not in page.find(id="id_first_name")
+
+
+def test_what_is_typed_instead_counts_and_the_log_keeps_for_whom_it_was(secret: str) -> None:
+    join(secret, first_name="Hoà", email="other@example.com")
+    person = User.objects.get(username="hoa")
+    assert (person.first_name, person.email) == ("Hoà", "other@example.com")
+    assert AuditRecord.objects.get(action="join").detail["for"] == "Hoa"
+
+
+def test_open_invitations_say_for_whom_they_are(secret: str, boss: User) -> None:
+    client = Client()
+    client.force_login(boss)
+    page = parse(html(client.get(reverse("team"))))
+    assert "Hoa" in page.find("ul", **{"class": "invitations"}).text
+    note = page.find(id="id_note")
+    assert "finds it filled in" in page.find(id=note["aria-describedby"]).text
