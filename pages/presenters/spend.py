@@ -138,7 +138,7 @@ class Spending:
     total: Line
     days: list[Line]
     groupings: list[Grouping]
-    by_network: Grouping  # and by service and prefix
+    by_network: Grouping | None  # and by service and prefix; None for one person
     dearer: Line  # what numbers cost beyond the price that was shown at the order
 
 
@@ -150,8 +150,9 @@ def headings() -> list[str]:
 def rows(spent: Spending) -> Iterator[list[str | int | None]]:
     """Yield a row for each line of each table, the days first."""
     groupings = [(_("Day"), spent.days), *((str(each.label), each.lines) for each in spent.groupings)]
-    network = spent.by_network
-    for label, lines in [*groupings, (str(network.label), network.lines), (_("Total"), [spent.total])]:
+    if network := spent.by_network:
+        groupings.append((str(network.label), network.lines))
+    for label, lines in [*groupings, (_("Total"), [spent.total])]:
         for line in lines:
             yield [label, line.label, line.rentals, line.charged, line.refunded, line.spent, line.codes]
 
@@ -182,8 +183,28 @@ def spending(access: Access, period: Period) -> Spending:
         grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines),
     ]
     in_detail = grouping("network", gettext_lazy("Service, network and prefix"), by_network, _network_lines(services))
-    dearer = Line("", sum(row.dearer for row in by_day), sum(row.more for row in by_day), 0)
-    return Spending(total, days, groupings, in_detail, dearer)
+    return Spending(total, days, groupings, in_detail, _dearer(by_day))
+
+
+def spending_of(person: User, access: Access, period: Period) -> Spending:
+    """Return what one person ordered for the team: by day and token alone, which sums are kept of. Three queries."""
+    by_day = sums.read_days_of(person.pk, access.team_id, period.since, period.until)
+    days = _days(period, by_day, f"payer={person.pk}&")
+    total = _sum(_("Total"), days)
+    payers = [(*_payer_of(row.name), row) for row in sums.read(access.team_id, Kind.PAYER, period.since, period.until)]
+    tokens = [(token, row) for payer, token, row in payers if payer == person.pk]
+
+    def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+        lines = _token_lines(keys)
+        return {key: (label, f"payer={person.pk}&{query}") for key, (label, query) in lines.items()}
+
+    by_token = Grouping("token", gettext_lazy("Token"), _lines(period, total, tokens, naming))
+    return Spending(total, days, [by_token], None, _dearer(by_day))
+
+
+def _dearer(by_day: Iterable[Sum]) -> Line:
+    rows = list(by_day)
+    return Line("", sum(row.dearer for row in rows), sum(row.more for row in rows), 0)
 
 
 def questions(access: Access) -> list[Question]:

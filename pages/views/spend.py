@@ -14,9 +14,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
 from accounts.http import DeskRequest
+from accounts.models import User
 from lib import charts
+from lib.query_params import whole_number
 from pages.forms import AnswerForm, EntryForm, TakeBackForm
-from pages.presenters.spend import Period, booked, headings, questions, rows, spending, usual_periods
+from pages.presenters.spend import (
+    Period,
+    Spending,
+    booked,
+    headings,
+    questions,
+    rows,
+    spending,
+    spending_of,
+    usual_periods,
+)
 from pages.views.exports import CONTENT_TYPES
 from rentals import bookkeeping
 from rentals.jobs import exports
@@ -27,7 +39,7 @@ from rentals.models import LedgerEntry
 @never_cache
 @gzip_page
 def spend(request: DeskRequest) -> HttpResponse:
-    """Show what was spent in a period: `?since=` and `?until=` are days, both included."""
+    """Show what was spent in a period: `?since=` and `?until=` are days, both included. `?person=`: of one person."""
     _check(request)
     return _page(request, EntryForm(access=request.access))
 
@@ -40,7 +52,8 @@ def spend_export(request: DeskRequest) -> HttpResponse:
     if not request.access.may_export:
         raise PermissionDenied(_("Only a manager may export. Ask a manager of your team."))
     period = Period.from_query(request.GET)
-    detail = {"kind": "xlsx", "asked": period.query, "table": "spend"}
+    person = _person(request)
+    detail = {"kind": "xlsx", "asked": f"{period.query}{_query(person)}", "table": "spend"}
     audit.record(
         audit.Action.EXPORT,
         person=request.user,
@@ -50,7 +63,7 @@ def spend_export(request: DeskRequest) -> HttpResponse:
         detail=detail,
     )
     file = BytesIO()
-    table = rows(spending(request.access, period))
+    table = rows(_spending(request, period, person))
     exports.write_xlsx(table, file, title=_("Spend"), columns=headings())
     name = f"spend-{period.since:%Y-%m-%d}-{period.until:%Y-%m-%d}.xlsx"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -118,10 +131,29 @@ def _check(request: DeskRequest) -> None:
         raise PermissionDenied(_("Only a manager sees what the team spent. Ask a manager of your team."))
 
 
+def _person(request: DeskRequest) -> User | None:
+    """Return the member of the team whose orders alone are asked for. Raises `Http404` for anybody else."""
+    number = whole_number(request.GET.get("person"))
+    if number is None:
+        return None
+    return get_object_or_404(User, pk=number, memberships__team=request.access.team_id)
+
+
+def _query(person: User | None) -> str:
+    return f"&person={person.pk}" if person else ""
+
+
+def _spending(request: DeskRequest, period: Period, person: User | None) -> Spending:
+    return spending_of(person, request.access, period) if person else spending(request.access, period)
+
+
 def _page(request: DeskRequest, form: EntryForm, *, status: int = 200) -> HttpResponse:
     period = Period.from_query(request.GET)
-    spent = spending(request.access, period)
+    person = _person(request)
+    spent = _spending(request, period, person)
     context = {
+        "person": person,
+        "person_query": _query(person),
         "period": period,
         "usual": usual_periods(),
         "spending": spent,

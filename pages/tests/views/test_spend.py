@@ -14,7 +14,7 @@ from accounts.policy import access_for
 from pages.presenters import spend
 from pages.presenters.spend import Period
 from pages.tests.markup import parse
-from rentals import bookkeeping
+from rentals import bookkeeping, sums
 from rentals.jobs import explaining
 from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -354,3 +354,86 @@ def test_the_tables_are_exported_with_their_period_and_the_export_is_recorded(cl
     assert "5000" not in sheet  # the other day's is not in it
     record = AuditRecord.objects.get(action="export")
     assert record.detail["asked"] == f"since={today}&until={today}"
+
+
+# The spend of one person
+
+
+def read(manager: User, query: str) -> Any:
+    client = Client()
+    client.force_login(manager)
+    return client.get(f"/spend/?{query}")
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_the_spend_of_one_person_is_what_they_ordered(team: Team, token: Token, manager: User, counted: bool) -> None:
+    linh, mai = make_person(team, username="linh"), make_person(team, username="mai")
+    other_token = make_token(team, name="Phụ")
+    with time_machine.travel("2026-11-20 12:00+07:00"):
+        rented(team, token, 1000, person=linh)
+        rented(team, other_token, 700, person=linh, back=True)
+        rented(team, token, 400, person=mai, ordered_by=linh)  # handed over
+        rented(team, token, 90, person=mai)
+        rented(team, token, 8, person=linh, placed_at=timezone.now() - timedelta(days=40))
+    if not counted:
+        sums.start_over()
+    period = Period(date(2026, 11, 1), date(2026, 11, 30))
+    found = spend.spending_of(linh, access_for(manager), period)
+    assert (found.total.rentals, found.total.charged, found.total.refunded) == (3, 2100, 700)
+    assert {day.label: day.spent for day in found.days if day.rentals} == {"20/11/2026": 1400}
+    [tokens] = found.groupings
+    assert [(line.label, line.spent) for line in tokens.lines] == [("Chính", 1400), ("Phụ", 0)]
+    assert all(line.query.startswith(f"payer={linh.pk}&") for line in tokens.lines)
+    # The same as the line of the whole team's spend.
+    [whole] = [g for g in spend.spending(access_for(manager), period).groupings if g.key == "person"]
+    assert {line.label: line.spent for line in whole.lines}["linh"] == found.total.spent
+
+
+def test_one_whose_number_begins_alike_is_another(team: Team, token: Token, manager: User) -> None:
+    linh = make_person(team, username="linh")
+    alike = User.objects.create_user("alike", pk=int(f"{linh.pk}0"))
+    rented(team, token, 1000, person=alike)
+    assert spend.spending_of(linh, access_for(manager), this_month()).total.rentals == 0
+
+
+def test_the_page_of_one_person_s_spend_leads_on(team: Team, token: Token, manager: User) -> None:
+    manager.language = "en"
+    manager.save()
+    linh = make_person(team, username="linh")
+    rented(team, token, 1000, person=linh)
+    rented(team, token, 50)
+    page = parse(" ".join(read(manager, f"person={linh.pk}").content.decode().split()))
+    assert page.find(data_testid="spent").text == "1.000 ₫"
+    assert "Only what linh ordered" in page.find(data_testid="spend-person").text
+    assert all(f"person={linh.pk}" in link["href"] for link in page.find("p", role="group").find_all("a"))
+    assert page.find("input", type="hidden", name="person")["value"] == str(linh.pk)
+    assert page.find_all(id="unexplained") == []
+    [day] = {
+        link["href"]
+        for link in page.find_all("a")
+        if link["href"].startswith("/rentals/?payer=") and "token" not in link["href"]
+    }
+    client = Client()
+    client.force_login(manager)
+    assert client.get(day).content.decode().count('data-testid="rental"') == 1
+
+
+def test_another_team_s_person_has_no_spend_here(team: Team, token: Token, manager: User) -> None:
+    stranger = make_person(make_team())
+    assert read(manager, f"person={stranger.pk}").status_code == 404
+    assert read(manager, "person=999999").status_code == 404
+    assert read(manager, "person=x").status_code == 200
+
+
+def test_the_export_is_of_the_same_person_and_recorded_so(team: Team, token: Token, manager: User) -> None:
+    linh = make_person(team, username="linh")
+    rented(team, token, 1000, person=linh)
+    rented(team, token, 50)
+    client = Client()
+    client.force_login(manager)
+    answer = client.post(f"/spend/export.xlsx?person={linh.pk}")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        cells = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "<v>1000</v>" in cells
+    assert "<v>1050</v>" not in cells
+    assert f"person={linh.pk}" in AuditRecord.objects.get(action="export").detail["asked"]

@@ -11,7 +11,8 @@ from django.urls import reverse
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from pages.live.screens import open_screen, recheck
 from pages.tests.markup import parse
-from rentals.tests.factories import make_person, make_team
+from rentals.models import Status
+from rentals.tests.factories import make_person, make_rental, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -205,3 +206,19 @@ def test_the_record_speaks_the_words_of_the_settings(boss: User, linh: User) -> 
     assert {"20.000 ₫", "viewer"} <= {after.text for after in page.find_all("ins")}
     assert "budget per day, đồng: – " in page.text
     assert "role: operator " in page.text
+
+
+def test_a_person_s_page_leads_to_their_rentals_spend_and_records(boss: User, linh: User, team: Team) -> None:
+    client = Client()
+    client.force_login(boss)
+    make_rental(Status.RECEIVED, team=team, person=linh)
+    make_rental(Status.RECEIVED, team=team, person=boss)
+    AuditRecord.objects.create(action="reveal", person=linh, team=team)
+    AuditRecord.objects.create(action="reveal", person=boss, team=team)
+    page = parse(client.get(reverse("person", args=[linh.pk])).content.decode())
+    links = [link["href"] for link in page.find("p", **{"class": "head-end head-links"}).find_all("a")]
+    assert links == [f"{path}?person={linh.pk}" for path in ("/rentals/", "/spend/", "/team/audit/")]
+    rentals, money, records = (parse(client.get(link).content.decode()) for link in links)
+    assert len(rentals.find_all("tr", data_testid="rental")) == 1
+    assert money.find(data_testid="spend-person")
+    assert [record["data-action"] for record in records.find_all("li", data_testid="audit")] == ["reveal"]
