@@ -1,6 +1,7 @@
 // The desk: what is said when a code comes or an order ends, where the focus goes, and keyboard shortcuts.
 import { announce, countUnseen, CODE_NOTES, isOn, MESSAGE_NOTES, notify, ring, showCount, showPermission, showSilence } from "./alerts.js";
 import { fadesAt } from "./fading.js";
+import "./favicon.js";
 import { CODE, copy, copyCode, isTyping } from "./keys.js";
 import { cards, sortBoard } from "./live.js";
 import { serverTime } from "./server-clock.js";
