@@ -325,6 +325,7 @@ def test_a_code_costs_what_was_spent_by_service_network_and_prefix(
     rented(team, token, 400, service=zalo, phone="+84901234567", network="")
     found = spend.spending(access_for(manager), Period(timezone.localdate(), timezone.localdate()))
     assert (found.total.codes, found.total.cost_per_code) == (1, 3400)
+    assert found.by_network is not None
     assert [(line.label, line.spent, line.cost_per_code) for line in found.by_network.lines] == [
         ("Zalo · VIETTEL · 096", 3000, 3000),
         ("Zalo · 090", 400, None),
