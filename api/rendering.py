@@ -49,6 +49,7 @@ def _shown(rental: Rental, reader: Access, place: tuple[int, int | None] | None)
         if phone
         else None,
         price=rental.price,
+        price_limit=_price_limit(rental),
         refunded=getattr(rental, "refunded", None),
         purpose=rental.purpose,
         person=person(rental.person) if rental.person else None,
@@ -99,6 +100,12 @@ def _message(each: ReadableMessage, rental: Rental, masked: bool) -> schemas.Mes
         source=message.source,
         late=rental.expires_at is not None and message.at > rental.expires_at,
     )
+
+
+def _price_limit(rental: Rental) -> schemas.PriceLimit | None:
+    for held in rental.price_limits[:1]:
+        return schemas.PriceLimit(of=held.of, limit=held.amount)  # type: ignore[arg-type]  # the model's words, never None
+    return None
 
 
 def _reason(rental: Rental) -> schemas.Reason | None:

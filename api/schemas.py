@@ -185,6 +185,15 @@ class Reason(Schema):
     detail: str
 
 
+class PriceLimit(Schema):
+    """The most that a number might cost when it was ordered."""
+
+    of: Literal["order", "team", "shown"] = Field(
+        description="Whose limit it is: the order's `max_price`, the team's, or, without one of the order, the price shown."
+    )
+    limit: int = Field(description="In đồng.")
+
+
 class Rental(Schema):
     """One order and its number. Money in đồng."""
 
@@ -195,6 +204,7 @@ class Rental(Schema):
     network: str | None
     phone: Phone | None
     price: int | None
+    price_limit: PriceLimit | None = Field(description="The limit that held for the price; null: none was kept.")
     refunded: int | None = Field(description="What was refunded; null: nothing.")
     purpose: str
     person: Named | None

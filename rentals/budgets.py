@@ -165,9 +165,9 @@ def why_not_placed(rental: Rental) -> str:
     """Return the key of the reason why a queued order may no longer be sent, `""` where it may.
 
     Call it in the transaction that claims the order, before the token's turn is claimed. The other orders in the queue
-    do not count: each is checked at its own turn.
+    do not count: each is checked at its own turn. The team of `rental` is then read anew.
     """
-    team = _lock(rental.team_id)
+    team = rental.team = _lock(rental.team_id)
     membership = _membership(team, rental.person_id)
     if not _may_still_rent(rental.person, membership):
         return reasons.NO_RIGHT

@@ -186,6 +186,8 @@ def _write(order: Order, token: Token) -> Rental:
         "token": token.name,
         "purpose": rental.purpose,
     }
+    limits = {"max_price": rental.max_price, "team_max_price": rental.team_max_price}
+    detail |= {name: limit for name, limit in limits.items() if limit is not None}
     audit.record(audit.Action.ORDER, person=order.person, team=order.team, target=audit.about(rental), detail=detail)
     return rental
 

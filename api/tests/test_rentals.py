@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import ApiKey, AuditRecord, Role, Scope, User
+from accounts.models import ApiKey, AuditRecord, Role, Scope, Team, User
 from api.tests.conftest import Program, make_program
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service
@@ -38,6 +38,20 @@ def test_a_number_is_ordered_at_once(program: Program, house: House) -> None:
     record = AuditRecord.objects.get(action="order")
     assert (record.person, record.key) == (house.person, program.key)
     assert answer.headers["RateLimit-Limit"] == "1200"
+
+
+def test_an_order_says_which_limit_holds_for_its_price(program: Program, house: House) -> None:
+    order = {"service": "02.97", "max_price": 90_000}
+    assert program.post("rentals", order).json()["price_limit"] == {"of": "order", "limit": 90_000}
+    Team.objects.update(max_price=50_000)
+    assert program.post("rentals", order).json()["price_limit"] == {"of": "team", "limit": 50_000}
+    del order["max_price"]
+    assert program.post("rentals", order).json()["price_limit"] == {"of": "shown", "limit": house.service.price}
+    records = AuditRecord.objects.filter(action="order").order_by("pk")
+    assert [record.detail.get("team_max_price") for record in records] == [None, 50_000, 50_000]
+    assert _received(house) is not None
+    imported = Rental.objects.latest("pk")
+    assert program.get(f"rentals/{imported.pk}").json()["price_limit"] is None
 
 
 def test_the_same_order_with_the_same_key_is_taken_once(program: Program) -> None:

@@ -40,9 +40,11 @@ _LABELS: Mapping[str, object] = {
     "service": gettext_lazy("service"),
     "services": gettext_lazy("services allowed"),
     "sessions": gettext_lazy("sessions"),
+    # Of an order; the setting of a team has the name of its field.
+    "team_max_price": gettext_lazy("the team's max price"),
     "token": gettext_lazy("token"),
 }
-_MONEY = {"amount", "budget_day", "budget_month", "low_balance", "max_price", "price"}
+_MONEY = {"amount", "budget_day", "budget_month", "low_balance", "max_price", "price", "team_max_price"}
 # How a person signed in, or which two-factor method it is about.
 _WAYS_IN = {"by", "kind", "kinds"}
 _WAYS: Mapping[str, object] = {

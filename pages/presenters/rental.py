@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.audit import Action
 from accounts.models import ApiKey, User
 from accounts.policy import Access
+from lib.formats import dong
 from pages.presenters.cards import Card, card_for
 from rentals import code_access
 from rentals.lifecycle import reasons
@@ -22,6 +23,18 @@ from rentals.models.labels import EVENTS, SOURCES
 from rentals.queries import queue
 from rentals.queries.number_memory import NumberMemory, memory_of
 from thuesim import codes
+
+# Whose limit of the price held, in the facts of the order and in the timeline.
+_LIMITS: Mapping[str, Promise] = {
+    "order": _("the order's max price"),
+    "team": _("the team's max price then"),
+    "shown": _("the price shown at the order"),
+}
+_LIMITS_SAID: Mapping[str, Promise] = {
+    "order": _("The order's max price was %(limit)s."),
+    "team": _("The team's max price was %(limit)s."),
+    "shown": _("%(limit)s was shown at the order."),
+}
 
 # What a person did with a code, in the list of who saw it.
 _SEEN: Mapping[str, Promise] = {
@@ -93,6 +106,11 @@ class RentalPage:
     more_seen: bool
     memory: NumberMemory | None
 
+    @property
+    def price_limits(self) -> list[tuple[int | None, str]]:
+        """What the number might cost, and whose limit that was: the one that held comes first."""
+        return [(limit.amount, str(_LIMITS[limit.of])) for limit in self.card.rental.price_limits]
+
 
 def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
     """Return the page of a rental that comes from `for_cards()`."""
@@ -141,6 +159,10 @@ def _step(event: RentalEvent) -> Step:
             gettext("From %(from)s to %(to)s, who reads the code. The price stays with the person who ordered.")
             % detail
         )
+    if "limit" in detail:
+        prices = {name: dong(detail[name]) for name in ("price", "limit")}
+        sentences = (str(why), gettext("It cost %(price)s then.") % prices, str(_LIMITS_SAID[detail["of"]]) % prices)
+        why = " ".join(sentences)
     return Step(event, str(EVENTS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 

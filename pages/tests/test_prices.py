@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import access_for
 from pages.tests.markup import html, parse
-from rentals import orders
+from rentals import lifecycle, orders
 from rentals.jobs import exports
 from rentals.lifecycle import reasons
 from rentals.models import Rental, Service, ServicePrice, Status, Token
@@ -185,6 +185,56 @@ def test_a_number_over_a_limit_names_it_on_card_page_history_and_in_the_export(
     access = access_for(User.objects.get(username="boss"))
     [row] = exports.rows(Rental.objects.all(), access, None)
     assert sentence in row
+
+
+def test_a_number_over_the_limit_that_its_team_had_then_names_that_one(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    Team.objects.update(max_price=20_000)
+    prices = {"price": 8000, "agreed_price": 800, "max_price": 9000, "team_max_price": 1000}
+    rental = make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None, **prices)
+    sentence = "It cost 8.000 ₫: more than the 1.000 ₫ that your team allowed (800 ₫ was shown at the order)."
+    page = html(boss.get(f"/rentals/{rental.pk}/"))
+    assert page.count(sentence) == 1
+    assert " ".join(parse(page).find(data_testid="price-limits").text.split()) == (
+        "1.000 ₫ the team's max price then 9.000 ₫ the order's max price"
+    )
+    [row] = exports.rows(Rental.objects.all(), access_for(User.objects.get(username="boss")), None)
+    assert sentence in row
+
+
+def test_the_timeline_of_a_refused_order_names_the_price_and_the_limit_that_held(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    prices = {"agreed_price": 800, "team_max_price": 1000}
+    rental = make_rental(
+        Status.QUEUED, team=team, token=token, service=service, person=None, queued_at=timezone.now(), **prices
+    )
+    Team.objects.update(max_price=2000)
+    rental.team.refresh_from_db()
+    lifecycle.refuse_for_price(rental, reason=reasons.TEAM_PRICE)
+    page = parse(html(boss.get(f"/rentals/{rental.pk}/")))
+    timeline = " ".join(page.find(**{"class": "timeline"}).text.split())
+    assert "It cost 3.000 ₫ then. The team's max price was 2.000 ₫." in timeline
+    assert page.find(data_testid="price-limits").text.split() == (
+        [
+            "800",
+            "₫",
+            "the",
+            "price",
+            "shown",
+            "at",
+            "the",
+            "order",
+            "2.000",
+            "₫",
+            "the",
+            "team's",
+            "max",
+            "price",
+            "then",
+        ]
+    )
 
 
 def test_rows_over_a_limit_cost_no_query_each(

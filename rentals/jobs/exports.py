@@ -179,7 +179,17 @@ def _read(keys: list[int]) -> Iterable[Any]:
     batch."""
     times = {f"{name}_text": _Local(f"{name}_at") for name in ("queued", "received", "placed", "ended")}
     columns = ["pk", "team_id", "person_id", "ordered_by_id", "status", "phone", "network", "price", "agreed_price"]
-    columns += ["max_price", "team__max_price", "refunded", "purpose", "upstream_id", "reason", *times, "received_at"]
+    columns += [
+        "max_price",
+        "team_max_price",
+        "team__max_price",
+        "refunded",
+        "purpose",
+        "upstream_id",
+        "reason",
+        *times,
+        "received_at",
+    ]
     columns += ["service__name", "service__sv", "service__upstream_id", "token__name", "api_key__name"]
     columns += [
         f"{who}__{name}" for who in ("person", "ordered_by") for name in ("first_name", "last_name", "username")
@@ -270,7 +280,7 @@ def _other_codes(shown: _Message, messages: Sequence[_Message]) -> list[str]:
 def _about_the_price(rental: Any, events: Sequence[_Event]) -> str:
     """Return what the history marks at the price, and whether it was learned later than from the reply to the order."""
     is_dearer = rental.price is not None and rental.agreed_price is not None and rental.price > rental.agreed_price
-    limits = (rental.max_price, rental.team__max_price)
+    limits = (rental.max_price, rental.team_max_price, rental.team__max_price)
     sentences = [price_sentence(rental.price, rental.agreed_price, *limits)] if is_dearer else []
     for event in events:
         if event.kind == EventKind.PRICE:

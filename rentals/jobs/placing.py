@@ -101,7 +101,9 @@ def _claim(token: Token, *, prices_read: bool = False) -> tuple[Rental, float] |
         if rental is None:
             return None
         if reason := budgets.why_not_placed(rental):
-            lifecycle.refuse(rental, reason=reason)
+            is_price = reason in {reasons.PRICE_ROSE, reasons.TEAM_PRICE}
+            end = lifecycle.refuse_for_price if is_price else lifecycle.refuse
+            end(rental, reason=reason)
             enqueue.place(token.pk)  # the next one's turn
             return None
         turn = pacing.claim_turn(token)

@@ -129,6 +129,7 @@ def queue(
         status=Status.QUEUED,
         queued_at=now,
         due_at=now,
+        team_max_price=team.max_price,
         **fields,
     )
     write_event(rental, EventKind.ORDERED, person=person, detail=clock.stamp())
@@ -170,6 +171,7 @@ def start_attempt(rental: Rental) -> bool:
         detail={"attempt": attempt, "token": rental.token_id, **clock.stamp()},
         attempts=attempt,
         attempt_at=timezone.now(),
+        team_max_price=rental.team.max_price,
         reason="",
         reason_detail="",
     )
@@ -190,15 +192,28 @@ def requeue(rental: Rental, *, reason: str, detail: str = "", due_at: datetime) 
 
 def refuse(rental: Rental, *, reason: str, detail: str = "") -> bool:
     """End an order that surely got no number."""
+    return _refuse(rental, {"reason": reason, "upstream": detail[:300]}, reason=reason, detail=detail)
+
+
+def refuse_for_price(rental: Rental, *, reason: str) -> bool:
+    """End an order at whose turn the service costs more than it may, and keep what it cost and the limit that held."""
+    rental.team_max_price = rental.team.max_price
+    held = next(limit for limit in rental.price_limits if (limit.of == "team") == (reason == reasons.TEAM_PRICE))
+    detail = {"reason": reason, "price": rental.service.price, "limit": held.amount, "of": held.of}
+    return _refuse(rental, detail, reason=reason, team_max_price=rental.team_max_price)
+
+
+def _refuse(rental: Rental, event: Mapping[str, Any], *, reason: str, detail: str = "", **fields: Any) -> bool:
     return _move(
         rental,
         Status.REFUSED,
         kind=EventKind.REFUSED,
-        detail={"reason": reason, "upstream": detail[:300]},
+        detail=event,
         reason=reason,
         reason_detail=detail[:300],
         ended_at=timezone.now(),
         due_at=None,
+        **fields,
     )
 
 

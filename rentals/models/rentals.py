@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import models
 from django.db.models import Q
@@ -99,6 +99,7 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             "price",
             "agreed_price",
             "max_price",
+            "team_max_price",
             "unasked",
             "reason",
             "upstream_key",
@@ -121,6 +122,14 @@ class RentalQuerySet(models.QuerySet["Rental"]):
             .only(*shown, *times, *names)
             .prefetch_related(messages)
         )
+
+
+class PriceLimit(NamedTuple):
+    """The most that a number might cost, in đồng. `of` is "order" where the person set it, "shown" where it is the price
+    that they saw, and "team" where a manager set it."""
+
+    of: str
+    amount: int | None
 
 
 class Rental(models.Model):
@@ -179,9 +188,11 @@ class Rental(models.Model):
         related_name="again",
         verbose_name=_("rented again from"),
     )
-    # The catalogue's price that was shown, and the most that the person would pay, both in đồng.
+    # The catalogue's price that was shown, the most that the person would pay, and the most that the team allowed when the
+    # order was taken, then when it was sent or refused. In đồng; None of the team where it had no limit, or none was kept.
     agreed_price = models.PositiveIntegerField(null=True, blank=True)
     max_price = models.PositiveIntegerField(null=True, blank=True)
+    team_max_price = models.PositiveIntegerField(null=True, blank=True)
     keep_trying_until = models.DateTimeField(_("keep trying until"), null=True, blank=True)
 
     # What was rented. `upstream_id` is exactly as ThueSim gave it; `upstream_key` is the part before its dot.
@@ -260,6 +271,13 @@ class Rental(models.Model):
     def price_limit(self) -> int | None:
         """What the number may cost when its turn comes, in đồng: more than that is not ordered."""
         return self.agreed_price if self.max_price is None else self.max_price
+
+    @property
+    def price_limits(self) -> list[PriceLimit]:
+        """What the number might cost when it was ordered: the limit that held first, then the other one, if any."""
+        own = PriceLimit("shown" if self.max_price is None else "order", self.price_limit)
+        limits = (own, PriceLimit("team", self.team_max_price))
+        return sorted((limit for limit in limits if limit.amount is not None), key=lambda limit: limit.amount or 0)
 
     @property
     def is_dearer(self) -> bool:

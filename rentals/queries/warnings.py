@@ -22,15 +22,23 @@ def warnings_of(rental: Rental) -> tuple[str, ...]:
 
 def dearer_sentence(rental: Rental) -> str:
     """Return what to say of a number that cost more than was shown at the order. No query where its team was read."""
-    return price_sentence(rental.price, rental.agreed_price, rental.max_price, rental.team.max_price)
+    limits = (rental.max_price, rental.team_max_price, rental.team.max_price)
+    return price_sentence(rental.price, rental.agreed_price, *limits)
 
 
-def price_sentence(price: int | None, agreed: int | None, most: int | None, team_most: int | None) -> str:
+def price_sentence(
+    price: int | None, agreed: int | None, most: int | None, team_then: int | None, team_most: int | None
+) -> str:
     """Return what to say of a `price` above the one that was shown, `agreed`, in đồng. It names the limit that it is over:
-    the order's own, `most`, else what the team allows now."""
+    the order's own, `most`, else the team's of then, or what the team allows now."""
     prices = {"price": dong(price), "agreed": dong(agreed), "most": dong(most), "team_most": dong(team_most)}
     if price is not None and most is not None and price > most:
         return _("It cost %(price)s: more than your limit of %(most)s (%(agreed)s was shown at the order).") % prices
+    if price is not None and team_then is not None and price > team_then:
+        sentence = _(
+            "It cost %(price)s: more than the %(team_then)s that your team allowed (%(agreed)s was shown at the order)."
+        )
+        return sentence % {**prices, "team_then": dong(team_then)}
     if price is not None and team_most is not None and price > team_most:
         sentence = _("It cost %(price)s: your team allows %(team_most)s now (%(agreed)s was shown at the order).")
         return sentence % prices

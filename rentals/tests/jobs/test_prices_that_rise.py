@@ -12,7 +12,7 @@ from accounts.models import Team
 from rentals import lifecycle
 from rentals.jobs import catalog, placing, runs
 from rentals.lifecycle import reasons
-from rentals.models import Hold, JobName, LedgerEntry, Rental, Service, Status, Token
+from rentals.models import EventKind, Hold, JobName, LedgerEntry, Rental, Service, Status, Token
 from rentals.tests.fixtures import House, order
 from rentals.upstream import breaker, pacing
 
@@ -56,6 +56,43 @@ def test_an_order_is_not_sent_at_a_price_that_its_team_does_not_allow(house: Hou
     rental = order(house)
     Team.objects.update(max_price=1000)
     assert (place(house, rental).status, rental.reason) == (Status.REFUSED, reasons.TEAM_PRICE)
+
+
+def limits_of(rental: Rental) -> list[tuple[str, int | None]]:
+    return [(limit.of, limit.amount) for limit in rental.price_limits]
+
+
+def test_an_order_keeps_the_limit_of_its_team_when_it_was_taken_and_then_when_it_was_sent(house: House) -> None:
+    Team.objects.update(max_price=6000)
+    house.team.refresh_from_db()
+    rental = order(house, max_price=9000)
+    assert limits_of(rental) == [("team", 6000), ("order", 9000)]
+    Team.objects.update(max_price=20_000)
+    assert place(house, rental).status == Status.WAITING
+    Team.objects.update(max_price=1)
+    rental.refresh_from_db()
+    assert limits_of(rental) == [("order", 9000), ("team", 20_000)]
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "detail"),
+    [
+        (None, 1000, {"limit": 1450, "of": "shown"}),
+        (2000, 1000, {"limit": 2000, "of": "order"}),
+        (9000, 1000, {"limit": 1000, "of": "team"}),
+    ],
+)
+def test_an_order_refused_for_its_price_keeps_the_price_and_the_limit_that_held(
+    house: House, own: int | None, of_team: int, detail: dict[str, Any]
+) -> None:
+    rental = order(house, max_price=own)
+    Team.objects.update(max_price=of_team)
+    Service.objects.update(price=5000)
+    house.upstream.change_service("02.97", price=5000)
+    assert place(house, rental).status == Status.REFUSED
+    event = rental.events.get(kind=EventKind.REFUSED)
+    assert event.detail == {"reason": rental.reason, "price": 5000, **detail}
+    assert rental.team_max_price == of_team
 
 
 def asked(house: House) -> list[Any]:
