@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0011_api_keys"),
-        ("rentals", "0026_names_of_fields"),
+        ("rentals", "0027_team_price_limit_of_an_order"),
     ]
 
     operations = [
