@@ -56,6 +56,11 @@ def key_of(request: HttpRequest) -> Key | None:
     return Key(f"person {request.user.pk} {request.path}", key) if key else None
 
 
+def used(key: Key) -> models.QuerySet[OneTimeKey, int]:
+    """Return the ids of what was made with this key, as a subquery: one at most."""
+    return OneTimeKey.objects.filter(digest=key.digest).values_list("made", flat=True)
+
+
 def raise_if_used(key: Key | None, asked: object) -> None:
     """Raise `DoneAlready` if something was made with this key. `asked` is all that decides what is made. One query."""
     if key is None:

@@ -225,6 +225,8 @@ class RentForm(forms.Form):
         Raises `orders.OrderedAlready` where a form with this key has ordered before.
         """
         if not self.is_valid() or self.access.team is None:
+            if taken := orders.taken_with(key):  # what it ordered may not be on offer any more
+                raise orders.OrderedAlready(taken, differs=True)
             return None
         wishes = dict(self.cleaned_data)
         wishes["keep_trying_minutes"] = wishes.pop("keep_trying")

@@ -120,10 +120,11 @@ def take_order(order: Order, *, key: Key | None = None) -> Rental:
 
     Raises `OrderRefused` (`PriceRose` for the price), and `OrderedAlready` where the key has ordered before.
     """
-    service = _offered_again(order.service, order.again_of) if order.again_of else order.service
-    order = replace(order, service=service, purpose=" ".join(order.purpose.split()))
+    order = replace(order, purpose=" ".join(order.purpose.split()))
     try:
-        one_time_keys.raise_if_used(key, order.asked)
+        _raise_if_taken(order, key)
+        if order.again_of:
+            order = replace(order, service=_offered_again(order.service, order.again_of))
         chosen = _checked_unless_taken(order, key)
         with _refused_on_a_full_disk():
             rental = one_time_keys.once(key, order.asked, lambda: _write(order, chosen), refusal=OrderRefused)
@@ -132,6 +133,22 @@ def take_order(order: Order, *, key: Key | None = None) -> Rental:
         raise OrderedAlready(earlier, differs=done.differs) from None
     enqueue.place(chosen.pk)
     return rental
+
+
+def taken_with(key: Key | None) -> Rental | None:
+    """Return the order that was taken with this key, None where there is none. One query."""
+    if key is None:
+        return None
+    return Rental.objects.select_related("service", "token").filter(pk__in=one_time_keys.used(key)).first()
+
+
+def _raise_if_taken(order: Order, key: Key | None) -> None:
+    """Raise `one_time_keys.DoneAlready` where the key has ordered before, whatever is on offer since."""
+    taken = taken_with(key)
+    if taken is not None:
+        # The same number again is the same order, whichever service ThueSim offers for it by now.
+        order = replace(order, service=taken.service) if order.again_of else order
+        one_time_keys.raise_if_used(key, order.asked)
 
 
 def _offered_again(service: Service, again_of: Rental) -> Service:

@@ -133,17 +133,22 @@ def rent(
 ) -> Status[schemas.Rental]:
     """Order one number. It is `queued` at once; `wait` then tells the number and the code."""
     caller = asked(request)
-    wishes: dict[str, Any] = {
-        "service": _service(order.service),
-        "networks": _networks(order.networks),
-        "prefixes": _prefixes("prefixes", order.prefixes),
-        "exclude_prefixes": _prefixes("exclude_prefixes", order.exclude_prefixes),
-        "purpose": order.purpose,
-        "keep_trying_minutes": order.keep_trying_minutes,
-        "token": _token(caller, order.token),
-        "max_price": order.max_price,
-    }
-    return Status(201, _ordered(caller, response, idempotency_key, wishes))
+    key = _key(caller, idempotency_key)
+    taken = orders.taken_with(key)
+    try:
+        wishes: dict[str, Any] = {
+            "service": _service(order.service, taken),
+            "networks": _networks(order.networks, taken),
+            "prefixes": _prefixes("prefixes", order.prefixes),
+            "exclude_prefixes": _prefixes("exclude_prefixes", order.exclude_prefixes),
+            "purpose": order.purpose,
+            "keep_trying_minutes": order.keep_trying_minutes,
+            "token": _token(caller, order.token, taken),
+            "max_price": order.max_price,
+        }
+    except Problem as problem:
+        raise (_mismatch() if taken else problem) from None
+    return Status(201, _ordered(caller, response, key, wishes))
 
 
 @router.writes("/rentals/{int:rental_id}/again", "Rent the same number again", name="rental_again", status=201)
@@ -163,23 +168,26 @@ def again(
         "again_of": earlier,
         "max_price": chosen.max_price,
     }
-    return Status(201, _ordered(caller, response, idempotency_key, order))
+    return Status(201, _ordered(caller, response, _key(caller, idempotency_key), order))
 
 
-def _ordered(
-    caller: ApiRequest, response: HttpResponse, idempotency_key: str, wishes: dict[str, Any]
-) -> schemas.Rental:
+def _key(caller: ApiRequest, idempotency_key: str) -> Key | None:
+    return Key(f"key {caller.api_key.pk}", idempotency_key) if idempotency_key else None
+
+
+def _mismatch() -> Problem:
+    return Problem(422, "idempotency_mismatch", _("This Idempotency-Key has ordered something else before."))
+
+
+def _ordered(caller: ApiRequest, response: HttpResponse, key: Key | None, wishes: dict[str, Any]) -> schemas.Rental:
     """Take an order for the caller. Raises `Problem`."""
-    key = Key(f"key {caller.api_key.pk}", idempotency_key) if idempotency_key else None
     try:
         rental = orders.take_order(
             orders.Order(person=caller.person, team=_renting_team(caller), api_key=caller.api_key, **wishes), key=key
         )
     except orders.OrderedAlready as already:
         if already.differs:
-            raise Problem(
-                422, "idempotency_mismatch", _("This Idempotency-Key has ordered something else before.")
-            ) from None
+            raise _mismatch() from None
         response.headers["Idempotency-Replayed"] = "true"
         rental = already.rental
     except orders.OrderRefused as refused:
@@ -193,8 +201,13 @@ def _renting_team(caller: ApiRequest) -> Team:
     return caller.access.team
 
 
-def _service(text: str) -> Service:
+# What an order that was `taken` with the same key names is understood as it was then: it may not be on offer any more.
+
+
+def _service(text: str, taken: Rental | None) -> Service:
     named = _services(text)
+    if taken is not None and taken.service in named:
+        return taken.service
     if len([service for service in named if service.active]) > 1:
         raise wrong_field("service", _("This service is on several servers. Choose one of them from the list."))
     return named[0]
@@ -210,8 +223,9 @@ def _services(text: str) -> list[Service]:
     return list(named)
 
 
-def _networks(names: list[str]) -> list[str]:
-    offered = {name.upper(): name for name in Network.objects.filter(active=True).values_list("name", flat=True)}
+def _networks(names: list[str], taken: Rental | None) -> list[str]:
+    active = Network.objects.filter(active=True).values_list("name", flat=True)
+    offered = {name.upper(): name for name in (*active, *(taken.networks if taken else ()))}
     for name in names:
         if name.upper() not in offered:
             said = _("ThueSim does not offer the network “%(value)s” now. Choose another one.")
@@ -226,9 +240,11 @@ def _prefixes(field: str, words: list[str]) -> list[str]:
         raise wrong_field(field, refused.sentence) from None
 
 
-def _token(caller: ApiRequest, token_id: int | None) -> Token | None:
+def _token(caller: ApiRequest, token_id: int | None, taken: Rental | None) -> Token | None:
     if token_id is None:
         return None
+    if taken is not None and taken.token_pinned and taken.token.pk == token_id:
+        return taken.token
     token = Token.objects.filter(pk=token_id, teams=caller.access.team_id).first()
     if token is None:
         raise wrong_field("token", _("This token is not one of your team's. Choose another one."))

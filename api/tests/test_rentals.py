@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, AuditRecord, Role, Scope, Team, User
 from api.tests.conftest import Program, make_program
-from rentals.models import Message, Rental, Status
+from rentals.models import Message, Network, Rental, Service, Status
 from rentals.tests.factories import make_person, make_rental, make_service
 from rentals.tests.fixtures import House
 
@@ -64,6 +64,44 @@ def test_the_same_order_with_the_same_key_is_taken_once(program: Program) -> Non
     other = program.post("rentals", {**order, "purpose": "other"}, Idempotency_Key="one")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
     assert Rental.objects.count() == 1
+
+
+def test_the_first_answer_comes_again_though_what_was_ordered_is_not_on_offer_any_more(
+    program: Program, house: House
+) -> None:
+    network = Network.objects.filter(active=True).first()
+    assert network is not None
+    order = {"service": "02.97", "networks": [network.name.lower()], "token": house.token.pk, "max_price": 90_000}
+    first = program.post("rentals", order, Idempotency_Key="one")
+    assert first.status_code == 201
+    Network.objects.all().delete()
+    house.team.tokens.clear()
+    Service.objects.filter(pk=house.service.pk).update(active=False, price=95_000)
+    make_service(sv="07", upstream_id="97")
+    Team.objects.update(purpose_required=True)
+    again = program.post("rentals", order, Idempotency_Key="one")
+    assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (201, "true")
+    assert again.json()["id"] == first.json()["id"]
+    for other in ({"networks": ["NOWHERE"]}, {"service": "07.97"}, {"token": house.token.pk + 1}, {"networks": []}):
+        answer = program.post("rentals", {**order, **other}, Idempotency_Key="one")
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch"), other
+    assert program.post("rentals", order, Idempotency_Key="two").json()["code"] != "idempotency_mismatch"
+    assert Rental.objects.count() == 1
+
+
+def test_the_same_number_again_is_answered_again_though_another_server_offers_its_service_now(
+    program: Program, house: House
+) -> None:
+    earlier = _received(house)
+    Rental.objects.update(upstream_id="5.02", upstream_key="5")
+    first = program.post(f"rentals/{earlier.pk}/again", {}, Idempotency_Key="one")
+    assert first.status_code == 201
+    Service.objects.filter(pk=house.service.pk).update(active=False)
+    for sv in ("07", "08"):
+        make_service(sv=sv, upstream_id="97", name=house.service.name)
+    again = program.post(f"rentals/{earlier.pk}/again", {}, Idempotency_Key="one")
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+    assert again.headers["Idempotency-Replayed"] == "true"
 
 
 def test_a_problem_names_each_wrong_field_in_the_callers_language(program: Program) -> None:

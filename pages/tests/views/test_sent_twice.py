@@ -45,6 +45,16 @@ def test_without_scripts_the_second_leads_to_the_desk_and_says_so(boss: Client) 
     assert Rental.objects.count() == 1
 
 
+def test_a_form_sent_twice_says_that_it_has_ordered_though_the_service_is_gone_meanwhile(boss: Client) -> None:
+    order = rent_form(boss)
+    boss.post("/rent/", order, headers=HTMX)
+    Service.objects.update(active=False)
+    answer = boss.post("/rent/", order, headers=HTMX)
+    assert answer.status_code == 422
+    rental = Rental.objects.get()
+    assert f"This form has ordered {rental.service} already (#{rental.pk})." in html(answer)
+
+
 def test_after_an_order_the_form_has_a_new_key(boss: Client) -> None:
     order = rent_form(boss)
     fresh = form(boss.post("/rent/", order, headers=HTMX), id="rent")
