@@ -105,6 +105,13 @@ class ReasonData(TypedDict):
     detail: str
 
 
+class PriceLimitData(TypedDict):
+    """The limit that held for a price, in đồng, and whose it was: `order`, `team` or `shown`."""
+
+    of: str
+    limit: int
+
+
 class ServiceName(TypedDict):
     """A service's id and name."""
 
@@ -122,6 +129,7 @@ class RentalData(TypedDict, total=False):
     network: str | None
     phone: PhoneData | None
     price: int | None
+    price_limit: PriceLimitData | None
     refunded: int | None
     purpose: str
     person: Named | None
