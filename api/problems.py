@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from rentals import orders
-from rentals.lifecycle import reasons
+from rentals.models import reason_code
 
 CONTENT_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -32,24 +32,6 @@ _BY_STATUS: Mapping[int, tuple[str, str | Promise]] = {
 }
 _FAILED = ("internal", gettext_lazy("The desk made a mistake. It is logged; try again, or tell an admin."))
 
-# The code of each reason of `rentals.lifecycle.reasons` that has a more general one. The others are codes themselves.
-CODES: Mapping[str, str] = {
-    reasons.LOW_BALANCE: "insufficient_balance",
-    reasons.SUSPENDED: "service_unavailable",
-    reasons.TEAM_BUDGET: "budget_exceeded",
-    reasons.OWN_BUDGET: "budget_exceeded",
-    reasons.OWN_RENTALS: "budget_exceeded",
-    reasons.KEY_BUDGET: "budget_exceeded",
-    reasons.KEY_RENTALS: "budget_exceeded",
-    reasons.PRICE_ROSE: "price_exceeded",
-    reasons.TEAM_PRICE: "price_exceeded",
-    reasons.UPSTREAM: "upstream_down",
-    reasons.UNREACHABLE: "upstream_down",
-    reasons.NOT_ALLOWED: "forbidden",
-    reasons.NO_RIGHT: "forbidden",
-    reasons.TOO_MANY: "rate_limited",
-    orders.DISK_FULL: "unavailable",
-}
 # Of the codes with which an order is refused.
 _STATUSES = {"forbidden": 403, "rate_limited": 429, "unavailable": 503, "invalid": 422}
 # The order form names this field otherwise.
@@ -100,7 +82,7 @@ def wrong_field(field: str, sentence: str | Promise) -> Problem:
 
 def of_refusal(refused: orders.OrderRefused) -> Problem:
     """Return the problem of an order that was not taken."""
-    code = CODES.get(refused.reason, refused.reason) or "invalid"
+    code = reason_code(refused.reason) or "invalid"
     field = _FIELDS.get(refused.field, refused.field)
     more = {"price": refused.price} if isinstance(refused, orders.PriceRose) else {}
     headers = (

@@ -8,11 +8,10 @@ from accounts.models import User
 from accounts.policy import Access
 from api import schemas
 from api.authentication import ApiRequest
-from api.problems import CODES
 from rentals import code_access
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, ReadableMessage, readable
-from rentals.models import Message, Rental, Status
+from rentals.models import Message, Rental, Status, reason_code
 from rentals.queries import queue
 from rentals.queries.warnings import warnings_of
 from thuesim import codes, phones
@@ -112,7 +111,7 @@ def _reason(rental: Rental) -> schemas.Reason | None:
     if not rental.reason:
         return None
     detail = reasons.sentence(rental.reason) or rental.reason_detail
-    return schemas.Reason(code=CODES.get(rental.reason, rental.reason), detail=detail)
+    return schemas.Reason(code=reason_code(rental.reason), detail=detail)
 
 
 def is_over(rental: Rental) -> bool:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Team, User
 from lib.time_zones import desk_time
 from rentals import enqueue
-from rentals.models import Delivery, Destination, Message, OutgoingEvent, Rental, Token
+from rentals.models import Delivery, Destination, Message, OutgoingEvent, Rental, Token, reason_code
 from thuesim import phones
 
 # A code is of no use to anyone for longer after the number's own time.
@@ -106,7 +106,7 @@ def rental_data(rental: Rental) -> dict[str, Any]:
         "expires_at": _time(rental.expires_at),
         "received_at": _time(rental.received_at),
         "ended_at": _time(rental.ended_at),
-        "reason": rental.reason,
+        "reason": reason_code(rental.reason),
     }
 
 

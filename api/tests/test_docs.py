@@ -13,8 +13,9 @@ from accounts.models import Scope
 from api import problems
 from api.desk_api import openapi
 from api.docs import EXAMPLE, guide_of
+from rentals import orders
 from rentals.lifecycle import reasons
-from rentals.models import OutgoingEvent
+from rentals.models import OutgoingEvent, reason_code
 from rentals.tests.factories import make_person, make_team
 
 FOLDER = Path(settings.BASE_DIR) / "docs"
@@ -80,7 +81,7 @@ def test_every_field_of_an_answer_is_described(language: str, schema: str) -> No
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_code_of_an_error_and_every_reason_is_listed(language: str) -> None:
     text = _text("api", language)
-    codes = {problems.CODES.get(reason, reason) for reason in reasons.SENTENCES} | set(problems.CODES.values())
+    codes = {reason_code(reason) for reason in (*reasons.SENTENCES, orders.DISK_FULL)}
     codes |= {code for code, _sentence in problems._BY_STATUS.values()} | {
         "internal",
         "idempotency_mismatch",

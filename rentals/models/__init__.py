@@ -16,6 +16,7 @@ from rentals.models.operations import (
     MachineClock,
     UpstreamMinute,
 )
+from rentals.models.reason_codes import reason_code
 from rentals.models.rentals import EventKind, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.models.tokens import CallbackAddress, Hold, Token
 
@@ -54,4 +55,5 @@ __all__ = [
     "Uncounted",
     "UpstreamMinute",
     "plain_text",
+    "reason_code",
 ]

@@ -9,10 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import thuesim
-from rentals import budgets, lifecycle, outbox
+from rentals import budgets, lifecycle, orders, outbox
 from rentals.jobs import balances
 from rentals.lifecycle import reasons
-from rentals.models import Delivery, Destination, Hold, MessageSource, OutgoingEvent, Status
+from rentals.models import Delivery, Destination, Hold, MessageSource, OutgoingEvent, Status, reason_codes
 from rentals.tests.factories import make_destination, make_person, make_rental, make_service, make_team, make_token
 from rentals.tests.fixtures import House
 from rentals.upstream import breaker
@@ -45,12 +45,19 @@ def test_a_rental_tells_of_its_number_its_code_and_its_end() -> None:
     assert _written() == ["rental.number", "rental.expired", "rental.code"]
 
 
-def test_an_order_that_got_no_number_tells_why() -> None:
+@pytest.mark.parametrize(
+    ("reason", "code"), [(reasons.OUT_OF_STOCK, "out_of_stock"), (reasons.TEAM_PRICE, "price_exceeded")]
+)
+def test_an_order_that_got_no_number_tells_why_in_the_words_of_the_api(reason: str, code: str) -> None:
     rental = make_rental(Status.PLACING)
     make_destination(rental.team)
-    lifecycle.refuse(rental, reason=reasons.OUT_OF_STOCK)
+    lifecycle.refuse(rental, reason=reason)
     delivery = Delivery.objects.get()
-    assert (delivery.event, delivery.data["rental"]["reason"]) == ("rental.refused", "out_of_stock")
+    assert (delivery.event, delivery.data["rental"]["reason"]) == ("rental.refused", code)
+
+
+def test_each_reason_with_a_more_general_code_is_one() -> None:
+    assert set(reason_codes.CODES) <= {*reasons.SENTENCES, orders.DISK_FULL}
 
 
 def test_an_event_is_written_in_the_transaction_of_the_change() -> None:
