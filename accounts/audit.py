@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, AuditRecord, Team, User
+from lib import batches
 from lib.time_zones import desk_day
 
 
@@ -229,10 +230,10 @@ def delete_old(*, batch: int = 1000) -> int:
     """Delete the records past their own retention, `AUDIT_DAYS`. Returns how many were deleted."""
     cutoff = timezone.now() - timedelta(days=max(settings.AUDIT_DAYS, MIN_DAYS))
     deleted = 0
-    while old := list(AuditRecord.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
+    for old in batches.oldest_first(AuditRecord.objects.filter(at__lt=cutoff), batch):
         with _retention_ends(cutoff):
             # Past the model, which deletes nothing: this is the one place that may.
-            deleted += AuditRecord.objects.filter(pk__in=old)._raw_delete("default")
+            deleted += AuditRecord.objects.filter(pk__in=[pk for _at, pk in old])._raw_delete("default")
     return deleted
 
 

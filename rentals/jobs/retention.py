@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Team
+from lib import batches
 from rentals.models import Callback, Delivery, ExportedCode, Message, Rental
 
 BATCH = 500
@@ -43,18 +44,18 @@ def delete_old_messages(*, batch: int = BATCH) -> int:
 
 def _delete(condition: Q, batch: int) -> int:
     deleted = 0
-    while messages := list(Message.objects.filter(condition).order_by("at").values_list("pk", "audio")[:batch]):
+    for messages in batches.oldest_first(Message.objects.filter(condition), batch, "audio"):
         # The file first: the next run finds a row whose file is gone, but not a file without a row.
-        for _pk, audio in messages:
+        for _at, _pk, audio in messages:
             if audio:
                 default_storage.delete(audio)
-        deleted += Message.objects.filter(pk__in=[pk for pk, _audio in messages]).delete()[0]
+        deleted += Message.objects.filter(pk__in=[pk for _at, pk, _audio in messages]).delete()[0]
     return deleted
 
 
 def _delete_old_callbacks(cutoff: datetime, batch: int) -> None:
-    while keys := list(Callback.objects.filter(at__lt=cutoff).order_by("at").values_list("pk", flat=True)[:batch]):
-        Callback.objects.filter(pk__in=keys).delete()
+    for callbacks in batches.oldest_first(Callback.objects.filter(at__lt=cutoff), batch):
+        Callback.objects.filter(pk__in=[pk for _at, pk in callbacks]).delete()
 
 
 def _delete_lost_recordings(cutoff: datetime) -> None:
@@ -74,11 +75,11 @@ def _delete_lost_recordings(cutoff: datetime) -> None:
 def forget_exports(*, batch: int = BATCH) -> int:
     """Delete which codes an export held once its audit record's own retention has ended. Returns how many were deleted."""
     oldest = AuditRecord.objects.order_by("pk").values_list("pk", flat=True).first()
+    if oldest is None:
+        return 0
     deleted = 0
-    while oldest and (
-        keys := list(ExportedCode.objects.filter(record__lt=oldest).values_list("pk", flat=True)[:batch])
-    ):
-        deleted += ExportedCode.objects.filter(pk__in=keys).delete()[0]
+    for codes in batches.oldest_first(ExportedCode.objects.filter(record__lt=oldest), batch, by="record"):
+        deleted += ExportedCode.objects.filter(pk__in=[pk for _record, pk in codes]).delete()[0]
     return deleted
 
 
@@ -86,8 +87,8 @@ def delete_old_deliveries(*, batch: int = BATCH) -> int:
     """Delete the deliveries older than `DELIVERIES`, whatever became of them. Returns how many were deleted."""
     old = Delivery.objects.filter(at__lt=timezone.now() - min(DELIVERIES, timedelta(days=settings.KEEP_MESSAGES_DAYS)))
     deleted = 0
-    while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
-        deleted += Delivery.objects.filter(pk__in=keys).delete()[0]
+    for deliveries in batches.oldest_first(old, batch):
+        deleted += Delivery.objects.filter(pk__in=[pk for _at, pk in deliveries]).delete()[0]
     return deleted
 
 

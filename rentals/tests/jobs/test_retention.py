@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -46,6 +47,16 @@ def received(days: float) -> Rental:
     RentalEvent.objects.create(rental=rental, at=at, kind="received")
     Callback.objects.create(token=rental.token, rental=rental, at=at, body=b'{"code":"123456"}')
     return rental
+
+
+def test_each_batch_begins_where_the_one_before_it_ended(settings: Settings) -> None:
+    settings.KEEP_MESSAGES_DAYS = 30
+    for days in range(31, 36):
+        received(days)
+    with CaptureQueriesContext(connection) as queries:
+        assert retention.delete_old_messages(batch=2) == 5
+    reads = [query["sql"] for query in queries if '"audio"' in query["sql"] and "LIMIT 2" in query["sql"]]
+    assert ['"at" >= ' in sql.partition("ORDER BY")[0] for sql in reads[:4]] == [False, True, True, True]
 
 
 def test_old_messages_go_with_their_recordings_and_callbacks(settings: Settings, tmp_path: Any) -> None:
