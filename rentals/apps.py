@@ -8,7 +8,8 @@ class RentalsConfig(AppConfig):
     verbose_name = _("Rentals")
 
     def ready(self) -> None:
-        from rentals import sums
+        from rentals import sums, word_index
 
-        pre_migrate.connect(sums.before_migrations, sender=self, dispatch_uid="sums")
-        post_migrate.connect(sums.after_migrations, sender=self, dispatch_uid="sums")
+        for module in (sums, word_index):
+            pre_migrate.connect(module.before_migrations, sender=self, dispatch_uid=module.__name__)
+            post_migrate.connect(module.after_migrations, sender=self, dispatch_uid=module.__name__)

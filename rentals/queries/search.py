@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, Value
 
 from accounts.policy import Access
+from rentals import word_index
 from rentals.models import Message, Rental, Service
 from rentals.models.catalog import searchable
 from thuesim import codes, phones
@@ -25,38 +26,30 @@ MIN_LENGTH = 3
 def matching(text: str, access: Access) -> Q:
     """Return the condition for the team's rentals that match `text`.
 
-    One query on PostgreSQL for a text that is not a whole number, none otherwise.
+    Looks up the ids of each kind first, each by its own index of trigrams: one query on PostgreSQL, three on SQLite; none
+    for a whole number, nor on SQLite for a text too short for a trigram. In a single condition no index would be used:
+    neither database has a plan for an OR over two tables that is sorted by time.
     """
     if number := whole_number(text):
         return Q(phone=number)
     by_service = Service.objects.filter(search_name__contains=searchable(text)).order_by()
     in_rental, in_message = _in_rental(text), _in_message(text)
-    if connection.vendor == "postgresql":
-        return _matching_by_lookup(by_service, in_rental, in_message, access)
-    return _matching_by_scan(by_service, in_rental, in_message, access)
-
-
-def _matching_by_scan(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
-    """Return one condition that is checked on every row of the team: fast enough for what fits into SQLite."""
-    return Q(service__in=by_service) | in_rental | _has_message(in_message, access)
-
-
-def _matching_by_lookup(by_service: QuerySet[Service], in_rental: Q, in_message: Q, access: Access) -> Q:
-    """Look up the ids of each kind first, each by its own trigram index. One query.
-
-    In a single condition, PostgreSQL would use none of the indexes: it has no plan for an OR over two tables that is sorted
-    by time.
-    """
+    if connection.vendor == "sqlite" and len(text) < MIN_LENGTH:
+        return Q(service__in=by_service) | in_rental
     team = Rental.objects.visible_to(access).order_by()
     # From the message to its rental: the other way round, each rental would be searched for its messages.
     messages = Message.objects.filter(in_message, rental__in=team.filter(access.readable())).order_by()
-    services, rentals, with_message = _looked_up(
+    rentals = team.filter(in_rental)
+    if connection.vendor == "sqlite":
+        messages = word_index.narrowed(messages, _parts_of_message(text))
+        rentals = word_index.narrowed(rentals, _parts_of_rental(text))
+    services, by_rental, with_message = _looked_up(
         by_service.annotate(row=F("pk")),
-        team.filter(in_rental).annotate(row=F("pk"))[: MAX_LOOKED_UP + 1],
+        rentals.annotate(row=F("pk"))[: MAX_LOOKED_UP + 1],
         messages.annotate(row=F("rental"))[: MAX_LOOKED_UP + 1],
     )
     condition = Q(service__in=services)
-    condition |= Q(pk__in=rentals) if len(rentals) <= MAX_LOOKED_UP else in_rental
+    condition |= Q(pk__in=by_rental) if len(by_rental) <= MAX_LOOKED_UP else in_rental
     condition |= Q(pk__in=with_message) if len(with_message) <= MAX_LOOKED_UP else _has_message(in_message, access)
     return condition
 
@@ -67,7 +60,9 @@ def _has_message(in_message: Q, access: Access) -> Q:
 
 
 def _looked_up(*kinds: QuerySet[Any]) -> list[list[int]]:
-    """Return the `row` of every result of each queryset, in one query."""
+    """Return the `row` of every result of each queryset; in one query where the database unites what is limited."""
+    if not connection.features.supports_slicing_ordering_in_compound:
+        return [list(rows.values_list("row", flat=True)) for rows in kinds]
     numbered = [
         rows.annotate(kind=Value(kind, output_field=IntegerField())).values_list("kind", "row")
         for kind, rows in enumerate(kinds)
@@ -111,12 +106,29 @@ def _in_message(text: str) -> Q:
     """Return the condition that a message contains the text; below `MIN_LENGTH` letters no message meets it."""
     if len(text) < MIN_LENGTH:
         return Q(pk__in=())
-    condition = Q(code__iexact=text) | Q(text__plain__contains=without_accents(text))
-    for form in _code_forms(codes.copied(text)):
-        condition |= Q(code__iexact=form)
-    if prefixed := re.fullmatch("([a-z]{1,3}) ?([0-9]{4,8})", text.strip().lower()):  # as FB-31902 is typed in haste
-        condition |= Q(code__iexact="-".join(prefixed.groups()))
+    condition = Q(text__plain__contains=without_accents(text))
+    for code in _codes(text):
+        condition |= Q(code__iexact=code)
     return condition
+
+
+def _codes(text: str) -> set[str]:
+    """Return the codes that the text may mean."""
+    forms = {text, *_code_forms(codes.copied(text))}
+    if prefixed := re.fullmatch("([a-z]{1,3}) ?([0-9]{4,8})", text.strip().lower()):  # as FB-31902 is typed in haste
+        forms.add("-".join(prefixed.groups()))
+    return forms
+
+
+def _parts_of_message(text: str) -> set[str]:
+    """Return what `rentals.word_index` has of a message that meets `_in_message`: one of these parts at least."""
+    return {without_accents(part) for part in (text, *_codes(text))}
+
+
+def _parts_of_rental(text: str) -> set[str]:
+    """Return what `rentals.word_index` has of a rental that meets `_in_rental`: one of these parts at least."""
+    digits = "".join(c for c in text if c.isdigit())
+    return {without_accents(text)} | ({_subscriber_part(digits)} if of_number(text) is not None else set())
 
 
 def _code_forms(digits: str) -> set[str]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 import thuesim
 from accounts.models import Team
-from rentals import lifecycle, sums
+from rentals import lifecycle, sums, word_index
 from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
 from rentals.sums import Kind, Sum
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -205,7 +205,8 @@ def test_a_migration_may_make_the_tables_anew_and_what_it_changes_is_counted() -
     team = make_team()
     rental = make_rental(Status.WAITING, team=team)
     plan = [("a migration", False)]
-    sums.before_migrations(using="default", plan=plan)
+    for module in (sums, word_index):
+        module.before_migrations(using="default", plan=plan)
     longer = models.CharField(max_length=41, blank=True)
     longer.set_attributes_from_name("network")
     with connection.schema_editor() as editor:
@@ -213,7 +214,8 @@ def test_a_migration_may_make_the_tables_anew_and_what_it_changes_is_counted() -
         editor.alter_field(Rental, network, longer)
         editor.alter_field(Rental, longer, network)
     Rental.objects.filter(pk=rental.pk).update(price=777)
-    sums.after_migrations(using="default", plan=plan)
+    for module in (sums, word_index):
+        module.after_migrations(using="default", plan=plan)
     assert summed(team, Kind.PURPOSE) == {"": (1, 0, 777, 0, 0, 0)}
     sums.count_older()
     make_rental(Status.RECEIVED, team=team, price=1000)

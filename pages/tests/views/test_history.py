@@ -280,7 +280,8 @@ def test_a_page_takes_a_handful_of_queries(
         with django_assert_max_num_queries(6):
             page = signed_in.get(f"/rentals/?{query}").content.decode()
         assert "Linh" in page
-    with django_assert_max_num_queries(7):  # PostgreSQL looks up what the words are in
+    # What the words are in is looked up: on SQLite by a query for services, rentals and messages each.
+    with django_assert_max_num_queries(7 if connection.vendor == "postgresql" else 9):
         assert len(shown(signed_in, "q=G0000")) == 10
 
 
