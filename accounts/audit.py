@@ -57,6 +57,7 @@ class Action(models.TextChoices):
     TEAM_SETTINGS = "team_settings", _("Team settings changed")
     TEAM_SERVICES = "team_services", _("Allowed services changed")
     TOKEN_ADD = "token_add", _("Token added")
+    TOKEN_ADD_REFUSED = "token_add_refused", _("New token refused")
     TOKEN_CHANGE = "token_change", _("Token changed")
     TOKEN_ROTATE = "token_rotate", _("Token's value replaced")
     TOKEN_ROTATE_REFUSED = "token_rotate_refused", _("Token's new value refused")

@@ -51,17 +51,35 @@ class DongField(forms.IntegerField):
         return super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
 
 
-class TeamSettingsForm(forms.ModelForm[Team]):
-    """The settings of a team. `by` is the person who changes them: the team may not be called like another team of theirs.
-    An admin's are all teams."""
+class TeamNameForm(forms.ModelForm[Team]):
+    """The name of a team. `by` is the person who changes it: it may not be called like another team of theirs. An admin's
+    are all teams."""
+
+    class Meta:
+        model = Team
+        fields: tuple[str, ...] = ("name",)
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.by = by
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        teams = Team.objects.all() if self.by.is_staff else Team.objects.filter(memberships__user=self.by)
+        if teams.filter(name__iexact=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("Another team of yours has this name already. Choose another one."))
+        return name
+
+
+class TeamSettingsForm(TeamNameForm):
+    """The settings of a team."""
 
     budget_day = DongField(label=gettext_lazy("Budget per day, đồng"), help_text=_NO_LIMIT)
     budget_month = DongField(label=gettext_lazy("Budget per month, đồng"), help_text=_NO_LIMIT)
     max_price = DongField(label=gettext_lazy("Max price per number, đồng"), help_text=_NO_LIMIT, max_value=MAX_PRICE)
     low_balance = DongField(label=gettext_lazy("Warn when a token's balance falls below, đồng"))
 
-    class Meta:
-        model = Team
+    class Meta(TeamNameForm.Meta):
         fields: tuple[str, ...] = (
             "name",
             "budget_day",
@@ -74,17 +92,9 @@ class TeamSettingsForm(forms.ModelForm[Team]):
             "requires_second_step",
         )
 
-    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.by = by
         self.fields["codes_fade_minutes"].widget.attrs["max"] = 32767
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        teams = Team.objects.all() if self.by.is_staff else Team.objects.filter(memberships__user=self.by)
-        if teams.filter(name__iexact=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(_("Another team of yours has this name already. Choose another one."))
-        return name
 
     def clean_requires_second_step(self) -> bool:
         required: bool = self.cleaned_data["requires_second_step"]

@@ -20,7 +20,7 @@
 | deactivate, end sessions, password link | no     | no                 | own team's | not superusers |
 | hold API keys that act as themselves    | no     | yes                | yes        | yes            |
 | see and revoke others' API keys         | no     | no                 | yes        | yes            |
-| hold tokens, in the Django admin        | no     | no                 | no         | yes            |
+| set tokens up, hold them                | no     | no                 | no         | yes            |
 
 An admin has these rights in every team; all others only in the teams that they are a member of. "Own team's": a manager
 cannot act on the account of an admin, or of a person who is also in a team that the manager does not manage. Codes fade
@@ -95,6 +95,11 @@ class Access:
     @property
     def may_export(self) -> bool:
         return self.manages
+
+    @property
+    def holds_tokens(self) -> bool:
+        """Whether they add tokens, make callback addresses and say which teams rent on which token."""
+        return self.is_admin and self.team is not None
 
     @property
     def may_hold_keys(self) -> bool:

@@ -23,6 +23,7 @@ from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Servic
 from rentals.models.catalog import searchable
 from rentals.queries.prices import price_at
 from rentals.queries.tokens import TokenLine, token_lines
+from rentals.token_adding import ValueField, owner_of
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
 # Of a person's latest orders, this many are read for their purposes, and so many different ones are offered again.
@@ -345,3 +346,50 @@ class TakeBackForm(forms.Form):
     """Why a line was booked by mistake."""
 
     note = forms.CharField(max_length=200, error_messages={"required": _NOTE})
+
+
+class NewTokenForm(forms.Form):
+    """A token for the desk. That ThueSim takes it is found out by asking: see `rentals.token_adding`."""
+
+    new_value = ValueField(
+        label=gettext_lazy("API token"),
+        help_text=gettext_lazy("ThueSim is asked about it first. It is stored encrypted, and never shown again."),
+    )
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=80,
+        help_text=gettext_lazy("What your people call it on the desk."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["new_value"].widget.attrs["autofocus"] = True
+
+    def clean_new_value(self) -> str:
+        value: str = self.cleaned_data["new_value"]
+        if other := owner_of(value):
+            raise forms.ValidationError(
+                _("This token is here already, as “%(name)s”. Give that token to the team.") % {"name": other.name}
+            )
+        return value
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if Token.objects.filter(name=name).exists():
+            raise forms.ValidationError(_("Another token has this name already. Choose another one."))
+        return name
+
+
+class TokenTeamsForm(forms.ModelForm[Token]):
+    """Which teams may rent on a token."""
+
+    class Meta:
+        model = Token
+        fields = ("teams",)
+        widgets = {"teams": forms.CheckboxSelectMultiple}
+        labels = {"teams": gettext_lazy("Who may rent on the token")}
+        error_messages = {"teams": {"required": gettext_lazy("Choose at least one team, or nobody can rent on it.")}}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["teams"].required = True

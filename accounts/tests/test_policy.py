@@ -228,6 +228,11 @@ def test_the_audit_record_of_the_team_is_read_by_those_who_manage_it(world: Worl
     assert found == ({in_team, sign_in} if role in {"manager", "admin"} else set())
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_tokens_are_set_up_by_admins_alone(world: World, role: str) -> None:
+    assert world.access(role).holds_tokens == (role == "admin")
+
+
 def test_an_admin_works_in_any_team_they_switch_to(world: World) -> None:
     world.people["admin"].team = world.theirs
     access = access_for(world.people["admin"])
@@ -304,7 +309,7 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             ),
             "hold API keys that act as themselves": yes[rent],
             "see and revoke others' API keys": yes[manages],
-            "hold tokens, in the Django admin": yes[role == "admin"],
+            "set tokens up, hold them": yes[role == "admin"],
         }
 
 

@@ -57,6 +57,10 @@ POST background_file service                                        in   405  40
 GET  service_star import_history                                    in   405  405  405  405 | in   405  405  405  405
 POST service_star                                                   in   403  ok   ok   ok  | in   403  ok   ok   ok
 POST import_history                                                 in   403  403  ok   ok  | in   404  404  404  404
+GET  setup setup_token setup_callback setup_people setup_number     in   403  403  403  ok  | in   403  403  403  ok
+POST setup setup_number                                             in   405  405  405  405 | in   405  405  405  405
+POST setup_token setup_people                                       in   403  403  403  422 | in   403  403  403  422
+POST setup_callback                                                 in   403  403  403  ok  | in   403  403  403  ok
 GET  metrics                                                        ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 POST metrics                                                        405  405  405  405  405 | 405  405  405  405  405
 
@@ -252,10 +256,10 @@ def test_an_address_keeps_to_the_policy(world: World, name: str) -> None:
 def _unseen(name: str, role: str) -> tuple[str, ...]:
     """What of the other team's may stand in no answer.
 
-    An admin sees the names of all teams in the switch, every token on the system page, and everything in the Django
-    admin; the figures for monitoring name all tokens, and are for this machine alone.
+    An admin sees the names of all teams in the switch, every token on the system page and in the set-up, and everything in
+    the Django admin; the figures for monitoring name all tokens, and are for this machine alone.
     """
-    if name == "metrics" or (role == "admin" and (name == "system" or name.startswith("admin:"))):
+    if name == "metrics" or (role == "admin" and name.startswith(("system", "setup", "admin:"))):
         return ()
     return ("other-",) if role == "admin" else ("other-", "Theirs")
 

@@ -189,6 +189,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "invite": things["invitation"],
         "service": things["service"],
         "import": things["token"],
+        "setup": things["token"],
         "key": things["api_key"],
         "background": things["job"],
         "destination": things["destination"],

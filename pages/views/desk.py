@@ -15,7 +15,7 @@ from accounts.http import DeskRequest
 from accounts.models import CopyAs
 from lib.confirmation import never_asks
 from pages.forms import RentForm
-from pages.presenters import cards
+from pages.presenters import cards, setup
 from pages.views.asking_page import has_room_for
 from rentals import code_access, orders
 from rentals.models import Rental, Status
@@ -28,7 +28,12 @@ MAX_KEY = 40  # characters of a service's key in an address
 @never_cache
 @gzip_page
 def desk(request: DeskRequest) -> HttpResponse:
-    """Show the form and the board. `?rent=` is the key of a service that is chosen already."""
+    """Show the form and the board. `?rent=` is the key of a service that is chosen already.
+
+    A desk for the true service without a token leads its admins to the set-up, unless they put it off by `?later`.
+    """
+    if setup.is_needed(request.access) and "later" not in request.GET:
+        return redirect("setup")
     chosen = request.GET.get("rent", "")[:MAX_KEY]
     return _page(request, RentForm(access=request.access, initial={"service": chosen}))
 
@@ -50,6 +55,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "board": shown,
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
+        "setup_goes_on": setup.goes_on(request.access),
     }
     return render(request, "pages/desk.html", context, status=status)
 

@@ -22,40 +22,19 @@ from django.views.decorators.http import require_http_methods, require_POST
 import thuesim
 from accounts.admin import StaffAdmin
 from accounts.audit import Action
-from lib.encryption import Secret, digest
+from lib.encryption import Secret
 from lib.formats import dong
 from lib.urls import absolute_reverse
 from rentals import enqueue
 from rentals.admin.token_panels import panels
 from rentals.jobs import balances
 from rentals.models import Token
+from rentals.token_adding import ValueField, owner_of
 from rentals.upstream import breaker, callback_addresses
 from rentals.upstream.token_check import Finding, Level, check_token
 from rentals.upstream.token_replacement import replace_value
 
 _View = Callable[["TokenAdmin", HttpRequest, Token], HttpResponse]
-
-
-_VALUE = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none", "class": "vTextField"}
-
-
-class ValueField(forms.CharField):
-    """The field for a token's value. It is never shown again, not even after an error in another field."""
-
-    widget = forms.PasswordInput(attrs=_VALUE)
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=500, **kwargs)
-
-    def clean(self, value: Any) -> str:
-        text: str = super().clean(value)
-        if any(character.isspace() or not character.isprintable() for character in text):
-            raise ValidationError(_("The value contains a space or a line break. Copy the token alone."))
-        return text
-
-
-def _owner_of(value: str) -> Token | None:
-    return Token.objects.filter(value_digest=digest(value)).first()
 
 
 class TokenForm(forms.ModelForm[Token]):
@@ -78,7 +57,7 @@ class TokenForm(forms.ModelForm[Token]):
 
     def clean_new_value(self) -> str:
         value: str = self.cleaned_data["new_value"]
-        if other := _owner_of(value):
+        if other := owner_of(value):
             raise ValidationError(
                 _("This token is here already, as “%(name)s”. Give that token to the team.") % {"name": other.name}
             )
@@ -105,7 +84,7 @@ class ReplaceForm(forms.Form):
 
     def clean_new_value(self) -> str:
         value: str = self.cleaned_data["new_value"]
-        other = _owner_of(value)
+        other = owner_of(value)
         if other == self.token:
             raise ValidationError(_("The token has this value already."))
         if other is not None:

@@ -112,6 +112,26 @@ def adding_a_token(world: World) -> None:
     world.post("root", "admin:rentals_token_add", **fields)
 
 
+@case("token_add", "root", "Second", {"name": [None, "Second"], "new_value": "set", "teams": [None, ["Support"]]})
+def adding_a_token_that_thuesim_accepts(world: World) -> None:
+    world.post("root", "setup_token", name="Second", new_value=world.house.upstream.add_token())
+
+
+@case("token_add_refused", "root", "Second")
+def adding_a_token_that_thuesim_refuses(world: World) -> None:
+    world.client("root").post(reverse("setup_token"), {"name": "Second", "new_value": "7-" + "7" * 32})
+
+
+@case("callback_replace", "root", "Main")
+def making_a_callback_address_in_the_set_up(world: World) -> None:
+    world.post("root", "setup_callback", world.house.token.pk)
+
+
+@case("token_change", "root", "Main", {"teams": [["Support"], ["Sales"]]})
+def giving_a_token_to_another_team_in_the_set_up(world: World) -> None:
+    world.post("root", "setup_people", world.house.token.pk, name="Support", teams=[make_team("Sales").pk])
+
+
 @case("token_change", "root", "Main", {"waiting_limit": [None, 7], "teams": [["Support"], []]})
 def limiting_a_token_and_taking_it_from_its_team(world: World) -> None:
     _button(world, "change", name="Main", waiting_limit=7)

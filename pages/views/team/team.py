@@ -1,10 +1,12 @@
 """The page of the team: who is in it, who is invited, its budgets and settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.forms import model_to_dict
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -13,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, lookalikes
 from accounts.audit import Action, about
-from accounts.forms import InviteForm, TeamSettingsForm
+from accounts.forms import InviteForm, TeamNameForm, TeamSettingsForm
 from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, Team
 from lib import announce
@@ -83,18 +85,24 @@ def _members(team: Team) -> list[Member]:
 def team_settings(request: DeskRequest) -> HttpResponse:
     """Change the team's settings and budgets."""
     team = Team.objects.get(pk=managed_team(request).pk)
-    before = {name: getattr(team, name) for name in TeamSettingsForm.Meta.fields}
+    before = model_to_dict(team, TeamSettingsForm.Meta.fields)
     form = TeamSettingsForm(request.POST, instance=team, by=request.user)
     if not form.is_valid():
         return page(request, settings_form=form, status=422)
-    detail = audit.changes(before, {name: getattr(team, name) for name in before})
+    save_settings(form, before)
+    messages.success(request, _("Saved."))
+    return redirect("team")
+
+
+def save_settings(form: TeamNameForm, before: Mapping[str, object]) -> None:
+    """Store and record what a valid form changed of its team; `before` has the values of before it was read."""
+    team = form.instance
+    detail = audit.changes(before, {name: getattr(team, name) for name in form.Meta.fields})
     if detail:
         with transaction.atomic():
             team.save(update_fields=list(detail))
-            audit.record(Action.TEAM_SETTINGS, person=request.user, team=team, target=about(team), detail=detail)
+            audit.record(Action.TEAM_SETTINGS, person=form.by, team=team, target=about(team), detail=detail)
             announce.team(team.pk, "refresh")
-    messages.success(request, _("Saved."))
-    return redirect("team")
 
 
 @require_POST

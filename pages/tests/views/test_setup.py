@@ -1,0 +1,425 @@
+"""Setting up the true service: four steps from a token to the first number, which an admin may leave and open again."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from accounts import invitations
+from accounts.models import AuditRecord, Role, Team, User
+from accounts.policy import access_for
+from lib.encryption import Secret
+from pages.presenters import setup
+from pages.tests.markup import Element, html, parse
+from rentals import token_adding
+from rentals.jobs import catalog
+from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.upstream import token_check
+from sandbox.server import Sandbox
+
+pytestmark = pytest.mark.django_db
+
+HTMX = {"HX-Request": "true"}
+WRONG = "7-" + "7" * 32
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Support")
+
+
+@pytest.fixture
+def admin(team: Team) -> User:
+    return make_person(team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def root(admin: User) -> Client:
+    client = Client()
+    client.force_login(admin)
+    return client
+
+
+@pytest.fixture
+def token(team: Team) -> Token:
+    return make_token(team, name="Main")
+
+
+def read(client: Client, name: str, *args: object) -> Element:
+    return parse(html(client.get(reverse(name, args=args))))
+
+
+def add(client: Client, value: str, name: str = "Main") -> Any:
+    return client.post(reverse("setup_token"), {"new_value": value, "name": name})
+
+
+def called(token: Token) -> Callback:
+    return Callback.objects.create(token=token, at=timezone.now(), body=b"{}")
+
+
+# The way to it
+
+
+def test_the_desk_of_the_true_service_leads_an_admin_to_the_first_token(root: Client) -> None:
+    answer = root.get("/", follow=True)
+    assert [address for address, _status in answer.redirect_chain] == ["/setup/", "/setup/token/"]
+    assert root.get("/?later").status_code == 200
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.MANAGER])
+def test_nobody_else_is_led_there(client: Client, team: Team, role: Role) -> None:
+    client.force_login(make_person(team, role))
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "/setup/" not in html(page)
+
+
+def test_the_demo_leads_nobody_there(root: Client, settings: Settings) -> None:
+    settings.DEMO = True
+    assert root.get("/").status_code == 200
+    assert "THUESIM_BASE_URL=https://thuesim.xyz ./run" in read(root, "setup_token").find("main").text
+
+
+def test_it_is_found_again_from_the_desk_until_a_number_is_rented(root: Client, token: Token, team: Team) -> None:
+    assert parse(html(root.get("/"))).find(data_testid="setup-goes-on").find("a")["href"] == "/setup/"
+    make_rental(team=team, token=token)
+    assert parse(html(root.get("/"))).find_all(data_testid="setup-goes-on") == []
+
+
+def test_the_system_page_leads_an_admin_to_it(root: Client, client: Client, team: Team, token: Token) -> None:
+    addresses = {link["href"] for link in read(root, "system").find("main").find_all("a") if "href" in link}
+    assert {"/setup/", f"/setup/{token.pk}/callback/"} <= addresses
+    client.force_login(make_person(team, Role.MANAGER))
+    assert "/setup/" not in html(client.get("/system/"))
+
+
+# A token
+
+
+def test_an_accepted_token_is_stored_with_what_thuesim_says_of_it(
+    root: Client, team: Team, upstream: Sandbox, enqueued: list[tuple[str, int]],
+    django_capture_on_commit_callbacks: Any,
+) -> None:  # fmt: skip
+    with django_capture_on_commit_callbacks(execute=True):
+        page = html(add(root, upstream.token))
+    token = Token.objects.get()
+    assert (token.name, token.value.reveal(), list(token.teams.all())) == ("Main", upstream.token, [team])
+    said = parse(page).find(data_testid="answer").text
+    assert "The token is accepted. Balance: 500.000 ₫." in said
+    assert "5 networks" in said
+    assert "43 services." in said
+    assert "One number in 5 seconds" in said
+    assert upstream.token not in page
+    assert parse(page).find("a", data_testid="next")["href"] == f"/setup/{token.pk}/callback/"
+    assert {task.rpartition(".")[2] for task, pk in enqueued if pk == token.pk} >= {"sync_token", "place"}
+
+
+def test_an_account_without_money_is_told(root: Client, upstream: Sandbox) -> None:
+    said = parse(html(add(root, upstream.add_token(balance=0)))).find(data_testid="answer").text
+    assert "top it up at ThueSim before renting" in said
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("", "ThueSim refuses the token. Compare it with ThueSim's page and enter it again."),
+        ("maintenance", "The answer is not ThueSim's."),
+        ("http-500", "ThueSim reports an error of its own."),
+        ("lost-hold", "ThueSim did not answer in time."),
+        ("reset-before", "The connection to ThueSim broke."),
+    ],
+)
+def test_what_thuesim_does_not_accept_is_said_at_the_field_and_not_stored(
+    root: Client, upstream: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture, fault: str, sentence: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings.THUESIM_TIMEOUT_SECONDS = 0.5
+    value = upstream.token if fault else WRONG
+    if fault:
+        upstream.set_fault(fault)
+    answer = add(root, value)
+    page = parse(html(answer))
+    assert answer.status_code == 422
+    assert page.find("p", role="alert").text.startswith(sentence)
+    assert page.find("p", role="alert").find("a")["href"] == f"{upstream.url}/"
+    assert page.find("input", name="new_value")["aria-invalid"] == "true"
+    assert page.find("input", name="name")["value"] == "Main"
+    assert not Token.objects.exists()
+    assert AuditRecord.objects.filter(action="token_add_refused", target="Main").count() == 1
+    assert {call.endpoint for call in upstream.calls()} <= {"balance"}  # the others are not asked
+    for text in (html(answer), caplog.text, str(list(AuditRecord.objects.values()))):
+        assert value not in text
+
+
+def test_thuesim_that_is_not_there_is_said(root: Client, settings: Settings) -> None:
+    settings.THUESIM_BASE_URL = "http://127.0.0.1:9"
+    answer = add(root, WRONG)
+    assert "ThueSim cannot be reached. Check THUESIM_BASE_URL" in html(answer)
+    assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "sentence"),
+    [
+        ("", "Main", "This field is required."),
+        ("two words", "Main", "The value contains a space or a line break."),
+        ("5-" + "5" * 32, "Main", "This token is here already, as “Other”."),
+        (WRONG, "Other", "Another token has this name already."),
+        (WRONG, "", "This field is required."),
+    ],
+)
+def test_what_cannot_be_a_new_token_is_not_asked_about(
+    root: Client, upstream: Sandbox, value: str, name: str, sentence: str
+) -> None:
+    make_token(value="5-" + "5" * 32, name="Other")
+    answer = add(root, value, name)
+    assert answer.status_code == 422
+    assert sentence in html(answer)
+    assert not upstream.calls()
+    assert Token.objects.count() == 1
+
+
+def test_of_two_who_add_it_at_once_one_does(root: Client, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    examine = token_check.examine
+
+    def other_first(token: Token | None, value: Secret) -> Any:
+        make_token(value=value.reveal(), name="Other")
+        return examine(token, value)
+
+    monkeypatch.setattr(token_adding, "examine", other_first)
+    assert "Another person added this token" in html(add(root, upstream.token))
+    assert [token.name for token in Token.objects.all()] == ["Other"]
+
+
+def test_a_second_token_gets_a_name_of_its_own(root: Client) -> None:
+    make_token(name="ThueSim")
+    assert read(root, "setup_token").find("input", name="name")["value"] == "ThueSim 2"
+
+
+# Left and opened again
+
+
+def test_each_return_leads_to_the_first_step_that_is_open(root: Client, team: Team, upstream: Sandbox) -> None:
+    def leads_to() -> str:
+        return str(root.get("/setup/")["Location"])
+
+    assert leads_to() == "/setup/token/"
+    add(root, upstream.token)
+    token = Token.objects.get()
+    assert leads_to() == f"/setup/{token.pk}/callback/"
+    root.post(reverse("setup_callback", args=[token.pk]))
+    assert leads_to() == f"/setup/{token.pk}/people/"
+    make_person(team)
+    assert leads_to() == f"/setup/{token.pk}/number/"
+    make_rental(Status.WAITING, team=team, token=token)
+    assert leads_to() == f"/setup/{token.pk}/callback/"  # what still waits for ThueSim
+    called(token)
+    assert leads_to() == f"/setup/{token.pk}/number/"
+    assert {step["data-progress"] for step in read(root, "setup_token").find_all(data_testid="step")} == {"done"}
+
+
+def test_a_token_that_thuesim_refuses_later_opens_its_step_again(root: Client, token: Token) -> None:
+    Token.objects.update(hold=Hold.INVALID)
+    assert root.get("/setup/")["Location"] == "/setup/token/"
+    page = read(root, "setup_token")
+    assert "Main · refused by ThueSim" in page.find(id="steps").text
+    assert page.find_all("a", href=f"/admin/rentals/token/{token.pk}/replace/")
+
+
+def test_the_token_of_the_own_team_is_gone_on_with(admin: User, token: Token) -> None:
+    make_token(make_team("Other"))
+    assert setup.current_token(access_for(admin)) == token
+
+
+def test_a_step_costs_a_bounded_number_of_queries(
+    root: Client, token: Token, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(5):
+        make_person(token.teams.get(), username=f"p{number}")
+        called(token)
+    with django_assert_num_queries(10):
+        root.get(reverse("setup_callback", args=[token.pk]))
+
+
+# Its callback address
+
+
+def test_a_callback_address_is_shown_once(root: Client, token: Token) -> None:
+    page = read(root, "setup_callback", token.pk)
+    assert page.find_all(data_testid="callback-address") == []
+    made = parse(html(root.post(reverse("setup_callback", args=[token.pk]))))
+    address = made.find(data_testid="callback-address")["value"]
+    secret = CallbackAddress.objects.get().secret.reveal()
+    assert address == f"http://testserver/callback/{secret}/"
+    assert address in made.find("pre").text
+    assert secret not in html(root.get(reverse("setup_callback", args=[token.pk])))
+    assert secret not in str(list(AuditRecord.objects.values()))
+
+
+def test_a_replaced_address_works_on_for_a_day(root: Client, token: Token) -> None:
+    CallbackAddress.issue(token)
+    page = html(root.post(reverse("setup_callback", args=[token.pk])))
+    assert "The previous address works for another 24 hours." in page
+    assert CallbackAddress.objects.filter(expires_at=None).count() == 1
+
+
+def test_the_page_waits_until_thuesim_calls(root: Client, token: Token) -> None:
+    address = reverse("setup_callback", args=[token.pk])
+    called(token)  # at an address of before
+    CallbackAddress.issue(token)
+    state = read(root, "setup_callback", token.pk).find(data_testid="callback-state")
+    assert "Waiting for ThueSim's first call." in state.text
+    assert (state["hx-get"], state["hx-trigger"]) == (address, "every 2s")
+    assert root.get(address, headers=HTMX).status_code == 204
+    called(token)
+    state = parse(html(root.get(address, headers=HTMX))).find(data_testid="callback-state")
+    assert "ThueSim's first call came at" in state.text
+    assert "hx-get" not in state
+
+
+@pytest.mark.parametrize(
+    ("public_url", "is_warned"),
+    [
+        ("", True),  # http://testserver
+        ("http://192.168.1.20:8000", True),
+        ("http://localhost:8000", True),
+        ("https://desk.example.com", False),
+        ("https://8.8.8.8", False),
+    ],
+)
+def test_an_address_that_thuesim_cannot_reach_is_warned_of(
+    root: Client, token: Token, settings: Settings, public_url: str, is_warned: bool
+) -> None:
+    settings.PUBLIC_URL = public_url
+    page = read(root, "setup_callback", token.pk)
+    assert ("ThueSim cannot reach from the internet" in page.text) == is_warned
+
+
+# The team and its people
+
+
+def test_the_team_is_named(root: Client, team: Team, token: Token) -> None:
+    answer = root.post(reverse("setup_people", args=[token.pk]), {"name": "Sales"})
+    assert answer["Location"] == f"/setup/{token.pk}/people/"
+    team.refresh_from_db()
+    assert team.name == "Sales"
+    assert AuditRecord.objects.get(action="team_settings").detail == {"name": ["Support", "Sales"]}
+
+
+def test_several_teams_are_chosen_from(root: Client, team: Team, token: Token) -> None:
+    other = make_team("Sales")
+    address = reverse("setup_people", args=[token.pk])
+    chosen = [
+        box["value"] for box in read(root, "setup_people", token.pk).find_all("input", name="teams") if "checked" in box
+    ]
+    assert chosen == [str(team.pk)]
+    root.post(address, {"name": "Support", "teams": [team.pk, other.pk]})
+    assert set(token.teams.all()) == {team, other}
+    answer = root.post(address, {"name": "Support"})
+    assert answer.status_code == 422
+    assert "Choose at least one team" in html(answer)
+    assert token.teams.count() == 2
+
+
+def test_what_stays_as_it_is_is_not_recorded(root: Client, token: Token, team: Team) -> None:
+    make_team("Sales")
+    before = AuditRecord.objects.count()
+    root.post(reverse("setup_people", args=[token.pk]), {"name": "Support", "teams": [team.pk]})
+    assert AuditRecord.objects.count() == before
+
+
+def test_a_name_that_another_team_has_is_refused(root: Client, token: Token, team: Team) -> None:
+    make_team("Sales")
+    answer = root.post(reverse("setup_people", args=[token.pk]), {"name": "sales", "teams": [team.pk]})
+    assert answer.status_code == 422
+    assert "Another team of yours has this name already." in html(answer)
+
+
+def test_an_invitation_leads_back_to_the_step(root: Client, token: Token) -> None:
+    here = reverse("setup_people", args=[token.pk])
+    form = read(root, "setup_people", token.pk).find("form", action=reverse("invite"))
+    made = parse(html(root.post(reverse("invite"), {**form.values(), "note": "Mai"})))
+    assert made.find("main").find_all("a", href=here)
+    people = read(root, "setup_people", token.pk)
+    assert "Mai" in people.find("main").text
+    assert "1 invitation is open" in people.find(id="steps").text
+
+
+def test_an_invitation_of_the_team_page_leads_back_to_it(root: Client) -> None:
+    made = parse(html(root.post(reverse("invite"), {"role": "viewer", "days": 7, "next": "https://evil.example/"})))
+    assert made.find("main").find_all("a", href="/team/")
+
+
+def test_people_and_invitations_are_counted(admin: User, team: Team, token: Token) -> None:
+    access = access_for(admin)
+
+    def people() -> tuple[str, str]:
+        step = setup.steps(access, token)[2]
+        return step.progress, step.sentence
+
+    assert people() == ("open", "only you so far")
+    invitations.invite(admin, team, role=Role.VIEWER)
+    assert people() == ("waiting", "1 invitation is open")
+    make_person(team)
+    make_person(team, is_active=False)
+    assert people() == ("done", "1 person besides you")
+
+
+# The first number
+
+
+def test_the_cheapest_services_are_offered_with_their_price(root: Client, upstream: Sandbox) -> None:
+    add(root, upstream.token)
+    token = Token.objects.get()
+    catalog.sync_catalog(token)
+    page = read(root, "setup_number", token.pk)
+    offers = page.find_all(data_testid="offer")
+    assert len(offers) == setup.MAX_OFFERED
+    assert "Momo 01.1 Rent for 350 ₫" in offers[0].text
+    form = page.find("form", action=reverse("rent"))
+    button = offers[0].find("button")
+    answer = root.post(reverse("rent"), {**form.values(), button["name"]: button["value"]}, follow=True)
+    assert "Ordered: Momo. The number appears below." in html(answer)
+    rental = Rental.objects.get()
+    assert (rental.token, rental.service.key) == (token, "01.1")
+    assert "The first number is ordered" in html(root.get(reverse("setup_number", args=[token.pk])))
+
+
+def test_a_team_that_wants_a_purpose_is_asked_for_it(root: Client, team: Team, token: Token) -> None:
+    make_service()
+    team.purpose_required = True
+    team.save()
+    form = read(root, "setup_number", token.pk).find("form", action=reverse("rent"))
+    assert form.values()["purpose"] == ["The first number"]
+
+
+def test_what_the_team_may_not_order_is_not_offered(root: Client, team: Team, token: Token) -> None:
+    make_service(name="Dear", price=5000)
+    make_service(name="Off", active=False)
+    cheap = make_service(name="Cheap", price=700)
+    team.max_price = 4000
+    team.save()
+    offers = read(root, "setup_number", token.pk).find_all(data_testid="offer")
+    assert [offer.find("button")["value"] for offer in offers] == [cheap.key]
+
+
+def test_services_that_are_being_read_are_waited_for(root: Client, token: Token) -> None:
+    address = reverse("setup_number", args=[token.pk])
+    waiting = read(root, "setup_number", token.pk).find(id="no-services")
+    assert waiting["hx-get"] == address
+    assert root.get(address, headers=HTMX).status_code == 204
+    make_service()
+    assert root.get(address, headers=HTMX).status_code == 200
+
+
+def test_a_token_that_the_team_may_not_use_offers_nothing(root: Client) -> None:
+    make_service()
+    token = make_token(make_team("Other"), name="Elsewhere")
+    page = read(root, "setup_number", token.pk)
+    assert "Support may not rent on Elsewhere." in page.text
+    assert page.find_all(data_testid="offer") == []
