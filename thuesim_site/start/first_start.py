@@ -1,7 +1,6 @@
 """The first start: the first team, the people who can sign in to it, and a token to rent on."""
 
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from lib.encryption import digest
 from rentals.models import CallbackAddress, Rental, Token
+from rentals.token_adding import free_name
 from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.kept_secrets import kept_secret, new_password
@@ -38,13 +38,15 @@ class Person:
 class FirstStart:
     """What there is to sign in to: the team, its people, and the address that the sandbox posts results to (or `""`).
 
-    `demo_rentals` is how many rentals of the demo are in the database of the true service.
+    `demo_rentals` is how many rentals of the demo are in the database of the true service; `has_token` is whether there is
+    any token to rent on.
     """
 
     team: str
     people: list[Person]
     callback_url: str
     demo_rentals: int = 0
+    has_token: bool = True
 
 
 def first_start(*, demo_token: str = "") -> FirstStart:
@@ -62,7 +64,7 @@ def first_start(*, demo_token: str = "") -> FirstStart:
         token = _token(team, demo_token)
         callback_url = _callback_url(token) if token and settings.DEMO else ""
     demo_rentals = 0 if settings.DEMO else Rental.objects.filter(token__value_digest=digest(demo_token)).count()
-    return FirstStart(team.name, people, callback_url, demo_rentals)
+    return FirstStart(team.name, people, callback_url, demo_rentals, Token.objects.exists())
 
 
 def _password_file(username: str) -> Path:
@@ -134,16 +136,12 @@ def _token(team: Team, demo_token: str) -> Token | None:
         return None
     token = Token.objects.filter(value_digest=digest(value)).first()
     if not team.tokens.exists():
-        token = token or Token.objects.create(name=_free_name("Demo" if settings.DEMO else "ThueSim"), value=value)
+        token = token or Token.objects.create(name=free_name("Demo" if settings.DEMO else "ThueSim"), value=value)
         token.teams.add(team)
-    if token and not token.callback_addresses.exists():
+    # Of the true service's token an admin makes it, where it is shown: nobody would see the one made here.
+    if token and settings.DEMO and not token.callback_addresses.exists():
         CallbackAddress.issue(token)
     return token
-
-
-def _free_name(name: str) -> str:
-    taken = set(Token.objects.values_list("name", flat=True))
-    return next(free for number in count(1) if (free := name if number == 1 else f"{name} {number}") not in taken)
 
 
 def _callback_url(token: Token) -> str:

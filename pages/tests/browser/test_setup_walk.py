@@ -37,6 +37,7 @@ def test_from_the_token_to_the_first_code(
     page: Page, desk_of_the_true_service: RunningDesk, true_service: Sandbox
 ) -> None:
     desk = desk_of_the_true_service
+    assert "No token yet" in desk.output()
     page.goto(f"{desk.base_url}/")
     page.fill("[name=login]", "admin")
     page.fill("[name=password]", desk.passwords["admin"])

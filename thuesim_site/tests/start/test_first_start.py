@@ -102,6 +102,13 @@ def test_the_sandbox_is_given_the_tokens_callback_address(start: Start, settings
     assert len(secret) > 30
 
 
+def test_a_token_of_the_true_service_gets_its_callback_address_where_it_is_shown(start: Start) -> None:
+    assert not start()["has_token"]
+    about = start(THUESIM_TOKEN=TRUE_TOKEN)
+    assert (about["has_token"], about["callback_url"]) == (True, "")
+    assert not CallbackAddress.objects.exists()
+
+
 def test_a_made_password_is_printed_once_and_then_its_file_is_named(start: Start, tmp_path: Path) -> None:
     assert start()["people"][0]["password"]
     admin = start()["people"][0]
