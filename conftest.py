@@ -195,5 +195,5 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
-    """English, whatever the machine speaks."""
-    return {**browser_context_args, "locale": "en"}
+    """English, whatever the machine speaks; without the service worker, of which test_offline_browser.py is."""
+    return {**browser_context_args, "locale": "en", "service_workers": "block"}

@@ -19,7 +19,8 @@ from rentals.tests.factories import make_person, make_service, make_team, make_t
 
 # What belongs to the person, to an API key, or needs no sign-in: no page of a team sends it.
 OF_NO_TEAM = re.compile(
-    r"account_|mfa_|usersessions_|language|preferences|team_switch|join|admin:|api:|callback|healthz|readyz"
+    r"account_|mfa_|usersessions_|language|preferences|team_switch|join|admin:|api:|callback|healthz|readyz|manifest|"
+    r"service_worker|offline"
 )
 WRITES = re.compile(r"INSERT INTO|UPDATE|DELETE", re.IGNORECASE)
 POSTED = sorted(name for name in addresses() if not OF_NO_TEAM.match(name))

@@ -14,6 +14,9 @@ function showTheme() {
 }
 showTheme();
 
+// The service worker shows a page of its own while the desk cannot be reached. Browsers have it over https and on localhost alone.
+addEventListener("load", () => navigator.serviceWorker?.register(document.body.dataset.serviceWorker, { updateViaCache: "all" }).catch(() => {}));
+
 // Resolves to whether the browser let us.
 async function copyText(text) {
   try {

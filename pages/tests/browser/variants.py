@@ -30,6 +30,7 @@ def in_variant(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,  # type: ignore[arg-type]
         locale=language,
+        service_workers="block",
     ) as context:
         if client is not None:
             session = client.cookies["sessionid"].value
