@@ -1,6 +1,7 @@
 """Numbers rented by a program: the same orders, limits and rights as on the pages."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -82,7 +83,8 @@ def test_the_first_answer_comes_again_though_what_was_ordered_is_not_on_offer_an
     again = program.post("rentals", order, Idempotency_Key="one")
     assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (201, "true")
     assert again.json()["id"] == first.json()["id"]
-    for other in ({"networks": ["NOWHERE"]}, {"service": "07.97"}, {"token": house.token.pk + 1}, {"networks": []}):
+    others: list[dict[str, Any]] = [{"networks": ["NOWHERE"]}, {"service": "07.97"}, {"networks": []}]
+    for other in (*others, {"token": house.token.pk + 1}):
         answer = program.post("rentals", {**order, **other}, Idempotency_Key="one")
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch"), other
     assert program.post("rentals", order, Idempotency_Key="two").json()["code"] != "idempotency_mismatch"
