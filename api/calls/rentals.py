@@ -1,12 +1,15 @@
 """Rentals: ordered, listed, cancelled, rented again, checked; and the recording of a call."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from ninja import Body, Header, Query, Schema, Status
 from pydantic import Field
 
@@ -85,7 +88,10 @@ def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Renta
     for name in FILTERS:
         value = getattr(filters, name)
         query.setlist(name, [str(each) for each in value] if isinstance(value, list) else [str(value or "")])
-    rentals = HistoryFilter.from_query(query).apply(Rental.objects.for_cards(), caller.reader)
+    history_filter = HistoryFilter.from_query(query)
+    if unknown := history_filter.unknown(caller.reader):
+        raise Problem(422, errors=[(name, str(_NOT_THERE[name])) for name in unknown])
+    rentals = history_filter.apply(Rental.objects.for_cards(), caller.reader)
     if filters.purpose:
         rentals = rentals.filter(purpose=filters.purpose)
     rentals = rentals.filter(_past(filters.cursor)).order_by("-queued_at", "-pk")
@@ -93,6 +99,13 @@ def list_rentals(request: HttpRequest, filters: Query[Filters]) -> schemas.Renta
     more = len(rows) > filters.limit
     page = rows[: filters.limit]
     return schemas.Rentals(items=rendering.shown(caller, page), next=_cursor(page[-1]) if more else None)
+
+
+_NOT_THERE: Mapping[str, Promise] = {
+    "network": gettext_lazy("There is no network of this name. “networks” lists them."),
+    "person": gettext_lazy("This person is not in your team, and has no rental of it."),
+    "token": gettext_lazy("This token is not one of your team's."),
+}
 
 
 def _check(filters: Filters) -> None:

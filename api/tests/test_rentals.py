@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, AuditRecord, Role, Scope, Team, User
 from api.tests.conftest import Program, make_program
 from rentals.models import Message, Network, Rental, Service, Status
-from rentals.tests.factories import make_person, make_rental, make_service
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
 from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
@@ -343,3 +343,20 @@ def test_the_catalogue_is_as_on_the_pages(program: Program, house: House) -> Non
     assert service in program.get("services", {"q": service["name"]}).json()["items"]
     assert program.get("services/99.99").json()["code"] == "not_found"
     assert program.get("networks").json()["items"]
+
+
+@pytest.mark.parametrize("field", ["network", "person", "token", "service"])
+def test_a_filter_that_names_nothing_of_the_team_is_refused_and_named(
+    program: Program, house: House, field: str
+) -> None:
+    rental = _received(house)
+    stranger = make_rental(Status.RECEIVED, network="LOCAL", person=make_person(make_team("Sales")))
+    known = {"network": "ITEL", "person": house.person.pk, "token": house.token.pk, "service": "02.97"}
+    Rental.objects.filter(pk=rental.pk).update(network="ITEL")
+    answer = program.get("rentals", {field: known[field]})
+    assert [item["id"] for item in answer.json()["items"]] == [rental.pk]
+    assert stranger.person is not None
+    unknown = {"network": "LOCAL", "person": stranger.person.pk, "token": stranger.token_id, "service": "07.1"}
+    answer = program.get("rentals", {field: unknown[field]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

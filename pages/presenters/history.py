@@ -1,7 +1,7 @@
 """Pages of the history. By keyset: the thousandth page costs what the first one does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,19 @@ PAGE_SIZE = 50
 REFUNDS: Mapping[str, Promise] = {
     "yes": gettext_lazy("refunded"),
     "missing": gettext_lazy("expired, not refunded"),
+}
+# The filters by their names in the address, as the form names them.
+FILTERS: Mapping[str, Promise] = {
+    "status": gettext_lazy("Status"),
+    "service": gettext_lazy("Service"),
+    "person": gettext_lazy("Person"),
+    "payer": gettext_lazy("Ordered by"),
+    "network": gettext_lazy("Network"),
+    "prefix": gettext_lazy("Prefix"),
+    "token": gettext_lazy("Token"),
+    "refund": gettext_lazy("Refund"),
+    "since": gettext_lazy("From"),
+    "until": gettext_lazy("To"),
 }
 # Counting stops here: whether it is 31,000 or 32,000 helps no reader, and the count would cost more than the page.
 MAX_COUNTED = 1000
@@ -194,6 +207,30 @@ def chosen(
     if history_filter.of_desk_days and (since or until):
         filters.append(("days", DESK_DAYS, _("days of Vietnam")))
     return [(label, _without(query, name, value)) for name, value, label in filters]
+
+
+def unmatched(
+    access: Access, history_filter: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
+) -> list[str]:
+    """Return the sentences that name what the address asks for and cannot mean anything. No query where the filters offer
+    all that it asks for."""
+    people = dict(offered["person"])
+    known: dict[str, Any] = {
+        kind: "" for kind, pairs in offered.items() if getattr(history_filter, kind) in dict(pairs)
+    }
+    known |= {"payer": ""} if history_filter.payer in people else {}
+    unknown = replace(history_filter, **known).unknown(access)
+    sentences = {
+        _("Your team has no such thing, so no rental matches: %(values)s."): [
+            (name, str(getattr(history_filter, name))) for name in unknown
+        ],
+        _("Not understood, so left out: %(values)s."): HistoryFilter.ignored(query),
+    }
+    return [
+        sentence % {"values": ", ".join(f"{FILTERS[name]} “{value[:40]}”" for name, value in values)}
+        for sentence, values in sentences.items()
+        if values
+    ]
 
 
 def _without(query: QueryDict, name: str, value: str) -> str:

@@ -7,7 +7,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from pages.presenters.history import REFUNDS, SORTINGS, chosen, options, page_of
+from pages.presenters.history import REFUNDS, SORTINGS, chosen, options, page_of, unmatched
 from rentals import code_access
 from rentals.models import Status
 from rentals.queries.filters import HistoryFilter
@@ -34,6 +34,7 @@ def history(request: DeskRequest) -> HttpResponse:
         "page": page,
         "options": offered,
         "chosen": chosen(history_filter, offered, request.GET),
+        "unmatched": unmatched(request.access, history_filter, offered, request.GET),
         "statuses": Status.choices,
         "refunds": REFUNDS.items(),
         "sortings": SORTINGS.values(),

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
 from django.utils import timezone
 
+from accounts.models import Membership
 from accounts.policy import Access
 from lib import query_params
 from lib.query_params import desk_midnight, midnight
-from rentals.models import LedgerEntry, Rental, Service, Status
+from rentals.models import LedgerEntry, Network, Rental, Service, Status, Token
 from rentals.queries import search
 from thuesim import phones
 
@@ -68,9 +69,12 @@ def _service(key: str) -> Q:
 
     An `ID` means the service that is offered, on whichever server, before the one without a server that is not.
     """
+    return Q(service=Subquery(_services(key).order_by("-active", "sv").values("pk")[:1]))
+
+
+def _services(key: str) -> QuerySet[Service]:
     sv, _, upstream_id = key.rpartition(".")
-    named = Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {}))
-    return Q(service=Subquery(named.order_by("-active", "sv").values("pk")[:1]))
+    return Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {}))
 
 
 def _is_service(service: Service, key: str) -> bool:
@@ -79,6 +83,8 @@ def _is_service(service: Service, key: str) -> bool:
 
 
 _STATUSES = frozenset(Status.values)
+# The filters of the history that not every text is a value of, beside the status.
+_READ = ("person", "payer", "prefix", "token", "refund", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +183,32 @@ class HistoryFilter:
             until=query_params.day(_value(query, "until")),
             of_desk_days=_value(query, "days") == DESK_DAYS,
         )
+
+    @staticmethod
+    def ignored(query: Query) -> list[tuple[str, str]]:
+        """Return the names and values of the query that are not understood, and so narrow nothing."""
+        understood = HistoryFilter.from_query(query)
+        unread = [(name, value) for name in _READ if (value := _value(query, name)) and not getattr(understood, name)]
+        return [("status", value) for value in _values(query, "status") if value not in _STATUSES] + unread
+
+    def unknown(self, access: Access) -> list[str]:
+        """Return the names of the filters whose value is nothing of the team's, and stands in no rental that the person may
+        see. Two queries at most for each filter that is set."""
+        rentals = Rental.objects.visible_to(access).order_by()
+        members = Membership.objects.filter(team=access.team_id)
+        places: dict[str, tuple[QuerySet[Any], ...]] = {}
+        if self.service:
+            places["service"] = (_services(self.service),)
+        if self.person:
+            places["person"] = (members.filter(user=int(self.person)), rentals.filter(person=int(self.person)))
+        if self.payer:
+            places["payer"] = (members.filter(user=int(self.payer)), rentals.paid_by(int(self.payer)))
+        if self.network:
+            places["network"] = (Network.objects.filter(name=self.network), rentals.filter(network=self.network))
+        if self.token:
+            tokens = Token.objects.filter(teams=access.team_id, pk=int(self.token))
+            places["token"] = (tokens, rentals.filter(token=int(self.token)))
+        return [name for name, rows in places.items() if not any(each.exists() for each in rows)]
 
     @property
     def active(self) -> int:

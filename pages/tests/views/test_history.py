@@ -18,6 +18,7 @@ from accounts.models import Role, Scope, Team, User
 from accounts.policy import access_for
 from lib.formats import grouped
 from pages.presenters.history import MAX_COUNTED, PAGE_SIZE
+from pages.tests.markup import html
 from rentals import lifecycle
 from rentals.models import Message, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -95,6 +96,41 @@ def test_each_filter(signed_in: Client, team: Team, operator: User, query: str, 
     stranger = make_person(team)
     query = query.format(person=operator.pk, stranger=stranger.pk, token=rental.token_id)
     assert shown(signed_in, query) == ([rental.pk] if finds else [])
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("network=NOWHERE", "no rental matches: Network “NOWHERE”."),
+        ("person=99999&status=received", "no rental matches: Person “99999”."),
+        ("payer=99999&token=99999", "no rental matches: Ordered by “99999”, Token “99999”."),
+        ("service=07.1&q=x", "no rental matches: Service “07.1”."),
+        ("status=recieved&status=received", "left out: Status “recieved”."),
+        (
+            "prefix=abc&since=soon&refund=all&person=me",
+            "left out: Person “me”, Prefix “abc”, Refund “all”, From “soon”.",
+        ),
+        ("network=<b>", "Network “&lt;b&gt;”."),
+    ],
+)
+def test_a_filter_of_the_address_that_cannot_mean_anything_is_named(
+    signed_in: Client, team: Team, query: str, sentence: str
+) -> None:
+    make_rental(Status.RECEIVED, team=team)
+    page = html(signed_in.get(f"/rentals/?{query}"))
+    assert page.count('data-testid="unmatched"') == 1
+    assert sentence in page
+
+
+def test_who_left_the_team_and_a_network_of_an_imported_rental_are_known(signed_in: Client, team: Team) -> None:
+    leaver = make_person(make_team("Sales"))
+    rental = make_rental(Status.RECEIVED, team=team, person=leaver, network="ITEL")
+    other = make_rental(Status.RECEIVED, team=leaver.memberships.get().team, network="LOCAL")
+    for query in (f"person={leaver.pk}", f"payer={leaver.pk}", "network=ITEL", f"token={rental.token_id}"):
+        assert 'data-testid="unmatched"' not in html(signed_in.get(f"/rentals/?{query}&q=nothing")), query
+    stranger = make_person(other.team)
+    for query in (f"person={stranger.pk}", "network=LOCAL", f"token={other.token_id}"):  # of another team
+        assert 'data-testid="unmatched"' in html(signed_in.get(f"/rentals/?{query}")), query
 
 
 @pytest.mark.parametrize(
