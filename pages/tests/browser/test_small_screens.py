@@ -1,0 +1,55 @@
+"""On the narrowest screen, no status lies over a number or leaves a service's name without room."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser
+
+from pages.tests.browser.variants import in_variant, signed_in
+from rentals.models import Message, Status
+from rentals.tests.factories import make_person, make_rental, make_service, make_team
+
+pytestmark = pytest.mark.browser
+
+NARROWEST = 320  # CSS pixels: WCAG 2.2, 1.4.10 "Reflow"
+# Texts are measured by a range: a block is as wide as its column, whatever it says.
+COVERED = """() => {
+    const textOf = (element) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        return range.getBoundingClientRect();
+    };
+    const found = [];
+    for (const rental of document.querySelectorAll("main [data-testid=rental]")) {
+        const status = textOf(rental.querySelector(".status"));
+        for (const element of rental.querySelectorAll(".phone, .rental-service a")) {
+            const text = textOf(element);
+            const side = text.right <= status.left + 1 || status.right <= text.left + 1;
+            if (!side && text.top < status.bottom - 2 && status.top < text.bottom - 2) found.push(element.innerText);
+            if (element.getBoundingClientRect().width < 30) found.push(`no room: ${element.innerText}`);
+        }
+    }
+    if (document.documentElement.scrollWidth > innerWidth) found.push("wider than the screen");
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_no_status_covers_a_number_or_a_name(
+    browser: Browser, live_server: Any, transactional_db: None, language: str
+) -> None:
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    service = make_service(name="Facebook", sv="02", upstream_id="97")
+    for status in Status:
+        make_rental(status, team=team, person=person, service=service)
+    advert = make_rental(Status.RECEIVED, team=team, person=person, service=service)
+    Message.objects.create(rental=advert, at=timezone.now(), text="Uu dai 50%", source="poll", fingerprint="1")
+    assert advert.lacks_code
+    with in_variant(browser, (language, "light", NARROWEST), live_server.url, signed_in(person)) as context:
+        page = context.new_page()
+        for path in ("/", "/rentals/", f"/rentals/{advert.pk}/"):
+            page.goto(live_server.url + path)
+            page.wait_for_selector("[data-testid=rental]")
+            assert page.evaluate(COVERED) == [], path
