@@ -1,14 +1,10 @@
 """Why an order was refused or waits: a key in the database, and one sentence for the person with what to do next."""
 
-from typing import TYPE_CHECKING
-
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from rentals.models import Rental, Status
 from thuesim import errors
-
-if TYPE_CHECKING:
-    from rentals.models import Rental
 
 INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason, not a secret
 LIMIT = "limit"
@@ -96,9 +92,13 @@ def sentence(reason: str) -> str:
     return str(SENTENCES.get(reason, ""))
 
 
-def sentence_for(rental: "Rental") -> str:
+def sentence_for(rental: Rental) -> str:
     """Return the sentence for a rental, with advice that fits its order: who wants one certain number cannot choose
-    another network."""
+    another network, and an order that keeps trying needs none."""
+    if rental.status == Status.CANCELLED:  # the person ended it, whatever held it up before
+        return ""
+    if rental.reason == OUT_OF_STOCK and rental.status == Status.QUEUED:
+        return str(_TRIED_AGAIN)
     if rental.reason in {OUT_OF_STOCK, GAVE_UP}:
         if rental.again_of_id:
             return str(_NUMBER_NOT_FREE)
@@ -107,6 +107,7 @@ def sentence_for(rental: "Rental") -> str:
     return sentence(rental.reason)
 
 
+_TRIED_AGAIN = _("ThueSim has no such number now. The order is tried again by itself.")
 _NUMBER_NOT_FREE = _(
     "ThueSim cannot rent out this number again now. Nothing was charged; rent a new number, or try later."
 )

@@ -11,6 +11,7 @@ from accounts.models import Team, User
 from accounts.policy import access_for
 from pages.presenters import cards
 from pages.tests.markup import parse
+from rentals import lifecycle
 from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -115,7 +116,16 @@ def test_the_advice_fits_the_order(client: Client, refused: Rental, wishes: dict
             True,
             ["Place 1 in the queue.", "All waiting places of this token are taken. …", "The order ends at …"],
         ),
-        (0, reasons.OUT_OF_STOCK, True, ["Place 1 in the queue.", "ThueSim has no such …", "The order ends at …"]),
+        (
+            0,
+            reasons.OUT_OF_STOCK,
+            True,
+            [
+                "Place 1 in the queue.",
+                "ThueSim has no such number now. The order is tried again by itself.",
+                "The order ends at …",
+            ],
+        ),
     ],
 )
 def test_what_is_said_of_an_order_in_the_queue_is_true_together(
@@ -131,6 +141,23 @@ def test_what_is_said_of_an_order_in_the_queue_is_true_together(
     assert len(card.queue_sentences) == len(sentences)
     for said, expected in zip(card.queue_sentences, sentences, strict=True):
         assert said.startswith(expected.removesuffix("…").strip())
+
+
+@pytest.mark.parametrize("networks", [[], ["VIETTEL"]])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_keeps_trying_is_not_advised_to_and_what_was_cancelled_gets_no_advice(
+    team: Team, operator: User, refused: Rental, networks: list[str], again: bool
+) -> None:
+    order = make_rental(
+        Status.QUEUED, team=team, person=operator, token=refused.token, service=refused.service, phone="",
+        reason=reasons.OUT_OF_STOCK, networks=networks, again_of=refused if again else None,
+        keep_trying_until=timezone.now() + timedelta(minutes=5),
+    )  # fmt: skip
+    [card] = cards.cards_for([order], access_for(operator))
+    assert card.queue_sentences[1] == "ThueSim has no such number now. The order is tried again by itself."
+    assert lifecycle.cancel(order, person=operator)
+    [card] = cards.cards_for([Rental.objects.get(pk=order.pk)], access_for(operator))
+    assert (card.queue_sentences, card.reason) == ([], "")
 
 
 @pytest.mark.parametrize("limit", [None, 5])
