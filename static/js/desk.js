@@ -76,7 +76,9 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   statuses.set(card.id, status);
   if (!before || before === status || !card.matches(".is-mine") || !OUTCOMES[status] || (status === "cancelled" && cancelled.has(card.id))) return;
   const reason = card.querySelector("[data-testid=reason]")?.textContent ?? "";
-  announce(sentence(OUTCOMES[status], { ...namesOf(card), reason }));
+  // Such as what it cost, where that is more than was shown.
+  const warnings = status === "waiting" ? [...card.querySelectorAll(".warning")].map(({ textContent }) => textContent.trim()) : [];
+  announce([sentence(OUTCOMES[status], { ...namesOf(card), reason }), ...warnings].join(". "));
 });
 
 // The focus

@@ -223,6 +223,26 @@ def test_each_outcome_of_ones_own_orders_is_announced_once(
     ]  # fmt: skip
 
 
+def test_what_a_number_cost_beyond_the_price_shown_is_announced_with_it(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    rental = make_rental(
+        team, person=operator.person, status=Status.QUEUED, phone="", upstream_key="", agreed_price=500, price=2500
+    )
+    rental.announce()
+    expect(card(desk, rental)).to_be_visible()
+    give_number(rental)
+    expect(card(desk, rental)).to_have_attribute("data-status", "waiting")
+    [said] = announced(desk)
+    assert said.startswith("Number rented for Viber")
+    assert re.search(r"It cost .*: more than the 500 ₫ shown at the order", said)
+
+
+def test_a_screen_reader_reads_a_new_line_alone(desk: Page) -> None:
+    # A status is atomic unless it says otherwise: each line would be read with all that came within the minute.
+    assert desk.locator("#announce, #toasts").evaluate_all("all => all.map((each) => each.ariaAtomic)") == ["false"] * 2
+
+
 def test_a_browser_whose_notifications_throw_says_so_at_the_switch(
     desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
 ) -> None:
