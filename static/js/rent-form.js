@@ -77,7 +77,9 @@ class ServicePicker extends HTMLElement {
     this.input.addEventListener("click", () => this.open());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("blur", () => {
-      if (!this.chosen && this.matching?.length === 1 && this.input.value.trim()) this.choose(this.matching[0]);
+      // A key typed in full is chosen while it stands there: the name follows.
+      const [only] = this.matching?.length === 1 && this.input.value.trim() ? this.matching : [];
+      if (this.chosen ?? only) this.choose(this.chosen ?? only);
       this.close();
     });
     // Not click: the field would lose the focus, and the list with it, before the click came.

@@ -40,6 +40,7 @@ def test_who_is_signed_out_is_told_so_and_finds_the_order_as_it_was_typed(
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{site.url}/?mine=1")
     expect_live(page)
+    expect(page.locator("#service")).to_have_value("Viber")
     expect(page.locator("#purpose")).to_have_value("Kiểm thử")
     assert page.locator("[name=networks][value=VIETTEL]").is_checked()
     page.click(".rent-go")
