@@ -19,7 +19,7 @@ from lib.formats import dong, span
 from lib.query_params import whole_number
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
-from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
+from rentals.models import BalanceQuestion, Hold, LedgerEntry, Network, Rental, Service, Token
 from rentals.models.catalog import searchable
 from rentals.queries.prices import price_at
 from rentals.queries.tokens import TokenLine, token_lines
@@ -169,6 +169,11 @@ class RentForm(forms.Form):
     def tokens(self) -> list[TokenLine]:
         """The tokens to choose from, as they are now."""
         return token_lines(self.access)
+
+    @property
+    def are_tokens_refused(self) -> bool:
+        """Whether ThueSim refuses each token of the team, so that no services can be read."""
+        return bool(self.tokens) and all(line.token.hold == Hold.INVALID for line in self.tokens)
 
     def _last_purpose(self) -> str:
         return next(iter(self.purposes), "")

@@ -228,7 +228,19 @@ def test_a_token_that_thuesim_refuses_later_opens_its_step_again(root: Client, t
     assert root.get("/setup/")["Location"] == "/setup/token/"
     page = read(root, "setup_token")
     assert "Main · refused by ThueSim" in page.find(id="steps").text
-    assert page.find_all("a", href=f"/admin/rentals/token/{token.pk}/replace/")
+    assert page.find(data_testid="refused").find("a")["href"] == f"/admin/rentals/token/{token.pk}/replace/"
+
+
+def test_a_desk_whose_token_is_refused_promises_no_services(root: Client, client: Client, token: Token) -> None:
+    Token.objects.update(hold=Hold.INVALID)
+    sentence = "ThueSim refuses your team's token, so there are no services to rent."
+    notice = parse(html(root.get("/"))).find(id="no-services")
+    assert sentence in notice.text
+    assert notice.find("a")["href"] == "/setup/token/"
+    client.force_login(make_person(token.teams.get()))
+    assert f"{sentence} Tell an admin." in parse(html(client.get("/"))).find(id="no-services").text
+    make_token(token.teams.get())
+    assert "are being read" in html(client.get("/"))
 
 
 def test_the_token_of_the_own_team_is_gone_on_with(admin: User, token: Token) -> None:
