@@ -13,7 +13,17 @@ from accounts.policy import Access
 FIELD, HEADER = "page_team", "X-Page-Team"
 
 # What belongs to the person, whichever team they work in.
-_OF_THE_PERSON = ("account_", "mfa_", "usersessions_", "language", "preferences", "team_switch", "join", "admin:")
+_OF_THE_PERSON = (
+    "account_",
+    "mfa_",
+    "usersessions_",
+    "language",
+    "preferences",
+    "team_switch",
+    "tour",
+    "join",
+    "admin:",
+)
 
 
 def differs(named: str, access: Access) -> bool:

@@ -93,6 +93,13 @@ class Access:
         return self.team is not None and self.role == Role.MANAGER
 
     @property
+    def tour(self) -> str:
+        """Which tour of the desk is theirs: their role's, the admin's, or `""` where they have no team."""
+        if self.team is None or self.role is None:
+            return ""
+        return "admin" if self.is_admin else self.role.value
+
+    @property
     def may_export(self) -> bool:
         return self.manages
 

@@ -24,6 +24,7 @@ from pages.views import (
     spend,
     system,
     team_switch,
+    tour,
 )
 
 urlpatterns = [
@@ -63,14 +64,15 @@ urlpatterns = [
     path("setup/<int:pk>/number/", setup.setup_number, name="setup_number"),
     path("help/", help.help, name="help"),
     path("help/<slug:name>/", help.help, name="help_guide"),
-    path("language/", language.language, name="language"),
     path("account/", account.page, name="account_page"),
     path("account/name/", account.name, name="account_name"),
     path("account/language/", account.language, name="account_language"),
     path("account/preferences/", account.preferences, name="account_preferences"),
     path("account/sessions/<int:pk>/end/", account.session_end, name="account_session_end"),
     path("account/records/", account.records, name="account_records"),
+    path("language/", language.language, name="language"),
     path("preferences/", preferences.preferences, name="preferences"),
+    path("tour/", tour.tour, name="tour"),
     path("team/switch/", team_switch.team_switch, name="team_switch"),
     path("callback/<str:secret>/", callback.callback, name="callback"),
     path("manifest.webmanifest", installable.manifest, name="manifest"),

@@ -112,6 +112,8 @@ POST account_*_done account_inactive                                405  405  40
 POST account_reset_password account_reset_password_from_key         ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 GET  account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
 POST account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
+GET  tour                                                           in   405  405  405  405 | in   405  405  405  405
+POST tour                                                           in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  account_page account_records                                   in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 POST account_page account_records                                   in   405  405  405  405 | in   405  405  405  405
 GET  account_name account_language account_preferences              in   405  405  405  405 | in   405  405  405  405

@@ -16,6 +16,7 @@ from accounts.models import CopyAs
 from lib.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards, setup
+from pages.presenters.tour import tour_of
 from pages.views.asking_page import has_room_for
 from rentals import code_access, orders
 from rentals.models import Rental, Status
@@ -56,6 +57,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
         "setup_goes_on": setup.goes_on(request.access),
+        "tour": tour_of(request.access, request.user.tours_seen),
     }
     return render(request, "pages/desk.html", context, status=status)
 

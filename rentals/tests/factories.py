@@ -12,6 +12,7 @@ from rentals.models import Destination, OutgoingEvent, Rental, Service, Status, 
 from rentals.models.catalog import searchable
 from rentals.models.destinations import new_signing_secret
 
+EVERY_TOUR = ["admin", *Role.values]
 _number = count(1)
 
 
@@ -20,8 +21,9 @@ def make_team(name: str = "", **over: Any) -> Team:
 
 
 def make_person(team: Team | None = None, role: Role = Role.OPERATOR, *, username: str = "", **over: Any) -> User:
-    """A person; with a team, a member of it. The password is `secret-enough`."""
-    person = User.objects.create_user(username or f"person{next(_number)}", password="secret-enough", **over)
+    """A person; with a team, a member of it. The password is `secret-enough`. They had their tours: none comes by itself."""
+    fields = {"tours_seen": EVERY_TOUR, **over}
+    person = User.objects.create_user(username or f"person{next(_number)}", password="secret-enough", **fields)
     if team is not None:
         Membership.objects.create(user=person, team=team, role=role)
     return person

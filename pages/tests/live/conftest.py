@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import Membership, Role, Team, User
 from pages.live.hub import Hub
 from rentals.models import Message, Rental, Service, Status, Token
+from rentals.tests.factories import EVERY_TOUR
 from thuesim_site.connections import Connection
 from thuesim_site.testing import RedisServer, wait_until
 
@@ -152,6 +153,7 @@ def sign_in(transactional_db: None) -> SignIn:
     """Makes a person with a role in a team and returns their browser."""
 
     def make(team: Team, role: Role = Role.OPERATOR, **fields: Any) -> Browser:
+        fields = {"tours_seen": EVERY_TOUR, **fields}
         person = User.objects.create_user(f"person{User.objects.count()}", language="en", **fields)
         Membership.objects.create(user=person, team=team, role=role)
         browser = Browser()
