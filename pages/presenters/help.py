@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
+from math import log
 from pathlib import Path
 from unicodedata import normalize
 
@@ -27,6 +28,8 @@ REFERENCES = {"api": "api:docs", "events": "api:docs_events", "exports": ""}
 TERMS = ("sv", "prefix", "purpose", "token", "keep-trying", "masked", "refunded")
 MAX_RESULTS = 50
 MAX_EXCERPT = 240  # characters
+MAX_WORDS = 12  # of a question
+MIN_NEARNESS = 0.6  # the part of a question's words, by their weight, that a section has
 
 _WORDS = re.compile(r"(\w+)")
 
@@ -131,6 +134,36 @@ def search(text: str) -> list[Result]:
         for rank, fitting in _fitting(heading, texts, words)
     ]
     return [result for _rank, result in sorted(ranked, key=lambda one: one[0])[:MAX_RESULTS]]
+
+
+def nearest(text: str, *, beside: Iterable[Result] = (), most: int = 5) -> list[Result]:
+    """Return the sections that have the telling words of a question, in the order of how much of it they have: others than
+    those of `beside`.
+
+    A word tells the more, the fewer sections have it; one in the heading counts twice. Nothing where a word is nowhere: it
+    is mistyped, or not of the desk.
+    """
+    words = list(dict.fromkeys(Word.of(typed) for typed in _WORDS.findall(text)))[:MAX_WORDS]
+    sections = [(guide, *section) for guide in guides().values() for section in guide.searched]
+    having = [
+        [word.begins_in(heading) or any(map(word.begins_in, texts)) for word in words]
+        for *_, heading, texts in sections
+    ]
+    counts = [sum(column) for column in zip(*having, strict=True)]
+    if not words or 0 in counts:
+        return []
+    weights = {word: log(1 + len(sections) / count) for word, count in zip(words, counts, strict=True)}
+    ranked: list[tuple[float, Result]] = []
+    for (guide, section, heading, texts), has in zip(sections, having, strict=True):
+        there = [word for word, is_there in zip(words, has, strict=True) if is_there]
+        weight = sum(weights[word] for word in there)
+        if weight >= MIN_NEARNESS * sum(weights.values()):
+            best = max(texts, key=lambda one: sum(weights[word] for word in there if word.begins_in(one)))
+            weight += sum(weights[word] for word in there if word.begins_in(heading))
+            ranked.append((weight, Result(guide, section, _marked(best.shown, there))))
+    found_already = {result.address for result in beside}
+    others = [result for _weight, result in sorted(ranked, key=lambda one: -one[0])]
+    return [result for result in others if result.address not in found_already][:most]
 
 
 def _fitting(heading: Text, texts: Iterable[Text], words: list[Word]) -> list[tuple[int, Text]]:

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from pages.presenters import help as presenter
 
 MAX_QUERY = 80  # characters
+FEW = 3  # results
 
 
 @login_not_required
@@ -20,10 +21,13 @@ def help(request: HttpRequest, name: str = presenter.INDEX) -> HttpResponse:
     if presenter.REFERENCES.get(name):
         return redirect(guides[name].address)
     text = request.GET.get("q", "").strip()[:MAX_QUERY]
+    results = presenter.search(text) if text else None
     context = {
         "guides": guides.values(),
         "guide": guides[name],
         "q": text,
-        "results": presenter.search(text) if text else None,
+        "results": results,
+        # A question is seldom found word by word.
+        "nearest": presenter.nearest(text, beside=results) if results is not None and len(results) < FEW else (),
     }
     return render(request, "pages/help.html", context)

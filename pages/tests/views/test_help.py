@@ -124,6 +124,94 @@ def test_the_search_wants_every_word_and_says_when_there_is_none(client: Client)
     assert "Places for “zebra”" in page.text
 
 
+# What newcomers type, and the section that answers it: by itself or by a line of the first questions.
+FIRST = ("index", "questions-that-come-first")
+QUESTIONS = {
+    "en": {
+        "how do I rent a number": ("operator", "rent-a-number"),
+        "no code arrives": FIRST,
+        "what is SV": ("terms", "sv"),
+        "can I get my money back": FIRST,
+        "cancel a number": ("operator", "when-no-number-is-free"),
+        "copy code": ("operator", "read-and-copy-the-code"),
+        "why is the code hidden": FIRST,
+        "who saw my code": ("operator", "who-saw-a-code"),
+        "same number again": ("operator", "use-the-same-number-again"),
+        "out of stock": FIRST,
+        "change my password": FIRST,
+        "change my name": FIRST,
+        "language vietnamese": FIRST,
+        "dark mode": FIRST,
+        "time zone": ("operator", "your-account"),
+        "lost phone two factor": FIRST,
+        "sign out other computer": FIRST,
+        "invite colleague": ("manager", "bring-a-person-in"),
+        "keyboard shortcuts": ("operator", "work-by-keyboard"),
+        "notification sound": ("operator", "be-told-of-a-code"),
+        "export to excel": ("manager", "give-the-history-out"),
+        "budget reached": FIRST,
+        "what is recorded about me": FIRST,
+        "delete my account": FIRST,
+        "tour": ("index", "the-first-ten-minutes"),
+    },
+    "vi": {
+        "thuê số như thế nào": FIRST,
+        "không nhận được mã": FIRST,
+        "SV là gì": ("terms", "sv"),
+        "hoàn tiền": ("terms", "refunded"),
+        "hủy số": ("operator", "when-no-number-is-free"),
+        "sao chép mã": ("operator", "read-and-copy-the-code"),
+        "sao mã bị ẩn": FIRST,
+        "ai đã xem mã": ("operator", "who-saw-a-code"),
+        "thuê lại số cũ": FIRST,
+        "hết số": ("operator", "when-no-number-is-free"),
+        "đổi mật khẩu": ("operator", "your-account"),
+        "đổi tên": ("operator", "your-account"),
+        "đổi ngôn ngữ": ("operator", "your-account"),
+        "giao diện tối": ("operator", "your-account"),
+        "múi giờ": ("operator", "your-account"),
+        "mất điện thoại xác thực": FIRST,
+        "đăng xuất máy khác": FIRST,
+        "mời đồng nghiệp": FIRST,
+        "phím tắt": ("operator", "work-by-keyboard"),
+        "thông báo âm thanh": ("operator", "be-told-of-a-code"),
+        "xuất excel": FIRST,
+        "hết ngân sách": ("operator", "see-what-is-left"),
+        "dữ liệu về tôi": FIRST,
+        "xóa tài khoản": FIRST,
+        "hướng dẫn nhanh": ("index", "the-first-ten-minutes"),
+    },
+}
+
+
+@pytest.mark.parametrize(("language", "question"), [(lang, each) for lang in QUESTIONS for each in QUESTIONS[lang]])
+def test_a_newcomer_s_question_is_answered_by_one_of_the_first_three(
+    client: Client, language: str, question: str
+) -> None:
+    guide, section = QUESTIONS[language][question]
+    page = read(client, f"/help/?q={quote(question)}", language)
+    links = [link["href"] for found in page.find_all("ol", **{"class": "help-results"}) for link in found.find_all("a")]
+    assert f"/help/{'' if guide == 'index' else guide + '/'}#{section}" in links[:3]
+
+
+def test_a_question_of_common_words_shows_what_is_near_to_it_and_says_so(client: Client) -> None:
+    page = read(client, "/help/?q=why+is+the+code+hidden")
+    assert "Near to your question" in page.text
+    assert "Nothing has these words" not in page.text
+    assert page.find_all("mark")
+    assert "Near to your question" not in read(client, "/help/?q=code").text  # found often enough
+    assert "Near to your question" not in read(client, "/help/?q=why+is+the+zebra+hidden").text
+
+
+def test_a_section_is_not_listed_twice(client: Client) -> None:
+    for question in QUESTIONS["en"]:
+        page = read(client, f"/help/?q={quote(question)}")
+        exact, near = ([*page.find_all("ol", **{"class": "help-results"}), None, None])[:2]
+        if near is not None:
+            links = [{link["href"] for link in found.find_all("a")} for found in (exact, near) if found]
+            assert not links[0] & links[1], question
+
+
 def test_what_is_searched_for_is_escaped(client: Client) -> None:
     response = client.get("/help/", {"q": "<script>code"})
     assert "<script>code" not in response.content.decode()
