@@ -52,7 +52,7 @@ def lines(access: Access) -> QuerySet[LedgerEntry]:
     membership = Membership.objects.filter(user=OuterRef("person"))
     others = Exists(membership.filter(team__tokens=OuterRef("token")))
     is_theirs = others & ~Exists(membership.filter(team=access.team_id))
-    return found.annotate(is_theirs=is_theirs).select_related("token", "rental", "person")
+    return found.annotate(is_theirs=is_theirs).select_related("token", "person")
 
 
 def refundable_for(question: BalanceQuestion, access: Access) -> list[Rental]:

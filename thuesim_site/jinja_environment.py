@@ -4,11 +4,13 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from jinja2 import Environment
 
 from lib import confirmation
-from lib.formats import dong
+from lib.formats import dong, grouped
+from pages.templatetags.charts import share_bar
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
 
 
@@ -17,15 +19,18 @@ def environment(**options: Any) -> Environment:
     jinja = Environment(**options)  # noqa: S701 - Django's backend sets autoescape
     jinja.globals |= {
         "_": _translated,
+        "capfirst": capfirst,
         "clock": clock,
         "confirm": confirmation.field,
         "dong": dong,
         "epoch": epoch,
         "exact": exact,
         "form_key": form_key,
+        "grouped": grouped,
         "icon": icon,
         "is_long": is_long,
         "moment": moment,
+        "share_bar": share_bar,
         "url": reverse,
     }
     return jinja

@@ -400,9 +400,4 @@ def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: 
     """Return the HTML of one card in the active language. With `oob`, htmx puts it in the place of the old one."""
     place = queue.place_in_queue(rental) if rental.status == Status.QUEUED else None
     card = card_for(rental, access, place=place, revealed=revealed)
-    return cards_html([card], oob=oob)
-
-
-def cards_html(cards: Iterable[Card], *, heading: str = "h3", oob: bool = False, **fields: str) -> SafeString:
-    """Return the HTML of cards. `fields` is what the template wants to know of the page; htmx needs none of it."""
-    return rendered("cards.html", cards=cards, heading=heading, oob=oob, **fields)
+    return rendered("cards.html", cards=[card], heading="h3", oob=oob)

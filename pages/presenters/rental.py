@@ -111,6 +111,11 @@ class RentalPage:
         """What the number might cost, and whose limit that was: the one that held comes first."""
         return [(limit.amount, str(_LIMITS[limit.of])) for limit in self.card.rental.price_limits]
 
+    @property
+    def cards(self) -> list[Card]:
+        """The one card, as the template of cards takes it."""
+        return [self.card]
+
 
 def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> RentalPage:
     """Return the page of a rental that comes from `for_cards()`."""

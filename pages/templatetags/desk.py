@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.forms import BoundField
 from django.template import Context
+from django.template.backends.utils import csrf_input
 from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -33,10 +34,12 @@ MAX_SHORT = 180  # characters of a message that is never scrolled, at 320 px
 MAX_SHORT_LINES = 4
 
 
-@register.simple_tag
-def jinja(name: str, **context: Any) -> SafeString:
-    """Draw the template `name` of `templates/jinja2/`, which knows nothing but what it is given here."""
-    return rendered(name, **context)
+@register.simple_tag(takes_context=True)
+def jinja(context: Context, name: str, **values: Any) -> SafeString:
+    """Draw the template `name` of `templates/jinja2/`, with the fields that the forms of this page need."""
+    return rendered(
+        name, csrf_input=csrf_input(context["request"]), page_team=page_team(context), here=context["here"], **values
+    )
 
 
 @register.simple_tag
