@@ -34,6 +34,7 @@ from rentals.jobs import (
     statistics,
 )
 from rentals.models import Callback, JobName, Token
+from rentals.queries.due import is_anything_due
 from rentals.task_names import TaskName
 from rentals.upstream import call_stats
 
@@ -56,6 +57,12 @@ def tick() -> None:
     Two ticks at the same time do no harm: they only send messages, and apply what can be applied only once.
     """
     clock_steps.bring_back_in_turn()
+    if is_anything_due():
+        _wake_workers()
+    runs.ran(JobName.TICK)
+
+
+def _wake_workers() -> None:
     placing.sweep()
     for token_id in placing.due_tokens():
         enqueue.place(token_id)
@@ -68,7 +75,6 @@ def tick() -> None:
         enqueue.fetch_audio(message_id)
     for destination_id in delivering.due_destinations():
         enqueue.deliver(destination_id)
-    runs.ran(JobName.TICK)
 
 
 def _apply_callback(pk: int) -> None:

@@ -1,8 +1,8 @@
 """Work that goes on while Redis is down or full, or beat has stopped: workers then find and do it by themselves.
 
-Each worker process looks once a second how long ago the last tick was. If that is too long, it ticks itself, and does the
-other recurring work too; what a tick would have sent through Redis is done by threads here. As with Redis, all of it may be
-done twice or at once in several processes.
+Each worker process looks how long ago the last tick was, as soon as that may be too long. If it is, it ticks itself each
+second, and does the other recurring work too; what a tick would have sent through Redis is done by threads here. As with
+Redis, all of it may be done twice or at once in several processes.
 """
 
 import logging
@@ -23,6 +23,7 @@ from rentals.models import JobName, JobRun
 from rentals.task_names import TaskName
 
 STALE = timedelta(seconds=4)
+TICK_SECONDS = 1.0
 THREADS = 8
 
 logger = logging.getLogger(__name__)
@@ -37,24 +38,27 @@ class WithoutBroker:
         self._active = False
 
     def start(self) -> None:
-        """Look each second, from a thread of its own, until the process ends."""
+        """Look again and again, from a thread of its own, until the process ends."""
         threading.Thread(target=self._watch, name="without-broker", daemon=True).start()
 
     def _watch(self) -> None:
+        pause = TICK_SECONDS
         while True:
-            time.sleep(1)
+            time.sleep(pause)
+            pause = TICK_SECONDS
             try:
                 close_old_connections()
-                self.look()
+                pause = self.look()
             except Error as error:
                 logger.warning("the database does not say what is due: %s", type(error).__name__)
 
-    def look(self) -> None:
-        """Do the recurring work if nobody else does."""
+    def look(self) -> float:
+        """Do the recurring work if nobody else does. Returns the seconds until that may be so."""
         ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
-        recent = ticked is not None and abs(timezone.now() - ticked) < STALE
+        age = abs(timezone.now() - ticked) if ticked is not None else STALE
+        recent = age < STALE
         if recent and not self._active:
-            return
+            return max(TICK_SECONDS, (STALE - age).total_seconds())
         active = redis_state() != Store.UP
         if active != self._active:
             logger.warning(
@@ -64,6 +68,7 @@ class WithoutBroker:
         enqueue.put_instead(self.do if active else None)
         if active or not recent:
             self._recurring_work()
+        return TICK_SECONDS
 
     def _recurring_work(self) -> None:
         now = time.monotonic()

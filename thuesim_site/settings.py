@@ -167,6 +167,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
+    # An idle worker waits in Redis for so long, where a message wakes it at once, and looks each minute, not every ten
+    # seconds, for messages that a dead worker kept: a tick has found that work long before.
+    "polling_interval": 10,
+    "unacked_restore_interval": 60,
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 25,
