@@ -8,7 +8,8 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
-from django.db.models import Count
+from django.db.models import Count, Max, Sum
+from django.db.models.functions import Abs
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -24,14 +25,28 @@ from accounts.sign_in import throttle
 from lib.redis_state import Store
 from pages.live.hub import open_streams
 from pages.presenters.readiness import readiness_at
-from rentals.models import BackgroundJob, Callback, Heartbeat, JobName, JobRun, Rental, Status, Token
+from rentals.models import (
+    BackgroundJob,
+    BalanceQuestion,
+    Callback,
+    Delivery,
+    Heartbeat,
+    JobName,
+    JobRun,
+    Rental,
+    Status,
+    Token,
+    UpstreamMinute,
+)
+from rentals.upstream import pacing
 
+ORDERS = ("rent", "rent_again")  # the endpoints that take a token's turn
 # A proxy on this machine forwards strangers from a loopback address, and sets one of these headers.
 _PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Via")
 
 
 class DeskCollector(Collector):
-    """The desk's figures. Eight queries, none of which reads the whole history."""
+    """The desk's figures. Thirteen queries, none of which reads the whole history."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = timezone.now()
@@ -39,7 +54,10 @@ class DeskCollector(Collector):
         yield from _tokens()
         runs = list(JobRun.objects.values_list("name", "token__name", "ok_at", "at"))
         yield from _processes(now, runs)
+        yield from _upstream(now)
         yield from _backlog()
+        yield from _deliveries(now)
+        yield from _money()
         yield from _stores(next((at for name, _token, _ok, at in runs if name == JobName.TICK), None))
         yield GaugeMetricFamily("desk_open_streams", "Live streams that this web process holds open.", open_streams())
 
@@ -76,6 +94,48 @@ def _tokens() -> Iterator[GaugeMetricFamily]:
             balances.add_metric([name], balance)
     yield errors
     yield balances
+
+
+def _upstream(now: datetime) -> Iterator[GaugeMetricFamily]:
+    """The last hour, by the minutes that each worker writes with its heartbeat: up to ten seconds late."""
+    hour = UpstreamMinute.objects.filter(minute__gt=now - timedelta(hours=1)).order_by()
+    sums = hour.values_list("endpoint").annotate(Sum("calls"), Sum("faults"), Sum("milliseconds"), Max("slowest"))
+    calls = _by("endpoint", "desk_upstream_calls_last_hour", "Calls of ThueSim's API in the last hour.")
+    errors = _by("endpoint", "desk_upstream_errors_last_hour", "Those of them that ThueSim failed.")
+    seconds = _by("endpoint", "desk_upstream_seconds_last_hour", "How long they took together.")
+    slowest = _by("endpoint", "desk_upstream_slowest_seconds_last_hour", "How long the slowest of them took.")
+    for endpoint, count, failed, milliseconds, longest in sums:
+        calls.add_metric([endpoint], count)
+        errors.add_metric([endpoint], failed)
+        seconds.add_metric([endpoint], milliseconds / 1000)
+        slowest.add_metric([endpoint], longest / 1000)
+    used = _by("token", "desk_token_gap_used_ratio", "The share of the last hour's turns to order that was used.")
+    orders = hour.filter(endpoint__in=ORDERS).values_list("token__name").annotate(Sum("calls"))
+    for token, count in orders:
+        used.add_metric([token], count * pacing.gap_seconds() / 3600)
+    yield from (calls, errors, seconds, slowest, used)
+
+
+def _deliveries(now: datetime) -> Iterator[GaugeMetricFamily]:
+    states = Delivery.State
+    due = Delivery.objects.filter(state=states.PENDING).order_by("next_try")
+    oldest = due.values_list("at", flat=True).first()
+    seconds = (now - oldest).total_seconds() if oldest else 0
+    yield GaugeMetricFamily("desk_deliveries_pending", "Outgoing events that are to be sent.", due.count())
+    yield GaugeMetricFamily("desk_delivery_age_seconds", "How old the next outgoing event to be sent is.", seconds)
+    failed = Delivery.objects.filter(state=states.FAILED, at__gt=now - timedelta(hours=1)).count()
+    yield GaugeMetricFamily("desk_deliveries_failed_last_hour", "Events of the last hour that were given up.", failed)
+
+
+def _money() -> Iterator[GaugeMetricFamily]:
+    unanswered = BalanceQuestion.objects.filter(answer="")
+    found = unanswered.aggregate(count=Count("pk"), dong=Sum(Abs("amount")))
+    yield GaugeMetricFamily("desk_money_questions", "Movements of balances that nobody has explained.", found["count"])
+    yield GaugeMetricFamily("desk_money_unexplained_dong", "How much money these are, in đồng.", found["dong"] or 0)
+
+
+def _by(label: str, name: str, help_text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, labels=[label])
 
 
 Run = tuple[str, str | None, datetime | None, datetime | None]

@@ -6,8 +6,17 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from rentals.models import Callback, Heartbeat, JobRun, Status
-from rentals.tests.factories import make_rental, make_team, make_token
+from rentals.models import (
+    BalanceQuestion,
+    BalanceReading,
+    Callback,
+    Delivery,
+    Heartbeat,
+    JobRun,
+    Status,
+    UpstreamMinute,
+)
+from rentals.tests.factories import make_destination, make_rental, make_team, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +56,42 @@ def test_it_tells_what_waits_and_how_old_things_are(client: Client) -> None:
     assert found[("desk_open_streams", "")] == 0
 
 
+def test_it_tells_how_thuesim_answers_and_how_much_of_the_turns_is_used(client: Client, settings: Settings) -> None:
+    settings.THUESIM_RENT_GAP_SECONDS = 5.0
+    token, minute = make_token(name="Chính"), timezone.now().replace(second=0, microsecond=0)
+    UpstreamMinute.objects.create(
+        token=token, minute=minute, endpoint="rent", calls=180, faults=9, milliseconds=36_000, slowest=4200
+    )
+    UpstreamMinute.objects.create(token=token, minute=minute - timedelta(hours=2), endpoint="rent", calls=7)
+    found = figures(client)
+    assert found[("desk_upstream_calls_last_hour", "rent")] == 180
+    assert found[("desk_upstream_errors_last_hour", "rent")] == 9
+    assert found[("desk_upstream_seconds_last_hour", "rent")] == 36
+    assert found[("desk_upstream_slowest_seconds_last_hour", "rent")] == 4.2
+    assert found[("desk_token_gap_used_ratio", "Chính")] == pytest.approx(180 * 5.1 / 3600)  # the gap and its margin
+
+
+def test_it_tells_which_events_wait_and_which_were_given_up(client: Client) -> None:
+    now = timezone.now()
+    destination = make_destination(make_team())
+    for state, minutes in (("pending", 3), ("pending", 1), ("failed", 2), ("failed", 90), ("delivered", 2)):
+        at = now - timedelta(minutes=minutes)
+        Delivery.objects.create(destination=destination, event="code", at=at, next_try=at, state=state)
+    found = figures(client)
+    assert found[("desk_deliveries_pending", "")] == 2
+    assert found[("desk_delivery_age_seconds", "")] == pytest.approx(180, abs=5)
+    assert found[("desk_deliveries_failed_last_hour", "")] == 1
+
+
+def test_it_tells_what_nobody_has_explained_of_the_money(client: Client) -> None:
+    token, now = make_token(), timezone.now()
+    for amount, answer in ((-1300, ""), (500, ""), (9000, "top_up")):
+        reading = BalanceReading.objects.create(token=token, at=now, balance=0)
+        BalanceQuestion.objects.create(token=token, reading=reading, since=now, until=now, amount=amount, answer=answer)
+    found = figures(client)
+    assert (found[("desk_money_questions", "")], found[("desk_money_unexplained_dong", "")]) == (2, 1800)
+
+
 def test_an_empty_desk_has_figures_too(client: Client) -> None:
     assert figures(client)[("desk_oldest_due_seconds", "")] == 0
 
@@ -56,7 +101,7 @@ def test_the_queries_do_not_grow_with_the_rows(
 ) -> None:
     for _ in range(5):
         make_rental(Status.QUEUED)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(14):
         figures(client)
 
 
