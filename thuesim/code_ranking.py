@@ -270,6 +270,11 @@ _ANY_NAME: Final = re.compile(
     r"(?<![a-z])(?:ma|code)(?: [a-z]{1,12}){0,3}\s?(?:[:=]|(?:la|is)(?= ))\s?[\"'(]?$", re.IGNORECASE
 )
 
+# "4821 is your login code, 9931 is your withdrawal code"
+_ANY_NAME_AFTER: Final = re.compile(
+    r"\s(?:la|is) (?:(?:your|the) )?(?:[a-z]{1,12} ){0,2}(?:ma|code)(?![a-z])", re.IGNORECASE
+)
+
 
 def _let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
     """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
@@ -277,7 +282,10 @@ def _let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
     if best < _LEAST:
         return
     for one in candidates:
-        if 0 <= one.score < best and _ANY_NAME.search(text[max(0, one.start - _REACH) : one.start]):
+        if not 0 <= one.score < best:
+            continue
+        before, after = text[max(0, one.start - _REACH) : one.start], text[one.end : one.end + _REACH]
+        if _ANY_NAME.search(before) or _ANY_NAME_AFTER.match(after):
             one.raise_to(best)
 
 
@@ -322,6 +330,7 @@ def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -
     """Raise the number behind the name, or the one before it, that is tied to it."""
     text = message.text
     following, between = _following(name.end, text, candidates)
+    previous = next((one for one in reversed(candidates) if one.end <= name.start), None)
     if following:
         tie = _tie_behind(between, text[following.end : following.end + 40], name, length=len(following.value))
         confirms_order = (
@@ -331,20 +340,20 @@ def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -
             return None  # "Gia OTP: 6031"
         if confirms_order or ((name.weak or name.door) and not _is_supported(name, following, message, tie)):
             return following.raise_to(HINT if tie and not following.letters else 0)
-        if tie and (not following.letters or _may_be_letters(name, following, text, tie)):
+        behind = tie and (not following.letters or _may_be_letters(name, following, text, tie))
+        # "8812 la ma OTP chuyen tien, 9931 la ma OTP dang nhap": each name speaks of the number before it.
+        if behind and not (tie == _BESIDE and previous and _is_linked_before(text[previous.end : name.start])):
             return following.raise_to(name.worth - (tie == _BESIDE))
-    previous = next((one for one in reversed(candidates) if one.end <= name.start), None)
     if previous is None:
         return None
     between = _ASIDE.sub("", text[previous.end : name.start])
     if len(between) > _REACH or SENTENCE_END.search(between.rstrip(". "), 2):
         return None
-    link = LINK.match(between)
     if previous.letters and not any(c.isdecimal() for c in previous.value):
         return None
     if name.kind is WEAK_NAME and not _ends_as_a_code(text[name.end : name.end + 40]):
         return None  # "4882 la ma cua" (of the door)
-    if link and _are_fillers(between[link.end() :], 4):
+    if _is_linked_before(between):
         return previous.raise_to(name.worth)
     loose = LOOSE_LINK.match(between + name.text)
     if loose and not previous.letters and not name.weak and _may_be_first(previous, text, between, name):
@@ -352,6 +361,12 @@ def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -
         if _are_fillers(rest, 2) or re.fullmatch(r"[\u4e00-\u9fff]{0,6}", rest):
             return previous.raise_to(name.worth - 1)
     return None
+
+
+def _is_linked_before(between: str) -> bool:
+    """Whether what stands between a number and the name after it says that it is that: "529310 is your (code)"."""
+    link = LINK.match(between)
+    return link is not None and _are_fillers(between[link.end() :], 4)
 
 
 def _ends_as_a_code(after: str) -> bool:

@@ -47,7 +47,7 @@ CERTAIN_NAME: Final = _compiled(
     (?<![a-z])(?:
         (?:(?:ma|so|day\ so|mat\ khau|mat\ ma|code)\ )?(?:otp|totp)
       | (?:ma|ma\ so|day\ so|mat\ khau|mat\ ma|pin|code)\ (?:so\ |de\ )?
-        (?:x[tm]|xac\ ?(?:thuc|minh|dinh)|chung\ thuc|dang\ nhap\ (?:otp|google|facebook|zalo)
+        (?:x[tm]|xac\ ?(?:thuc|minh|dinh)|xac\ ?nhan\ dang\ nhap|chung\ thuc|dang\ nhap\ (?:otp|google|facebook|zalo)
           |(?:su\ dung\ |dung\ )?(?:mot|1)\ lan|giao\ dich\ otp)
       | (?:verif\w{{0,9}}|authentication|one[-\ ]time
           |guard|2fa|two[-\ ](?:factor|step)|otp)
@@ -80,7 +80,7 @@ LIKELY_NAME: Final = _compiled(
 )
 # Likely names behind which a purpose may follow up to the link: "ma kich hoat tai khoan Viettel cua ban: 529310".
 PURPOSE_NAME: Final = _compiled(
-    r"xac\ ?nhan|xn|dang\ (?:nhap|ky)|kich\ hoat|log|sign|passcode|khoi\ phuc|dat\ lai|doi\ mat|pin"
+    r"xac\ ?nhan|xn|dang\ (?:nhap|ky)|kich\ hoat|log|sign|passcode|khoi\ phuc|dat\ lai|doi\ mat|reset|recovery|pin"
 )
 # Names of codes that parcels have, which stand beside the numbers of orders.
 PARCEL_NAME: Final = _compiled(r"nhan\ (?:hang|buu|do)|lay\ hang|delivery|pickup")

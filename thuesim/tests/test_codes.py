@@ -206,6 +206,10 @@ def test_what_undoes_somebody_elses_deed_is_not_shown_as_the_code_even_where_thu
     [
         ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan", ("119020", "884512")),
         ("Ma dang ky: 3344. Ma rut tien: 9911.", ("3344", "9911")),
+        ("8812 la ma OTP chuyen tien, 9931 la ma OTP dang nhap", ("8812", "9931")),
+        ("481516 là mã xác thực rút tiền; 234242 là mã xác thực đăng nhập", ("481516", "234242")),
+        ("8812 is your login code, 9931 is your withdrawal code", ("8812", "9931")),
+        ("8812 is your login code. 9931 is your order code", ()),
         ("Ma dang nhap: 550192. Ma tham chieu: 881023", ()),
         ("Ma OTP: 119020. Goi 1800 5999", ()),
         ("Ma OTP: 119020. Nhac lai: ma OTP: 119020", ()),
@@ -223,3 +227,16 @@ def test_a_code_of_thuesims_that_the_text_does_not_name_so_has_no_equals() -> No
     text = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512"
     assert equal_codes_beside("884512", text) == equal_codes_beside("", text) == ("119020", "884512")
     assert equal_codes_beside("771122", text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Tặng bạn 50.000đ! Mã xác nhận đăng nhập Telegram của bạn là 48213. Ưu đãi đến 24/11/2026", "48213"),
+        ("Your password reset code for linh@shop.vn is 551008", "551008"),
+        ("Reset code for user linh_99: 551008", "551008"),
+        ("8812 la ma OTP dang nhap, het han sau 5 phut", "8812"),
+    ],
+)
+def test_an_offer_or_an_account_beside_a_code_does_not_hide_it(text: str, code: str) -> None:
+    assert extract_code(text) == code
