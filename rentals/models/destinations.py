@@ -135,7 +135,8 @@ class Delivery(models.Model):
         FAILED = "failed", _("given up")
         DROPPED = "dropped", _("not sent: the number's time is over")
 
-    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="deliveries")
+    # Without an index of its own: another one begins with it.
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     webhook_id = models.CharField(max_length=40, unique=True, default=new_webhook_id, editable=False)
     event = models.CharField(max_length=20)  # an `OutgoingEvent`, or `TEST`
     at = models.DateTimeField(_("at"), db_index=True)

@@ -30,7 +30,13 @@ class LedgerEntry(models.Model):
     at = models.DateTimeField(_("at"), db_index=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
     person = models.ForeignKey(
-        "accounts.User", verbose_name=_("person"), on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        "accounts.User",
+        verbose_name=_("person"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     # The reading that showed the movement, and the question that it answers; empty where neither is known.
     reading = models.ForeignKey(
@@ -40,6 +46,7 @@ class LedgerEntry(models.Model):
         null=True,
         blank=True,
         related_name="lines",
+        db_index=False,
     )
     question = models.ForeignKey(
         "BalanceQuestion",
@@ -48,6 +55,7 @@ class LedgerEntry(models.Model):
         null=True,
         blank=True,
         related_name="lines",
+        db_index=False,
     )
     # A wrong line stays and is taken back by another one of the opposite amount.
     takes_back = models.OneToOneField(
@@ -71,7 +79,13 @@ class LedgerEntry(models.Model):
             ),
             models.UniqueConstraint(fields=["token"], condition=Q(kind="opening"), name="one_opening_per_token"),
         ]
-        indexes = [models.Index(fields=["token", "at"], name="ledger_token_time")]
+        indexes = [
+            models.Index(fields=["token", "at"], name="ledger_token_time"),
+            # Most lines have none of these.
+            models.Index(fields=["person"], condition=Q(person__isnull=False), name="ledger_person"),
+            models.Index(fields=["reading"], condition=Q(reading__isnull=False), name="ledger_reading"),
+            models.Index(fields=["question"], condition=Q(question__isnull=False), name="ledger_question"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount} ₫"

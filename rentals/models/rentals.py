@@ -186,6 +186,7 @@ class Rental(models.Model):
         null=True,
         blank=True,
         related_name="again",
+        db_index=False,
         verbose_name=_("rented again from"),
     )
     # The catalogue's price that was shown, the most that the person would pay, and the most that the team allowed when the
@@ -248,7 +249,9 @@ class Rental(models.Model):
                 condition=Q(status__in=["queued", "placing", "unconfirmed", "waiting"]),
                 name="rental_open_due",
             ),
-            models.Index(fields=["phone"], name="rental_phone"),
+            # By bytes, which alone serves numbers that begin with a prefix where PostgreSQL's collation is another.
+            models.Index(fields=["phone"], name="rental_number", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["again_of"], condition=Q(again_of__isnull=False), name="rental_again"),
             models.Index(
                 fields=["ordered_by", "team"], condition=Q(ordered_by__isnull=False), name="rental_handed_over"
             ),
@@ -328,7 +331,10 @@ class MessageSource(StrEnum):
 class Message(models.Model):
     """An SMS or a voice call that a number received. The text is hostile input: always escaped."""
 
-    rental = models.ForeignKey(Rental, on_delete=models.CASCADE, related_name="messages", verbose_name=_("rental"))
+    # Without an index of its own: that of the constraint begins with it.
+    rental = models.ForeignKey(
+        Rental, on_delete=models.CASCADE, related_name="messages", db_index=False, verbose_name=_("rental")
+    )
     at = models.DateTimeField(_("at"))
     code = models.CharField(_("code"), max_length=40, blank=True)
     # The other reading, where ThueSim's code and the text disagree.
@@ -411,7 +417,13 @@ class RentalEvent(models.Model):
     before = models.CharField(max_length=12, blank=True)
     after = models.CharField(max_length=12, blank=True)
     person = models.ForeignKey(
-        "accounts.User", verbose_name=_("person"), on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        "accounts.User",
+        verbose_name=_("person"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     detail: "models.JSONField[Any, Any]" = models.JSONField(_("detail"), default=dict, blank=True)
 
@@ -419,6 +431,7 @@ class RentalEvent(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["at", "pk"]
+        indexes = [models.Index(fields=["person"], condition=Q(person__isnull=False), name="event_person")]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.before} → {self.after}"
