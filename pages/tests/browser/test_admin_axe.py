@@ -1,19 +1,21 @@
 """axe finds nothing on any page of the Django admin: lists, forms, rows, and what the desk adds. The addresses come from the
 URL configuration."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 from django.contrib import admin
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser
 
 from accounts.models import Role
 from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of, signed_in
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
-from rentals.models import EventKind, JobName, JobRun, Status
+from rentals.models import BalanceReading, EventKind, JobName, JobRun, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -69,3 +71,19 @@ def test_the_admin(browser: Browser, live_server: Any, things: dict[str, Any], b
             page.goto(address)
             problems += [problem for problem in problems_of(page, name) if "wider than" not in problem]
     assert not problems
+
+
+def test_a_table_that_scrolls_sideways_can_be_scrolled_by_the_keyboard(
+    browser: Browser, live_server: Any, things: dict[str, Any], boss: Client
+) -> None:
+    token = things["token"]
+    for hours in range(3):
+        at = timezone.now() - timedelta(hours=hours)
+        BalanceReading.objects.create(token=token, at=at, balance=987_654_321 + hours, expected=123_456_789)
+    with in_variant(browser, ("vi", "light", 320), live_server.url, boss) as context:
+        page = context.new_page()
+        page.goto(f"{live_server.url}/admin/rentals/token/{token.pk}/change/")
+        assert page.evaluate(
+            "[...document.querySelectorAll('.desk-table')].some((box) => box.scrollWidth > box.clientWidth)"
+        )
+        assert [problem for problem in problems_of(page, "token") if "wider than" not in problem] == []
