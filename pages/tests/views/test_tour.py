@@ -101,7 +101,7 @@ def test_who_gets_another_role_gets_its_tour_once(team: Team, service: Service) 
 
 
 @each_role
-def test_it_is_found_again_in_the_menu_and_on_the_help_pages(team: Team, role: str) -> None:
+def test_it_is_found_again_in_the_menu_and_on_the_help_pages(team: Team, service: Service, role: str) -> None:
     client = browser(make_person(team, is_staff=role == "admin", role=Role(role) if role != "admin" else Role.MANAGER))
     for path, places in (("/", 1), ("/help/", 2), ("/help/operator/", 2)):
         forms = read(client, path).find_all("form", action="/tour/")
