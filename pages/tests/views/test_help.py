@@ -13,7 +13,8 @@ from accounts.models import Role, User
 from pages.presenters import help as presenter
 from pages.presenters.help import GUIDES, TERMS
 from pages.tests.markup import Element, html, parse
-from rentals.tests.factories import make_person, make_team
+from rentals.models import Status
+from rentals.tests.factories import make_person, make_rental, make_team
 
 LANGUAGES = ("en", "vi")
 
@@ -259,6 +260,23 @@ def test_terms_are_explained_beside_their_fields(client: Client, operator: User)
     client.force_login(operator)
     titles = {summary["aria-label"] for summary in read(client, "/").find_all("summary") if summary.text == "?"}
     assert titles == {f"What is this: {title}" for title in ("Prefix", "Purpose", "Keep trying", "Token")}
+
+
+@pytest.mark.parametrize(
+    ("path", "titles"),
+    [
+        ("/rentals/", ["Prefix", "Refunded", "Token"]),
+        ("/services/", ["SV"]),
+        ("/spend/", ["Purpose", "Refunded", "Token"]),
+    ],
+)
+def test_terms_are_explained_where_lists_are_read(client: Client, path: str, titles: list[str]) -> None:
+    boss = make_person(make_team("Support"), Role.MANAGER)
+    team = boss.memberships.get().team
+    make_rental(Status.EXPIRED, team=team, person=boss, purpose="QA")
+    client.force_login(boss)
+    found = {summary["aria-label"] for summary in read(client, path).find_all("summary") if summary.text == "?"}
+    assert found == {f"What is this: {title}" for title in titles}
 
 
 def test_help_is_read_before_two_factor_authentication_is_set_up(client: Client) -> None:
