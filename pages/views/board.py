@@ -26,6 +26,7 @@ def board(request: DeskRequest) -> HttpResponse:
     code_access.record_reads(request.access, [card.rental for card in shown.cards], request=request)
     context = {
         "board": shown,
+        "filter": board_filter,
         "news": catch_up.news(request.access, board_filter, since) if since else None,
     }
     return render(request, "pages/_board.html", context)

@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import Role, Team
 from pages.tests.markup import Element, html, parse
-from rentals.tests.factories import make_person, make_service, make_team, make_token
+from rentals.tests.factories import make_destination, make_person, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +59,41 @@ def test_an_empty_list_leads_on(client: Client, team: Team, path: str, sentence:
     main = read(client, path).find("main")
     assert sentence in main.text
     assert main.find_all("a", href=link)
+
+
+@pytest.mark.parametrize(
+    ("role", "query", "sentence", "links"),
+    [
+        (Role.OPERATOR, "", "Choose a service and press Rent", 0),
+        (Role.VIEWER, "", "What your team rents appears here by itself.", 0),
+        (Role.OPERATOR, "?mine=1", "No number on the desk fits the filter.", 1),
+        (Role.VIEWER, "?status=waiting", "No number on the desk fits the filter.", 1),
+    ],
+)
+def test_an_empty_board_tells_each_role_what_to_do(
+    client: Client, team: Team, role: Role, query: str, sentence: str, links: int
+) -> None:
+    make_token(team)
+    client.force_login(make_person(team, role))
+    for path in ("/", "/board/"):
+        empty = read(client, path + query).find(**{"class": "empty"})
+        assert sentence in empty.text
+        assert len(empty.find_all("a", href="/")) == links
+
+
+def test_a_service_that_nobody_rented_leads_to_its_order(client: Client, team: Team) -> None:
+    make_token(team)
+    service = make_service()
+    client.force_login(make_person(team))
+    assert read(client, f"/services/{service.pk}/").find_all("a", href=f"/?rent={service.key}")
+
+
+def test_a_destination_to_which_nothing_was_sent_leads_to_its_test(client: Client, team: Team) -> None:
+    destination = make_destination(team)
+    client.force_login(make_person(team, Role.MANAGER))
+    page = read(client, f"/team/destinations/{destination.pk}/")
+    assert "A test shows what the receiver answers." in page.text
+    assert page.find_all("form", action=f"/team/destinations/{destination.pk}/test/")
 
 
 @pytest.mark.parametrize(
