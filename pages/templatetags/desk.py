@@ -73,7 +73,7 @@ def moment(at: datetime | None) -> SafeString | str:
     """Write a moment briefly (today's by its time alone), with the exact one on hover. In the reader's zone."""
     if at is None:
         return ""
-    zone = timezone.get_default_timezone()
+    zone = timezone.get_current_timezone()
     local, today = at.astimezone(zone), timezone.now().astimezone(zone).date()
     if local.date() == today:
         short = local.strftime("%H:%M")
