@@ -84,7 +84,7 @@ def _moved_since(token: Token, asked_at: datetime) -> bool:
 
 
 def state_before_order(token: Token, order: Rental) -> tuple[int, int] | None:
-    """Return what `keep_reply` compares with. Call it before the request of the order leaves."""
+    """Return what `keep_reply` compares with. Call it before the order's number is booked."""
     return _ledger_state(token, order)
 
 

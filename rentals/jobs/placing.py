@@ -126,10 +126,16 @@ def _has_limit(rental: Rental) -> bool:
 
 
 class _Turn:
-    """The token's turn while the request of one order is on its way."""
+    """The token's turn while the request of one order is on its way.
 
-    def __init__(self, token: Token, turn: float) -> None:
-        self._token, self._turn = token, turn
+    `balance` and `state` are what `balances` says of the token's money without this order. They are read while ThueSim makes
+    its answer: the order keeps the ledger from moving as long as it is under way.
+    """
+
+    def __init__(self, token: Token, rental: Rental, turn: float) -> None:
+        self._token, self._rental, self._turn = token, rental, turn
+        self.balance: int | None = None
+        self.state: tuple[int, int] | None = None
 
     def keep(self) -> bool:
         """Count the gap from now. False: this worker stood still, or connecting took so long, that another one has
@@ -139,18 +145,21 @@ class _Turn:
         return kept is not None
 
     def sent(self) -> None:
-        """Count the gap from now, and wake a worker for the next turn."""
+        """Count the gap from now, wake a worker for the next turn, and read what the token's money is."""
         with contextlib.suppress(DatabaseError):  # the answer to the request is worth more
             pacing.keep_turn(self._token, self._turn)
         enqueue.place(self._token.pk, in_seconds=pacing.gap_seconds())
+        with contextlib.suppress(DatabaseError):
+            self.balance = balances.balance_before_order(self._token)
+            self.state = balances.state_before_order(self._token, self._rental)
 
 
 def _ask(token: Token, rental: Rental, turn: float) -> None:
     """Ask the upstream for the number of a claimed order, and write down what came of it."""
-    balance, state = balances.balance_before_order(token), balances.state_before_order(token, rental)
+    sending = _Turn(token, rental, turn)
     # Not `breaker.reporting`: the order is written first, since no failed write of the breaker's may lose a paid number.
     try:
-        rented = _request(client_for(token), rental, _Turn(token, turn))
+        rented = _request(client_for(token), rental, sending)
     except thuesim.KeptBack as error:
         lifecycle.requeue(rental, reason=reasons.of(error), due_at=timezone.now())
     except thuesim.OutcomeUnknown as error:
@@ -163,9 +172,9 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
         _rented(token, rental, rented)
         if rented.balance is not None and rental.status == Status.WAITING:
             if rented.price is not None:
-                balances.keep_reply(token, rental, rented.balance, state)
-            elif balance is not None:
-                _learn_price(rental, balance - rented.balance)
+                balances.keep_reply(token, rental, rented.balance, sending.state)
+            elif sending.balance is not None:
+                _learn_price(rental, sending.balance - rented.balance)
         price = rented.price or 0
         if price > (rental.service.price or 0) and catalog.price_rose(rental.service, price):
             # Told from the list, which knows whether it costs that much from now on.

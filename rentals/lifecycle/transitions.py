@@ -77,7 +77,7 @@ def _move(
     before = Status(rental.status)
     if after not in LEGAL[before]:
         raise IllegalTransition(f"{before} → {after}")
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         # The attempt is compared too: a stale worker must not end a newer attempt. So is the token: an order that was
         # moved meanwhile must not be placed on its former token.
         unchanged = Rental.objects.filter(pk=rental.pk, status=before, attempts=rental.attempts, token=rental.token_id)
