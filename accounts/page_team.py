@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
-from accounts.models import Team
-from accounts.policy import Access
+from accounts.models import Team, User
+from accounts.policy import Access, access_for
+from lib import announce
+from lib.kept_form import kept_form
 
 # In a form, and in the address of the stream; the header goes with every request of a script.
 FIELD, HEADER = "page_team", "X-Page-Team"
+# In a form that is sent again from the page that refused it: its sender goes back to the team that it is of.
+RETURNS = "back_to_page_team"
 
 # What belongs to the person, whichever team they work in.
 _OF_THE_PERSON = (
@@ -51,14 +56,34 @@ class PageTeamMiddleware:
         if access is None or name.startswith(_OF_THE_PERSON):
             return None
         named = request.headers.get(HEADER) or request.POST.get(FIELD, "")
-        return _refused(request, named) if differs(named, access) else None
+        if not differs(named, access):
+            return None
+        team = _named(named, access)
+        if team is None or RETURNS not in request.POST:
+            return _refused(request, team)
+        work_in(request, team)
+        return None
 
 
-def _refused(request: HttpRequest, named: str) -> HttpResponse:
-    """Say in one sentence which team the page is of, and lead on with the one or back to the other."""
-    access: Access = request.access  # type: ignore[attr-defined]
-    context = {"page_team": _named(named, access), "changed": request.method == "POST"}
+def work_in(request: HttpRequest, team: Team) -> None:
+    """Let the person work in another of their teams from now on, this request included."""
+    person: User = request.user  # type: ignore[assignment]
+    person.team = team
+    with transaction.atomic():
+        person.save(update_fields=["team"])
+        announce.person(person.pk)  # their other windows are of the former team
+    request.access = access_for(person)  # type: ignore[attr-defined]
+
+
+def _refused(request: HttpRequest, team: Team | None) -> HttpResponse:
+    """Say in one sentence which `team` the page is of, if it is one of the person's, and lead on with the one of now or back
+    to the other. What was typed stays: it can be sent for the team that it is of."""
+    context: dict[str, Any] = {"page_team": team, "changed": request.method == "POST"}
     if not request.headers.get("HX-Request"):
+        context |= kept_form(request)
+        if "fields" in context:
+            own = {"csrfmiddlewaretoken", RETURNS}
+            context["fields"] = [field for field in context["fields"] if field[0] not in own] + [(RETURNS, "yes")]
         return render(request, "409.html", context, status=409)
     response = render(request, "_team_switched.html", context, status=409)
     response["HX-Reswap"] = "none"  # what was typed stays

@@ -44,6 +44,7 @@ ALLOWED_HOSTS = [
     *([_public_host] if _public_host else []),
     *variables.ALLOWED_HOSTS.read(),
 ]
+CSRF_FAILURE_VIEW = "thuesim_site.csrf_failure.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 # Who is believed about the client's address and scheme. A proxy of this machine is believed about the scheme alone unless
 # it is named: any process here could claim any address, to be throttled by none.

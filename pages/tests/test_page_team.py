@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Invitation, Role, Team, User
-from accounts.page_team import FIELD, HEADER
+from accounts.page_team import FIELD, HEADER, RETURNS
 from pages.tests.markup import html, parse
 from pages.tests.world import World, address_of, addresses
 from pages.tests.world import world as world
@@ -141,3 +141,38 @@ def test_a_program_that_names_no_team_orders_for_the_one_it_works_in(
     client.force_login(linh)
     client.post("/rent/", {"service": "02.97"})
     assert Rental.objects.get().status == Status.QUEUED
+
+
+def test_what_was_typed_for_the_other_team_is_kept_and_sent_for_it_by_one_button(
+    linh: User, teams: tuple[Team, Team]
+) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(linh)
+    sent = parse(html(browser.get("/"))).find("form", id="rent").values() | {"service": "02.97", "purpose": "Shop “A”"}
+    User.objects.filter(pk=linh.pk).update(team=teams[1])
+    answer = browser.post("/rent/", sent)
+    assert answer.status_code == 409
+    page = parse(html(answer))
+    assert "Shop “A”" in page.find(**{"class": "kept"}).text
+    form = page.find("form", action="/rent/")
+    assert form.find("button").text == "Back to Support, and send it"
+    assert Rental.objects.count() == 0
+    assert browser.post("/rent/", form.values()).status_code == 302
+    linh.refresh_from_db()
+    rental = Rental.objects.get()
+    assert (rental.team, rental.purpose, linh.team) == (teams[0], "Shop “A”", teams[0])
+    assert browser.post("/rent/", form.values()).status_code == 302  # twice is once
+    assert Rental.objects.count() == 1
+
+
+def test_a_form_of_a_team_that_one_has_left_is_only_shown(linh: User, teams: tuple[Team, Team]) -> None:
+    browser = Client()
+    browser.force_login(linh)
+    sent = parse(html(browser.get("/"))).find("form", id="rent").values() | {"purpose": "Shop A", RETURNS: "yes"}
+    linh.memberships.filter(team=teams[0]).delete()
+    answer = browser.post("/rent/", sent)
+    assert answer.status_code == 409
+    page = parse(html(answer))
+    assert "Shop A" in page.find(**{"class": "kept"}).text
+    assert page.find_all("form", action="/rent/") == []
+    assert Rental.objects.count() == 0

@@ -1,12 +1,11 @@
 """The team switch: which of their teams a person works in."""
 
-from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from accounts.http import DeskRequest, local_address
-from lib import announce
+from accounts.page_team import work_in
 
 
 @require_POST
@@ -16,8 +15,5 @@ def team_switch(request: DeskRequest) -> HttpResponse:
     team = next((team for team in request.access.teams if str(team.pk) == number), None)
     if team is None:
         raise Http404
-    request.user.team = team
-    with transaction.atomic():
-        request.user.save(update_fields=["team"])
-        announce.person(request.user.pk)  # their other windows are of the former team
+    work_in(request, team)
     return redirect(local_address(request))

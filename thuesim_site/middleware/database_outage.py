@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
-from django.http import HttpRequest, HttpResponse
-from django.http.multipartparser import MultiPartParserError
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.template.loader import render_to_string
 from django.utils import translation
-from django.views import defaults
 
+from accounts import one_time_keys
 from lib import disk
-from lib.urls import page_before
+from lib.kept_form import kept_form
 
 RETRY_AFTER_SECONDS = 5
 DISK_FULL_RETRY_SECONDS = 30
@@ -42,14 +40,10 @@ class DatabaseOutageMiddleware:
 NO_DATABASE = ("/healthz", "/readyz")
 
 
-# What a form holds of these is not written into a page.
-_SECRETS = frozenset({"code", "value", "bot_token", "credential"})
-
-
 def outage_page(request: HttpRequest) -> HttpResponse:
     """Return the page of an outage, in the browser's language: the person's own cannot be read now."""
     with translation.override(translation.get_language_from_request(request)):
-        response = HttpResponse(render_to_string("503.html", _sent_again(request)), status=503)
+        response = HttpResponse(render_to_string("503.html", kept_form(request)), status=503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -57,27 +51,10 @@ def outage_page(request: HttpRequest) -> HttpResponse:
 
 def disk_full_page(request: HttpRequest) -> HttpResponse:
     """Say that nothing was written, in the language of the page: what can be read still can be."""
-    response = HttpResponse(render_to_string("disk_full.html", _sent_again(request)), status=503)
+    response = HttpResponse(render_to_string("disk_full.html", kept_form(request)), status=503)
     response.headers["Retry-After"] = str(DISK_FULL_RETRY_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _sent_again(request: HttpRequest) -> dict[str, Any]:
-    """Return what a page needs to send a form once more: its address and fields, and the page that it came from.
-
-    A form that was sent twice is done once, by its key (`accounts.one_time_keys`). No `fields` where there is no such form,
-    or it holds a password.
-    """
-    if request.method != "POST":
-        return {}
-    try:
-        page, sent = {"address": request.get_full_path(), "back": page_before(request)}, request.POST
-    except (SuspiciousOperation, MultiPartParserError, OSError):  # no form of ours, or one that is cut off
-        return {"address": request.get_full_path(), "back": "/"}
-    if "csrfmiddlewaretoken" not in sent or any(name in _SECRETS or "password" in name for name in sent):
-        return page
-    return {**page, "fields": [(name, value) for name, values in sent.lists() for value in values]}
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -91,7 +68,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return response
     if disk.is_busy(sys.exception()):
         return outage_page(request)
-    return defaults.server_error(request)
+    return HttpResponseServerError(render_to_string("500.html", _kept_after_an_error(request)))
+
+
+def _kept_after_an_error(request: HttpRequest) -> dict[str, Any]:
+    """Return what is kept of the form. It may have been done before the error: one with a one-time key is sent again."""
+    context = kept_form(request)
+    if all(name != one_time_keys.FIELD for name, _value in context.get("fields", ())):
+        context.pop("fields", None)
+    return context
 
 
 def _is_away() -> bool:

@@ -13,7 +13,6 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.test import Client, RequestFactory
 from django.utils import timezone, translation
-from django.views.csrf import csrf_failure
 from django.views.defaults import server_error
 from playwright.sync_api import Browser, Page, Route
 
@@ -23,6 +22,7 @@ from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team
+from thuesim_site.csrf_failure import csrf_failure
 
 pytestmark = pytest.mark.browser
 
