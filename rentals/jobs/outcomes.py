@@ -1,6 +1,7 @@
 """Apply what the upstream says about a number: by poll, history or callback."""
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.conf import settings
 from django.db.models import Q
@@ -50,7 +51,17 @@ def _lacks_text(rental: Rental) -> bool:
     return not Message.objects.filter(rental=rental).exclude(text="").exists()
 
 
-def time_is_up(rental: Rental, grace_seconds: float) -> bool:
+class Waiting(Protocol):
+    """A rental, or as much of it as tells whether its time is up."""
+
+    @property
+    def pk(self) -> int: ...
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+def time_is_up(rental: Waiting, grace_seconds: float) -> bool:
     """Whether a number's time and the grace after it are over, by a clock that has not just been set. One that another
     machine rented must be so by the database's clock as well."""
     if rental.expires_at is None:

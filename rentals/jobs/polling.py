@@ -5,9 +5,10 @@ history leaves out is polled singly. A history that lags behind is distrusted fo
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -40,14 +41,30 @@ MAX_CLAIM_SECONDS = 8.0
 POLLED = (Status.WAITING, Status.EXPIRED, Status.RECEIVED)
 
 
-def due_numbers(token: Token) -> Sequence[Rental]:
+class Number(NamedTuple):
+    """What a poll reads of a number that still waits: a hundred of them are read every few seconds, as plain values."""
+
+    pk: int
+    status: str
+    upstream_key: str
+    queued_at: datetime
+    expires_at: datetime | None
+
+
+def due_numbers(token: Token) -> list[Number]:
     """Return the token's numbers that are due for a poll, the longest overdue first."""
-    return list(_polled(token).filter(status__in=POLLED, due_at__lte=timezone.now()).order_by("due_at"))
+    return _numbers(token.rentals.filter(status__in=POLLED, due_at__lte=timezone.now()).order_by("due_at"))
 
 
-def _polled(token: Token) -> QuerySet[Rental]:
-    """Return the token's rentals without what was asked for when they were ordered, which a poll does not read."""
-    return token.rentals.select_related("service").defer("networks", "prefixes", "exclude_prefixes", "unasked")
+def _numbers(rentals: QuerySet[Rental]) -> list[Number]:
+    return list(map(Number._make, rentals.values_list(*Number._fields)))
+
+
+def _rentals(token: Token, numbers: Iterable[Number]) -> list[tuple[Rental, Number]]:
+    """Read the rentals of numbers for which there is something to do. One query, none for none."""
+    numbers = list(numbers)
+    read = token.rentals.select_related("service").in_bulk([number.pk for number in numbers]) if numbers else {}
+    return [(read[number.pk], number) for number in numbers if number.pk in read]
 
 
 def due_tokens() -> list[int]:
@@ -74,9 +91,9 @@ def poll_token(token_id: int) -> float | None:
     due = due_numbers(token)
     try:
         singly = _poll_by_history(token, due) if _wants_history(token, due) else due
-        for rental in singly[1:MAX_SINGLE_POLLS]:
-            enqueue.poll_rental(rental.pk)
-        for rental in singly[:1]:
+        for number in singly[1:MAX_SINGLE_POLLS]:
+            enqueue.poll_rental(number.pk)
+        for rental, _number in _rentals(token, singly[:1]):
             ask_code(rental)
     except thuesim.ThueSimError:
         pause = max(pause, breaker.pause_seconds(token))
@@ -99,15 +116,15 @@ def _free(prefix: str = "") -> Q:
     return Q(**{f"{prefix}next_watch_at": None}) | Q(**{f"{prefix}next_watch_at__lte": timezone.now()})
 
 
-def _wants_history(token: Token, due: Sequence[Rental]) -> bool:
-    if any(time_is_up(rental, GRACE_SECONDS) for rental in due if rental.status == Status.WAITING):
+def _wants_history(token: Token, due: Sequence[Number]) -> bool:
+    if any(time_is_up(number, GRACE_SECONDS) for number in due if number.status == Status.WAITING):
         return True  # our clock ends a wait only if the history agrees
     distrusted = token.history_distrusted_until is not None and token.history_distrusted_until > timezone.now()
     return len(due) >= HISTORY_FROM and not distrusted
 
 
-def _poll_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
-    """Read the history once for all that wait, due or not, and apply it. Returns the due rentals that it leaves out.
+def _poll_by_history(token: Token, due: Sequence[Number]) -> Sequence[Number]:
+    """Read the history once for all that wait, due or not, and apply it. Returns the due numbers that it leaves out.
 
     Raises `ThueSimError` if the upstream is not well; a mere refusal of the history leaves all of them out.
     """
@@ -119,21 +136,22 @@ def _poll_by_history(token: Token, due: Sequence[Rental]) -> Sequence[Rental]:
             raise
         return due
     absent, quiet, news = _classify(token, due, entries)
-    for rental in absent:
-        if rental.status == Status.WAITING and time_is_up(rental, ABSENT_GRACE_SECONDS):
-            apply(rental, thuesim.State.EXPIRED, None, source=MessageSource.HISTORY)
-    for rental, entry in news:
+    over = [each for each in absent if each.status == Status.WAITING and time_is_up(each, ABSENT_GRACE_SECONDS)]
+    for rental, _number in _rentals(token, over):
+        apply(rental, thuesim.State.EXPIRED, None, source=MessageSource.HISTORY)
+    for rental, number in _rentals(token, news):
+        entry = entries[number.upstream_key]
         apply(rental, entry.state, entry.message, source=MessageSource.HISTORY)
     soon = timezone.now() + timedelta(seconds=HOT_INTERVALS * settings.THUESIM_POLL_SECONDS)
-    Rental.objects.filter(pk__in=[rental.pk for rental in quiet]).update(due_at=soon)
-    if len(absent) == len(due) or _history_lags(quiet):
+    Rental.objects.filter(pk__in=[number.pk for number in quiet]).update(due_at=soon)
+    if len(absent) == len(due) or _history_lags(token, quiet):
         _distrust_history(token)
     return absent
 
 
-def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.HistoryEntry]:
+def _ask_history(token: Token, due: Sequence[Number]) -> dict[str, thuesim.HistoryEntry]:
     """Return the token's entries since the oldest of `due` was ordered, by `thuesim.rental_key`."""
-    oldest = min(rental.queued_at for rental in due)
+    oldest = min(number.queued_at for number in due)
     since = desk_day(oldest) - timedelta(days=1)
     with breaker.reporting(token):
         entries = client_for(token).history(limit=max(100, 3 * len(due)), since=since)
@@ -141,39 +159,39 @@ def _ask_history(token: Token, due: Sequence[Rental]) -> dict[str, thuesim.Histo
 
 
 def _classify(
-    token: Token, due: Sequence[Rental], entries: Mapping[str, thuesim.HistoryEntry]
-) -> tuple[list[Rental], list[Rental], list[tuple[Rental, thuesim.HistoryEntry]]]:
-    """Sort the due and all waiting rentals by what the history says of them. Returns three lists: those that it leaves out,
-    those that still wait by it, and those with news, each with its entry."""
-    absent: list[Rental] = []
-    quiet: list[Rental] = []
-    news: list[tuple[Rental, thuesim.HistoryEntry]] = []
-    others = set(entries) - {rental.upstream_key for rental in due}
-    waiting = _polled(token).filter(status=Status.WAITING, upstream_key__in=others) if others else ()
-    for rental in [*due, *waiting]:
-        entry = entries.get(rental.upstream_key)
+    token: Token, due: Sequence[Number], entries: Mapping[str, thuesim.HistoryEntry]
+) -> tuple[list[Number], list[Number], list[Number]]:
+    """Sort the due and all waiting numbers by what the history says of them. Returns three lists: those that it leaves out,
+    those that still wait by it, and those with news."""
+    absent: list[Number] = []
+    quiet: list[Number] = []
+    news: list[Number] = []
+    others = set(entries) - {number.upstream_key for number in due}
+    waiting = token.rentals.filter(status=Status.WAITING, upstream_key__in=others)
+    for number in [*due, *(_numbers(waiting) if others else ())]:
+        entry = entries.get(number.upstream_key)
         if entry is None:
-            absent.append(rental)
-        elif _is_quiet(rental, entry):
-            quiet.append(rental)
+            absent.append(number)
+        elif _is_quiet(number, entry):
+            quiet.append(number)
         else:
-            news.append((rental, entry))
+            news.append(number)
     return absent, quiet, news
 
 
-def _is_quiet(rental: Rental, entry: thuesim.HistoryEntry) -> bool:
+def _is_quiet(number: Number, entry: thuesim.HistoryEntry) -> bool:
     """Whether the entry only says that the number waits, so that there is nothing to apply."""
-    waits = rental.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
-    return waits and not time_is_up(rental, GRACE_SECONDS)
+    waits = number.status == Status.WAITING and entry.state == thuesim.State.WAITING and entry.message is None
+    return waits and not time_is_up(number, GRACE_SECONDS)
 
 
-def _history_lags(quiet: Sequence[Rental]) -> bool:
+def _history_lags(token: Token, quiet: Sequence[Number]) -> bool:
     """Poll a few quiet numbers singly. If one of them has its code, the history lags behind and would hide codes.
 
     Raises `ThueSimError`.
     """
     lags = False
-    for rental in quiet[::SAMPLE_ONE_IN]:
+    for rental, _number in _rentals(token, quiet[::SAMPLE_ONE_IN]):
         reply = _code(rental)
         # That it waits still is no news, and when it is polled next is written already.
         if reply.message is not None or reply.state != thuesim.State.WAITING:
