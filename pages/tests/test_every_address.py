@@ -47,7 +47,7 @@ POST team_switch                                                    in   ok   ok
 GET  export_csv export_xlsx spend_export                            in   405  405  405  405 | in   405  405  405  405
 POST export_csv export_xlsx spend_export                            in   403  403  ok   ok  | in   403  403  ok   ok
 POST background services spend system                               in   405  405  405  405 | in   405  405  405  405
-GET  spend                                                          in   403  403  ok   ok  | in   403  403  ok   ok
+GET  spend                                                          in   403  403  ok   ok  | in   403  403  404  404
 GET  spend_answer spend_enter spend_take_back                       in   405  405  405  405 | in   405  405  405  405
 POST spend_answer spend_take_back                                   in   403  403  ok   ok  | in   403  403  404  404
 POST spend_enter                                                    in   403  403  422  422 | in   403  403  422  422
