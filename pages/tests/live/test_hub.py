@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_a_rental_outside_the_filter_is_only_named_as_gone(
     mine.announce()
     assert stream.next() == ("gone", str(other.pk))
     assert f'id="rental-{mine.pk}"' in stream.next()[1]
+
+
+def test_each_screen_reads_times_in_its_own_zone(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
+) -> None:
+    at = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)
+    people = [sign_in(team, Role.MANAGER), sign_in(team, Role.MANAGER, time_zone="Europe/Berlin")]
+    streams = [screens.watch(person) for person in people]
+    rental = make_rental(team)
+    Rental.objects.filter(pk=rental.pk).update(queued_at=at)
+    rental.announce()
+    assert ["11/03/2026 03:30:00" in stream.skip_to("rental") for stream in streams] == [True, False]
+    User.objects.filter(pk=people[0].person.pk).update(time_zone="Europe/Berlin")
+    rental.announce()
+    streams[0].skip_to("refresh")
+    rental.announce()
+    assert "10/03/2026 21:30:00" in streams[0].skip_to("rental")
 
 
 def test_each_screen_speaks_its_language(
