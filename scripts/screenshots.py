@@ -41,7 +41,7 @@ WAITING = [("Facebook", "Trang thứ hai"), ("Telegram", "CSKH")]
 
 
 def write_past(desk: RunningDesk) -> None:
-    """Give the running desk a month of rentals to look back at."""
+    """Give the running desk a month of rentals to look back at, and people who have had their tour of it."""
     # Playwright's event loop runs in this thread, which says nothing about the database.
     os.environ |= desk.environment | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
     import django
@@ -49,10 +49,13 @@ def write_past(desk: RunningDesk) -> None:
     django.setup()
     from django.core.management import call_command
 
+    from accounts.models import User
+    from pages.presenters.tour import TOURS
     from rentals.models import Service
 
     wait_until(lambda: Service.objects.exists(), "the catalogue is read", 60)
     call_command("demo_data")
+    User.objects.update(tours_seen=list(TOURS))
 
 
 def name_team(language: str) -> None:
@@ -155,6 +158,7 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
         ("system", "/system/", nothing),
         ("help", "/help/operator/", nothing),
         ("background", "/background/", nothing),
+        ("account", "/account/", nothing),
         ("password", "/accounts/password/change/", nothing),
         ("two-factor", "/accounts/2fa/", nothing),
         ("sessions", "/accounts/sessions/", nothing),
