@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -376,7 +377,8 @@ def test_a_process_with_open_streams_stops_at_once(real_redis: RedisServer, numb
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port, descriptor = listener.getsockname()[1], listener.fileno()
         command = [sys.executable, "-c", SERVER, real_redis.url, str(descriptor)]
-        with subprocess.Popen(command, pass_fds=[descriptor], stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(command, pass_fds=[descriptor], stderr=subprocess.PIPE) as process, ExitStack() as ends:
+            ends.callback(process.kill)  # where a check fails, too: its end is waited for
             streams = [Stream(port) for _ in range(20)]
             assert all(stream.next() == ("hello", "live") for stream in streams)
             asked_at = time.monotonic()
