@@ -100,10 +100,10 @@ TOURS: Mapping[str, tuple[Step, ...]] = {
     "viewer": (_BOARD, _HISTORY, _HELP),
     "operator": (_ORDER, _WISHES, _BOARD, _SIGNALS, _HELP),
     "manager": (_ORDER, _BOARD, _TEAM, _SPEND, _HELP),
-    "admin": (_TOKENS, _SYSTEM, _ADMINISTRATION, _TEAM, _HELP),
+    "admin": (_ADMINISTRATION, _TOKENS, _SYSTEM, _TEAM, _HELP),
 }
-# Where a tour begins. What is not here stands above the whole desk.
-_PLACES = {"order": "form", "board": "board", "tokens": "tokens"}
+# Where a tour begins, in sight without a scroll. What is not here stands above the whole desk.
+_PLACES = {"order": "form", "board": "board"}
 
 
 def tour_of(access: Access, seen: Collection[str]) -> Tour | None:

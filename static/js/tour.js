@@ -34,6 +34,7 @@ function go(to) {
   sessionStorage.setItem(STEP, at);
   show();
   panel.focus({ preventScroll: true });
+  partOf(steps[at]).scrollIntoView({ block: "nearest" });
   panel.scrollIntoView({ block: "nearest" });
 }
 
