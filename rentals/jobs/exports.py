@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from django.db.models import BooleanField, CharField, F, Func, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
@@ -66,7 +67,7 @@ def headings() -> list[str]:
         _("Price shown, đồng"),
         _("About the price"),
         _("Handed over"),
-        _("API key"),
+        pgettext("heading", "API key"),
         _("Other codes"),
     ]
 

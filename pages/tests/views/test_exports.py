@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import api_keys
 from accounts.models import AuditRecord, Role, Scope, Team, User
 from accounts.policy import access_for
+from pages.presenters import history, spend
 from pages.tests.views.exporting import manager as manager
 from pages.tests.views.exporting import own_folder as own_folder
 from pages.tests.views.exporting import read_xlsx, received
@@ -169,6 +170,13 @@ def test_the_columns_are_those_of_the_documentation(language: str, file: str, se
     documented = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][1:]
     with translation.override(language):
         assert documented == exports.headings()
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_columns_and_filters_begin_with_a_capital(language: str) -> None:
+    with translation.override(language):
+        names = [*exports.headings(), *spend.headings(), *map(str, history.FILTERS.values())]
+    assert [name for name in names if not name[0].isupper()] == []
 
 
 def test_codes_that_faded_stay_masked(client: Client, team: Team, manager: User) -> None:
