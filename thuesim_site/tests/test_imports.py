@@ -9,9 +9,11 @@ from django.conf import settings
 
 # Imports each module in a child process of its own, forked before any of the others was imported. With `--django` the
 # children start from `django.setup()`, without the admin's autodiscovery, which would import half of the modules first.
+# The larger libraries, which import none of ours, are there already: a third of the time less.
 EACH_FIRST = """
-import importlib, os, sys, traceback
+import gc, importlib, os, sys, traceback
 
+gc.disable()
 with_django = sys.argv[1] == "--django"
 if with_django:
     import django
@@ -19,6 +21,7 @@ if with_django:
     admin = {"django.contrib.admin": "django.contrib.admin.apps.SimpleAdminConfig"}
     settings.INSTALLED_APPS = [admin.get(app, app) for app in settings.INSTALLED_APPS]
     django.setup()
+    import jinja2, markdown_it, ninja, prometheus_client, uvicorn
 for name in sys.argv[2:]:
     child = os.fork()
     if not child:
