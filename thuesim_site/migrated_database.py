@@ -10,7 +10,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from rentals.models import Network, Prefix
 from thuesim_site.start.environment import BASE_DIR
+
+_networks: list[Network] = []
+_prefixes: list[Prefix] = []
 
 
 def use_copy() -> str:
@@ -28,7 +32,14 @@ def use_copy() -> str:
         suffix = str(os.getpid())
         creation.clone_test_db(suffix, verbosity=0)
         _connect_to(str(creation.get_test_db_clone_settings(suffix)["NAME"]))
+    _networks[:], _prefixes[:] = Network.objects.all(), Prefix.objects.all()
     return original
+
+
+def restore_migrated_rows() -> None:
+    """Write again what the migrations wrote, after every table was emptied: the next test may count on it."""
+    Network.objects.bulk_create(_networks)
+    Prefix.objects.bulk_create(_prefixes)
 
 
 def drop_copy() -> None:
