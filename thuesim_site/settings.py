@@ -167,11 +167,10 @@ CELERY_BROKER_URL = celery_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 3600,
-    # An idle worker waits in Redis for so long, where a message wakes it at once, and looks each minute, not every ten
-    # seconds, for messages that a dead worker kept: a tick has found that work long before.
-    "polling_interval": 10,
-    "unacked_restore_interval": 60,
+    # What a worker dies with is lost, and found again by a tick; to keep it in Redis until it is done costs as much
+    # processor time as the shortest tasks themselves.
+    "ack_emulation": False,
+    "polling_interval": 10,  # seconds that an idle worker waits in Redis at a time; a message wakes it at once
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 25,
