@@ -304,6 +304,7 @@ def test_the_answers_here_are_those_of_the_table_in_the_policy() -> None:
             "invite, change roles, budgets, settings": yes[manages],
             "book top-ups, corrections, answers": yes[manages],
             "read and export the audit log": yes[manages],
+            "read what is recorded of oneself": "yes",
             "deactivate, end sessions, password link": (
                 "not superusers" if elsewhere else "own team's" if colleague else "no"
             ),

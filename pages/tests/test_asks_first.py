@@ -34,6 +34,7 @@ FORMS = [
     ("destination", "destination_secret"),
     ("destination", "destination_delete"),
     ("usersessions_list", "usersessions_list"),
+    ("account_page", "account_session_end"),
     ("admin:rentals_token_change", "admin:rentals_token_callback_end"),
 ]
 

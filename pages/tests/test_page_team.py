@@ -19,7 +19,7 @@ from rentals.tests.factories import make_person, make_service, make_team, make_t
 
 # What belongs to the person, to an API key, or needs no sign-in: no page of a team sends it.
 OF_NO_TEAM = re.compile(
-    r"account_|mfa_|usersessions_|language|preferences|team_switch|join|admin:|api:|callback|healthz|readyz|manifest|"
+    r"account_|mfa_|usersessions_|language|preferences|team_switch|tour|join|admin:|api:|callback|healthz|readyz|manifest|"
     r"service_worker|offline"
 )
 WRITES = re.compile(r"INSERT INTO|UPDATE|DELETE", re.IGNORECASE)
@@ -73,11 +73,18 @@ def test_what_a_page_of_the_same_team_sends_is_not(world: World, name: str) -> N
 
 def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
     templates = Path(settings.BASE_DIR) / "templates" / "pages"
-    of_the_person = {"_switches.html", "_view_switches.html", "_shortcuts_switch.html", "join.html"}
+    of_the_person = {
+        "_switches.html",
+        "_view_switches.html",
+        "_shortcuts_switch.html",
+        "_tour_again.html",
+        "join.html",
+        "account/page.html",
+    }
     lacking = [
         str(path)
         for path in templates.rglob("*.html")
-        if path.name not in of_the_person
+        if not {path.name, f"{path.parent.name}/{path.name}"} & of_the_person
         and path.read_text().count("{% csrf_token %}") != path.read_text().count("{% csrf_token %}{% page_team %}")
     ]
     assert lacking == []

@@ -490,5 +490,5 @@ def test_an_order_costs_the_database_few_questions(
     order = {**elements(signed_in.get("/")).find("form", id="rent").values(), "service": "02.97", "price_seen": "1450"}
     with django_assert_max_num_queries(24):
         assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
