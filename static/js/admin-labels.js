@@ -13,7 +13,7 @@ function nameControls() {
     }
   }
   // What scrolls sideways on a phone can be scrolled by the keyboard.
-  for (const box of document.querySelectorAll(".inline-group")) {
+  for (const box of document.querySelectorAll(".inline-group, .desk-table")) {
     if (box.scrollWidth <= box.clientWidth) continue;
     box.tabIndex = 0;
     box.setAttribute("role", "region");
