@@ -209,7 +209,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        desk = RunningDesk(Path(folder), THUESIM_RENT_GAP="0.3")
+        desk = RunningDesk(Path(folder), THUESIM_RENT_GAP="5.0")
         desk.start(seconds=120)
         try:
             desk.sandbox("settings", gap=0.0, message_after=[1, 3])
