@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import transaction
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -13,6 +14,7 @@ from accounts.models import Membership, Role, Team, User
 from lib.encryption import digest
 from rentals.models import CallbackAddress, Rental, Token
 from rentals.token_adding import free_name
+from rentals.upstream.token_check import Level, examine
 from thuesim_site.start import variables
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.kept_secrets import kept_secret, new_password
@@ -39,7 +41,7 @@ class FirstStart:
     """What there is to sign in to: the team, its people, and the address that the sandbox posts results to (or `""`).
 
     `demo_rentals` is how many rentals of the demo are in the database of the true service; `has_token` is whether there is
-    any token to rent on.
+    any token to rent on, and `token_refused` says in English why ThueSim does not accept the one that this start added.
     """
 
     team: str
@@ -47,6 +49,7 @@ class FirstStart:
     callback_url: str
     demo_rentals: int = 0
     has_token: bool = True
+    token_refused: str = ""
 
 
 def first_start(*, demo_token: str = "") -> FirstStart:
@@ -61,10 +64,13 @@ def first_start(*, demo_token: str = "") -> FirstStart:
         people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
         if not settings.DEMO:
             _end_demo()
+        tokens_before = set(Token.objects.values_list("pk", flat=True))
         token = _token(team, demo_token)
         callback_url = _callback_url(token) if token and settings.DEMO else ""
     demo_rentals = 0 if settings.DEMO else Rental.objects.filter(token__value_digest=digest(demo_token)).count()
-    return FirstStart(team.name, people, callback_url, demo_rentals, Token.objects.exists())
+    is_new = token is not None and token.pk not in tokens_before and not settings.DEMO
+    refused = _refusal(token) if token and is_new else ""
+    return FirstStart(team.name, people, callback_url, demo_rentals, Token.objects.exists(), refused)
 
 
 def _password_file(username: str) -> Path:
@@ -142,6 +148,14 @@ def _token(team: Team, demo_token: str) -> Token | None:
     if token and settings.DEMO and not token.callback_addresses.exists():
         CallbackAddress.issue(token)
     return token
+
+
+def _refusal(token: Token) -> str:
+    """Return in one English sentence why ThueSim does not accept `token`, `""` where it does. At most a time-out long."""
+    with translation.override("en"):
+        check = examine(None, token.value)
+        failed = [finding.sentence for finding in check.findings if finding.level == Level.FAIL]
+    return "" if check.accepted else failed[0]
 
 
 def _callback_url(token: Token) -> str:

@@ -196,6 +196,8 @@ class Supervision:
             lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
             if variables.THUESIM_TOKEN.read():
                 lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
+        if refused := self.about["token_refused"]:
+            lines += ["", f"  THUESIM_TOKEN: {refused}", "  Sign in as an admin and open System, Set up ThueSim."]
         if not self.about["has_token"]:
             lines += ["", "  No token yet: sign in as an admin, and the desk leads from the token to the first number."]
         if self.setup.public_url.startswith("https://") and not variables.PROXIES.read():

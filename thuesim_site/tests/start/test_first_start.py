@@ -11,6 +11,7 @@ from pytest_django import Settings
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from rentals.models import CallbackAddress, Token
 from rentals.tests.factories import make_rental
+from sandbox.server import Sandbox
 from thuesim_site.start import prepare
 from thuesim_site.start.first_start import first_start
 from thuesim_site.testing import known_names
@@ -107,6 +108,18 @@ def test_a_token_of_the_true_service_gets_its_callback_address_where_it_is_shown
     about = start(THUESIM_TOKEN=TRUE_TOKEN)
     assert (about["has_token"], about["callback_url"]) == (True, "")
     assert not CallbackAddress.objects.exists()
+
+
+def test_a_first_token_that_thuesim_refuses_is_said(start: Start, upstream: Sandbox) -> None:
+    refused = start(THUESIM_TOKEN=TRUE_TOKEN)["token_refused"]
+    assert refused.startswith("ThueSim refuses the token.")
+    assert TRUE_TOKEN not in refused
+    assert start(THUESIM_TOKEN=TRUE_TOKEN)["token_refused"] == ""  # said once; the desk goes on saying it
+
+
+def test_a_first_token_that_thuesim_takes_needs_no_word(start: Start, upstream: Sandbox) -> None:
+    assert start(THUESIM_TOKEN=upstream.token)["token_refused"] == ""
+    assert tokens() == [upstream.token]
 
 
 def test_a_made_password_is_printed_once_and_then_its_file_is_named(start: Start, tmp_path: Path) -> None:
