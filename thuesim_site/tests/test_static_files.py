@@ -22,6 +22,9 @@ def test_every_import_of_a_script_names_a_hashed_file_that_is_there(tmp_path: Pa
         if plain.startswith("js/")
         for path in re.findall(r"""\b(?:from|import)\b ?\(?["'](\..+?)["']""", (tmp_path / name).read_text())
     }
+    # What a page preloads is what its stylesheet asks for: else the browser would fetch it twice.
+    fonts = re.findall(r'url\("\.\./(fonts/[^"]+)"\)', (tmp_path / names["css/fonts.css"]).read_text())
+    assert set(fonts) == {names[plain] for plain in names if plain.endswith(".woff2")}
     assert tmp_path / names["js/toasts.js"] in imported
     assert imported <= hashed
     assert all(file.is_file() for file in imported)
