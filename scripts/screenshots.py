@@ -1,6 +1,6 @@
 """Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
 
-    python scripts/screenshots.py                             two views of each page into docs/pictures/
+    python scripts/screenshots.py                             two views of each page and the film into docs/pictures/
     python scripts/screenshots.py --all --out /tmp/pictures   every language, theme and width
 
 Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 BASE_DIR = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(BASE_DIR))
 
+from scripts import film  # noqa: E402
 from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
 
 View = tuple[str, str, int]  # language, theme, width
@@ -194,6 +195,22 @@ def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View], only
                 print(f"{title}-{name}.png")
 
 
+def film_renting(browser: Browser, desk: RunningDesk, out: Path) -> None:
+    """Save an animated picture of renting in each language. Each person's own board is empty at its beginning."""
+    desk.sandbox("settings", message_after=[5, 6])
+    for language, person in (("en", "admin"), ("vi", "linh")):
+        name_team(language)
+        with browser.new_context(viewport=film.SIZE, color_scheme="light", locale=language) as context:
+            context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.base_url)
+            page = context.new_page()
+            sign_in(page, desk, person)
+            page.locator("#no-services").wait_for(state="detached", timeout=60_000)
+            page.goto(f"{desk.base_url}/?mine=1")
+            film.take(page, out / f"renting-{language}.webp")
+            print(f"renting-{language}.webp")
+    desk.sandbox("settings", message_after=[1, 3])
+
+
 def sign_in(page: Page, desk: RunningDesk, person: str) -> None:
     page.goto(f"{desk.base_url}/accounts/login/")
     page.fill("[name=login]", person)
@@ -218,6 +235,8 @@ def main() -> None:
                 executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
                 args=["--no-sandbox"] if os.getuid() == 0 else [],
             )
+            if not options.all:
+                film_renting(browser, desk, options.out)
             with browser.new_context(locale="en") as context:
                 page = context.new_page()
                 sign_in(page, desk, "admin")
