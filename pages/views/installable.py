@@ -27,6 +27,7 @@ OFFLINE_FILES = (
     "fonts/plex-sans-vietnamese.woff2",
     "favicon.svg",
     "icons.svg",
+    "js/offline.js",
 )
 
 
