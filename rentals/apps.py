@@ -8,8 +8,10 @@ class RentalsConfig(AppConfig):
     verbose_name = _("Rentals")
 
     def ready(self) -> None:
+        from lib import planner_statistics
         from rentals import sums, word_index
 
         for module in (sums, word_index):
             pre_migrate.connect(module.before_migrations, sender=self, dispatch_uid=module.__name__)
             post_migrate.connect(module.after_migrations, sender=self, dispatch_uid=module.__name__)
+        post_migrate.connect(planner_statistics.after_migrations, sender=self, dispatch_uid="planner statistics")

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
-from lib import log_lines
+from lib import log_lines, planner_statistics
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue, sums
 from rentals.jobs import (
@@ -204,13 +204,15 @@ def refresh_statistics() -> None:
 
 @shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
-    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys."""
+    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys, and
+    let SQLite look at its tables."""
     heartbeats.forget_old()
     call_stats.forget_old()
     background.forget_old()
     sessions.delete_expired()
     delete_expired_counts()
     one_time_keys.delete_old()
+    planner_statistics.refresh()
 
 
 @shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)

@@ -423,11 +423,11 @@ def test_the_desk_takes_the_same_queries_however_full_it_is(
     for status in (Status.QUEUED, Status.WAITING, Status.RECEIVED):
         for _ in range(5):
             with_code(make_rental(status, team=team, person=operator, token=token), str(Rental.objects.count()))
-    with django_capture_on_commit_callbacks(execute=True), django_assert_max_num_queries(14):
+    with django_capture_on_commit_callbacks(execute=True), django_assert_max_num_queries(15):
         signed_in.get("/")  # the first view of the day records who reads the codes
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         signed_in.get("/")
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         signed_in.get("/board/")
 
 
