@@ -93,19 +93,28 @@ document.addEventListener("focusin", ({ target }) => {
   focusedCard = target.closest("#board > [data-rental-id]")?.id ?? "";
   focusedPart = focusedCard && target.id;
 });
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const { verb, path } = detail.requestConfig;
-  if (verb !== "post") return;
+const cardOf = (path) => {
   const [, id] = path.match(/\/rentals\/(\d+)\//) ?? [];
-  asking = path.endsWith("/rent/") ? "" : id && `rental-${id}`;
-  if (path.endsWith("/cancel/")) cancelled.add(asking);
+  return id && `rental-${id}`;
+};
+// The stream may bring the card before the answer does.
+document.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig } }) => {
+  if (requestConfig.path.endsWith("/cancel/")) cancelled.add(cardOf(requestConfig.path));
+});
+document.addEventListener("htmx:beforeSwap", ({ detail: { requestConfig } }) => {
+  const { verb, path, elt: form } = requestConfig;
+  if (verb !== "post") return;
+  asking = path.endsWith("/rent/") ? "" : cardOf(path);
   added = undefined;
+  // htmx tells of the end where the form is still in the page: its card may have been drawn anew meanwhile.
+  if (!form.isConnected) setTimeout(answered);
 });
 document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   if (asking !== undefined && card.matches("[data-rental-id]") && card.id !== asking) added = card.id;
   setTimeout(keepFocus);
 });
-document.addEventListener("htmx:afterRequest", () => {
+document.addEventListener("htmx:afterRequest", answered);
+function answered() {
   if (asking === undefined) return;
   const [order, card] = [asking === "", added];
   asking = added = undefined;
@@ -114,7 +123,7 @@ document.addEventListener("htmx:afterRequest", () => {
     else if (order && document.activeElement === document.body) (document.querySelector("#rent [aria-invalid=true]") ?? document.getElementById("service"))?.focus();
     else keepFocus();
   }, 50); // after htmx has put the focus back by id
-});
+}
 function keepFocus() {
   if (document.activeElement !== document.body || !focusedCard) return;
   const part = focusedPart && document.querySelector(`#${focusedPart}:enabled, #${focusedPart}[href]`);

@@ -1,12 +1,13 @@
 """The desk by the keyboard and with a screen reader: few keys, no trap, no lost focus, each outcome announced once."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from accounts.models import Team
 from pages.tests.live.conftest import Browser
@@ -153,6 +154,28 @@ def test_the_focus_is_never_lost_when_a_card_changes_under_it(
     desk.keyboard.press("Escape")
     expect(desk.locator("#keys")).to_be_hidden()
     assert desk.evaluate("document.activeElement !== document.body")
+
+
+def test_a_cancelled_card_that_the_stream_brings_before_the_answer_is_told_once_and_keeps_the_focus(
+    desk: Page, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    def answer_late(route: Route) -> None:
+        answer = route.fetch()
+        time.sleep(1)
+        route.fulfill(response=answer)
+
+    queued = make_rental(team, person=operator.person, status=Status.QUEUED, phone="", upstream_key="")
+    queued.announce()
+    desk.route("**/cancel/", answer_late)
+    card(desk, queued).get_by_role("button", name="Cancel").focus()
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#toasts")).to_contain_text("Cancelled")
+    assert announced(desk) == []  # the toast has told it
+    desk.wait_for_timeout(200)
+    expect(card(desk, queued)).to_be_focused()
+    queued.announce()  # the card comes again
+    desk.wait_for_timeout(500)
+    expect(card(desk, queued)).to_be_focused()
 
 
 def test_escape_gives_the_focus_back_to_the_question_mark_that_was_opened(
