@@ -12,19 +12,23 @@ function nameControls() {
       if (header && !control.labels?.length) control.setAttribute("aria-label", header.textContent.trim());
     }
   }
-  // What scrolls sideways on a phone can be scrolled by the keyboard.
-  for (const box of document.querySelectorAll(".inline-group, .desk-table")) {
-    if (box.scrollWidth <= box.clientWidth) continue;
-    box.tabIndex = 0;
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", box.querySelector("h2")?.textContent.trim() ?? "");
-  }
   for (const select of document.querySelectorAll("select.admin-autocomplete + .select2")) {
     const picker = select.previousElementSibling;
     const name = picker.getAttribute("aria-label") ?? picker.labels[0]?.textContent.trim().replace(/:$/, "") ?? "";
     for (const part of select.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox]")) part.setAttribute("aria-label", name);
   }
 }
+// What scrolls sideways on a phone can be scrolled by the keyboard. How wide it is depends on the typeface.
+function reachScrolled() {
+  for (const box of document.querySelectorAll(".inline-group, .desk-table")) {
+    if (box.scrollWidth <= box.clientWidth) continue;
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", box.querySelector("h2")?.textContent.trim() ?? "");
+  }
+}
+addEventListener("resize", reachScrolled);
+document.fonts.ready.then(reachScrolled);
 function hidden(text) {
   return Object.assign(document.createElement("span"), { className: "visually-hidden", textContent: text });
 }
