@@ -1,4 +1,4 @@
-"""On the narrowest screen, no status lies over a number or leaves a service's name without room."""
+"""On the narrowest screen, nothing lies over a number or a name, and no page scrolls sideways."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser
 
+from accounts.models import Role
 from pages.tests.browser.variants import in_variant, signed_in
 from rentals.models import Message, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.browser
 
@@ -53,3 +54,18 @@ def test_no_status_covers_a_number_or_a_name(
             page.goto(live_server.url + path)
             page.wait_for_selector("[data-testid=rental]")
             assert page.evaluate(COVERED) == [], path
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_set_up_of_a_demo_fits(
+    browser: Browser, live_server: Any, transactional_db: None, settings: Any, language: str
+) -> None:
+    settings.DEMO = True
+    team = make_team("Support")
+    make_token(team, name="Main", balance=1_234_500)
+    admin = make_person(team, Role.MANAGER, is_staff=True, is_superuser=True)
+    with in_variant(browser, (language, "light", NARROWEST), live_server.url, signed_in(admin)) as context:
+        page = context.new_page()
+        page.goto(f"{live_server.url}/setup/token/")
+        page.wait_for_selector(".notice pre")
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROWEST
