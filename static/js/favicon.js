@@ -1,5 +1,5 @@
-// The tab's icon says what the desk holds, also in a tab that is not looked at: a code that nobody took from the tray yet,
-// else numbers of one's own that wait. The element stays and only its address changes, so that the icon does not flicker.
+// The tab's icon says what the desk holds, also in a tab that is not looked at: a code in the tray, which has those that are
+// not in sight, else numbers of one's own that wait. The element stays and only its address changes, so that the icon does not flicker.
 const icon = document.querySelector("link[rel=icon]");
 const plain = icon.href;
 const board = document.getElementById("board");
