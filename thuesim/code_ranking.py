@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import code_places
+from .code_choice import LEAST
 from .code_numbers import (
     CUT,
     MAX_CANDIDATES,
@@ -70,12 +71,7 @@ _NEAR: Final = 30
 # More names than a message has; a text of nothing else is hostile.
 _MAX_NAMES: Final = 60
 
-# The least score of a code, and how far it must be ahead of every other number.
-_LEAST: Final = 3
-_AHEAD: Final = 2
 _SPENT: Final = -9
-# More codes than a person can choose from: such a text is to be read.
-_MAX_EQUAL: Final = 4
 # What a name is worth where a link ties it to the number; where it stands beside it, it is worth one less.
 _CERTAIN: Final = 6
 _LIKELY: Final = 5
@@ -171,28 +167,6 @@ def scored(plain: str) -> list[Candidate]:
     return [one for one in candidates if one.score > 0 or not one.letters]
 
 
-def clearly_best(candidates: Sequence[Candidate]) -> str:
-    """Return the value that is ahead of all others by far enough, `""` where none is."""
-    scores: dict[str, int] = {}
-    for one in candidates:
-        scores[one.value] = max(scores.get(one.value, one.score), one.score)
-    ranking = sorted(scores, key=lambda value: scores[value], reverse=True)
-    if not ranking or scores[ranking[0]] < _LEAST:
-        return ""
-    if len(ranking) > 1 and scores[ranking[0]] - scores[ranking[1]] < _AHEAD:
-        return ""
-    prefix = max(one.prefix for one in candidates if one.value == ranking[0])
-    return prefix + ranking[0]
-
-
-def equally_good(candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """Return the values of which each could be the code, none clearly ahead of the others, in their order; else `()`."""
-    best = max((one.score for one in candidates), default=0)
-    values = [one.prefix + one.value for one in candidates if one.score >= max(_LEAST, best - _AHEAD + 1)]
-    several = tuple(dict.fromkeys(values))
-    return several if 2 <= len(several) <= _MAX_EQUAL else ()
-
-
 def for_autofill(plain: str) -> str:
     """Return the code in the last line for browsers (`@shop.example #123456`), `""` where there is none.
 
@@ -261,7 +235,7 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
             one.score = _SPENT
     _let_rivals_in(text, candidates)
     for one, other in pairwise(candidates):
-        if ALTERNATIVE.fullmatch(text[one.end : other.start]):
+        if ALTERNATIVE.fullmatch(_ASIDE.sub("", text[one.end : other.start])):
             one.score = other.score = max(one.score, other.score)
 
 
@@ -279,7 +253,7 @@ _ANY_NAME_AFTER: Final = re.compile(
 def _let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
     """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
     best = max((one.score for one in candidates), default=0)
-    if best < _LEAST:
+    if best < LEAST:
         return
     for one in candidates:
         if not 0 <= one.score < best:

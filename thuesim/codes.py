@@ -9,8 +9,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from .code_choice import clearly_best, equally_good
 from .code_numbers import normalised, western
-from .code_ranking import HINT, clearly_best, equally_good, for_autofill, scored
+from .code_ranking import HINT, for_autofill, scored
 from .limits import MAX_CODE_LENGTH
 
 

@@ -207,6 +207,7 @@ def test_what_undoes_somebody_elses_deed_is_not_shown_as_the_code_even_where_thu
     [
         ("Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512. Moi ma dung 1 lan", ("119020", "884512")),
         ("Ma dang ky: 3344. Ma rut tien: 9911.", ("3344", "9911")),
+        ("OTP chuyen tien: 8812 (NH A), 9931 (NH B)", ("8812", "9931")),
         ("8812 la ma OTP chuyen tien, 9931 la ma OTP dang nhap", ("8812", "9931")),
         ("481516 là mã xác thực rút tiền; 234242 là mã xác thực đăng nhập", ("481516", "234242")),
         ("8812 is your login code, 9931 is your withdrawal code", ("8812", "9931")),

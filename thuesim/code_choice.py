@@ -1,0 +1,34 @@
+"""Which of a message's scored numbers is the code: one that is clearly ahead, several with equal right, or none."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from .code_numbers import Candidate
+
+# The least score of a code, and how far it must be ahead of every other number.
+LEAST: Final = 3
+_AHEAD: Final = 2
+# More codes than a person can choose from: such a text is to be read.
+_MAX_EQUAL: Final = 4
+
+
+def clearly_best(candidates: Sequence[Candidate]) -> str:
+    """Return the value that is ahead of all others by far enough, `""` where none is."""
+    scores: dict[str, int] = {}
+    for one in candidates:
+        scores[one.value] = max(scores.get(one.value, one.score), one.score)
+    ranking = sorted(scores, key=lambda value: scores[value], reverse=True)
+    if not ranking or scores[ranking[0]] < LEAST:
+        return ""
+    if len(ranking) > 1 and scores[ranking[0]] - scores[ranking[1]] < _AHEAD:
+        return ""
+    prefix = max(one.prefix for one in candidates if one.value == ranking[0])
+    return prefix + ranking[0]
+
+
+def equally_good(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """Return the values of which each could be the code, none clearly ahead of the others, in their order; else `()`."""
+    best = max((one.score for one in candidates), default=0)
+    values = [one.prefix + one.value for one in candidates if one.score >= max(LEAST, best - _AHEAD + 1)]
+    several = tuple(dict.fromkeys(values))
+    return several if 2 <= len(several) <= _MAX_EQUAL else ()
