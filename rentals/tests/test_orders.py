@@ -4,7 +4,6 @@ from unittest.mock import patch
 
 import pytest
 
-from accounts import one_time_keys
 from accounts.one_time_keys import Key
 from rentals import orders
 from rentals.models import Rental, Status
@@ -62,15 +61,15 @@ def test_an_order_that_clashes_with_itself_taken_a_moment_before_is_not_refused(
         Status.EXPIRED, team=house.team, person=house.person, token=house.token, service=house.service
     )
     again = orders.Order(person=house.person, team=house.team, service=house.service, again_of=earlier)
-    key, look_up = Key("form", "1"), one_time_keys.raise_if_used
+    key, look_up = Key("form", "1"), orders.taken_with
 
-    def overtaken(*args: object) -> None:
-        with patch.object(one_time_keys, "raise_if_used", look_up):
+    def overtaken(key: Key | None) -> None:
+        with patch.object(orders, "taken_with", look_up):
             orders.take_order(again, key=key)
 
-    with patch.object(one_time_keys, "raise_if_used") as looks_up:
+    with patch.object(orders, "taken_with") as looks_up:
         calls = iter([overtaken])  # only the first look-up comes too early
-        looks_up.side_effect = lambda *args: next(calls, look_up)(*args)
+        looks_up.side_effect = lambda key: next(calls, look_up)(key)
         with pytest.raises(orders.OrderedAlready) as already:
             orders.take_order(again, key=key)
     assert already.value.rental == Rental.objects.get(again_of=earlier)

@@ -252,8 +252,8 @@ WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
 SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))
 EMAIL_URL = Variable("EMAIL_URL", "dummymail://", _email_url)
 EMAIL_FROM = Variable("EMAIL_FROM", "", _email_address)
-LOG_FORMAT = Variable("DESK_LOG_FORMAT", "text", _one_of("text", "json"))
 LOG_LEVEL = Variable("DESK_LOG_LEVEL", "INFO", _log_level)
+LOG_FORMAT = Variable("DESK_LOG_FORMAT", "text", _one_of("text", "json"))
 
 THUESIM_BASE_URL = Variable("THUESIM_BASE_URL", "", _address(path_allowed=True))
 SANDBOX_PORT = Variable("SANDBOX_PORT", 0, _whole(1, 65535))  # 0: the port after PORT, or the next free one

@@ -116,10 +116,10 @@ def test_the_board_tells_it_in_one_more_query(
     token = make_token(team)
     for _ in range(3):
         make_rental(Status.RECEIVED, team=team, token=token, received_at=timezone.now())
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert b"away-news" not in client.get("/board/").content
     since = round((timezone.now() - HOUR).timestamp() * 1000)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         page = client.get("/board/", {"since": since}).content.decode()
     assert "3 codes." in page
     assert page.index("away-news") < page.index('id="board"')

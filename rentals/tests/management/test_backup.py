@@ -261,7 +261,7 @@ def test_nothing_is_restored_while_the_desk_runs(file: Path, tmp_path: Path) -> 
     other = make_desk(tmp_path / "var")
     holding = (
         "import sys, time; from pathlib import Path; from thuesim_site.start.supervise import hold; "
-        f"lock = hold(Path({str(other.data_dir)!r})); print('held', flush=True); time.sleep(60)"
+        f"lock = hold(Path({str(other.data_dir)!r})); lock.__enter__(); print('held', flush=True); time.sleep(60)"
     )
     running = subprocess.Popen([sys.executable, "-c", holding], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
     try:
