@@ -20,11 +20,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import audit
+from accounts import audit, invitations, one_time_keys
 from accounts.audit import Action
 from accounts.forms import InviteForm, TeamNameForm
 from accounts.http import DeskRequest
-from accounts.models import Invitation, Team
+from accounts.memberships import NotDone
+from accounts.models import Invitation, Role, Team
 from lib import announce
 from lib.encryption import Secret
 from lib.urls import absolute_reverse
@@ -131,28 +132,59 @@ def setup_callback(request: DeskRequest, token: Token) -> HttpResponse:
 @never_cache
 @_for_admins
 def setup_people(request: DeskRequest, token: Token) -> HttpResponse:
-    """Name the team and say who rents on the token; invitations are made by the team's own view."""
+    """Name the team, say who rents on the token, and invite people, each by a link that is shown this once."""
+    if "invite" in request.POST:
+        return _invite(request, token)
     team = _team(request)
     data = request.POST if request.method == "POST" else None
     before = model_to_dict(team, TeamNameForm.Meta.fields)
     name_form = TeamNameForm(data, instance=team, by=request.user)
-    only_team = Team.objects.count() == 1 and token.teams.exists()
-    teams_form = None if only_team else TokenTeamsForm(data, instance=token)
+    teams_form = _teams_form(token, data)
     if name_form.is_valid() and (teams_form is None or teams_form.is_valid()):
         save_settings(name_form, before)
         if teams_form:
             _give(request, token, teams_form.cleaned_data["teams"])
         messages.success(request, _("Saved."))
         return redirect("setup_people", token.pk)
+    context = {"name_form": name_form, "teams_form": teams_form}
+    return _people_page(request, token, context, status=422 if data else 200)
+
+
+def _teams_form(token: Token, data: Any = None) -> TokenTeamsForm | None:
+    """Return the form for the teams of `token`; None where there is one team, and it has the token."""
+    only_team = Team.objects.count() == 1 and token.teams.exists()
+    return None if only_team else TokenTeamsForm(data, instance=token)
+
+
+def _people_page(request: DeskRequest, token: Token, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    team = _team(request)
     context = {
         "leads_on": True,
-        "name_form": name_form,
-        "teams_form": teams_form,
+        "name_form": TeamNameForm(instance=team, by=request.user),
+        "teams_form": _teams_form(token),
         "invite_form": InviteForm(),
         "memberships": team.memberships.select_related("user").order_by("-role", "user__username"),
         "invitations": team.invitations.filter(Invitation.usable()),
+        **context,
     }
-    return _page(request, "people", token, context, status=422 if data else 200)
+    return _page(request, "people", token, context, status=status)
+
+
+def _invite(request: DeskRequest, token: Token) -> HttpResponse:
+    """Make a link into the team and show it within the step."""
+    form, key = InviteForm(request.POST), one_time_keys.key_of(request)
+    if not form.is_valid():
+        return _people_page(request, token, {"invite_form": form}, status=422)
+    asked = form.cleaned_data
+    try:
+        invitation, secret = invitations.invite(
+            request.user, _team(request), role=Role(asked["role"]), note=asked["note"], days=asked["days"], key=key
+        )
+    except NotDone as refused:
+        messages.error(request, refused.sentence)
+        return redirect("setup_people", token.pk)
+    link = absolute_reverse("join", args=[secret], request=request)
+    return _people_page(request, token, {"invitation": invitation, "link": link})
 
 
 def _give(request: DeskRequest, token: Token, teams: Any) -> None:

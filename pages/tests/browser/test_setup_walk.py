@@ -64,7 +64,7 @@ def test_from_the_token_to_the_first_code(
     page.get_by_label("For whom").fill("Mai")
     page.get_by_role("button", name="Make a link").click()
     expect(page.get_by_test_id("link")).to_have_value(re.compile("/join/"))
-    page.get_by_role("link", name="Back to the team").click()
+    expect(page.get_by_test_id("step").nth(2)).to_have_attribute("data-progress", "waiting")
     page.get_by_test_id("next").click()
     # The first number.
     page.get_by_role("button", name="Rent for 350 ₫").first.click()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import invitations
-from accounts.models import AuditRecord, Role, Team, User
+from accounts.models import AuditRecord, Invitation, Role, Team, User
 from accounts.policy import access_for
 from lib.encryption import Secret
 from pages.presenters import setup
@@ -352,14 +352,54 @@ def test_a_name_that_another_team_has_is_refused(root: Client, token: Token, tea
     assert "Another team of yours has this name already." in html(answer)
 
 
-def test_an_invitation_leads_back_to_the_step(root: Client, token: Token) -> None:
+def invite_values(root: Client, token: Token) -> dict[str, Any]:
+    forms = read(root, "setup_people", token.pk).find_all("form", action=reverse("setup_people", args=[token.pk]))
+    [form] = [form for form in forms if "invite" in form.values()]
+    return form.values()
+
+
+@pytest.mark.parametrize(("language", "next_step"), [("en", "Next: First number"), ("vi", "Tiếp theo: Số đầu tiên")])
+def test_the_link_of_an_invitation_is_shown_within_the_step_and_leads_on(
+    root: Client, team: Team, token: Token, language: str, next_step: str
+) -> None:
     here = reverse("setup_people", args=[token.pk])
-    form = read(root, "setup_people", token.pk).find("form", action=reverse("invite"))
-    made = parse(html(root.post(reverse("invite"), {**form.values(), "note": "Mai"})))
-    assert made.find("main").find_all("a", href=here)
+    values = {**invite_values(root, token), "note": "Mai", "role": "viewer"}
+    made = parse(html(root.post(here, values, headers={"accept-language": language})))
+    secret = made.find(data_testid="link")["value"].split("/join/")[1].rstrip("/")
+    invitation = invitations.find(secret)
+    assert invitation is not None
+    assert (invitation.team, invitation.role, invitation.note) == (team, Role.VIEWER, "Mai")
+    assert made.find(aria_labelledby="invitation-title")["autofocus"] == ""
+    assert made.find(id="steps").find("a", aria_current="step")["href"] == here
+    assert (made.find(data_testid="next")["href"], made.find(data_testid="next").text) == (
+        reverse("setup_number", args=[token.pk]),
+        next_step,
+    )
     people = read(root, "setup_people", token.pk)
     assert "Mai" in people.find("main").text
     assert "1 invitation is open" in people.find(id="steps").text
+    assert people.find_all(data_testid="link") == []
+    assert AuditRecord.objects.filter(action="invite", team=team).count() == 1
+
+
+def test_the_form_of_an_invitation_sent_twice_makes_one(root: Client, token: Token) -> None:
+    here, values = reverse("setup_people", args=[token.pk]), {**invite_values(root, token), "note": "Mai"}
+    first, second = (parse(html(root.post(here, values))).find(data_testid="link")["value"] for _ in range(2))
+    assert first == second
+    other = root.post(here, {**values, "note": "Hoa"}, follow=True)
+    assert other.redirect_chain[0][0] == here
+    assert "This form has made a link already." in html(other)
+    assert Invitation.objects.count() == 1
+
+
+def test_a_wrong_invitation_stays_in_the_step(root: Client, team: Team, token: Token) -> None:
+    here = reverse("setup_people", args=[token.pk])
+    answer = root.post(here, {**invite_values(root, token), "days": "400", "name": "Renamed"})
+    assert answer.status_code == 422
+    assert parse(html(answer)).find("select", name="days")["aria-invalid"] == "true"
+    assert not Invitation.objects.exists()
+    team.refresh_from_db()
+    assert team.name == "Support"
 
 
 def test_an_invitation_of_the_team_page_leads_back_to_it(root: Client) -> None:

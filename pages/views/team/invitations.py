@@ -5,7 +5,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import invitations, one_time_keys
 from accounts.forms import InviteForm, JoinForm
-from accounts.http import DeskRequest, local_address
+from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
 from accounts.sign_in import throttle
@@ -37,10 +37,9 @@ def invite(request: DeskRequest) -> HttpResponse:
         )
     except NotDone as refused:
         messages.error(request, refused.sentence)
-        return redirect(local_address(request, "team"))
+        return redirect("team")
     link = absolute_reverse("join", args=[secret], request=request)
-    back = resolve_url(local_address(request, "team"))
-    return render(request, "pages/team/invited.html", {"invitation": invitation, "link": link, "back": back})
+    return render(request, "pages/team/invited.html", {"invitation": invitation, "link": link})
 
 
 @require_POST
