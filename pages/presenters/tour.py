@@ -1,6 +1,7 @@
 """The tour of the desk: a few steps for each role, which point at parts of the page by their mark `data-tour`.
 
-A tour comes by itself until the person has left or ended it, and again when they ask for it.
+A tour comes by itself until the person has left or ended it, and again when they ask for it. By itself it does not come
+while a number of the person's own waits.
 """
 
 from collections.abc import Collection, Mapping

@@ -16,8 +16,9 @@ from accounts.models import CopyAs
 from lib.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards, setup
-from pages.presenters.tour import tour_of
+from pages.presenters.tour import Tour, tour_of
 from pages.views.asking_page import has_room_for
+from pages.views.tour import ASKED_FOR
 from rentals import code_access, orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
@@ -57,9 +58,19 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
         "setup_goes_on": setup.goes_on(request.access),
-        "tour": tour_of(request.access, request.user.tours_seen),
+        "tour": _tour(request, shown),
     }
     return render(request, "pages/desk.html", context, status=status)
+
+
+def _tour(request: DeskRequest, board: cards.Board) -> Tour | None:
+    """Return the person's tour. While a number of theirs waits it would be in the way, but for one they asked for."""
+    waits = any(
+        card.rental.person_id == request.user.pk and card.rental.status in Status.open() for card in board.cards
+    )
+    if waits and ASKED_FOR not in request.session:
+        return None
+    return tour_of(request.access, request.user.tours_seen)
 
 
 @never_asks  # the price stands on its button

@@ -6,6 +6,8 @@ from django.views.decorators.http import require_POST
 
 from accounts.http import DeskRequest
 
+ASKED_FOR = "tour_asked_for"  # in the session, until the tour is left or ended
+
 
 @require_POST
 def tour(request: DeskRequest) -> HttpResponse:
@@ -16,4 +18,8 @@ def tour(request: DeskRequest) -> HttpResponse:
     if name:
         person.tours_seen = others if again else [*others, name]
         person.save(update_fields=["tours_seen"])
+    if again:
+        request.session[ASKED_FOR] = True
+    else:
+        request.session.pop(ASKED_FOR, None)
     return redirect("desk") if again else HttpResponse(status=204)

@@ -14,8 +14,8 @@ from django.utils import timezone, translation
 from accounts.models import Role, Team, User
 from pages.presenters.tour import TOURS, Tour, tour_of
 from pages.tests.markup import Element, html, parse
-from rentals.models import Service
-from rentals.tests.factories import EVERY_TOUR, make_person, make_team
+from rentals.models import Service, Status
+from rentals.tests.factories import EVERY_TOUR, make_person, make_rental, make_team
 
 pytestmark = pytest.mark.django_db
 ROLES = ("viewer", "operator", "manager", "admin")
@@ -106,6 +106,31 @@ def test_it_is_found_again_in_the_menu_and_on_the_help_pages(team: Team, service
     for path, places in (("/", 1), ("/help/", 2), ("/help/operator/", 2)):
         forms = read(client, path).find_all("form", action="/tour/")
         assert [button["name"] for form in forms for button in form.find_all("button")] == ["again"] * places
+
+
+@pytest.mark.parametrize("status", Status.open())
+def test_it_waits_until_no_number_of_the_person_s_own_waits(team: Team, service: Service, status: Status) -> None:
+    person = newcomer(team, "admin")
+    client = browser(person)
+    make_rental(status, team=team, service=service, person=make_person(team))  # a colleague's
+    assert read(client).find(id="tour")
+    own = make_rental(status, team=team, service=service, person=person)
+    assert read(client).find_all(id="tour") == []
+    assert "tour.js" not in html(client.get("/"))
+    own.delete()
+    make_rental(Status.RECEIVED, team=team, service=service, person=person)
+    assert read(client).find(id="tour")
+
+
+def test_asked_for_it_comes_while_a_number_waits_too(team: Team, service: Service) -> None:
+    person = newcomer(team, "operator")
+    client = browser(person)
+    make_rental(Status.WAITING, team=team, service=service, person=person)
+    client.post("/tour/", {"again": "yes"})
+    assert read(client).find(id="tour")
+    assert read(client).find(id="tour")  # and after another page, where it was
+    client.post("/tour/")
+    assert read(client).find_all(id="tour") == []
 
 
 def test_without_a_team_or_an_account_there_is_no_tour(team: Team) -> None:
