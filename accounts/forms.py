@@ -282,5 +282,18 @@ class JoinForm(OneAccount, BaseUserCreationForm[User]):
         password.help_text = _("At least 10 characters, and not a common password.")
         again.label, again.help_text = _("Password again"), ""
 
+    def full_clean(self) -> None:
+        """Check, and let the field to mend first have the focus: of two passwords, which are both typed anew, the first."""
+        super().full_clean()
+        wrong = next((name for name in self.fields if name in self.errors), None)
+        if wrong:
+            for field in self.fields.values():
+                field.widget.attrs.pop("autofocus", None)
+            self.fields["password1" if wrong == "password2" else wrong].widget.attrs["autofocus"] = True
+
+    def validate_password_for_user(self, user: User, password_field_name: str = "password1") -> None:
+        """Say what is wrong with a password where it was typed first, not where it was repeated."""
+        super().validate_password_for_user(user, password_field_name)
+
     def teams(self) -> Iterable[Team | int]:
         return (self.team,) if self.team else ()

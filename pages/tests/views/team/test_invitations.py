@@ -121,6 +121,34 @@ def test_what_is_wrong_is_said_and_uses_nothing_up(secret: str, boss: User, fiel
     assert join(secret) == 302
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "This password is too short."), ("vi", "Mật khẩu quá ngắn.")]
+)
+def test_a_short_password_is_told_and_focused_where_it_is_typed_first(
+    secret: str, language: str, sentence: str
+) -> None:
+    sent = {**NEW, "password1": "short", "password2": "short"}
+    answer = Client().post(reverse("join", args=[secret]), sent, headers={"accept-language": language})
+    page = parse(html(answer))
+    assert page.find(id="id_password1_error").text.startswith(sentence)
+    assert page.find_all(id="id_password2_error") == []
+    assert [field["name"] for field in page.find_all("input") if "autofocus" in field] == ["password1"]
+    assert page.find("input", name="password1")["aria-invalid"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "focused"),
+    [
+        ("username", "BOSS", "username"),
+        ("email", "no address", "email"),
+        ("password2", "something else", "password1"),  # both are typed anew
+    ],
+)
+def test_the_first_field_to_mend_has_the_focus(secret: str, boss: User, field: str, value: str, focused: str) -> None:
+    page = parse(html(Client().post(reverse("join", args=[secret]), {**NEW, field: value})))
+    assert [item["name"] for item in page.find_all("input") if "autofocus" in item] == [focused]
+
+
 def test_a_link_is_used_once_also_when_two_come_at_once(secret: str) -> None:
     invitation = invitations.find(secret)
     assert invitation is not None
