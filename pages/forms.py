@@ -26,9 +26,11 @@ from rentals.queries.tokens import TokenLine, token_lines
 from rentals.token_adding import ValueField, owner_of
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
-# Of a person's latest orders, this many are read for their purposes, and so many different ones are offered again.
+# Of a person's latest orders on the page, this many are read for their purposes; so many different ones are offered again.
 LATEST_ORDERS = 40
 MAX_PURPOSES = 8
+# They are looked for among so many of the person's latest rentals: a program with the person's key may make any number.
+LATEST_RENTALS = 1000
 
 
 class Offer(NamedTuple):
@@ -147,9 +149,15 @@ class RentForm(forms.Form):
 
     @cached_property
     def purposes(self) -> list[str]:
-        """The purposes of the person's latest orders, latest first; `""` for an order without one. One query."""
-        latest = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
-        return list(dict.fromkeys(latest.values_list("purpose", flat=True)[:LATEST_ORDERS]))[:MAX_PURPOSES]
+        """The purposes of the person's latest orders on the page, latest first; `""` for an order without one. One query.
+
+        What a program ordered with the person's key is not for the person's work, nor is a number that a colleague handed
+        over.
+        """
+        theirs = Rental.objects.visible_to(self.access).filter(person=self.access.person_id).order_by("-queued_at")
+        latest = Rental.objects.filter(pk__in=theirs.values("pk")[:LATEST_RENTALS], api_key=None, ordered_by=None)
+        purposes = latest.order_by("-queued_at").values_list("purpose", flat=True)[:LATEST_ORDERS]
+        return list(dict.fromkeys(purposes))[:MAX_PURPOSES]
 
     @cached_property
     def suggestions(self) -> dict[str, list[str]]:

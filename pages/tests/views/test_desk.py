@@ -8,7 +8,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import AuditRecord, Role, Team, User
+from accounts import api_keys
+from accounts.models import AuditRecord, Role, Scope, Team, User
+from accounts.policy import access_for
 from pages.tests.markup import Element, parse
 from rentals.jobs import statistics
 from rentals.models import LedgerEntry, Message, Network, Rental, Service, StarredService, Status
@@ -207,6 +209,21 @@ def test_the_last_purpose_stands_in_the_form_and_earlier_ones_are_offered(
     assert (field["value"], field["maxlength"]) == ("Shop A", "120")
     offered = page.find("datalist", id=field["list"])
     assert [option["value"] for option in offered.find_all("option")] == ["Shop A", "Kiểm thử"]
+
+
+def test_neither_a_program_nor_a_colleague_sets_the_purpose_of_the_next_order(
+    signed_in: Client, team: Team, operator: User, service: Service
+) -> None:
+    key, _secret = api_keys.make(operator, access_for(operator), name="CI", scopes=[Scope.RENTALS_WRITE])
+    now = timezone.now()
+    own = {"team": team, "person": operator, "service": service}
+    make_rental(**own, purpose="test_sign_up[chromium]", api_key=key, queued_at=now)
+    assert elements(signed_in.get("/")).find("input", name="purpose")["value"] == ""
+    make_rental(**own, purpose="Handed over", ordered_by=make_person(team), queued_at=now)
+    make_rental(**own, purpose="Shop A", queued_at=now - timedelta(days=1))
+    page = elements(signed_in.get("/"))
+    assert page.find("input", name="purpose")["value"] == "Shop A"
+    assert [option["value"] for option in page.find("datalist", id="purposes").find_all("option")] == ["Shop A"]
 
 
 def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, team: Team, service: Service) -> None:
