@@ -46,6 +46,8 @@ JOBS: Mapping[str, int] = {
     JobName.SETTLE: 240,
 }
 CALLS_WITHIN = timedelta(hours=1)
+_NO_ANSWER = (Hold.NONE, Hold.DOWN)
+_AFTER_FAILURES = (Hold.DOWN, Hold.INVALID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,19 @@ def queue_label(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A worker or beat."""
+    """A worker or the scheduler."""
 
     kind: str
     name: str
     queues: str
     age: Age
+
+    @property
+    def label(self) -> str:
+        """What it is called on the screen, with the number of `worker-2`."""
+        kind = str(labels.PROCESSES.get(self.kind, self.kind))
+        _, _, number = self.name.partition("@")[0].rpartition("-")
+        return f"{kind[:1].upper()}{kind[1:]} {number if number.isdecimal() else ''}".strip()
 
     @property
     def queue_names(self) -> list[str]:
@@ -114,8 +123,14 @@ class TokenHealth:
     counts_calls: bool
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether the last call failed."""
+        return self.token.faults > 0
+
+    @property
     def is_well(self) -> bool:
-        return self.hold == Hold.NONE and not any(job.age.is_stale for job in self.jobs)
+        late = any(job.age.is_stale for job in self.jobs)
+        return self.hold == Hold.NONE and not self.is_unanswered and not late
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +182,14 @@ class SystemState:
         served = {queue for process in alive for queue in process.queue_names}
         all_queues = {queue for process in self.processes for queue in process.queue_names}
         silent = sorted(all_queues - served) if Heartbeat.Kind.WORKER in kinds else []
-        return [str(kind.label) for kind in Heartbeat.Kind if kind.value not in kinds] + [
-            f"{Heartbeat.Kind.WORKER.label} ({queue_label(queue)})" for queue in silent
+        return [str(labels.PROCESSES[kind]) for kind in Heartbeat.Kind if kind.value not in kinds] + [
+            f"{labels.PROCESSES[Heartbeat.Kind.WORKER]} ({queue_label(queue)})" for queue in silent
         ]
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The names of the tokens whose last call had no answer of use; one that is refused has its own words below."""
+        return [health.token.name for health in self.tokens if health.is_unanswered and health.hold in _NO_ANSWER]
 
     @property
     def is_well(self) -> bool:
@@ -239,7 +259,7 @@ def _token_healths(access: Access, tokens: Iterable[Token], runs: Iterable[JobRu
     return [
         TokenHealth(
             token=token,
-            hold=breaker.hold_of(token),
+            hold=_hold(token),
             answered=Age(token.answered_at, 120),
             jobs=jobs.get(token.pk, []),
             endpoints=calls.get(token.pk, []),
@@ -247,6 +267,13 @@ def _token_healths(access: Access, tokens: Iterable[Token], runs: Iterable[JobRu
         )
         for token in tokens
     ]
+
+
+def _hold(token: Token) -> Hold:
+    """Return the token's hold. One after a failed call ends by the clock, before the next call is made: until that is
+    answered it is shown."""
+    hold = breaker.hold_of(token)
+    return Hold(token.hold) if hold == Hold.NONE and token.faults and token.hold in _AFTER_FAILURES else hold
 
 
 def _queue(access: Access) -> Queue:

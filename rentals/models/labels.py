@@ -1,11 +1,12 @@
-"""Stored names in words for a person: events of a rental's timeline, sources of messages, recurring jobs."""
+"""Stored names in words for a person: events of a rental's timeline, sources of messages, recurring jobs, processes,
+calls to ThueSim."""
 
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from rentals.models.operations import JobName
+from rentals.models.operations import Heartbeat, JobName
 from rentals.models.rentals import EventKind, MessageSource
 
 EVENTS: Mapping[str, Promise] = {
@@ -37,4 +38,18 @@ JOBS: Mapping[str, Promise] = {
     JobName.BALANCE: _("Balance"),
     JobName.CATALOG: _("Catalogue"),
     JobName.SETTLE: _("ThueSim's history"),
+}
+PROCESSES: Mapping[str, Promise] = {
+    Heartbeat.Kind.WORKER: _("worker"),
+    Heartbeat.Kind.BEAT: _("scheduler"),
+}
+# By the names that `thuesim.Call` gives; any other is the address of a recording.
+CALLS: Mapping[str, Promise] = {
+    "api/register-service": _("Rent a number"),
+    "api/rephone": _("Rent the same number again"),
+    "balance": _("Read the balance"),
+    "code": _("Ask for a code"),
+    "history": _("Read the history"),
+    "networks": _("Read the networks"),
+    "service": _("Read the services"),
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models import Max, Sum
 from django.utils import timezone
 
-from rentals.models import Token, UpstreamMinute
+from rentals.models import Token, UpstreamMinute, labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class EndpointCalls:
     errors: int
     average_ms: int
     slowest_ms: int
+
+    @property
+    def label(self) -> str:
+        """What is asked for, for a person to read."""
+        return str(labels.CALLS.get(self.name, self.name))
 
 
 def calls_by_endpoint(tokens: Iterable[Token], *, within: timedelta) -> dict[int, list[EndpointCalls]]:

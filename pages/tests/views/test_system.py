@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+import thuesim
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from lib import redis_state
@@ -20,6 +21,7 @@ from pages.tests.markup import parse
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Status, Token, UpstreamMinute
 from rentals.task_names import TaskName, TaskQueue
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.upstream import breaker
 from thuesim_site.celery import app
 from thuesim_site.testing import RedisServer
 
@@ -80,9 +82,70 @@ def test_it_turns_stale_by_itself(token: Token, person: User) -> None:
     all_is_well(token)
     with time_machine.travel(timezone.now() + timedelta(seconds=36)):
         found = state(person)
-        assert found.missing == ["worker", "beat"]
+        assert found.missing == ["worker", "scheduler"]
         assert [job.age.is_stale for job in found.jobs] == [True, False]  # the tick is each second
         assert not found.is_well
+
+
+@pytest.mark.usefixtures("real_redis")
+@pytest.mark.parametrize(
+    ("language", "one_failed", "no_answer"),
+    [
+        ("en", "the last call failed", "ThueSim does not answer"),
+        ("vi", "lần gọi gần nhất bị lỗi", "ThueSim không trả lời"),
+    ],
+)
+def test_that_thuesim_does_not_answer_is_said_from_the_first_failed_call_until_an_answer(
+    client: Client, token: Token, person: User, language: str, one_failed: str, no_answer: str
+) -> None:
+    all_is_well(token)
+    User.objects.update(language=language)
+    breaker.failed(token, thuesim.TimedOut("no answer"))
+    page = parse(client.get("/system/").content.decode())
+    assert f"{no_answer} (Chính)" in page.find("p", data_testid="verdict").text
+    assert one_failed in page.find("section", data_testid="token-health").text
+    for _ in range(3):
+        breaker.failed(token, thuesim.TimedOut("no answer"))
+    for seconds in (1, 20):  # while the hold lasts, and after it, before the next call
+        with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):
+            page = parse(client.get("/system/").content.decode())
+            assert f"{no_answer} (Chính)" in page.find("p", data_testid="verdict").text
+            assert no_answer in page.find("section", data_testid="token-health").text
+    breaker.answered(token)
+    assert "is-good" in parse(client.get("/system/").content.decode()).find("p", data_testid="verdict")["class"]
+
+
+@pytest.mark.usefixtures("real_redis")
+def test_a_refused_token_is_not_said_to_be_silent(client: Client, token: Token, person: User) -> None:
+    all_is_well(token)
+    breaker.failed(token, thuesim.InvalidToken("Invalid token"))
+    with time_machine.travel(timezone.now() + timedelta(seconds=20)):
+        page = parse(client.get("/system/").content.decode())
+    assert "marked below" in page.find("p", data_testid="verdict").text
+    assert "refused by ThueSim" in page.find("section", data_testid="token-health").text
+
+
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        ("en", ["Scheduler", "Worker 2", "Rent a number", "Ask for a code"]),
+        ("vi", ["Bộ lập lịch", "Tiến trình xử lý 2", "Thuê số", "Hỏi mã"]),
+    ],
+)
+def test_an_operator_reads_processes_and_calls_in_plain_words(
+    client: Client, token: Token, person: User, language: str, labels: list[str]
+) -> None:
+    User.objects.update(language=language)
+    now = timezone.now()
+    for kind, name in (("beat", "beat@here/1"), ("worker", "worker-2@here/2")):
+        Heartbeat.objects.create(kind=kind, name=name, started_at=now, at=now)
+    for endpoint in ("api/register-service", "code"):
+        UpstreamMinute.objects.create(token=token, endpoint=endpoint, minute=now, calls=1)
+    text = parse(client.get("/system/").content.decode()).find("main").text
+    for label in labels:
+        assert label in text
+    for raw in ("beat", "api/", "worker-2"):
+        assert raw not in text
 
 
 def test_a_silent_redis_is_said_and_holds_nothing_up(
