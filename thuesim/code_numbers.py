@@ -5,7 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from .code_words import CERTAIN_NAME, LIKELY_NAME, LINK, NO_CODES, REFERENCE, SENDERS
+from .code_others import NO_CODES, REFERENCE
+from .code_words import CERTAIN_NAME, LIKELY_NAME, LINK, SENDERS
 from .entities import without_entities
 from .folding import without_marks
 

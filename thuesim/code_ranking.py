@@ -22,6 +22,7 @@ from .code_numbers import (
     letters_in,
     without_other_numbers,
 )
+from .code_others import THING
 from .code_words import (
     AFTER_NAME,
     AFTER_UNTIED,
@@ -59,7 +60,6 @@ from .code_words import (
     SIGNING_IN,
     SPENT,
     SURE_ANYWHERE,
-    THING,
     WARNING,
     WEAK_NAME,
     WHOSE,

@@ -10,7 +10,7 @@ from typing import Final
 from .folding import without_marks
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.VERBOSE)
 
 
@@ -42,7 +42,7 @@ _FOREIGN_NAME: Final = "|".join(
     )
 )
 # Words that name a code and nothing else.
-CERTAIN_NAME: Final = _compiled(
+CERTAIN_NAME: Final = compiled(
     rf"""
     (?<![a-z])(?:
         (?:(?:ma|so|day\ so|mat\ khau|mat\ ma|code)\ )?(?:otp|totp)
@@ -60,7 +60,7 @@ CERTAIN_NAME: Final = _compiled(
     """
 )
 # Words that name a code in most messages, and something else where the message is about a booking, a device, a lesson …
-LIKELY_NAME: Final = _compiled(
+LIKELY_NAME: Final = compiled(
     r"""
     (?<![a-z])(?:
         (?:ma|ma\ so|day\ so|mat\ khau|mat\ ma|pin|code)\ (?:so\ |de\ )?
@@ -79,16 +79,16 @@ LIKELY_NAME: Final = _compiled(
     """
 )
 # Likely names behind which a purpose may follow up to the link: "ma kich hoat tai khoan Viettel cua ban: 529310".
-PURPOSE_NAME: Final = _compiled(
+PURPOSE_NAME: Final = compiled(
     r"xac\ ?nhan|xn|dang\ (?:nhap|ky)|kich\ hoat|log|sign|passcode|khoi\ phuc|dat\ lai|doi\ mat|reset|recovery|pin"
 )
 # Names of codes that parcels have, which stand beside the numbers of orders.
-PARCEL_NAME: Final = _compiled(r"nhan\ (?:hang|buu|do)|lay\ hang|delivery|pickup")
+PARCEL_NAME: Final = compiled(r"nhan\ (?:hang|buu|do)|lay\ hang|delivery|pickup")
 # Likely names that doors and parcels have as well: "ma bao mat cua toa nha".
-DOOR_NAME: Final = _compiled(r"bao\ (?:mat|ve)|an\ toan|mo\ khoa|truy\ cap|access|security|pass(?!code)")
-SURE_ANYWHERE: Final = _compiled(r"log-?\ ?in|sign-?\ ?in|ma|so|day|mat|激|确|確|安|随|取|提|登")
+DOOR_NAME: Final = compiled(r"bao\ (?:mat|ve)|an\ toan|mo\ khoa|truy\ cap|access|security|pass(?!code)")
+SURE_ANYWHERE: Final = compiled(r"log-?\ ?in|sign-?\ ?in|ma|so|day|mat|激|确|確|安|随|取|提|登")
 # Words that may name a code.
-WEAK_NAME: Final = _compiled(
+WEAK_NAME: Final = compiled(
     r"""(?<![a-z])(?:ma|(?:confirm\w{0,6}\ )?code|pin|verification(?=:))(?![a-z])
     |(?<!\w)(?:код|kode|kod)(?!\w)|代码|代碼|密码|密碼"""
 )
@@ -101,7 +101,7 @@ BEFORE_WEAK_NAME: Final = _words(
     """
 )
 # "use 7193 to …", "verify your number with 7193": the number that follows at once is to be entered.
-ENTER: Final = _compiled(
+ENTER: Final = compiled(
     r"""(?:(?<![a-z])(?:nhap|(?<!da\ )(?<!noi\ )(?<!su\ )(?<!khong\ )dung|(?<!da\ )su\ dung|use|enter|type
         |(?:verify|confirm|log\ ?in|sign\ ?in|reset|xac\ (?:thuc|minh|nhan)|dang\ nhap)
           \ [a-z\ ]{0,30}(?:with|using|by|bang|voi))
@@ -119,11 +119,11 @@ SIGNING_IN: Final = _any_of(
     others=r"登录|注册|验证|泄露|登入|никому|не (?:сообщ|говор|дава|перед)",
 )
 # "820415. Nhap ma nay …": speaks of a number in a sentence of its own.
-POINTS_BACK: Final = _compiled(
+POINTS_BACK: Final = compiled(
     r"(?<![a-z])(?:ma|so)\ (?:nay|tren)(?![a-z])|(?<![a-z])this\ (?:code|pin|number)(?![a-z])"
 )
 # "559871 de xac nhan …": what the number before is for.
-PURPOSE: Final = _compiled(
+PURPOSE: Final = compiled(
     r"""^[\s"')\]>]{0,3}(?:(?:can\ be\ |duoc\ )?(?:used|dung|su\ dung)\ )?(?:de|to|for|vao)\ (?:[a-z-]{1,12}\ ){0,2}?
     (?:xac\ (?:thuc|nhan|minh)|kich\ hoat|dang\ (?:nhap|ky)|hoan\ tat|tiep\ tuc|khoi\ phuc|mo\ khoa|dat\ lai
         |doi\ mat\ khau
@@ -133,7 +133,7 @@ PURPOSE: Final = _compiled(
     |^[,，]\s?[您你]正在"""
 )
 # "883102 — never share": what is said of a code alone.
-SECRECY: Final = _compiled(
+SECRECY: Final = compiled(
     r"""^[\s"')\]>.,;:!–—-]{0,6}(?:(?:please|vui\ long|tuyet\ doi|xin)\ )?
     (?:(?:never|do\ not|don[’']?t)\ (?:share|give|disclose|forward|tell)|khong\ (?:chia\ se|cung\ cap|tiet\ lo|dua)
       |никому|не\ (?:сообщ|говор|дава)\w{0,6}|(?:请|請)?(?:切)?勿(?:泄露|泄漏|洩漏|转发|告知|告诉))
@@ -141,27 +141,27 @@ SECRECY: Final = _compiled(
       |(?P<end>\s?(?:$|[.,;!\n。！]|\ (?:with|to|voi|cho|не\ )|[\u4e00-\u9fff])))?"""
 )
 # "Do not give this code to anyone: 883102"
-SECRECY_BEFORE: Final = _compiled(
+SECRECY_BEFORE: Final = compiled(
     r"(?<![a-z])(?:khong|dung|never|do\ not|don[’']?t)\ [^.:\n]{0,30}(?:ma\ nay|this\ code)(?![a-z])[^.:\n]{0,40}:\ ?$"
 )
 # What stands before "ma 529310" where the number is to be entered or comes from the sender.
-GIVES: Final = _compiled(
+GIVES: Final = compiled(
     r"""(?<![a-z])(?:nhap|su\ dung|dung|gui\ (?:ban|qk|quy\ khach)|use|enter|type|with|using|by|bang|voi|输入
       |не\ [а-я]{4,14})
     \ (?:the\ |the\ following\ )?$"""
 )
 # What ties a number to the name after it: "529310 is your code".
-LINK: Final = _compiled(
+LINK: Final = compiled(
     r"""^[\s"')\]>*]{0,4}(?:(?:la|is|as|be|lam|ist|est|es|e|adalah|nghia\ la)(?![a-z])
       |—\s?ваш|[-—]\s(?=ваш)|คอ|是|为|為|作为|作為|は|が)"""
 )
-LOOSE_LINK: Final = _compiled(
+LOOSE_LINK: Final = compiled(
     r"""^(?:[\s"')\]>*.]{0,4}(?:(?:for|to|de|cho)(?![a-z])|[-–—(=:,~|/])
       |\s{0,2}["')\]>]{0,2}\s?(?=ma\ (?:xac|otp|kich|cua|bao|dang)|(?:код|kode)\ )
       |(?=[\u4e00-\u9fff])|\s?(?=[\uac00-\ud7a3]))"""
 )
 # What ties a name to the number after it, at the end of what stands between them: "code is: 529310".
-LINK_BEFORE: Final = _compiled(
+LINK_BEFORE: Final = compiled(
     r"""(?:[:=→➡👉»]|(?<![a-z])(?:la|is|be|as|sau|ist|est(?:\ le)?|es|e|lautet|adalah|ialah)(?![a-z])
       |[是为為]|คอ|は|은|는|[-–—](?=\s))
     [\s"'(\[<*:「『-]{0,4}$"""
@@ -194,12 +194,12 @@ FOR_WHAT: Final = _any_of(
     """
 )
 # Behind "ma OTP" and the like any purpose may follow up to the link, but not what became of the code.
-ANY_PURPOSE: Final = _compiled(
+ANY_PURPOSE: Final = compiled(
     r"""\ (?!(?:da|se|chua|khong|bi|het|con|duoc|that|hien\ co|nay|cu|truoc|loi|sai|so|tong|gui(?!\ tiet)|tu|ve|qua|den|toi
       |sent|was|will|has|expired|from)(?![a-z]))(?:[a-z]{1,12}\ ?){1,7}"""
 )
 # What may follow a number that no link ties to the name before it; "OTP truck 5050 departs" goes on otherwise.
-AFTER_UNTIED: Final = _compiled(
+AFTER_UNTIED: Final = compiled(
     r"""\s{0,3}(?:$|[^\sa-z0-9]
       |(?:la\ (?:ma|otp|mat)|is\ (?:your|the|valid|for|only)|was
         |as|to|for|de|cho|va|and|or|hoac|hay|cua|tai|at|on|from|in|tren|vao|voi|with|by|theo|khi|when|if|neu
@@ -210,7 +210,7 @@ AFTER_UNTIED: Final = _compiled(
         |phe\ duyet)(?![a-z]))"""
 )
 # The same for "ma" and "code": "code 441702 cho don tu 99k" is an offer.
-AFTER_WEAK: Final = _compiled(
+AFTER_WEAK: Final = compiled(
     r"""[\s"')\]*]{0,3}(?:$|[.,;!\n(（，。、-]
       |(?:la|is|expires?|valid|within|trong|het|co\ hieu|hieu\ luc|khong|do\ not|don[’']?t|never
         |tai\ (?:man|ung|trang)|hoac|or)
@@ -220,13 +220,13 @@ AFTER_WEAK: Final = _compiled(
       |(?:for|cho)\ uid(?![a-z])|для\ входа)"""
 )
 # What may follow "529310 is your code".
-AFTER_NAME: Final = _compiled(
+AFTER_NAME: Final = compiled(
     r"""[\s"')\]*]{0,3}(?:$|[^\sa-z0-9]|cua\ (?:ban|quy|qk|anh|chi|em|minh)(?![a-z])|(?:dung|su\ dung)\ (?:mot|1)\ lan
       |(?:de|to|for|vao)\ (?:[a-z-]{1,12}\ ){0,2}?(?:xac|kich|dang\ nhap|hoan\ tat|tiep|khoi|mo\ khoa|dat\ lai|doi\ mat
         |truy\ cap|verif|confirm|sign|log|activ|continue|reset|recover|authent|withdraw|link)
       |va|and|valid|expires?|will|khong|hieu|het|co)"""
 )
-ALTERNATIVE: Final = _compiled(r"\s?(?:[,/&]|hoac|hay|or|va|and|或|和)\s?(?:(?:ma|code)\s)?")
+ALTERNATIVE: Final = compiled(r"\s?(?:[,/&]|hoac|hay|or|va|and|或|和)\s?(?:(?:ma|code)\s)?")
 # What turns a number behind the name into something else: "OTP requests are limited to 5000".
 OTHER_SUBJECT: Final = _any_of(
     r"""
@@ -252,14 +252,14 @@ BEFORE_NO_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 # What makes a number behind which it stands useless: a code that has expired, a payment's approval.
-SPENT: Final = _compiled(
+SPENT: Final = compiled(
     r"""^[\s"')\]]{0,3}(?:(?:has|is|was|da|bi|khong|chua)\ (?:been\ |duoc\ |bi\ )?)?
     (?:expired|invalid|incorrect|wrong|approved|declined|sai|(?<=da\ )het|(?<=da\ )su\ dung|(?<=da\ duoc\ )su\ dung
       |(?<=been\ )used|already\ used|(?<=khong\ )(?:dung|hop\ le|chinh\ xac|con))(?![a-z])
     |^\s?(?:已(?:失效|过期|使用)|错误|无效|過期|無效)"""
 )
 # "Vi du ma OTP hop le: 123456": how a code looks.
-EXAMPLE: Final = _compiled(
+EXAMPLE: Final = compiled(
     r"(?<![a-z])(?:vi\ du|vd|chang\ han|for\ example|example|e\.g\.|sample|ma\ mau)(?![a-z])[^.;\n]{0,40}$"
 )
 # Who sends codes. Behind or before "ma" and "code" alone the sender must be known: "Ma BIN 970436" is no code.
@@ -334,152 +334,12 @@ OFFER: Final = _any_of(
 )
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)|[\n;。！？]")
 
-_NUMBER = r"[0-9][0-9.,]{0,24}"
-_REFERENCE_VALUE = r"(?=[a-z0-9./_-]{0,30}[0-9])[a-z0-9](?:[a-z0-9./_-]{0,30}[a-z0-9])?"
-# What "ma …" and "… code" name beside codes.
-_NOT_A_CODE_VI: Final = (
-    r"gd|giao\ dich|don(?:\ hang)?|kh|khach(?:\ hang)?|hd|hoa\ don|hop\ dong|van\ don|"
-    r"buu\ (?:gui|chinh|cuc|dien)|ve|dat\ cho|loi|yeu\ cau|goi|cua\ hang|chi\ nhanh|phieu|"
-    r"de(?!\ (?:dang|xac|kich|truy))|lop|hs|"
-    r"bn|benh\ nhan|co\ phieu|du\ thuong|giam\ gia|uu\ dai|khuyen\ mai|km|voucher|qua\ tang|the|"
-    r"so\ thue|mst|sp|san\ pham|vung|tra\ cuu|phong|ghe|gioi\ thieu|thanh\ vien|ho\ so|tham\ chieu|tk|"
-    r"tai\ khoan|phieu|bao\ gia|moi(?:\ ban(?:\ be)?)?|thuong|tich\ diem|chuan\ chi|phien|kiem\ tra|tham\ gia|"
-    r"kien(?:\ hang)?|chuyen(?:\ bay)?|cuoc|nv|nhan\ vien|tiep\ nhan|"
-    r"bien\ nhan|lich\ hen|thue\ bao|nap|dai\ ly|ban|tu|dien|nuoc|danh\ bo|thu\ tu|hieu"
-)
-_NOT_A_CODE_EN: Final = (
-    r"invite|invitation|approval|game|"
-    r"discount|promo|voucher|coupon|referral|error|gift|zip|postal|area|country|qr|tracking|order|transaction|customer"
-)
 # "DV KHAC: (ma cua ban 771882)"
 CAPITALS_AND_COLON: Final = re.compile(r"\W?[A-Z][A-Z0-9.&-]{1,14}(?:\s[A-Z0-9.&-]{1,14}){0,2}\s?:\s?$")
-# "DON HANG: ma cua ban 771882": a thing before the colon, no sender.
-THING: Final = _compiled(
-    rf"(?<![a-z])(?:{_NOT_A_CODE_VI}|{_NOT_A_CODE_EN}|hang|qua|shop|sale|game|kho|buu|toa|nha|cua|xe|may|sim|stt|lich)(?![a-z])"
-)
-_DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
-_MONTH_NAME = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 
 # The last line for browsers that fill a code in by themselves (WebOTP): "@shop.example #123456".
 AUTOFILL: Final = re.compile(
     r"(?P<own_line>^)?(?<![\w])[^\s@#]{0,40}@[a-z][a-z0-9.-]{3,80} \#(?P<code>[a-z0-9]{4,8})"
     r"(?: %[a-z0-9.-]{3,80})?\s{0,5}\Z",
     re.IGNORECASE | re.MULTILINE,
-)
-
-# "If this wasn't you, reply 5512": what stops somebody else's deed is no code, though it is to be entered.
-_IF_NOT_YOU = (
-    r"(?<![a-z])(?:neu|truong\ hop)\ (?:[a-z]{1,8}\ ){0,4}?(?:khong|k|ko|chua)\ (?:phai|thuc\ hien|yeu\ cau|he)(?![a-z])"
-    r"|(?<![a-z])if\ (?:(?:it|this|that)(?:\ (?:was|is))?(?:\ not|n[’']?t|[’']s\ not)|not|you\ (?:did\ not|didn[’']?t))"
-    r"(?![a-z])"
-    r"|(?<![a-z])not\ you(?=\s?[?,:])|(?<![a-z])khong\ phai\ (?:ban|quy\ khach|qk|anh/chi)(?=\s?[?,:])"
-)
-_DO_NOT = r"(?<!dung\ )(?<!khong\ )(?<!not\ )(?<!never\ )(?<!don[’']t\ )(?<!dont\ )"
-
-# What is no code, each kind cut out before the codes are looked for.
-NO_CODES: Final = tuple(
-    _compiled(pattern)
-    for pattern in (
-        # Web and e-mail addresses
-        r"""(?:https?://|www\.)[^\s,;]{1,2000}
-          | (?<![\w.+*-])[\w.+*-]{1,64}@[a-z][\w.-]{0,80}
-          | (?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[a-z]{2,9}/\S{0,2000}
-          | (?<![\w.-])[\w-]{1,63}\.(?:com|vn|net|org|info|xyz|me|io|co|app|example)(?![a-z])\S{0,200}""",
-        # The hash of Android's SMS Retriever, at the end
-        r"(?<=\s)(?=\S{0,10}[A-Za-z])(?=\S{0,10}[0-9+/A-Z])[a-z0-9+/]{11}\s{0,3}$",
-        # Masked cards and accounts
-        r"""(?<![a-z0-9])[0-9]{0,6}[x*•]{1,16}[-\ ]?[0-9]{2,4}(?![0-9])
-          | (?<![a-z0-9])[0-9]{0,6}[x*•]{2,16}[-\ ]?[0-9]{5,7}(?![0-9*])
-          | (?<![0-9*])[0-9]{2,6}[x*•]{2,16}
-          | (?:(?<![a-z])(?:tk|the|card|account|tai\ khoan)|\()\s?(?:\.{2,6}|…)\s?[0-9]{3,4}(?![0-9])
-          | (?<![a-z])(?:ending|ends|ket\ thuc|duoi|cuoi|dau)\ (?:(?:in|with|la|bang|so
-              |by)\ )?(?:la\ )?[0-9]{2,6}(?![0-9])
-          | [尾末](?:号|號|码)[为為是:]?\s?[0-9]{2,6}""",
-        # Dates and hours
-        rf"""(?<![0-9]){_DAY}[/.-]{_MONTH}[/.-](?:20)?[0-9]{{2}}(?![0-9])
-          | (?<![0-9])(?:19|20)[0-9]{{2}}[-/.]{_MONTH}[-/.]{_DAY}(?![0-9])
-          | (?<![0-9])[0-9]{{1,2}}[:h][0-9]{{2}}(?:[:mp][0-9]{{0,2}}s?)?(?![0-9])(?:\ ?[ap]m(?![a-z]))?
-          | (?<![0-9])[0-9]{{1,2}}\ ?(?:h|gio|am|pm)(?![a-z])
-          | (?<![0-9/.-]){_DAY}/{_MONTH}(?![0-9/])
-          | (?<![0-9]){_MONTH}/20[0-9]{{2}}(?![0-9])
-          | (?<![0-9]){_DAY}\ thang\ {_MONTH}(?:\ nam\ (?:19|20)[0-9]{{2}})?(?![0-9])
-          | (?<![0-9]){_DAY}\ ?{_MONTH_NAME}\.?,?\ ?(?:20[0-9]{{2}})?(?![0-9a-z])
-          | (?<![a-z]){_MONTH_NAME}\.?\ {_DAY}(?:st|nd|rd|th)?,?\ (?:20[0-9]{{2}})(?![0-9])
-          | (?<![a-z])(?:nam|year|tet|xuan)\ (?:moi\ )?20[0-9]{{2}}(?![0-9])
-          | [0-9]{{2,4}}年(?:[0-9]{{1,2}}月)?(?:[0-9]{{1,2}}日)?|[0-9]{{1,2}}月[0-9]{{1,2}}日""",
-        # Amounts
-        rf"""(?<![0-9a-z]){_NUMBER}\ ?(?:dong(?!\ y)|vnd|usdt?|usd|eur|btc|eth|xu|ti|ty|trieu|tr|nghin|ngan|rmb
-            |[₫$€¥元]|[kd](?=[\W\d_]|$))(?![a-z])
-          | (?:[$€¥£₫]|(?<![a-z])(?:vnd|usdt?|eur|rmb))\ ?{_NUMBER}
-          | (?:人民币|余额|餘額|金额|金額)[为為:]?\s?{_NUMBER}
-          | (?<![0-9])[0-9]{{1,3}}(?:[.,][0-9]{{3}}){{1,6}}(?![0-9])
-          | (?<![a-z])(?:so\ tien|so\ du|sd|du\ no|tong\ no|tong\ tien|phi|gia|cod|thu\ ho|amount|balance|total)
-            (?:\ (?:gd|kha\ dung|la|con|lai|is|vi|tk))?[\s:=]{{1,3}}[+-]?{_NUMBER}
-          | (?<![a-z0-9])[+-]\ ?[0-9]{{1,3}}(?:[.,][0-9]{{3}}){{1,6}}""",
-        # Durations and quantities
-        r"""(?<![0-9a-z])[0-9]{1,4}\ ?(?:phut|giay|gio|ph|min(?:ute)?s?|sec(?:ond)?s?|h(?:ou)?rs?|分钟|分鐘|秒|小时
-            |小時)(?![a-z])
-          | (?<![0-9a-z])[0-9]{1,3}\ ?(?:ngay|thang|nam|tuan|lan|days?|weeks?|months?|years?|times|s|p|天|次|个月
-            |条|张|件|位|名|个|号|人|元)(?![a-z])
-          | (?<![0-9a-z-])[0-9]{1,5}(?:[.,][0-9]{1,3})?\ ?(?:[kmgt]b(?:ps)?|kwh|m[23]|km|kg|gr|cm|mm|%|diem|points?
-              |dam|phieu|luot|nguoi|khach|cuoc
-              |don\ vi|san\ pham|sp|items?|followers?|likes?|views?|kim\ cuong
-              |(?:new\ )?(?:messages?|notifications?|emails?|users?|people|students?|orders?|pcs|pieces
-                |tickets?|calls?|requests?
-              |flights?|pins|codes|otps|minutes?)|tin(?:\ nhan)?|hoc\ sinh|sinh\ vien|cai|chiec|cuon|don\ hang)(?![a-z])""",
-        # What is to be entered where it was somebody else
-        rf"""(?:{_IF_NOT_YOU})[^.!;\n0-9]{{0,60}}?[?]?[^.!;\n0-9]{{0,20}}?{_DO_NOT}(?<![a-z])
-          (?:nhap|soan|bam|an|nhan|gui|dung|su\ dung|tra\ loi|reply|enter|text|send|press|dial|use|type)
-          (?:\ (?:with|voi|tin|tin\ nhan|phim|ma|ma\ so|so|code|the|pin|otp|cu\ phap)){{0,3}}
-          \s?[:"'(]{{0,2}}[0-9]{{4,8}}(?![0-9])""",
-        # Phone numbers, hotlines, short codes
-        r"""(?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{9,10}(?![0-9])
-          | (?<![0-9])(?:\+?84[-.\ ]?|0)[0-9]{2,3}([-.\ ])[0-9]{3}\1[0-9]{3,4}(?![0-9])
-          | (?<![0-9])0[0-9]{2,3}[-.\ ][0-9]{6,7}(?![0-9])
-          | (?<![0-9])\(?0[0-9]{1,3}\)?[-.\ ][0-9]{3,4}[-.\ ][0-9]{3,4}(?![0-9])
-          | (?<![0-9])1[89]00(?:[-.\ ]?[0-9]){4,6}(?![0-9])
-          | \+[0-9]{1,3}(?:[-.\ ]?[0-9]){6,12}(?![0-9])
-          | (?<![0-9])1-[0-9]{3}-[0-9]{3}-[0-9]{4}(?![0-9])
-          | (?<![a-z])(?:(?:hotline|tong\ dai|lh|lien\ he|cskh|ho\ tro|goi|call|tel|tai\ xe)
-              (?:\ (?:so|ngay|den|mien\ phi|at|us))?[\s:.]{1,3}\+?
-            | (?:gui|to|toi|tu)(?:\ (?:so|den))?\ \+?
-            | (?:sdt|dt|zalo|phone|dien\ thoai)[\s:.]{1,3}(?:\+|(?=[01])))
-            [0-9](?:[-.\ ]?[0-9]){2,12}(?![0-9])
-          | (?:客服|热线|熱線|致电|电话|詳詢|详询|询)[:：]?\s?[0-9-]{3,14}
-          | [*\#][0-9]{2,4}(?:[*\#][a-z0-9]{0,12}){1,3}
-          | (?<![a-z])(?:soan(?:\ tin:?)?|nhan\ tin:?|reply|text|tra\ loi|stop)\ [a-z0-9\ ]{1,20}?\ (?:gui|to|toi
-              |den)\ [0-9]{3,8}(?![0-9])""",
-        # Numbers of orders, transactions, customers, contracts, offers …
-        rf"""(?<![a-z])(?:
-              (?:ma|so|id)\ (?:{_NOT_A_CODE_VI})
-            | stt|so\ thu\ tu|bien\ so|bien\ nhan|txid|txn|ref(?:erence)?|tracking|invoice|booking\ (?:code|id|ref)
-                |pnr|cmnd|cccd|mst|seri
-            | (?:ma|so|code)\ xac\ nhan\ (?:dat\ (?:phong|cho|ve|ban|tour|lich)|booking)
-            | (?:booking|reservation|hotel|flight|itinerary)\ (?:confirmation\ )?(?:code|id|number|no|ref)
-            | (?:soan|gui)\ (?!ma|la|otp|so|code|ban|qk|den|toi|cho|kem)[a-z]{{2,8}}(?=\ [0-9])
-            | (?:{_NOT_A_CODE_EN})\ (?:code|id|no|number)
-            )
-            (?:\ (?:cua\ (?:ban|quy\ khach|ong/ba)|so|is|la|no|id|number)){{0,2}}\s?[:.\#=]?\s?["'(]?{_REFERENCE_VALUE}
-          | (?<![0-9])[0-9]{{4,8}}\ (?:(?:la|is)\ )(?:(?:your|the)\ )?(?:(?:ma|so)\ (?:{_NOT_A_CODE_VI}|tien
-              |du)(?![a-z])
-            |(?:{_NOT_A_CODE_EN})\ (?:code|id|no|number)|(?:order|balance|so\ tien|so\ du)(?![a-z]))
-          | (?<![a-z])(?:(?:wi-?fi\ (?:password|pass|mat\ khau)|(?:mat\ khau|mk|pass(?:word)?)\ wi-?fi)|game\ pin)
-            [\s:=]{{1,3}}{_REFERENCE_VALUE}
-          | (?<![a-z])(?:vua|da)\ (?:su\ dung|dung|nhap|cung\ cap)\ (?:(?:ma|ma\ so)\ )?(?:otp\ )?[0-9]{{4,8}}(?![0-9])
-          | (?<![a-z])chuan\ chi[^0-9.;\n]{{0,20}}[0-9]{{4,8}}(?![0-9])
-          | (?<![a-z])join\ with\ (?:code|pin)\ {_REFERENCE_VALUE}
-          | (?:订单(?:号|尾号)?|优惠码|邀请码|房间密码|提取码|(?:错误|失败)代码|编号|流水号)[:为是]?\s?[a-z0-9]{{3,30}}""",
-    )
-)
-# Nouns whose number is none, unless they belong to the name of the code: "ma xac nhan don hang 3958".
-REFERENCE: Final = _compiled(
-    rf"""(?<![a-z])(?:tk|tai\ khoan|stk|account|acct|a/c|gd|giao\ dich|transaction|don(?:\ dat)?(?:\ hang)?|order|dh
-        |hd|hop\ dong|hoa\ don|the|card
-      |hs|ho\ so|van\ don|kien(?:\ hang)?|ve|phong|room|ghe|seat|member|hoi\ vien|chuyen(?:\ bay)?|flight|id|no|case
-      |ticket|kh
-      |khoan\ vay|ref|nd|phieu|version|ban\ moi|buu\ cuc|lo|quay|(?:ma\ )?(?<!nhap\ )(?<!dien\ )so|number|cua|gate
-      |duong|so\ nha|kho|goi\ cuoc|goi)
-    (?:\ (?:so|id|no|number|moi|cua\ (?:ban
-        |quy\ khach))){{0,2}}(?P<stop>\s?[:.\#=]{{0,2}}\s?)["'(]?{_REFERENCE_VALUE}
-    (?:[\ -][0-9]{{2,4}}(?![0-9])){{0,3}}"""
 )
