@@ -135,9 +135,16 @@ NO_CODES: Final = tuple(
           | (?:订单(?:号|尾号)?|优惠码|邀请码|房间密码|提取码|(?:错误|失败)代码|编号|流水号)[:为是]?\s?[a-z0-9]{{3,30}}""",
     )
 )
+# "Ten dang nhap 551208"
+_USER_NAME: Final = (
+    r"(?:ten|tk|tai\ khoan|acc(?:ount)?|id|user(?:\ ?name)?|email|(?:so\ )?(?:dien\ thoai|dt)|sdt|ma\ kh(?:ach\ hang)?)"
+    r"\ (?:dang\ (?:nhap|ky)|truy\ cap|login)"
+    r"|user(?:\ ?(?:name|id))?|login\ (?:id|name)|ten\ (?:nguoi\ dung|truy\ cap|tk|tai\ khoan)"
+)
 # Nouns whose number is none, unless they belong to the name of the code: "ma xac nhan don hang 3958".
 REFERENCE: Final = compiled(
-    rf"""(?<![a-z])(?:tk|tai\ khoan|stk|account|acct|a/c|gd|giao\ dich|transaction|don(?:\ dat)?(?:\ hang)?|order|dh
+    rf"""(?<![a-z])(?:{_USER_NAME}
+        |tk|tai\ khoan|stk|account|acct|a/c|gd|giao\ dich|transaction|don(?:\ dat)?(?:\ hang)?|order|dh
         |hd|hop\ dong|hoa\ don|the|card
       |hs|ho\ so|van\ don|kien(?:\ hang)?|ve|phong|room|ghe|seat|member|hoi\ vien|chuyen(?:\ bay)?|flight|id|no|case
       |ticket|kh

@@ -102,7 +102,7 @@ BEFORE_WEAK_NAME: Final = _words(
 )
 # "use 7193 to …", "verify your number with 7193": the number that follows at once is to be entered.
 ENTER: Final = compiled(
-    r"""(?:(?<![a-z])(?:nhap|(?<!da\ )(?<!noi\ )(?<!su\ )(?<!khong\ )dung|(?<!da\ )su\ dung|use|enter|type
+    r"""(?:(?<![a-z])(?:(?<!dang\ )nhap|(?<!da\ )(?<!noi\ )(?<!su\ )(?<!khong\ )dung|(?<!da\ )su\ dung|use|enter|type
         |(?:verify|confirm|log\ ?in|sign\ ?in|reset|xac\ (?:thuc|minh|nhan)|dang\ nhap)
           \ [a-z\ ]{0,30}(?:with|using|by|bang|voi))
       \ (?:(?:ma|so|code)\ )?|(?:使用|输入|輸入)\ ?)["'(]?$"""

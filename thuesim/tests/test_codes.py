@@ -87,6 +87,10 @@ def test_the_one_that_stands_out_is_found(text: str, code: str) -> None:
         "Chuc mung nam moi 2026",
         "Ma giam gia 529310",
         "LH 0912345678",
+        "So dien thoai dang nhap 551208",
+        "Ten dang nhap 551208, mat khau 882312",
+        "Ten dang nhap: 551208",
+        "TK dang nhap 551208, MK 882312",
         "So du: 50000d",
         "https://x.vn/123456",
         "x" * 5000 + " Ma OTP: 529310",
@@ -115,6 +119,7 @@ def test_otherwise_there_is_none(text: str) -> None:
         ("2026", "Chuc mung nam moi 2026", "", "2026"),
         ("19001234", "Uu dai 50%. Goi 1900 1234", "", "19001234"),
         ("482913", "Your order 482913 has shipped", "", "482913"),
+        ("551208", "Tên đăng nhập 551208. Mật khẩu gửi qua email", "", "551208"),
         ("4821", "Su dung ma SALE4821 de duoc giam 10%", "", "4821"),
         ("482910", "Ma OTP 482910 da het han", "", "482910"),
         ("482910", "Vash kod 482910", "482910", ""),
@@ -238,6 +243,8 @@ def test_a_code_of_thuesims_that_the_text_does_not_name_so_has_no_equals() -> No
         ("Your password reset code for linh@shop.vn is 551008", "551008"),
         ("Reset code for user linh_99: 551008", "551008"),
         ("8812 la ma OTP dang nhap, het han sau 5 phut", "8812"),
+        ("ID đăng nhập 551208, OTP 882312", "882312"),
+        ("Ma OTP tai khoan dang nhap: 551208", "551208"),
     ],
 )
 def test_an_offer_or_an_account_beside_a_code_does_not_hide_it(text: str, code: str) -> None:
