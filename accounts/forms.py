@@ -291,9 +291,9 @@ class JoinForm(OneAccount, BaseUserCreationForm[User]):
                 field.widget.attrs.pop("autofocus", None)
             self.fields["password1" if wrong == "password2" else wrong].widget.attrs["autofocus"] = True
 
-    def validate_password_for_user(self, user: User, password_field_name: str = "password1") -> None:
+    def validate_password_for_user(self, user: User, password_field_name: str = "password1") -> None:  # noqa: S107 - its name
         """Say what is wrong with a password where it was typed first, not where it was repeated."""
-        super().validate_password_for_user(user, password_field_name)
+        super().validate_password_for_user(user, password_field_name)  # type: ignore[misc]  # allauth has no types
 
     def teams(self) -> Iterable[Team | int]:
         return (self.team,) if self.team else ()

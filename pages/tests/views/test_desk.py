@@ -216,7 +216,7 @@ def test_neither_a_program_nor_a_colleague_sets_the_purpose_of_the_next_order(
 ) -> None:
     key, _secret = api_keys.make(operator, access_for(operator), name="CI", scopes=[Scope.RENTALS_WRITE])
     now = timezone.now()
-    own = {"team": team, "person": operator, "service": service}
+    own: dict[str, Any] = {"team": team, "person": operator, "service": service}
     make_rental(**own, purpose="test_sign_up[chromium]", api_key=key, queued_at=now)
     assert elements(signed_in.get("/")).find("input", name="purpose")["value"] == ""
     make_rental(**own, purpose="Handed over", ordered_by=make_person(team), queued_at=now)
