@@ -1,5 +1,6 @@
 """Which of a message's scored numbers is the code: one that is clearly ahead, several with equal right, or none."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +11,18 @@ LEAST: Final = 3
 _AHEAD: Final = 2
 # More codes than a person can choose from: such a text is to be read.
 _MAX_EQUAL: Final = 4
+# How far before and behind a number the words are read, in characters.
+_REACH: Final = 80
+
+# "Ma dang ky: 3344. Ma rut tien: 9911": a name of a kind that is not known, tied to its number.
+_ANY_NAME: Final = re.compile(
+    r"(?<![a-z])(?:ma|code)(?: [a-z]{1,12}){0,3}\s?(?:[:=]|(?:la|is)(?= ))\s?[\"'(]?$", re.IGNORECASE
+)
+
+# "4821 is your login code, 9931 is your withdrawal code"
+_ANY_NAME_AFTER: Final = re.compile(
+    r"\s(?:la|is) (?:(?:your|the) )?(?:[a-z]{1,12} ){0,2}(?:ma|code)(?![a-z])", re.IGNORECASE
+)
 
 
 def clearly_best(candidates: Sequence[Candidate]) -> str:
@@ -32,3 +45,16 @@ def equally_good(candidates: Sequence[Candidate]) -> tuple[str, ...]:
     values = [one.prefix + one.value for one in candidates if one.score >= max(LEAST, best - _AHEAD + 1)]
     several = tuple(dict.fromkeys(values))
     return several if 2 <= len(several) <= _MAX_EQUAL else ()
+
+
+def let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
+    """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
+    best = max((one.score for one in candidates), default=0)
+    if best < LEAST:
+        return
+    for one in candidates:
+        if not 0 <= one.score < best:
+            continue
+        before, after = text[max(0, one.start - _REACH) : one.start], text[one.end : one.end + _REACH]
+        if _ANY_NAME.search(before) or _ANY_NAME_AFTER.match(after):
+            one.raise_to(best)

@@ -59,7 +59,9 @@ _DAY_RUN: Final = (
 _NAME: Final = re.compile(f"{CERTAIN_NAME.pattern}|{LIKELY_NAME.pattern}", re.IGNORECASE | re.VERBOSE)
 # "OTP cho giao dich so 20483: 771024"
 _OTHER_THING: Final = re.compile(r"\b(?:cho|for|cua|tai|vao|of|on)\b|[.;¦,]", re.IGNORECASE)
-_FOLLOWED_BY_ANOTHER: Final = re.compile(r"[^.;\n]{0,20}?(?:[:=]|\bla\b|\bis\b)\s?[0-9]{4,8}", re.IGNORECASE)
+_FOLLOWED_BY_ANOTHER: Final = re.compile(
+    r"(?:[^.;\n]{0,20}?(?:[:=]|\bla\b|\bis\b)|\s?[-–—])\s?[0-9]{4,8}(?![0-9])", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import code_places
-from .code_choice import LEAST
+from .code_choice import let_rivals_in
 from .code_numbers import (
     CUT,
     MAX_CANDIDATES,
@@ -233,34 +233,10 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
             one.score -= _DOUBT
         if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - _REACH) : one.start]):
             one.score = _SPENT
-    _let_rivals_in(text, candidates)
+    let_rivals_in(text, candidates)
     for one, other in pairwise(candidates):
         if ALTERNATIVE.fullmatch(_ASIDE.sub("", text[one.end : other.start])):
             one.score = other.score = max(one.score, other.score)
-
-
-# "Ma dang ky: 3344. Ma rut tien: 9911": a name of a kind that is not known, tied to its number.
-_ANY_NAME: Final = re.compile(
-    r"(?<![a-z])(?:ma|code)(?: [a-z]{1,12}){0,3}\s?(?:[:=]|(?:la|is)(?= ))\s?[\"'(]?$", re.IGNORECASE
-)
-
-# "4821 is your login code, 9931 is your withdrawal code"
-_ANY_NAME_AFTER: Final = re.compile(
-    r"\s(?:la|is) (?:(?:your|the) )?(?:[a-z]{1,12} ){0,2}(?:ma|code)(?![a-z])", re.IGNORECASE
-)
-
-
-def _let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
-    """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
-    best = max((one.score for one in candidates), default=0)
-    if best < LEAST:
-        return
-    for one in candidates:
-        if not 0 <= one.score < best:
-            continue
-        before, after = text[max(0, one.start - _REACH) : one.start], text[one.end : one.end + _REACH]
-        if _ANY_NAME.search(before) or _ANY_NAME_AFTER.match(after):
-            one.raise_to(best)
 
 
 # "Nhap 529310 vao ung dung", "enter 529310."
@@ -359,8 +335,15 @@ def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Ca
     if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):
         following = then  # "code for order 1829 is 615204"
     between = text[end : following.start] if following else ""
+    untied = between.strip() and not LINK_BEFORE.search(between)
+    if untied and following and then and _AMOUNT_AND_LINK.fullmatch(text[following.end : then.start]):
+        return None, ""
     reaches = following is not None and len(between) <= _REACH and not SENTENCE_END.search(between.strip())
     return (following, between) if reaches else (None, "")
+
+
+# "OTP mo 5512 tai khoan con: 882312", "OTP dang nhap 551208 - 882312": the first may be what the code is for.
+_AMOUNT_AND_LINK: Final = re.compile(r"\s?[-–—]\s?|\s?(?:[a-z]{1,10}\s){0,3}[a-z]{1,10}\s?[:=]\s?")
 
 
 def _tie_behind(between: str, after: str, name: _Name, *, length: int) -> str:

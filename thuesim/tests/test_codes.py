@@ -87,6 +87,8 @@ def test_the_one_that_stands_out_is_found(text: str, code: str) -> None:
         "Chuc mung nam moi 2026",
         "Ma giam gia 529310",
         "LH 0912345678",
+        "OTP dang nhap 551208 - 882312",
+        "OTP mo 5512 tai khoan con: 882312",
         "So dien thoai dang nhap 551208",
         "Ten dang nhap 551208, mat khau 882312",
         "Ten dang nhap: 551208",
@@ -245,6 +247,12 @@ def test_a_code_of_thuesims_that_the_text_does_not_name_so_has_no_equals() -> No
         ("8812 la ma OTP dang nhap, het han sau 5 phut", "8812"),
         ("ID đăng nhập 551208, OTP 882312", "882312"),
         ("Ma OTP tai khoan dang nhap: 551208", "551208"),
+        ("OTP don 551208 - 882312", "882312"),
+        ("OTP bán 5512 cổ phiếu HPG: 882312", "882312"),
+        ("OTP mua 2000 VNM gia 66.5: 882312", "882312"),
+        ("OTP dat 5512 ve: 882312", "882312"),
+        ("OTP hợp đồng 551208 – 882312", "882312"),
+        ("OTP dang nhap 882312 - VCB", "882312"),
     ],
 )
 def test_an_offer_or_an_account_beside_a_code_does_not_hide_it(text: str, code: str) -> None:
