@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import code_places
-from .code_choice import let_rivals_in
+from .code_choice import LEAST, let_rivals_in
 from .code_numbers import (
     CUT,
     MAX_CANDIDATES,
@@ -226,9 +226,10 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
     text = message.text
     for name in names:
         _vote_for(name, message, candidates)
+    named = {one.value for one in candidates if one.score >= LEAST}
     for one in candidates:
         if not one.letters and not message.doubtful:
-            _vote_by_place(message, one, names)
+            _vote_by_place(message, one, names, alone=named <= {one.value})
         if one.plain and is_date_or_year(one.value) and one.score <= _LIKELY:
             one.score -= _DOUBT
         if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - _REACH) : one.start]):
@@ -244,8 +245,8 @@ _ENDS: Final = re.compile(r"\s?(?:$|[.,;\n]|(?:tai|vao|trong|lam|as|in|on|khi)(?
 _SENTENCE_ENDS: Final = re.compile(r"\s?(?:$|\n|[.!]\s|[.!]$)")
 
 
-def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name]) -> None:
-    """Raise a number for what is said around it, where no name is tied to it."""
+def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name], *, alone: bool) -> None:
+    """Raise a number for what is said around it, where no name is tied to it; `alone` where none is to another one."""
     text = message.text
     before, after = text[max(0, one.start - 100) : one.start], text[one.end : one.end + 60]
     entered, begins = ENTER.search(before[-60:]), code_places.begins(text[: one.start])
@@ -262,7 +263,7 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name]) ->
     named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, one.end)
     sender = code_places.SENDER_AND_COLON.search(before[-_NEAR:])
     from_sender = sender is not None and sender["sender"].lower() in SENDERS
-    if named and (code_places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
+    if alone and named and (code_places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
         one.raise_to(_LIKELY)
 
 

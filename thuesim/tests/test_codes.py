@@ -253,6 +253,9 @@ def test_a_code_of_thuesims_that_the_text_does_not_name_so_has_no_equals() -> No
         ("OTP dat 5512 ve: 882312", "882312"),
         ("OTP hợp đồng 551208 – 882312", "882312"),
         ("OTP dang nhap 882312 - VCB", "882312"),
+        ("VCB: 5512. OTP: 8823. Hotline 1900545413", "8823"),
+        ("Agribank: 1800558. OTP: 8823105", "8823105"),
+        ("MobiFone: 9090. Mã xác thực: 8823", "8823"),
     ],
 )
 def test_an_offer_or_an_account_beside_a_code_does_not_hide_it(text: str, code: str) -> None:
