@@ -35,6 +35,11 @@ _LETTER_GROUPS: Final = re.compile(
 )
 # Without accents a new code ("mã mới") is not told from an invitation ("mã mời").
 _NEW: Final = re.compile("mới", re.IGNORECASE)
+# "OTP1: 4412, OTP2: 9038": the first and the second code.
+_COUNTED: Final = re.compile(
+    r"(?<![a-z])(otp|totp|pin)[ -]?#?[1-9](?=\s?[:=]|\s(?:la|is)\s|\s[0-9]{4,8}(?![0-9]))", re.IGNORECASE
+)
+_NAME_AND_DIGITS: Final = re.compile(r"(?:otp|totp|pin|code|sms|ma|so)[0-9]{1,2}", re.IGNORECASE)
 _TAG: Final = re.compile("</?(?:a|b|br|div|em|font|i|p|span|strong|u)(?:\\s[^<>]{0,200})?/?>")
 _SPOKEN_DIGITS: Final = {
     word: str(digit)
@@ -86,7 +91,7 @@ def normalised(message: str) -> str:
     text = without_marks(_NEW.sub("hien tai", text))[:_MAX_LENGTH]
     plain = western(text).replace("\t", " ")
     plain = re.sub(r"[^\S\n]{1,100}", " ", plain)
-    return _SPOKEN.sub(_as_digits, plain)
+    return _SPOKEN.sub(_as_digits, _COUNTED.sub(r"\1", plain))
 
 
 def western(text: str) -> str:
@@ -143,7 +148,8 @@ def letters_in(text: str) -> list[Candidate]:
     words = [match for match in words if _HAS_DIGIT.search(match[0]) or _ENDS.match(text, match.end())]
     words += _LETTER_GROUPS.finditer(text)
     found = [Candidate(match.start(), match.end(), match[0], "", plain=True, letters=True) for match in words]
-    return [one for one in found if one.value.lower() not in SENDERS][:MAX_CANDIDATES]
+    found = [one for one in found if one.value.lower() not in SENDERS and not _NAME_AND_DIGITS.fullmatch(one.value)]
+    return found[:MAX_CANDIDATES]
 
 
 _HAS_DIGIT: Final = re.compile("[0-9]")

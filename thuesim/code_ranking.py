@@ -404,9 +404,14 @@ def _says_what_for(words: str) -> bool:
 
 
 def _is_introduced(before: str) -> bool:
-    """Whether nothing stands before "OTP", or a word that gives a code or sends it."""
+    """Whether nothing stands before "OTP", or another code, or a word that gives a code or sends it."""
     word = re.search(r"(\w+)\s$", before[-_NEAR:])
-    return word is None or word[1].lower() in BEFORE_WEAK_NAME - {"gui"} or word[1].lower() in SENDERS
+    return (
+        word is None
+        or re.fullmatch("[0-9]{4,8}", word[1]) is not None
+        or word[1].lower() in BEFORE_WEAK_NAME - {"gui"}
+        or word[1].lower() in SENDERS
+    )
 
 
 # "Ma xac nhan don hang 552910 - du kien giao 29/11"
