@@ -44,7 +44,7 @@ def equal_codes_beside(code: str, text: str) -> tuple[str, ...]:
 
 # What may be a code, roughly: most messages have one at most, and need no second reading. From the first letter of a word
 # alone: else a word of 40,000 letters would take seconds.
-_NUMBERS = re.compile(r"(?<![A-Za-z])[A-Za-z]*\d[A-Za-z\d .-]{2,}")
+_NUMBERS = re.compile(r"(?<![A-Za-z\d])(?:\d[\d .-]{2,}|[A-Za-z]*\d[A-Za-z\d.-]{2,})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What one rental shows to one person: the desk's cards, the rows of the history, the page of a rental."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -145,7 +145,8 @@ class Card:
     @property
     def equal_codes(self) -> list[EqualCode]:
         """The codes of the main message where it names several and none stands out; they are shown in the place of one."""
-        return [EqualCode(code, codes.copied(code), _words_before(code, self.sms)) for code in self.read.equal_codes]
+        several = self.read.equal_codes
+        return [EqualCode(code, codes.copied(code), _words_before(code, self.sms, several)) for code in several]
 
     @property
     def other_codes(self) -> list[OtherCode]:
@@ -303,9 +304,22 @@ def _is_awaited(message: Message) -> bool:
     return bool(message.code or message.equal_codes or message.is_call) and not message.is_earlier
 
 
-def _words_before(code: str, text: str) -> str:
-    """Return what stands before a code in its sentence, such as `"Ma OTP kich hoat"`; `""` where that is long."""
-    words = re.split(r"[.,;!?\n](?=\s|$)", text.partition(code)[0])[-1].strip(" :=-–\"'(") if code in text else ""
+_JOINING_WORDS = frozenset({"hoặc", "hoac", "hay", "và", "va", "or", "and"})
+
+
+def _words_before(code: str, text: str, several: Sequence[str]) -> str:
+    """Return what stands before a code in its sentence and behind the code before it, such as `"Ma OTP kich hoat"`.
+
+    `""` where that is long.
+    """
+    before = text.partition(code)[0] if code in text else ""
+    for other in several:
+        if other == code or other not in before:
+            continue
+        before = before.rpartition(other)[2]
+        before = re.sub(r"^\s?\([^()]*\)", "", before)  # "8812 (NH A) OTP rut tien: 9931"
+    words = re.split(r"[.,;!?\n](?=\s|$)", before)[-1].strip(" :=-–\"'(")
+    words = "" if words.lower() in _JOINING_WORDS else words
     return words if len(words) <= MAX_WORDS else ""
 
 

@@ -146,6 +146,24 @@ def test_two_codes_of_one_message_are_buttons_of_equal_size_with_their_words(ren
     assert (card(rental).status_label, "data-rings" in page.find(data_testid="rental")) == ("code received", True)
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("Ma OTP: 889012 hoac 774411", ["Ma OTP"]),
+        ("OTP chuyen tien: 889012 (NH A) OTP rut tien: 774411 (NH B)", ["OTP chuyen tien", "OTP rut tien"]),
+        ("OTP1: 889012 OTP2: 774411", ["OTP1", "OTP2"]),
+    ],
+)
+def test_the_words_of_a_code_do_not_hold_the_code_before_it(rental: Rental, text: str, labels: list[str]) -> None:
+    say(rental, text)
+    page = drawn(rental)
+    assert [button["data-copy"] for button in page.find_all("button", **{"class": "code is-equal"})] == [
+        "889012",
+        "774411",
+    ]
+    assert [words.text for words in page.find_all(**{"class": "code-words"})] == labels
+
+
 def test_an_older_code_gives_way_to_two_new_ones_of_which_none_is_clear(rental: Rental) -> None:
     say(rental, "Ma OTP 444444", "444444")
     say(rental, TWO_CODES, minute=1)
