@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .code_others import NO_CODES, REFERENCE
-from .code_words import CERTAIN_NAME, LIKELY_NAME, LINK, SENDERS
+from .code_words import CERTAIN_NAME, LIKELY_NAME, LINK, OFFER, OTHER_TOPIC, SENDERS
 from .entities import without_entities
 from .folding import without_marks
 
@@ -40,6 +40,18 @@ _COUNTED: Final = re.compile(
     r"(?<![a-z])(otp|totp|pin)[ -]?#?[1-9](?=\s?[:=]|\s(?:la|is)\s|\s[0-9]{4,8}(?![0-9]))", re.IGNORECASE
 )
 _NAME_AND_DIGITS: Final = re.compile(r"(?:otp|totp|pin|code|sms|ma|so)[0-9]{1,2}", re.IGNORECASE)
+# "Ma cu: 551208, ma moi: 902211": here "ma moi" is no invitation.
+_OLD_CODE: Final = re.compile(
+    r"(?<![a-z])(?:ma(?: otp)? cu|thay (?:the )?(?:cho )?ma|ma(?: otp)? [0-9]{4,8} (?:da|khong con|het))(?![a-z])",
+    re.IGNORECASE,
+)
+_OF_A_THING: Final = re.compile(
+    rf"{OTHER_TOPIC.pattern}|{OFFER.pattern}"
+    r"|(?<![a-z])(?:hang|san pham|sp|thue|kho|don|khach|kh|vung|buu|vach|cua(?! (?:ban|quy))|toa|lop|phong|may|xe|hoc|the"
+    r"(?<!thay the))(?![a-z])",
+    re.IGNORECASE,
+)
+_NEW_CODE: Final = re.compile(r"(?<![a-z])ma moi(?=(?: cua ban)?(?: la)?\s?[:=]?\s?[0-9]{4,8}(?![0-9]))", re.IGNORECASE)
 _TAG: Final = re.compile("</?(?:a|b|br|div|em|font|i|p|span|strong|u)(?:\\s[^<>]{0,200})?/?>")
 _SPOKEN_DIGITS: Final = {
     word: str(digit)
@@ -55,7 +67,7 @@ _SPOKEN: Final = re.compile(
     rf"(?<![a-z])(?:(?:{'|'.join(sorted(_SPOKEN_DIGITS, key=len, reverse=True))})(?![a-z])[ ,.-]{{0,2}}){{4,16}}",
     re.IGNORECASE,
 )
-_SYLLABLE: Final = re.compile("[BCDGHKLMNPQRSTVX]{0,3}[AEIOUY]{1,3}(?:NG|NH|CH|[CMNPT])?")  # of Vietnamese, as "THONG"
+SYLLABLE: Final = re.compile("[BCDGHKLMNPQRSTVX]{0,3}[AEIOUY]{1,3}(?:NG|NH|CH|[CMNPT])?")  # of Vietnamese, as "THONG"
 # A day such as 26112026 or 20261126
 _DAY_RUN: Final = (
     "(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])(?:19|20)[0-9]{2}"
@@ -91,6 +103,8 @@ def normalised(message: str) -> str:
     text = without_marks(_NEW.sub("hien tai", text))[:_MAX_LENGTH]
     plain = western(text).replace("\t", " ")
     plain = re.sub(r"[^\S\n]{1,100}", " ", plain)
+    if _OLD_CODE.search(plain) and not _OF_A_THING.search(plain):
+        plain = _NEW_CODE.sub("ma dang nhap", plain)
     return _SPOKEN.sub(_as_digits, _COUNTED.sub(r"\1", plain))
 
 
@@ -161,7 +175,7 @@ def _is_no_word(word: str) -> bool:
     if any(c.isdecimal() for c in word):
         return not word.isdecimal()
     if word.isupper():
-        return len(word) >= 5 and sum(c in "AEIOUY" for c in word) * 4 < len(word) and not _SYLLABLE.fullmatch(word)
+        return len(word) >= 5 and sum(c in "AEIOUY" for c in word) * 4 < len(word) and not SYLLABLE.fullmatch(word)
     return sum(c.isupper() for c in word[1:]) >= 2 and not word[1:].isupper() and len(word) >= 6
 
 

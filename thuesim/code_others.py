@@ -119,7 +119,7 @@ NO_CODES: Final = tuple(
               |den)\ [0-9]{3,8}(?![0-9])""",
         # Numbers of orders, transactions, customers, contracts, offers …
         rf"""(?<![a-z])(?:
-              (?:ma|so|id)\ (?:{_NOT_A_CODE_VI})
+              (?:(?<!mat\ )ma|so|id)\ (?:{_NOT_A_CODE_VI})
             | stt|so\ thu\ tu|bien\ so|bien\ nhan|txid|txn|ref(?:erence)?|tracking|invoice|booking\ (?:code|id|ref)
                 |pnr|cmnd|cccd|mst|seri
             | (?:ma|so|code)\ xac\ nhan\ (?:dat\ (?:phong|cho|ve|ban|tour|lich)|booking)
@@ -134,6 +134,7 @@ NO_CODES: Final = tuple(
           | (?<![a-z])(?:(?:wi-?fi\ (?:password|pass|mat\ khau)|(?:mat\ khau|mk|pass(?:word)?)\ wi-?fi)|game\ pin)
             [\s:=]{{1,3}}{_REFERENCE_VALUE}
           | (?<![a-z])(?:vua|da)\ (?:su\ dung|dung|nhap|cung\ cap)\ (?:(?:ma|ma\ so)\ )?(?:otp\ )?[0-9]{{4,8}}(?![0-9])
+          | (?<![a-z])(?:ma\ (?:otp\ )?cu|thay\ (?:the\ )?(?:cho\ )?ma)(?:\ la)?\s?[:=]?\s?[0-9]{{4,8}}(?![0-9])
           | (?<![a-z])chuan\ chi[^0-9.;\n]{{0,20}}[0-9]{{4,8}}(?![0-9])
           | (?<![a-z])join\ with\ (?:code|pin)\ {_REFERENCE_VALUE}
           | (?:订单(?:号|尾号)?|优惠码|邀请码|房间密码|提取码|(?:错误|失败)代码|编号|流水号)[:为是]?\s?[a-z0-9]{{3,30}}""",

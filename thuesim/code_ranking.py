@@ -16,6 +16,7 @@ from .code_choice import LEAST, let_rivals_in
 from .code_numbers import (
     CUT,
     MAX_CANDIDATES,
+    SYLLABLE,
     Candidate,
     digits_in,
     is_date_or_year,
@@ -416,7 +417,7 @@ def _is_introduced(before: str) -> bool:
 
 # "Ma xac nhan don hang 552910 - du kien giao 29/11"
 _ORDER: Final = re.compile(
-    r"\b(?:don|dat|thanh toan|giao|mua|tour|lich|ve|chuyen khoan|nop|order|payment)\b", re.IGNORECASE
+    r"\b(?:don|dat|thanh toan|giao(?! dich)|mua|tour|lich|ve|chuyen khoan|nop|order|payment)\b", re.IGNORECASE
 )
 
 
@@ -454,10 +455,17 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
 
 
 def _is_sender(before: str) -> bool:
-    """Whether a message begins with no more than a name in capitals, as senders that are not known have it."""
-    return CAPITALS_AND_COLON.match(before) is not None and not THING.search(before)
+    """Whether a message begins with no more than a sender's name that is not known: capitals, or a foreign word."""
+    if THING.search(before):
+        return False
+    word = _WORD_AND_COLON.match(before)
+    return CAPITALS_AND_COLON.match(before) is not None or (
+        word is not None and not SYLLABLE.fullmatch(word[1].upper())
+    )
 
 
+# "Acme: ma cua ban la 603184"
+_WORD_AND_COLON: Final = re.compile(r"([A-Z][A-Za-z0-9]{3,14})\s?:\s?$")
 _LEADING_WORDS: Final = re.compile(
     r"(?:(?:the|your|vui long|please|ban|nhap|enter|use|xin loi)\s){1,3}$", re.IGNORECASE
 )

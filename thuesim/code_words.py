@@ -67,6 +67,7 @@ LIKELY_NAME: Final = compiled(
         (?:xn|xac\ ?nhan|dang\ nhap|bao\ (?:mat|ve)|bi\ mat|kich\ hoat|dang\ ky|an\ toan|pin
           |khoi\ phuc|mo\ khoa|truy\ cap|dat\ lai|tam\ thoi
           |nhan\ (?:hang|buu|do)|lay\ hang|(?:lay\ lai|doi|reset)\ mat\ khau|gac|smart)
+      | mat\ ma\ giao\ dich | ma\ dung(?=\ cua\ (?:ban|quy\ khach|qk))
       | (?:activation|security|secure|log-?\ ?in|sign-?\ ?in|auth(?:oriz\w{0,5})?|access|temp(?:orary)?
           |recovery|reset|registration|validation
           |identity|sms|pass|secret|delivery|pickup|device)
@@ -181,7 +182,7 @@ FILLER: Final = _words(
 )
 # What may stand between a weak name and its number.
 WHOSE: Final = _any_of(
-    "cua (?:ban|quy khach|qk|anh/chi|anh chi|anh|chi); moi; hien tai; your; new; of yours; code; pin; otp",
+    "cua (?:ban|quy khach|qk|anh/chi|anh chi|anh|chi); moi; hien tai; your; new; of yours; you requested; code; pin; otp",
     others="您的|您|的",
 )
 # Behind these a name says what it is for, and anything may follow up to the link: "OTP for Binh Minh Ltd is 529310".
