@@ -71,7 +71,10 @@ def write_month(seed: int = 7) -> int:
 
 
 def _person(team: Team, username: str, first: str, last: str) -> User:
-    person, _made = User.objects.update_or_create(username=username, defaults={"first_name": first, "last_name": last})
+    person, _made = User.objects.get_or_create(username=username)
+    if not person.get_full_name():  # who has entered a name keeps it
+        person.first_name, person.last_name = first, last
+        person.save(update_fields=["first_name", "last_name"])
     Membership.objects.get_or_create(user=person, team=team, defaults={"role": Role.OPERATOR})
     return person
 

@@ -5,9 +5,10 @@ from django.core.management import CommandError, call_command
 from django.db.models import Sum
 from pytest_django import Settings
 
+from accounts.models import User
 from rentals.management.commands.demo_data import SERVICES
 from rentals.models import LedgerEntry, Message, Rental, Status
-from rentals.tests.factories import make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +36,15 @@ def test_a_second_time_changes_nothing(demo: None) -> None:
     with pytest.raises(CommandError, match="there already"):
         call_command("demo_data")
     assert Rental.objects.count() == count
+
+
+def test_people_keep_the_name_they_have_entered(demo: None) -> None:
+    make_person(username="linh", first_name="Trần Thị Linh")
+    make_person(username="minh", last_name="Phạm")
+    make_person(username="trang", first_name="", last_name="")
+    call_command("demo_data")
+    names = {person.username: person.get_full_name() for person in User.objects.all()}
+    assert names == {"linh": "Trần Thị Linh", "minh": "Phạm", "trang": "Trang Lê", "huy": "Huy Nguyễn"}
 
 
 def test_a_desk_on_the_true_service_is_left_alone(demo: None, settings: Settings) -> None:
