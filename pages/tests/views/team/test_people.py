@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from pages.live.screens import open_screen, recheck
-from pages.tests.markup import parse
+from pages.tests.markup import html, parse
 from rentals.models import Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
@@ -134,6 +134,18 @@ def test_sessions_end_from_afar(boss: User, linh: User) -> None:
     assert "2 sessions ended" in act(boss, "sign_out", linh)
     assert [client.get("/").status_code for client in theirs] == [302, 302]
     assert AuditRecord.objects.filter(action="sessions_ended", person=boss, target=f"linh #{linh.pk}").exists()
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_browsers_of_a_person_are_named_as_on_their_own_page(boss: User, linh: User, language: str) -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+    UserSession.objects.create(user=linh, session_key="k", ip="192.0.2.7", user_agent=agent)
+    address = reverse("person", args=[linh.pk])
+    page = parse(html(browser(boss).get(address, headers={"accept-language": language})))
+    [shown] = page.find("ul", **{"class": "sessions"}).find_all("li")
+    assert shown.text.startswith("Chrome · Linux")
+    assert "Mozilla" not in shown.text
+    assert shown.find("span", **{"class": "agent"})["title"] == agent
 
 
 def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> None:
