@@ -17,7 +17,7 @@ from accounts.models import Invitation, User
 from accounts.policy import Access
 from lib.formats import dong
 from rentals.jobs.statistics import service_lines
-from rentals.models import Hold, Rental, Service, Status, Token
+from rentals.models import Callback, Hold, Rental, Service, Status, Token
 from rentals.upstream import callback_addresses
 from rentals.upstream.token_check import Finding, Level
 
@@ -70,7 +70,7 @@ def next_step(steps: list[Step]) -> Step:
 
 
 def steps(access: Access, token: Token | None) -> list[Step]:
-    """Return the four steps with how far `token` and the person's team are. Six queries at most."""
+    """Return the four steps with how far `token` and the person's team are. Seven queries at most."""
     url = (
         {name: reverse(f"setup_{name}", args=[token.pk]) for name in ("callback", "people", "number")} if token else {}
     )
@@ -94,8 +94,10 @@ def _token(token: Token | None) -> tuple[Progress, str]:
 def _callback(token: Token | None) -> tuple[Progress, str]:
     if token is None or not callback_addresses.valid_addresses(token).exists():
         return Progress.OPEN, _("recommended: codes come sooner")
-    if token.callbacks.exists():
+    if token.callbacks.filter(state__in=Callback.PROVEN).exists():
         return Progress.DONE, _("ThueSim uses it")
+    if token.callbacks.filter(state__in=Callback.UNPROVEN).exists():
+        return Progress.WAITING, _("a call came that names no rental")
     return Progress.WAITING, _("waiting for ThueSim's first call")
 
 

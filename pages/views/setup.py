@@ -33,7 +33,7 @@ from pages.forms import NewTokenForm, TokenTeamsForm
 from pages.presenters import setup as presenter
 from pages.views.team.team import save_settings
 from rentals import enqueue, token_adding
-from rentals.models import Token
+from rentals.models import Callback, Token
 from rentals.upstream import callback_addresses
 
 # Where a token comes from, for a desk that works with the sandbox so far.
@@ -111,8 +111,10 @@ def setup_callback(request: DeskRequest, token: Token) -> HttpResponse:
         address = absolute_reverse("callback", args=[made.secret.reveal()], request=request)
     valid = list(callback_addresses.valid_addresses(token))
     made_at = valid[0].created_at if valid else None
-    called = token.callbacks.filter(at__gte=made_at).order_by("at").first() if made_at else None
-    if request.htmx and called is None:
+    calls = token.callbacks.filter(at__gte=made_at).order_by("at") if made_at else token.callbacks.none()
+    called = calls.filter(state__in=Callback.PROVEN).first()
+    stranger = None if called else calls.filter(state__in=Callback.UNPROVEN).last()
+    if request.htmx and called is None and (stranger is None or str(stranger.pk) == request.GET.get("seen")):
         return HttpResponse(status=HTTPStatus.NO_CONTENT)  # what waits on the page stays as it is
     here = absolute_reverse("desk", request=request)
     context = {
@@ -121,8 +123,9 @@ def setup_callback(request: DeskRequest, token: Token) -> HttpResponse:
         "made_at": made_at,
         "overlap": len(valid) > 1,
         "called": called,
+        "stranger": stranger,
         "here": here,
-        "is_private": presenter.is_private(here),
+        "is_private": presenter.is_private(here) and called is None,
         "leads_on": made_at is not None or presenter.is_private(here),
     }
     return _page(request, "callback", token, context)

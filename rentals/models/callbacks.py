@@ -35,5 +35,9 @@ class Callback(models.Model):
         ordering = ["-at", "-pk"]
         indexes = [models.Index(fields=["state", "at"], name="callback_state_time")]
 
+    # What names a rental of the token, and so comes from the upstream; and what names none, which anybody may have posted.
+    PROVEN = (State.APPLIED,)
+    UNPROVEN = (State.UNKNOWN, State.UNREADABLE)
+
     def __str__(self) -> str:
         return f"#{self.pk} {self.upstream_key}".strip()

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 import thuesim
 from lib.encryption import Secret
 from lib.formats import dong
-from rentals.models import Network, Rental, Token
+from rentals.models import Callback, Network, Rental, Token
 from rentals.upstream import breaker, call_stats, callback_addresses, drift
 from thuesim.decoding import Fields, Number
 from thuesim.envelopes import Envelope
@@ -292,7 +292,11 @@ def _callbacks(about: str, token: Token) -> Check:
             "ThueSim to get codes sooner."
         )
         return Check([Finding(about, Level.WARN, sentence)])
-    latest = token.callbacks.order_by("-at").values_list("at", flat=True).first()
+    calls = token.callbacks.order_by("-at").values_list("at", flat=True)
+    latest = calls.filter(state__in=Callback.PROVEN).first()
+    if latest is None and calls.filter(state__in=Callback.UNPROVEN).exists():
+        sentence = _("Calls came, but none names a rental of this desk. Has the address been given to ThueSim?")
+        return Check([Finding(about, Level.WARN, sentence)])
     if latest is None:
         sentence = _("There is an address, but ThueSim has never used it. Has it been given to ThueSim?")
         return Check([Finding(about, Level.WARN, sentence)])

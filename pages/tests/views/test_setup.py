@@ -58,8 +58,8 @@ def add(client: Client, value: str, name: str = "Main") -> Any:
     return client.post(reverse("setup_token"), {"new_value": value, "name": name})
 
 
-def called(token: Token) -> Callback:
-    return Callback.objects.create(token=token, at=timezone.now(), body=b"{}")
+def called(token: Token, state: str = Callback.State.APPLIED) -> Callback:
+    return Callback.objects.create(token=token, at=timezone.now(), body=b"{}", state=state)
 
 
 # The way to it
@@ -292,6 +292,48 @@ def test_the_page_waits_until_thuesim_calls(root: Client, token: Token) -> None:
     state = parse(html(root.get(address, headers=HTMX))).find(data_testid="callback-state")
     assert "ThueSim's first call came at" in state.text
     assert "hx-get" not in state
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "progress"),
+    [
+        ("en", "but it names no rental of this desk", "a call came that names no rental"),
+        ("vi", "không nêu lượt thuê nào của hệ thống này", "có lượt gọi không thuộc lượt thuê nào"),
+    ],
+)
+def test_an_invented_call_proves_nothing(
+    root: Client, token: Token, language: str, sentence: str, progress: str
+) -> None:
+    secret = CallbackAddress.issue(token).secret.reveal()
+    address = reverse("setup_callback", args=[token.pk])
+    invented = {"id": "123.01", "status": "1", "sms": "your code is 1234"}
+    assert (
+        Client().post(reverse("callback", args=[secret]), invented, content_type="application/json").status_code == 200
+    )
+    page = parse(html(root.get(address, headers={**HTMX, "accept-language": language})))
+    state = page.find(data_testid="callback-state")
+    assert sentence in state.text
+    [step] = [step for step in page.find_all(data_testid="step") if progress in step.text]
+    assert step["data-progress"] == "waiting"
+    # It waits on, and is read aloud once.
+    assert state["hx-get"] == f"{address}?seen={Callback.objects.get().pk}"
+    assert root.get(state["hx-get"], headers=HTMX).status_code == 204
+    called(token)
+    page = parse(html(root.get(state["hx-get"], headers={**HTMX, "accept-language": language})))
+    assert sentence not in page.find("main").text
+    assert "hx-get" not in page.find(data_testid="callback-state")
+
+
+def test_no_address_is_unreachable_once_thuesim_has_called_at_it(root: Client, token: Token) -> None:
+    CallbackAddress.issue(token)
+    for state, is_warned in ((None, True), (Callback.State.UNKNOWN, True), (Callback.State.APPLIED, False)):
+        if state:
+            called(token, state)
+        page = read(root, "setup_callback", token.pk)
+        assert ("ThueSim cannot reach" in page.find(id="reach").text) == is_warned
+        waiting = page.find(data_testid="callback-state")
+        assert ("The address works." in waiting.text) == (not is_warned)
+        assert not is_warned or "#reach" in waiting["hx-select-oob"]  # so the warning goes with the first call
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,9 @@ def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: T
     assert said(check_token(token), "Callback")[0][1].startswith("This token has no callback address,")
     address = CallbackAddress.issue(token)
     assert said(check_token(token), "Callback")[0][1].startswith("There is an address, but ThueSim has never used it.")
-    Callback.objects.create(token=token, at=timezone.now(), body=b"{}")
+    Callback.objects.create(token=token, at=timezone.now(), body=b"{}", state=Callback.State.UNKNOWN)
+    assert said(check_token(token), "Callback")[0][1].startswith("Calls came, but none names a rental of this desk.")
+    Callback.objects.create(token=token, at=timezone.now(), body=b"{}", state=Callback.State.APPLIED)
     assert level() == Level.OK
     CallbackAddress.objects.filter(pk=address.pk).update(expires_at=timezone.now())
     assert level() == Level.WARN
