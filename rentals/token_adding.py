@@ -49,11 +49,15 @@ def free_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a value: the `token` with what ThueSim says of it, else in one sentence why it is `refused`."""
+    """What became of a value: the `token` with what ThueSim says of it, else in one sentence why it is `refused`.
+
+    `is_unknown`: ThueSim does not know the value, so another one is wanted.
+    """
 
     token: Token | None
     findings: tuple[Finding, ...] = ()
     refused: str = ""
+    is_unknown: bool = False
 
 
 def add(value: Secret, *, name: str, teams: Collection[Team], by: User) -> Added:
@@ -65,7 +69,7 @@ def add(value: Secret, *, name: str, teams: Collection[Team], by: User) -> Added
     if not check.accepted:
         refused = next(finding.sentence for finding in check.findings if finding.level == Level.FAIL)
         audit.record(Action.TOKEN_ADD_REFUSED, person=by, target=name)
-        return Added(None, refused=refused)
+        return Added(None, refused=refused, is_unknown=check.refused)
     try:
         with transaction.atomic():
             token = Token(name=name)

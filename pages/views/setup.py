@@ -86,6 +86,7 @@ def setup_token(request: DeskRequest) -> HttpResponse:
     """Take a token, ask ThueSim about it, and store it where ThueSim accepts it."""
     data = request.POST if request.method == "POST" else None
     form = NewTokenForm(data, initial={"name": token_adding.free_name("ThueSim")})
+    wants_value = not form.is_valid()
     if form.is_valid():
         value, name = Secret(form.cleaned_data["new_value"]), form.cleaned_data["name"]
         added = token_adding.add(value, name=name, teams=[_team(request)], by=request.user)
@@ -93,8 +94,9 @@ def setup_token(request: DeskRequest) -> HttpResponse:
             answer = {"answer": presenter.answer(added.findings), "gap": presenter.gap_seconds()}
             return _page(request, "token", added.token, {**answer, "leads_on": True})
         form.add_error("new_value", added.refused)
+        wants_value = added.is_unknown
     thuesim = THUESIM if settings.DEMO else settings.THUESIM_BASE_URL
-    context = {"form": form, "tokens": Token.objects.all(), "thuesim": thuesim}
+    context = {"form": form, "tokens": Token.objects.all(), "thuesim": thuesim, "wants_value": wants_value}
     token = presenter.current_token(request.access)
     return _page(request, "token", token, context, status=422 if form.is_bound else 200)
 

@@ -4,6 +4,7 @@ Asks for balance, networks, services and history: nothing that costs money or ta
 """
 
 import enum
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from rentals.models import Callback, Network, Rental, Token
 from rentals.upstream import breaker, call_stats, callback_addresses, drift
 from thuesim.decoding import Fields, Number
 from thuesim.envelopes import Envelope
+
+logger = logging.getLogger(__name__)
 
 # So many of the newest numbers rented here are looked up in the upstream's history.
 COMPARED = 20
@@ -42,16 +45,22 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found about a value. `accepted`: the upstream gave its balance. `ours` is of the newest numbers rented here
-    how many its history holds, and of how many; None where that could not be told."""
+    """What was found about a value. `accepted`: the upstream gave its balance; `refused`: it does not know the value. `ours`
+    is of the newest numbers rented here how many its history holds, and of how many; None where that could not be told."""
 
     findings: list[Finding]
     accepted: bool = False
+    refused: bool = False
     ours: tuple[int, int] | None = None
 
     def __add__(self, later: "Check") -> "Check":
         """Return this step of a check and a later one as one."""
-        return Check(self.findings + later.findings, self.accepted or later.accepted, self.ours or later.ours)
+        return Check(
+            self.findings + later.findings,
+            self.accepted or later.accepted,
+            self.refused or later.refused,
+            self.ours or later.ours,
+        )
 
 
 class _Observer:
@@ -133,7 +142,8 @@ def _examine(token: Token | None, value: Secret) -> Check:
             try:
                 check += ask(about, client, token, observer) + _envelope(about, observer)
             except thuesim.ThueSimError as error:
-                check += Check([Finding(about, Level.FAIL, _in_words(error))])
+                refused = isinstance(error, thuesim.InvalidToken)
+                check += Check([Finding(about, Level.FAIL, _in_words(error))], refused=refused)
                 if token is None and not check.accepted:
                     return check
                 if isinstance(error, thuesim.InvalidToken | thuesim.CannotConnect):
@@ -349,6 +359,13 @@ _SENTENCES = (
 )
 
 
+# The client's own words say nothing more to a person, and are in English alone; the log has them.
+_WITHOUT_WORDS_OF_THUESIM = (thuesim.CannotConnect, thuesim.TimedOut, thuesim.ConnectionLost)
+
+
 def _in_words(error: thuesim.ThueSimError) -> str:
     sentence = next((words for kind, words in _SENTENCES if isinstance(error, kind)), _("ThueSim reports an error."))
+    if isinstance(error, _WITHOUT_WORDS_OF_THUESIM):
+        logger.warning("a check of a token: %s: %s", type(error).__name__, error.message)
+        return str(sentence)
     return f"{sentence} ({error.message})" if error.message else str(sentence)
