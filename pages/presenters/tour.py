@@ -38,9 +38,7 @@ class Tour:
 _ORDER = Step(
     "order",
     _("Rent a number"),
-    _(
-        "Type a part of the service's name and press Enter. The button then shows the price; one press rents one number."
-    ),
+    _("Type a part of the service's name and choose it. The button then shows the price; one press rents one number."),
 )
 _WISHES = Step(
     "wishes",

@@ -98,6 +98,23 @@ class _nothing:
     def __exit__(self, *_: object) -> None: ...
 
 
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_on_a_touch_screen_it_speaks_of_no_key(browser: Chromium, site: Site, newcomer: Browser, language: str) -> None:
+    User.objects.filter(pk=newcomer.person.pk).update(language=language)
+    for has_touch in (True, False):
+        with browser.new_context(
+            viewport={"width": 390, "height": 844}, has_touch=has_touch, is_mobile=has_touch
+        ) as context:
+            page = opened(context.new_page(), context, site, newcomer)
+            shown = page.locator("#tour").inner_text()
+            for _ in TOURS["operator"][1:]:
+                page.locator("[data-tour-next]").click()
+                shown += page.locator("#tour").inner_text()
+            assert "Enter" not in shown
+            assert ("Esc" in shown) != has_touch
+            page.evaluate("sessionStorage.clear()")
+
+
 @pytest.mark.parametrize("steps", [0, 2, 4])
 def test_escape_leaves_it_at_any_step(desk: Page, newcomer: Browser, steps: int) -> None:
     for _ in range(steps):
