@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
+from accounts import invitations
 from accounts.models import Role
 from pages.tests.browser.variants import in_variant, signed_in
 from rentals.models import Message, Status
@@ -69,3 +70,28 @@ def test_the_set_up_of_a_demo_fits(
         page.goto(f"{live_server.url}/setup/token/")
         page.wait_for_selector(".notice pre")
         assert page.evaluate("document.documentElement.scrollWidth") == NARROWEST
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+@pytest.mark.parametrize("width", [NARROWEST, 390])
+def test_the_entrances_name_the_product(
+    browser: Browser, live_server: Any, transactional_db: None, language: str, width: int
+) -> None:
+    team = make_team("Support")
+    _invitation, secret = invitations.invite(make_person(team, Role.MANAGER), team, role=Role.OPERATOR)
+    for has_touch in (True, False):  # the switches beside it are wider on a touch screen
+        with browser.new_context(
+            viewport={"width": width, "height": 844}, has_touch=has_touch, is_mobile=has_touch, locale=language
+        ) as context:
+            page = context.new_page()
+            for path in ("/accounts/login/", f"/join/{secret}/"):
+                page.goto(live_server.url + path)
+                name = page.locator(".brand > span")
+                expect(name).to_be_visible()
+                assert name.inner_text() == "ThueSim Desk"
+                beside = page.locator(".top-end").bounding_box()
+                box = page.locator(".brand").bounding_box()
+                assert box is not None
+                assert beside is not None
+                assert box["x"] + box["width"] <= beside["x"] or box["y"] + box["height"] <= beside["y"]
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
