@@ -103,7 +103,7 @@ def test_on_a_touch_screen_it_speaks_of_no_key(browser: Chromium, site: Site, ne
     User.objects.filter(pk=newcomer.person.pk).update(language=language)
     for has_touch in (True, False):
         with browser.new_context(
-            viewport={"width": 390, "height": 844}, has_touch=has_touch, is_mobile=has_touch
+            viewport={"width": 844 if has_touch else 1440, "height": 844}, has_touch=has_touch, is_mobile=has_touch
         ) as context:
             page = opened(context.new_page(), context, site, newcomer)
             shown = page.locator("#tour").inner_text()
