@@ -17,6 +17,7 @@ from django.utils.translation import get_language
 
 from lib import documents
 from lib.documents import Document, Section
+from pages.presenters.help_words import nearest_word, subject_of
 from thuesim.folding import without_accents
 
 DOCS: Path = settings.BASE_DIR / "docs"
@@ -29,7 +30,10 @@ TERMS = ("sv", "prefix", "purpose", "token", "keep-trying", "masked", "refunded"
 MAX_RESULTS = 50
 MAX_EXCERPT = 240  # characters
 MAX_WORDS = 12  # of a question
+MIN_PHRASE = 3  # words
 MIN_NEARNESS = 0.6  # the part of a question's words, by their weight, that a section has
+
+PHRASE, HEADING, WHOLE_WORDS, BEGINNINGS = range(4)  # how well a text fits, the best first
 
 _WORDS = re.compile(r"(\w+)")
 
@@ -111,6 +115,20 @@ class Result:
         return f"{self.guide.address}#{self.section.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for: its telling words; as it was typed, `""` where it is too short to stand in a text by more than
+    chance; and whether a mistyped word was taken for another."""
+
+    words: list[Word]
+    phrase: str
+    corrected: bool
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
 def guides() -> dict[str, Guide]:
     """Return all guides and references by name, in the language of the page."""
     return {name: _guide(name, _language()) for name in (*GUIDES, *REFERENCES)}
@@ -123,27 +141,38 @@ def term(name: str) -> Term:
     return Term(section.title, section.texts[0], f"{guide.address}#{name}")
 
 
-def search(text: str) -> list[Result]:
-    """Return the texts in which, or in whose heading, all words of `text` begin: those of a fitting heading first, then
-    those with the whole words. Accents count where they are typed."""
-    words = [Word.of(typed) for typed in _WORDS.findall(text)]
+def question(text: str) -> Question:
+    """Return what `text` asks for. A word that is nowhere in the guides is taken without its accents, else for the one that
+    it is likest to."""
+    language = _language()
+    typed = _WORDS.findall(_lower(text))
+    subject = _WORDS.findall(subject_of(text, language))
+    words = [_known(Word.of(one), language) for one in list(dict.fromkeys(subject))[:MAX_WORDS]]
+    corrected = [word.text for word in words] != list(dict.fromkeys(subject))[:MAX_WORDS]
+    return Question(words, " ".join(typed) if len(typed) >= MIN_PHRASE else "", corrected)
+
+
+def search(asked: Question) -> list[Result]:
+    """Return the texts in which, or in whose heading, all words of the question begin: those with the very question first,
+    then those of a fitting heading, a short one before a long one, then those with the whole words. Accents count where
+    they are typed."""
     ranked = [
-        (rank, Result(guide, section, _marked(fitting.shown, words)))
-        for guide in (guides().values() if words else ())
+        ((rank, len(section.title) if rank == HEADING else 0), Result(guide, section, _marked(one.shown, asked.words)))
+        for guide in (guides().values() if asked.words else ())
         for section, heading, texts in guide.searched
-        for rank, fitting in _fitting(heading, texts, words)
+        for rank, one in _fitting(heading, texts, asked)
     ]
     return [result for _rank, result in sorted(ranked, key=lambda one: one[0])[:MAX_RESULTS]]
 
 
-def nearest(text: str, *, beside: Iterable[Result] = (), most: int = 5) -> list[Result]:
+def nearest(asked: Question, *, beside: Iterable[Result] = (), most: int = 5) -> list[Result]:
     """Return the sections that have the telling words of a question, in the order of how much of it they have: others than
     those of `beside`.
 
     A word tells the more, the fewer sections have it; one in the heading counts twice. Nothing where a word is nowhere: it
-    is mistyped, or not of the desk.
+    is not of the desk.
     """
-    words = list(dict.fromkeys(Word.of(typed) for typed in _WORDS.findall(text)))[:MAX_WORDS]
+    words = asked.words
     sections = [(guide, *section) for guide in guides().values() for section in guide.searched]
     having = [
         [word.begins_in(heading) or any(map(word.begins_in, texts)) for word in words]
@@ -166,12 +195,45 @@ def nearest(text: str, *, beside: Iterable[Result] = (), most: int = 5) -> list[
     return [result for result in others if result.address not in found_already][:most]
 
 
-def _fitting(heading: Text, texts: Iterable[Text], words: list[Word]) -> list[tuple[int, Text]]:
+def _fitting(heading: Text, texts: Iterable[Text], asked: Question) -> list[tuple[int, Text]]:
     """Return the texts of a section that fit, with their ranks. One is enough where the heading has all words."""
+    words = asked.words
     fitting = [text for text in texts if all(word.begins_in(heading) or word.begins_in(text) for word in words)]
+    phrase = [text for text in fitting if asked.phrase and asked.phrase in " ".join(_WORDS.findall(text.lower))]
+    if phrase:
+        return [(PHRASE, text) for text in phrase[:1]]
     if all(word.is_in(heading) for word in words):
-        return [(0, text) for text in fitting[:1]]
-    return [(1 if all(word.is_in(heading) or word.is_in(text) for word in words) else 2, text) for text in fitting]
+        return [(HEADING, text) for text in fitting[:1]]
+    return [
+        (WHOLE_WORDS if all(word.is_in(heading) or word.is_in(text) for word in words) else BEGINNINGS, text)
+        for text in fitting
+    ]
+
+
+def _known(word: Word, language: str) -> Word:
+    """Return the word, or the one of the guides that was meant."""
+    vocabulary, plain = _vocabulary(language)
+    if any(other.startswith(word.text) for other in (vocabulary if word.has_accents else plain)):
+        return word
+    folded = without_accents(word.text)
+    if any(other.startswith(folded) for other in plain):
+        return Word.of(folded)
+    return Word.of(nearest_word(word.text, vocabulary) or nearest_word(folded, plain) or word.text)
+
+
+@cache
+def _vocabulary(language: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return all words of the guides: as they are, and without accents."""
+    texts = [
+        text
+        for name in (*GUIDES, *REFERENCES)
+        for _section, heading, texts in _guide(name, language).searched
+        for text in (heading, *texts)
+    ]
+    return (
+        frozenset(word for text in texts for word in _WORDS.findall(text.lower)),
+        frozenset(word for text in texts for word in _WORDS.findall(text.folded)),
+    )
 
 
 def _language() -> str:

@@ -21,13 +21,15 @@ def help(request: HttpRequest, name: str = presenter.INDEX) -> HttpResponse:
     if presenter.REFERENCES.get(name):
         return redirect(guides[name].address)
     text = request.GET.get("q", "").strip()[:MAX_QUERY]
-    results = presenter.search(text) if text else None
+    asked = presenter.question(text)
+    results = presenter.search(asked) if text else None
     context = {
         "guides": guides.values(),
         "guide": guides[name],
         "q": text,
+        "meant": asked.text if asked.corrected else "",
         "results": results,
         # A question is seldom found word by word.
-        "nearest": presenter.nearest(text, beside=results) if results is not None and len(results) < FEW else (),
+        "nearest": presenter.nearest(asked, beside=results) if results is not None and len(results) < FEW else (),
     }
     return render(request, "pages/help.html", context)

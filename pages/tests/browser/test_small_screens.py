@@ -57,6 +57,17 @@ def test_no_status_covers_a_number_or_a_name(
             assert page.evaluate(COVERED) == [], path
 
 
+@pytest.mark.parametrize("width", [NARROWEST, 390])
+def test_what_the_help_found_stands_under_the_search(
+    browser: Browser, live_server: Any, transactional_db: None, width: int
+) -> None:
+    with in_variant(browser, ("en", "light", width), live_server.url) as context:
+        page = context.new_page()
+        page.goto(f"{live_server.url}/help/?q=masked")
+        tops = [page.locator(one).bounding_box() for one in (".help-search", ".help-results", ".help-nav")]
+        assert [box and round(box["y"]) for box in tops] == sorted(round(box["y"]) for box in tops if box)
+
+
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_the_set_up_of_a_demo_fits(
     browser: Browser, live_server: Any, transactional_db: None, settings: Any, language: str

@@ -106,7 +106,7 @@ def test_the_search_minds_neither_accents_nor_capitals_and_finds_the_term_by_its
 
 def test_accents_count_where_they_are_typed(client: Client) -> None:
     with translation.override("vi"):
-        typed, plain = (presenter.search(text) for text in ("mạng", "mang"))
+        typed, plain = (presenter.search(presenter.question(text)) for text in ("mạng", "mang"))
     assert typed
     assert all("mạng" in f"{one.section.title} {one.excerpt}".lower() for one in typed)
     assert len(plain) >= len(typed)
@@ -114,7 +114,7 @@ def test_accents_count_where_they_are_typed(client: Client) -> None:
 
 def test_a_heading_with_the_whole_words_goes_first() -> None:
     with translation.override("vi"):
-        first = presenter.search("mã")[0]
+        first = presenter.search(presenter.question("mã"))[0]
     assert "mã" in first.section.title.lower().split()
 
 
@@ -154,6 +154,19 @@ QUESTIONS = {
         "what is recorded about me": FIRST,
         "delete my account": FIRST,
         "tour": ("index", "the-first-ten-minutes"),
+        "what does SV mean": ("terms", "sv"),
+        "colleague left the company": ("manager", "a-person-leaves"),
+        "keybord shortcuts": ("operator", "work-by-keyboard"),
+        "what is a token": ("terms", "token"),
+        "what does masked mean": ("terms", "masked"),
+        "how can I hand a number to a colleague": ("operator", "give-a-number-to-a-colleague"),
+        "forgot my password": ("manager", "a-person-cannot-get-in"),
+        "voice message": ("operator", "read-and-copy-the-code"),
+        "where are the hotkeys": ("operator", "work-by-keyboard"),
+        "out of money": FIRST,
+        "invit a coleague": FIRST,
+        "which network should I choose": ("operator", "choose-a-network-or-a-prefix"),
+        "does the desk have backups": ("operations", "back-up"),
     },
     "vi": {
         "thuê số như thế nào": FIRST,
@@ -181,6 +194,19 @@ QUESTIONS = {
         "dữ liệu về tôi": FIRST,
         "xóa tài khoản": FIRST,
         "hướng dẫn nhanh": ("index", "the-first-ten-minutes"),
+        "hết tiền thì sao": FIRST,
+        "het tien thi sao": FIRST,
+        "tin nhắn thoại": ("operator", "read-and-copy-the-code"),
+        "không gọi được mã": FIRST,
+        "đồng nghiệp nghỉ việc": ("manager", "a-person-leaves"),
+        "token nghĩa là gì": ("terms", "token"),
+        "đầu số là gì": ("terms", "prefix"),
+        "quên mật khẩu": ("manager", "a-person-cannot-get-in"),
+        "mật khẫu": ("operations", "a-lost-password"),
+        "làm sao chuyển số cho đồng nghiệp": ("operator", "give-a-number-to-a-colleague"),
+        "bàn phím tắt ở đâu": ("operator", "work-by-keyboard"),
+        "nhà mạng nào": ("operator", "choose-a-network-or-a-prefix"),
+        "sao lưu thế nào": ("operations", "back-up"),
     },
 }
 
@@ -196,12 +222,20 @@ def test_a_newcomer_s_question_is_answered_by_one_of_the_first_three(
 
 
 def test_a_question_of_common_words_shows_what_is_near_to_it_and_says_so(client: Client) -> None:
-    page = read(client, "/help/?q=why+is+the+code+hidden")
+    page = read(client, "/help/?q=why+is+the+code+hidden+reveal+dots")
     assert "Near to your question" in page.text
     assert "Nothing has these words" not in page.text
     assert page.find_all("mark")
     assert "Near to your question" not in read(client, "/help/?q=code").text  # found often enough
     assert "Near to your question" not in read(client, "/help/?q=why+is+the+zebra+hidden").text
+
+
+@each_language
+def test_a_mistyped_word_is_taken_for_the_likest_one_and_the_page_says_so(client: Client, language: str) -> None:
+    question, meant = {"en": ("keybord", "keyboard"), "vi": ("thôg báo", "thông báo")}[language]
+    page = read(client, f"/help/?q={quote(question)}", language)
+    assert f"“{meant}”" in page.text
+    assert page.find_all("ol", **{"class": "help-results"})
 
 
 def test_a_section_is_not_listed_twice(client: Client) -> None:
@@ -242,7 +276,7 @@ def test_a_reference_is_found_by_the_search_and_shown_by_its_own_page(client: Cl
     assert client.get(f"/help/{name}/").headers["Location"] == address
     with translation.override("vi"):
         assert presenter.guides()[name].language == "vi"
-        results = presenter.search(presenter.guides()[name].document.contents[0].title)
+        results = presenter.search(presenter.question(presenter.guides()[name].document.contents[0].title))
     assert any(result.address.startswith(f"{address}#") for result in results)
 
 
