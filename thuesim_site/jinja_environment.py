@@ -12,6 +12,7 @@ from lib import confirmation
 from lib.formats import dong, grouped
 from pages.templatetags.charts import share_bar
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
+from pages.templatetags.help import explain
 
 
 def environment(**options: Any) -> Environment:
@@ -25,6 +26,7 @@ def environment(**options: Any) -> Environment:
         "dong": dong,
         "epoch": epoch,
         "exact": exact,
+        "explain": explain,
         "form_key": form_key,
         "grouped": grouped,
         "icon": icon,

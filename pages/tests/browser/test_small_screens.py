@@ -57,6 +57,54 @@ def test_no_status_covers_a_number_or_a_name(
             assert page.evaluate(COVERED) == [], path
 
 
+# Names that are cut or not there, and "?" too small for a finger.
+CUT = """() => {
+    const found = [];
+    for (const name of document.querySelectorAll(".tool .touch-shown, .filter > summary > span, .view > summary > span")) {
+        const text = name.getBoundingClientRect();
+        const room = name.closest(".panel, main").getBoundingClientRect();
+        const whole = text.width > 10 && name.scrollWidth <= name.clientWidth;
+        if (!whole || text.right > room.right || text.left < room.left) found.push(`${name.innerText}: ${text.left} to ${text.right}`);
+    }
+    for (const help of document.querySelectorAll(".explain > summary")) {
+        const size = help.getBoundingClientRect();
+        if (size.width && (size.width < 44 || size.height < 44)) found.push(`? of ${size.width} by ${size.height}`);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [NARROWEST, 390])
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_by_touch_icons_have_their_whole_names_and_a_finger_hits_the_help(
+    browser: Browser, live_server: Any, transactional_db: None, language: str, width: int
+) -> None:
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    make_token(team, name="Main", balance=1_234_500)
+    make_rental(
+        Status.EXPIRED, team=team, person=person, service=make_service(name="Facebook", sv="02", upstream_id="97")
+    )
+    with browser.new_context(
+        viewport={"width": width, "height": 800},
+        has_touch=True,
+        is_mobile=True,
+        locale=language,
+        service_workers="block",
+    ) as context:
+        session = signed_in(person).cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = context.new_page()
+        for path in ("/", "/rentals/"):
+            page.goto(live_server.url + path)
+            page.wait_for_selector("[data-testid=rental]")
+            page.locator("details:not(.explain)").evaluate_all("all => all.forEach(one => one.open = true)")
+            assert page.locator(".explain > summary:visible").count() > 0
+            assert page.evaluate(CUT) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") == width, path
+        assert page.locator(".tool .touch-shown:visible").count() == 1
+
+
 @pytest.mark.parametrize("width", [NARROWEST, 390])
 def test_what_the_help_found_stands_under_the_search(
     browser: Browser, live_server: Any, transactional_db: None, width: int

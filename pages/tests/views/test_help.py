@@ -7,13 +7,13 @@ from urllib.parse import quote
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from accounts.models import Role, User
 from pages.presenters import help as presenter
 from pages.presenters.help import GUIDES, TERMS
 from pages.tests.markup import Element, html, parse
-from rentals.models import Status
+from rentals.models import Message, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
 LANGUAGES = ("en", "vi")
@@ -311,6 +311,21 @@ def test_terms_are_explained_where_lists_are_read(client: Client, path: str, tit
     client.force_login(boss)
     found = {summary["aria-label"] for summary in read(client, path).find_all("summary") if summary.text == "?"}
     assert found == {f"What is this: {title}" for title in titles}
+
+
+@each_language
+def test_dots_are_explained_on_the_card(client: Client, operator: User, language: str) -> None:
+    team = operator.memberships.get().team
+    for person, code in ((operator, "111111"), (make_person(team), "222222")):
+        rental = make_rental(Status.RECEIVED, team=team, person=person)
+        Message.objects.create(rental=rental, at=timezone.now(), text=code, code=code, source="poll", fingerprint=code)
+    User.objects.update(language=language)
+    client.force_login(operator)
+    own, masked = sorted(read(client, "/").find_all("article"), key=lambda card: "111111" not in card.text)
+    assert own.find_all("details", **{"class": "explain"}) == []
+    [explained] = masked.find_all("details", **{"class": "explain"})
+    with translation.override(language):
+        assert presenter.term("masked").text in explained.text
 
 
 def test_help_is_read_before_two_factor_authentication_is_set_up(client: Client) -> None:
