@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 
 from accounts.policy import Access
 from rentals.models import Message, Rental
+from thuesim import codes
+from thuesim.voided import takes_back
 
 MASK = "••••"
 
@@ -23,6 +25,8 @@ class CodedMessage(Protocol):
     def equal_codes(self) -> tuple[str, ...]: ...
     @property
     def is_earlier(self) -> bool: ...
+    @property
+    def text(self) -> str: ...
 
 
 M = TypeVar("M", bound=CodedMessage)
@@ -48,7 +52,8 @@ class Readable:
 
     `message` is the one that counts: the newest with a new code, or with several of which none is clear, else the newest
     with a code, else the newest. `others` are the rest, newest first. `fades_at` is when all are masked by themselves; None
-    where they stay, and where they were revealed.
+    where they stay, and where they were revealed. `newer` is the newest message where it came after that of the code and
+    has no clear code, and `void_by` the one that says that the code no longer holds; it is not told where masked.
     """
 
     message: Message | None
@@ -59,6 +64,8 @@ class Readable:
     second_code: str = ""
     equal_codes: tuple[str, ...] = ()
     others: tuple[ReadableMessage, ...] = ()
+    newer: ReadableMessage | None = None
+    void_by: Message | None = None
 
 
 def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Readable:
@@ -75,8 +82,18 @@ def readable(rental: Rental, access: Access, *, revealed: bool = False) -> Reada
     fades_at = access.code_fades_at(rental) if sees else None
     message = chosen(messages)
     shown, *others = (_readable_message(each, shows) for each in [message, *(m for m in messages if m is not message)])
+    newer = newer_without_code(messages, message)
     return Readable(
-        message, shown.code, shown.text, not shows, fades_at, shown.second_code, shown.equal_codes, tuple(others)
+        message,
+        shown.code,
+        shown.text,
+        not shows,
+        fades_at,
+        shown.second_code,
+        shown.equal_codes,
+        tuple(others),
+        newer=next((other for other in others if other.message is newer), None),
+        void_by=voiding(messages, message.code) if shows else None,
     )
 
 
@@ -89,6 +106,31 @@ def chosen(messages: Sequence[M]) -> M:
         return has_code and not message.is_earlier, has_code
 
     return max(messages, key=rank)
+
+
+def newer_without_code(messages: Sequence[M], shown: M) -> M | None:
+    """Return the newest of the messages, which are the newest first, where it came after the one of the `shown` code and no
+    clear code is in it: the code may be an old one."""
+    newest = messages[0]
+    is_older = newest is not shown and bool(shown.code or shown.equal_codes)
+    return newest if is_older and not (newest.code or newest.equal_codes) else None
+
+
+def voiding(messages: Sequence[M], code: str) -> M | None:
+    """Return the message that says of `code` that it no longer holds; None where a newer one gives it again.
+
+    The messages are the newest first. The oldest with the code, which gave it, is not asked.
+    """
+    pasted = codes.copied(code)
+    if not pasted:
+        return None
+    given = [place for place, message in enumerate(messages) if codes.copied(message.code) == pasted]
+    for message in messages[: max(given, default=0)]:
+        if takes_back(message.text, code):
+            return message
+        if codes.copied(message.code) == pasted:
+            return None
+    return None
 
 
 def _readable_message(message: Message, shows: bool) -> ReadableMessage:

@@ -15,7 +15,7 @@ from accounts.policy import Access
 from lib.formats import dong, span
 from lib.jinja import rendered
 from rentals.lifecycle import reasons
-from rentals.masking import Readable, readable
+from rentals.masking import Readable, ReadableMessage, readable
 from rentals.models import Hold, Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import ON_THE_BOARD, BoardFilter, left_the_board_at
@@ -197,7 +197,32 @@ class Card:
     def rings_at(self) -> datetime | None:
         """When the newest message came that a person waits for: a new code, or a voice call, whose code may be heard."""
         messages = [self.message, *(other.message for other in self.read.others)] if self.message else []
-        return max((each.at for each in messages if each and _is_awaited(each)), default=None)
+        awaited = (each for each in messages if each and each != self.read.void_by and _is_awaited(each))
+        return max((each.at for each in awaited), default=None)
+
+    @property
+    def void_sentence(self) -> str:
+        """What to say of a code that no longer holds; `""` of one that may."""
+        return _("ThueSim's sender says that this code no longer holds.") if self.read.void_by else ""
+
+    @property
+    def caution(self) -> str:
+        """What a person must know before they use the code, such as that a newer message came; `""` where nothing."""
+        if self.void_sentence or self.read.newer is None:
+            return self.void_sentence
+        at = _time_of(self.read.newer.message.at)
+        return _("A newer message came at %(at)s; it has no clear code.") % {"at": at}
+
+    @property
+    def caution_message(self) -> ReadableMessage | None:
+        """The message of the caution where it is not the main one; it is shown beside the caution."""
+        cause = self.read.void_by or (self.read.newer and self.read.newer.message)
+        return next((other for other in self.read.others if other.message == cause), None)
+
+    @property
+    def rest(self) -> list[ReadableMessage]:
+        """The messages beside the main one and that of the caution, newest first."""
+        return [other for other in self.read.others if other != self.caution_message]
 
     @property
     def spoken_code(self) -> str:
@@ -210,10 +235,12 @@ class Card:
 
     @property
     def status_label(self) -> str:
-        return self.rental.status_label
+        return _("the code no longer holds") if self.read.void_by else self.rental.status_label
 
     @property
     def icon(self) -> str:
+        if self.read.void_by:
+            return "alert"
         return "mail" if self.rental.lacks_code else _ICONS[self.rental.status]
 
     @property
@@ -302,6 +329,11 @@ class Card:
 
 def _is_awaited(message: Message) -> bool:
     return bool(message.code or message.equal_codes or message.is_call) and not message.is_earlier
+
+
+def _time_of(at: datetime) -> str:
+    local = timezone.localtime(at)
+    return local.strftime("%H:%M" if local.date() == timezone.localdate() else "%d/%m %H:%M")
 
 
 _JOINING_WORDS = frozenset({"hoặc", "hoac", "hay", "và", "va", "or", "and"})

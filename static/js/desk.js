@@ -51,7 +51,9 @@ function announceMessage(card, rings) {
   const { service, phone } = namesOf(card);
   const fades = fadesAt(card);
   const without = card.matches(".has-no-code") ? "unrecognised" : "newMessage";
-  announce(code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence(without, { service, phone }), fades);
+  const caution = card.querySelector("[data-testid=caution]")?.textContent.trim();
+  const news = code ? sentence("newCode", { service, phone, code: [...code].join(" ") }) : sentence(without, { service, phone });
+  announce([news, caution].filter(Boolean).join(". "), fades);
   card.classList.add("is-fresh");
   if (isOn("sounds")) ring(rings ? CODE_NOTES : MESSAGE_NOTES);
   if (!rings) return;

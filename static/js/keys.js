@@ -57,7 +57,9 @@ document.addEventListener("keydown", (event) => {
 });
 // page.js copies what is clicked.
 export function copy(button) {
-  if (button) button.click();
+  // A code that no longer holds is copied by a click alone.
+  if (button && "void" in button.dataset) toast([button.dataset.of, button.dataset.caution].join(": "), true);
+  else if (button) button.click();
   else toast(sentence("noCode"), true);
 }
 

@@ -50,9 +50,9 @@ async function copyFrom(button) {
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 700);
   // Of a code, the toast says whose it is; a secret or a long text is not repeated.
-  const { of } = button.dataset;
+  const { of, caution = "" } = button.dataset;
   const what = "copyQuietly" in button.dataset ? "" : text;
-  toast(sentence(of ? "copiedCode" : "copied", { what, of }).trim(), false, fadesAt(button));
+  toast([sentence(of ? "copiedCode" : "copied", { what, of }).trim(), caution].filter(Boolean).join(" · "), false, fadesAt(button));
   if ("copy" in button.dataset) recordCopy(button);
   button.dispatchEvent(new CustomEvent("desk:copied", { bubbles: true }));
 }

@@ -204,3 +204,60 @@ def test_the_note_about_an_older_message_has_its_time(rental: Rental) -> None:
 
 def parse_note(page: Element) -> str:
     return " ".join(page.find_all("p", **{"class": "code-more"})[0].find("span").text.split())
+
+
+CAUTION = "A newer message came at {at}; it has no clear code."
+
+
+@pytest.mark.parametrize("newer", ["khong chac 771203/889012", "Mat khau cua ban la 48213397", "Chao mung ban"])
+def test_a_newer_message_without_a_clear_code_is_told_beside_the_code(rental: Rental, newer: str) -> None:
+    say(rental, "Ma OTP 444444", "444444")
+    at = timezone.localtime(say(rental, newer, minute=1).at)
+    page = drawn(rental)
+    assert page.find(data_testid="code").text == "444444"
+    assert "data-void" not in page.find(id=f"code-{rental.pk}").attributes
+    sentence = CAUTION.format(at=at.strftime("%H:%M" if at.date() == timezone.localdate() else "%d/%m %H:%M"))
+    assert page.find(data_testid="caution").text.strip() == sentence
+    assert page.find(data_testid="other-sms").text == newer
+
+
+@pytest.mark.parametrize("code", ["", "551208"])
+@pytest.mark.parametrize(
+    "newer", ["Ma OTP 551208 da het han. Vui long yeu cau ma moi", "Giao dich voi OTP 551208 thanh cong"]
+)
+def test_a_code_that_its_sender_takes_back_is_struck_out(rental: Rental, newer: str, code: str) -> None:
+    say(rental, "Ma OTP 551208 de thanh toan", "551208")
+    say(rental, newer, code, minute=1)
+    page, one = drawn(rental), card(rental)
+    assert page.find(data_testid="caution").text.strip() == "ThueSim's sender says that this code no longer holds."
+    button = page.find(id=f"code-{rental.pk}")
+    assert "is-void" in button.attributes["class"]
+    assert "data-void" in button.attributes
+    assert newer in (page.find(data_testid="sms").text, page.find(data_testid="other-sms").text)
+    with translation.override("vi"):
+        assert one.status_label == "mã không còn hiệu lực"
+    assert one.rings_at == START  # what takes a code back is no new code
+
+
+def test_a_code_that_is_given_again_holds(rental: Rental) -> None:
+    say(rental, "Ma OTP 551208", "551208")
+    say(rental, "Ma OTP 551208 da het han", minute=1)
+    say(rental, "Ma OTP moi 551208", "551208", minute=2)
+    assert card(rental).caution == ""
+
+
+def test_a_newer_code_needs_no_caution(rental: Rental) -> None:
+    say(rental, "Ma OTP 551208", "551208")
+    say(rental, "Ma OTP 551208 da het han", minute=1)
+    say(rental, "Ma OTP 662319", "662319", minute=2)
+    assert card(rental).caution == ""
+
+
+def test_a_masked_code_is_not_told_as_taken_back(rental: Rental) -> None:
+    say(rental, "Ma OTP 551208", "551208")
+    say(rental, "Ma OTP 551208 da het han", minute=1)
+    colleague = make_person(rental.team)
+    one = card_for(Rental.objects.for_cards().get(pk=rental.pk), access_for(colleague))
+    assert one.masked
+    assert one.void_sentence == ""
+    assert one.caution
