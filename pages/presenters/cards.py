@@ -19,7 +19,7 @@ from rentals.masking import Readable, ReadableMessage, readable
 from rentals.models import Hold, Message, Rental, Status
 from rentals.queries import queue
 from rentals.queries.filters import ON_THE_BOARD, BoardFilter, left_the_board_at
-from rentals.queries.warnings import warnings_of
+from rentals.queries.warnings import not_as_requested, warnings_of
 from rentals.upstream import breaker
 from thuesim import codes, phones
 
@@ -305,6 +305,11 @@ class Card:
     @property
     def warnings(self) -> tuple[str, ...]:
         return warnings_of(self.rental)
+
+    @property
+    def not_as_requested(self) -> tuple[str, ...]:
+        """The warnings but that of the price, which the history tells at the price."""
+        return not_as_requested(self.rental.unasked)
 
     @property
     def expires_at(self) -> datetime | None:

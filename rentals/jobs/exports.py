@@ -20,10 +20,10 @@ from lib import time_zones, xlsx
 from lib.formats import dong
 from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
-from rentals.masking import chosen, mask
+from rentals.masking import chosen, mask, newer_without_code, voiding
 from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status
 from rentals.queries.filters import HistoryFilter
-from rentals.queries.warnings import price_sentence
+from rentals.queries.warnings import not_as_requested, price_sentence
 from thuesim import codes, phones
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BATCH = 1000
 MAX_KEYS = 20 * BATCH  # in memory at once
 # Columns wider than 16 characters, or narrower.
-_WIDTHS = {3: 24, 8: 48, 18: 40, 21: 48, 22: 24}
+_WIDTHS = {3: 24, 8: 48, 18: 40, 21: 48, 22: 24, 25: 40, 26: 40}
 
 
 def filtered_rentals(access: Access, history_filter: HistoryFilter) -> "RentalQuerySet":
@@ -69,6 +69,8 @@ def headings() -> list[str]:
         _("Handed over"),
         pgettext("heading", "API key"),
         _("Other codes"),
+        _("About the code"),
+        _("Not as requested"),
     ]
 
 
@@ -119,6 +121,8 @@ class _Words:
     """The names of people, the sentences of reasons and the labels of statuses, each put together once for all rows."""
 
     def __init__(self) -> None:
+        self.void = _("ThueSim's sender says that this code no longer holds.")
+        self.newer = _("A newer message came at %(at)s; it has no clear code.")
         self.imported, self.without_code = _("imported"), _("no code recognised: read the message")
         self.statuses = {str(value): str(label) for value, label in Status.choices}
         self.reason = cache(reasons.sentence)
@@ -188,6 +192,7 @@ def _read(keys: list[int]) -> Iterable[Any]:
         "purpose",
         "upstream_id",
         "reason",
+        "unasked",
         *times,
         "received_at",
     ]
@@ -228,12 +233,13 @@ def _row(
     rental: Any, messages: Sequence[_Message], events: Sequence[_Event], access: Access, words: _Words
 ) -> list[str | int | None]:
     number, status = phones.forms(rental.phone), words.statuses[rental.status]
-    code = text = other = ""
+    code = text = other = about_code = ""
     at = rental.received_text or ""  # where the messages are deleted
     if messages:
         message, shows = chosen(messages), access.sees_code(rental)
         code, text, at = mask(message.code, shows), mask(message.text, shows), message.at
         other = mask(", ".join(_other_codes(message, messages)), shows)
+        about_code = _about_the_code(message, messages, words, shows=shows)
         if rental.status == Status.RECEIVED and not message.code and not message.equal_codes:
             status = words.without_code
     person = orderer = words.imported
@@ -268,7 +274,17 @@ def _row(
         ", ".join(f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER),
         rental.api_key__name or "",
         other,
+        about_code,
+        " ".join(not_as_requested(rental.unasked)),
     ]
+
+
+def _about_the_code(shown: _Message, messages: Sequence[_Message], words: _Words, *, shows: bool) -> str:
+    """Return whether the code no longer holds, or a newer message without a clear code came, as on its card."""
+    if shows and voiding(messages, shown.code):
+        return words.void
+    newer = newer_without_code(messages, shown)
+    return words.newer % {"at": newer.at} if newer else ""
 
 
 def _other_codes(shown: _Message, messages: Sequence[_Message]) -> list[str]:

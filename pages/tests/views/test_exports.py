@@ -148,6 +148,34 @@ def test_of_two_codes_of_one_message_none_is_taken_for_the_code(
     assert (row["Code"] or "", row["Other codes"], row["Status"]) == ("", "119020, 884512", "code received")
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    ("newer", "sentence"),
+    [
+        ("Ma OTP 059809 da het han", "ThueSim's sender says that this code no longer holds."),
+        ("Chao mung ban", "A newer message came at 2026-03-01 14:31:00; it has no clear code."),
+    ],
+)
+def test_a_code_says_that_it_may_be_an_old_one(
+    client: Client, team: Team, manager: User, kind: str, newer: str, sentence: str
+) -> None:
+    first = datetime(2026, 3, 1, 7, 26, tzinfo=UTC)
+    rental = received(team, received_at=first, person=manager)
+    Message.objects.update(at=first)
+    at = first + timedelta(minutes=5)
+    Message.objects.create(rental=rental, at=at, text=newer, source="poll", fingerprint="y")
+    row = cells(client, kind)
+    assert (row["Code"], row["About the code"]) == ("059809", sentence)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_wish_that_was_not_kept_is_told(client: Client, team: Team, manager: User, kind: str) -> None:
+    received(team, unasked=["network"])
+    row = cells(client, kind)
+    assert row["Not as requested"] == "ThueSim gave a number of a different network than requested."
+    assert not row["About the code"]
+
+
 def test_other_codes_are_masked_as_the_code_is(client: Client, team: Team, manager: User) -> None:
     Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
     received(

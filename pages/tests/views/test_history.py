@@ -18,7 +18,7 @@ from accounts.models import Role, Scope, Team, User
 from accounts.policy import access_for
 from lib.formats import grouped
 from pages.presenters.history import MAX_COUNTED, PAGE_SIZE
-from pages.tests.markup import html
+from pages.tests.markup import html, parse
 from rentals import lifecycle
 from rentals.models import Message, Network, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -96,6 +96,20 @@ def test_each_filter(signed_in: Client, team: Team, operator: User, query: str, 
     stranger = make_person(team)
     query = query.format(person=operator.pk, stranger=stranger.pk, token=rental.token_id)
     assert shown(signed_in, query) == ([rental.pk] if finds else [])
+
+
+def test_a_row_says_what_the_card_warns_of(signed_in: Client, team: Team, operator: User) -> None:
+    rental = make_rental(Status.RECEIVED, team=team, person=operator, unasked=["network"])
+    say(rental, "551208", "Ma OTP 551208")
+    Message.objects.update(at=timezone.now() - timedelta(minutes=2))
+    at = timezone.now() - timedelta(minutes=1)
+    Message.objects.create(rental=rental, at=at, text="Ma OTP 551208 da het han", source="poll", fingerprint="later")
+    page = parse(signed_in.get("/rentals/").content.decode())
+    warning = "ThueSim gave a number of a different network than requested."
+    assert page.find(data_testid="not-as-requested").text == warning
+    assert page.find(data_testid="caution").text == "ThueSim's sender says that this code no longer holds."
+    assert page.find(data_testid="caution-sms").text == "Ma OTP 551208 da het han"
+    assert "data-void" in page.find("button", data_copy="551208")
 
 
 @pytest.mark.parametrize(
