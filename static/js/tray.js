@@ -13,6 +13,7 @@ const SEEN = "seen-codes"; // in the session's storage: the time of the message 
 const tray = document.getElementById("tray");
 const list = tray.querySelector("ol");
 const pattern = tray.querySelector("template");
+const ago = new Intl.RelativeTimeFormat(document.documentElement.lang, { style: "short", numeric: "auto" });
 const seen = JSON.parse(sessionStorage.getItem(SEEN) ?? "{}");
 
 // The button of the code, or those of several codes where none stands out.
@@ -24,9 +25,9 @@ const entryOf = (card) => [...list.children].find((entry) => entry.dataset.card 
 // The entry that shows the code of `card` now.
 export const listed = (card) => [...list.children].find((entry) => entry.dataset.card === card.id && !entry.hidden);
 
-// Put the code of `card` into the tray, unless it was seen there.
+// Put the code of `card` into the tray, unless it was seen there or no longer holds.
 export function addToTray(card) {
-  if (!codesOf(card).length || seen[card.id] === card.dataset.rings) return;
+  if (!codesOf(card).length || (card.matches(".has-void-code") && !entryOf(card)) || seen[card.id] === card.dataset.rings) return;
   const entry = entryOf(card) ?? pattern.content.firstElementChild.cloneNode(true);
   if (!entry.isConnected) entry.hidden = !document.hidden; // until `crossings` tells of its card
   entry.dataset.card = card.id;
@@ -89,21 +90,39 @@ function fill(entry, card) {
   entry.dataset.mine = String(Number(mine));
   entry.dataset.rental = card.dataset.rentalId;
   entry.dataset.rings = card.dataset.rings;
-  for (const each of more) each.remove();
-  const buttons = codesOf(card).map((code, place) => {
+  for (const each of [...more, ...entry.querySelectorAll(".tray-words")]) each.remove();
+  const rows = codesOf(card).map((code, place) => {
     const shown = place ? button.cloneNode() : button;
-    delete shown.dataset.equal;
+    for (const name of ["equal", "void", "caution"]) delete shown.dataset[name];
     Object.assign(shown.dataset, code.dataset);
+    shown.classList.toggle("is-void", "void" in code.dataset);
     shown.textContent = code.querySelector("[data-testid]").textContent;
-    return shown;
+    // As on the card, the words before each of several codes tell them apart.
+    const words = code.querySelector(".code-words")?.textContent ?? "";
+    return "equal" in code.dataset ? [shown, Object.assign(document.createElement("span"), { className: "tray-words", dir: "auto", textContent: words })] : [shown];
   });
-  button.after(...buttons.slice(1));
+  button.after(...rows.flat().slice(1));
+  entry.classList.toggle("is-several", rows.length > 1);
+  const caution = codesOf(card)[0].dataset.caution ?? "";
+  entry.querySelector(".tray-note").hidden = !caution;
+  entry.querySelector(".tray-note span").textContent = caution;
   for (const code of codesOf(card)) crossings.observe(code);
   jump.href = card.querySelector(".rental-service a").href;
   jump.querySelector(".tray-service").textContent = card.querySelector(".rental-service").textContent.trim();
   jump.querySelector(".tray-phone").textContent = card.querySelector("[data-testid=phone]")?.textContent ?? "";
   jump.querySelector(".tray-who").textContent = mine ? "" : card.querySelector(".who").textContent.trim();
+  showAge(entry);
   goWith(fadesAt(card), entry);
+}
+
+function showAge(entry) {
+  const at = Number(entry.dataset.rings);
+  const minutes = Math.max(0, Math.floor((serverTime() - at) / 60_000));
+  const time = entry.querySelector(".tray-age");
+  const age = minutes < 1 ? ago.format(0, "second") : minutes < 60 ? ago.format(-minutes, "minute") : ago.format(-Math.floor(minutes / 60), "hour");
+  if (time.textContent === age) return;
+  time.textContent = age;
+  time.dateTime = new Date(at).toISOString();
 }
 
 function remove(entry) {
@@ -155,7 +174,10 @@ document.addEventListener("htmx:oobAfterSwap", ({ target: card }) => {
   else if (entry) remove(entry);
 });
 setInterval(() => {
-  for (const entry of [...list.children]) if (!document.getElementById(entry.dataset.card)) remove(entry);
+  for (const entry of [...list.children]) {
+    if (document.getElementById(entry.dataset.card)) showAge(entry);
+    else remove(entry);
+  }
   hideWhatIsInSight(); // fading takes entries away, and what covers a card comes and goes
 }, 1000);
 document.addEventListener("visibilitychange", hideWhatIsInSight);

@@ -253,3 +253,55 @@ def test_an_open_rental_is_on_the_board_however_many_ended_after_it(
         receive(number, "529310")
         expect(page.locator(f"#rental-{number.pk}").get_by_test_id("code")).to_have_text("529310")
         expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
+
+
+def say(rental: Rental, text: str, code: str = "", *, minutes_ago: float = 0) -> None:
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    Message.objects.create(rental=rental, at=at, code=code, text=text, source="poll", fingerprint=text)
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=at, ended_at=at)
+    rental.announce()
+
+
+def test_a_code_that_is_taken_back_is_struck_out_and_not_copied_by_its_key(
+    browser: Chromium, site: str, operator: Browser, team: Team, make_rental: Callable[..., Rental]
+) -> None:
+    rental = make_rental(team, person=operator.person)
+    with browser.new_context(viewport=TOO_LOW, locale="en") as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+        page = signed_in(context, site, operator)
+        page.evaluate("navigator.clipboard.writeText('nothing')")
+        say(rental, "ZaloPay: Ma OTP 551208 de thanh toan", "551208", minutes_ago=3)
+        expect(entries(page).locator(".tray-code")).to_have_text("551208")
+        expect(entries(page).locator(".tray-age")).to_have_text("3 min. ago")
+        expect(entries(page).locator(".tray-note")).to_be_hidden()
+        say(rental, "khong chac 771203/889012", minutes_ago=2)
+        expect(entries(page).locator(".tray-note")).to_contain_text("A newer message came at")
+        say(rental, "ZaloPay: Ma OTP 551208 da het han. Vui long yeu cau ma moi")
+        sentence = "ThueSim's sender says that this code no longer holds."
+        expect(entries(page).locator(".tray-note")).to_have_text(sentence)
+        expect(entries(page).locator(".tray-code.is-void")).to_have_text("551208")
+        expect(page.locator("#announce", has_text=sentence)).to_have_count(1)
+        assert page.locator("#announce").inner_text().count(sentence) == 1
+        page.keyboard.press("c")
+        expect(page.locator("#toasts")).to_contain_text(sentence)
+        assert page.evaluate("navigator.clipboard.readText()") == "nothing"
+        page.reload()
+        expect(page.locator("[data-testid=caution]")).to_have_text(sentence)
+        expect(page.locator("#tray")).to_be_hidden()
+
+
+@WIDTHS
+def test_two_codes_of_a_message_are_one_row_with_the_words_of_each(
+    browser: Chromium, site: str, operator: Browser, team: Team, make_rental: Callable[..., Rental], width: int
+) -> None:
+    rental = make_rental(team, person=operator.person)
+    with browser.new_context(viewport={"width": width, "height": 420}, locale="en") as context:
+        page = signed_in(context, site, operator)
+        page.evaluate("document.body.style.paddingBlockStart = '100vh'")  # the card is out of sight
+        say(rental, "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512")
+        expect(entries(page)).to_have_count(1)
+        expect(entries(page).locator(".tray-code")).to_have_text(["119020", "884512"])
+        expect(entries(page).locator(".tray-words")).to_have_text(["Ma OTP dang ky the", "Ma OTP kich hoat"])
+        expect(entries(page).locator(".tray-jump")).to_contain_text(rental.service.name)
+        expect(entries(page).locator(".tray-age")).to_have_text("now")
+        expect(entries(page).get_by_role("button", name="Dismiss")).to_have_count(1)
