@@ -18,6 +18,7 @@ from accounts.memberships import NotDone
 from accounts.models import Membership, Role, Scope, Team, User
 from accounts.policy import has_two_factor
 from accounts.sign_in import email_change
+from lib.formats import dong
 
 MAX_DONG = 10**12
 MAX_PRICE = 2**31 - 1  # of its column
@@ -25,6 +26,9 @@ MAX_PRICE = 2**31 - 1  # of its column
 _WHOLE_DONG = re.compile(
     r"([-−]?)\s*([0-9]+|[1-9][0-9]{0,2}(?:([.,\s])[0-9]{3}(?:\3[0-9]{3})*))\s*(?:₫|đ|đồng|dong|vnđ|vnd)?", re.IGNORECASE
 )
+# Django's own sentences have no grouping, and in Vietnamese a space before the full stop.
+_LEAST = gettext_lazy("The amount must be at least %(limit)s.")
+_MOST = gettext_lazy("The amount must be at most %(limit)s.")
 _NO_LIMIT = gettext_lazy("Empty: no limit.")
 
 
@@ -48,7 +52,11 @@ class DongField(forms.IntegerField):
                 _("“%(text)s” is no amount in whole đồng. Write it like 15000 or 15.000, without a fraction."),
                 params={"text": text[:30]},
             )
-        return super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
+        value = super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
+        for sentence, limit, sign in ((_LEAST, self.min_value, -1), (_MOST, self.max_value, 1)):
+            if value is not None and limit is not None and value * sign > limit * sign:
+                raise forms.ValidationError(sentence, params={"limit": dong(limit)})
+        return value
 
 
 class TeamNameForm(forms.ModelForm[Team]):

@@ -4,8 +4,9 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
-from accounts.forms import MAX_DONG, BudgetsForm, DongField, JoinForm, TeamSettingsForm
+from accounts.forms import MAX_DONG, MAX_PRICE, BudgetsForm, DongField, JoinForm, TeamSettingsForm
 from accounts.models import Membership, Team, User
 from pages.forms import EntryForm, RentForm
 from rentals.tests.factories import make_person
@@ -64,6 +65,24 @@ def test_an_amount_is_read_as_people_type_it(typed: str, amount: int | None) -> 
 def test_what_is_no_whole_number_of_dong_is_refused_in_words(typed: str) -> None:
     with pytest.raises(ValidationError, match="is no amount in whole đồng"):
         DongField().clean(typed)
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "sentence"),
+    [
+        ("en", "-1", "The amount must be at least 0 ₫."),
+        ("en", "2147483648", "The amount must be at most 2.147.483.647 ₫."),
+        ("vi", "-1", "Số tiền ít nhất là 0 ₫."),
+        ("vi", "2147483648", "Số tiền nhiều nhất là 2.147.483.647 ₫."),
+    ],
+)
+def test_an_amount_out_of_bounds_names_the_bound_as_amounts_are_written(
+    language: str, typed: str, sentence: str
+) -> None:
+    with translation.override(language):
+        with pytest.raises(ValidationError) as refused:
+            DongField(max_value=MAX_PRICE).clean(typed)
+        assert refused.value.messages == [sentence]
 
 
 def test_no_money_field_of_the_product_reads_a_fraction() -> None:

@@ -286,6 +286,16 @@ class Card:
         return dong(self.rental.service.price) or _("a price not known yet")
 
     @property
+    def too_dear(self) -> str:
+        """Why the same cannot be ordered at the price of now, by the limits that would hold; `""` where it can."""
+        return _over_limit(self.rental, self.rental.max_price) or self.too_dear_for_team
+
+    @property
+    def too_dear_for_team(self) -> str:
+        """Why its number cannot be rented again at the price of now; `""` where it can."""
+        return _over_limit(self.rental, self.rental.team.max_price, of_team=True)
+
+    @property
     def may_keep_trying(self) -> bool:
         """Whether more of the same may find a number: there was none just now."""
         return self.rental.status == Status.REFUSED and self.rental.reason in {
@@ -330,6 +340,15 @@ class Card:
     def leaves_at(self) -> datetime | None:
         """When the card leaves the board; None as long as something may still happen to the rental."""
         return left_the_board_at(self.rental)
+
+
+def _over_limit(rental: Rental, limit: int | None, *, of_team: bool = False) -> str:
+    if limit is None or (rental.service.price or 0) <= limit:
+        return ""
+    prices = {"price": dong(rental.service.price), "limit": dong(limit)}
+    if of_team:
+        return _("%(price)s now: above your team's max price of %(limit)s") % prices
+    return _("%(price)s now: above your max price of %(limit)s") % prices
 
 
 def _is_awaited(message: Message) -> bool:

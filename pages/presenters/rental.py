@@ -28,7 +28,6 @@ from thuesim import codes
 _LIMITS: Mapping[str, Promise] = {
     "order": _("the order's max price"),
     "team": _("the team's max price then"),
-    "shown": _("the price shown at the order"),
 }
 _LIMITS_SAID: Mapping[str, Promise] = {
     "order": _("The order's max price was %(limit)s."),
@@ -108,8 +107,10 @@ class RentalPage:
 
     @property
     def price_limits(self) -> list[tuple[int | None, str]]:
-        """What the number might cost, and whose limit that was: the one that held comes first."""
-        return [(limit.amount, str(_LIMITS[limit.of])) for limit in self.card.rental.price_limits]
+        """What the number might cost, and whose limit that was: the one that held comes first. The price that was shown is
+        no limit."""
+        limits = self.card.rental.price_limits
+        return [(limit.amount, str(_LIMITS[limit.of])) for limit in limits if limit.of in _LIMITS]
 
     @property
     def cards(self) -> list[Card]:

@@ -216,25 +216,48 @@ def test_the_timeline_of_a_refused_order_names_the_price_and_the_limit_that_held
     page = parse(html(boss.get(f"/rentals/{rental.pk}/")))
     timeline = " ".join(page.find(**{"class": "timeline"}).text.split())
     assert "It cost 3.000 ₫ then. The team's max price was 2.000 ₫." in timeline
-    assert page.find(data_testid="price-limits").text.split() == (
-        [
-            "800",
-            "₫",
-            "the",
-            "price",
-            "shown",
-            "at",
-            "the",
-            "order",
-            "2.000",
-            "₫",
-            "the",
-            "team's",
-            "max",
-            "price",
-            "then",
-        ]
-    )
+    assert " ".join(page.find(data_testid="price-limits").text.split()) == "2.000 ₫ the team's max price then"
+    assert page.find(data_testid="price-shown").text == "800 ₫"
+
+
+def test_a_shown_price_is_no_max_price(boss: Client, team: Team, token: Token, service: Service) -> None:
+    prices = {"price": 9900, "agreed_price": 2800}
+    rental = make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None, **prices)
+    page = parse(html(boss.get(f"/rentals/{rental.pk}/")))
+    assert page.find(data_testid="price-shown").text == "2.800 ₫"
+    assert not page.find_all(data_testid="price-limits")
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "sentence"),
+    [
+        (2000, None, "3.000 ₫ now: above your max price of 2.000 ₫"),
+        (None, 1000, "3.000 ₫ now: above your team's max price of 1.000 ₫"),
+        (3000, 3000, ""),
+    ],
+)
+def test_what_the_same_limit_would_refuse_is_not_offered(
+    boss: Client, team: Team, token: Token, service: Service, own: int | None, of_team: int | None, sentence: str
+) -> None:
+    Team.objects.update(max_price=of_team)
+    fields = {"reason": reasons.PRICE_ROSE, "max_price": own, "agreed_price": 800, "ended_at": timezone.now()}
+    rental = make_rental(Status.REFUSED, team=team, token=token, service=service, person=None, **fields)
+    page = parse(html(boss.get("/")))
+    assert [one.text for one in page.find_all(data_testid="too-dear")] == ([sentence] if sentence else [])
+    assert len(page.find_all(id=f"like-{rental.pk}")) == (not sentence)
+
+
+def test_a_number_above_the_teams_limit_is_not_offered_again(
+    boss: Client, team: Team, token: Token, service: Service
+) -> None:
+    Team.objects.update(max_price=1000)
+    now = timezone.now()
+    fields = {"received_at": now, "ended_at": now, "upstream_key": "7", "price": 800, "agreed_price": 800}
+    rental = make_rental(Status.RECEIVED, team=team, token=token, service=service, person=None, **fields)
+    page = parse(html(boss.get("/")))
+    assert page.find(data_testid="too-dear").text == "3.000 ₫ now: above your team's max price of 1.000 ₫"
+    assert not page.find_all(id=f"again-{rental.pk}")
+    assert f"{rental.pk}/again/" not in html(boss.get("/rentals/"))
 
 
 def test_rows_over_a_limit_cost_no_query_each(
