@@ -52,11 +52,11 @@ class DongField(forms.IntegerField):
                 _("“%(text)s” is no amount in whole đồng. Write it like 15000 or 15.000, without a fraction."),
                 params={"text": text[:30]},
             )
-        value = super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
+        amount_typed: int | None = super().to_python(amount[1].replace("−", "-") + re.sub(r"[^0-9]", "", amount[2]))
         for sentence, limit, sign in ((_LEAST, self.min_value, -1), (_MOST, self.max_value, 1)):
-            if value is not None and limit is not None and value * sign > limit * sign:
+            if amount_typed is not None and isinstance(limit, int) and amount_typed * sign > limit * sign:
                 raise forms.ValidationError(sentence, params={"limit": dong(limit)})
-        return value
+        return amount_typed
 
 
 class TeamNameForm(forms.ModelForm[Team]):

@@ -64,7 +64,8 @@ CUT = """() => {
         const text = name.getBoundingClientRect();
         const room = name.closest(".panel, main").getBoundingClientRect();
         const whole = text.width > 10 && name.scrollWidth <= name.clientWidth;
-        if (!whole || text.right > room.right || text.left < room.left) found.push(`${name.innerText}: ${text.left} to ${text.right}`);
+        const outside = text.right > room.right || text.left < room.left;
+        if (!whole || outside) found.push(`${name.innerText}: ${text.left} to ${text.right}`);
     }
     for (const help of document.querySelectorAll(".explain > summary")) {
         const size = help.getBoundingClientRect();
