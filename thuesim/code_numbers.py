@@ -47,8 +47,8 @@ _OLD_CODE: Final = re.compile(
 )
 _OF_A_THING: Final = re.compile(
     rf"{OTHER_TOPIC.pattern}|{OFFER.pattern}"
-    r"|(?<![a-z])(?:hang|san pham|sp|thue|kho|don|khach|kh|vung|buu|vach|cua(?! (?:ban|quy))|toa|lop|phong|may|xe|hoc|the"
-    r"(?<!thay the))(?![a-z])",
+    r"|(?<![a-z])(?:hang|san pham|sp|thue|kho|don|khach|kh|vung|buu|vach|cua(?! (?:ban|quy))|toa|lop|phong|may|xe|hoc"
+    r"|chung khoan|bao hiem|nganh|truong|tuyen|(?<!thay )the)(?![a-z])",
     re.IGNORECASE,
 )
 _NEW_CODE: Final = re.compile(r"(?<![a-z])ma moi(?=(?: cua ban)?(?: la)?\s?[:=]?\s?[0-9]{4,8}(?![0-9]))", re.IGNORECASE)
@@ -77,7 +77,9 @@ _NAME: Final = re.compile(f"{CERTAIN_NAME.pattern}|{LIKELY_NAME.pattern}", re.IG
 # "OTP cho giao dich so 20483: 771024"
 _OTHER_THING: Final = re.compile(r"\b(?:cho|for|cua|tai|vao|of|on)\b|[.;¦,]", re.IGNORECASE)
 _FOLLOWED_BY_ANOTHER: Final = re.compile(
-    r"(?:[^.;\n]{0,20}?(?:[:=]|\bla\b|\bis\b)|\s?[-–—])\s?[0-9]{4,8}(?![0-9])", re.IGNORECASE
+    r"(?:[^.;\n]{0,20}?(?:[:=]|\bla\b|\bis\b)|\s?[-–—]|\s?[-–—,]\s(?:ma|otp|code)(?: [a-z]{1,8}){0,2}\s)"
+    r"\s?[0-9]{4,8}(?![0-9])",
+    re.IGNORECASE,
 )
 
 

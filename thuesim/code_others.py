@@ -92,7 +92,7 @@ NO_CODES: Final = tuple(
                 |tickets?|calls?|requests?
               |flights?|pins|codes|otps|minutes?)|tin(?:\ nhan)?|hoc\ sinh|sinh\ vien|cai|chiec|cuon|don\ hang)(?![a-z])
           | (?<![0-9a-z-])[0-9]{1,8}\ ?(?:co\ phieu|cp|ccq|chung\ chi\ quy|trai\ phieu|suat|shares?|stocks?)(?![a-z])
-          | (?<![a-z])(?:mua|ban|dat|giu|huy|doi|khop|chuyen|buy|sell|book)\ [0-9]{1,8}\ (?:(?:ve|lo|hop|thung|mon|tam
+          | (?<![a-z])(?:mua|ban|dat|giu|huy|doi|khop|chuyen|buy|sell|book)\ [0-9]{4,8}\ (?:(?:ve|lo|hop|thung|mon|tam
               |chai|phan|tokens?|coins?|units?|lots?|rooms?|seats?|tickets?|ghe|phong|cho\ (?:ngoi|dau))(?![a-z])
             |(?-i:[A-Z]{3})(?=\s{0,2}(?:[:@¦]|gia(?![a-z])|la(?![a-z])|-\s)))""",
         # What is to be entered where it was somebody else
@@ -150,8 +150,9 @@ _USER_NAME: Final = (
 REFERENCE: Final = compiled(
     rf"""(?<![a-z])(?:{_USER_NAME}
         |tk|tai\ khoan|stk|account|acct|a/c|gd|giao\ dich|transaction|lenh(?:\ (?:mua|ban))?|don(?:\ dat)?(?:\ hang)?|order
-        |dh|hd|hop\ dong|hoa\ don|the|card
-      |hs|ho\ so|van\ don|kien(?:\ hang)?|ve|phong|room|ghe|seat|member|hoi\ vien|chuyen(?:\ bay)?|flight|id|no|case
+        |suat|dh|hd|hop\ dong|hoa\ don|the|card
+      |hs|ho\ so|van\ don|(?:buu\ )?kien(?:\ hang)?|buu\ pham|ve(?:\ xe)?
+      |phong|room|ghe|seat|member|hoi\ vien|chuyen(?:\ bay)?|flight|id|no|case
       |ticket|kh
       |khoan\ vay|ref|nd|phieu|version|ban\ moi|buu\ cuc|lo|quay|(?:ma\ )?(?<!nhap\ )(?<!dien\ )so|number|cua|gate
       |duong|so\ nha|kho|goi\ cuoc|goi)

@@ -337,7 +337,7 @@ def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Ca
     if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):
         following = then  # "code for order 1829 is 615204"
     between = text[end : following.start] if following else ""
-    untied = between.strip() and not LINK_BEFORE.search(between)
+    untied = not LINK_BEFORE.search(between)
     if untied and following and then and _AMOUNT_AND_LINK.fullmatch(text[following.end : then.start]):
         return None, ""
     reaches = following is not None and len(between) <= _REACH and not SENTENCE_END.search(between.strip())
@@ -345,7 +345,9 @@ def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Ca
 
 
 # "OTP mo 5512 tai khoan con: 882312", "OTP dang nhap 551208 - 882312": the first may be what the code is for.
-_AMOUNT_AND_LINK: Final = re.compile(r"\s?[-–—]\s?|\s?(?:[a-z]{1,10}\s){0,3}[a-z]{1,10}\s?[:=]\s?")
+_AMOUNT_AND_LINK: Final = re.compile(
+    r"\s?[\])]?\s?(?:[-–—=]?>|[-–—|→]|(?<=[\])]):)\s?|\s?(?:[a-z]{1,10}\s){0,3}[a-z]{1,10}\s?[:=]\s?"
+)
 
 
 def _tie_behind(between: str, after: str, name: _Name, *, length: int) -> str:
@@ -465,7 +467,9 @@ def _is_sender(before: str) -> bool:
 
 
 # "Acme: ma cua ban la 603184"
-_WORD_AND_COLON: Final = re.compile(r"([A-Z][A-Za-z0-9]{3,14})\s?:\s?$")
+_WORD_AND_COLON: Final = re.compile(
+    r"(?!(?i:ticket|lucky|locker|queue|prize|winner|bingo|minigame|booking|invoice|member))([A-Z][A-Za-z0-9]{3,14})\s?:\s?$"
+)
 _LEADING_WORDS: Final = re.compile(
     r"(?:(?:the|your|vui long|please|ban|nhap|enter|use|xin loi)\s){1,3}$", re.IGNORECASE
 )

@@ -207,7 +207,7 @@ AFTER_UNTIED: Final = compiled(
         |will|se|valid|expires?|expiring|until|het|hieu|co|trong|within|den|truoc|before|luc|han|hl|hsd
         |xin|vui|please|pls|can|khong|do|don|dont|never|tuyet|chi|only|that
         |ma|otp|gd|ref|this|your|ban|you|quy|requested|gui|nhap|dung|su|duoc|tu|lam|hop|xac|nhe|a|nha
-        |thanh\ toan|dang\ (?:nhap|ky)|kich\ hoat|lien\ ket|chuyen|doi|nap|mo|rut|huy|mua|tra|xem|cap|lay|ky
+        |thanh\ toan|dang\ (?:nhap|ky)|kich\ hoat|lien\ ket|chuyen|doi|nap|nop|mo|rut|huy|mua|tra|xem|cap|lay|ky
         |phe\ duyet)(?![a-z]))"""
 )
 # The same for "ma" and "code": "code 441702 cho don tu 99k" is an offer.

@@ -149,6 +149,8 @@ HOSTILE = [
     "&amp;", "\ufdfa", "12/", "12:", "la ", "so ", "soan a ", "+1", "-1", "1,000", "1 2 3 4 ", "#1", "*1", "&#1",
     "AB-1", "your your code ", "1234 de a a ", "ma cua ban ", "\n", "\u0301", "_", "reply 1 ", "(0", "<a ",
     "gui a 1 ", "ma so ma so 1", "1234, ", "Aa1Bb2 ", "@a #1",
+    "ma cu 1234 ", "OTP1 ", "OTP1: 1234 ", "ten dang nhap ", "1 co phieu ", "mua 1234 ve ", "ma 1234 da ", "otp a 1234 - ",
+    "otp don 1234, ma a ",
 ]  # fmt: skip
 
 
