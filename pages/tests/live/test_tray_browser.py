@@ -80,6 +80,7 @@ def test_the_code_of_the_last_of_sixty_cards_is_in_view(
         expect(card.get_by_test_id("code")).to_be_in_viewport()
         expect(page.locator("#tray")).to_be_hidden()  # while its card is in sight
         page.reload()  # nobody has copied or dismissed it
+        page.wait_for_function("scrollY > 0")  # the browser goes back to where it was
         page.evaluate("scrollTo(0, 0)")
         expect(entries(page).locator(".tray-code")).to_be_in_viewport(ratio=1)
         page.get_by_role("button", name="Dismiss all").click()
