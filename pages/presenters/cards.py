@@ -249,7 +249,12 @@ class Card:
 
     @property
     def queue_sentences(self) -> list[str]:
-        """What is true of an order in the queue: its place, what it waits for, and until when."""
+        """What is true of an order in the queue: its place, what it waits for, and until when.
+
+        An order that is being asked for has as many lines, so that its card does not shrink at each attempt.
+        """
+        if self.rental.status == Status.PLACING:
+            return self._attempt_sentences
         if not self.place:
             return []
         place = _("Place %(place)s in the queue") % {"place": self.place}
@@ -262,10 +267,21 @@ class Card:
             sentences.append(self.reason)
         elif self.likely_wait is None:
             sentences.append(reasons.sentence(_WAITS_FOR[breaker.hold_of(self.rental.token)]))
-        if until := self.rental.keep_trying_until:
-            at = timezone.localtime(until).strftime("%H:%M")
-            sentences.append(_("The order ends at %(at)s if it has no number by then.") % {"at": at})
-        return sentences
+        return sentences + self._end_sentences
+
+    @property
+    def _attempt_sentences(self) -> list[str]:
+        sentences = [_("ThueSim is being asked for a number.")]
+        if self.rental.attempts > 1 and self.rental.keep_trying_until:
+            sentences.append(_("It had none at the last attempt. The order is tried again by itself."))
+        return sentences + self._end_sentences
+
+    @property
+    def _end_sentences(self) -> list[str]:
+        if self.rental.keep_trying_until is None:
+            return []
+        at = timezone.localtime(self.rental.keep_trying_until).strftime("%H:%M")
+        return [_("The order ends at %(at)s if it has no number by then.") % {"at": at}]
 
     @property
     def again_question(self) -> str:

@@ -22,6 +22,7 @@ from lib import confirmation
 from lib.formats import dong, grouped, span
 from lib.jinja import rendered
 from lib.time_zones import is_of_desk, label, offset
+from rentals.queries.tokens import TokenLine
 
 register = template.Library()
 register.filter(dong)
@@ -162,6 +163,18 @@ def with_attrs(field: BoundField, css: str = "") -> SafeString:
     return field.as_widget(attrs={**field.field.widget.attrs, **attrs})
 
 
+@register.simple_tag
+def outage_sentence(tokens: list[TokenLine]) -> str:
+    """Say on which of a team's tokens ThueSim does not answer; `""` where it answers on all."""
+    names = [line.token.name for line in tokens if line.is_unanswered]
+    if not names:
+        return ""
+    if len(names) == len(tokens):
+        return _("ThueSim does not answer: new orders wait, and codes may come late.")
+    values = {"tokens": ", ".join(names)}
+    return _("ThueSim does not answer on %(tokens)s: orders there wait, and codes may come late.") % values
+
+
 _BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("SamsungBrowser", "Samsung Internet"), ("coc_coc", "Cốc Cốc"),
              ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))  # fmt: skip
 _SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"),
@@ -192,6 +205,7 @@ def page_words() -> dict[str, str]:
         "noCode": _("There is no code to copy yet."),
         "chooseCode": _("{of} has {n} codes. Press the number of one, or Enter on it, to copy it."),
         "newCode": _("New code for {service}, {phone}: {code}"),
+        "answersAgain": _("ThueSim answers again."),
         "newMessage": _("New message for {service}, {phone}"),
         "unrecognised": _("{service}, {phone}: no code recognised: read the message"),
         "notifyDenied": _(

@@ -36,5 +36,5 @@ def board(request: DeskRequest) -> HttpResponse:
 @never_cache
 @part_of("desk")
 def tokens(request: DeskRequest) -> HttpResponse:
-    """Show the tokens' balances and waiting places."""
-    return render(request, "pages/_tokens.html", {"tokens": token_lines(request.access)})
+    """Show the tokens' balances and waiting places, and at the top of the page whether ThueSim answers."""
+    return render(request, "pages/_tokens.html", {"tokens": token_lines(request.access), "with_outage": True})

@@ -29,6 +29,11 @@ class TokenLine:
         return self.hold == Hold.NONE
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether ThueSim has not answered since the last failures, also while the next attempt is under way."""
+        return self.token.hold == Hold.DOWN and self.hold in {Hold.DOWN, Hold.NONE}
+
+    @property
     def places(self) -> str:
         return f"{self.waiting}/{self.limit}" if self.limit else str(self.waiting)
 

@@ -139,6 +139,15 @@ document.addEventListener("keydown", (event) => {
   (cards()[0] ?? document.getElementById("main")).focus({ preventScroll: true });
 });
 
+// That ThueSim does not answer is told once when it begins, and once when it ends.
+let outage = document.getElementById("outage").textContent.trim();
+document.addEventListener("htmx:oobAfterSwap", ({ target }) => {
+  if (target.id !== "outage") return;
+  const before = outage;
+  outage = document.getElementById("outage").textContent.trim();
+  if (Boolean(outage) !== Boolean(before)) announce(outage || sentence("answersAgain"));
+});
+
 // One line says what happened while the person was away, and stays until it is dismissed.
 const awayLine = document.getElementById("away");
 document.addEventListener("desk:away", ({ detail }) => {

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Membership, Team, User
 from lib import announce
 from pages.live.hub import Hub
 from pages.tests.live.conftest import Browser, SignIn, serving
-from rentals.models import Message, Rental, Service, Status, Token
+from rentals.models import Hold, Message, Rental, Service, Status, Token
 from thuesim_site.asgi import web
 from thuesim_site.testing import RedisServer
 from thuesim_site.wsgi_threads import Pages
@@ -317,10 +318,32 @@ def test_two_codes_of_one_message_are_both_announced_and_each_has_a_button_in_th
     expect(card(page, rental).get_by_test_id("equal-code")).to_have_text(["119020", "884512"])
     expect(page.locator("#announce > p")).to_contain_text("1 1 9 0 2 0   /   8 8 4 5 1 2")
     for buttons in (card(page, rental).locator(".code"), page.locator("#tray .tray-code:visible")):
-        first, second = (button.bounding_box() for button in buttons.all())
-        assert first is not None
-        assert second is not None
+        # Both in one frame: a code that has just come grows for a moment.
+        first, second = buttons.evaluate_all("all => all.map((one) => one.getBoundingClientRect().toJSON())")
         assert (first["x"], round(first["height"])) == (second["x"], round(second["height"]))
         assert first["y"] + first["height"] <= second["y"]
         page.set_viewport_size({"width": 1280, "height": 200})  # the card is out of sight
         expect(page.locator("#tray .tray-code:visible")).to_have_text(["119020", "884512"])
+
+
+def test_an_outage_is_told_at_the_top_once_when_it_begins_and_once_when_it_ends(
+    page: Page, site: Site, team: Team, operator: Browser, make_rental: Callable[..., Rental]
+) -> None:
+    rental = make_rental(team, person=operator.person)
+    token = rental.token
+    token.teams.add(team)
+    page.goto(site.url)
+    expect_live(page)
+    outage, announced = page.get_by_test_id("outage"), page.locator("#announce > p")
+    expect(outage).to_be_hidden()
+    sentence = "ThueSim does not answer: new orders wait, and codes may come late."
+    for _ in range(2):  # the hold is put on again at each failure
+        Token.objects.filter(pk=token.pk).update(hold=Hold.DOWN, hold_until=timezone.now() + timedelta(seconds=10))
+        token.announce()
+        expect(outage).to_have_text(sentence)
+    expect(outage).to_be_in_viewport()
+    expect(announced).to_have_text([sentence])
+    Token.objects.filter(pk=token.pk).update(hold=Hold.NONE, hold_until=None)
+    token.announce()
+    expect(outage).to_be_hidden()
+    expect(announced).to_have_text([sentence, "ThueSim answers again."])

@@ -252,3 +252,16 @@ def test_the_reason_of_an_order_that_waits_has_its_mark(client: Client, refused:
     )  # fmt: skip
     card = parse(client.get("/").content.decode()).find(id=f"rental-{order.pk}")
     assert "ThueSim has no such number now" in card.find(data_testid="reason").text
+
+
+def test_an_attempt_keeps_the_lines_of_its_place(team: Team, operator: User, refused: Rental) -> None:
+    until = timezone.now() + timedelta(minutes=5)
+    fields = {"team": team, "person": operator, "token": refused.token, "service": refused.service, "phone": ""}
+    order = make_rental(Status.QUEUED, attempts=1, reason=reasons.OUT_OF_STOCK, keep_trying_until=until, **fields)
+    [card] = cards.cards_for([order], access_for(operator))
+    lines = card.queue_sentences
+    assert lifecycle.start_attempt(order)
+    [card] = cards.cards_for([Rental.objects.get(pk=order.pk)], access_for(operator))
+    assert card.rental.status == Status.PLACING
+    assert len(card.queue_sentences) == len(lines) == 3
+    assert card.queue_sentences[2] == lines[2]

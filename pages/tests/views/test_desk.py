@@ -13,7 +13,7 @@ from accounts.models import AuditRecord, Role, Scope, Team, User
 from accounts.policy import access_for
 from pages.tests.markup import Element, parse
 from rentals.jobs import statistics
-from rentals.models import LedgerEntry, Message, Network, Rental, Service, StarredService, Status
+from rentals.models import Hold, LedgerEntry, Message, Network, Rental, Service, StarredService, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 HTMX = {"HX-Request": "true"}
@@ -67,6 +67,18 @@ def test_the_desk_shows_balance_places_and_hold(signed_in: Client, team: Team, s
     assert "123.456 ₫" in [balance.text for balance in page.find_all(data_testid="balance")]
     assert "0/10 waiting" in page.text
     assert "paused" in page.text
+
+
+def test_an_outage_stands_at_the_top_until_thuesim_answers(signed_in: Client, team: Team, service: Service) -> None:
+    make_token(team, name="Other")
+    assert "hidden" in elements(signed_in.get("/")).find(data_testid="outage")
+    # A hold that ran out while the next attempt is under way is no answer.
+    Token.objects.exclude(name="Other").update(hold=Hold.DOWN, hold_until=timezone.now() - timedelta(seconds=1))
+    name = Token.objects.exclude(name="Other").get().name
+    for address in ("/", "/tokens/"):
+        outage = elements(signed_in.get(address)).find(data_testid="outage")
+        assert "hidden" not in outage
+        assert outage.text == f"ThueSim does not answer on {name}: orders there wait, and codes may come late."
 
 
 @pytest.mark.parametrize("typed", ["02.97", "97", "DV KHÁC (TEST)", "dv khac (test)"])
