@@ -110,6 +110,10 @@ def test_a_row_says_what_the_card_warns_of(signed_in: Client, team: Team, operat
     assert page.find(data_testid="caution").text == "ThueSim's sender says that this code no longer holds."
     assert page.find(data_testid="caution-sms").text == "Ma OTP 551208 da het han"
     assert "data-void" in page.find("button", data_copy="551208")
+    page = parse(signed_in.get(f"/rentals/{rental.pk}/").content.decode())
+    buttons = page.find_all("button", data_copy="551208")  # on the card, and among the messages
+    assert len(buttons) == 2
+    assert all("data-void" in button for button in buttons)
 
 
 @pytest.mark.parametrize(
