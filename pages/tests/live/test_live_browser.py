@@ -343,7 +343,6 @@ def test_an_outage_is_told_at_the_top_once_when_it_begins_and_once_when_it_ends(
         expect(outage).to_have_text(sentence)
     expect(outage).to_be_in_viewport()
     expect(announced).to_have_text([sentence])
-    page.wait_for_timeout(1500)  # until the panel has read the second one
     Token.objects.filter(pk=token.pk).update(hold=Hold.NONE, hold_until=None)
     token.announce()
     expect(outage).to_be_hidden()
