@@ -289,7 +289,7 @@ def test_calls_that_failed_lately_are_counted(boss: Client) -> None:
             milliseconds=3000, slowest=900 + n,
         )  # fmt: skip
     page = "".join(boss.get(at("token_change", token.pk)).content.decode().split())
-    cells = ("balance", "30", "<strong>6</strong>", "300", "902")
+    cells = ("Readthebalance", "30", "<strong>6</strong>", "300", "902")
     assert "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" in page
     assert "TimedOut" in page
 
