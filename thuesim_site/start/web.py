@@ -35,6 +35,7 @@ def main(host: str, port: str) -> int:
         server_header=False,
         access_log=False,
         log_config=None,  # its own handlers would print past the redaction of ours
+        log_level="warning",
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)

@@ -58,6 +58,7 @@ def test_it_starts_comes_back_after_kills_and_leaves_nothing(start: Callable[...
     assert running.stop() == 0
     assert running.processes() == {}
     assert "Traceback" not in running.output(), running.output()
+    assert "uvicorn" not in running.output()  # which tells of each start
 
 
 def kill(running: RunningDesk, *words: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
