@@ -329,6 +329,9 @@ def _ends_as_a_code(after: str) -> bool:
     return word is not None and word[1].lower() in SENDERS | SENDER_WORDS
 
 
+_NAMED: Final = re.compile(r"^[^.;\n]{0,40}(?:\bla|\bis|[:=])\s?$", re.IGNORECASE)
+
+
 def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Candidate | None, str]:
     """Return the number that a name ending at `end` may speak of, in its sentence, and what stands between them."""
     behind = (one for one in candidates if one.start >= end)
@@ -336,6 +339,14 @@ def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Ca
     then = next(behind, None)
     if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):
         following = then  # "code for order 1829 is 615204"
+    if (
+        following
+        and then
+        and following.letters
+        and not then.letters
+        and _NAMED.search(text[following.end : then.start])
+    ):
+        following = then  # "ma OTP dang ky dich vu MIMAX90 cua Quy khach la 738512"
     between = text[end : following.start] if following else ""
     untied = not LINK_BEFORE.search(between)
     if untied and following and then and _AMOUNT_AND_LINK.fullmatch(text[following.end : then.start]):

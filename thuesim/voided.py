@@ -6,14 +6,16 @@ from .codes import copied
 from .folding import without_marks
 from .limits import MAX_CODE_LENGTH
 
-_SENTENCES = re.compile(r"[.;!?](?=\s|$)|\n")
+_CLAUSES = re.compile(r"[.,;!?](?=\s|$)|\n")
 # Each says what has become of a code.
 _STATES = re.compile(
-    r"\b(?:da het han|het han roi|da qua han|qua han|da het hieu luc|khong con hieu luc|khong con gia tri|mat hieu luc"
+    r"\b(?:het (?:han|hieu luc)(?! (?:sau|trong|luc|vao|ngay|la|:))|da het han|vo hieu|khong con (?:su dung|dung)"
+    r"|het han roi|da qua han|qua han|da het hieu luc|khong con hieu luc|khong con gia tri|mat hieu luc"
     r"|(?:da )?bi (?:huy|vo hieu hoa|thu hoi|thay the)|da (?:huy|vo hieu hoa|thu hoi)"
     r"|(?:da |vua )(?:duoc )?(?:su dung|dung|xac nhan)"
     r"|bi sai|khong (?:dung|chinh xac|hop le|hieu luc|khop)|het luot|sai"
-    r"|(?:has |is |have )(?:already |now )?expired|expired|no longer (?:valid|active|works)|(?:was|is|has been) (?:now )?"
+    r"|(?:has |is |have )(?:already |now )?expired|expired|no longer (?:valid|active|works)|(?:was|is"
+    r"|has been) (?:now )?"
     r"(?:cancell?ed|revoked|replaced|deactivated|voided)|(?:was|has been|is) (?:already )?used|already used"
     r"|incorrect|wrong|invalid|(?:is )?not (?:valid|correct)|does not match)\b"
 )
@@ -21,7 +23,8 @@ _STATES = re.compile(
 _DONE = re.compile(r"\b(?:thanh cong|hoan tat|successful(?:ly)?|completed|succeeded)\b")
 # What may come, or must not, says nothing of now: "se het han sau 5 phut", "neu ma sai", "will have expired".
 _OPEN = re.compile(
-    r"\b(?:se|neu|khi|truoc khi|truong hop|tranh|de|dung chung|if|when|once|unless|before|until|after|will|to|in case"
+    r"\b(?:van con|(?<!khong )con hieu luc|dung nhap|still|old code|ma cu|truoc do|se|neu|khi|truoc khi|truong hop"
+    r"|tranh|de|dung chung|if|when|once|unless|before|until|after|will|to|in case"
     r"|would|may)\b"
 )
 
@@ -29,7 +32,7 @@ _OPEN = re.compile(
 def takes_back(text: str, code: str) -> bool:
     """Return whether `text` names `code` as one that no longer holds.
 
-    `"Ma OTP 551208 da het han"` does of `"551208"`; `"Ma OTP 551208 se het han sau 5 phut"` does not. Only a sentence with
+    `"Ma OTP 551208 da het han"` does of `"551208"`; `"Ma OTP 551208 se het han sau 5 phut"` does not. Only a clause with
     the code in it counts, and none that speaks of what may come.
     """
     digits = copied(code)
@@ -37,7 +40,7 @@ def takes_back(text: str, code: str) -> bool:
         return False
     separated = "[ .-]?".join(map(re.escape, digits.lower()))
     named = re.compile(rf"(?<![a-z0-9]){separated}(?![a-z0-9])|(?<=[a-z]-){separated}(?![a-z0-9])")
-    for sentence in _SENTENCES.split(without_marks(text).lower()):
+    for sentence in _CLAUSES.split(without_marks(text).lower()):
         place = named.search(sentence)
         if place is None or _OPEN.search(sentence):
             continue

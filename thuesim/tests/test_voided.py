@@ -21,6 +21,12 @@ from thuesim.voided import takes_back
         "G-551208 was used",
         "Payment with code 551208 completed.",
         "Wrong code: 551208",
+        "Mã OTP 551208 hết hạn",
+        "OTP 551208 het hieu luc",
+        "Ma 551208 vo hieu, lay ma khac",
+        "Mã 551208 không còn sử dụng được",
+        "Ma 551208 da het han luc 10:22, de nhan ma moi vui long bam Gui lai",
+        "Code 551208 has expired, request a new one to continue",
     ],
 )
 def test_a_code_is_taken_back(text: str) -> None:
@@ -41,6 +47,12 @@ def test_a_code_is_taken_back(text: str) -> None:
         "Neu ma 551208 da het han, vui long yeu cau ma moi",
         "Tuyet doi khong chia se ma 551208",
         "Ma cu da het han. Ma moi: 551208",
+        "Ma cu da het han, ma moi 551208",
+        "Ma 551208 van con hieu luc 3 phut, dung nhap sai.",
+        "OTP 551208 het hieu luc trong 3 phut",
+        "Code 551208 is still valid, not expired",
+        "Your code 551208 was sent because your old code expired",
+        "Mật khẩu trước đó đã bị hủy, mã mới của bạn: 551208",
         "Dang nhap thanh cong. Ma 551208",
         "Your code is 551208. It expires in 5 minutes.",
         "Chao mung ban",
@@ -57,4 +69,4 @@ def test_a_code_of_the_senders_form_is_the_same() -> None:
 
 
 def test_a_long_text_is_read_at_once() -> None:
-    assert not takes_back("5 " * 20_000 + "da het han" * 2000, "555555")
+    assert not takes_back("5 " * 20_000 + "da het handa" * 2000, "555555")
