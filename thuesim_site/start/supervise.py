@@ -148,13 +148,11 @@ class Supervision:
         failed is read again only after 15 s.
         """
         end = time.monotonic() + MAX_GROUND_SECONDS
-        handed_over = self._hand_over_callback_url()
-        while not (handed_over or self.stop.wanted or time.monotonic() > end):
-            running.tend(GROUND_TICK_SECONDS, ground_only=True)
-            handed_over = self._hand_over_callback_url()
-        steps = [self._welcome_once] if handed_over else [self._hand_over_callback_url, self._welcome_once]
+        hand_over, welcome = self._hand_over_callback_url, self._welcome_once
+        steps = [hand_over, welcome]
         while not self.stop.wanted:
-            running.tend(TICK_SECONDS)
+            ground_only = hand_over in steps and time.monotonic() < end
+            running.tend(GROUND_TICK_SECONDS if ground_only else TICK_SECONDS, ground_only=ground_only)
             if steps and steps[0]():
                 steps.pop(0)
 
