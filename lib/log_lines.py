@@ -23,6 +23,10 @@ def about(**ids: int | str) -> Iterator[None]:
         _subject.reset(reset)
 
 
+def _process() -> str:
+    return os.environ.get("DESK_PROCESS", "manage")
+
+
 class Lines(logging.Formatter):
     """A formatter whose `asctime` says in which zone it is: the machine's own, which Django sets to `TIME_ZONE`.
 
@@ -30,7 +34,7 @@ class Lines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        record.desk_process = os.environ.get("DESK_PROCESS", "manage")
+        record.desk_process = _process()
         return super().format(record)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
@@ -51,7 +55,7 @@ class JsonLines(Lines):
         line = {
             "at": self.formatTime(record),
             "level": record.levelname,
-            "process": os.environ.get("DESK_PROCESS", "manage"),
+            "process": _process(),
             "logger": record.name,
             "message": record.getMessage(),
             **{key: subject[key] for key in self._KEYS if key in subject},
