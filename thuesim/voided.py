@@ -9,8 +9,8 @@ from .limits import MAX_CODE_LENGTH
 _CLAUSES = re.compile(r"[.,;!?](?=\s|$)|\n")
 # Each says what has become of a code.
 _STATES = re.compile(
-    r"\b(?:het (?:han|hieu luc)(?! (?:sau|trong|luc|vao|ngay|la|:))|da het han|vo hieu|khong con (?:su dung|dung)"
-    r"|het han roi|da qua han|qua han|da het hieu luc|khong con hieu luc|khong con gia tri|mat hieu luc"
+    r"\b(?:da het (?:han|hieu luc)|het (?:han|hieu luc)(?! (?:sau|trong|luc|vao|ngay|la|:))|qua han|vo hieu|mat hieu luc"
+    r"|khong con (?:su dung|dung|hieu luc|gia tri)"
     r"|(?:da )?bi (?:huy|vo hieu hoa|thu hoi|thay the)|da (?:huy|vo hieu hoa|thu hoi)"
     r"|(?:da |vua )(?:duoc )?(?:su dung|dung|xac nhan)"
     r"|bi sai|khong (?:dung|chinh xac|hop le|hieu luc|khop)|het luot|sai"
