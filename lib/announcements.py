@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import Any
@@ -22,7 +23,7 @@ BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 logger = logging.getLogger(__name__)
 
 
-class Listener:
+class Listener(ABC):
     """Keeps one subscription, on the event loop that serves the first request, and subscribes again when it breaks.
 
     A subclass says what a message means to it (`_take`), and what it does when messages may have been missed (`_missed`),
@@ -41,17 +42,17 @@ class Listener:
         self._stopping = True
         self._on_loop(self._end)
 
-    def _take(self, announced: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _take(self, announced: dict[str, Any]) -> None: ...
 
-    def _missed(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _missed(self) -> None: ...
 
-    def _lost(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _lost(self) -> None: ...
 
-    def _end(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _end(self) -> None: ...
 
     def _on_loop(self, work: Callable[[], object]) -> None:
         """Do `work` on the loop, from any thread. Before the first request there is nothing to do."""
