@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from accounts.policy import Access
 from rentals.models import Message, Rental
 from thuesim import codes
-from thuesim.voided import takes_back
+from thuesim.codes.voided import takes_back
 
 MASK = "••••"
 

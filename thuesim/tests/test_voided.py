@@ -2,7 +2,7 @@
 
 import pytest
 
-from thuesim.voided import takes_back
+from thuesim.codes.voided import takes_back
 
 
 @pytest.mark.parametrize(

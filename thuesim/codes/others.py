@@ -1,11 +1,11 @@
 """What is surely no code: amounts, dates, phone numbers, the numbers of orders, accounts and offers.
 
-As in `code_words`, every pattern is for text without accents and has bounded repetitions.
+As in `words`, every pattern is for text without accents and has bounded repetitions.
 """
 
 from typing import Final
 
-from .code_words import compiled
+from .words import compiled
 
 _NUMBER = r"[0-9][0-9.,]{0,24}"
 _REFERENCE_VALUE = r"(?=[a-z0-9./_-]{0,30}[0-9])[a-z0-9](?:[a-z0-9./_-]{0,30}[a-z0-9])?"

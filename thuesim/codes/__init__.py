@@ -9,10 +9,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from .code_choice import clearly_best, equally_good
-from .code_numbers import normalised, western
-from .code_ranking import HINT, for_autofill, scored
-from .limits import MAX_CODE_LENGTH
+from ..limits import MAX_CODE_LENGTH
+from .choice import clearly_best, equally_good
+from .numbers import normalised, western
+from .ranking import HINT, for_autofill, scored
 
 
 def extract_code(message: str) -> str:

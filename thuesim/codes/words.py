@@ -7,7 +7,7 @@ than any other of its length.
 import re
 from typing import Final
 
-from .folding import without_marks
+from ..folding import without_marks
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

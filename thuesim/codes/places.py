@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from .code_numbers import Candidate
-from .code_others import NO_CODES
-from .code_words import SECRECY, SENDERS
+from .numbers import Candidate
+from .others import NO_CODES
+from .words import SECRECY, SENDERS
 
 START: Final = re.compile(r"(?:(?:^|\n)[^\w:]*|[.!?\])}>】]\s?)[\"'(\[<#*]{0,3}$")
 SENDER_AND_COLON: Final = re.compile(r"^\W?(?P<sender>[\w.+' &]{1,30}?)(?:\s?:|\s[-–—])\s?[\"'(\[<#*]{0,3}$")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from . import code_places
-from .code_choice import LEAST, let_rivals_in
-from .code_numbers import (
+from . import places
+from .between import CHINESE, REACH, are_fillers, ends_as_a_code, following_number, is_linked_before, says_what_for
+from .choice import LEAST, let_rivals_in
+from .numbers import (
     CUT,
     MAX_CANDIDATES,
     SYLLABLE,
@@ -23,9 +24,8 @@ from .code_numbers import (
     letters_in,
     without_other_numbers,
 )
-from .code_others import THING
-from .code_words import (
-    AFTER_NAME,
+from .others import THING
+from .words import (
     AFTER_UNTIED,
     AFTER_WEAK,
     ALTERNATIVE,
@@ -39,11 +39,8 @@ from .code_words import (
     DOOR_NAME,
     ENTER,
     EXAMPLE,
-    FILLER,
-    FOR_WHAT,
     GIVES,
     LIKELY_NAME,
-    LINK,
     LINK_BEFORE,
     LOOSE_LINK,
     OFFER,
@@ -63,11 +60,9 @@ from .code_words import (
     SURE_ANYWHERE,
     WARNING,
     WEAK_NAME,
-    WHOSE,
 )
 
-# How far a name speaks, in characters.
-_REACH: Final = 80
+# How far around a name is read, in characters.
 _NEAR: Final = 30
 # More names than a message has; a text of nothing else is hostile.
 _MAX_NAMES: Final = 60
@@ -155,9 +150,9 @@ def scored(plain: str) -> list[Candidate]:
     _vote(message, candidates, names)
     if len({one.value for one in numbers}) == 1 and not is_date_or_year(numbers[0].value):
         announced = (
-            WEAK_NAME.search(message.text) and code_places.has_a_line(message.text, numbers[0]) and not message.doubtful
+            WEAK_NAME.search(message.text) and places.has_a_line(message.text, numbers[0]) and not message.doubtful
         )
-        if announced or code_places.nothing_else(plain, numbers[0]):
+        if announced or places.nothing_else(plain, numbers[0]):
             numbers[0].raise_to(_WEAK)
     wary, counts = WARNING.search(plain), COUNTS.search(plain)
     for one in candidates:
@@ -233,7 +228,7 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
             _vote_by_place(message, one, names, alone=named <= {one.value})
         if one.plain and is_date_or_year(one.value) and one.score <= _LIKELY:
             one.score -= _DOUBT
-        if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - _REACH) : one.start]):
+        if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - REACH) : one.start]):
             one.score = _SPENT
     let_rivals_in(text, candidates)
     for one, other in pairwise(candidates):
@@ -250,7 +245,7 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name], *,
     """Raise a number for what is said around it, where no name is tied to it; `alone` where none is to another one."""
     text = message.text
     before, after = text[max(0, one.start - 100) : one.start], text[one.end : one.end + 60]
-    entered, begins = ENTER.search(before[-60:]), code_places.begins(text[: one.start])
+    entered, begins = ENTER.search(before[-60:]), places.begins(text[: one.start])
     secret = _is_secret(text[: one.start], after)
     prefixed = (one.prefix, len(one.value)) in {("G-", 6), ("FB-", 5), ("FB-", 6)}
     if (
@@ -262,9 +257,9 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name], *,
     ):
         one.raise_to(_WEAK)
     named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, one.end)
-    sender = code_places.SENDER_AND_COLON.search(before[-_NEAR:])
+    sender = places.SENDER_AND_COLON.search(before[-_NEAR:])
     from_sender = sender is not None and sender["sender"].lower() in SENDERS
-    if alone and named and (code_places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
+    if alone and named and (places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
         one.raise_to(_LIKELY)
 
 
@@ -273,15 +268,15 @@ def _is_secret(before: str, after: str) -> bool:
     secrecy = SECRECY.match(after)
     if secrecy is None:
         return False
-    sender = code_places.SENDER_AND_COLON.search(before[-_NEAR:])
+    sender = places.SENDER_AND_COLON.search(before[-_NEAR:])
     known = sender is None or not SENDERS.isdisjoint(sender["sender"].lower().split())
-    return code_places.begins(before) and (secrecy["this"] is not None or (known and secrecy["end"] is not None))
+    return places.begins(before) and (secrecy["this"] is not None or (known and secrecy["end"] is not None))
 
 
 def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -> None:
     """Raise the number behind the name, or the one before it, that is tied to it."""
     text = message.text
-    following, between = _following(name.end, text, candidates)
+    following, between = following_number(name.end, text, candidates)
     previous = next((one for one in reversed(candidates) if one.end <= name.start), None)
     if following:
         tie = _tie_behind(between, text[following.end : following.end + 40], name, length=len(following.value))
@@ -294,71 +289,25 @@ def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -
             return following.raise_to(HINT if tie and not following.letters else 0)
         behind = tie and (not following.letters or _may_be_letters(name, following, text, tie))
         # "8812 la ma OTP chuyen tien, 9931 la ma OTP dang nhap": each name speaks of the number before it.
-        if behind and not (tie == _BESIDE and previous and _is_linked_before(text[previous.end : name.start])):
+        if behind and not (tie == _BESIDE and previous and is_linked_before(text[previous.end : name.start])):
             return following.raise_to(name.worth - (tie == _BESIDE))
     if previous is None:
         return None
     between = _ASIDE.sub("", text[previous.end : name.start])
-    if len(between) > _REACH or SENTENCE_END.search(between.rstrip(". "), 2):
+    if len(between) > REACH or SENTENCE_END.search(between.rstrip(". "), 2):
         return None
     if previous.letters and not any(c.isdecimal() for c in previous.value):
         return None
-    if name.kind is WEAK_NAME and not _ends_as_a_code(text[name.end : name.end + 40]):
+    if name.kind is WEAK_NAME and not ends_as_a_code(text[name.end : name.end + 40]):
         return None  # "4882 la ma cua" (of the door)
-    if _is_linked_before(between):
+    if is_linked_before(between):
         return previous.raise_to(name.worth)
     loose = LOOSE_LINK.match(between + name.text)
     if loose and not previous.letters and not name.weak and _may_be_first(previous, text, between, name):
         rest = between[loose.end() :]
-        if _are_fillers(rest, 2) or re.fullmatch(r"[\u4e00-\u9fff]{0,6}", rest):
+        if are_fillers(rest, 2) or re.fullmatch(r"[\u4e00-\u9fff]{0,6}", rest):
             return previous.raise_to(name.worth - 1)
     return None
-
-
-def _is_linked_before(between: str) -> bool:
-    """Whether what stands between a number and the name after it says that it is that: "529310 is your (code)"."""
-    link = LINK.match(between)
-    return link is not None and _are_fillers(between[link.end() :], 4)
-
-
-def _ends_as_a_code(after: str) -> bool:
-    """Whether what follows "4882 is the code" may follow a code: an end, whose it is, what for, or a known sender."""
-    if AFTER_NAME.match(after):
-        return True
-    word = re.match(r"\s(?:cua\s)?([\w.]+)", after)
-    return word is not None and word[1].lower() in SENDERS | SENDER_WORDS
-
-
-_NAMED: Final = re.compile(r"^[^.;\n]{0,40}(?:\bla|\bis|[:=])\s?$", re.IGNORECASE)
-
-
-def _following(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Candidate | None, str]:
-    """Return the number that a name ending at `end` may speak of, in its sentence, and what stands between them."""
-    behind = (one for one in candidates if one.start >= end)
-    following = next(behind, None)
-    then = next(behind, None)
-    if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):
-        following = then  # "code for order 1829 is 615204"
-    if (
-        following
-        and then
-        and following.letters
-        and not then.letters
-        and _NAMED.search(text[following.end : then.start])
-    ):
-        following = then  # "ma OTP dang ky dich vu MIMAX90 cua Quy khach la 738512"
-    between = text[end : following.start] if following else ""
-    untied = not LINK_BEFORE.search(between)
-    if untied and following and then and _AMOUNT_AND_LINK.fullmatch(text[following.end : then.start]):
-        return None, ""
-    reaches = following is not None and len(between) <= _REACH and not SENTENCE_END.search(between.strip())
-    return (following, between) if reaches else (None, "")
-
-
-# "OTP mo 5512 tai khoan con: 882312", "OTP dang nhap 551208 - 882312": the first may be what the code is for.
-_AMOUNT_AND_LINK: Final = re.compile(
-    r"\s?[\])]?\s?(?:[-–—=]?>|[-–—|→]|(?<=[\])]):)\s?|\s?(?:[a-z]{1,10}\s){0,3}[a-z]{1,10}\s?[:=]\s?"
-)
 
 
 def _tie_behind(between: str, after: str, name: _Name, *, length: int) -> str:
@@ -373,12 +322,12 @@ def _tie_behind(between: str, after: str, name: _Name, *, length: int) -> str:
     if link:
         words = words.replace(CUT, " ")
         any_purpose = name.kind is CERTAIN_NAME and " " in name.text and ANY_PURPOSE.fullmatch(words)
-        purpose = name.takes_purpose and _says_what_for(words)
-        return _LINKED if _are_fillers(words, strangers, weak=name.weak) or any_purpose or purpose else ""
-    if name.parcel or _CHINESE.search(words) or _PLACE.search(words):
+        purpose = name.takes_purpose and says_what_for(words)
+        return _LINKED if are_fillers(words, strangers, weak=name.weak) or any_purpose or purpose else ""
+    if name.parcel or CHINESE.search(words) or _PLACE.search(words):
         return ""
     goes_on = AFTER_WEAK if name.kind is WEAK_NAME else AFTER_UNTIED
-    return _BESIDE if _are_fillers(words, strangers, weak=name.weak) and goes_on.match(after) else ""
+    return _BESIDE if are_fillers(words, strangers, weak=name.weak) and goes_on.match(after) else ""
 
 
 # "(khong cung cap cho ai)", "6 chu so"
@@ -390,31 +339,6 @@ _ASIDE: Final = re.compile(
 _DEVICE: Final = re.compile(r"\b(?:dien thoai|thiet bi|may|xe|laptop)\b", re.IGNORECASE)
 # "ma kich hoat tai cua hang 4721"
 _PLACE: Final = re.compile(r"\b(?:[Tt]ai(?! khoan| [A-Z])|TAI(?! KHOAN)|qua|tu|at|from|via|to)\b")
-_CHINESE: Final = re.compile("[\u4e00-\u9fff]")
-_WORD: Final = re.compile(r"[^\W_][\w.']*|¦")
-
-
-def _are_fillers(words: str, strangers: int, *, weak: bool = False) -> bool:
-    """Whether the words say no more than whose code it is, with the names of known senders and so many others.
-
-    Behind a weak name "quy khach" and the like must belong to it: "ma cua quy khach" is a code, "ma quy khach" is none.
-    """
-    if weak:
-        words = WHOSE.sub(" ", words)
-    for word in _WORD.findall(words):
-        plain = word.lower().strip(".'")
-        if plain in SENDERS or plain in SENDER_WORDS or _CHINESE.match(word) or (plain in FILLER and not weak):
-            continue
-        if word.islower() or not word[0].isalnum() or word.isdecimal() or not strangers:
-            return False
-        strangers -= 1
-    return True
-
-
-def _says_what_for(words: str) -> bool:
-    """Whether the words are fillers and then say what the code is for: "OTP for Binh Minh Ltd (is)"."""
-    found = FOR_WHAT.search(words)
-    return found is not None and _are_fillers(words[: found.start()], 2)
 
 
 def _is_introduced(before: str) -> bool:
@@ -461,9 +385,7 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
     alone = yours or re.match(r"[\s\"')]{0,3}(?:$|[.\n]|,(?!.{0,20}:))", after)
     long_enough = len(one.value) >= 5 or len(message.text.strip()) < 15
     long_enough = long_enough and (own or "confirm" not in name.text.lower())
-    begins = code_places.START.search(_LEADING_WORDS.sub("", before)) or (
-        whose and _is_sender(message.text[: name.start])
-    )
+    begins = places.START.search(_LEADING_WORDS.sub("", before)) or (whose and _is_sender(message.text[: name.start]))
     return bool(long_enough and alone and begins)
 
 
@@ -500,4 +422,4 @@ def _may_be_letters(name: _Name, one: Candidate, text: str, tie: str) -> bool:
 def _may_be_first(one: Candidate, text: str, between: str, name: _Name) -> bool:
     """Whether the number before a name that no link ties to it begins something, or the name stands in brackets."""
     in_brackets = between.strip() == "(" and name.kind is CERTAIN_NAME and len(one.value) >= 6
-    return in_brackets or code_places.begins(text[: one.start])
+    return in_brackets or places.begins(text[: one.start])

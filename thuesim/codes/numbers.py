@@ -5,10 +5,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from .code_others import NO_CODES, REFERENCE
-from .code_words import CERTAIN_NAME, LIKELY_NAME, LINK, OFFER, OTHER_TOPIC, SENDERS
-from .entities import without_entities
-from .folding import without_marks
+from ..entities import without_entities
+from ..folding import without_marks
+from .others import NO_CODES, REFERENCE
+from .words import CERTAIN_NAME, LIKELY_NAME, LINK, OFFER, OTHER_TOPIC, SENDERS
 
 # The bounds here and those in the patterns keep hostile text from taking long.
 _MAX_LENGTH: Final = 4000

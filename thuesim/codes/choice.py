@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from .code_numbers import Candidate
+from .numbers import Candidate
 
 # The least score of a code, and how far it must be ahead of every other number.
 LEAST: Final = 3
@@ -12,7 +12,7 @@ _AHEAD: Final = 2
 # More codes than a person can choose from: such a text is to be read.
 _MAX_EQUAL: Final = 4
 # How far before and behind a number the words are read, in characters.
-_REACH: Final = 80
+REACH: Final = 80
 
 # "Ma dang ky: 3344. Ma rut tien: 9911": a name of a kind that is not known, tied to its number.
 _ANY_NAME: Final = re.compile(
@@ -55,6 +55,6 @@ def let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
     for one in candidates:
         if not 0 <= one.score < best:
             continue
-        before, after = text[max(0, one.start - _REACH) : one.start], text[one.end : one.end + _REACH]
+        before, after = text[max(0, one.start - REACH) : one.start], text[one.end : one.end + REACH]
         if _ANY_NAME.search(before) or _ANY_NAME_AFTER.match(after):
             one.raise_to(best)

@@ -2,9 +2,9 @@
 
 import re
 
-from .codes import copied
-from .folding import without_marks
-from .limits import MAX_CODE_LENGTH
+from ..folding import without_marks
+from ..limits import MAX_CODE_LENGTH
+from . import copied
 
 _CLAUSES = re.compile(r"[.,;!?](?=\s|$)|\n")
 # Each says what has become of a code.
