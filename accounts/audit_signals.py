@@ -9,7 +9,7 @@ from django.contrib.auth import signals as auth
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts import audit, notices
+from accounts import audit, first_team, notices
 from accounts.allauth_adapters import account_named
 from accounts.audit import Action
 from accounts.models import User
@@ -19,6 +19,7 @@ from lib import announce
 @receiver(auth.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     methods = request.session.get("account_authentication_methods", [])
+    first_team.name_for_first_person()
     by = [str(method.get("type") or method.get("method", "")) for method in methods]
     audit.record(Action.SIGN_IN, person=user, request=request, detail={"by": by})
 

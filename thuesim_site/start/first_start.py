@@ -7,9 +7,9 @@ from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import transaction
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.first_team import first_name
 from accounts.models import Membership, Role, Team, User
 from lib.encryption import digest
 from rentals.models import CallbackAddress, Rental, Token
@@ -55,12 +55,12 @@ class FirstStart:
 def first_start(*, demo_token: str = "") -> FirstStart:
     """Make the first team, its admin and its token, unless they are there; what is there already stays as it is.
 
-    The team is named in the language of the settings; an admin may rename it.
+    The team is named in the language of the settings, and anew in that of the first person who signs in.
 
     May run at every start. `demo_token` is the token that the sandbox takes.
     """
     with transaction.atomic():
-        team = Team.objects.order_by("pk").first() or Team.objects.create(name=_("Team 1"))
+        team = Team.objects.order_by("pk").first() or Team.objects.create(name=first_name())
         people = [_admin(team), *([_operator(team)] if settings.DEMO else [])]
         if not settings.DEMO:
             _end_demo()
