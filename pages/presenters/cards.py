@@ -45,9 +45,9 @@ _ICONS: Mapping[str, str] = {
     Status.WAITING: "clock",
     Status.RECEIVED: "check",
     Status.EXPIRED: "hourglass",
-    Status.REFUSED: "ban",
-    Status.UNCONFIRMED: "question",
-    Status.CANCELLED: "cross",
+    Status.REFUSED: "none-free",
+    Status.UNCONFIRMED: "uncertain",
+    Status.CANCELLED: "cancel",
 }
 _WITHOUT_CODE = frozenset({Status.EXPIRED, Status.REFUSED, Status.CANCELLED})
 _SETTLED = frozenset({Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED})
@@ -241,7 +241,7 @@ class Card:
     def icon(self) -> str:
         if self.read.void_by:
             return "alert"
-        return "mail" if self.rental.lacks_code else _ICONS[self.rental.status]
+        return "message" if self.rental.lacks_code else _ICONS[self.rental.status]
 
     @property
     def reason(self) -> str:

@@ -81,7 +81,7 @@ def test_a_message_in_which_no_code_is_recognised_does_not_read_as_a_code(rental
     say(rental, "Uu dai 50%")
     page = drawn(rental)
     assert page.find_all(data_testid="code") == []
-    assert (card(rental).status_label, card(rental).icon) == ("no code recognised: read the message", "mail")
+    assert (card(rental).status_label, card(rental).icon) == ("no code recognised: read the message", "message")
     assert "data-rings" not in page.find(data_testid="rental")
     say(rental, "", is_call=True, audio_url="https://x.vn/1.wav", minute=1)
     assert "data-rings" in drawn(rental).find(data_testid="rental")
