@@ -22,7 +22,7 @@ document.addEventListener("htmx:afterSwap", () => {
 function showAges() {
   for (const time of document.querySelectorAll("[data-since]")) {
     const seconds = Math.max(0, Math.round((serverTime() - Number(time.dataset.since)) / 1000));
-    const age = inWords(seconds);
+    const age = inWords(seconds) + (time.dataset.after ?? "");
     if (time.textContent !== age) time.textContent = age;
     if (time.dataset.staleAfter) time.classList.toggle("is-stale", seconds > Number(time.dataset.staleAfter));
   }

@@ -20,6 +20,7 @@ const FRESH = 20_000; // ms: an older part shows its age
 const AWAY = 5000; // ms of hiding after which a page that comes back reads its part
 const NEWS = 30_000; // ms without a fresh part in sight after which the page says what happened meanwhile
 const RETRY = 3000; // ms
+const FIRST = 2000; // ms that the first connection may take before the sign says that there is none
 
 export const sign = document.getElementById("live-state");
 const word = sign.querySelector("[data-live-word]");
@@ -44,14 +45,20 @@ let part;
 
 function show(next) {
   if (next !== state) {
+    const isFirst = !state;
     state = next;
-    sign.dataset.state = state;
-    const since = timeOfDay(heardTime);
-    word.textContent = sign.dataset[state].replace("{time}", since);
-    const line = document.getElementById("no-connection");
-    if (line) line.hidden = state !== "offline";
+    if (isFirst && state === "reconnecting") setTimeout(showState, FIRST);
+    else showState();
   }
   showAge();
+}
+function showState() {
+  if (sign.dataset.state === state) return;
+  sign.dataset.state = state;
+  const since = timeOfDay(heardTime);
+  word.textContent = sign.dataset[state].replace("{time}", since);
+  const line = document.getElementById("no-connection");
+  if (line) line.hidden = state !== "offline";
 }
 function showAge() {
   const seconds = Math.round((steady() - freshAt) / 1000);
