@@ -19,6 +19,7 @@ from api.authentication import Bearer
 from api.desk_api import openapi
 from api.problems import Problem
 from lib import documents
+from lib.urls import root_url
 
 FOLDER: Path = settings.BASE_DIR / "docs"
 EXAMPLE = "http://127.0.0.1:8000"  # in the documents, for the address of this desk
@@ -40,7 +41,9 @@ def openapi_json(request: HttpRequest) -> HttpResponse:
             Bearer()(request)
         except Problem as problem:
             return problem.response()
-    return JsonResponse(document(), json_dumps_params={"ensure_ascii": False})
+    return JsonResponse(
+        {**document(), "servers": [{"url": root_url(request)}]}, json_dumps_params={"ensure_ascii": False}
+    )
 
 
 @login_not_required
@@ -64,7 +67,7 @@ def _page(request: HttpRequest, name: str) -> HttpResponse:
         except Problem as problem:
             return problem.response() if request.headers.get("Authorization") else redirect_to_login(request.path)
     guide = guide_of(name, get_language() or "en")
-    body = guide.body.replace(EXAMPLE, escape(request.build_absolute_uri("/").rstrip("/")))
+    body = guide.body.replace(EXAMPLE, escape(root_url(request)))
     return render(request, "api/docs.html", {"name": name, "guide": guide, "body": mark_safe(body)})  # noqa: S308
 
 

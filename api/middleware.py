@@ -26,9 +26,9 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(PREFIX):
+        if not request.path_info.startswith(PREFIX):
             return self.get_response(request)
-        if request.path not in FOR_PEOPLE or request.headers.get("Authorization"):
+        if request.path_info not in FOR_PEOPLE or request.headers.get("Authorization"):
             request.COOKIES = {}
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             with _language_of(request):

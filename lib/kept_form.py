@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, QueryDict
 from django.http.multipartparser import MultiPartParserError
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -43,7 +44,7 @@ def kept_form(request: HttpRequest) -> dict[str, Any]:
         sent = request.POST
         has_file = bool(request.FILES)
     except (SuspiciousOperation, MultiPartParserError, OSError):  # no form of ours, or one that is cut off
-        return {"address": request.get_full_path(), "back": "/"}
+        return {"address": request.get_full_path(), "back": reverse("desk")}
     if "csrfmiddlewaretoken" not in sent:
         return page
     page["texts"] = [

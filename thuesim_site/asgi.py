@@ -51,7 +51,25 @@ def desk() -> Application:
     pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
     held = Holding(pages, settings.REDIS_URL)
     whole = web(Hub(settings.REDIS_URL), held, StaticFiles(), Health(django_pages))
-    return _believing_proxies(whole)
+    return _believing_proxies(below_path(settings.FORCE_SCRIPT_NAME, whole) if settings.FORCE_SCRIPT_NAME else whole)
+
+
+def below_path(path: str, application: Application) -> Application:
+    """Take `path` off the addresses of requests, where the proxy in front has left it; `path` itself leads to `path/`."""
+
+    async def without_path(scope: Message, receive: Receive, send: Send) -> None:
+        if scope.get("path") == path:
+            query = scope["query_string"]
+            location = path.encode() + (b"/?" + query if query else b"/")
+            headers = [(b"location", location), (b"content-length", b"0"), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 301, "headers": headers})
+            await send({"type": "http.response.body"})
+            return
+        if scope.get("path", "").startswith(f"{path}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(path)}
+        await application(scope, receive, send)
+
+    return without_path
 
 
 def _believing_proxies(application: Application) -> Application:

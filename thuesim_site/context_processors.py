@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts import mail
 from accounts.http import asking_address
@@ -12,7 +13,7 @@ def desk(request: HttpRequest) -> dict[str, object]:
 
     `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`. `access`: what the person may do, None
     before sign-in. `sends_links`: people change their e-mail address themselves. `here`: the address of the page on the
-    screen, for a form that leads back to it.
+    screen, for a form that leads back to it. `csrf_cookie`: the name of the cookie that scripts read.
     """
     return {
         "demo": settings.DEMO,
@@ -20,10 +21,11 @@ def desk(request: HttpRequest) -> dict[str, object]:
         "sends_links": mail.sends_links(),
         "access": getattr(request, "access", None),
         "here": _page_of(request),
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
 
 
 def _page_of(request: HttpRequest) -> str:
     if getattr(request, "htmx", None):  # a fragment: the page around it
-        return asking_address(request) or "/"
-    return request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+        return asking_address(request) or reverse("desk")
+    return request.get_full_path() if request.method in {"GET", "HEAD"} else reverse("desk")

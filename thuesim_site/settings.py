@@ -1,6 +1,7 @@
 """Settings, from the environment alone. `.env.example` lists every variable, in this order."""
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ PORT = variables.PORT.read()
 DATA_DIR = demo.data_dir()
 FILES_DIR = variables.FILES_DIR.read() or DATA_DIR
 PUBLIC_URL = variables.PUBLIC_URL.read()
+# Below a path of the public address, such as /desk: every address begins with it, whether or not the proxy takes it away.
+FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 DEBUG = variables.DEBUG.read()
 
 # Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.
@@ -34,8 +37,12 @@ TOKEN_KEYS = variables.SECRET_KEYS.read() or [kept_secret(DATA_DIR / "token_key"
 
 _https = PUBLIC_URL.startswith("https://")
 _public_host = urlsplit(PUBLIC_URL).hostname
-# With it the browser itself refuses a cookie that another host of the domain, or a plain connection, tries to set.
-COOKIE_PREFIX = "__Host-" if _https else ""
+_path = FORCE_SCRIPT_NAME or ""
+# With it the browser itself refuses a cookie that another host of the domain, or a plain connection, tries to set. Below a
+# path, cookies are sent there alone, which `__Host-` does not allow, and their names are none of the host's other programs.
+COOKIE_PREFIX = "__Host-" if _https and not _path else "__Secure-" if _https else ""
+COOKIE_PREFIX += f"{_path[1:].replace('/', '_')}_" if _path else ""
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{_path}/"
 ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",
@@ -45,7 +52,7 @@ ALLOWED_HOSTS = [
     *variables.ALLOWED_HOSTS.read(),
 ]
 CSRF_FAILURE_VIEW = "thuesim_site.csrf_failure.csrf_failure"
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(_path)] if PUBLIC_URL else []
 # Who is believed about the client's address and scheme. A proxy of this machine is believed about the scheme alone unless
 # it is named: any process here could claim any address, to be throttled by none.
 PROXIES = variables.PROXIES.read()
@@ -249,7 +256,7 @@ USE_TZ = True
 USE_THOUSAND_SEPARATOR = False  # ids stand in attributes; money has a filter of its own
 
 # Static files
-STATIC_URL = "/static/"
+STATIC_URL = f"{_path}/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # The pictures are in the guides, which the help shows.
 STATICFILES_DIRS = [BASE_DIR / "static", ("pictures", BASE_DIR / "docs" / "pictures")]
@@ -271,9 +278,11 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_P
 SECURE_SSL_REDIRECT = _https
 SECURE_SSL_HOST = urlsplit(PUBLIC_URL).netloc if _https else None  # and not what the request's Host says
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^callback/"]
+_below = f"^{re.escape(_path[1:])}/" if _path else "^"
+SECURE_REDIRECT_EXEMPT = [f"{_below}{address}" for address in ("healthz$", "readyz$", "metrics$", "callback/")]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+# Not for the other programs of a host: they may have subdomains without TLS.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https and not _path
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not in a cookie of its own

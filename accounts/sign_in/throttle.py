@@ -130,7 +130,7 @@ def remember_device(request: HttpRequest, response: HttpResponse, person: User) 
         signing.dumps(device, salt=_salt(person)),
         max_age=DEVICE_SECONDS,
         # Where the browser binds the cookie to this host, it takes no narrower path than the whole site.
-        path="/" if settings.COOKIE_PREFIX else reverse("account_login").removesuffix("login/"),
+        path="/" if settings.COOKIE_PREFIX == "__Host-" else reverse("account_login").removesuffix("login/"),
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",

@@ -68,7 +68,9 @@ def events(request: HttpRequest) -> HttpResponse:
     by_id = {rental.id: rental for rental in rendering.shown(caller, rentals)}
     frames = [_frame(event, by_id[event.rental_id].dict()) for event in part if event.rental_id in by_id]
     response = HttpResponse("".join(frames) or ": nothing new\n\n", content_type="text/event-stream; charset=utf-8")
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = (
+        "no-store, private, no-transform"  # compressed by a proxy, events would come late
+    )
     response.headers["X-Accel-Buffering"] = "no"
     if held == "first":
         response.content = f"retry: {RETRY_MS}\n\n".encode() + response.content

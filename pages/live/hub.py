@@ -21,6 +21,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest
+from django.urls import set_script_prefix
 
 from accounts.audit import OncePerDay
 from lib.announcements import Listener
@@ -55,10 +56,12 @@ _EXPIRED = frame("session-expired")
 _TEAM_SWITCHED = frame("team-switched")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
+    (b"cache-control", b"no-store, private, no-transform"),  # compressed by a proxy, events would come late
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+_NOTHING = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
 
 logger = logging.getLogger(__name__)
 _hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
@@ -97,7 +100,7 @@ class Hub(Listener):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         request = ASGIRequest(scope, BytesIO())
         if (status := _refusal(request)) is not None:
-            await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.start", "status": status, "headers": _NOTHING})
             await send({"type": "http.response.body"})
             return
         await self._begin()
@@ -248,6 +251,7 @@ class Hub(Listener):
 
     async def _in_thread(self, pool: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         def with_database() -> T:
+            set_script_prefix(f"{settings.FORCE_SCRIPT_NAME or ''}/")  # each thread has its own
             try:
                 return work(*args, **kwargs)
             finally:

@@ -15,7 +15,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from pages.tests.world import CODE, ROLES, World, address_of, addresses
+from pages.tests.world import ROLES, World, address_of, addresses, sent_to_any
 from pages.tests.world import shared_world as shared_world
 from rentals.models import Status
 
@@ -161,27 +161,6 @@ POST admin:view_on_site admin:nowhere                               in   in   in
 """
 
 
-def _sent(things: dict[str, Any]) -> dict[str, Any]:
-    """What is sent to every address: whatever any of them reads, and always of one team."""
-    return {
-        "service": things["service"].key,
-        "purpose": "for a test",
-        "token": things["token"].pk,
-        "team": things["team"].pk,
-        "person": things["user"].pk,
-        "name": "Ours",
-        "add": things["service"].key,
-        "role": "viewer",
-        "days": 7,
-        "rentals_per_day": 5,
-        "language": "en",
-        "q": CODE,
-        "message": things["message"].pk,
-        "scopes": ["rentals:read"],
-        "delivery": things["delivery"].pk,
-    }
-
-
 def _outcome(
     client: Client, world: World, name: str, pattern: str, role: str, whose: str, method: str
 ) -> tuple[str, str]:
@@ -197,7 +176,7 @@ def _outcome(
             things["secret"] = things["callback"] = "wrong"
         client.cookies = deepcopy(world.cookies[role])
         address = address_of(pattern, name, things, rental)
-        sent = _sent(things)
+        sent = sent_to_any(things)
         response = client.get(address, sent) if method == "GET" else client.post(address, sent)
         body = b"".join(response) if response.streaming else response.content
         transaction.set_rollback(True)

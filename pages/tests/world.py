@@ -212,3 +212,24 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         if "(?P" in pattern
         else filled
     )
+
+
+def sent_to_any(things: dict[str, Any]) -> dict[str, Any]:
+    """What is sent to every address: whatever any of them reads, and always of one team."""
+    return {
+        "service": things["service"].key,
+        "purpose": "for a test",
+        "token": things["token"].pk,
+        "team": things["team"].pk,
+        "person": things["user"].pk,
+        "name": "Ours",
+        "add": things["service"].key,
+        "role": "viewer",
+        "days": 7,
+        "rentals_per_day": 5,
+        "language": "en",
+        "q": CODE,
+        "message": things["message"].pk,
+        "scopes": ["rentals:read"],
+        "delivery": things["delivery"].pk,
+    }

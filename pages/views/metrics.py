@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -202,7 +203,7 @@ def _has_token(request: HttpRequest) -> bool:
 
 def _is_local(request: HttpRequest) -> bool:
     """Whether a program on this machine asks, and not by way of a proxy, which may set no header but the public host."""
-    public = settings.PUBLIC_URL.lower()
+    public = urljoin(settings.PUBLIC_URL.lower(), "/").removesuffix("/")
     is_public = f"https://{request.get_host().lower()}/".startswith((f"{public}/", f"{public}:"))
     if is_public or any(name in request.headers for name in _PROXY_HEADERS):
         return False

@@ -1,6 +1,6 @@
-// The CSRF token, from its cookie: signing in again in another tab changes it. Behind https the cookie has a prefix, and only
-// with it is the cookie ours: another host of the domain can set one without.
+// The CSRF token, from its cookie: signing in again in another tab changes it. The page says what the cookie is called: behind https
+// it has a prefix, with which no other host of the domain can set it.
 export function csrfToken() {
-  const cookie = (name) => document.cookie.match(`(?:^|; )${name}=([^;]+)`)?.[1];
-  return cookie("__Host-csrftoken") ?? cookie("csrftoken") ?? "";
+  const name = `${document.body.dataset.csrfCookie}=`;
+  return document.cookie.split("; ").find((cookie) => cookie.startsWith(name))?.slice(name.length) ?? "";
 }

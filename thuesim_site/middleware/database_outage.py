@@ -29,7 +29,7 @@ class DatabaseOutageMiddleware:
         self._away_until = 0.0
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if time.monotonic() < self._away_until and not request.path.startswith((settings.STATIC_URL, *NO_DATABASE)):
+        if time.monotonic() < self._away_until and not _needs_no_database(request):
             return outage_page(request)
         response = self.get_response(request)
         if getattr(response, "database_is_away", False):
@@ -38,6 +38,10 @@ class DatabaseOutageMiddleware:
 
 
 NO_DATABASE = ("/healthz", "/readyz")
+
+
+def _needs_no_database(request: HttpRequest) -> bool:
+    return request.path_info.startswith(NO_DATABASE) or request.path.startswith(settings.STATIC_URL)
 
 
 def outage_page(request: HttpRequest) -> HttpResponse:

@@ -6,6 +6,7 @@
 import ipaddress
 import logging
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -124,6 +125,26 @@ def _address(*, path_allowed: bool) -> Callable[[str, str], str]:
     return parse
 
 
+# What the desk's own addresses begin with: below a path of such a name, no one could tell whether a proxy took it away.
+OWN_ADDRESSES = frozenset({
+    "account", "accounts", "admin", "api", "background", "board", "callback", "healthz", "help", "join", "language", "live",
+    "manifest.webmanifest", "metrics", "offline", "preferences", "readyz", "rent", "rentals", "service-worker.js",
+    "services", "setup", "spend", "static", "system", "team", "tokens", "tour",
+})  # fmt: skip
+
+
+def _public_url(name: str, text: str) -> str:
+    address = _address(path_allowed=True)(name, text)
+    path = urlsplit(address).path
+    if path and not re.fullmatch(r"(/[A-Za-z0-9][A-Za-z0-9_.-]*)+", path):
+        raise WrongSetting(
+            f"{name} must have a path of letters, digits, - and _ alone, such as https://example.com/desk."
+        )
+    if (first := path.partition("/")[2].partition("/")[0]) in OWN_ADDRESSES:
+        raise WrongSetting(f"{name} must have another path: the desk has an address /{first} of its own.")
+    return address
+
+
 def _folder(name: str, text: str) -> Path:
     folder = Path(text).expanduser().resolve()
     if not set(";#\n\r").isdisjoint(str(folder)):
@@ -234,7 +255,7 @@ HOST = Variable("HOST", "127.0.0.1", _any_text)
 PORT = Variable("PORT", 8000, _whole(1, 65535))
 DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
 FILES_DIR = Variable[Path | None]("DESK_FILES_DIR", None, _folder)
-PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _address(path_allowed=False))
+PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _public_url)
 DEBUG = Variable("DEBUG", False, _flag)
 
 SECRET_KEY = Variable("SECRET_KEY", "", _secret_key)

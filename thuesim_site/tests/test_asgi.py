@@ -122,3 +122,15 @@ def test_a_request_that_says_not_whom_it_asks_is_refused(port: int, version: str
         with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
             stranger.sendall(f"GET {where} HTTP/{version}\r\n\r\n".encode())
             assert stranger.recv(1000).split()[1] == status, where
+
+
+@pytest.mark.parametrize("asked", ["/desk/page/", "/page/", "/desk/healthz", "/healthz", "/desk/static/page.css"])
+def test_below_a_path_it_answers_with_the_path_and_without_it(settings: Settings, tmp_path: Path, asked: str) -> None:
+    """A proxy may take the path away, and monitors ask without the proxy."""
+    settings.ROOT_URLCONF, settings.STATIC_ROOT = __name__, tmp_path
+    settings.FORCE_SCRIPT_NAME, settings.STATIC_URL = "/desk", "/desk/static/"
+    (tmp_path / "page.css").write_text("a {}")
+    with serving(desk()) as port:
+        assert ask(port, asked)[0] == 200
+        assert ask(port, "/desk")[0] == 301
+        assert ask(port, "/desktop/page/")[0] != 200

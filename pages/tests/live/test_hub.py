@@ -177,7 +177,7 @@ def test_who_is_not_signed_in_is_told_so_and_let_go(screens: Screens) -> None:
 def test_the_stream_is_not_to_be_kept_or_held_back(screens: Screens, team: Team, sign_in: SignIn) -> None:
     headers = screens.watch(sign_in(team)).headers
     assert headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert headers["cache-control"] == "no-cache"
+    assert headers["cache-control"] == "no-store, private, no-transform"
     assert headers["x-accel-buffering"] == "no"
 
 

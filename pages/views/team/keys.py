@@ -13,6 +13,7 @@ from accounts.forms import KeyForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import ApiKey, Scope
+from lib.urls import root_url
 
 MAX_REVOKED = 20  # that the page still shows
 
@@ -62,7 +63,7 @@ def key_make(request: DeskRequest) -> HttpResponse:
     except NotDone as refused:
         messages.error(request, refused.sentence)
         return redirect("team_keys")
-    address = request.build_absolute_uri("/").rstrip("/")
+    address = root_url(request)
     variables = f"export THUESIM_DESK_URL={address}\nexport THUESIM_DESK_KEY={secret}"
     curl = f'curl -H "Authorization: Bearer {secret}" {address}/api/v1/me'
     context = {"key": key, "secret": secret, "snippets": [(_("For a shell or CI"), variables), ("curl", curl)]}

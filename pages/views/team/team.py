@@ -9,6 +9,7 @@ from django.db import transaction
 from django.forms import model_to_dict
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -123,7 +124,7 @@ def team_services(request: DeskRequest) -> HttpResponse:
         detail = audit.changes({"services": before}, {"services": after})
         if detail:
             audit.record(Action.TEAM_SERVICES, person=request.user, team=team, target=about(service), detail=detail)
-    return redirect(f"{request.build_absolute_uri('/team/')}#services")
+    return redirect(f"{reverse('team')}#services")
 
 
 def roles() -> list[tuple[str, str]]:
