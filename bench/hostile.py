@@ -278,13 +278,15 @@ def measure(name: str, kind: Kind, session: str, seconds: float) -> tuple[str, b
 
 def _export_for_download() -> None:
     """Make a finished export of 9 MB, number 1, of the only person, who becomes a manager for it."""
+    from django.core.files.base import ContentFile
+
     from accounts.models import Membership, Role
-    from rentals.jobs import background
+    from lib import shared_files
     from rentals.models import BackgroundJob
 
     membership = Membership.objects.order_by("pk")[0]
     Membership.objects.filter(pk=membership.pk).update(role=Role.MANAGER)
-    (background.folder() / "export.csv").write_bytes(b"0123456789abcde\n" * (EXPORT_BYTES // 16))
+    shared_files.exports().save("export.csv", ContentFile(b"0123456789abcde\n" * (EXPORT_BYTES // 16)))
     BackgroundJob.objects.create(
         pk=1,
         kind=BackgroundJob.Kind.EXPORT_CSV,

@@ -26,6 +26,8 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
+from lib import shared_files
+
 FORMAT = 1
 MANIFEST, MEDIA = "manifest.json", "media"
 DUMP = {"sqlite": "desk.sqlite3", "postgresql": "desk.pgdump"}
@@ -144,6 +146,9 @@ def _run_postgresql(program: str, *options: str, database: bool = True) -> None:
 
 
 def _recordings() -> dict[str, Path]:
+    """Return the recordings by their names in a backup; none where they lie in a bucket, which its owner backs up."""
+    if shared_files.are_remote():
+        return {}
     media = Path(settings.MEDIA_ROOT)
     return {f"{MEDIA}/{path.relative_to(media).as_posix()}": path for path in media.rglob("*") if path.is_file()}
 
@@ -238,7 +243,8 @@ def desk_stopped() -> Iterator[None]:
 
 def restore(path: Path, manifest: Manifest) -> Path | None:
     """Put a backup in the place of the database and the recordings. Returns the folder in which the former ones are kept
-    where there were any: SQLite's database, and recordings. Raises `BackupFailed`; then nothing was changed."""
+    where there were any: SQLite's database, and recordings. A bucket stays as it is. Raises `BackupFailed`; then nothing
+    was changed."""
     if manifest.database != connection.vendor:
         raise BackupFailed(
             f"The backup has a {manifest.database} database, and DATABASE_URL names a {connection.vendor} one."
@@ -260,9 +266,10 @@ def restore(path: Path, manifest: Manifest) -> Path | None:
             shutil.move(dump, database_file)
         else:
             _run_postgresql("pg_restore", "--clean", "--if-exists", "--no-owner", "--single-transaction", str(dump))
-        _keep(media, kept)
-        if (scratch / MEDIA).is_dir():
-            shutil.move(scratch / MEDIA, media)
+        if not shared_files.are_remote():
+            _keep(media, kept)
+            if (scratch / MEDIA).is_dir():
+                shutil.move(scratch / MEDIA, media)
     return kept if kept.exists() else None
 
 

@@ -20,8 +20,14 @@ def missing_sentence(message: Message) -> str:
     return _("The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds.")
 
 
+def unreachable_sentence() -> str:
+    """Return the sentence that says that the shared files do not answer."""
+    return _("The storage of recordings does not answer: play it again in a minute. The code does not wait for it.")
+
+
 def ranged(request: HttpRequest, message: Message) -> HttpResponseBase:
-    """Return the recording, or the part of it that `Range` asks for. Raises `OSError` where the file is not here."""
+    """Return the recording, or the part of it that `Range` asks for. Raises `OSError` where the file is not here,
+    `shared_files.Unreachable` where that is not known."""
     size = message.audio.size
     asked = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", request.headers.get("Range", ""))
     first = int(asked.group(1)) if asked else 0

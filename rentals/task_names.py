@@ -43,3 +43,4 @@ class TaskName(StrEnum):
     TIDY = "rentals.tidy"
     KEEP_PRIVATE = "rentals.keep_private"
     FADE = "rentals.fade"
+    CHECK_STORAGE = "rentals.check_storage"

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
-from lib import log_lines, planner_statistics
+from lib import log_lines, planner_statistics, shared_files
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue, sums
 from rentals.jobs import (
@@ -32,6 +32,7 @@ from rentals.jobs import (
     retention,
     runs,
     statistics,
+    storage,
 )
 from rentals.models import Callback, JobName, Token
 from rentals.queries.due import is_anything_due
@@ -208,7 +209,10 @@ def tidy() -> None:
     let SQLite look at its tables."""
     heartbeats.forget_old()
     call_stats.forget_old()
-    background.forget_old()
+    try:
+        background.forget_old()
+    except OSError as error:
+        logger.warning("old exports are not deleted yet: %s", shared_files.reason(error))
     sessions.delete_expired()
     delete_expired_counts()
     one_time_keys.delete_old()
@@ -228,3 +232,9 @@ def keep_private() -> None:
 def fade() -> None:
     """Every 15 s: mask the codes that have just faded on the open screens."""
     retention.fade()
+
+
+@shared_task(name=TaskName.CHECK_STORAGE, ignore_result=True)
+def check_storage() -> None:
+    """Every minute: try out the files that machines share."""
+    storage.check()

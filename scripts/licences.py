@@ -1,4 +1,4 @@
-"""Prints docs/licences.md: what each package of the two lock files is licensed under, as the package itself says.
+"""Prints docs/licences.md: what each package of the lock files is licensed under, as the package itself says.
 
 `.ci/lock` runs it with the Python in which all of them are installed. It needs nothing but the standard library.
 """
@@ -63,7 +63,7 @@ def table(rows: Iterable[str]) -> str:
 
 
 def main() -> None:
-    product = names("requirements.lock")
+    product = sorted({*names("requirements.lock"), *names("requirements-s3.lock")})
     tools = [name for name in names("requirements-dev.lock") if name not in product]
     print("# Licences\n\nWritten by `.ci/lock`. ThueSim Desk itself is under the [MIT licence](../LICENSE).")
     print(f"\n## What the product runs on\n\n{table(map(row, product))}")

@@ -96,4 +96,5 @@ app.conf.beat_schedule = {
     "tidy": _every(600.0, TaskName.TIDY),
     "privacy": _every(600.0, TaskName.KEEP_PRIVATE),
     "fade": _every(15.0, TaskName.FADE),
+    "storage": _every(60.0, TaskName.CHECK_STORAGE),
 }

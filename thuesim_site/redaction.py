@@ -55,6 +55,7 @@ def setting_secrets() -> list[str]:
         *(unquote(password) for password in addresses if password),
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
+        settings.FILES_BUCKET.secret if settings.FILES_BUCKET else "",
     ]
     return [str(value) for value in values if value and len(str(value)) >= MIN_VALUE_LENGTH]
 

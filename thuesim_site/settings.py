@@ -26,6 +26,7 @@ HOST = variables.HOST.read()
 PORT = variables.PORT.read()
 DATA_DIR = demo.data_dir()
 FILES_DIR = variables.FILES_DIR.read() or DATA_DIR
+FILES_BUCKET = variables.FILES_URL.read()
 PUBLIC_URL = variables.PUBLIC_URL.read()
 # Below a path of the public address, such as /desk: every address begins with it, whether or not the proxy takes it away.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
@@ -260,16 +261,22 @@ STATIC_URL = f"{_path}/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # The pictures are in the guides, which the help shows.
 STATICFILES_DIRS = [BASE_DIR / "static", ("pictures", BASE_DIR / "docs" / "pictures")]
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+# Recordings, and exports that were made in the background. Served by views that ask who is looking, never from an address
+# of their own.
+MEDIA_ROOT = FILES_DIR / "media"
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "lib.shared_files.Folder"},
+    "exports": {"BACKEND": "lib.shared_files.ExportFolder"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
         else "thuesim_site.static_files.HashedModulesStorage"
     },
 }
-# The audio of calls. Served by a view that asks who is looking, never from an address of its own.
-MEDIA_ROOT = FILES_DIR / "media"
+if FILES_BUCKET is not None:
+    _folders = {"default": "media", "exports": "exports"}
+    for _name, _folder in _folders.items():
+        STORAGES[_name] = {"BACKEND": "lib.s3_files.S3Files", "OPTIONS": {"bucket": FILES_BUCKET, "folder": _folder}}
 
 # Security
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https

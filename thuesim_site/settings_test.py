@@ -8,11 +8,11 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-and-long-enough-for-them")
 os.environ.setdefault("THUESIM_BASE_URL", "http://127.0.0.1:9")
 
 from thuesim_site.settings import *  # noqa: F403
-from thuesim_site.settings import DATABASES
+from thuesim_site.settings import DATABASES, STORAGES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    **STORAGES,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

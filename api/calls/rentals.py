@@ -23,6 +23,7 @@ from api.authentication import ApiRequest, require
 from api.problems import Problem, of_refusal, wrong_field
 from lib import query_params
 from lib.query_params import whole_number
+from lib.shared_files import Unreachable
 from rentals import code_access, lifecycle, orders, recordings
 from rentals.jobs import polling
 from rentals.models import Network, Rental, Service, Token
@@ -310,6 +311,8 @@ def audio(request: HttpRequest, rental_id: int, message: schemas.RowId | None = 
         raise Http404
     try:
         answer = recordings.ranged(request, recorded[0])
+    except Unreachable:
+        raise Problem(503, detail=recordings.unreachable_sentence()) from None
     except OSError:
         raise Problem(404, detail=recordings.missing_sentence(recorded[0])) from None
     listened = OncePerDay(audit.Action.LISTEN, caller.person.pk, found.team_id, audit.about(found))

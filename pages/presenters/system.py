@@ -44,6 +44,7 @@ JOBS: Mapping[str, int] = {
     JobName.BALANCE: 120,
     JobName.CATALOG: 240,
     JobName.SETTLE: 240,
+    JobName.STORAGE: 300,
 }
 CALLS_WITHIN = timedelta(hours=1)
 _NO_ANSWER = (Hold.NONE, Hold.DOWN)

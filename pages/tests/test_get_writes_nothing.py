@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import AuditRecord
+from lib import shared_files
 from pages.tests.test_every_address import _sent
 from pages.tests.world import ROLES, World, address_of, addresses
 from pages.tests.world import world as world
 from rentals import code_access
-from rentals.jobs import background, runs
+from rentals.jobs import runs
 from rentals.models import JobName
 
 # The session itself, and when and from where it was seen last.
@@ -40,7 +42,7 @@ class Writes:
 @pytest.mark.parametrize("role", ROLES)
 def test_no_get_writes_a_row_but_of_the_session(world: World, role: str, settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = settings.FILES_DIR = tmp_path
-    (background.folder() / "own.csv").touch()
+    shared_files.exports().save("own.csv", ContentFile(b""))
     written: dict[str, set[str]] = {}
     walked = 0
     things = dict(world.things["own"])

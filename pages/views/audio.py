@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from accounts import audit
 from accounts.audit import OncePerDay
 from accounts.http import DeskRequest
+from lib.shared_files import Unreachable
 from rentals import code_access, recordings
 from rentals.models import Rental
 
@@ -27,9 +28,14 @@ def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
         raise Http404
     try:
         answer = recordings.ranged(request, recorded[-1])
+    except Unreachable:
+        return _sentence(recordings.unreachable_sentence(), HTTPStatus.SERVICE_UNAVAILABLE)
     except OSError:
-        sentence = recordings.missing_sentence(recorded[-1])
-        return HttpResponse(sentence, status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8")
+        return _sentence(recordings.missing_sentence(recorded[-1]), HTTPStatus.NOT_FOUND)
     listened = OncePerDay(audit.Action.LISTEN, request.user.pk, rental.team_id, audit.about(rental))
     code_access.record_shown([listened], request=request)
     return answer
+
+
+def _sentence(sentence: str, status: HTTPStatus) -> HttpResponse:
+    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")

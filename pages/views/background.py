@@ -1,11 +1,14 @@
 """Background work: the exports and imports that a person left running, and the files that came of them."""
 
-from django.http import FileResponse, Http404, HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
+from lib.shared_files import Unreachable
 from pages.views.exports import CONTENT_TYPES, file_name
 from rentals.jobs.background import SENTENCES, file_of, jobs_of
 
@@ -21,11 +24,15 @@ def background(request: DeskRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
-def background_file(request: DeskRequest, pk: int) -> FileResponse:
+def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpResponseRedirect:
     """Send a finished export to the person who asked for it; 404 to others. The request for it was recorded."""
-    job_and_path = file_of(request.access, pk)
-    if job_and_path is None:
+    try:
+        job_and_file = file_of(request.access, pk)
+    except Unreachable:
+        messages.error(request, _("The storage of shared files does not answer. Try again in a minute."))
+        return redirect("background")
+    if job_and_file is None:
         raise Http404
-    _job, path = job_and_path
-    kind = path.suffix.removeprefix(".")
-    return FileResponse(path.open("rb"), content_type=CONTENT_TYPES[kind], as_attachment=True, filename=file_name(kind))
+    job, file = job_and_file
+    kind = job.file.rpartition(".")[2]
+    return FileResponse(file, content_type=CONTENT_TYPES[kind], as_attachment=True, filename=file_name(kind))

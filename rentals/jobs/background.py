@@ -7,14 +7,16 @@ only for the run that still holds the job.
 
 import logging
 import secrets
+import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
-from typing import Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from django.conf import settings
+from django.core.files.base import File
 from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.http import QueryDict
@@ -25,6 +27,7 @@ from django.utils.translation import gettext_lazy as _
 import thuesim
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import Access, access_for
+from lib import shared_files
 from lib.time_zones import reading_in
 from rentals import enqueue
 from rentals.jobs import exports, reconciling
@@ -34,6 +37,8 @@ from rentals.queries.filters import HistoryFilter
 RETENTION = timedelta(days=1)
 LOST_SECONDS = 60
 PROGRESS_SECONDS = 2.0
+# How long a finished export waits for a storage that does not answer.
+MAX_STORAGE_SECONDS, STORAGE_RETRY_SECONDS = 120.0, 5.0
 # With more rows than this, an export is made in the background.
 MAX_AT_ONCE = 5000
 MAX_IN_EXCEL = 1_048_575  # beside the headings
@@ -45,6 +50,7 @@ SENTENCES: Mapping[str, Promise] = {
     "upstream": _("ThueSim did not answer with its history. Look at the system page, and try again."),
     "too_many": _("Excel takes 1.048.576 rows at most. Narrow the filter, or export CSV."),
     "disk": _("The file could not be written: the disk may be full. Tell an admin."),
+    "storage": _("The storage of shared files does not answer, so the export was not kept. Try again later."),
 }
 State = BackgroundJob.State
 logger = logging.getLogger(__name__)
@@ -52,13 +58,6 @@ logger = logging.getLogger(__name__)
 
 class LostToAnother(Exception):
     """Another worker took the job over, or its person was deleted."""
-
-
-def folder() -> Path:
-    """Return the folder of the exports; it is made if it is missing, readable by us alone."""
-    path = Path(settings.FILES_DIR) / "exports"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
 
 
 def begin(
@@ -94,13 +93,20 @@ def jobs_of(access: Access) -> list[BackgroundJob]:
     return list(jobs.order_by("-created_at", "-pk")[:50])
 
 
-def file_of(access: Access, pk: int) -> tuple[BackgroundJob, Path] | None:
-    """Return an export and its file to the person who asked for it, as long as they may export; else None."""
+def file_of(access: Access, pk: int) -> tuple[BackgroundJob, File[Any]] | None:
+    """Return an export and its open file to the person who asked for it, as long as they may export; else None.
+
+    Raises `shared_files.Unreachable`.
+    """
     if not access.may_export:
         return None
     job = BackgroundJob.objects.filter(pk=pk, person=access.person_id, team=access.team_id, state=State.DONE).first()
-    path = folder() / job.file if job and job.file else None
-    return (job, path) if job and path and path.is_file() else None
+    if job is None or not job.file:
+        return None
+    try:
+        return job, shared_files.exports().open(job.file)
+    except FileNotFoundError:
+        return None
 
 
 def open_jobs() -> list[int]:
@@ -146,6 +152,9 @@ def _work(pk: int) -> None:
         logger.info("background job %s was lost to another worker", pk)
     except thuesim.ThueSimError:
         _end(job, State.FAILED, reason="upstream")
+    except shared_files.Unreachable as error:
+        logger.warning("background job %s cannot keep its file: %s", pk, error)
+        _end(job, State.FAILED, reason="storage")
     except OSError:
         logger.exception("background job %s cannot write its file", pk)
         _end(job, State.FAILED, reason="disk")
@@ -182,19 +191,36 @@ def _export(job: BackgroundJob) -> None:
         _end(job, State.FAILED, reason="too_many")
         return
     _update(job, total=total)
-    path = folder() / f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
-    path.touch(mode=0o600)
+    name = f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
     try:
-        with _Progress(job) as progress:
+        # Without a name, so that it is gone with this process, whatever ends that.
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR) as file, _Progress(job) as progress:
             table = progress.counting(exports.rows(rentals, access, job.record))
             if is_csv:
-                exports.write_csv(table, path)
+                exports.write_csv(table, file)
             else:
-                exports.write_xlsx(table, path, count=total)
-        _update(job, state=State.DONE, ended_at=timezone.now(), done=total, file=path.name)
+                exports.write_xlsx(table, file, count=total)
+            _keep(name, file, progress)
+        # Offered from here on: the file is whole.
+        _update(job, state=State.DONE, ended_at=timezone.now(), done=total, file=name)
     except BaseException:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # then `forget_old` deletes it
+            shared_files.exports().delete(name)
         raise
+
+
+def _keep(name: str, file: IO[bytes], progress: "_Progress") -> None:
+    """Save a finished export under `name`. Where the storage does not answer, it is tried for `MAX_STORAGE_SECONDS`; then
+    this raises `shared_files.Unreachable`."""
+    end = time.monotonic() + MAX_STORAGE_SECONDS
+    while True:
+        try:
+            shared_files.exports().save(name, File(file))
+            return
+        except shared_files.Unreachable:
+            if time.monotonic() > end:
+                raise
+        progress.wait(STORAGE_RETRY_SECONDS)
 
 
 class _Progress:
@@ -224,6 +250,12 @@ class _Progress:
             self._done += 1
             yield row
 
+    def wait(self, seconds: float) -> None:
+        """Wait. Raises `LostToAnother`."""
+        time.sleep(seconds)
+        if self._lost:
+            raise LostToAnother
+
     def _write(self) -> None:
         while not self._lost and not self._end.wait(PROGRESS_SECONDS):
             try:
@@ -247,11 +279,12 @@ def _import(job: BackgroundJob) -> None:
 
 
 def forget_old() -> None:
-    """Delete jobs a day old, with their files, and files without a job."""
+    """Delete jobs a day old, with their files, and files without a job. Raises `OSError` where the files do not answer;
+    the next run goes on."""
     BackgroundJob.objects.filter(created_at__lt=timezone.now() - RETENTION).delete()
     file_names = set(BackgroundJob.objects.exclude(file="").values_list("file", flat=True))
-    hour_ago = (timezone.now() - timedelta(hours=1)).timestamp()
-    for path in folder().iterdir():
+    hour_ago = timezone.now() - timedelta(hours=1)
+    for name, modified in shared_files.exports().modified("").items():
         # A young file without a job is being written.
-        if path.name not in file_names and path.stat().st_mtime < hour_ago:
-            path.unlink(missing_ok=True)
+        if name not in file_names and modified < hour_ago:
+            shared_files.exports().delete(name)

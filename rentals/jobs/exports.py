@@ -6,7 +6,6 @@ take for a formula is guarded, since messages and purposes may hold any text.
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import BooleanField, CharField, F, Func, Q
@@ -306,15 +305,14 @@ def _about_the_price(rental: Any, events: Sequence[_Event]) -> str:
     return " ".join(sentences)
 
 
-def write_csv(table: Iterable[list[str | int | None]], path: Path) -> None:
+def write_csv(table: Iterable[list[str | int | None]], file: IO[bytes]) -> None:
     """Write the CSV file."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(csv_chunks(headings(), table))
+    file.writelines(chunk.encode() for chunk in csv_chunks(headings(), table))
 
 
 def write_xlsx(
     table: Iterable[list[str | int | None]],
-    file: "Path | IO[bytes]",
+    file: IO[bytes],
     *,
     title: str = "",
     columns: Sequence[str] = (),

@@ -1,19 +1,21 @@
 """Download the recordings of voice calls: once, from the upstream's own host, into our storage."""
 
+import logging
 from datetime import timedelta
 
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
 import thuesim
+from lib import shared_files
 from rentals import lifecycle
 from rentals.models import Message
 from rentals.upstream import breaker
 from rentals.upstream.client import KeyMissing, client_for
 
 MAX_TRIES = Message.MAX_AUDIO_TRIES
+logger = logging.getLogger(__name__)
 
 
 def waiting_for_audio() -> list[int]:
@@ -25,7 +27,22 @@ def waiting_for_audio() -> list[int]:
 
 def fetch_audio(message_id: int) -> bool:
     """Fetch and store the recording of a voice call; again where its file is gone. May run twice: the second run
-    changes nothing. Returns whether this run fetched it."""
+    changes nothing. Returns whether this run fetched it.
+
+    While the storage does not answer, nothing is fetched and no try is counted.
+    """
+    if shared_files.recordings().is_away:
+        return False
+    try:
+        return _fetch_audio(message_id)
+    except shared_files.Unreachable as error:
+        logger.warning(
+            "the recording of message %s is not kept yet: the shared files do not answer (%s)", message_id, error
+        )
+        return False
+
+
+def _fetch_audio(message_id: int) -> bool:
     message = Message.objects.select_related("rental__token").filter(pk=message_id).first()
     if message is None or message.has_recording_file or not message.may_fetch_recording:
         return False
@@ -48,6 +65,11 @@ def fetch_audio(message_id: int) -> bool:
         return False
     except thuesim.NotRented:
         return False
-    name = default_storage.save(f"calls/{timezone.now():%Y/%m}/{message.pk}.audio", ContentFile(audio.content))
+    name = f"calls/{timezone.now():%Y/%m}/{message.pk}.audio"
+    try:
+        name = shared_files.recordings().save(name, ContentFile(audio.content))
+    except shared_files.Unreachable:
+        Message.objects.filter(pk=message.pk, audio_tries__gt=0).update(audio_tries=F("audio_tries") - 1)
+        raise
     lifecycle.audio_kept(message, name=name, content_type=audio.content_type)
     return True

@@ -4,17 +4,15 @@ The money, the timeline and the rental itself stay. Each batch is a transaction 
 long; the next run goes on where one was cut short.
 """
 
-from contextlib import suppress
+import logging
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Team
-from lib import batches
+from lib import batches, shared_files
 from rentals.models import Callback, Delivery, ExportedCode, Message, Rental
 
 BATCH = 500
@@ -26,6 +24,7 @@ DELIVERED_AGAIN = timedelta(days=1)
 DELIVERIES = timedelta(days=30)
 # Younger files may be about to get their row.
 BEING_WRITTEN = timedelta(days=1)
+logger = logging.getLogger(__name__)
 
 
 def delete_old_messages(*, batch: int = BATCH) -> int:
@@ -36,9 +35,17 @@ def delete_old_messages(*, batch: int = BATCH) -> int:
     now = timezone.now()
     cutoff = now - timedelta(days=settings.KEEP_MESSAGES_DAYS)
     delivered_again = Q(at__gte=now - DELIVERED_AGAIN, rental__queued_at__lt=cutoff - DELIVERED_AGAIN)
-    deleted = _delete(Q(at__lt=cutoff), batch) + _delete(delivered_again, batch)
+    deleted = 0
+    for old in (Q(at__lt=cutoff), delivered_again):
+        # Texts first: they do not wait for a storage that does not answer.
+        deleted += _delete(old & Q(audio=""), batch)
     _delete_old_callbacks(cutoff, batch)
-    _delete_lost_recordings(cutoff)
+    try:
+        for old in (Q(at__lt=cutoff), delivered_again):
+            deleted += _delete(old, batch)
+        _delete_lost_recordings(cutoff)
+    except shared_files.Unreachable as error:
+        logger.warning("old recordings are not deleted yet: the shared files do not answer (%s)", error)
     return deleted
 
 
@@ -48,7 +55,7 @@ def _delete(condition: Q, batch: int) -> int:
         # The file first: the next run finds a row whose file is gone, but not a file without a row.
         for _at, _pk, audio in messages:
             if audio:
-                default_storage.delete(audio)
+                shared_files.recordings().delete(audio)
         deleted += Message.objects.filter(pk__in=[pk for _at, pk, _audio in messages]).delete()[0]
     return deleted
 
@@ -61,15 +68,16 @@ def _delete_old_callbacks(cutoff: datetime, batch: int) -> None:
 def _delete_lost_recordings(cutoff: datetime) -> None:
     """Delete old recording files without a row: a worker that dies between writing the two leaves one."""
     oldest = min(cutoff, timezone.now() - BEING_WRITTEN)
-    root = Path(settings.MEDIA_ROOT)
-    for month in sorted(root.glob("calls/*/*")):
-        if not month.is_dir() or month.relative_to(root / "calls").as_posix() > f"{oldest:%Y/%m}":
-            continue
-        old = {str(path.relative_to(root)) for path in month.iterdir() if path.stat().st_mtime < oldest.timestamp()}
-        for name in old - set(Message.objects.filter(audio__in=old).values_list("audio", flat=True)):
-            default_storage.delete(name)
-        with suppress(OSError):  # not empty yet
-            month.rmdir()
+    files = shared_files.recordings()
+    months = [f"{year}/{month}" for year in files.listdir("calls")[0] for month in files.listdir(f"calls/{year}")[0]]
+    for month in sorted(month for month in months if month <= f"{oldest:%Y/%m}"):
+        names = files.modified(f"calls/{month}")
+        old = {name for name, at in names.items() if at < oldest}
+        lost = old - set(Message.objects.filter(audio__in=old).values_list("audio", flat=True))
+        for name in lost:
+            files.delete(name)
+        if len(lost) == len(names) and not shared_files.are_remote():  # a bucket has no empty folders
+            files.delete(f"calls/{month}")
 
 
 def forget_exports(*, batch: int = BATCH) -> int:

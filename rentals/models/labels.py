@@ -38,6 +38,7 @@ JOBS: Mapping[str, Promise] = {
     JobName.BALANCE: _("Balance"),
     JobName.CATALOG: _("Catalogue"),
     JobName.SETTLE: _("ThueSim's history"),
+    JobName.STORAGE: _("Shared files"),
 }
 PROCESSES: Mapping[str, Promise] = {
     Heartbeat.Kind.WORKER: _("worker"),

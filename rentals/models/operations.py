@@ -40,6 +40,7 @@ class JobName(StrEnum):
     BALANCE = "balance"
     CATALOG = "catalog"
     SETTLE = "settle"
+    STORAGE = "storage"
 
 
 class JobRun(models.Model):

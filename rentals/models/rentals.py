@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from lib import announce
+from lib import announce, shared_files
 from rentals.models.catalog import Service
 from rentals.models.tokens import Token
 from thuesim import codes, limits
@@ -372,7 +372,7 @@ class Message(models.Model):
 
     @property
     def has_recording_file(self) -> bool:
-        """Whether its recording lies on this machine: after a restore it may not."""
+        """Whether its recording is there: after a restore it may not. Raises `shared_files.Unreachable`."""
         return bool(self.audio) and self.audio.storage.exists(str(self.audio.name))
 
     @property
@@ -382,8 +382,9 @@ class Message(models.Model):
 
     @property
     def is_playable(self) -> bool:
-        """Whether its recording was fetched, and is here or may be fetched again."""
-        return bool(self.audio) and (self.has_recording_file or self.may_fetch_recording)
+        """Whether its recording was fetched, and is there or may be fetched again. A bucket is not asked, since a page
+        would wait for it."""
+        return bool(self.audio) and (shared_files.are_remote() or self.has_recording_file or self.may_fetch_recording)
 
 
 class EventKind(StrEnum):

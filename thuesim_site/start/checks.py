@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import environ
 
+from lib.buckets import Refused, Unreachable
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import read_dot_env
 from thuesim_site.start.variables import Variable, WrongSetting, first_line
@@ -41,7 +42,7 @@ class Setup:
 
     `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`
     is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that `data_dir` is the
-    demo's own.
+    demo's own. `storage_problem` is a sentence where the bucket of shared files does not answer: the desk starts without it.
     """
 
     roles: frozenset[Role]
@@ -56,6 +57,7 @@ class Setup:
     demo: bool
     sandbox_port: int
     rent_gap: float
+    storage_problem: str
 
 
 def check(roles: Iterable[Role] = Role) -> Setup:
@@ -76,6 +78,7 @@ def check(roles: Iterable[Role] = Role) -> Setup:
     _check_folder(variables.DATA_DIR.name, data_dir)
     if files_dir := variables.FILES_DIR.read():
         _check_folder(variables.FILES_DIR.name, files_dir)
+    storage_problem = _check_bucket()
     _check_kept_key(data_dir)
     _check_database(data_dir)
     redis_server = _redis()
@@ -95,6 +98,7 @@ def check(roles: Iterable[Role] = Role) -> Setup:
         demo=demo.is_on(),
         sandbox_port=_sandbox_port(port) if demo.is_on() else 0,
         rent_gap=variables.THUESIM_RENT_GAP.read(),
+        storage_problem=storage_problem,
     )
 
 
@@ -104,7 +108,6 @@ def _check_shared() -> None:
         (variables.DATABASE_URL, "the PostgreSQL"),
         (variables.REDIS_URL, "the Redis"),
         (variables.THUESIM_BASE_URL, "the true service (the demo runs on one machine alone)"),
-        (variables.FILES_DIR, "the folder of recordings and exports"),
         (variables.SECRET_KEY, "the key of sessions and links"),
         (variables.SECRET_KEYS, "the keys of tokens"),
     ]
@@ -113,6 +116,11 @@ def _check_shared() -> None:
             raise WrongSetting(
                 f"{variable.name} must be set where roles are given: it names {what} that all machines use."
             )
+    if not variables.FILES_DIR.text() and not variables.FILES_URL.text():
+        raise WrongSetting(
+            "DESK_FILES_DIR must be set where roles are given (or DESK_FILES_URL): it names the folder of recordings and "
+            "exports that all machines use."
+        )
     if urlsplit(variables.DATABASE_URL.read()).scheme == "sqlite":
         raise WrongSetting(
             "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
@@ -126,6 +134,29 @@ def _check_folder(name: str, folder: Path) -> None:
             pass
     except OSError as error:
         raise WrongSetting(f"{name} names {folder}, which cannot be written to ({first_line(error)}).") from None
+
+
+def _check_bucket() -> str:
+    """Return a sentence where the bucket does not answer, `""` where all is well or there is none. Raises `WrongSetting`
+    where it answers and refuses the desk, or hands what is in it to everybody."""
+    name, bucket = variables.FILES_URL.name, variables.FILES_URL.read()
+    if bucket is None:
+        return ""
+    if variables.FILES_DIR.text():
+        raise WrongSetting(f"{name} and DESK_FILES_DIR are both set: name the bucket or the folder.")
+    try:
+        from lib import s3_files
+    except ModuleNotFoundError:
+        raise WrongSetting(
+            f"{name} needs more packages: run `.venv/bin/python -m pip install --require-hashes -r requirements-s3.lock`."
+        ) from None
+    try:
+        s3_files.examine(bucket)
+    except Refused as error:
+        raise WrongSetting(f"{name} names {bucket.shown}, which cannot be used ({error}).") from None
+    except Unreachable as error:
+        return f"{name} names {bucket.shown}, which does not answer ({error})."
+    return ""
 
 
 def _check_kept_key(data_dir: Path) -> None:

@@ -7,6 +7,7 @@ import gc
 from importlib import import_module
 
 import django
+from django.conf import settings
 
 _MODULES = (
     # the web process
@@ -44,6 +45,8 @@ def load_libraries() -> None:
     """Load what needs neither the database nor the static files."""
     for module in _MODULES:
         import_module(module)
+    if settings.FILES_BUCKET is not None:
+        import_module("lib.s3_files")
     import_module("django.urls").get_resolver()._populate()
     app = import_module("thuesim_site.celery").app
     app.finalize()

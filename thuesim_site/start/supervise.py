@@ -94,6 +94,8 @@ class Supervision:
     def run(self) -> int:
         """Return the exit status."""
         say("Starting ThueSim Desk …")
+        if self.setup.storage_problem:
+            say(f"{self.setup.storage_problem} Recordings and exports wait for it; orders and codes do not.")
         self.demo_moved = _set_demo_apart(self.setup)
         os.environ.update(self.environment)  # beside what only the first start reads
         loading.load_django()
@@ -292,6 +294,8 @@ def main() -> int:
         setup = checks.check(checks.Role if everything else map(checks.Role, options.roles))
         with hold(setup.data_dir, setup.roles):
             if options.check:
+                if setup.storage_problem:
+                    raise WrongSetting(setup.storage_problem)
                 say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items()))
                 return 0
             return Supervision(setup).run()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
+from lib.buckets import Bucket, parse_bucket
 from lib.networks import parse_allowed
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
@@ -187,6 +188,16 @@ def _database_url(name: str, text: str) -> str:
     return text
 
 
+def _files_url(name: str, text: str) -> Bucket:
+    _scheme(name, text)
+    try:
+        return parse_bucket(text)
+    except ValueError:
+        raise WrongSetting(
+            f"{name} must have the form s3://KEY:SECRET@HOST/BUCKET?region=REGION (s3+http:// without TLS)."
+        ) from None
+
+
 def _redis_url(name: str, text: str) -> str:
     if _scheme(name, text) not in {"redis", "rediss", "unix"}:
         raise WrongSetting(f"{name} must begin with redis://, rediss:// or unix://.")
@@ -255,6 +266,7 @@ HOST = Variable("HOST", "127.0.0.1", _any_text)
 PORT = Variable("PORT", 8000, _whole(1, 65535))
 DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
 FILES_DIR = Variable[Path | None]("DESK_FILES_DIR", None, _folder)
+FILES_URL = Variable[Bucket | None]("DESK_FILES_URL", None, _files_url)
 PUBLIC_URL = Variable("DESK_PUBLIC_URL", "", _public_url)
 DEBUG = Variable("DEBUG", False, _flag)
 

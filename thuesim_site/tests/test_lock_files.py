@@ -35,7 +35,15 @@ def versions(lock: str) -> dict[str, str]:
     return {name: number for name, (number, _) in locked(lock).items()}
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+LOCKS = ["requirements", "requirements-s3", "requirements-dev"]
+
+
+def product() -> dict[str, str]:
+    """Return the versions of what the product may run on: with a bucket for its files, too."""
+    return versions("requirements.lock") | versions("requirements-s3.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_file_has_a_fitting_version_and_hashes_of_all_that_is_required(name: str) -> None:
     lock = locked(f"{name}.lock")
     for requirement in required(f"{name}.txt"):
@@ -45,10 +53,11 @@ def test_a_lock_file_has_a_fitting_version_and_hashes_of_all_that_is_required(na
 
 
 def test_the_tests_run_on_the_very_packages_of_the_product() -> None:
-    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+    for name in LOCKS:
+        assert locked(f"{name}.lock").items() <= locked("requirements-dev.lock").items()
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_nothing_is_built_from_source_where_build_tools_would_come_without_a_hash(name: str) -> None:
     assert "\n--only-binary :all:\n" in (BASE_DIR / f"{name}.lock").read_text()
 
@@ -70,7 +79,7 @@ def assets() -> dict[str, str]:
 def test_the_sbom_names_exactly_the_packages_of_the_product() -> None:
     sbom = json.loads((BASE_DIR / "sbom.cdx.json").read_text())
     components = {canonicalize_name(component["name"]): component["version"] for component in sbom["components"]}
-    expected = versions("requirements.lock") | {canonicalize_name(name): number for name, number in assets().items()}
+    expected = product() | {canonicalize_name(name): number for name, number in assets().items()}
     assert components == expected
     assert sbom["metadata"]["component"]["version"] == version()
 
@@ -83,9 +92,8 @@ def test_the_sbom_is_the_same_whenever_it_is_made() -> None:
 
 
 def test_the_licence_list_names_exactly_the_locked_packages() -> None:
-    product = versions("requirements.lock")
-    tools = {name: number for name, number in versions("requirements-dev.lock").items() if name not in product}
-    assert licence_table("What the product runs on") == product
+    tools = {name: number for name, number in versions("requirements-dev.lock").items() if name not in product()}
+    assert licence_table("What the product runs on") == product()
     assert licence_table("Typeface and icons") == assets()
     assert licence_table("What its tests and tools need") == tools
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
+from lib import shared_files
 from pages.tests.markup import parse
 from pages.tests.views.exporting import manager as manager
 from pages.tests.views.exporting import own_folder as own_folder
@@ -63,7 +64,8 @@ def test_the_file_is_in_the_language_in_which_it_was_asked_for(client: Client) -
         job = begin(client, query)
         background.work(job.pk)
         job.refresh_from_db()
-        headings[language] = (background.folder() / job.file).read_text(encoding="utf-8-sig").splitlines()[0]
+        with shared_files.exports().open(job.file) as file:
+            headings[language] = file.read().decode("utf-8-sig").splitlines()[0]
     assert '"Number","Service"' in headings["en"]
     assert '"Số","Dịch vụ"' in headings["vi"]
 
@@ -105,7 +107,7 @@ def test_a_run_that_lost_its_job_leaves_nothing(client: Client) -> None:
         background.work(job.pk)
     job.refresh_from_db()
     assert (job.state, job.run, job.file) == ("running", "another", "")
-    assert list(background.folder().iterdir()) == []
+    assert shared_files.exports().listdir("")[1] == []
 
 
 def test_nobody_else_gets_the_file(client: Client, team: Team) -> None:
@@ -179,12 +181,12 @@ def test_files_are_kept_for_a_day(client: Client) -> None:
     job = begin(client)
     background.work(job.pk)
     background.forget_old()
-    assert len(list(background.folder().iterdir())) == 1
+    assert len(shared_files.exports().listdir("")[1]) == 1
     BackgroundJob.objects.update(created_at=timezone.now() - background.RETENTION - timedelta(minutes=1))
     with patch("rentals.jobs.background.timezone.now", return_value=timezone.now() + timedelta(hours=2)):
         background.forget_old()
     assert not BackgroundJob.objects.exists()
-    assert list(background.folder().iterdir()) == []
+    assert shared_files.exports().listdir("")[1] == []
 
 
 def test_a_full_disk_is_said(client: Client) -> None:
@@ -192,4 +194,4 @@ def test_a_full_disk_is_said(client: Client) -> None:
     with patch.object(exports, "write_csv", side_effect=OSError):
         background.work(job.pk)
     assert "the disk may be full" in client.get("/background/").content.decode()
-    assert list(background.folder().iterdir()) == []
+    assert shared_files.exports().listdir("")[1] == []

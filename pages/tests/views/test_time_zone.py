@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import mail, notices
 from accounts.audit import Action
 from accounts.models import Role, Team, User
+from lib import shared_files
 from pages.presenters.spend import Period
 from pages.tests.markup import html, parse
 from rentals import budgets
@@ -112,7 +113,8 @@ def test_an_export_in_the_background_is_in_the_zone_of_who_asked(
     background.work(job.pk)
     job.refresh_from_db()
     assert job.state == BackgroundJob.State.DONE
-    row = _row((background.folder() / job.file).read_bytes())
+    with shared_files.exports().open(job.file) as file:
+        row = _row(file.read())
     assert row["Ordered at (Europe/Berlin)"] == "2026-03-10 21:30:00"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from lib import backup
+from lib import backup, shared_files
 
 
 class Command(BaseCommand):
@@ -29,6 +29,11 @@ class Command(BaseCommand):
             "elsewhere: without the first, the tokens in it cannot be read. Exports are not in it either; they can be "
             "made again."
         )
+        if shared_files.are_remote():
+            self.stdout.write(
+                "The recordings are in the bucket of DESK_FILES_URL and not in this file: back the bucket up as well, or "
+                "keep its older versions."
+            )
         if settings.DEMO:
             self.stderr.write(
                 "This is the demo's: THUESIM_BASE_URL is not set here. If you give it to ./run on the command line, give it "

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+import lib
 from thuesim_site.start import embedded_redis
 from thuesim_site.start.checks import Role, Setup, check, environment_for
 from thuesim_site.start.environment import BASE_DIR
@@ -30,6 +31,10 @@ WRONG = [
     ("DESK_DATA_DIR", "/dev/null/var"),
     ("DESK_DATA_DIR", "/proc/var"),
     ("DESK_FILES_DIR", "/proc/files"),
+    ("DESK_FILES_URL", "https://key:hunter2@s3.example.com/desk"),
+    ("DESK_FILES_URL", "s3://key:hunter2@s3.example.com"),
+    ("DESK_FILES_URL", "s3://key:hunter2/and-more@s3.example.com/desk"),
+    ("DESK_FILES_URL", "s3://key:hunter2@s3.example.com/desk?acl=public-read"),
     ("DESK_DATA_DIR", "/tmp/a;b"),
     ("DESK_PUBLIC_URL", "desk.example.com"),
     ("DESK_PUBLIC_URL", "ftp://desk.example.com"),
@@ -216,6 +221,31 @@ def test_roles_of_their_own_need_a_database_that_machines_can_share(
 ) -> None:
     with pytest.raises(WrongSetting, match="SQLite is a file of one machine"):
         found(roles=[Role.BEAT], **shared | {"DATABASE_URL": f"sqlite:///{tmp_path}/desk.sqlite3"})
+
+
+def test_a_bucket_takes_the_place_of_the_shared_folder(found: Callable[..., Setup], shared: dict[str, str]) -> None:
+    bucket = {"DESK_FILES_DIR": "", "DESK_FILES_URL": "s3+http://key:hunter2@127.0.0.1:1/desk"}
+    with pytest.raises(WrongSetting, match=r"^DATABASE_URL names a PostgreSQL that cannot be reached"):
+        found(roles=[Role.WEB], **shared | bucket)
+
+
+def test_a_bucket_that_does_not_answer_is_named_and_does_not_hold_up_the_start(found: Callable[..., Setup]) -> None:
+    problem = found(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk").storage_problem
+    assert problem == ("DESK_FILES_URL names http://127.0.0.1:1/desk, which does not answer (EndpointConnectionError).")
+
+
+def test_a_bucket_and_a_folder_are_one_too_many(wrong: Callable[..., str], tmp_path: Path) -> None:
+    said = wrong(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk", DESK_FILES_DIR=str(tmp_path))
+    assert said == "DESK_FILES_URL and DESK_FILES_DIR are both set: name the bucket or the folder."
+
+
+def test_a_bucket_without_its_packages_says_what_to_run(
+    wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lib.s3_files", None)
+    monkeypatch.delattr(lib, "s3_files", raising=False)
+    said = wrong(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk")
+    assert "-r requirements-s3.lock" in said
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["web", "cook"], 2), (["--help"], 0)])

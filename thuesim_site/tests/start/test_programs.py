@@ -22,6 +22,7 @@ def setup(tmp_path: Path) -> Setup:
         demo=True,
         sandbox_port=8001,
         rent_gap=5.0,
+        storage_problem="",
     )
 
 
