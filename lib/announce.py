@@ -16,6 +16,8 @@ from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lib import redis_clients
+
 CHANNEL = "desk:live"
 _TIMEOUT_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
@@ -54,7 +56,7 @@ class _Publisher:
     def __init__(self, url: str) -> None:
         # Retry once: the first attempt may meet a pooled connection that a restarted Redis has dropped.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-        self._client = redis.Redis.from_url(
+        self._client = redis_clients.client(
             url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, retry=retry
         )
         self._lock = threading.Lock()

@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Any
 
 import redis
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from lib import redis_clients
 from lib.announce import CHANNEL
 
 SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
@@ -95,7 +95,7 @@ class Listener(ABC):
 
 async def messages(redis_url: str) -> AsyncIterator[dict[str, Any]]:
     """Yield the messages on our channel. Raises `redis.RedisError` or `OSError` when Redis is gone."""
-    client = redis.asyncio.Redis.from_url(
+    client = redis_clients.async_client(
         redis_url, socket_timeout=None, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
     )
     async with client, client.pubsub() as subscription:

@@ -7,6 +7,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lib import redis_clients
+
 TIMEOUT_SECONDS = 0.5
 
 
@@ -20,7 +22,7 @@ class Store(StrEnum):
 
 def client() -> redis.Redis:
     """Return a client that asks once and does not wait long."""
-    return redis.Redis.from_url(
+    return redis_clients.client(
         settings.REDIS_URL,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,

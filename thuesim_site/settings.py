@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from rentals.task_names import TaskQueue
 from thuesim_site.start import demo, embedded_redis, modes, variables
-from thuesim_site.start.addresses import celery_url
+from thuesim_site.start.addresses import celery_options, celery_url
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
 
@@ -182,6 +182,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 25,
+    **celery_options(REDIS_URL),
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -228,8 +228,10 @@ def _redis() -> Path | None:
         return server
     import redis
 
+    from lib import redis_clients
+
     try:
-        with redis.Redis.from_url(
+        with redis_clients.client(
             text, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS, retry=None
         ) as client:
             client.ping()

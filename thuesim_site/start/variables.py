@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
+from lib import redis_address
 from lib.buckets import Bucket, parse_bucket
 from lib.networks import parse_allowed
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
@@ -172,7 +173,8 @@ def _scheme(name: str, text: str) -> str:
     Python's own message would repeat what stands before a `/` or `#` of the password."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - it raises
+        for host in parts.netloc.rpartition("@")[2].split(","):  # a database with a standby, or Sentinels, have several
+            urlsplit(f"//{host}").port  # noqa: B018 - it raises
     except ValueError:
         raise WrongSetting(
             f"{name} is no address: its port must be a number, and / # ? @ : [ in a password are written as "
@@ -199,8 +201,15 @@ def _files_url(name: str, text: str) -> Bucket:
 
 
 def _redis_url(name: str, text: str) -> str:
-    if _scheme(name, text) not in {"redis", "rediss", "unix"}:
-        raise WrongSetting(f"{name} must begin with redis://, rediss:// or unix://.")
+    scheme = _scheme(name, text)
+    if scheme not in {"redis", "rediss", "unix", redis_address.SENTINEL_SCHEME}:
+        raise WrongSetting(f"{name} must begin with redis://, rediss://, redis+sentinel:// or unix://.")
+    try:
+        redis_address.sentinels(text)
+    except ValueError:
+        raise WrongSetting(
+            f"{name} must name Sentinels as redis+sentinel://host:26379,host:26379/MASTER/0, with the master's name."
+        ) from None
     return text
 
 
