@@ -31,6 +31,7 @@ _WITHOUT_TWO_FACTOR = (
     "offline",
     "healthz",
     "readyz",
+    "readyz_web",
     "metrics",
 )
 

@@ -80,5 +80,6 @@ urlpatterns = [
     path("offline/", installable.offline, name="offline"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("readyz/web", health.readyz_web, name="readyz_web"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz` apart from the pages: they answer while every page thread is busy or waits for the database."""
+"""`/healthz`, `/readyz` and `/readyz/web`, apart from the pages: they answer while every page thread is busy or waits."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _NOT_READY_HEADERS = [
 
 
 class Health:
-    """Asks Django for `/healthz` once, when the process begins, and for `/readyz` in a thread of its own.
+    """Asks Django for `/healthz` once, when the process begins, and for the others in a thread of their own.
 
     Neither reads a session: with a monitor's cookie, that would ask the database.
     """
@@ -33,8 +33,8 @@ class Health:
         self._ready = Pages(django, threads=1)
 
     def has(self, scope: Message) -> bool:
-        """Whether the request is for one of the two."""
-        return scope["path"] in {"/healthz", "/readyz"} and scope["method"] in {"GET", "HEAD"}
+        """Whether the request is for one of these."""
+        return scope["path"] in {"/healthz", "/readyz", "/readyz/web"} and scope["method"] in {"GET", "HEAD"}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"] == "/healthz":

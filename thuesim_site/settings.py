@@ -287,7 +287,7 @@ SECURE_SSL_REDIRECT = _https
 SECURE_SSL_HOST = urlsplit(PUBLIC_URL).netloc if _https else None  # and not what the request's Host says
 # Asked for inside the house, without the proxy; and a callback that is redirected is a callback lost.
 _below = f"^{re.escape(_path[1:])}/" if _path else "^"
-SECURE_REDIRECT_EXEMPT = [f"{_below}{address}" for address in ("healthz$", "readyz$", "metrics$", "callback/")]
+SECURE_REDIRECT_EXEMPT = [f"{_below}{address}" for address in ("healthz$", "readyz(/web)?$", "metrics$", "callback/")]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 # Not for the other programs of a host: they may have subdomains without TLS.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https and not _path

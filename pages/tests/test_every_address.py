@@ -92,8 +92,8 @@ POST join                                                           422  ok   ok
 
 GET  help help_guide                                                ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 POST help help_guide                                                405  405  405  405  405 | 405  405  405  405  405
-GET  healthz readyz manifest service_worker offline                 ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
-POST healthz readyz manifest service_worker offline                 405  405  405  405  405 | 405  405  405  405  405
+GET  healthz readyz readyz_web manifest service_worker offline      ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+POST healthz readyz readyz_web manifest service_worker offline      405  405  405  405  405 | 405  405  405  405  405
 GET  callback language                                              405  405  405  405  405 | 405  405  405  405  405
 POST callback                                                       400  400  400  400  400 | 404  404  404  404  404
 POST language                                                       ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok

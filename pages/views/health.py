@@ -6,7 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from lib.redis_state import Store
-from pages.presenters.readiness import readiness
+from pages.presenters.readiness import Readiness, readiness
 
 
 @login_not_required
@@ -21,17 +21,31 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if the desk can work, else 503 with the reasons. `tick_age_seconds` says how long ago the scheduler last
-    ran. Redis may be full or down: the workers then look for work by themselves."""
+    """For monitors: answer 200 if an order would go out, else 503 with the reasons. `tick_age_seconds` says how long ago the
+    scheduler last ran. Redis may be full or down: the workers then look for work by themselves."""
     now = readiness()
+    return _answer(now, now.reasons)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz_web(request: HttpRequest) -> JsonResponse:
+    """For load balancers: answer 200 if this process serves pages and takes orders into the queue, else 503 with the
+    reasons. A process that is about to leave is not ready."""
+    now = readiness()
+    return _answer(now, now.web_reasons)
+
+
+def _answer(now: Readiness, reasons: list[str]) -> JsonResponse:
     if now.database == Store.DOWN:
-        return JsonResponse({"database": now.database, "reasons": now.reasons}, status=503)
+        return JsonResponse({"database": now.database, "reasons": reasons}, status=503)
     body: dict[str, object] = {
         "database": now.database,
         "redis": now.redis,
         "tick_age_seconds": None if now.tick_age is None else round(now.tick_age, 1),
         "disk_free_mb": now.disk_free_bytes // 1_000_000,
     }
-    if now.is_ready:
+    if not reasons:
         return JsonResponse(body)
-    return JsonResponse({**body, "reasons": now.reasons}, status=503, headers={"Retry-After": "30"})
+    return JsonResponse({**body, "reasons": reasons}, status=503, headers={"Retry-After": "30"})
