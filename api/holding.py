@@ -14,6 +14,7 @@ import re
 from collections import deque
 from typing import Any
 
+from lib import leaving
 from lib.announcements import Listener
 from lib.asgi import Application, Message, Receive, Send, disconnected
 
@@ -151,7 +152,7 @@ class Holding(Listener):
                 if not answer.hold["more"] and not gone.done() and not self._stopping:
                     await held.sleep(BEAT_SECONDS if self._listening else self._random_within(AWAY_SECONDS, 0.5))
                     await asyncio.sleep(GATHER_SECONDS)
-            await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": leaving.RETRY if self._stopping else b""})
         finally:
             self._discard(held, gone)
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from lib import leaving
 from thuesim_site.asgi_responses import PART_BYTES, raw_refusal, refusal
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection's start, to the end of the request's head
@@ -108,6 +109,8 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self.app = refusal(431)  # for what else comes on this connection as well: it is going to be closed
         super().on_headers_complete()
+        if leaving.has_begun():
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Take what comes next as the head of another request."""

@@ -24,6 +24,7 @@ from django.http import HttpRequest
 from django.urls import set_script_prefix
 
 from accounts.audit import OncePerDay
+from lib import leaving
 from lib.announcements import Listener
 from lib.asgi import Message, Receive, Send, disconnected
 from pages.live.screens import (
@@ -124,6 +125,7 @@ class Hub(Listener):
 
     def _end(self) -> None:
         for screen in self._screens:
+            screen.offer(leaving.RETRY)
             screen.end()
 
     async def _stream(self, screen: Screen, receive: Receive, send: Send) -> None:

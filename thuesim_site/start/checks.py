@@ -43,6 +43,9 @@ class Setup:
     `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`
     is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that `data_dir` is the
     demo's own. `storage_problem` is a sentence where the bucket of shared files does not answer: the desk starts without it.
+    `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`,
+    `thuesim_timeout` and `drain` are in seconds; `demo` says that the sandbox stands in for the upstream, on
+    `sandbox_port`, and that `data_dir` is the demo's own.
     """
 
     roles: frozenset[Role]
@@ -58,13 +61,15 @@ class Setup:
     sandbox_port: int
     rent_gap: float
     storage_problem: str
+    thuesim_timeout: float = variables.THUESIM_TIMEOUT.default
+    drain: float = variables.DRAIN_SECONDS.default
 
 
-def check(roles: Iterable[Role] = Role) -> Setup:
+def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False) -> Setup:
     """Check every setting in the environment and `.env`, then what they name: folders, databases, ports.
 
     Raises `WrongSetting` for the first one that is wrong. Where this run has some of the `roles` alone, it must find what
-    the other machines use, too.
+    the other machines use, too. In an upgrade the ports are ours already, and the sandbox keeps the one in the environment.
     """
     read_dot_env()
     for variable in variables.VARIABLES:
@@ -83,7 +88,7 @@ def check(roles: Iterable[Role] = Role) -> Setup:
     _check_database(data_dir)
     redis_server = _redis()
     host, port = variables.HOST.read(), variables.PORT.read()
-    if Role.WEB in roles:
+    if Role.WEB in roles and not ports_are_ours:
         _check_free(variables.PORT, host, port)
     return Setup(
         roles=roles,
@@ -96,9 +101,11 @@ def check(roles: Iterable[Role] = Role) -> Setup:
         web_processes=variables.WEB_PROCESSES.read(),
         workers=variables.WORKERS.read(),
         demo=demo.is_on(),
-        sandbox_port=_sandbox_port(port) if demo.is_on() else 0,
+        sandbox_port=_sandbox_port(port, is_ours=ports_are_ours) if demo.is_on() else 0,
         rent_gap=variables.THUESIM_RENT_GAP.read(),
         storage_problem=storage_problem,
+        thuesim_timeout=variables.THUESIM_TIMEOUT.read(),
+        drain=variables.DRAIN_SECONDS.read(),
     )
 
 
@@ -273,9 +280,10 @@ def _check_free(variable: Variable[int], host: str, port: int) -> None:
         raise WrongSetting(f"{variable.name} is {port}, which cannot be used ({first_line(error)}).") from None
 
 
-def _sandbox_port(port: int) -> int:
+def _sandbox_port(port: int, *, is_ours: bool) -> int:
     if given := variables.SANDBOX_PORT.read():
-        _check_free(variables.SANDBOX_PORT, LOOPBACK, given)
+        if not is_ours:
+            _check_free(variables.SANDBOX_PORT, LOOPBACK, given)
         return given
     for candidate in range(port + 1, min(port + 100, 65536)):
         try:

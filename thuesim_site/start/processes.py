@@ -16,11 +16,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from thuesim_site.start import signs
 from thuesim_site.start.programs import Program
 
-STOP_SECONDS = 8.0  # then a process that ignores SIGTERM is killed
+STOP_SECONDS = 8.0  # then a process that ignores SIGTERM is killed, unless its program names more
+LEAVE_SECONDS = 60.0  # in which a process that an upgrade has replaced finishes what it has begun
 START_SECONDS = 1.0  # what ends sooner is started again after a pause
 MAX_PAUSE_SECONDS = 10.0
 MAX_OUTPUT_BYTES = 65536
@@ -52,7 +55,7 @@ def fork(name: str, work: Callable[[], int], output: int) -> int:
             for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
                 os.dup2(file, number)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-            for number in STOP_SIGNALS:
+            for number in (*STOP_SIGNALS, signs.UPGRADE):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             status = work()
@@ -88,34 +91,58 @@ def _show_as(name: str) -> None:
     ctypes.memmove(start, title.ljust(end - start, b"\0"), end - start)
 
 
-class _Running:
-    """One program with its process. `pid` is None while it waits to be started again."""
+class Running:
+    """One program with its process. `pid` is None while it waits to be started again. `former` is a process that an upgrade
+    found running, with the files that its output goes through."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, former: "Former | None" = None) -> None:
         self.program = program
         # One for each: where several write to one pipe, their lines run into each other.
-        self.output, self._write_end = os.pipe()
+        self.output, self._write_end = (former.output, former.write_end) if former else os.pipe()
         os.set_blocking(self.output, False)
         self._line = b""
-        self.pid: int | None = None
+        self.pid: int | None = former.pid if former else None
         self.failures = 0  # in a row
         self.start_at = self.started_at = 0.0  # monotonic
+        self.leaves = False  # it is not started again
+        self.kill_at: float | None = None  # monotonic
+        self.status: int | None = None  # of its last end
+        self._ready: int | None = None  # what its process says on, once it is ready
 
-    def start(self) -> None:
-        """Start it. Its errors, and unless it is quiet its output, are read by `lines`."""
+    def start(self, *, replaces: bool = False) -> None:
+        """Start it, in the place of a former process that still runs if it `replaces` one. Its errors, and unless it is
+        quiet its output, are read by `lines`."""
         self.started_at = time.monotonic()
+        self._forget_ready()
+        self._ready, ready_to = os.pipe()
+        os.set_blocking(self._ready, False)
         try:
-            self.pid = fork(self.program.name, self._work, self._write_end)
+            self.pid = fork(self.program.name, lambda: self._work(ready_to, replaces=replaces), self._write_end)
         except OSError:  # too many processes, or no memory for one more
             self._wait()
+        finally:
+            os.close(ready_to)
 
-    def _work(self) -> int:
+    def _work(self, ready_to: int, *, replaces: bool) -> int:
         executable, *arguments = self.program.command
         os.environ["DESK_PROCESS"] = self.program.name
+        keep = {self.program.name: ready_to} if self.program.is_ours else {}
+        if self.program.is_ours:
+            os.environ[signs.READY] = str(ready_to)
+        if replaces:
+            os.environ[signs.REPLACES] = "1"
+        listener = os.environ.get(signs.LISTENER)
+        if listener and self.program.listens:
+            keep["listener"] = int(listener)
+        elif listener:
+            os.close(int(listener))  # the port closes with the web processes
+            del os.environ[signs.LISTENER]
         if self.program.quiet:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         # Elsewhere than on Linux the system's own libraries may not be used after a fork.
         if not self.program.is_ours or sys.platform != "linux":
+            for number in keep.values():
+                os.set_inheritable(number, True)
             os.execv(executable, self.program.command)  # noqa: S606 - the command line is ours
         _, module, *options = arguments
         sys.argv = [module, *options]
@@ -124,11 +151,55 @@ class _Running:
 
     def has_ended(self) -> bool:
         """Whether its process has ended since the last call; then it is due to be started again."""
-        if self.pid is None or os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+        if self.pid is None:
             return False
-        self.pid = None
+        ended, status = os.waitpid(self.pid, os.WNOHANG)
+        if ended == 0:
+            return False
+        self.pid, self.status = None, os.waitstatus_to_exitcode(status)
         self._wait()
         return True
+
+    def is_ready(self) -> bool:
+        """Whether its process has said that it can do its work."""
+        if self._ready is None:
+            return False
+        with contextlib.suppress(BlockingIOError):
+            return bool(os.read(self._ready, 1))
+        return False
+
+    def _forget_ready(self) -> None:
+        if self._ready is not None:
+            os.close(self._ready)
+            self._ready = None
+
+    def leave(self) -> None:
+        """Have it finish what it has begun, and end; it is not started again. It is killed where that takes too long."""
+        self.leaves = True
+        self.kill_at = time.monotonic() + max(LEAVE_SECONDS, self.program.stop_seconds)
+        if self.program.listens:
+            self.send(signs.LEAVE)
+        self.send(signal.SIGTERM)
+
+    def kill_if_late(self) -> None:
+        """Kill it where it was to end by now."""
+        if self.kill_at is not None and time.monotonic() > self.kill_at:
+            self.send(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the files that its output went through."""
+        self._forget_ready()
+        os.close(self.output)
+        os.close(self._write_end)
+
+    @property
+    def former(self) -> "Former | None":
+        """What the next version has to know to take it over; None where it has no process."""
+        if self.pid is None:
+            return None
+        return Former(
+            self.program.name, self.pid, self.output, self._write_end, self.program.listens, self.program.stop_seconds
+        )
 
     def _wait(self) -> None:
         now = time.monotonic()
@@ -149,41 +220,120 @@ class _Running:
                 os.killpg(self.pid, number)
 
 
-class Processes:
-    """Keeps programs running. `say` prints a line; `tend` is to be called all the time."""
+@dataclass(frozen=True)
+class Former:
+    """A process of the version before: its program's name, its id, the numbers of the files of its output, and what
+    `Program` says of it."""
 
-    def __init__(self, programs: Iterable[Program], say: Callable[[str], None]) -> None:
-        self._all = [_Running(program) for program in programs]
+    name: str
+    pid: int
+    output: int
+    write_end: int
+    listens: bool
+    stop_seconds: float
+
+    @property
+    def program(self) -> Program:
+        """Its program, without a command: it is never started again."""
+        return Program(self.name, [], listens=self.listens, stop_seconds=self.stop_seconds)
+
+
+class Processes:
+    """Keeps programs running. `say` prints a line; `tend` is to be called all the time.
+
+    `former` are the processes of the version before. What serves the others is taken over as it is; the rest is replaced:
+    see `replacing`.
+    """
+
+    def __init__(self, programs: Iterable[Program], say: Callable[[str], None], former: Iterable[Former] = ()) -> None:
+        found = {one.name: one for one in former}
         self._say = say
+        self._all = [
+            Running(program, found.pop(program.name, None) if program.ground else None) for program in programs
+        ]
+        self._former = [Running(one.program, one) for one in found.values()]
+        self._waiting = [one for one in self._all if not one.program.ground] if self._former else []
+        self._gave_up = False
 
     def tend(self, seconds: float, *, ground_only: bool = False) -> None:
         """Start what is not running (or only what serves the others), and print what comes within `seconds`."""
+        if self._gave_up:
+            still = {old.program.name for old in self._former}
+            self._waiting = [one for one in self._waiting if one.program.name in still]
         for one in self._all:
-            if ground_only and not one.program.ground:
+            if (ground_only and not one.program.ground) or one in self._waiting:
                 continue
             if one.has_ended():
                 self._say(f"{one.program.name} ended; it is started again.")
             if one.pid is None and time.monotonic() >= one.start_at:
                 one.start()
+        for one in list(self._former):
+            one.kill_if_late()
+            if one.has_ended():
+                self._former.remove(one)
+                self._print(0)
+                one.close()
         self._print(seconds)
 
-    def stop(self) -> None:
-        """Stop all, those that serve the others last; what does not stop in time is killed."""
+    @property
+    def is_replacing(self) -> bool:
+        """Whether processes of the version before are still to be replaced, or to end."""
+        return bool(self._former) and not self._gave_up
+
+    def replace(self, seconds: float) -> bool:
+        """Take the next step: start a program beside the former one, which leaves once the new one is ready.
+
+        Returns False where that is not ready within `seconds`: then those that are not replaced yet stay, and each is
+        started from the new code once it has ended.
+        """
+        one = next(iter(self._waiting), None)
+        if one is None:
+            for old in self._former:
+                if not old.leaves:
+                    old.leave()
+        elif not one.started_at:
+            one.start(replaces=True)
+        elif one.is_ready():
+            self._waiting.remove(one)
+            for old in self._former:
+                if old.program.name == one.program.name:
+                    old.leave()
+        elif one.has_ended() or time.monotonic() - one.started_at > seconds:
+            self._gave_up = True
+            one.send(signal.SIGKILL)
+        return not self._gave_up
+
+    def former_for_next(self) -> list[Former]:
+        """Return all processes, for the version that takes them over."""
+        return [former for one in (*self._all, *self._former) if (former := one.former) is not None]
+
+    def send_to_web(self, number: signal.Signals) -> None:
+        """Send a signal to the web processes."""
+        for one in (*self._all, *self._former):
+            if one.program.listens:
+                one.send(number)
+
+    def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Stop all, those that serve the others last; what does not stop in time, or when it is to `hurry`, is killed."""
         for is_ground in (False, True):
-            level = [one for one in self._all if one.program.ground == is_ground]
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                for one in level:
-                    one.send(number)
-                end = time.monotonic() + STOP_SECONDS
-                while any(one.pid for one in level) and time.monotonic() < end:
-                    for one in level:
-                        one.has_ended()
-                    self._print(0.02)
+            level = [one for one in (*self._all, *self._former) if one.program.ground == is_ground]
+            begun = time.monotonic()
+            for one in level:
+                one.send(signal.SIGTERM)
+            while running := [one for one in level if one.pid]:
+                for one in running:
+                    late = time.monotonic() - begun - (one.program.stop_seconds or STOP_SECONDS)
+                    if late > 0 or hurry():
+                        one.send(signal.SIGKILL)
+                    one.has_ended()
+                if late > STOP_SECONDS:
+                    break
+                self._print(0.02)
         self._print(0)
 
     def _print(self, seconds: float) -> None:
         """Print the whole lines that come within `seconds`, until some have."""
-        by_output = {one.output: one for one in self._all}
+        by_output = {one.output: one for one in (*self._all, *self._former)}
         for output in select.select(list(by_output), [], [], seconds)[0]:
             for line in by_output[output].lines():
                 self._say(line)

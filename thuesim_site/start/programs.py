@@ -11,16 +11,20 @@ from thuesim_site.start.checks import Role, Setup
 # A web process, without its address. The measurements start it as it is here.
 WEB = [sys.executable, "-m", "thuesim_site.start.web"]
 QUICK_THREADS, SLOW_THREADS = 16, 2
+SPARE_SECONDS = 10.0  # to write down what ThueSim has answered at the last moment
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process. A `ground` one serves the others and stops after them; of a `quiet` one only errors are shown."""
+    """One process. A `ground` one serves the others and stops after them; of a `quiet` one only errors are shown; one that
+    `listens` gets the socket of the pages. It has `stop_seconds` to stop in, 0 for the usual ones."""
 
     name: str
     command: list[str]
     ground: bool = False
     quiet: bool = False
+    listens: bool = False
+    stop_seconds: float = 0.0
 
     @property
     def is_ours(self) -> bool:
@@ -47,7 +51,7 @@ def _ground(setup: Setup) -> list[Program]:
 
 def _web(setup: Setup) -> list[Program]:
     command = [*WEB, setup.host, str(setup.port)]
-    return [Program(name, command) for name in _numbered("web", setup.web_processes)]
+    return [Program(name, command, listens=True) for name in _numbered("web", setup.web_processes)]
 
 
 def _numbered(name: str, count: int) -> list[str]:
@@ -56,16 +60,18 @@ def _numbered(name: str, count: int) -> list[str]:
 
 def _workers(setup: Setup) -> list[Program]:
     names = (f"worker-{number}" for number in range(1, setup.workers + 1))
-    return [Program(name, _worker(setup, name, QUICK_QUEUES, QUICK_THREADS)) for name in names]
+    return [_worker(setup, name, QUICK_QUEUES, QUICK_THREADS) for name in names]
 
 
 def _slow(setup: Setup) -> list[Program]:
-    return [Program("slow", _worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS))]
+    return [_worker(setup, "slow", [TaskQueue.SLOW], SLOW_THREADS)]
 
 
-def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) -> list[str]:
+def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) -> Program:
+    """A worker has the time to hear what ThueSim answers to a request that has left: it may be a number that was paid."""
     options = [name, ",".join(queues), str(threads), setup.log_level]
-    return [sys.executable, "-m", "thuesim_site.start.worker", *options]
+    command = [sys.executable, "-m", "thuesim_site.start.worker", *options]
+    return Program(name, command, stop_seconds=setup.thuesim_timeout + SPARE_SECONDS)
 
 
 def _beat(setup: Setup) -> list[Program]:

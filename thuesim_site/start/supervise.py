@@ -12,6 +12,8 @@ import os
 import resource
 import select
 import signal
+import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -24,14 +26,28 @@ from types import FrameType
 from typing import Any
 
 from sandbox.catalogue import demo_token
-from thuesim_site.start import checks, demo, embedded_redis, loading, modes, prepare, processes, programs, variables
+from thuesim_site.start import (
+    checks,
+    demo,
+    embedded_redis,
+    listener,
+    loading,
+    modes,
+    prepare,
+    processes,
+    programs,
+    signs,
+    upgrade,
+    variables,
+)
 from thuesim_site.start.addresses import local_host
-from thuesim_site.start.environment import BASE_DIR
-from thuesim_site.start.variables import WrongSetting
+from thuesim_site.start.environment import BASE_DIR, read_dot_env
+from thuesim_site.start.variables import WrongSetting, first_line
 
 TICK_SECONDS = 0.2
 GROUND_TICK_SECONDS = 0.05
 MAX_GROUND_SECONDS = 20  # for the sandbox to answer; then the rest starts without it
+READY_SECONDS = 60  # for a process to be ready that takes another one's place
 MAX_START_SECONDS = 120  # until the first page, with the preparation
 OPEN_FILES = 65536
 ALL = "all"
@@ -48,73 +64,121 @@ def say(text: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
 
 
-class Stop:
-    """Whether a stop signal came; true from the first signal on."""
+class Signals:
+    """What signals have asked for: to stop (`stop`; at a second one at once, `hurry`), or to upgrade."""
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.stop = self.hurry = self.upgrade = False
         signals = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup it stays ignored
             signals.append(signal.SIGHUP)
         for number in signals:
-            signal.signal(number, self._want)
+            signal.signal(number, self._stop)
+        signal.signal(signs.UPGRADE, self._upgrade)
+        # What came while the version before handed over.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*signals, signs.UPGRADE})
 
-    def _want(self, number: int, frame: FrameType | None) -> None:
-        self.wanted = True
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop, self.hurry = True, self.stop
+
+    def _upgrade(self, number: int, frame: FrameType | None) -> None:
+        self.upgrade = True
 
 
 @contextlib.contextmanager
-def hold(data_dir: Path, roles: Iterable[checks.Role] = checks.Role) -> Iterator[None]:
-    """Keep other runs out of the data directory inside the block, but for those of other roles. Raises WrongSetting."""
-    roles = set(roles)
-    everything = roles == set(checks.Role)
-    locks = [("run.lock", fcntl.LOCK_EX if everything else fcntl.LOCK_SH)]
-    locks += [] if everything else [(f"run-{role}.lock", fcntl.LOCK_EX) for role in sorted(roles)]
-    with contextlib.ExitStack() as files:
-        for name, kind in locks:
-            file = files.enter_context((data_dir / name).open("a+"))
+def hold(data_dir: Path, roles: Iterable[checks.Role] = checks.Role) -> Iterator[list[int]]:
+    """Keep other runs out of the data directory inside the block, but for those of other roles. Gives the numbers of the
+    files that lock it. Raises WrongSetting."""
+    kinds = dict.fromkeys(_locks(roles), fcntl.LOCK_EX)
+    kinds["run.lock"] = fcntl.LOCK_EX if len(kinds) == 1 else fcntl.LOCK_SH
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context((data_dir / name).open("a+")) for name in kinds]
+        for file, kind in zip(files, kinds.values(), strict=True):
             try:
                 fcntl.flock(file, kind | fcntl.LOCK_NB)
             except OSError:
                 raise WrongSetting(f"DESK_DATA_DIR names {data_dir}, which another ./run is using now.") from None
-        yield
+        files[-1].truncate(0)
+        files[-1].write(f"{os.getpid()}\n")
+        files[-1].flush()
+        yield [file.fileno() for file in files]
+
+
+def _locks(roles: Iterable[checks.Role]) -> list[str]:
+    """Return the names of the files that a run with these roles locks; the last one has its process id."""
+    roles = set(roles)
+    return ["run.lock", *(f"run-{role}.lock" for role in sorted(roles) if roles != set(checks.Role))]
 
 
 class Supervision:
-    """One run, from the preparation to the last process's end."""
+    """One run, from the preparation to the last process's end. `given` is the environment that it was started with, `handed`
+    what the version before has left in an upgrade, `locks` the files that lock the data directory."""
 
-    def __init__(self, setup: checks.Setup) -> None:
-        self.setup = setup
+    def __init__(
+        self, setup: checks.Setup, given: dict[str, str], handed: upgrade.HandedOver | None, locks: list[int]
+    ) -> None:
+        self.setup, self.given, self.handed, self.locks = setup, given, handed, locks
         self.environment = checks.environment_for(setup)
-        self.stop = Stop()
+        self.signals = Signals()
         self.demo_moved = False
         self.about: dict[str, Any] = {}
         self.began = time.monotonic()
+        self.preparation: subprocess.Popen[bytes] | None = None
+        self.is_replacing = handed is not None
 
     def run(self) -> int:
-        """Return the exit status."""
-        say("Starting ThueSim Desk …")
+        """Return the exit status. In an upgrade everything is prepared."""
+        say("Starting ThueSim Desk …" if self.handed is None else f"Upgrading to {version()} …")
         if self.setup.storage_problem:
             say(f"{self.setup.storage_problem} Recordings and exports wait for it; orders and codes do not.")
-        self.demo_moved = _set_demo_apart(self.setup)
+        self.demo_moved = self.handed is None and _set_demo_apart(self.setup)
         os.environ.update(self.environment)  # beside what only the first start reads
         loading.load_django()
-        status = self._prepare()
-        if status or self.stop.wanted:
+        if self.handed is not None:
+            loading.load_libraries()
+        elif (status := self._prepare()) or self.signals.stop:
             return status
         for name in set(os.environ) - set(self.environment):
             del os.environ[name]
         _allow_open_files()
-        running = processes.Processes(programs.programs(self.setup), say)
+        listening = self._listen()
+        running = processes.Processes(programs.programs(self.setup), say, self.handed.processes if self.handed else ())
         try:
             running.tend(0, ground_only=True)
             loading.load_site()  # meanwhile
             self._watch(running)
+            self._drain(running)
         finally:
             say("\nStopping …")
-            running.stop()
+            if self.preparation is not None:
+                self.preparation.kill()
+            if listening is not None:
+                listening.close()
+            running.stop(hurry=lambda: self.signals.hurry)
         say("Stopped.")
         return 0
+
+    def _listen(self) -> socket.socket | None:
+        """Open the port of the pages, or take it over. Raises WrongSetting."""
+        if checks.Role.WEB not in self.setup.roles:
+            return None
+        try:
+            opened = listener.listening(self.setup.host, self.setup.port)
+        except OSError as error:
+            raise WrongSetting(f"PORT is {self.setup.port}, which cannot be used ({first_line(error)}).") from None
+        opened.set_inheritable(False)
+        os.environ[signs.LISTENER] = str(opened.fileno())
+        return opened
+
+    def _drain(self, running: processes.Processes) -> None:
+        """Go on for a while as a machine that is not ready: so a load balancer sends no more to it."""
+        if not self.setup.drain or checks.Role.WEB not in self.setup.roles:
+            return
+        say(f"Not ready from now on; stopping in {self.setup.drain:g} s …")
+        running.send_to_web(signs.LEAVE)
+        end = time.monotonic() + self.setup.drain
+        while time.monotonic() < end and not self.signals.hurry:
+            running.tend(TICK_SECONDS)
 
     def _prepare(self) -> int:
         """Migrate and the rest, in a process of its own; what it says about signing in is kept."""
@@ -133,15 +197,15 @@ class Supervision:
         loading.load_libraries()  # meanwhile
         with os.fdopen(answer, "rb") as file:
             while not select.select([file], [], [], TICK_SECONDS)[0]:
-                if self.stop.wanted:
+                if self.signals.stop:
                     os.kill(pid, signal.SIGTERM)
             output = file.read()
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if status == 0:
             self.about = json.loads(output)
-        elif not self.stop.wanted:
+        elif not self.signals.stop:
             say("The database could not be prepared; the reason stands above.")
-        return 0 if self.stop.wanted else status
+        return 0 if self.signals.stop else status
 
     def _watch(self, running: processes.Processes) -> None:
         """Until it is time to stop: hand the callback address over, then say that the first page is there.
@@ -151,12 +215,39 @@ class Supervision:
         """
         end = time.monotonic() + MAX_GROUND_SECONDS
         hand_over, welcome = self._hand_over_callback_url, self._welcome_once
-        steps = [hand_over, welcome]
-        while not self.stop.wanted:
+        steps = [hand_over, welcome] if self.handed is None else []
+        while not self.signals.stop:
             ground_only = hand_over in steps and time.monotonic() < end
             running.tend(GROUND_TICK_SECONDS if ground_only else TICK_SECONDS, ground_only=ground_only)
-            if steps and steps[0]():
+            if not steps:
+                self._upgrade(running)
+            elif steps[0]():
                 steps.pop(0)
+
+    def _upgrade(self, running: processes.Processes) -> None:
+        """Take the next step of an upgrade: replace a process, have the next version prepare, or hand over to it."""
+        arguments = sys.argv[1:]
+        if self.is_replacing:
+            self.is_replacing = running.is_replacing
+            if not running.replace(READY_SECONDS):
+                say(
+                    f"Not upgraded: a process of {version()} is not ready. The former ones go on. Mend it, and try again."
+                )
+            elif not self.is_replacing:
+                say(f"Upgraded to {version()}.")
+        elif self.preparation is not None:
+            status = self.preparation.poll()
+            if status == 0:
+                handed = upgrade.HandedOver(str(self.setup.data_dir), running.former_for_next(), self.locks)
+                number = os.environ.get(signs.LISTENER)
+                upgrade.execute_next(arguments, self.given, self.setup, handed, int(number) if number else None)
+            elif status is not None:
+                self.preparation = None
+                say("Not upgraded: the reason stands above. The desk goes on as it was.")
+        elif self.signals.upgrade:
+            self.signals.upgrade = False
+            say("Preparing an upgrade …")
+            self.preparation = upgrade.begin_preparation(arguments, self.given, self.setup)
 
     def _hand_over_callback_url(self) -> bool:
         """Tell the sandbox where to post, over its control address: a command line could be read by others.
@@ -269,6 +360,13 @@ def version() -> str:
     return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
+def _ask_for_upgrade(roles: set[checks.Role]) -> int:
+    read_dot_env()
+    pid = upgrade.ask_for_upgrade(demo.data_dir() / _locks(roles)[-1])
+    say(f"Process {pid} upgrades; its log says how it goes.")
+    return 0
+
+
 def _shown(value: object) -> str:
     return " ".join(role for role in checks.Role if role in value) if isinstance(value, frozenset) else str(value)
 
@@ -276,6 +374,8 @@ def _shown(value: object) -> str:
 def main() -> int:
     """Return the exit status: 2 for a wrong setting."""
     os.umask(modes.UMASK)
+    given, handed = dict(os.environ), upgrade.taken_over()
+    given.pop(signs.FORMER, None)
     parser = argparse.ArgumentParser("./run", description="Start ThueSim Desk; .env.example lists the settings.")
     parser.add_argument(
         "roles",
@@ -284,21 +384,32 @@ def main() -> int:
         help="what this machine does: web, worker, slow, beat, or all of it (the default); several may be named",
     )
     parser.add_argument("--check", action="store_true", help="check the settings, show what follows from them, and end")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="have the desk that runs go on with the code that is in its folder now"
+    )
+    parser.add_argument(upgrade.PREPARE, action="store_true", help=argparse.SUPPRESS)  # which it asks of the new code
     parser.add_argument("--version", action="version", version=f"ThueSim Desk {version()}")
     options = parser.parse_args()
     unknown = set(options.roles) - {ALL, *checks.Role}
     if unknown:
         parser.error(f"there is no role {', '.join(sorted(unknown))}: take of {', '.join(checks.Role)}, or {ALL}")
     everything = not options.roles or ALL in options.roles
+    roles = set(checks.Role if everything else map(checks.Role, options.roles))
     try:
-        setup = checks.check(checks.Role if everything else map(checks.Role, options.roles))
-        with hold(setup.data_dir, setup.roles):
+        if options.upgrade:
+            return _ask_for_upgrade(roles)
+        setup = checks.check(roles, ports_are_ours=handed is not None)
+        if options.prepare and handed is not None:
+            return upgrade.prepare_next(setup, handed)
+        if handed is not None:
+            return Supervision(setup, given, handed, handed.locks).run()
+        with hold(setup.data_dir, roles) as locks:
             if options.check:
                 if setup.storage_problem:
                     raise WrongSetting(setup.storage_problem)
                 say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items()))
                 return 0
-            return Supervision(setup).run()
+            return Supervision(setup, given, None, locks).run()
     except WrongSetting as wrong:
         print(f"./run: {wrong}", file=sys.stderr)
         return 2

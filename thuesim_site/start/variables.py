@@ -290,6 +290,7 @@ DATABASE_URL = Variable("DATABASE_URL", "", _database_url)
 REDIS_URL = Variable("REDIS_URL", "", _redis_url)
 WEB_PROCESSES = Variable("DESK_WEB_PROCESSES", 1, _whole(1, 64))
 WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
+DRAIN_SECONDS = Variable("DESK_DRAIN_SECONDS", 0.0, _seconds(0, 3600))
 
 SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))
 EMAIL_URL = Variable("EMAIL_URL", "dummymail://", _email_url)

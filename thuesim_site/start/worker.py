@@ -3,16 +3,36 @@
 As `celery worker` would start it, but without Celery's command line, which loads a terminal of 10 MB.
 """
 
+import contextlib
 import os
+import socket
 import sys
+from typing import Any
 
+from celery import signals
 from celery.utils.nodenames import default_nodename, host_format
 
 from thuesim_site.celery import app
+from thuesim_site.start import signs
+
+
+def _is_ready(sender: Any, **_: Any) -> None:
+    signs.say_ready()
+    # Celery would wait for the end of its question to Redis, which takes ten seconds where no message comes.
+    signals.worker_shutting_down.connect(lambda **_: _hang_up(sender), weak=False)
+
+
+def _hang_up(consumer: Any) -> None:
+    """Ask Redis for no more messages. What it has sent meanwhile is found by a tick, as what a killed worker had."""
+    for channel in getattr(consumer.connection.transport, "channels", ()):
+        connection = channel.client.connection
+        with contextlib.suppress(OSError, AttributeError):  # it is not connected now
+            connection._sock.shutdown(socket.SHUT_RDWR)
 
 
 def main(name: str, queues: str, threads: str, log_level: str) -> int:
     """Work until a signal comes; return the exit status. `queues` are separated by commas."""
+    signals.worker_ready.connect(_is_ready, weak=False)
     os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the code, which the tests have made
     worker = app.Worker(
         hostname=host_format(default_nodename(f"{name}@%h")),

@@ -150,3 +150,50 @@ def test_a_forked_process_is_shown_by_its_name(tmp_path: Path, houses: list[Hous
     assert Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") == ["desk", "upper"]
     assert Path(f"/proc/{pid}/comm").read_text() == "desk-upper\n"
     assert f"upper {pid} upper" in house.stop()  # DESK_PROCESS, for its log
+
+
+UPGRADE = """
+import json, os, signal, sys
+from thuesim_site.start import processes
+from thuesim_site.start.programs import Program
+
+WORK = "import os, signal, sys, time; print(sys.argv[1], os.getpid(), flush=True); "
+WORK += "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print(sys.argv[1], 'leaves', flush=True))); time.sleep(60)"
+ground = Program("ground", [sys.executable, "-c", WORK, "ground"], ground=True)
+upper = Program("upper", [sys.executable, "-m", sys.argv[1]])
+say = lambda line: print(line, flush=True)
+former = processes.Processes([ground, Program("upper", [sys.executable, "-m", "thuesim_site.tests.start.upper"])], say)
+for _ in range(30):
+    former.tend(0.05)
+running = processes.Processes([ground, upper], say, former.former_for_next())
+going = True
+while running.is_replacing and (going := running.replace(2.0)):
+    running.tend(0.02)
+print("upgraded" if going else "given up", flush=True)
+for _ in range(30):
+    running.tend(0.05)
+running.stop()
+"""
+
+
+def upgraded_to(module: str) -> list[str]:
+    """What was printed in an upgrade to a version whose program is `module`."""
+    command = [sys.executable, "-c", UPGRADE, module]
+    return subprocess.run(
+        command, cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
+
+
+def test_an_upgrade_stops_a_former_process_once_the_new_one_is_ready() -> None:
+    lines = upgraded_to("thuesim_site.tests.start.upper")
+    begun = [line.split()[0] for line in lines if line.split()[1:2] and line.split()[1].isdigit()]
+    assert sorted(begun) == ["ground", "upper", "upper"]
+    second = max(number for number, line in enumerate(lines) if line.startswith("upper "))
+    assert second < lines.index("stopping upper") < lines.index("upgraded")
+    assert lines.count("ground leaves") == 1  # at the end: it was taken over
+
+
+def test_an_upgrade_to_what_does_not_get_ready_leaves_the_former_process() -> None:
+    lines = upgraded_to("thuesim_site.tests.start.never_ready")
+    assert lines.index("given up") < lines.index("stopping upper")
+    assert sum(line.startswith("upper ") for line in lines) == 1

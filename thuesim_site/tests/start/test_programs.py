@@ -60,3 +60,8 @@ def test_every_queue_has_a_worker(setup: Setup) -> None:
     workers = [program.command for program in programs(setup) if "thuesim_site.start.worker" in program.command]
     queues = {queue for command in workers for queue in command[4].split(",")}
     assert queues == {"ticks", "renting", "watching", "slow", "outgoing"}
+
+
+def test_a_worker_has_the_time_to_hear_what_thuesim_answers(setup: Setup) -> None:
+    patient = {program.name: program.stop_seconds for program in programs(replace(setup, thuesim_timeout=60.0))}
+    assert min(patient["worker-1"], patient["worker-2"], patient["slow"]) > 60

@@ -5,6 +5,8 @@ import signal
 import sys
 import time
 
+from thuesim_site.start import signs
+
 
 def _stop(*_: object) -> None:
     print("stopping upper", flush=True)
@@ -14,4 +16,5 @@ def _stop(*_: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _stop)
     print("upper", os.getpid(), os.environ["DESK_PROCESS"], flush=True)
+    signs.say_ready()
     time.sleep(60)
