@@ -16,7 +16,7 @@ import environ
 
 from lib.buckets import Refused, Unreachable
 from thuesim_site.start import demo, embedded_redis, modes, variables
-from thuesim_site.start.environment import read_dot_env
+from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.variables import Variable, WrongSetting, first_line
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Setup:
     drain: float = variables.DRAIN_SECONDS.default
 
 
-def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False) -> Setup:
+def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False, newer_database_is_fine: bool = False) -> Setup:
     """Check every setting in the environment and `.env`, then what they name: folders, databases, ports.
 
     Raises `WrongSetting` for the first one that is wrong. Where this run has some of the `roles` alone, it must find what
@@ -85,7 +85,9 @@ def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False) -> Setu
         _check_folder(variables.FILES_DIR.name, files_dir)
     storage_problem = _check_bucket()
     _check_kept_key(data_dir)
-    _check_database(data_dir)
+    applied = _check_database(data_dir)
+    if not newer_database_is_fine:
+        _refuse_newer(applied)
     redis_server = _redis()
     host, port = variables.HOST.read(), variables.PORT.read()
     if Role.WEB in roles and not ports_are_ours:
@@ -173,22 +175,39 @@ def _check_kept_key(data_dir: Path) -> None:
         variables.fernet_keys(f"DESK_SECRET_KEYS is not set, and {kept}", kept.read_text())
 
 
-def _check_database(data_dir: Path) -> None:
+Applied = list[tuple[str, str]]  # migrations: the application's label and the name
+_APPLIED = "SELECT app, name FROM django_migrations ORDER BY id"
+
+
+def _check_database(data_dir: Path) -> Applied:
+    """Return the migrations that the database has; none where there are no tables yet."""
     url = variables.DATABASE_URL.read()
     if not url:
         if (data_dir / demo.DATABASE).exists():  # else it is made: the folder can be written to
-            _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
-        return
+            return _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
+        return []
     config: dict[str, Any] = environ.Env.db_url_config(url)
     if urlsplit(url).scheme != "sqlite":
-        _check_postgresql(config)
-    elif config["NAME"] in {"", ":memory:"}:
+        return _check_postgresql(config)
+    if config["NAME"] in {"", ":memory:"}:
         raise WrongSetting("DATABASE_URL must name a file that processes can share (sqlite:////path/desk.sqlite3).")
-    else:
-        _check_sqlite(str(config["NAME"]), f"DATABASE_URL names {config['NAME']}, which")
+    return _check_sqlite(str(config["NAME"]), f"DATABASE_URL names {config['NAME']}, which")
 
 
-def _check_sqlite(path: str, named: str) -> None:
+def _refuse_newer(applied: Applied) -> None:
+    """Raise `WrongSetting` where a newer version has migrated the database. One that runs already works on."""
+    ours = {"accounts", "rentals"}
+    known = {(app, file.stem) for app in ours for file in (BASE_DIR / app / "migrations").glob("*.py")}
+    newer = [f"{app}.{name}" for app, name in applied if app in ours and (app, name) not in known]
+    if newer:
+        raise WrongSetting(
+            f"DATABASE_URL or DESK_DATA_DIR names a database that a newer version of the desk has migrated ({newer[-1]}): "
+            "start that version, or restore the backup from before it; the version right before it may also work on it, "
+            "with --newer-database."
+        )
+
+
+def _check_sqlite(path: str, named: str) -> Applied:
     try:
         connection = sqlite3.connect(path, timeout=CONNECT_SECONDS)
         try:
@@ -196,13 +215,15 @@ def _check_sqlite(path: str, named: str) -> None:
             connection.execute("PRAGMA schema_version")
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
+            has_table = "SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'"
+            return connection.execute(_APPLIED).fetchall() if connection.execute(has_table).fetchone() else []
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise WrongSetting(f"{named} cannot be opened ({first_line(error)}).") from None
 
 
-def _check_postgresql(config: dict[str, Any]) -> None:
+def _check_postgresql(config: dict[str, Any]) -> Applied:
     import psycopg  # each of the two costs a start some tenths of a second
 
     if not config["NAME"]:
@@ -213,6 +234,8 @@ def _check_postgresql(config: dict[str, Any]) -> None:
     try:
         with psycopg.connect(**parameters) as connection:
             version, encoding = connection.info.server_version // 10000, connection.info.encoding
+            has_table = connection.execute("SELECT to_regclass('django_migrations')").fetchone() != (None,)
+            applied = connection.execute(_APPLIED).fetchall() if has_table else []
     except psycopg.Error as error:
         reason = first_line(error)
         if config["PASSWORD"]:
@@ -222,6 +245,7 @@ def _check_postgresql(config: dict[str, Any]) -> None:
         raise WrongSetting(f"DATABASE_URL names PostgreSQL {version}; it must be {MIN_POSTGRESQL} or later.")
     if encoding != "utf-8":
         raise WrongSetting(f"DATABASE_URL names a database in {encoding}; make one with the encoding UTF8.")
+    return applied
 
 
 def _redis() -> Path | None:

@@ -387,6 +387,11 @@ def main() -> int:
     parser.add_argument(
         "--upgrade", action="store_true", help="have the desk that runs go on with the code that is in its folder now"
     )
+    parser.add_argument(
+        "--newer-database",
+        action="store_true",
+        help="start although the version after this one has migrated the database",
+    )
     parser.add_argument(upgrade.PREPARE, action="store_true", help=argparse.SUPPRESS)  # which it asks of the new code
     parser.add_argument("--version", action="version", version=f"ThueSim Desk {version()}")
     options = parser.parse_args()
@@ -398,7 +403,7 @@ def main() -> int:
     try:
         if options.upgrade:
             return _ask_for_upgrade(roles)
-        setup = checks.check(roles, ports_are_ours=handed is not None)
+        setup = checks.check(roles, ports_are_ours=handed is not None, newer_database_is_fine=options.newer_database)
         if options.prepare and handed is not None:
             return upgrade.prepare_next(setup, handed)
         if handed is not None:

@@ -2,10 +2,11 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,14 @@ def test_the_processes_do_not_inherit_what_only_the_first_start_reads(
     inherited = environment_for(setup)
     assert {"THUESIM_TOKEN", "DJANGO_SUPERUSER_PASSWORD"}.isdisjoint(inherited)
     assert (inherited["PORT"], inherited["SANDBOX_PORT"]) == (environment["PORT"], str(setup.sandbox_port))
+
+
+def test_a_database_that_a_newer_version_has_migrated_is_named(wrong: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "desk.sqlite3"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE django_migrations (id INTEGER PRIMARY KEY, app TEXT, name TEXT)")
+        applied = [("rentals", "0001_initial"), ("rentals", "9999_later"), ("taken_away", "0001_initial")]
+        database.executemany("INSERT INTO django_migrations (app, name) VALUES (?, ?)", applied)
+    sentence = wrong(DATABASE_URL=f"sqlite:///{path}")
+    assert "a newer version of the desk has migrated (rentals.9999_later)" in sentence
+    assert check(newer_database_is_fine=True).demo
