@@ -1,6 +1,8 @@
 """Prepare the database, the static files and the first team, in a process of its own before the desk's processes start."""
 
 import contextlib
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.management import call_command
 from django.db import connection
 
@@ -16,6 +19,7 @@ from thuesim_site.start import variables
 from thuesim_site.start.kept_secrets import short_digest
 
 MAX_SHOWN = 10
+MANIFEST, FORMER_MANIFEST = ManifestStaticFilesStorage.manifest_name, "staticfiles.former.json"
 PREPARE_LOCK = 7_304_801  # any number that nothing else of the desk locks
 
 
@@ -72,8 +76,34 @@ def _collect_static() -> None:
     if stamp.exists() and stamp.read_text() == state:
         return
     stamp.unlink(missing_ok=True)
+    # Pages of the version before stay open for a while, and ask for its files.
+    before, former = _named_files(MANIFEST), Path(settings.STATIC_ROOT) / FORMER_MANIFEST
+    if before:
+        shutil.copy(former.with_name(MANIFEST), former.with_suffix(".new"))
     call_command("collectstatic", interactive=False, verbosity=0)
+    if before and _named_files(MANIFEST) != before:
+        former.with_suffix(".new").replace(former)
+    _delete_all_but(_named_files(MANIFEST) | _named_files(FORMER_MANIFEST))
     stamp.write_text(state)
+
+
+def _named_files(manifest: str) -> set[str]:
+    """Return the files that a collection has named, plain and hashed; none where it wrote no names (DEBUG)."""
+    path = Path(settings.STATIC_ROOT) / manifest
+    if not path.exists():
+        return set()
+    paths: dict[str, str] = json.loads(path.read_text())["paths"]
+    return {*paths, *paths.values()}
+
+
+def _delete_all_but(files: set[str]) -> None:
+    """Delete what earlier versions have left in the folder of the static files, with the compressed copies."""
+    root = Path(settings.STATIC_ROOT)
+    kept = {MANIFEST, FORMER_MANIFEST, *files}
+    for path in root.rglob("*") if files else ():
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and name.removesuffix(".gz").removesuffix(".br") not in kept:
+            path.unlink()
 
 
 def _static_files() -> list[str]:
