@@ -1,6 +1,7 @@
 """Whether Redis takes messages. A PING tells little: a full one answers it, too."""
 
 from enum import StrEnum
+from functools import cache
 
 import redis
 from django.conf import settings
@@ -21,20 +22,25 @@ class Store(StrEnum):
 
 
 def client() -> redis.Redis:
-    """Return a client that asks once and does not wait long."""
+    """Return the process's client, which does not wait long."""
+    return _client(settings.REDIS_URL)
+
+
+@cache
+def _client(url: str) -> redis.Redis:
+    # It asks twice only where Redis has closed the connection since the last time.
     return redis_clients.client(
-        settings.REDIS_URL,
+        url,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 
 def redis_state() -> Store:
     """Ask Redis to keep a small value for a second."""
     try:
-        with client() as asking:
-            asking.set("desk:probe", 1, px=1000)
+        client().set("desk:probe", 1, px=1000)
     except redis.ResponseError:  # "OOM command not allowed", or a replica that is read-only
         return Store.FULL
     except (redis.RedisError, OSError):

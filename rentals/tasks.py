@@ -53,17 +53,19 @@ def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
 
 @shared_task(name=TaskName.TICK, ignore_result=True)
 def tick() -> None:
-    """Each second: wake a worker for every token with something due, and apply the callbacks that are still pending.
-
-    Two ticks at the same time do no harm: they only send messages, and apply what can be applied only once.
-    """
-    clock_steps.bring_back_in_turn()
-    if is_anything_due():
-        _wake_workers()
+    """A tick that an older version's beat has sent; `rentals.ticking` does the same without a task."""
+    wake_workers()
     runs.ran(JobName.TICK)
 
 
-def _wake_workers() -> None:
+def wake_workers() -> None:
+    """Wake a worker for every token with something due, and apply the callbacks that are still pending.
+
+    Two processes that do so at the same time do no harm: they only send messages, and apply what can be applied only once.
+    """
+    clock_steps.bring_back_in_turn()
+    if not is_anything_due():
+        return
     placing.sweep()
     for token_id in placing.due_tokens():
         enqueue.place(token_id)

@@ -9,6 +9,8 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.beat import Scheduler, SchedulingError
+from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
+from django.db import close_old_connections
 
 from rentals.task_names import TaskName, TaskQueue
 
@@ -18,6 +20,10 @@ SAY_SECONDS = 60.0
 # Celery says it at each start as root; with JSON messages alone it does not apply.
 warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
 logger = logging.getLogger(__name__)
+
+# Celery closes a thread's connection around each task. Opening SQLite's file anew costs as much as a short task, so it stays
+# open as long as a page's; PostgreSQL's goes back to its pool as before.
+DjangoWorkerFixup.close_database = lambda self, **_: close_old_connections()
 
 app = Celery("thuesim_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -30,7 +36,7 @@ class SteadyScheduler(Scheduler):
     It keeps nothing on disk. At a start every entry is due at once, so that the catalogue is there for the first person.
     """
 
-    max_interval = 1  # second that it may sleep
+    max_interval = 5  # seconds that it may sleep
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._offset = time.time() - time.monotonic()
@@ -65,10 +71,10 @@ class SteadyScheduler(Scheduler):
 
 
 @signals.worker_init.connect
-def _without_broker(**_: Any) -> None:
-    from rentals.without_broker import WithoutBroker  # its models want Django to be set up
+def _tick(**_: Any) -> None:
+    from rentals.ticking import Ticker  # its models want Django to be set up
 
-    WithoutBroker().start()
+    Ticker().start()
 
 
 @signals.worker_shutting_down.connect
@@ -86,7 +92,6 @@ def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) ->
 
 app.conf.beat_scheduler = "thuesim_site.celery:SteadyScheduler"
 app.conf.beat_schedule = {
-    "tick": _every(1.0, TaskName.TICK, TaskQueue.TICKS),
     "balances": _every(15.0, TaskName.READ_BALANCES),
     "catalogue": _every(15.0, TaskName.SYNC_CATALOGS),
     "history": _every(15.0, TaskName.IMPORT_HISTORIES),

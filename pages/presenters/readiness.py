@@ -3,7 +3,7 @@
 `/readyz` is for monitors: would an order go out? The database takes writes and has this version's tables, the scheduler
 and a worker for orders run, a key decrypts the API tokens, the clock is right. `/readyz/web` is for load balancers: can this
 process serve pages, and take an order into the queue? A silent worker must not take every web machine out, whose pages say
-that it is silent. Without Redis the workers go on by themselves (`rentals.without_broker`), so that alone makes nothing
+that it is silent. Without Redis the workers go on by themselves (`rentals.ticking`), so that alone makes nothing
 unready.
 """
 
@@ -78,7 +78,7 @@ class Readiness:
     def reasons(self) -> list[str]:
         """Why an order would not go out, for an operator's monitor."""
         found = {
-            "the scheduler has not run: look at the workers and at beat": self.database == Store.UP and self.is_late,
+            "no worker has ticked: look at the workers": self.database == Store.UP and self.is_late,
             "no worker for orders has been heard of lately": self.workers_are_silent,
             "no key decrypts the API tokens: see DESK_SECRET_KEYS": self.lacks_key,
             "this machine's clock is not the database's": abs(self.clock_ahead) > MAX_CLOCK_SECONDS,

@@ -311,10 +311,9 @@ def _callbacks(access: Access, tokens: Iterable[Token]) -> Callbacks:
 def _messages() -> dict[str, int] | None:
     """Return how many messages are in each of Celery's queues; None where Redis does not answer."""
     try:
-        with redis_state.client() as client:
-            pipe = client.pipeline(transaction=False)
-            for name in TaskQueue:
-                pipe.llen(name)
-            return dict(zip(TaskQueue, pipe.execute(), strict=True))
+        pipe = redis_state.client().pipeline(transaction=False)
+        for name in TaskQueue:
+            pipe.llen(name)
+        return dict(zip(TaskQueue, pipe.execute(), strict=True))
     except (redis.RedisError, OSError):
         return None

@@ -41,7 +41,6 @@ _looked_at, _looked_offset = float("-inf"), 0.0
 def bring_back_in_turn() -> None:
     """Notice a step of this machine's clock at once, and what another clock or an older worker has written soon."""
     global _looked_at, _looked_offset
-    machine_clock.follow()
     now, offset = time.monotonic(), clock.offset()
     if now - _looked_at > LOOK_SECONDS or abs(offset - _looked_offset) > machine_clock.DRIFT_SECONDS:
         _looked_at, _looked_offset = now, offset

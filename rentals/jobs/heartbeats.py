@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import signals
-from django.db import Error, close_old_connections, connection
+from django.db import Error, close_old_connections
 from django.utils import timezone
 
 from rentals.models import Heartbeat
@@ -66,7 +66,7 @@ class Pulse:
         except Error as error:
             logger.warning("no heartbeat could be written: %s", type(error).__name__)
         finally:
-            connection.close()
+            close_old_connections()
 
     def start(self, run: Callable[[Callable[[], None]], object]) -> None:
         """Hand `write` to `run` now and every ten seconds, from a thread that does nothing else."""
@@ -109,6 +109,12 @@ def _beat_begins(sender: Any, **_: Any) -> None:
     signals.before_task_publish.connect(pulse.worked, weak=False)
     # On its own thread: beat must not wait for the database.
     pulse.start(lambda write: threading.Thread(target=write, daemon=True).start())
+
+
+def is_beat_there() -> bool:
+    """Whether a beat has sent something lately."""
+    recent = timezone.now() - timedelta(seconds=STALE_SECONDS)
+    return Heartbeat.objects.filter(kind=Heartbeat.Kind.BEAT, at__gt=recent).exists()
 
 
 def forget_old() -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -14,8 +15,8 @@ from rentals.models import JobName, JobRun, Token
 RETRY_SECONDS = 10  # less than the 15 s from one run of these jobs to the next, so that each of them tries again
 
 
-def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> None:
-    """Note that a job ran; without an `error` it succeeded."""
+def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> datetime:
+    """Note that a job ran; without an `error` it succeeded. Returns the time that is noted."""
     now = timezone.now()
     fields: dict[str, object] = {"at": now, "fault": error[:200]}
     if not error:
@@ -25,6 +26,20 @@ def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> None:
         JobRun.objects.update_or_create(
             name=name, **lookup, defaults=fields, create_defaults={"name": name, "token_id": token_id, **fields}
         )
+    return now
+
+
+def ran_again(name: JobName, before: datetime) -> datetime | None:
+    """Note that a job which was noted at `before` succeeded again; return the time that is noted. None where somebody else
+    has noted it since. In SQL, since a tick does this each second."""
+    now = timezone.now()
+    to_column = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE rentals_jobrun SET at = %s, ok_at = %s, fault = '' WHERE name = %s AND token_id IS NULL AND at = %s",
+            [to_column(now), to_column(now), name, to_column(before)],
+        )
+        return now if cursor.rowcount else None
 
 
 @contextmanager

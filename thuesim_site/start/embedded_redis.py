@@ -65,5 +65,6 @@ def command(server: Path, socket: Path) -> list[str]:
         "--dir": str(socket.parent),
         "--daemonize": "no",
         "--loglevel": "warning",
+        "--hz": "2",  # wakes twice a second, not ten times; it also stops half a second later
     }
     return [str(server), *(part for option in options.items() for part in option)]

@@ -32,7 +32,7 @@ _MODULES = (
     "celery.worker.strategy",
     "kombu.transport.redis",
     "rentals.tasks",
-    "rentals.without_broker",
+    "rentals.ticking",
 )
 
 

@@ -41,24 +41,24 @@ def test_a_stepped_clock_does_not_stop_beat(minutes: int, monkeypatch: pytest.Mo
     beat = Recorder()
     begun, steady = timezone.now(), time.monotonic()
     beat.run_due()
-    passed = 2
+    soon = {name for name, entry in app.conf.beat_schedule.items() if entry["schedule"] <= 15}
+    passed = 16
     monkeypatch.setattr("thuesim_site.celery.time.monotonic", lambda: steady + passed)
     with time_machine.travel(begun + timedelta(seconds=passed), tick=False):
-        assert beat.run_due() == ["tick"]
-    for passed in (3, 5):
+        assert set(beat.run_due()) == soon
+    for passed in (18, 20, 36):
         with time_machine.travel(begun + timedelta(minutes=minutes, seconds=passed), tick=False):
             sent = beat.run_due()
-    assert "tick" in sent
-    passed = 20
+    assert set(sent) >= soon
+    passed = 52
     with time_machine.travel(begun + timedelta(minutes=minutes, seconds=passed), tick=False):
-        soon = {name for name, entry in app.conf.beat_schedule.items() if entry["schedule"] <= 15}
-        assert set(beat.run_due()) == soon
+        assert set(beat.run_due()) >= soon
 
 
 def test_beat_never_sleeps_long() -> None:
     beat = Recorder()
     beat.run_due()
-    assert beat.tick() <= 1.0
+    assert beat.tick() <= 5.0
 
 
 def test_a_broker_that_takes_no_messages_is_said_in_one_line(
