@@ -2,24 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
 
 from django.core.handlers.wsgi import WSGIHandler
+from django.test import override_settings
 from playwright.sync_api import BrowserContext, Page, expect
 
 from pages.live.hub import Hub
 from pages.tests.live.conftest import Browser, serving
 from thuesim_site.asgi import web
+from thuesim_site.static_responses import StaticFiles
 from thuesim_site.testing import RedisServer
 from thuesim_site.wsgi_threads import Pages
 
 
+@cache
+def static_files() -> StaticFiles:
+    """The files beside the pages, from the event loop as the desk sends them; nothing has been collected for the tests."""
+    with override_settings(WHITENOISE_USE_FINDERS=True):
+        return StaticFiles()
+
+
 @contextmanager
-def pages(redis: RedisServer, settings: Any) -> Iterator[str]:
+def pages(redis: RedisServer) -> Iterator[str]:
     """Serve them; yields the address."""
-    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     hub = Hub(redis.url)
-    with serving(web(hub, Pages(WSGIHandler())), hub) as port:
+    with serving(web(hub, Pages(WSGIHandler()), static_files()), hub) as port:
         yield f"http://127.0.0.1:{port}"
 
 

@@ -1,7 +1,6 @@
 """What destroys or buys from one click asks first; Esc and “Leave it” change nothing."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -23,10 +22,8 @@ def boss(team: Team, sign_in: SignIn) -> Browser:
 
 
 @pytest.fixture
-def page_of_boss(
-    real_redis: RedisServer, boss: Browser, context: BrowserContext, settings: Any
-) -> Iterator[tuple[Page, str]]:
-    with pages(real_redis, settings) as site:
+def page_of_boss(real_redis: RedisServer, boss: Browser, context: BrowserContext) -> Iterator[tuple[Page, str]]:
+    with pages(real_redis) as site:
         yield signed_in(context, site, boss), site
 
 

@@ -1,7 +1,6 @@
 """The icon of the tab tells numbers that wait and codes that came, in a real browser."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -22,8 +21,8 @@ HIDE = """(hidden) => {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 

@@ -1,7 +1,6 @@
 """Texts of messages are hostile: on no page do they run, spread over others, or make the code unreadable."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -37,8 +36,8 @@ HOSTILE = {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 

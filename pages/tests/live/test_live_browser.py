@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from accounts.models import Membership, Team, User
 from lib import announce
 from pages.live.hub import Hub
+from pages.tests.live.browsing import static_files
 from pages.tests.live.conftest import Browser, SignIn, serving
 from rentals.models import Hold, Message, Rental, Service, Status, Token
 from thuesim_site.asgi import web
@@ -29,10 +30,9 @@ class Site:
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[Site]:
-    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[Site]:
     hub = Hub(real_redis.url)
-    with serving(web(hub, Pages(WSGIHandler())), hub) as port:
+    with serving(web(hub, Pages(WSGIHandler()), static_files()), hub) as port:
         yield Site(hub, f"http://127.0.0.1:{port}")
 
 

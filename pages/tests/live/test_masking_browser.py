@@ -46,8 +46,8 @@ Object.defineProperty(document, "hidden", { value: true, configurable: true });
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 

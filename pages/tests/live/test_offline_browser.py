@@ -1,7 +1,6 @@
 """The service worker in a real browser: a page of its own without a connection, and no part in anything else."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser as Chromium
@@ -33,8 +32,8 @@ UPDATE = """async () => {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 

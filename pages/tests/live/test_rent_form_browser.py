@@ -1,7 +1,6 @@
 """The rent form in a real browser: Enter chooses and the button buys, at the price that it says; what is set is seen."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -42,9 +41,9 @@ def figures(team: Team, services: None) -> None:
 
 @pytest.fixture
 def desk(
-    real_redis: RedisServer, team: Team, services: None, sign_in: SignIn, context: BrowserContext, settings: Any
+    real_redis: RedisServer, team: Team, services: None, sign_in: SignIn, context: BrowserContext
 ) -> Iterator[Page]:
-    with pages(real_redis, settings) as site:
+    with pages(real_redis) as site:
         yield signed_in(context, site, sign_in(team))
 
 

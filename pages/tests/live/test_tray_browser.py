@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -23,8 +22,8 @@ WIDTHS = pytest.mark.parametrize("width", [1440, 390])
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,8 +34,8 @@ WIDTHS_OF = """(text) => {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None, settings: Any) -> Iterator[str]:
-    with pages(real_redis, settings) as address:
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
         yield address
 
 
