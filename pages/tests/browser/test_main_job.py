@@ -88,7 +88,7 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
 def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(page: Page, sign_in: SignIn) -> None:
     sign_in(page)
     before = rentals(page)
-    page.fill("#service", "zzzz")
+    page.fill("input#service", "zzzz")
     page.locator("label.chip", has_text="VIETTEL").click()
     page.fill("#prefixes", "96,")
     page.fill("#purpose", "Kiểm thử")
@@ -183,7 +183,7 @@ def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: Sig
     page.wait_for_url(f"{desk.base_url}/?mine=1&status=cancelled")
     expect(page.locator(f"#rental-{rental}")).to_have_count(0)
     before = rentals(page)
-    page.fill("#service", "khac")
+    page.fill("input#service", "khac")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     expect(page.locator("#toasts")).to_contain_text("The filter hides it")  # ordered, and said so
@@ -199,7 +199,7 @@ def test_who_is_signed_out_meanwhile_is_led_to_the_sign_in_and_back(
     page.goto(f"{desk.base_url}/?mine=1")
     expect(page.locator("#live-state")).to_contain_text("Live")
     page.context.clear_cookies(name="sessionid")
-    page.fill("#service", "khac")
+    page.fill("input#service", "khac")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{desk.base_url}/accounts/login/?next=/%3Fmine%3D1")
