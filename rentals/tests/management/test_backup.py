@@ -3,46 +3,41 @@
 import hashlib
 import json
 import os
+import runpy
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
-from django.db import connection
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.db import connection, connections
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
+from accounts.models import User
+from rentals.models import BalanceReading, Heartbeat, Message, Rental, Status, Token
+from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from thuesim_site.start import supervise
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
 PREFIX = "backup_test_"
-SETUP = "import django; django.setup(); from django.conf import settings; "
-# A desk with a token, a number that was received with a recording, and an order in the queue.
-FILL = """
-from pathlib import Path
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
-from rentals.models import Message, Status
-from django.utils import timezone
-team = make_team("Support")
-person = make_person(team, username="linh")
-token = make_token(team, value="4801-" + 32 * "a")
-received = make_rental(Status.RECEIVED, team=team, person=person, token=token)
-make_rental(Status.QUEUED, team=team, person=person, token=token)
-folder = Path(settings.MEDIA_ROOT) / "calls"
-folder.mkdir(parents=True)
-(folder / "one.mp3").write_bytes(b"recording")
-now = timezone.now()
-Message.objects.create(rental=received, at=now, is_call=True, audio="calls/one.mp3", source="poll", fingerprint="f")
-"""
 # A worker that adds readings one by one, and says after each how many there are.
 WRITE = """
+import django; django.setup()
 from rentals.models import BalanceReading, Token
 from django.utils import timezone
 token = Token.objects.get()
@@ -50,19 +45,31 @@ for number in range(1, 100000):
     BalanceReading.objects.create(token=token, at=timezone.now(), balance=number)
     print(number, flush=True)
 """
-COUNT = """
-import json
-from accounts.models import User
-from django.contrib.sessions.models import Session
-from rentals.models import BalanceReading, Message, Rental, Token
-print(json.dumps({
-    "people": list(User.objects.values_list("username", flat=True)),
-    "statuses": sorted(Rental.objects.values_list("status", flat=True)),
-    "readings": sorted(BalanceReading.objects.values_list("balance", flat=True)),
-    "recording": Path(settings.MEDIA_ROOT, str(Message.objects.get().audio)).read_bytes().decode(),
-    "token": bool(Token.objects.get().value),
-}))
-"""
+
+
+def fill() -> None:
+    """A desk with a token, a number that was received with a recording, and an order in the queue."""
+    team = make_team("Support")
+    person = make_person(team, username="linh")
+    token = make_token(team, value="4801-" + 32 * "a")
+    received = make_rental(Status.RECEIVED, team=team, person=person, token=token)
+    make_rental(Status.QUEUED, team=team, person=person, token=token)
+    folder = Path(settings.MEDIA_ROOT) / "calls"
+    folder.mkdir(parents=True)
+    (folder / "one.mp3").write_bytes(b"recording")
+    now = timezone.now()
+    Message.objects.create(rental=received, at=now, is_call=True, audio="calls/one.mp3", source="poll", fingerprint="f")
+
+
+def print_counts() -> None:
+    counts = {
+        "people": list(User.objects.values_list("username", flat=True)),
+        "statuses": sorted(Rental.objects.values_list("status", flat=True)),
+        "readings": sorted(BalanceReading.objects.values_list("balance", flat=True)),
+        "recording": Path(settings.MEDIA_ROOT, str(Message.objects.get().audio)).read_bytes().decode(),
+        "token": bool(Token.objects.get().value),
+    }
+    print(json.dumps(counts))
 
 
 class Desk:
@@ -80,32 +87,73 @@ class Desk:
         }
         data_dir.mkdir(mode=0o700)
 
-    def manage(self, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, path: str | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run `manage.py` with these arguments."""
         environment = {**self.environment, **({"PATH": path} if path is not None else {})}
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False)
+        return in_fork(lambda: execute_from_command_line(["manage.py", *arguments]), environment)
 
-    def run(self, program: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", SETUP + "from pathlib import Path\n" + program],
-            cwd=BASE_DIR,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def start_manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run `manage.py` as one does by hand: in a process that loads everything first."""
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, cwd=BASE_DIR, env=self.environment, capture_output=True, text=True, check=False)
+
+    def run(self, work: Callable[[], object]) -> str:
+        """Return what `work` prints."""
+        done = in_fork(work, self.environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def counts(self) -> dict[str, Any]:
+        counts: dict[str, Any] = json.loads(self.run(print_counts))
+        return counts
+
     def writing(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-c", SETUP + WRITE],
+            [sys.executable, "-c", WRITE],
             cwd=BASE_DIR,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
+
+
+def in_fork(work: Callable[[], object], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Do it in a fork of this process, under the settings that follow from `environment`. Nothing is loaded anew, which
+    takes most of the time of a small command."""
+    connections.close_all()  # the fork must not share one
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                for name, file in (("stdout", output), ("stderr", errors)):
+                    setattr(sys, name, file)
+                become_desk(environment)
+                work()
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else 1
+            except BaseException:  # noqa: BLE001 - it ends here
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess("", status, output.read(), errors.read())
+
+
+def become_desk(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    for name, value in runpy.run_path(str(BASE_DIR / "thuesim_site" / "settings.py")).items():
+        if name.isupper():
+            setattr(settings, name, value)
+    connections.settings = connections.configure_settings(settings.DATABASES)
+    connections["default"] = connections.create_connection("default")
 
 
 def server() -> tuple[dict[str, str], str]:
@@ -135,8 +183,9 @@ def make_desk(folder: Path, migrated: str = "") -> Desk:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_database_stays() -> Iterator[None]:
-    yield
+def _no_database_stays(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with django_db_blocker.unblock():  # for the forks
+        yield
     if connection.vendor == "postgresql":
         with psycopg.connect(**server()[0], autocommit=True) as postgresql:  # type: ignore[arg-type]
             made = postgresql.execute(
@@ -149,7 +198,7 @@ def _no_database_stays() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def desk(django_db_setup: str, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk = make_desk(tmp_path_factory.mktemp("desk") / "var", django_db_setup)
-    desk.run(FILL)
+    desk.run(fill)
     return desk
 
 
@@ -167,7 +216,7 @@ def test_a_backup_while_the_desk_writes_has_all_that_was_committed_before(desk: 
     assert writer.stdout is not None
     try:
         before = [int(writer.stdout.readline()) for _ in range(20)][-1]
-        made = desk.manage("backup", str(tmp_path))
+        made = desk.start_manage("backup", str(tmp_path))
         assert made.returncode == 0, made.stderr
     finally:
         writer.kill()
@@ -175,10 +224,10 @@ def test_a_backup_while_the_desk_writes_has_all_that_was_committed_before(desk: 
     [file] = tmp_path.glob("desk-*.tar")
     other = make_desk(tmp_path / "var")
     shutil.copy(desk.data_dir / "token_key", other.data_dir / "token_key")
-    restored = other.manage("restore", str(file))
+    restored = other.start_manage("restore", str(file))
     assert restored.returncode == 0, restored.stderr
     assert "The keys fit" in restored.stdout
-    counts = json.loads(other.run(COUNT))
+    counts = other.counts()
     readings = counts.pop("readings")
     assert len(readings) >= before
     assert readings == list(range(1, len(readings) + 1)), "one moment of it, without holes"
@@ -244,13 +293,13 @@ def test_a_desk_with_people_is_replaced_only_when_that_is_asked_for(
     file: Path, django_db_setup: str, tmp_path: Path
 ) -> None:
     other = make_desk(tmp_path / "var", django_db_setup)
-    other.run("from rentals.tests.factories import make_person; make_person(username='former')")
+    other.run(lambda: make_person(username="former"))
     refused = other.manage("restore", str(file))
     assert refused.returncode == 1
     assert "--replace" in refused.stderr
     restored = other.manage("restore", str(file), "--replace")
     assert restored.returncode == 0, restored.stderr
-    assert json.loads(other.run(COUNT))["people"] == ["linh"]
+    assert other.counts()["people"] == ["linh"]
     if connection.vendor == "sqlite":
         [kept] = other.data_dir.glob("before-restore-*")
         with sqlite3.connect(kept / "desk.sqlite3") as former:
@@ -259,28 +308,16 @@ def test_a_desk_with_people_is_replaced_only_when_that_is_asked_for(
 
 def test_nothing_is_restored_while_the_desk_runs(file: Path, tmp_path: Path) -> None:
     other = make_desk(tmp_path / "var")
-    holding = (
-        "import sys, time; from pathlib import Path; from thuesim_site.start.supervise import hold; "
-        f"lock = hold(Path({str(other.data_dir)!r})); lock.__enter__(); print('held', flush=True); time.sleep(60)"
-    )
-    running = subprocess.Popen([sys.executable, "-c", holding], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
-    try:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "held\n"
+    with supervise.hold(other.data_dir):
         restored = other.manage("restore", str(file))
-    finally:
-        running.kill()
-        running.communicate()
     assert restored.returncode == 1
     assert "The desk is running" in restored.stderr
 
 
 def test_a_desk_that_runs_on_another_machine_is_noticed(file: Path, django_db_setup: str, tmp_path: Path) -> None:
     other = make_desk(tmp_path / "var", django_db_setup)
-    other.run(
-        "from rentals.models import Heartbeat; from django.utils import timezone; now = timezone.now(); "
-        "Heartbeat.objects.create(kind='worker', name='worker-1@other/5', started_at=now, at=now)"
-    )
+    now = timezone.now()
+    other.run(lambda: Heartbeat.objects.create(kind="worker", name="worker-1@other/5", started_at=now, at=now))
     restored = other.manage("restore", str(file), "--replace")
     assert restored.returncode == 1
     assert "worker-1@other/5" in restored.stderr
