@@ -22,6 +22,8 @@ if with_django:
     settings.INSTALLED_APPS = [admin.get(app, app) for app in settings.INSTALLED_APPS]
     django.setup()
     import jinja2, markdown_it, ninja, prometheus_client, uvicorn
+else:
+    import http.server, requests, sqlite3
 for name in sys.argv[2:]:
     child = os.fork()
     if not child:
