@@ -34,6 +34,7 @@ from thuesim_site.start import supervise
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
+pytestmark = pytest.mark.database
 PREFIX = "backup_test_"
 # A worker that adds readings one by one, and says after each how many there are.
 WRITE = """
@@ -121,7 +122,9 @@ class Desk:
 def in_fork(work: Callable[[], object], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """Do it in a fork of this process, under the settings that follow from `environment`. Nothing is loaded anew, which
     takes most of the time of a small command."""
-    connections.close_all()  # the fork must not share one
+    connections.close_all()  # the fork must not share one, nor PostgreSQL's pool of them
+    close_pool: Callable[[], None] = getattr(connection, "close_pool", lambda: None)
+    close_pool()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         pid = os.fork()
         if pid == 0:
