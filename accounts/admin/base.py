@@ -17,6 +17,7 @@ from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import BooleanField, DateField, Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
@@ -32,6 +33,33 @@ admin.site.site_header = admin.site.site_title = "ThueSim Desk"
 admin.site.index_title = _("Administration")
 # Through the product's own sign-in, so that its throttle, two-factor authentication and audit records apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+# What an admin sets up stands apart from what is only looked up.
+_SET_UP = ("Token", "Team", "User", "Invitation", "Service", "Network")
+_list_of_apps = admin.site.get_app_list
+
+
+def _lists(request: HttpRequest, app_label: str | None = None) -> list[Any]:
+    """Return the lists in two groups; those of one app as they are."""
+    apps = _list_of_apps(request, app_label)
+    if app_label is not None:
+        return apps
+    models = {model["object_name"]: model for app in apps for model in app["models"]}
+    set_up = [models.pop(name) for name in _SET_UP if name in models]
+    groups = [(_("Set up"), set_up), (_("Records"), list(models.values()))]
+    return [
+        {
+            "name": name,
+            "app_label": "desk",
+            "app_url": reverse("admin:index"),
+            "has_module_perms": True,
+            "models": group,
+        }
+        for name, group in groups
+        if group
+    ]
+
+
+admin.site.get_app_list = _lists  # type: ignore[method-assign]
 admin.site.unregister(Group)  # who may do what is decided by role, in `accounts.policy`
 # Their pages would show two-factor secrets and session keys, or change where password links go without a record.
 admin.site.unregister([Authenticator, EmailAddress, UserSession])
@@ -86,6 +114,8 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
     paginator = BoundedPaginator
     # A longer search, with a condition for each of its words, is more than SQLite's parser takes.
     max_search_length = 200
+    # What the list says while it is empty: why, and what to do next.
+    empty_sentence: Any = _("Nothing here yet.")
     audit_hidden: tuple[str, ...] = ()
     audit_apart: tuple[str | type[Model], ...] = ()
 

@@ -38,6 +38,7 @@ class InvitationAdmin(ReadOnlyAdmin):
     list_display = ("note_or_number", "team", "role", "status", "invited_by", "created_at", "expires_at", "used_by")
     list_filter = (StatusFilter, "role", "team")
     list_select_related = ("team", "invited_by", "used_by")
+    empty_sentence = _("No invitation yet. They are made on the page of a team, and listed here.")
     search_fields = ("note", "invited_by__username", "used_by__username")
     fields = (
         "team", "role", "note", "status", "invited_by", "created_at", "expires_at", "used_at", "used_by", "revoked_at"

@@ -48,7 +48,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     audit_hidden = ("password", "password1", "password2")
     audit_apart = ("is_active", Membership)
     list_display = (
-        "username", "full_name", "email", "roles", "has_two_factor", "is_active", "is_staff", "last_login"
+        "username", "full_name", "roles", "has_two_factor", "is_active", "may_administrate", "last_login", "email"
     )  # fmt: skip
     list_filter = ("is_active", "is_staff", "memberships__role", "memberships__team")
     search_fields = ("username", "first_name", "last_name", "email")
@@ -69,6 +69,10 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     @admin.display(description=_("teams and roles"))
     def roles(self, person: User) -> str:
         return ", ".join(f"{m.team} ({m.get_role_display()})" for m in person.memberships.all())
+
+    @admin.display(description=_("admin"), boolean=True, ordering="is_staff")
+    def may_administrate(self, person: User) -> bool:
+        return person.is_staff
 
     @admin.display(description=_("two-factor"), boolean=True)
     def has_two_factor(self, person: Annotated[User, Annotations[Columns]]) -> bool:

@@ -14,6 +14,9 @@ class CallbackAdmin(CodeOnPage):
     """Callbacks as they came."""
 
     ordering = ("-pk",)
+    empty_sentence = gettext_lazy(
+        "ThueSim has called nothing yet. It does so once it has the callback address that the page of a token makes."
+    )
     list_display = ("exact_at", "token", "state", "upstream_key", "rental", "address")
     list_filter = ("state", "at", "token")
     search_fields = ("=upstream_key",)

@@ -45,6 +45,7 @@ class QuestionAdmin(ReadOnlyAdmin):
     """Managers answer them, on the spend page."""
 
     ordering = ("-pk",)
+    empty_sentence = gettext_lazy("No question: every change of a balance is explained.")
     list_display = ("exact_until", "token", "money", "answer", "note", "person", "answered_at")
     list_select_related = ("token", "person")
     list_filter = ("until", "answer", "token")

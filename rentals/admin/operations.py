@@ -14,6 +14,7 @@ from rentals.models import ContractDrift, JobName, JobRun, labels
 class DriftAdmin(ReadOnlyAdmin):
     """How the upstream's replies differ from its API page."""
 
+    empty_sentence = gettext_lazy("None: every answer of ThueSim was as its page describes it.")
     list_display = ("endpoint", "form", "count", "first_at", "last_at")
     list_display_links = ("endpoint", "form")
     list_filter = ("endpoint",)

@@ -112,9 +112,12 @@ class TokenAdmin(StaffAdmin):
     form = TokenForm
     audit_hidden = ("new_value",)
     change_form_template = "admin/rentals/token/change_form.html"
-    list_display = ("name", "masked", "team_names", "status", "amount", "balance_at", "waiting_limit", "last_fault_at")
+    list_display = ("name", "status", "amount", "balance_at", "team_names", "masked", "waiting_limit")
     list_filter = ("paused", "teams")
     search_fields = ("name",)
+    empty_sentence = gettext_lazy(
+        "No token yet, so nothing can be rented. Add the one that ThueSim shows in your account there."
+    )
     actions = ("pause_selected", "resume_selected")
 
     @admin.display(description=gettext_lazy("value"))
@@ -137,8 +140,13 @@ class TokenAdmin(StaffAdmin):
         tokens: QuerySet[Token] = super().get_queryset(request)
         return tokens.prefetch_related("teams")
 
-    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
-        return ("name", "teams", "waiting_limit") if obj else ("name", "new_value", "teams", "waiting_limit")
+    def get_fieldsets(self, request: HttpRequest, obj: Token | None = None) -> Any:
+        names = ("name",) if obj else ("name", "new_value")
+        return (
+            (None, {"fields": names}),
+            (_("Who rents with it"), {"fields": ("teams",)}),
+            (_("Limits"), {"fields": ("waiting_limit",)}),
+        )
 
     @method_decorator(sensitive_post_parameters("new_value"))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ import { sentence, toast } from "./toasts.js";
 
 // The theme is kept in this browser, since rooms and screens differ. All other preferences are kept on the server.
 function showTheme() {
-  const chosen = localStorage.getItem("theme") ?? "";
+  const chosen = (localStorage.getItem("theme") ?? "").replace("auto", ""); // as the administration writes it
   if (chosen) document.documentElement.dataset.theme = chosen;
   else delete document.documentElement.dataset.theme;
   for (const button of document.querySelectorAll("[data-theme-choice]")) button.setAttribute("aria-pressed", String(button.dataset.themeChoice === chosen));
