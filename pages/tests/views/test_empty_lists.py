@@ -101,7 +101,7 @@ def test_a_destination_to_which_nothing_was_sent_leads_to_its_test(client: Clien
     [
         ("/team/", "Choose a role and make a link for the next person."),
         ("/team/keys/", "No key yet."),
-        ("/team/destinations/", "None yet: nothing is sent."),
+        ("/team/destinations/", "None yet, so nothing is sent."),
     ],
 )
 def test_a_list_beside_its_form_says_that_it_is_empty(client: Client, team: Team, path: str, sentence: str) -> None:
