@@ -53,9 +53,9 @@ def _each(what: str, ids: Iterable[int], do: Callable[[int], Any]) -> None:
 
 @shared_task(name=TaskName.TICK, ignore_result=True)
 def tick() -> None:
-    """A tick that an older version's beat has sent; `rentals.ticking` does the same without a task."""
+    """Every 15 s, and each second by an older version's beat: what `rentals.ticking` does. It is not noted: that says which
+    process ticks."""
     wake_workers()
-    runs.ran(JobName.TICK)
 
 
 def wake_workers() -> None:

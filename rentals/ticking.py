@@ -105,7 +105,7 @@ class Ticker:
         now = time.monotonic()
         for entry in current_app.conf.beat_schedule.values():
             name, seconds = str(entry["task"]), float(entry["schedule"])
-            if now - self._ran_at.get(name, float("-inf")) >= seconds * 0.9:
+            if name != TaskName.TICK and now - self._ran_at.get(name, float("-inf")) >= seconds * 0.9:
                 self._ran_at[name] = now
                 self._submit(name)
 
