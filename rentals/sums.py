@@ -271,23 +271,59 @@ def _fold_batch(batch: int) -> int:
 
 
 class _Part(NamedTuple):
-    """Days of the table `SpendSum`, from `start` to before `end`, or months; `tag` tells its rows from those of others."""
+    """Days of the table `SpendSum`, from `start` to before `end`, or months; `tag` tells its rows from those of others. What
+    has the `sign` -1 is taken away."""
 
     tag: str
     is_month: bool
     start: date
     end: date
+    sign: int = 1
+
+
+# A month has about as many names as so many of its days, where names come again.
+_DAYS_OF_A_MONTH = 5
 
 
 def _parts(since: date, until: date, kind: Kind) -> list[_Part]:
-    """Return whole months, and the days before and after them."""
-    end = until + timedelta(days=1)
-    first = since if since.day == 1 else (since.replace(day=1) + timedelta(days=32)).replace(day=1)
-    last = end.replace(day=1)
-    if kind == Kind.DAY or first >= last:
-        return [_Part("", False, since, end)]
-    parts = [_Part("", True, first, last), _Part("", False, since, first), _Part("", False, last, end)]
+    """Return the days of a period; or months and the days by which they differ from it, where those have fewer rows.
+
+    Thirty days until the 27th are this month and three days of the last one: the days to come have no rows.
+    """
+    end, tomorrow = until + timedelta(days=1), desk_day() + timedelta(days=1)
+    alternatives = [[_Part("", False, since, end)]]
+    if kind != Kind.DAY:
+        months = [(first, last) for first in _month_starts(since) for last in _month_starts(end) if first < last]
+        alternatives += [_months(since, end, *each) for each in months]
+
+    def rows(part: _Part) -> int:
+        if part.is_month:
+            return round((part.end - part.start).days / 30) * _DAYS_OF_A_MONTH
+        return max((min(part.end, tomorrow) - part.start).days, 0)
+
+    return min(alternatives, key=lambda parts: sum(map(rows, parts)))
+
+
+def _month_starts(day: date) -> set[date]:
+    """Return when the day's month begins and when it ends; where it begins with that day, that alone."""
+    first = day.replace(day=1)
+    return {first} if first == day else {first, (first + timedelta(days=31)).replace(day=1)}
+
+
+def _months(since: date, end: date, first: date, last: date) -> list[_Part]:
+    """Return the months from `first` to before `last`, and the days by which they differ from `since` to before `end`."""
+    parts = [
+        _Part("", True, first, last),
+        _Part("", False, since, first),
+        _Part("", False, first, since, -1),
+        _Part("", False, last, end),
+        _Part("", False, end, last, -1),
+    ]
     return [part for part in parts if part.start < part.end]
+
+
+def _signed(part: _Part) -> str:
+    return _NAMES if part.sign > 0 else ", ".join(f"-{figure}" for figure in _FIGURES)
 
 
 def _of_sums(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, list[Any]]:
@@ -295,7 +331,7 @@ def _of_sums(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, lis
     selects, values = [], []
     for part in parts:
         selects.append(
-            f"SELECT '{part.tag}' AS tag, day, name, {_NAMES} FROM rentals_spendsum"
+            f"SELECT '{part.tag}' AS tag, day, name, {_signed(part)} FROM rentals_spendsum"
             " WHERE team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s"
         )
         days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
@@ -313,7 +349,7 @@ def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str
     lines = _lines(source, connection.vendor, f"SELECT '{kind}' AS kind, false AS is_month")
     selects, values = [], []
     for part in parts:
-        selects.append(f"SELECT '{part.tag}', day, name, {_NAMES} FROM ({lines}) AS line")
+        selects.append(f"SELECT '{part.tag}', day, name, {_signed(part)} FROM ({lines}) AS line")
         values += [
             team_id,
             *(connection.ops.adapt_datetimefield_value(desk_midnight(day)) for day in (part.start, part.end)),

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, models
 from django.utils import timezone
@@ -153,6 +154,25 @@ def test_a_period_has_its_days_alone_however_it_lies_to_the_months() -> None:
         expected = sum(since <= day <= until for day in days)
         for kind in Kind:
             assert sum(row.rentals for row in sums.read(team.pk, kind, since, until)) == expected
+
+
+@time_machine.travel("2026-11-27T12:00:00+07:00")
+@pytest.mark.parametrize(
+    ("since", "until", "parts"),
+    [
+        (date(2026, 10, 29), date(2026, 11, 27), ["+2026-11", "+2026-10-29..2026-10-31", "-2026-11-28..2026-11-30"]),
+        (date(2026, 11, 5), date(2026, 11, 27), ["+2026-11", "-2026-11-01..2026-11-04", "-2026-11-28..2026-11-30"]),
+        (date(2026, 11, 21), date(2026, 11, 27), ["+2026-11-21..2026-11-27"]),
+        (date(2026, 8, 25), date(2026, 10, 3), ["+2026-09", "+2026-08-25..2026-08-31", "+2026-10-01..2026-10-03"]),
+    ],
+)
+def test_a_period_is_read_as_few_days_beside_whole_months(since: date, until: date, parts: list[str]) -> None:
+    def written(part: sums._Part) -> str:
+        last = part.end - timedelta(days=1)
+        span = f"{part.start:%Y-%m}" if part.is_month else f"{part.start}..{last}"
+        return f"{'+' if part.sign > 0 else '-'}{span}"
+
+    assert [written(part) for part in sums._parts(since, until, Kind.PURPOSE)] == parts
 
 
 @pytest.mark.parametrize(("at", "day"), [("16:59:59.999999", "2026-10-31"), ("17:00:00", "2026-11-01")])
