@@ -7,13 +7,13 @@ box of `WIDTH` × `HEIGHT` that the page stretches. Text would be stretched with
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 1000.0, 100.0
 GAP = 0.25  # between two bars, as a part of a bar's slot
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One bar of `value`, of which the lower part `kept` is full and the rest hatched. Lengths in the chart's box."""
 
     label: str

@@ -13,12 +13,19 @@ class Secret:
     """A secret text. It shows itself as `…ea57`; only `reveal()` gives the text.
 
     `thuesim.Secret` does the same for the client, which may not import ours; equality and truth are needed here alone.
+    One from the database is decrypted when it is first asked for: most pages read a row for its other columns.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_stored", "_text_or_none")
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str | None, *, stored: str = "") -> None:
+        self._text_or_none, self._stored = text, stored
+
+    @property
+    def _text(self) -> str:
+        if self._text_or_none is None:
+            self._text_or_none = decrypt(self._stored)
+        return self._text_or_none
 
     def reveal(self) -> str:
         return self._text
@@ -99,7 +106,7 @@ class EncryptedField(models.TextField[Any, Any]):
     """A `Secret` in Python, a Fernet text in the database."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Secret | None:
-        return None if value is None else Secret(decrypt(value) if value else "")
+        return None if value is None else Secret(None if value else "", stored=value)
 
     def to_python(self, value: Any) -> Any:
         return Secret(value) if isinstance(value, str) else value

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -88,8 +88,7 @@ def usual_periods() -> list[tuple[Promise, Period]]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What was spent on one thing, and how many codes came for it. `query` is the history's query for it, `""` where it has
     none."""
 
@@ -238,10 +237,12 @@ def _payer_of(name: str) -> tuple[int | None, int]:
 def _days(period: Period, rows: Iterable[Sum], query: str = "") -> list[Line]:
     by_day = {row.name: row for row in rows}
     nothing = Sum("", 0, 0, 0, 0, 0, 0)
+    # As `Period.history_query` of each day, of which a year has 366.
+    zone = "" if is_of_desk() else f"&days={DESK_DAYS}"
     lines = []
-    for day in period.days:
-        row = by_day.get(str(day), nothing)
-        lines.append(_line(f"{day:%d/%m/%Y}", f"{query}{Period(day, day).history_query}", row))
+    for day in map(str, period.days):
+        label = f"{day[8:]}/{day[5:7]}/{day[:4]}"
+        lines.append(_line(label, f"{query}since={day}&until={day}{zone}", by_day.get(day, nothing)))
     return lines
 
 
@@ -264,12 +265,12 @@ def _lines(period: Period, total: Line, rows: Iterable[tuple[Any, Sum]], naming:
         (pair for pair in by_key.items() if pair[1].rentals),
         key=lambda pair: (pair[1].refunded - pair[1].charged, -pair[1].rentals, pair[0] is None, pair[0]),
     )
-    shown = ordered[:MAX_LINES]
+    shown, days = ordered[:MAX_LINES], period.history_query
     names = naming([key for key, _row in shown])
     lines = []
     for key, row in shown:
         label, query = names.get(key, ("", ""))
-        lines.append(_line(label, f"{query}&{period.history_query}" if query else "", row))
+        lines.append(_line(label, f"{query}&{days}" if query else "", row))
     return lines + _rest(total, lines) if len(ordered) > MAX_LINES else lines
 
 

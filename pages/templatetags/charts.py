@@ -18,17 +18,19 @@ _BOX = f"0 0 {WIDTH:g} {HEIGHT:g}"
 @register.simple_tag
 def bars(chart: BarChart, label: str) -> SafeString:
     """Draw bars of money. `label` says what the chart shows; each bar says its own value on hover."""
-    return rendered("bars.html", chart=chart, label=label, words=_bar_words, width=f"{WIDTH:g}", height=f"{HEIGHT:g}")
+    partly_refunded = _("%(day)s: %(charged)s charged, %(refunded)s refunded")
 
+    def words(bar: Bar) -> str:
+        if bar.value == bar.kept:
+            return f"{bar.label}: {dong(bar.value)}"
+        return partly_refunded % {
+            "day": bar.label,
+            "charged": dong(bar.value),
+            "refunded": dong(bar.value - bar.kept),
+        }
 
-def _bar_words(bar: Bar) -> str:
-    if bar.value == bar.kept:
-        return f"{bar.label}: {dong(bar.value)}"
-    return _("%(day)s: %(charged)s charged, %(refunded)s refunded") % {
-        "day": bar.label,
-        "charged": dong(bar.value),
-        "refunded": dong(bar.value - bar.kept),
-    }
+    titled = [(words(bar), *bar) for bar in chart.bars]
+    return rendered("bars.html", chart=chart, label=label, bars=titled, width=f"{WIDTH:g}", height=f"{HEIGHT:g}")
 
 
 @register.simple_tag
