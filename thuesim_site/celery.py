@@ -92,7 +92,7 @@ def _every(seconds: float, task: TaskName, queue: TaskQueue = TaskQueue.SLOW) ->
 
 app.conf.beat_scheduler = "thuesim_site.celery:SteadyScheduler"
 app.conf.beat_schedule = {
-    # Workers tick by themselves each second. Should the threads that do so be gone from all of them, what no message announced
+    # Workers tick by themselves each second. Should the threads that do so be gone from all of them, what no message told of
     # is still found.
     "tick": _every(15.0, TaskName.TICK, TaskQueue.TICKS),
     "balances": _every(15.0, TaskName.READ_BALANCES),
