@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import models
@@ -328,6 +329,10 @@ class MessageSource(StrEnum):
     HISTORY = "history"
 
 
+# Every board and every stream reads the same messages again, and a card's takes a seventh of a desk's time. In memory alone.
+_equal_codes = lru_cache(maxsize=1000)(codes.equal_codes_beside)
+
+
 class Message(models.Model):
     """An SMS or a voice call that a number received. The text is hostile input: always escaped."""
 
@@ -368,7 +373,7 @@ class Message(models.Model):
     def equal_codes(self) -> tuple[str, ...]:
         """The codes between which only a reader can choose: the text names several, none more than the others. `()` where
         ThueSim's code is none of them."""
-        return codes.equal_codes_beside(self.code, self.text)
+        return _equal_codes(self.code, self.text)
 
     @property
     def has_recording_file(self) -> bool:
