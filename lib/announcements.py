@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 from lib import redis_clients
 from lib.announce import CHANNEL
 
-SILENCE_SECONDS = 20.0  # without a message from Redis, it is pinged
+# Without a message from Redis, it is pinged; without an answer for as long again, it is gone, and the screens are told.
+SILENCE_SECONDS = 4.0
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from lib import silent_machines
 from rentals.task_names import TaskQueue
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.addresses import celery_options, celery_url
@@ -162,7 +163,11 @@ else:
     # No thread waits for a connection while there are more of them than threads, so the time-out is that of an outage.
     # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
     _pool = {"min_size": 1, "max_size": 28, "timeout": 3, "reconnect_timeout": 4}
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
+    DATABASES["default"]["OPTIONS"] = {
+        **silent_machines.postgresql_options(for_server=True),
+        **DATABASES["default"].get("OPTIONS", {}),
+        "pool": _pool,
+    }
 CACHES = {
     # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and no person is
     # locked out of the pages while it restarts. It holds security state alone, and evicts none of it.
@@ -180,7 +185,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "ack_emulation": False,
     "polling_interval": 10,  # seconds that an idle worker waits in Redis at a time; a message wakes it at once
     "socket_timeout": 30,
+    "socket_connect_timeout": silent_machines.CONNECT_SECONDS,
     "socket_keepalive": True,
+    "socket_keepalive_options": silent_machines.socket_options(),
     "health_check_interval": 25,
     **celery_options(REDIS_URL),
 }

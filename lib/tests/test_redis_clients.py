@@ -1,8 +1,11 @@
 """Clients of one Redis, and of the master that Sentinels know."""
 
 import asyncio
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -81,3 +84,24 @@ def test_celery_sends_to_the_master_that_sentinel_knows(watched: str) -> None:
         broker.SimpleQueue("probe").put({"said": 1})
     with redis_clients.client(watched) as client:
         assert client.llen("probe") == 1
+
+
+def test_a_redis_that_falls_silent_is_gone_after_two_silences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcements, "SILENCE_SECONDS", 0.2)
+
+    def subscribe_only() -> None:
+        with silent.accept()[0] as client:
+            while data := client.recv(4096):
+                if b"SUBSCRIBE" in data:
+                    client.sendall(b"*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:1\r\n" % (len(CHANNEL), CHANNEL.encode()))
+                elif b"PING" not in data:
+                    client.sendall(b"+OK\r\n" * data.count(b"*"))
+
+    async def listen() -> None:
+        async for _ in announcements.messages(f"redis://127.0.0.1:{silent.getsockname()[1]}/0?protocol=2"):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        threading.Thread(target=subscribe_only, daemon=True).start()
+        with pytest.raises(redis.ConnectionError, match="no answer"):
+            asyncio.run(asyncio.wait_for(listen(), 5))

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -21,6 +20,8 @@ d = s.DATABASES["default"]
 print(json.dumps({
     "SECRET_KEY": s.SECRET_KEY, "DESK_SECRET_KEYS": s.TOKEN_KEYS, "DATABASE_URL": [d["NAME"], d["PASSWORD"]],
     "REDIS_URL": s.REDIS_URL, "EMAIL_URL": s.EMAIL_HOST_PASSWORD, "DESK_METRICS_TOKEN": s.METRICS_TOKEN,
+    "server_options": d["OPTIONS"].get("options", ""),
+    "tcp_user_timeout": d["OPTIONS"]["tcp_user_timeout"], "session": d["OPTIONS"]["target_session_attrs"],
     "hsts": [s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE],
 }))
 """
@@ -29,7 +30,10 @@ KEYS = [Fernet.generate_key().decode(), Fernet.generate_key().decode()]
 SECRETS = {
     "SECRET_KEY": ("$ecret-that-is-long-enough-for-all", "$ecret-that-is-long-enough-for-all"),
     "DESK_SECRET_KEYS": (",".join(KEYS), KEYS),
-    "DATABASE_URL": ("postgres://desk:pa$$word@db.invalid/desk", ["desk", "pa$$word"]),
+    "DATABASE_URL": (
+        "postgres://desk:pa$$word@db1.invalid:5432,db2.invalid:5432/desk?target_session_attrs=read-write",
+        ["desk", "pa$$word"],
+    ),
     "REDIS_URL": ("redis://:secret@redis.invalid:6379/0", "redis://:secret@redis.invalid:6379/0"),
     "EMAIL_URL": ("smtp+tls://user:letters@mail.invalid:587", "letters"),
     "DESK_METRICS_TOKEN": ("$figures", "$figures"),
@@ -65,11 +69,23 @@ def test_https_from_outside_means_secure_cookies_and_a_year_of_https(read: dict[
     assert read["hsts"] == [31_536_000, True, True, True]
 
 
-def test_plain_http_promises_no_https(tmp_path: Path) -> None:
-    environment = {**os.environ, **dict.fromkeys(known_names(), ""), "DESK_DATA_DIR": str(tmp_path)}
+@pytest.fixture(scope="module")
+def read_plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The settings of a process without DESK_PUBLIC_URL."""
+    folder = str(tmp_path_factory.mktemp("plain"))
+    environment = {**os.environ, **dict.fromkeys(known_names(), ""), "DESK_DATA_DIR": folder}
     environment["EMAIL_URL"] = SECRETS["EMAIL_URL"][0]
-    environment["DATABASE_URL"] = SECRETS["DATABASE_URL"][0]
-    assert _read(environment)["hsts"] == [0, False, False, False]
+    environment["DATABASE_URL"] = f"{SECRETS['DATABASE_URL'][0]}"
+    return _read(environment)
+
+
+def test_plain_http_promises_no_https(read_plain: dict[str, object]) -> None:
+    assert read_plain["hsts"] == [0, False, False, False]
+
+
+def test_postgresql_is_asked_to_give_up_a_machine_that_fell_silent(read: dict[str, object]) -> None:
+    assert (read["session"], read["tcp_user_timeout"]) == ("read-write", 10_000)
+    assert "-c tcp_user_timeout=10000" in str(read["server_options"])
 
 
 @pytest.mark.django_db
