@@ -163,11 +163,14 @@ else:
     # No thread waits for a connection while there are more of them than threads, so the time-out is that of an outage.
     # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
     _pool = {"min_size": 1, "max_size": 28, "timeout": 3, "reconnect_timeout": 4}
+    _pgbouncer = variables.PGBOUNCER.read()
     DATABASES["default"]["OPTIONS"] = {
-        **silent_machines.postgresql_options(for_server=True),
+        **silent_machines.postgresql_options(for_server=not _pgbouncer),
         **DATABASES["default"].get("OPTIONS", {}),
         "pool": _pool,
     }
+    # Its transaction mode gives each transaction another connection: a cursor that outlives one is not found again.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = _pgbouncer
 CACHES = {
     # In the database, not in Redis: the counters of the sign-in throttle outlive a flushed Redis, and no person is
     # locked out of the pages while it restarts. It holds security state alone, and evicts none of it.

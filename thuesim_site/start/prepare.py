@@ -64,8 +64,10 @@ def _alone() -> Iterator[None]:
     import psycopg  # 5 MB, which a desk on SQLite need not load
 
     # A connection of its own: migrations close theirs, and the lock would go with it.
-    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
+    # In one transaction, which PgBouncer leaves on one connection of the database.
+    with psycopg.connect(**connection.get_connection_params()) as holder:
+        holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [PREPARE_LOCK])
         yield
 
 

@@ -287,6 +287,7 @@ MAX_CONNECTIONS = Variable("DESK_MAX_CONNECTIONS", 3000, _whole(10, 1_000_000))
 MAX_UNREAD_MB = Variable("DESK_MAX_UNREAD_MB", 500, _whole(1, 1_000_000))
 
 DATABASE_URL = Variable("DATABASE_URL", "", _database_url)
+PGBOUNCER = Variable("DESK_PGBOUNCER", False, _flag)
 REDIS_URL = Variable("REDIS_URL", "", _redis_url)
 WEB_PROCESSES = Variable("DESK_WEB_PROCESSES", 1, _whole(1, 64))
 WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))

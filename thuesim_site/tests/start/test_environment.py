@@ -20,7 +20,7 @@ d = s.DATABASES["default"]
 print(json.dumps({
     "SECRET_KEY": s.SECRET_KEY, "DESK_SECRET_KEYS": s.TOKEN_KEYS, "DATABASE_URL": [d["NAME"], d["PASSWORD"]],
     "REDIS_URL": s.REDIS_URL, "EMAIL_URL": s.EMAIL_HOST_PASSWORD, "DESK_METRICS_TOKEN": s.METRICS_TOKEN,
-    "server_options": d["OPTIONS"].get("options", ""),
+    "cursors": not d["DISABLE_SERVER_SIDE_CURSORS"], "server_options": d["OPTIONS"].get("options", ""),
     "tcp_user_timeout": d["OPTIONS"]["tcp_user_timeout"], "session": d["OPTIONS"]["target_session_attrs"],
     "hsts": [s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE],
 }))
@@ -71,11 +71,11 @@ def test_https_from_outside_means_secure_cookies_and_a_year_of_https(read: dict[
 
 @pytest.fixture(scope="module")
 def read_plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """The settings of a process without DESK_PUBLIC_URL."""
+    """The settings of a process without DESK_PUBLIC_URL, whose database is behind PgBouncer."""
     folder = str(tmp_path_factory.mktemp("plain"))
-    environment = {**os.environ, **dict.fromkeys(known_names(), ""), "DESK_DATA_DIR": folder}
+    environment = {**os.environ, **dict.fromkeys(known_names(), ""), "DESK_DATA_DIR": folder, "DESK_PGBOUNCER": "yes"}
     environment["EMAIL_URL"] = SECRETS["EMAIL_URL"][0]
-    environment["DATABASE_URL"] = f"{SECRETS['DATABASE_URL'][0]}"
+    environment["DATABASE_URL"] = f"{SECRETS['DATABASE_URL'][0]}&tcp_user_timeout=5000"
     return _read(environment)
 
 
@@ -84,8 +84,13 @@ def test_plain_http_promises_no_https(read_plain: dict[str, object]) -> None:
 
 
 def test_postgresql_is_asked_to_give_up_a_machine_that_fell_silent(read: dict[str, object]) -> None:
-    assert (read["session"], read["tcp_user_timeout"]) == ("read-write", 10_000)
+    assert (read["session"], read["tcp_user_timeout"], read["cursors"]) == ("read-write", 10_000, True)
     assert "-c tcp_user_timeout=10000" in str(read["server_options"])
+
+
+def test_pgbouncer_is_sent_no_parameter_that_it_refuses_and_no_cursor(read_plain: dict[str, object]) -> None:
+    assert (read_plain["server_options"], read_plain["cursors"]) == ("", False)
+    assert read_plain["tcp_user_timeout"] == 5000  # DATABASE_URL has the last word
 
 
 @pytest.mark.django_db
