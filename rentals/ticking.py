@@ -5,7 +5,8 @@ as it is too long; that two tick for a moment does no harm. A tick of its own wa
 sent through Redis wakes beat, Redis, a worker and its thread.
 
 While Redis is down or full, threads here do what would have been sent through it, and the other recurring work, too. They
-also do that where beat has stopped.
+also do that where beat has stopped, and go on after an outage until a message comes: Redis takes messages before Celery's
+workers are connected again, which may be half a minute later.
 """
 
 import logging
@@ -13,8 +14,9 @@ import threading
 import time
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
-from celery import current_app
+from celery import current_app, signals
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
@@ -29,6 +31,7 @@ from rentals.task_names import TaskName
 STALE = timedelta(seconds=4)
 TICK_SECONDS = 1.0
 PROBE_SECONDS = 2.0  # how often Redis is asked whether it takes messages
+RECONNECT_SECONDS = 35.0  # in which Celery's workers are surely connected: they try each 32 s at the latest
 BEAT_SECONDS = 10.0  # how often it is asked whether there is a beat
 THREADS = 8
 
@@ -41,7 +44,7 @@ class Ticker:
     def __init__(self) -> None:
         self._threads = EachOnce(THREADS, "without-broker")
         self._ran_at: dict[str, float] = {}
-        self._probed_at = float("-inf")
+        self._probed_at = self._away_at = self._message_at = float("-inf")  # monotonic
         # A beat that starts together with this process has time to write its first heartbeat.
         self._beat_asked_at = time.monotonic()
         self._ticked_at: datetime | None = None  # as this process noted it
@@ -49,7 +52,13 @@ class Ticker:
 
     def start(self) -> None:
         """Look again and again, from a thread of its own, until the process ends."""
+        # Sent for what comes by a message, and not for what is called here.
+        signals.task_prerun.connect(self.message_came, weak=False)
         threading.Thread(target=self._watch, name="ticks", daemon=True).start()
+
+    def message_came(self, **_: Any) -> None:
+        """Note that this process reads what is sent."""
+        self._message_at = time.monotonic()
 
     def _watch(self) -> None:
         pause = TICK_SECONDS
@@ -84,14 +93,18 @@ class Ticker:
         self._ticked_at = runs.ran_again(JobName.TICK, before) if before else runs.ran(JobName.TICK)
 
     def _ask_redis(self) -> None:
-        """Find out whether Redis takes messages, and have them done here while it does not."""
+        """Find out whether messages go through Redis, and have them done here while they do not."""
         if time.monotonic() - self._probed_at < PROBE_SECONDS:
             return
         self._probed_at = time.monotonic()
-        without = redis_state() != Store.UP
+        away = redis_state() != Store.UP
+        if away:
+            self._away_at = self._probed_at
+        connecting = self._message_at <= self._away_at and self._probed_at - self._away_at < RECONNECT_SECONDS
+        without = away or (self._without_redis and connecting)
         if without != self._without_redis:
             logger.warning(
-                "Redis takes no messages: work goes on without it." if without else "Redis takes messages again."
+                "Redis takes no messages: work goes on without it." if without else "Messages come from Redis again."
             )
         self._without_redis = without
         enqueue.put_instead(self.do if without else None)

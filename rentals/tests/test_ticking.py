@@ -1,15 +1,17 @@
 """One worker process ticks, another takes over, and work goes on while Redis takes no messages or beat has stopped."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 import redis
 import time_machine
+from celery import signals
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from rentals import enqueue, ticking
+from rentals import enqueue, tasks, ticking
 from rentals.enqueue import Wakeup
 from rentals.models import Heartbeat, JobName, JobRun
 from rentals.task_names import TaskName, TaskQueue
@@ -98,10 +100,36 @@ def test_what_a_tick_finds_is_done_here_while_redis_is_full(worker: Ticker, real
             client.config_set("maxmemory", 0)
     enqueue.put(PLACE)
     assert (TaskName.PLACE, 5) in submitted(worker)
-    worker.look()  # Redis takes messages again
+    worker.look()  # Redis takes messages again, and this process has read none yet
+    submitted(worker).clear()
+    enqueue.put(PLACE)
+    assert submitted(worker) == [(TaskName.PLACE, 5)]
+    worker.message_came()
+    worker.look()
     submitted(worker).clear()
     enqueue.put(PLACE)
     assert submitted(worker) == []
+
+
+def test_after_an_outage_no_message_is_waited_for_longer_than_workers_take_to_connect(
+    worker: Ticker, real_redis: RedisServer
+) -> None:
+    worker._without_redis, worker._away_at = True, time.monotonic() - 30
+    worker.look()
+    enqueue.put(PLACE)
+    assert submitted(worker).count((TaskName.PLACE, 5)) == 1
+    worker._away_at -= 6
+    worker.look()
+    enqueue.put(PLACE)
+    assert submitted(worker).count((TaskName.PLACE, 5)) == 1
+
+
+def test_what_comes_by_a_message_is_noted_and_what_is_called_here_is_not(worker: Ticker) -> None:
+    signals.task_prerun.connect(worker.message_came)
+    tasks.place(0)
+    assert worker._message_at == float("-inf")
+    tasks.place.apply(args=(0,))  # as a worker runs it
+    assert worker._message_at > 0
 
 
 @pytest.mark.parametrize("seconds_ago", [5, 60])
