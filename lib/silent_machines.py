@@ -7,9 +7,9 @@ and who waits for an answer waits for more than two hours: a worker that hangs, 
 import socket
 
 CONNECT_SECONDS = 3
-# A silent connection is probed after IDLE_SECONDS, and given up after PROBES without an answer: after ten seconds.
-IDLE_SECONDS, INTERVAL_SECONDS, PROBES = 4, 2, 3
-UNANSWERED_MILLISECONDS = 10_000  # what was sent and is not acknowledged
+# A silent connection is probed after IDLE_SECONDS, and given up after PROBES without an answer: after seven seconds.
+IDLE_SECONDS, INTERVAL_SECONDS, PROBES = 3, 1, 4
+UNANSWERED_MILLISECONDS = 7_000  # what was sent and is not acknowledged
 
 _KEEPALIVE = {
     "TCP_KEEPIDLE": IDLE_SECONDS,

@@ -84,8 +84,8 @@ def test_plain_http_promises_no_https(read_plain: dict[str, object]) -> None:
 
 
 def test_postgresql_is_asked_to_give_up_a_machine_that_fell_silent(read: dict[str, object]) -> None:
-    assert (read["session"], read["tcp_user_timeout"], read["cursors"]) == ("read-write", 10_000, True)
-    assert "-c tcp_user_timeout=10000" in str(read["server_options"])
+    assert (read["session"], read["tcp_user_timeout"], read["cursors"]) == ("read-write", 7_000, True)
+    assert "-c tcp_user_timeout=7000" in str(read["server_options"])
 
 
 def test_pgbouncer_is_sent_no_parameter_that_it_refuses_and_no_cursor(read_plain: dict[str, object]) -> None:
