@@ -1,9 +1,7 @@
 """Prepare the database, the static files and the first team, in a process of its own before the desk's processes start."""
 
-import contextlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.management import call_command
-from django.db import connection
 
+from lib.one_at_a_time import alone
 from sandbox.catalogue import demo_token
 from thuesim_site.start import variables
 from thuesim_site.start.kept_secrets import short_digest
@@ -30,7 +28,8 @@ def prepare() -> dict[str, Any]:
     """
     from thuesim_site.start.first_start import first_start  # its models want Django to be set up
 
-    with _alone():
+    # Machines that start together prepare one after the other. SQLite has `run.lock`.
+    with alone(PREPARE_LOCK):
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         _collect_static()
@@ -53,22 +52,6 @@ def missing_key() -> str:
         "use and a comma, and start again; or enter these tokens anew in the admin. Until then ThueSim is not asked with "
         "them."
     )
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Let machines that start together on one PostgreSQL prepare it one after the other. SQLite has `run.lock`."""
-    if connection.vendor != "postgresql":
-        yield
-        return
-    import psycopg  # 5 MB, which a desk on SQLite need not load
-
-    # A connection of its own: migrations close theirs, and the lock would go with it.
-    # In one transaction, which PgBouncer leaves on one connection of the database.
-    with psycopg.connect(**connection.get_connection_params()) as holder:
-        holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        holder.execute("SELECT pg_advisory_xact_lock(%s)", [PREPARE_LOCK])
-        yield
 
 
 def _collect_static() -> None:
