@@ -269,7 +269,8 @@ USE_THOUSAND_SEPARATOR = False  # ids stand in attributes; money has a filter of
 
 # Static files
 STATIC_URL = f"{_path}/static/"
-STATIC_ROOT = DATA_DIR / "static"
+# An image has them collected already, for a root file system that is read-only.
+STATIC_ROOT = BASE_DIR / "collected" if (BASE_DIR / "collected").is_dir() else DATA_DIR / "static"
 # The pictures are in the guides, which the help shows.
 STATICFILES_DIRS = [BASE_DIR / "static", ("pictures", BASE_DIR / "docs" / "pictures")]
 # Recordings, and exports that were made in the background. Served by views that ask who is looking, never from an address

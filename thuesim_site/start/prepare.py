@@ -14,6 +14,7 @@ from django.core.management import call_command
 from lib.one_at_a_time import alone
 from sandbox.catalogue import demo_token
 from thuesim_site.start import variables
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.kept_secrets import short_digest
 
 MAX_SHOWN = 10
@@ -55,7 +56,9 @@ def missing_key() -> str:
 
 
 def _collect_static() -> None:
-    """Collect unless the files are those of the last time: compressing them all takes seconds."""
+    """Collect unless the files are those of the last time, or of the image: compressing them all takes seconds."""
+    if Path(settings.STATIC_ROOT).parent == BASE_DIR:
+        return
     stamp = Path(settings.STATIC_ROOT) / ".collected"
     state = short_digest("\n".join(sorted(_static_files())))
     if stamp.exists() and stamp.read_text() == state:

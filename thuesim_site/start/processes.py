@@ -26,6 +26,7 @@ STOP_SECONDS = 8.0  # then a process that ignores SIGTERM is killed, unless its 
 LEAVE_SECONDS = 60.0  # in which a process that an upgrade has replaced finishes what it has begun
 START_SECONDS = 1.0  # what ends sooner is started again after a pause
 MAX_PAUSE_SECONDS = 10.0
+MAX_FAILURES = 3  # in a row, of a process that is still well
 MAX_OUTPUT_BYTES = 65536
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP}
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
@@ -274,6 +275,12 @@ class Processes:
                 self._print(0)
                 one.close()
         self._print(seconds)
+
+    @property
+    def are_well(self) -> bool:
+        """Whether each has a process, and none ends again and again."""
+        here = [one for one in self._all if one not in self._waiting]
+        return all(one.pid is not None and one.failures < MAX_FAILURES for one in here)
 
     @property
     def is_replacing(self) -> bool:

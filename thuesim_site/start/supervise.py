@@ -30,6 +30,7 @@ from thuesim_site.start import (
     checks,
     demo,
     embedded_redis,
+    health,
     listener,
     loading,
     modes,
@@ -51,6 +52,7 @@ READY_SECONDS = 60  # for a process to be ready that takes another one's place
 MAX_START_SECONDS = 120  # until the first page, with the preparation
 OPEN_FILES = 65536
 ALL = "all"
+ALIVE_SECONDS = 5.0  # from one sign of life to the next
 
 
 def say(text: str) -> None:
@@ -122,7 +124,7 @@ class Supervision:
         self.signals = Signals()
         self.demo_moved = False
         self.about: dict[str, Any] = {}
-        self.began = time.monotonic()
+        self.began = self.alive_at = time.monotonic()
         self.preparation: subprocess.Popen[bytes] | None = None
         self.is_replacing = handed is not None
 
@@ -223,6 +225,13 @@ class Supervision:
                 self._upgrade(running)
             elif steps[0]():
                 steps.pop(0)
+            self._note_alive(running)
+
+    def _note_alive(self, running: processes.Processes) -> None:
+        """Every `ALIVE_SECONDS`, while all processes run, touch the file that `health` looks at."""
+        if time.monotonic() - self.alive_at > ALIVE_SECONDS and running.are_well:
+            self.alive_at = time.monotonic()
+            health.note_alive(self.setup)
 
     def _upgrade(self, running: processes.Processes) -> None:
         """Take the next step of an upgrade: replace a process, have the next version prepare, or hand over to it."""
