@@ -56,6 +56,7 @@ urlpatterns = [
     path("spend/lines/", spend.spend_enter, name="spend_enter"),
     path("spend/lines/<int:pk>/take-back/", spend.spend_take_back, name="spend_take_back"),
     path("system/", system.system, name="system"),
+    path("system/public-address/", system.check_public_url, name="check_public_url"),
     path("system/tokens/<int:pk>/import/", system.import_history, name="import_history"),
     path("setup/", setup.setup, name="setup"),
     path("setup/token/", setup.setup_token, name="setup_token"),

@@ -137,6 +137,11 @@ def background(job_id: int) -> None:
     _on_commit(TaskName.BACKGROUND_JOB, job_id, TaskQueue.SLOW)
 
 
+def check_public_url(check_id: int) -> None:
+    """An admin wants to know how the public address does."""
+    _on_commit(TaskName.CHECK_PUBLIC_URL, check_id, TaskQueue.SLOW)
+
+
 def deliver(destination_id: int, *, in_seconds: float = 0) -> None:
     """The destination has events to be sent."""
     _on_commit(TaskName.DELIVER, destination_id, TaskQueue.OUTGOING, in_seconds)

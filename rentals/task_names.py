@@ -38,6 +38,7 @@ class TaskName(StrEnum):
     IMPORT_HISTORIES = "rentals.import_histories"
     BACKGROUND_JOB = "rentals.background"
     OPEN_BACKGROUND = "rentals.open_background"
+    CHECK_PUBLIC_URL = "rentals.check_public_url"
     FOLD_SUMS = "rentals.fold_sums"
     REFRESH_STATISTICS = "rentals.refresh_statistics"
     TIDY = "rentals.tidy"

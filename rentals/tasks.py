@@ -27,6 +27,7 @@ from rentals.jobs import (
     heartbeats,
     placing,
     polling,
+    public_url,
     reconciling,
     recordings,
     retention,
@@ -190,6 +191,14 @@ def open_background() -> None:
     """Every 15 s: send again the background jobs whose message or worker was lost."""
     for job_id in background.open_jobs():
         enqueue.background(job_id)
+    for check_id in public_url.waiting():
+        enqueue.check_public_url(check_id)
+
+
+@shared_task(name=TaskName.CHECK_PUBLIC_URL, ignore_result=True)
+def check_public_url(check_id: int) -> None:
+    """Ask the desk through its public address, and keep what is wrong."""
+    public_url.check(check_id)
 
 
 @shared_task(name=TaskName.FOLD_SUMS, ignore_result=True)

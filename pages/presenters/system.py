@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import redis
+from django.conf import settings
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Team
 from accounts.policy import Access
 from lib import redis_state
+from lib.public_url import Finding
 from lib.redis_state import Store
 from pages.presenters.readiness import Readiness, readiness_at
 from rentals.jobs import heartbeats
@@ -28,6 +30,7 @@ from rentals.models import (
     Hold,
     JobName,
     JobRun,
+    PublicUrlCheck,
     Rental,
     Status,
     Token,
@@ -47,6 +50,7 @@ JOBS: Mapping[str, int] = {
     JobName.STORAGE: 300,
 }
 CALLS_WITHIN = timedelta(hours=1)
+CHECK_WITHIN = timedelta(seconds=90)  # a check of the public address that takes longer was lost
 _NO_ANSWER = (Hold.NONE, Hold.DOWN)
 _AFTER_FAILURES = (Hold.DOWN, Hold.INVALID)
 
@@ -157,6 +161,16 @@ class Callbacks:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicUrl:
+    """The public address, and what the last check of it found: `sentences` is None where there was none of this address."""
+
+    url: str
+    is_asked: bool
+    checked_at: datetime | None
+    sentences: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class SystemState:
     """All that the system page shows. `messages` are the lengths of the broker's queues, None where Redis is silent."""
 
@@ -169,6 +183,7 @@ class SystemState:
     messages: dict[str, int] | None
     background: int
     readiness: Readiness
+    public_url: PublicUrl | None  # of an admin
 
     @property
     def message_counts(self) -> list[tuple[str, int]]:
@@ -200,7 +215,8 @@ class SystemState:
 
 
 def system_state(access: Access) -> SystemState:
-    """Return the state of everything. Eight queries, however many tokens there are, and two requests to Redis."""
+    """Return the state of everything. Eight queries (an admin's: nine), however many tokens there are, and two requests to
+    Redis."""
     tokens = list(_tokens(access))
     runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
     return SystemState(
@@ -213,7 +229,19 @@ def system_state(access: Access) -> SystemState:
         messages=_messages(),
         background=_background(access),
         readiness=readiness_at(next((run.at for run in runs if run.name == JobName.TICK), None)),
+        public_url=_public_url() if access.is_admin else None,
     )
+
+
+def _public_url() -> PublicUrl:
+    url, check = settings.PUBLIC_URL, PublicUrlCheck.objects.first()
+    if check is None or not url:
+        return PublicUrl(url, is_asked=False, checked_at=None, sentences=None)
+    is_asked = check.asked_at > max(check.done_at or check.asked_at - CHECK_WITHIN, timezone.now() - CHECK_WITHIN)
+    if check.done_at is None or check.url != url:
+        return PublicUrl(url, is_asked, checked_at=None, sentences=None)
+    findings = map(Finding.from_json, check.findings)
+    return PublicUrl(url, is_asked, check.done_at, [finding.sentence for finding in findings if finding])
 
 
 def _background(access: Access) -> int:

@@ -54,7 +54,8 @@ POST spend_enter                                                    in   403  40
 GET  background services service system                             in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  background_file                                                in   404  404  404  404 | in   404  404  404  404
 POST background_file service                                        in   405  405  405  405 | in   405  405  405  405
-GET  service_star import_history                                    in   405  405  405  405 | in   405  405  405  405
+GET  service_star import_history check_public_url                   in   405  405  405  405 | in   405  405  405  405
+POST check_public_url                                               in   403  403  403  ok  | in   403  403  403  ok
 POST service_star                                                   in   403  ok   ok   ok  | in   403  ok   ok   ok
 POST import_history                                                 in   403  403  ok   ok  | in   404  404  404  404
 GET  setup setup_token setup_callback setup_people setup_number     in   403  403  403  ok  | in   403  403  403  ok

@@ -1,5 +1,6 @@
 """How the desk and ThueSim are doing, and the import of a token's history."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters.system import system_state
-from rentals.jobs import background
+from rentals.jobs import background, public_url
 from rentals.models import BackgroundJob, Token
 
 
@@ -20,6 +21,20 @@ def system(request: DeskRequest) -> HttpResponse:
     """Show the state of the system; to htmx, which asks every few seconds, the fragment alone."""
     template = "pages/_system.html" if request.htmx else "pages/system.html"
     return render(request, template, {"system": system_state(request.access)})
+
+
+@require_POST
+def check_public_url(request: DeskRequest) -> HttpResponse:
+    """Have the desk ask itself through its public address. A worker does it, and the page shows what it found."""
+    if not request.access.is_admin:
+        raise PermissionDenied(_("Only an admin can check the public address."))
+    if not settings.PUBLIC_URL:
+        messages.error(request, _("DESK_PUBLIC_URL is not set, so there is no address to check."))
+    elif public_url.ask():
+        messages.success(request, _("The desk asks itself now. What it finds stands here within a minute."))
+    else:
+        messages.info(request, _("A check was asked for a moment ago. What it finds stands here within a minute."))
+    return redirect("system")
 
 
 @require_POST

@@ -14,6 +14,7 @@ from rentals.models.operations import (
     JobName,
     JobRun,
     MachineClock,
+    PublicUrlCheck,
     UpstreamMinute,
 )
 from rentals.models.reason_codes import reason_code
@@ -43,6 +44,7 @@ __all__ = [
     "Network",
     "OutgoingEvent",
     "Prefix",
+    "PublicUrlCheck",
     "Rental",
     "RentalEvent",
     "Service",

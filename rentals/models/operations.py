@@ -81,6 +81,20 @@ class MachineClock(models.Model):
         return self.boot
 
 
+class PublicUrlCheck(models.Model):
+    """The last check of `DESK_PUBLIC_URL`, one row: `url` is the address that was checked, `findings` what was wrong with it
+    (`lib.public_url.Finding`). A worker that has begun it and died leaves `done_at` before `asked_at`."""
+
+    asked_at = models.DateTimeField()
+    begun_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+    url = models.CharField(max_length=400, blank=True)
+    findings = models.JSONField(default=list, blank=True)
+
+    def __str__(self) -> str:
+        return self.url
+
+
 class UpstreamMinute(models.Model):
     """The calls of one minute to one endpoint with one token: how many, how many failed, how long they took."""
 

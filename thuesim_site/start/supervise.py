@@ -37,6 +37,7 @@ from thuesim_site.start import (
     prepare,
     processes,
     programs,
+    public_address,
     signs,
     upgrade,
     variables,
@@ -376,6 +377,35 @@ def _ask_for_upgrade(roles: set[checks.Role]) -> int:
     return 0
 
 
+def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
+    """Check the settings, of a desk that runs as well; then have it ask itself through its public address. Returns the exit
+    status, in which what is wrong with the proxy has no part: it may be started later."""
+    is_running = _is_held(demo.data_dir(), roles)
+    setup = checks.check(roles, ports_are_ours=is_running, newer_database_is_fine=newer_database_is_fine)
+    if setup.storage_problem:
+        raise WrongSetting(setup.storage_problem)
+    unknown = {"sandbox_port"} if is_running else set()
+    say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items() if name not in unknown))
+    if not setup.public_url:
+        return 0
+    say(f"\nAsking {setup.public_url}/ from here; that takes about twenty seconds …")
+    answers_here = checks.Role.WEB in setup.roles and not is_running
+    for sentence in public_address.findings(setup, answers_here=answers_here) or ["All arrives as it should."]:
+        say(textwrap.fill(f"- {sentence}", 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return 0
+
+
+def _is_held(data_dir: Path, roles: Iterable[checks.Role]) -> bool:
+    """Whether another run has the data directory."""
+    try:
+        with hold(data_dir, roles):
+            return False
+    except WrongSetting:
+        return True
+    except OSError:  # there is none yet
+        return False
+
+
 def _shown(value: object) -> str:
     return " ".join(role for role in checks.Role if role in value) if isinstance(value, frozenset) else str(value)
 
@@ -412,17 +442,14 @@ def main() -> int:
     try:
         if options.upgrade:
             return _ask_for_upgrade(roles)
+        if options.check:
+            return _check(roles, newer_database_is_fine=options.newer_database)
         setup = checks.check(roles, ports_are_ours=handed is not None, newer_database_is_fine=options.newer_database)
         if options.prepare and handed is not None:
             return upgrade.prepare_next(setup, handed)
         if handed is not None:
             return Supervision(setup, given, handed, handed.locks).run()
         with hold(setup.data_dir, roles) as locks:
-            if options.check:
-                if setup.storage_problem:
-                    raise WrongSetting(setup.storage_problem)
-                say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items()))
-                return 0
             return Supervision(setup, given, None, locks).run()
     except WrongSetting as wrong:
         print(f"./run: {wrong}", file=sys.stderr)

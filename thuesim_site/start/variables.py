@@ -130,7 +130,7 @@ def _address(*, path_allowed: bool) -> Callable[[str, str], str]:
 # What the desk's own addresses begin with: below a path of such a name, no one could tell whether a proxy took it away.
 OWN_ADDRESSES = frozenset({
     "account", "accounts", "admin", "api", "background", "board", "callback", "healthz", "help", "join", "language", "live",
-    "manifest.webmanifest", "metrics", "offline", "preferences", "readyz", "rent", "rentals", "service-worker.js",
+    "manifest.webmanifest", "metrics", "offline", "preferences", "probe", "readyz", "rent", "rentals", "service-worker.js",
     "services", "setup", "spend", "static", "system", "team", "tokens", "tour",
 })  # fmt: skip
 

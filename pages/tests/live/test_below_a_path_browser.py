@@ -16,7 +16,8 @@ from pages.tests.live.test_live_browser import receive
 from pages.tests.test_below_a_path import below_the_path
 from rentals.models import Rental, Status
 from rentals.tests.factories import make_service, make_token
-from thuesim_site.asgi import below_path, web
+from thuesim_site.asgi import web
+from thuesim_site.proxies import below_path
 from thuesim_site.testing import RedisServer
 from thuesim_site.wsgi_threads import Pages
 

@@ -18,7 +18,7 @@ from accounts.policy import access_for
 from lib import redis_state
 from pages.presenters.system import SystemState, system_state
 from pages.tests.markup import parse
-from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, Status, Token, UpstreamMinute
+from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, PublicUrlCheck, Status, Token, UpstreamMinute
 from rentals.task_names import TaskName, TaskQueue
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from rentals.upstream import breaker
@@ -259,3 +259,46 @@ def test_background_work_of_other_teams_is_counted_for_admins_alone(team: Team, 
         BackgroundJob.objects.create(kind="export_csv", person=make_person(each), team=each)
     assert state(person).background == 1
     assert state(make_person(team, is_staff=True)).background == 3
+
+
+@pytest.fixture
+def admin(team: Team, client: Client) -> User:
+    admin = make_person(team, Role.MANAGER, username="admin", is_staff=True)
+    client.force_login(admin)
+    return admin
+
+
+def test_an_admin_has_the_public_address_checked_and_reads_what_is_wrong(
+    client: Client, admin: User, settings: Settings
+) -> None:
+    settings.PUBLIC_URL = "https://example.com/desk"
+    section = parse(client.get(reverse("system")).content.decode()).find(data_testid="public-url")
+    assert "https://example.com/desk/" in section.text
+    assert "Not checked yet" in section.text
+    client.post(reverse("check_public_url"))
+    section = parse(client.get(reverse("system")).content.decode()).find(data_testid="public-url")
+    assert "The desk is asking itself" in section.text
+    values = {"peer": "<b>10.0.0.9</b>"}
+    PublicUrlCheck.objects.update(
+        done_at=timezone.now(), url=settings.PUBLIC_URL, findings=[{"problem": "client_lost", "values": values}]
+    )
+    page = client.get(reverse("system")).content.decode()
+    assert "<b>10.0.0.9" not in page
+    [found] = parse(page).find_all(data_testid="public-url-finding")
+    assert "have it send X-Forwarded-For" in found.text
+    settings.PUBLIC_URL = "https://elsewhere.example.com"  # what was found is not of this one
+    section = parse(client.get(reverse("system")).content.decode()).find(data_testid="public-url")
+    assert "Not checked yet" in section.text
+
+
+def test_without_a_public_address_there_is_none_to_check(client: Client, admin: User, settings: Settings) -> None:
+    settings.PUBLIC_URL = ""
+    answer = client.post(reverse("check_public_url"), follow=True)
+    assert "no address to check" in answer.content.decode()
+    assert not PublicUrlCheck.objects.exists()
+
+
+def test_others_do_not_see_the_public_address(client: Client, person: User, settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://example.com/desk"
+    assert not parse(client.get(reverse("system")).content.decode()).find_all(data_testid="public-url")
+    assert client.post(reverse("check_public_url")).status_code == 403

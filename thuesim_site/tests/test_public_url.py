@@ -1,0 +1,248 @@
+"""The desk asks itself through its public address: what a proxy does wrong is said, and nothing else."""
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from django.utils import translation
+from pytest_django import Settings
+
+from lib import probes, public_url
+from lib.asgi import Application, Message, Receive, Send
+from lib.public_url import CLAIMED_ADDRESS, Finding, examine
+from lib.public_url_problems import SENTENCES, Problem
+from thuesim_site.connections import Connection, client_of
+from thuesim_site.probe_responses import Probes
+from thuesim_site.proxies import behind_proxies
+from thuesim_site.testing import free_port, wait_until
+from thuesim_site.testing_tls import Authority
+
+PROXY, VISITOR = "10.0.0.9", "203.0.113.5"
+Proxy = Callable[[Application], Application]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
+    """Silences of a tenth of a second, and a proxy that is believed."""
+    monkeypatch.setattr(probes, "SECOND_EVENT_SECONDS", 0.05)
+    monkeypatch.setattr(probes, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(public_url, "LATE_SECONDS", 1.0)
+    settings.PROXIES = [PROXY]
+    client_of.cache_clear()
+    yield
+    client_of.cache_clear()
+
+
+def proxy(**over: str | None) -> Proxy:
+    """A proxy that sends these headers; None takes one away."""
+    sent = {"x_forwarded_for": VISITOR, "x_forwarded_proto": "https", **over}
+
+    def between(application: Application) -> Application:
+        async def passed_on(scope: Message, receive: Receive, send: Send) -> None:
+            own = {name.replace("_", "-").encode(): value for name, value in sent.items()}
+            headers = [header for header in scope["headers"] if header[0] not in own]
+            headers += [(name, value.encode()) for name, value in own.items() if value is not None]
+            scheme = "http"  # what the desk behind it sees
+            await application({**scope, "client": (PROXY, 4711), "headers": headers, "scheme": scheme}, receive, send)
+
+        return passed_on
+
+    return between
+
+
+def that(*, path: str = "", status: int = 0, hold: float = 0, cut: bool = False, encoding: bytes = b"") -> Proxy:
+    """A good proxy but for one thing."""
+
+    def between(application: Application) -> Application:
+        async def passed_on(scope: Message, receive: Receive, send: Send) -> None:
+            sent = 0
+
+            async def late(message: Message) -> None:
+                nonlocal sent
+                sent += message["type"] == "http.response.body"
+                if message["type"] == "http.response.start":
+                    headers = message["headers"] + ([(b"content-encoding", encoding)] if encoding else [])
+                    message = {**message, "status": status or message["status"], "headers": headers}
+                elif sent == 1:
+                    await asyncio.sleep(hold if scope["path"].endswith("/stream") else 0)
+                if cut and sent == 3:
+                    raise ConnectionResetError
+                await send(message)
+
+            await proxy()(application)({**scope, "path": path or scope["path"]}, receive, late)
+
+        return passed_on
+
+    return between
+
+
+@contextlib.contextmanager
+def served(application: Application, certificate: Path | None = None) -> Iterator[str]:
+    """Serve over TLS, or without a certificate plainly; yields the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        lifespan="off",
+        log_level="critical",
+        ssl_certfile=certificate,
+        proxy_headers=False,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
+    thread.start()
+    try:
+        wait_until(lambda: server.started, "the server has started")
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def check(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Finding]]:
+    """Examine a desk behind a proxy, with a certificate that holds for so many days for a host."""
+
+    def findings(between: Proxy, *, host: str = "127.0.0.1", days: float = 30, trusted: bool = True) -> list[Finding]:
+        if trusted:
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        with served(between(behind_proxies(Probes())), authority.issue(host, days=days)) as url:
+            return examine(url)
+
+    return findings
+
+
+def test_a_good_proxy_has_nothing_wrong(check: Callable[..., list[Finding]]) -> None:
+    assert check(proxy()) == []
+    # It adds to what a client says: the last address is believed, and it is the visitor's.
+    assert check(proxy(x_forwarded_for=f"{CLAIMED_ADDRESS}, {VISITOR}")) == []
+
+
+@pytest.mark.parametrize(
+    ("between", "problems"),
+    [
+        (proxy(host="127.0.0.1"), [Problem.HOST_CHANGED]),  # without the port
+        (proxy(origin="https://desk.internal"), [Problem.ORIGIN_CHANGED]),
+        (proxy(origin=None), [Problem.ORIGIN_CHANGED]),
+        (proxy(x_forwarded_proto=None), [Problem.SCHEME_LOST]),
+        (proxy(x_forwarded_proto="http"), [Problem.SCHEME_LOST]),
+        (proxy(x_forwarded_for=None), [Problem.CLIENT_LOST]),
+        (proxy(x_forwarded_for=CLAIMED_ADDRESS), [Problem.CLIENT_CLAIMED]),
+        (that(status=502, path="/elsewhere"), [Problem.DESK_AWAY]),
+        (that(status=302, path="/elsewhere"), [Problem.REDIRECTED]),
+        (that(path="/elsewhere"), [Problem.OTHER_PROGRAM]),
+        (that(hold=1.3), [Problem.BUFFERED]),
+        (that(cut=True), [Problem.CUT]),
+        (that(encoding=b"gzip"), [Problem.COMPRESSED]),
+    ],
+)
+def test_what_a_proxy_does_wrong_is_found(
+    check: Callable[..., list[Finding]], between: Proxy, problems: list[Problem]
+) -> None:
+    assert [finding.problem for finding in check(between)] == problems
+
+
+def test_a_proxy_that_is_not_named_is_not_believed(check: Callable[..., list[Finding]], settings: Settings) -> None:
+    settings.PROXIES = []
+    client_of.cache_clear()
+    found = check(proxy())
+    assert [finding.problem for finding in found] == [Problem.SCHEME_NOT_BELIEVED, Problem.CLIENT_NOT_BELIEVED]
+    assert found[1].values == {"peer": PROXY}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "problem"),
+    [
+        ({"days": -1}, Problem.CERTIFICATE_EXPIRED),
+        ({"days": 3.5}, Problem.CERTIFICATE_SOON),
+        ({"host": "other.example.com"}, Problem.CERTIFICATE_HOST),
+        ({"trusted": False}, Problem.CERTIFICATE_UNTRUSTED),
+    ],
+)
+def test_a_bad_certificate_is_told_and_the_rest_is_seen_as_well(
+    check: Callable[..., list[Finding]], certificate: dict[str, Any], problem: Problem
+) -> None:
+    found = [finding.problem for finding in check(proxy(origin=None), **certificate)]
+    assert found == [problem, Problem.ORIGIN_CHANGED]
+
+
+def test_where_nothing_listens_or_no_tls_is_spoken_one_sentence_says_so() -> None:
+    assert [finding.problem for finding in examine(f"https://127.0.0.1:{free_port()}")] == [Problem.UNREACHABLE]
+    with served(behind_proxies(Probes())) as url:
+        assert [finding.problem for finding in examine(url.replace("http", "https"))] == [Problem.NO_TLS]
+        assert examine(url) == []  # without a proxy there is none to name
+
+
+def test_a_clock_that_is_far_away_is_told(check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = probes.answer
+    monkeypatch.setattr(probes, "answer", lambda facts, token: answer({**facts, "time": facts["time"] - 90}, token))
+    [found] = check(proxy())
+    assert (found.problem, found.values["seconds"]) == (Problem.CLOCKS, 90)
+
+
+def test_below_a_path_the_probe_goes_below_it(
+    check: Callable[..., list[Finding]], settings: Settings, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    settings.FORCE_SCRIPT_NAME = "/desk"
+    with served(proxy()(behind_proxies(Probes())), authority.issue("127.0.0.1")) as url:
+        assert examine(f"{url}/desk") == []
+        assert [finding.problem for finding in examine(f"{url}/other")] == [Problem.OTHER_PROGRAM]
+
+
+def test_nobody_else_can_ask_for_a_probe_or_answer_one(settings: Settings) -> None:
+    token = probes.new_token()
+    assert probes.is_valid(token)
+    assert not probes.is_valid(token + "x")
+    answer = probes.answer({"host": "desk"}, token)
+    assert probes.facts_of(answer, token) == {"token": token, "host": "desk"}
+    assert probes.facts_of(answer, probes.new_token()) is None  # the answer to another one
+    settings.SECRET_KEY = "another key that is long enough for this"
+    assert not probes.is_valid(token)
+    assert probes.facts_of(answer, token) is None
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_every_problem_has_a_sentence_that_names_its_values(language: str) -> None:
+    values = dict.fromkeys(
+        (
+            "host",
+            "port",
+            "reason",
+            "days",
+            "address",
+            "status",
+            "to",
+            "seen",
+            "expected",
+            "peer",
+            "claimed",
+            "encoding",
+        ),
+        "X",
+    )
+    with translation.override(language):
+        for problem in Problem:
+            sentence = Finding(problem, {**values, "seconds": 7}).sentence
+            assert "%" not in sentence
+            assert sentence.endswith((".", ")."))
+    assert set(SENTENCES) == set(Problem)
+
+
+def test_a_finding_is_kept_and_read_again() -> None:
+    finding = Finding(Problem.CUT, {"seconds": 7})
+    assert Finding.from_json(finding.as_json()) == finding
+    assert Finding.from_json({"problem": "of a later version", "values": {}}) is None
+    assert dataclasses.asdict(finding)["problem"] == "cut"
