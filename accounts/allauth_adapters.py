@@ -14,6 +14,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,7 @@ from accounts import audit, mail, memberships
 from accounts.models import User
 from accounts.policy import must_keep_two_factor, two_factor_methods
 from accounts.sign_in import throttle
+from accounts.single_sign_on import provider_sessions
 from lib import encryption
 from lib.urls import absolute_reverse
 
@@ -50,6 +52,10 @@ class ClosedSignup(DefaultAccountAdapter):
 
         A device that the account was signed in with before has a count of its own.
         """
+        if not settings.PASSWORDS:
+            raise ValidationError(
+                _("Passwords are switched off on this desk. Sign in with the button of your provider.")
+            )
         person = account_named(credentials)
         self._login_failed_rl_usage = throttle.count_known_device(request, person)
         if self._login_failed_rl_usage:
@@ -71,9 +77,18 @@ class ClosedSignup(DefaultAccountAdapter):
         return f"account:{person.pk}" if person else f"name:{_typed_name(credentials).lower()}"
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        provider_login = (kwargs.get("signal_kwargs") or {}).get("sociallogin")
+        provider_sessions.note_two_factor(user, provider_login)
         response: HttpResponse = super().post_login(request, user, **kwargs)
+        if provider_login is not None:
+            provider_sessions.begin(request, provider_login)
         throttle.remember_device(request, response, user)
         return response
+
+    def get_login_stages(self) -> list[str]:
+        """Ask for two-factor authentication unless the provider did."""
+        own = {"allauth.mfa.stages.AuthenticateStage": "accounts.single_sign_on.stages.TwoFactorUnlessAtProvider"}
+        return [own.get(stage, stage) for stage in super().get_login_stages()]
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the address at which a new password is set. With `PUBLIC_URL`, the request's Host plays no part in it."""

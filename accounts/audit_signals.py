@@ -5,6 +5,8 @@ from typing import Any
 from allauth.account import signals as account
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount import signals as social
+from allauth.socialaccount.models import SocialLogin
 from django.contrib.auth import signals as auth
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -20,8 +22,15 @@ from lib import announce
 def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     methods = request.session.get("account_authentication_methods", [])
     first_team.name_for_first_person()
-    by = [str(method.get("type") or method.get("method", "")) for method in methods]
+    by = [str(method.get("type") or method.get("provider") or method.get("method", "")) for method in methods]
     audit.record(Action.SIGN_IN, person=user, request=request, detail={"by": by})
+
+
+@receiver(social.social_account_added)
+def provider_connected(request: HttpRequest, sociallogin: SocialLogin, **kwargs: Any) -> None:
+    detail = {"single sign-on": sociallogin.account.provider}
+    audit.record(Action.PROVIDER_CONNECTED, person=sociallogin.user, request=request, detail=detail)
+    notices.tell(sociallogin.user, Action.PROVIDER_CONNECTED)
 
 
 @receiver(auth.user_logged_out)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import user_pk_to_url_str
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -38,6 +39,11 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
             raise NotDone(
                 _("Another manager or an admin must change your own role, so that you do not lock yourself out.")
             )
+        if membership.source:
+            raise NotDone(
+                _("This role comes from the groups at the sign-in provider %(provider)s. Change the group there.")
+                % {"provider": membership.source}
+            )
         if role != Role.MANAGER:
             _refuse_the_last_manager(membership)
         if role == membership.role:
@@ -46,7 +52,7 @@ def change_role(by: User, access: Access, membership: Membership, role: Role) ->
         membership.role = role
         membership.save(update_fields=["role"])
         if role != Role.MANAGER:
-            _revoke_invitations(membership.user, membership.team)
+            revoke_invitations(membership.user, membership.team)
         _record(Action.ROLE_CHANGED, by, membership, detail)
 
 
@@ -87,8 +93,8 @@ def remove(by: User, access: Access, membership: Membership) -> None:
                 _("Another manager or an admin must remove you from the team, so that you do not lock yourself out.")
             )
         _refuse_the_last_manager(membership)
-        _revoke_invitations(membership.user, membership.team)
-        _revoke_keys(by, membership.user, membership.team)
+        revoke_invitations(membership.user, membership.team)
+        revoke_keys(by, membership.user, membership.team)
         _record(Action.REMOVED, by, membership, {"role": [membership.role, None]})
         membership.delete()
 
@@ -119,8 +125,8 @@ def end_account(by: User, person: User, *, team: Team | None = None) -> bool:
         _refuse_the_last_manager(membership)
     if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         return False
-    _revoke_invitations(person)
-    _revoke_keys(by, person)
+    revoke_invitations(person)
+    revoke_keys(by, person)
     detail = {"is_active": [True, False], "sessions": end_sessions(person)}
     audit.record(Action.DEACTIVATED, person=by, team=team, target=about(person), detail=detail)
     return True
@@ -157,6 +163,8 @@ def sign_out(by: User, access: Access, person: User) -> int:
 def password_link(by: User, access: Access, person: User) -> str:
     """Return the address at which `person` sets a new password, once and within a day. Raises `NotDone`."""
     _require_account_rights(access, person)
+    if not settings.PASSWORDS:
+        raise NotDone(_("Passwords are switched off on this desk. Sign in with the button of your provider."))
     if not person.is_active:
         raise NotDone(_("This account is deactivated. Activate it first."))
     key = f"{user_pk_to_url_str(person)}-{ResetLinks().make_token(person)}"
@@ -174,9 +182,11 @@ def end_sessions(person: User) -> int:
     return len(sessions)
 
 
-def record_ended_sessions(person: User, *, by: User, count: int, team: Team | None = None) -> None:
-    """Record that sessions of `person` were ended, and announce it to their screens."""
-    audit.record(Action.SESSIONS_ENDED, person=by, team=team, target=about(person), detail={"sessions": count})
+def record_ended_sessions(person: User, *, by: User, count: int, team: Team | None = None, provider: str = "") -> None:
+    """Record that sessions of `person` were ended, by a sign-in provider where one is named, and announce it to their
+    screens."""
+    detail: dict[str, object] = {"sessions": count, **({"single sign-on": provider} if provider else {})}
+    audit.record(Action.SESSIONS_ENDED, person=by, team=team, target=about(person), detail=detail)
     announce.person(person.pk)
 
 
@@ -208,13 +218,13 @@ def _require_account_rights(access: Access, person: User) -> None:
         raise NotDone(_("This person also works in another team, or is an admin. Only an admin may do this."))
 
 
-def _revoke_invitations(person: User, team: Team | None = None) -> None:
+def revoke_invitations(person: User, team: Team | None = None) -> None:
     """Revoke the open invitations of `person`: they end with the right to make them."""
     made = Invitation.objects.filter(Invitation.usable(), invited_by=person)
     (made.filter(team=team) if team else made).update(revoked_at=timezone.now())
 
 
-def _revoke_keys(by: User, person: User, team: Team | None = None) -> None:
+def revoke_keys(by: User, person: User, team: Team | None = None) -> None:
     """Revoke the API keys of `person`: they end with the person, and with the membership."""
     held = ApiKey.objects.filter(person=person, revoked_at=None).select_related("team")
     for key in held.filter(team=team) if team else held:

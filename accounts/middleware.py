@@ -23,6 +23,8 @@ _WITHOUT_TWO_FACTOR = (
     "account_",
     "mfa_",
     "usersessions_",
+    "openid_connect_",
+    "break_glass",
     "help",
     "language",
     "team_switch",

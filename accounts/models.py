@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -103,6 +104,13 @@ class User(AbstractUser):
     dense_board = models.BooleanField(_("dense rows on the desk"), default=False)
     codes_first = models.BooleanField(_("newest codes first on the desk"), default=False)
 
+    # What a single sign-on provider said: whose group rule made the person an admin ("": by hand), and whether it checked
+    # a second factor at the last sign-in.
+    admin_source = models.CharField(
+        _("admin by the groups of"), max_length=40, blank=True, default="", db_default="", editable=False
+    )
+    two_factor_at_provider = models.BooleanField(default=False, db_default=False, editable=False)
+
     # The tours that were left or ended, by `policy.Access.tour`: each comes by itself until then.
     tours_seen = models.JSONField(_("tours seen"), default=list, blank=True)
 
@@ -113,6 +121,14 @@ class User(AbstractUser):
     def __str__(self) -> str:
         """With the user name, which is unique: two people may be called Ma."""
         return self.named(self.get_full_name(), self.username)
+
+    def has_usable_password(self) -> bool:
+        """False for everyone while passwords are switched off: allauth then asks nobody for theirs."""
+        return bool(settings.PASSWORDS and super().has_usable_password())
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is their password; never while passwords are switched off."""
+        return bool(settings.PASSWORDS and super().check_password(raw_password))
 
     @staticmethod
     def named(full_name: str, username: str) -> str:
@@ -136,6 +152,10 @@ class Membership(models.Model):
         _("rentals per day"), null=True, blank=True, help_text=_("Empty: no limit.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # The id of the single sign-on provider whose groups give it, and take it away; "": given by hand.
+    source = models.CharField(
+        _("by the groups of"), max_length=40, blank=True, default="", db_default="", editable=False
+    )
 
     class Meta:
         verbose_name = _("membership")
@@ -144,6 +164,55 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.team} · {self.get_role_display()}"
+
+
+class Right(models.TextChoices):
+    """What a group rule gives: a role in a team, or an admin's rights. The values stand in rows and never change."""
+
+    VIEWER = Role.VIEWER.value, Role.VIEWER.label
+    OPERATOR = Role.OPERATOR.value, Role.OPERATOR.label
+    MANAGER = Role.MANAGER.value, Role.MANAGER.label
+    ADMIN = "admin", _("admin of the desk")
+    SUPERUSER = "superuser", _("admin who appoints admins")
+
+
+class GroupRule(models.Model):
+    """What people of a group at a single sign-on provider get at each sign-in: see `accounts.single_sign_on.groups`."""
+
+    EVERYONE = "*"
+
+    provider = models.CharField(_("provider"), max_length=40)
+    group = models.CharField(
+        _("group"), max_length=255, help_text=_("As the provider writes it; * stands for every person of the provider.")
+    )
+    right = models.CharField(_("gives"), max_length=10, choices=Right, default=Right.OPERATOR)
+    team = models.ForeignKey(
+        Team,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("team"),
+        help_text=_("For a role. An admin acts in every team."),
+    )
+    is_on = models.BooleanField(_("on"), default=True, help_text=_("A rule that is off takes away what it gave."))
+
+    class Meta:
+        verbose_name = _("group rule")
+        verbose_name_plural = _("group rules")
+        ordering = ["provider", "group", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(right__in=["admin", "superuser"], team=None)
+                | Q(right__in=["viewer", "operator", "manager"], team__isnull=False),
+                name="role_with_team",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} · {self.group} · {self.team or ''} · {self.get_right_display()}".replace(
+            " ·  · ", " · "
+        )
 
 
 class Invitation(models.Model):

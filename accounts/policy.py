@@ -231,13 +231,13 @@ def people_who_may_rent(team: Team) -> QuerySet[User]:
     roles = Membership.objects.filter(team=team, role__in=[Role.OPERATOR, Role.MANAGER])
     people = User.objects.filter(is_active=True, pk__in=roles.values("user"))
     if team.requires_second_step:
-        people = people.filter(Exists(two_factor_methods(OuterRef("pk"))))
+        people = people.filter(Exists(two_factor_methods(OuterRef("pk"))) | Q(two_factor_at_provider=True))
     return people.order_by("first_name", "last_name", "username")
 
 
 def has_two_factor(person: User) -> bool:
-    """Whether they have a two-factor method. One query."""
-    return two_factor_methods(person.pk).exists()
+    """Whether they have a two-factor method, or their provider checked one at the last sign-in. One query at most."""
+    return person.two_factor_at_provider or two_factor_methods(person.pk).exists()
 
 
 def two_factor_methods(person: int | OuterRef) -> QuerySet[Authenticator]:

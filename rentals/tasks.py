@@ -14,6 +14,7 @@ from django.db import DatabaseError
 import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
+from accounts.single_sign_on import groups
 from lib import log_lines, planner_statistics, shared_files
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue, sums
@@ -216,8 +217,8 @@ def refresh_statistics() -> None:
 
 @shared_task(name=TaskName.TIDY, ignore_result=True)
 def tidy() -> None:
-    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys, and
-    let SQLite look at its tables."""
+    """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys, end
+    what the groups of a provider gave to people who no longer sign in there, and let SQLite look at its tables."""
     heartbeats.forget_old()
     call_stats.forget_old()
     try:
@@ -227,6 +228,7 @@ def tidy() -> None:
     sessions.delete_expired()
     delete_expired_counts()
     one_time_keys.delete_old()
+    groups.end_lapsed()
     planner_statistics.refresh()
 
 

@@ -12,13 +12,16 @@ def desk(request: HttpRequest) -> dict[str, object]:
     """Return the variables of every template.
 
     `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`. `access`: what the person may do, None
-    before sign-in. `sends_links`: people change their e-mail address themselves. `here`: the address of the page on the
-    screen, for a form that leads back to it. `csrf_cookie`: the name of the cookie that scripts read.
+    before sign-in. `sends_links`: people change their e-mail address themselves. `providers`: who signs people in, besides
+    `passwords` or in their place. `here`: the address of the page on the screen, for a form that leads back to it.
+    `csrf_cookie`: the name of the cookie that scripts read.
     """
     return {
         "demo": settings.DEMO,
         "sandbox_url": f"{settings.THUESIM_BASE_URL}/" if settings.DEMO else "",
         "sends_links": mail.sends_links(),
+        "providers": list(settings.OIDC_PROVIDERS.values()),
+        "passwords": settings.PASSWORDS,
         "access": getattr(request, "access", None),
         "here": _page_of(request),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,

@@ -20,7 +20,7 @@ _PATTERNS: Final = (
     # Addresses that are secrets: of callbacks, of invitations, of password and e-mail links; also inside `?next=`.
     (
         re.compile(
-            r"((?:/|%2[Ff])(?:callback|join|reset(?:/|%2[Ff])key|confirm-email)(?:/|%2[Ff]))[^\s/?#&%\"'<>]+"
+            r"((?:/|%2[Ff])(?:callback|join|break-glass|reset(?:/|%2[Ff])key|confirm-email)(?:/|%2[Ff]))[^\s/?#&%\"'<>]+"
         ),
         r"\1…",
     ),
@@ -56,6 +56,7 @@ def setting_secrets() -> list[str]:
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
         settings.FILES_BUCKET.secret if settings.FILES_BUCKET else "",
+        *(provider.client_secret for provider in settings.OIDC_PROVIDERS.values()),
     ]
     return [str(value) for value in values if value and len(str(value)) >= MIN_VALUE_LENGTH]
 

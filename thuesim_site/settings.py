@@ -80,6 +80,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "accounts.single_sign_on",
     "csp",
     "django_htmx",
 ]
@@ -223,6 +225,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_RATE_LIMITS = {
     "network": "120/m/key",
     "passkey": "120/m/ip",
+    "provider": "120/m/ip",
     "known_device": "5/5m/key",
     "reset_password_from_key": None,
 }
@@ -242,7 +245,13 @@ MFA_FORMS = {
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "ThueSim Desk"
-MFA_PASSKEY_LOGIN_ENABLED = True
+PASSWORDS = variables.PASSWORDS.read()
+MFA_PASSKEY_LOGIN_ENABLED = PASSWORDS  # a passkey of the desk would go around the provider as well
+OIDC_PROVIDERS = variables.OIDC.read()
+OIDC_DAYS = variables.OIDC_DAYS.read()
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.adapter.ProviderSignIn"
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}  # see the adapter
+SOCIALACCOUNT_STORE_TOKENS = False
 # Without EMAIL_URL nothing is sent: passwords are set by links that managers hand over.
 _email = environ.Env.email_url_config(variables.EMAIL_URL.read())
 EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]

@@ -10,6 +10,8 @@ urlpatterns = [
     path("", include("api.urls")),
     path("", include("pages.urls")),
     path("", include("pages.views.team.urls")),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("admin/", admin.site.urls),
 ]

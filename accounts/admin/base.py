@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.admin import EmailAddress
 from allauth.account.decorators import secure_admin_login
 from allauth.mfa.admin import Authenticator
+from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.admin import UserSession
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
@@ -61,8 +62,9 @@ def _lists(request: HttpRequest, app_label: str | None = None) -> list[Any]:
 
 admin.site.get_app_list = _lists  # type: ignore[method-assign]
 admin.site.unregister(Group)  # who may do what is decided by role, in `accounts.policy`
-# Their pages would show two-factor secrets and session keys, or change where password links go without a record.
-admin.site.unregister([Authenticator, EmailAddress, UserSession])
+# Their pages would show two-factor secrets and session keys, or change where password links go and who signs in without a
+# record. Providers are in the settings alone.
+admin.site.unregister([Authenticator, EmailAddress, UserSession, SocialAccount, SocialApp, SocialToken])
 
 
 class BoundedPaginator(Paginator[Any]):

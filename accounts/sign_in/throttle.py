@@ -28,7 +28,7 @@ from accounts.models import User
 DEVICE_SECONDS = 180 * 86400
 RETRY_SECONDS = 60
 # The pages where an attacker can guess: sign-in, two-factor authentication, asking for a new password.
-_ENTRANCES = ("account_", "mfa_")
+_ENTRANCES = ("account_", "mfa_", "openid_connect_login")
 # Here the secret is in the address: it is counted if it is wrong, and never if it is right.
 _SECRET_ADDRESSES = ("account_reset_password_from_key", "account_confirm_email")
 # Wrong secrets per minute: callback addresses, invitations, links for passwords and e-mail addresses, the metrics token.
@@ -37,7 +37,7 @@ WRONG_PER_ADDRESS, WRONG_PER_NETWORK = 20, 120
 
 class EntranceThrottleMiddleware:
     """Answer 429 to an IPv6 /48 that posts to an entrance too often, and to a client that begins to sign in with a passkey
-    too often: each time is a new session, and strangers shall not fill the disk with them."""
+    or at a provider too often: each time is a new session, and strangers shall not fill the disk with them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -51,11 +51,11 @@ class EntranceThrottleMiddleware:
         name = (request.resolver_match and request.resolver_match.view_name) or ""
         if not name.startswith(_ENTRANCES) or name in _SECRET_ADDRESSES or request.user.is_authenticated:
             return None
-        is_passkey = name == "mfa_login_webauthn"
-        wide = wide_network(client_address(request)) if request.method == "POST" or is_passkey else None
+        limit = {"mfa_login_webauthn": "passkey", "openid_connect_login": "provider"}.get(name)
+        wide = wide_network(client_address(request)) if request.method == "POST" or limit else None
         if wide and not _consume(request, "network", key=wide):
             return too_many(request)
-        return too_many(request) if is_passkey and not _consume(request, "passkey") else None
+        return too_many(request) if limit and not _consume(request, limit) else None
 
 
 def too_many_wrong_secrets(request: HttpRequest) -> bool:

@@ -40,6 +40,7 @@ _LABELS: Mapping[str, object] = {
     "service": gettext_lazy("service"),
     "services": gettext_lazy("services allowed"),
     "sessions": gettext_lazy("sessions"),
+    "single sign-on": gettext_lazy("single sign-on"),
     # Of an order; the setting of a team has the name of its field.
     "team_max_price": gettext_lazy("the team's max price"),
     "token": gettext_lazy("token"),

@@ -111,6 +111,13 @@ POST account_login account_logout                                   ok   ok   ok
 GET  account_reset_password*                                        ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
 POST account_*_done account_inactive                                405  405  405  405  405 | 405  405  405  405  405
 POST account_reset_password account_reset_password_from_key         ok   ok   ok   ok   ok  | ok   ok   ok   ok   ok
+GET  openid_connect_login openid_connect_logout                      405  405  405  405  405 | 405  405  405  405  405
+POST openid_connect_login openid_connect_logout                      404  404  404  404  404 | 404  404  404  404  404
+GET  openid_connect_callback break_glass                            404  404  404  404  404 | 404  404  404  404  404
+POST openid_connect_callback                                        405  405  405  405  405 | 405  405  405  405  405
+POST break_glass                                                    404  404  404  404  404 | 404  404  404  404  404
+GET  account_disconnect                                             in   405  405  405  405 | in   405  405  405  405
+POST account_disconnect                                             in   404  404  404  404 | in   404  404  404  404
 GET  account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
 POST account_signup account_*_sent account_confirm_login_code       404  404  404  404  404 | 404  404  404  404  404
 GET  tour                                                           in   405  405  405  405 | in   405  405  405  405
@@ -144,8 +151,10 @@ GET  admin:*_changelist admin:*_history admin:*_change admin:*_old  in   in   in
 POST admin:*_changelist admin:*_history admin:*_old                 in   in   in   in   ok  | in   in   in   in   ok
 GET  admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_user_add admin:*_team_add admin:*_token_add            in   in   in   in   ok  | in   in   in   in   ok
+GET  admin:*_grouprule_add                                          in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_grouprule_add                                          in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_user_change admin:*_team_change admin:*_token_change   in   in   in   in   ok  | in   in   in   in   ok
-POST admin:*_network_change                                         in   in   in   in   ok  | in   in   in   in   ok
+POST admin:*_network_change admin:*_grouprule_change                in   in   in   in   ok  | in   in   in   in   ok
 POST admin:index admin:app_list admin:*password_change              in   in   in   in   ok  | in   in   in   in   ok
 POST admin:*_change                                                 in   in   in   in   403 | in   in   in   in   403
 GET  admin:*_add admin:*_delete admin:autocomplete                  in   in   in   in   403 | in   in   in   in   403

@@ -128,7 +128,7 @@ def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type
         "spend_enter",
         "callback",
     ):
-        [pattern] = addresses()[name]
+        pattern = addresses()[name][0]
         address = address_of(pattern, name, world.things["own"], world.things["own"]["rental"])
         for body in (b"a=1&service=%ff%00", b"{", b"\xff\xfe\x00", b"--x\r\n\r\n--x--"):
             with transaction.atomic():

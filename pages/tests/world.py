@@ -18,7 +18,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts import api_keys, audit, invitations
-from accounts.models import ApiKey, Role, Scope, Team, User
+from accounts.models import ApiKey, GroupRule, Role, Scope, Team, User
 from accounts.policy import access_for
 from rentals.models import (
     BackgroundJob,
@@ -95,6 +95,7 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
         ),
         "api_key": _api_key(team, person, mark),
         "network": Network.objects.create(name=f"NET-{mark}"),
+        "grouprule": GroupRule.objects.create(provider="company", group=f"{mark}-group", right="viewer", team=team),
     }
 
 
@@ -202,7 +203,7 @@ def address_of(pattern: str, name: str, things: dict[str, Any], rental: Rental) 
         "pk": row.pk, "object_id": row.pk, "id": things["user"].pk, "secret": things["secret"], "content_type_id": 1,
         "rental_id": rental.pk, "service_id": things["service"].key,
         "uidb36": "1", "key": "wrong", "app_label": "rentals", "url": "nowhere",
-        "name": "operator",
+        "name": "operator", "provider_id": "nowhere",
     }  # fmt: skip
     if name == "callback":
         values["secret"] = things["callback"]

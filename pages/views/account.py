@@ -21,6 +21,7 @@ from accounts import audit, own_account
 from accounts.account_forms import LanguageForm, NameForm, PreferencesForm
 from accounts.http import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
+from accounts.single_sign_on import connections
 from lib.query_params import whole_number
 from lib.time_zones import reading_in
 from pages.presenters import account as presenter
@@ -51,6 +52,8 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
         "recovery_codes": sum(len(each.get_unused_codes()) for each in codes),
         "sessions": own_account.sessions(person),
         "keys": ApiKey.objects.filter(person=person, revoked_at=None).select_related("team"),
+        "connections": connections.of(person),
+        "fresh": request.GET.get("fresh", ""),
         "recorded": presenter.recorded(access),
         "message_days": settings.KEEP_MESSAGES_DAYS,
     }

@@ -74,6 +74,8 @@ def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False, newer_d
     read_dot_env()
     for variable in variables.VARIABLES:
         variable.read()
+    if not variables.PASSWORDS.read() and not variables.OIDC.read():
+        raise WrongSetting("DESK_PASSWORDS is off, and DESK_OIDC names no provider: nobody could sign in.")
     roles = frozenset(roles)
     if roles != set(Role):
         _check_shared()
@@ -134,6 +136,22 @@ def _check_shared() -> None:
         raise WrongSetting(
             "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
         )
+
+
+def check_providers() -> None:
+    """Ask each single sign-on provider for its configuration. Raises `WrongSetting` for the first without a good answer.
+
+    For `--check` alone: the desk starts, and keeps those who are signed in, while a provider is down.
+    """
+    from lib import oidc_documents  # it loads the HTTP client
+
+    for provider in variables.OIDC.read().values():
+        try:
+            oidc_documents.discover(provider)
+        except oidc_documents.ProviderDown as error:
+            raise WrongSetting(
+                f"{variables.OIDC.name} names {provider.issuer} as the issuer in [{provider.id}], but {error}."
+            ) from None
 
 
 def _check_folder(name: str, folder: Path) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
-from lib import redis_address
+from lib import oidc_providers, redis_address
 from lib.buckets import Bucket, parse_bucket
 from lib.networks import parse_allowed
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
@@ -265,6 +265,13 @@ def _outgoing(name: str, text: str) -> list[str]:
     return networks
 
 
+def _providers(name: str, text: str) -> dict[str, oidc_providers.Provider]:
+    try:
+        return oidc_providers.parse(text)
+    except ValueError as error:
+        raise WrongSetting(f"{name} {error}.") from None
+
+
 def _api_token(name: str, text: str) -> str:
     if any(character.isspace() or not character.isprintable() for character in text):
         raise WrongSetting(f"{name} must be one API token without white space in it.")
@@ -294,6 +301,9 @@ WORKERS = Variable("DESK_WORKERS", 2, _whole(1, 64))
 DRAIN_SECONDS = Variable("DESK_DRAIN_SECONDS", 0.0, _seconds(0, 3600))
 
 SESSION_HOURS = Variable("DESK_SESSION_HOURS", 12, _whole(1, 24 * 365))
+OIDC = Variable[dict[str, oidc_providers.Provider]]("DESK_OIDC", {}, _providers)
+OIDC_DAYS = Variable("DESK_OIDC_DAYS", 30, _whole(1, 3650))
+PASSWORDS = Variable("DESK_PASSWORDS", True, _flag)
 EMAIL_URL = Variable("EMAIL_URL", "dummymail://", _email_url)
 EMAIL_FROM = Variable("EMAIL_FROM", "", _email_address)
 LOG_LEVEL = Variable("DESK_LOG_LEVEL", "INFO", _log_level)

@@ -3,6 +3,7 @@
 from allauth.account import views as allauth_views
 from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
 from allauth.core import ratelimit
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -63,8 +64,18 @@ def confirm_email(request: DeskRequest, key: str) -> HttpResponse:
 
 def password_set(request: HttpRequest) -> HttpResponse:
     """Set the first password of an account without one, after the passkey or the code was asked for again."""
+    if not settings.PASSWORDS:
+        raise Http404
     raise_if_reauthentication_required(request, app="allauth.account")
     response: HttpResponse = allauth_views.password_set(request)
+    return response
+
+
+def password_change(request: HttpRequest) -> HttpResponse:
+    """Change the password, where there are any."""
+    if not settings.PASSWORDS:
+        raise Http404
+    response: HttpResponse = allauth_views.password_change(request)
     return response
 
 

@@ -1,6 +1,7 @@
 """Joining by a link: managers make and revoke links, and a person with a link joins."""
 
 from allauth.account.utils import perform_login
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import IntegrityError, transaction
@@ -61,6 +62,8 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         return _over(request, secret)
     if request.user.is_authenticated:
         return _join_signed_in(request, request.user, invitation)
+    if not settings.PASSWORDS:  # the account is made by the sign-in at a provider, which leads back here
+        return render(request, "pages/team/join.html", {"invitation": invitation})
     form = JoinForm(request.POST or None, team=invitation.team, note=invitation.note)
     if request.method != "POST":
         return _form(request, invitation, form)

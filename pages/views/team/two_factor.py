@@ -1,13 +1,24 @@
-"""What allauth's two-factor pages do not ask: whether the last passkey may go."""
+"""What allauth's two-factor pages do not ask: whether the last passkey may go, and whether one signs in by itself."""
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn import views as allauth_views
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from accounts.http import DeskRequest
+
+
+@login_not_required
+def passkey_login(request: HttpRequest) -> HttpResponse:
+    """Sign in with a passkey alone, where the desk lets people in by itself."""
+    if not settings.PASSWORDS:
+        raise Http404
+    response: HttpResponse = allauth_views.login_webauthn(request)
+    return response
 
 
 def passkey_remove(request: DeskRequest, pk: int) -> HttpResponse:

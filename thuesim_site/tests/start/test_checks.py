@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 
 import lib
 from thuesim_site.start import embedded_redis
-from thuesim_site.start.checks import Role, Setup, check, environment_for
+from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
 from thuesim_site.start.variables import WrongSetting
@@ -70,6 +70,13 @@ WRONG = [
     ("DESK_WORKERS", "-1"),
     ("DESK_SESSION_HOURS", "0"),
     ("EMAIL_URL", "pigeon://mail"),
+    ("DESK_OIDC", "hunter2 = ["),
+    ("DESK_OIDC", 'a = {issuer = "https://a.invalid", client_id = "desk"}'),
+    ("DESK_OIDC", 'a = {issuer = "http://a.invalid", client_id = "desk", client_secret = "hunter2"}'),
+    ("DESK_OIDC_FILE", "/nowhere/oidc.toml"),
+    ("DESK_OIDC_DAYS", "0"),
+    ("DESK_PASSWORDS", "never"),
+    ("DESK_PASSWORDS", "off"),  # and no provider
     ("EMAIL_FROM", "desk"),
     ("DESK_LOG_LEVEL", "loud"),
     ("DESK_LOG_FORMAT", "xml"),
@@ -158,6 +165,15 @@ def test_right_settings_pass(found: Callable[..., Setup], environment: dict[str,
     setup = found()
     assert (setup.host, str(setup.port), setup.demo, setup.workers) == ("127.0.0.1", environment["PORT"], True, 2)
     assert setup.redis_server is not None
+
+
+def test_a_provider_that_is_down_is_named_by_the_check_alone(found: Callable[..., Setup]) -> None:
+    found(DESK_OIDC='office = {issuer = "http://127.0.0.1:9", client_id = "desk", client_secret = "hunter2"}')
+    with pytest.raises(WrongSetting) as raised:
+        check_providers()
+    assert str(raised.value) == (
+        "DESK_OIDC names http://127.0.0.1:9 as the issuer in [office], but it cannot be reached."
+    )
 
 
 def test_a_port_in_use_is_named(wrong: Callable[..., str]) -> None:
