@@ -80,7 +80,9 @@ class ProviderSignIn(DefaultSocialAccountAdapter):  # type: ignore[misc]  # alla
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         provider: Provider = settings.OIDC_PROVIDERS[sociallogin.account.provider]
         known = sociallogin.user if sociallogin.is_existing else None
-        if sociallogin.state.get("process") == CONNECT and request.user.is_authenticated:
+        if sociallogin.state.get("process") == CONNECT:
+            if not request.user.is_authenticated:
+                raise Refused(Failure.STATE_LOST, "signed out before the answer came")
             claim.check_required(provider, sociallogin.claims)
             if known is not None and known != request.user:
                 raise Refused(Failure.CONNECTED_ELSEWHERE, "connected with another person")

@@ -11,7 +11,7 @@ from datetime import timedelta
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import audit, memberships
@@ -104,7 +104,8 @@ def _set_admin(person: User, provider_id: str, rights: Granted, detail: dict[str
             after[name] = True
             detail = {**detail, "kept": "last admin"}
     after["is_staff"] |= after["is_superuser"]
-    if "kept" in detail or before != after:
+    # That the last admin is kept is news of a sign-in, and none each time that `end_lapsed` looks.
+    if before != after or ("kept" in detail and "why" not in detail):
         audit.record(
             Action.ADMIN_BY_GROUP,
             person=person,
@@ -124,19 +125,22 @@ def _set_admin(person: User, provider_id: str, rights: Granted, detail: dict[str
 def end_lapsed() -> int:
     """Take away what groups gave to people who have not signed in through the provider for `OIDC_DAYS`.
 
-    Who is deleted at the provider never signs in there again: this ends their API keys, too. Returns how many people lost
-    something. May run twice and at once.
+    Who is deleted at the provider never signs in there again: this ends their API keys, too. Returns how many people it was
+    about; the last admin stays one. Two queries where there are none. May run twice and at once.
     """
-    cutoff, ended = timezone.now() - timedelta(days=settings.OIDC_DAYS), 0
-    given = Membership.objects.exclude(source="").values_list("user", "source")
-    admins = User.objects.exclude(admin_source="").values_list("pk", "admin_source")
-    for pk, provider_id in sorted({*given[:10_000], *admins}):
-        alive = SocialAccount.objects.filter(user=pk, provider=provider_id, last_login__gte=cutoff)
-        if ended < _BATCH and not alive.exists():
-            person = User.objects.get(pk=pk)
-            apply(person, provider_id, Granted(), why=f"no sign-in there for {settings.OIDC_DAYS} days")
-            ended += 1
-    return ended
+    cutoff = timezone.now() - timedelta(days=settings.OIDC_DAYS)
+    lately = SocialAccount.objects.filter(last_login__gte=cutoff)
+    given = Membership.objects.exclude(source="").exclude(
+        Exists(lately.filter(user=OuterRef("user"), provider=OuterRef("source")))
+    )
+    admins = User.objects.exclude(admin_source="").exclude(
+        Exists(lately.filter(user=OuterRef("pk"), provider=OuterRef("admin_source")))
+    )
+    lapsed = {*given.values_list("user", "source")[:_BATCH], *admins.values_list("pk", "admin_source")[:_BATCH]}
+    for pk, provider_id in sorted(lapsed):
+        person = User.objects.get(pk=pk)
+        apply(person, provider_id, Granted(), why=f"no sign-in there for {settings.OIDC_DAYS} days")
+    return len(lapsed)
 
 
 def _record(action: Action, person: User, team: Team, detail: dict[str, object]) -> None:

@@ -202,6 +202,19 @@ def test_who_does_not_sign_in_for_long_loses_what_groups_gave(
     assert groups.end_lapsed() == 0
 
 
+def test_the_last_admin_outlasts_the_days_without_a_record_each_time(linh: User) -> None:
+    give("owners", "superuser")
+    apply(linh, "owners")
+    before = AuditRecord.objects.count()
+    for _ in range(2):
+        groups.end_lapsed()
+    assert User.objects.get(pk=linh.pk).is_superuser
+    assert AuditRecord.objects.count() == before
+    make_person(username="root", is_staff=True, is_superuser=True)
+    groups.end_lapsed()
+    assert not User.objects.get(pk=linh.pk).is_staff
+
+
 def test_a_rule_has_a_team_exactly_where_it_gives_a_role(team: Team) -> None:
     for right, of_team in ((Right.ADMIN, team), (Right.OPERATOR, None)):
         with pytest.raises(IntegrityError), transaction.atomic():

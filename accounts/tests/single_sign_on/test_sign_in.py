@@ -2,13 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import api_keys, invitations
@@ -306,6 +311,77 @@ def test_the_providers_second_factor_counts_for_a_team_that_requires_one_and_end
     person.save()
     Client().post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
     assert not has_two_factor(User.objects.get())
+
+
+def test_a_session_that_the_desks_own_two_factor_began_ends_by_the_providers_word_too(
+    company: FakeProvider, rule: GroupRule
+) -> None:
+    company.sign_in(Client(), **LINH, groups=["operators"])
+    secret = "JBSWY3DPEHPK3PXP"
+    Authenticator.objects.create(user=User.objects.get(), type="totp", data={"secret": secret})
+    client = Client()
+    company.signed = {"sid": "session-7"}
+    company.sign_in(client, **LINH, groups=["operators"])
+    code = format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    assert client.post("/accounts/2fa/authenticate/", {"code": code}).headers["Location"] == "/"
+    assert UserSession.objects.get(data__provider__sid="session-7").session_key == client.session.session_key
+
+
+def test_connecting_and_disconnecting_ask_for_a_fresh_sign_in(
+    company: FakeProvider, team: Team, settings: Settings
+) -> None:
+    person = make_person(team, username="linh", email="linh@example.com")
+    client = Client()
+    client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
+    connect = client.post("/accounts/oidc/company/login/", {"process": "connect"})
+    assert connect.headers["Location"].startswith("/accounts/reauthenticate/")
+    client.post("/accounts/reauthenticate/", {"password": "secret-enough"})
+    company.claims = LINH
+    company.begin(client, process="connect")
+    assert company.come_back(client).url == "/account/#providers"
+    account = SocialAccount.objects.get(user=person)
+    assert "linh@example.com" in client.get("/account/").content.decode()
+
+    other = Client()
+    company.sign_in(other, **LINH)
+    disconnect = f"/account/providers/{account.pk}/disconnect/"
+    assert other.post(disconnect).headers["Location"].startswith("/accounts/reauthenticate/")
+    assert client.post(disconnect).headers["Location"] == "/account/#providers"
+    assert not SocialAccount.objects.exists()
+
+
+def test_a_person_without_a_password_signs_in_there_once_more_and_keeps_their_only_way_in(
+    company: FakeProvider, rule: GroupRule
+) -> None:
+    client = Client()
+    company.sign_in(client, **LINH, groups=["operators"])
+    disconnect = f"/account/providers/{SocialAccount.objects.get().pk}/disconnect/"
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+        again = client.post(disconnect).headers["Location"]
+        assert again == "/account/?fresh=company#providers"
+        assert 'name="fresh"' in client.get(again).content.decode()
+        asked = company.begin(client, fresh="1", next="/account/#providers")
+        assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+        assert company.come_back(client).url == "/account/#providers"
+        client.post(disconnect)
+        assert "only way to sign in" in client.get("/account/").content.decode()
+    assert SocialAccount.objects.exists()
+
+
+def test_an_account_there_that_is_another_persons_is_not_connected(
+    company: FakeProvider, rule: GroupRule, team: Team
+) -> None:
+    company.sign_in(Client(), **LINH, groups=["operators"])
+    make_person(team, username="lan")
+    client = Client()
+    client.post("/accounts/login/", {"login": "lan", "password": "secret-enough"})
+    client.post("/accounts/reauthenticate/", {"password": "secret-enough"})
+    company.begin(client, process="connect")
+    assert failure(company.come_back(client)) == "connected_elsewhere"
+    company.begin(client, process="connect")
+    client.post("/accounts/logout/")
+    assert failure(company.come_back(client)) == "state_lost"
+    assert SocialAccount.objects.get().user.username == "linh"
 
 
 def test_two_teams_at_other_providers_keep_apart(providers: dict[str, FakeProvider], rule: GroupRule) -> None:
