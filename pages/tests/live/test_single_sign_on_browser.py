@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.browser]
 
 @pytest.fixture
 def site(real_redis: RedisServer, transactional_db: None, settings: Settings) -> Iterator[str]:
-    with browsing.pages(real_redis, settings) as address:
+    with browsing.pages(real_redis) as address:
         yield address
 
 
