@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from copy import deepcopy
 from http.cookies import Morsel
 from pathlib import Path
 from typing import Any
@@ -308,9 +309,11 @@ def test_every_cookie_of_every_page_is_for_this_host_alone(world: World, setting
     settings.LANGUAGE_COOKIE_NAME = f"{prefix}django_language"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.LANGUAGE_COOKIE_SECURE = bool(prefix)
     set_cookies: dict[str, Morsel[str]] = {}
+    client = Client(raise_request_exception=False)
+    client.force_login(world.people["manager"])
+    session = deepcopy(client.cookies)
     for name, address in everywhere(world):
-        client = Client(raise_request_exception=False)
-        client.force_login(world.people["manager"])
+        client.cookies = deepcopy(session)
         with transaction.atomic():
             for answer in (client.get(address), client.post(address, {"language": "en"})):
                 set_cookies |= {name: cookie for name, cookie in answer.cookies.items() if cookie.value}
