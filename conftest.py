@@ -32,6 +32,7 @@ QUIET_CHROMIUM = [
     "--disable-sync",
 ]
 
+BROWSER_TESTS = ("pages/tests/browser/", "pages/tests/live/")  # as ./test has them: it need not collect the others
 NEED_THE_DESK = ("pages/tests/browser/test_main_job.py", "pages/tests/browser/test_two_factor.py")
 
 
@@ -97,8 +98,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}:
             item.add_marker("database")
-        if item.get_closest_marker("browser") and not item.nodeid.startswith("pages/"):
-            raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in pages/ alone")
+        if item.get_closest_marker("browser") and not item.nodeid.startswith(BROWSER_TESTS):
+            raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in {BROWSER_TESTS} alone")
     items.sort(key=lambda item: ("browser" in item.keywords, "long" not in item.keywords))
 
 
