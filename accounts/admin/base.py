@@ -35,7 +35,7 @@ admin.site.index_title = _("Administration")
 # Through the product's own sign-in, so that its throttle, two-factor authentication and audit records apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # What an admin sets up stands apart from what is only looked up.
-_SET_UP = ("Token", "Team", "User", "Invitation", "Service", "Network")
+_SET_UP = ("Token", "Team", "User", "GroupRule", "Invitation", "Service", "Network")
 _list_of_apps = admin.site.get_app_list
 
 

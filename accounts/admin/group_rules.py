@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import StaffAdmin, may_appoint
 from accounts.models import GroupRule, Right
@@ -51,6 +52,7 @@ class GroupRuleAdmin(StaffAdmin):
     list_select_related = ("team",)
     search_fields = ("group", "provider")
     autocomplete_fields = ("team",)
+    empty_sentence = gettext_lazy("No rule yet, so groups at a sign-in provider give nobody a team.")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Only superusers appoint admins, by a rule as well."""
