@@ -5,6 +5,7 @@ from unittest import mock
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import Team, User
 from pages.tests.markup import Element, html, parse
@@ -114,3 +115,57 @@ def test_a_secret_is_on_none_of_these_pages(browser: Client, linh: User, secret:
         assert "secret-enough" not in html(answer)
         assert "Shop “A”" in parse(html(answer)).find(**{"class": "kept"}).text
         assert parse(html(answer)).find_all("form", action="/rent/") == []
+
+
+def sent_from(browser: Client, **headers: str) -> Any:
+    """A form with the token of now, from the address that the headers say."""
+    sent = order(browser)
+    return browser.post("/rent/", sent, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def test_a_form_from_another_address_says_what_came_and_what_was_expected(
+    browser: Client, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.PUBLIC_URL = "https://desk.example.com/desk"
+    answer = sent_from(browser, Origin="https://10.0.0.9:8443", Sec_Fetch_Site="same-origin")
+    assert answer.status_code == 403
+    page = parse(html(answer))
+    told = page.find(data_testid="csrf-addresses").text
+    for address in ("https://10.0.0.9:8443", "https://desk.example.com", "http://testserver"):
+        assert address in told
+    assert page.find("section", **{"aria-labelledby": "kept-title"}).text.endswith("Shop “A”")  # what was typed stays
+    assert "'https://10.0.0.9:8443' was refused: 'https://desk.example.com' was expected" in caplog.text
+    assert not Rental.objects.exists()
+
+
+def test_a_stranger_is_not_told_how_the_desk_is_reached_behind_its_proxy(browser: Client, settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://desk.example.com"
+    browser.logout()
+    fields = parse(html(browser.get("/accounts/login/"))).find("form", action="/accounts/login/").values()
+    answer = browser.post("/accounts/login/", fields, headers={"Origin": "https://elsewhere.example.com"})
+    told = parse(html(answer)).find(data_testid="csrf-addresses").text
+    assert "https://elsewhere.example.com" in told
+    assert "https://desk.example.com" in told
+    assert "testserver" not in html(answer)
+
+
+def test_the_page_of_another_site_is_told_nothing(browser: Client, settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://desk.example.com"
+    answer = sent_from(browser, Origin="https://evil.example.com", Sec_Fetch_Site="cross-site")
+    assert answer.status_code == 403
+    assert not parse(html(answer)).find_all(data_testid="csrf-addresses")
+    assert "desk.example.com" not in html(answer)
+
+
+def test_over_tls_a_page_without_origin_and_referer_is_told_what_is_missing(browser: Client) -> None:
+    sent = order(browser)
+    answer = browser.post("/rent/", sent, secure=True)
+    told = parse(html(answer)).find(data_testid="csrf-addresses").text
+    assert "nothing" in told
+    assert "https://testserver" in told
+
+
+def test_what_a_browser_sent_is_text_on_the_page(browser: Client) -> None:
+    answer = sent_from(browser, Origin="https://<script>alert(1)</script>", Sec_Fetch_Site="same-origin")
+    assert "<script>alert" not in html(answer)
+    assert "&lt;script&gt;alert" in html(answer)
