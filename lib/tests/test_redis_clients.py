@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def test_celery_is_given_each_sentinel() -> None:
     url = "redis+sentinel://desk:p%40ss@s1,[::1]:7/mymaster/3"
     assert celery_url(url) == "sentinel://desk:p%40ss@s1:26379/3;sentinel://desk:p%40ss@[::1]:7/3"
     assert celery_options(url)["master_name"] == "mymaster"
+
+
+@pytest.mark.parametrize("query", ["", "?ssl_ca_certs=/etc/desk/ca.pem"])
+def test_celery_takes_no_certificate_that_nobody_vouches_for(query: str) -> None:
+    options = Connection(celery_url(f"rediss://redis.example:6379/0{query}")).ssl
+    assert isinstance(options, dict)
+    assert options["ssl_cert_reqs"] == ssl.CERT_REQUIRED
 
 
 @pytest.fixture(scope="module")

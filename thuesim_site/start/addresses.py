@@ -14,6 +14,8 @@ def celery_url(redis_url: str) -> str:
         hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts]
         return ";".join(f"sentinel://{login[0]}{login[1]}{host}/{found.database}" for host in hosts)
     parts = urlsplit(redis_url)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):  # else Celery takes any certificate
+        return parts._replace(query=f"{parts.query}&ssl_cert_reqs=required".lstrip("&")).geturl()
     if parts.scheme != "unix":
         return redis_url
     database = parse_qs(parts.query).get("db", ["0"])[0]
