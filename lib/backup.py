@@ -1,22 +1,25 @@
 """One file that holds the desk: its database and its recordings; and back from it.
 
-The file is a tar: `manifest.json`, then the database (a SQLite file, or what pg_dump writes), then `media/…`. The keys are
-not in it, so that whoever finds a backup has no token. It may be written while the desk works. SQLite's file alone must
-not be copied then: what was written last stands in the `-wal` beside it.
+The file is a tar: `manifest.json`, then the database (a SQLite file, or what pg_dump writes), then `media/…`. It may be
+written while the desk works. SQLite's file alone must not be copied then: what was written last stands in the `-wal` beside
+it. With a passphrase the tar is encrypted, and `keys/…` are in it; without one they are not, so that a found backup gives no
+token away.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -26,10 +29,12 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from lib import shared_files
+from lib import encrypted_files, shared_files
 
 FORMAT = 1
 MANIFEST, MEDIA = "manifest.json", "media"
+TOKEN_KEYS, SECRET_KEY = "keys/token_keys", "keys/secret_key"
+OTHER_KEYS = "restored_token_keys"  # where the settings name keys, beside which those of a backup must be named
 DUMP = {"sqlite": "desk.sqlite3", "postgresql": "desk.pgdump"}
 MAX_MANIFEST_BYTES = 50_000_000
 
@@ -49,22 +54,27 @@ class Manifest:
     files: dict[str, str]
 
 
-def write(target: Path) -> tuple[Path, Manifest]:
+def write(target: Path, passphrase: str = "") -> tuple[Path, Manifest]:
     """Write a backup to the file `target`, or into the folder `target` under a name of its own. Returns its path.
 
     It is for its owner alone, and verified before it gets its name. Raises `BackupFailed`; then there is no file.
     """
     if target.is_dir():
-        target = target / f"desk-{timezone.localtime():%Y-%m-%dT%H%M%S}.tar"
+        kind = "tar.encrypted" if passphrase else "tar"
+        target = target / f"desk-{timezone.localtime():%Y-%m-%dT%H%M%S}.{kind}"
     if target.exists():
         raise BackupFailed(f"{target} is there already, and is not overwritten. Name another file.")
     if not target.parent.is_dir():
         raise BackupFailed(f"There is no folder {target.parent}.")
-    with _scratch(target.parent) as scratch:
+    # What is not encrypted does not come near the place of an encrypted backup.
+    with (
+        _scratch(Path(settings.DATA_DIR) if passphrase else target.parent) as scratch,
+        _scratch(target.parent) as beside,
+    ):
         dump = scratch / DUMP[connection.vendor]
         _dump(dump)
         # After the database: each recording that it names has been there before.
-        files = {dump.name: dump, **_recordings()}
+        files = {dump.name: dump, **_recordings(), **(_keys(scratch) if passphrase else {})}
         manifest = Manifest(
             FORMAT,
             timezone.localtime().isoformat(timespec="seconds"),
@@ -72,15 +82,70 @@ def write(target: Path) -> tuple[Path, Manifest]:
             sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations()),
             {name: _digest(path.open("rb")) for name, path in files.items()},
         )
-        unfinished = scratch / "backup.tar"
-        _pack(unfinished, manifest, files)
-        with tarfile.open(unfinished) as tar:
+        unfinished = beside / "backup.tar"
+        _pack(unfinished, manifest, files, passphrase)
+        with opened(unfinished, passphrase) as plain, tarfile.open(plain) as tar:
             _unpack(tar, manifest, None)
         try:
             os.link(unfinished, target)  # unlike a renaming, it replaces nothing
         except FileExistsError:
             raise BackupFailed(f"{target} is there already, and is not overwritten. Name another file.") from None
     return target, manifest
+
+
+def _keys(folder: Path) -> dict[str, Path]:
+    """Write the keys to files of their own, and return these by their names in a backup."""
+    found = {TOKEN_KEYS: ",".join(settings.TOKEN_KEYS), SECRET_KEY: settings.SECRET_KEY}
+    files = {name: folder / name.replace("/", "-") for name in found}
+    for name, path in files.items():
+        path.touch(0o600)
+        path.write_text(found[name])
+    return files
+
+
+@contextlib.contextmanager
+def opened(path: Path, passphrase: str) -> Iterator[Path]:
+    """Give the tar of a backup: itself, or where it is encrypted a copy in the data directory for as long as the block.
+
+    Raises `BackupFailed` where the passphrase is missing or not the right one.
+    """
+    try:
+        encrypted = encrypted_files.is_encrypted(path)
+    except FileNotFoundError:
+        raise BackupFailed(f"There is no file {path}.") from None
+    except OSError as error:
+        raise BackupFailed(f"{path} cannot be read: {error.strerror}.") from None
+    if not encrypted:
+        yield path
+        return
+    if not passphrase:
+        raise BackupFailed(f"{path} is encrypted: set DESK_BACKUP_PASSPHRASE to what it was written with.")
+    with _scratch(Path(settings.DATA_DIR)) as scratch:
+        plain = scratch / "backup.tar"
+        plain.touch(0o600)
+        try:
+            with plain.open("wb") as copy:
+                encrypted_files.decrypt(path, passphrase, copy)
+        except encrypted_files.WrongPassphrase:
+            raise BackupFailed(
+                f"{path} is damaged, or DESK_BACKUP_PASSPHRASE is not what it was written with."
+            ) from None
+        yield plain
+
+
+def verify(path: Path, passphrase: str = "") -> Manifest:
+    """Read a backup to its end, and its database as far as that needs no server. Raises `BackupFailed`."""
+    with opened(path, passphrase) as plain, _scratch(Path(settings.DATA_DIR)) as scratch:
+        manifest = read_manifest(plain)
+        dump = DUMP[manifest.database]
+        with tarfile.open(plain) as tar:
+            _unpack(tar, replace(manifest, files={dump: manifest.files[dump]}), scratch)
+            _unpack(tar, manifest, None)
+        if manifest.database == "sqlite":
+            _check_dump(scratch / dump, manifest)
+        else:
+            _run_postgresql("pg_restore", "--list", str(scratch / dump), database=False)
+    return manifest
 
 
 @contextlib.contextmanager
@@ -97,6 +162,7 @@ def _dump(dump: Path) -> None:
     if connection.vendor == "sqlite":
         _copy_sqlite(Path(connection.settings_dict["NAME"]), dump)
     else:
+        _check_version()
         _run_postgresql("pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--file={dump}")
         _run_postgresql("pg_restore", "--list", str(dump), database=False)
     dump.chmod(0o600)
@@ -123,6 +189,22 @@ def _check_sqlite(database: sqlite3.Connection) -> None:
     [result] = database.execute("PRAGMA integrity_check(1)").fetchone()
     if result != "ok":
         raise BackupFailed(f"The database is damaged: {result}")
+
+
+def _check_version() -> None:
+    """Raise `BackupFailed` where pg_dump is older than the server, which it refuses in words of its own."""
+    path = shutil.which("pg_dump")
+    if path is None:
+        return  # said when it is run
+    ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"\) (\d+)", ran.stdout)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version_num")
+        server = int(cursor.fetchone()[0]) // 10_000
+    if found and int(found[1]) < server:
+        raise BackupFailed(
+            f"pg_dump is of PostgreSQL {found[1]}, the server of {server}: install postgresql-client-{server}."
+        )
 
 
 def _run_postgresql(program: str, *options: str, database: bool = True) -> None:
@@ -164,13 +246,19 @@ def _digest(file: IO[bytes], copy: IO[bytes] | None = None) -> str:
     return digest.hexdigest()
 
 
-def _pack(path: Path, manifest: Manifest, files: dict[str, Path]) -> None:
-    with path.open("xb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+def _pack(path: Path, manifest: Manifest, files: dict[str, Path], passphrase: str) -> None:
+    text = json.dumps(asdict(manifest)).encode()
+    first = tarfile.TarInfo(MANIFEST)
+    first.size, first.mode = len(text), 0o600
+    with path.open("xb") as file:
         path.chmod(0o600)
-        text = path.with_name(MANIFEST)
-        text.write_text(json.dumps(asdict(manifest)))
-        for name, source in {MANIFEST: text, **files}.items():
-            tar.add(source, name, recursive=False)
+        writer: Any = encrypted_files.EncryptedWriter(file, passphrase) if passphrase else file
+        with tarfile.open(fileobj=writer, mode="w|") as tar:
+            tar.addfile(first, io.BytesIO(text))
+            for name, source in files.items():
+                tar.add(source, name, recursive=False)
+        if passphrase:
+            writer.close()
         file.flush()
         os.fsync(file.fileno())
 
@@ -270,7 +358,40 @@ def restore(path: Path, manifest: Manifest) -> Path | None:
             _keep(media, kept)
             if (scratch / MEDIA).is_dir():
                 shutil.move(scratch / MEDIA, media)
+        _restore_keys(scratch, kept)
     return kept if kept.exists() else None
+
+
+def _restore_keys(scratch: Path, kept: Path) -> None:
+    """Put the keys of a backup into their files in the data directory, and use them here.
+
+    Where the settings name keys, or the backup has several, they are left in the file `OTHER_KEYS` for the settings to name.
+    """
+    if not (scratch / TOKEN_KEYS).exists():
+        return
+    keys, in_use = (scratch / TOKEN_KEYS).read_text().split(","), list(settings.TOKEN_KEYS)
+    if _is_kept("secret_key", settings.SECRET_KEY):
+        _replace_secret("secret_key", (scratch / SECRET_KEY).read_text(), kept)
+    if set(keys) <= set(in_use):
+        return
+    if len(keys) == len(in_use) == 1 and _is_kept("token_key", in_use[0]):
+        _replace_secret("token_key", keys[0], kept)
+        settings.TOKEN_KEYS = keys
+    else:
+        _replace_secret(OTHER_KEYS, ",".join(dict.fromkeys([*in_use, *keys])), kept)
+
+
+def _is_kept(name: str, secret: str) -> bool:
+    """Whether the secret in use is the one that a start has made and kept in the data directory."""
+    file = Path(settings.DATA_DIR) / name
+    return file.exists() and file.read_text().strip() == secret
+
+
+def _replace_secret(name: str, secret: str, kept: Path) -> None:
+    file = Path(settings.DATA_DIR) / name
+    _keep(file, kept)
+    file.touch(0o600)
+    file.write_text(secret)
 
 
 def _check_dump(dump: Path, manifest: Manifest) -> None:

@@ -40,12 +40,10 @@ class Role(StrEnum):
 class Setup:
     """What the supervisor needs to know.
 
-    `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`
-    is in seconds; `demo` says that the sandbox stands in for the upstream, on `sandbox_port`, and that `data_dir` is the
-    demo's own. `storage_problem` is a sentence where the bucket of shared files does not answer: the desk starts without it.
     `roles` are what this run does. `redis_server` is the binary to start, None where REDIS_URL names a server. `rent_gap`,
     `thuesim_timeout` and `drain` are in seconds; `demo` says that the sandbox stands in for the upstream, on
-    `sandbox_port`, and that `data_dir` is the demo's own.
+    `sandbox_port`, and that `data_dir` is the demo's own. `storage_problem` is a sentence where the bucket of shared files
+    does not answer: the desk starts without it.
     """
 
     roles: frozenset[Role]

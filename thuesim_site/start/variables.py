@@ -24,6 +24,7 @@ from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
 T = TypeVar("T")
 
+MIN_PASSPHRASE_LENGTH = 12
 MIN_SECRET_KEY_LENGTH, MIN_SECRET_KEY_SIGNS = 32, 5
 _TRUE = {"true", "on", "ok", "y", "yes", "1"}
 _FALSE = {"false", "off", "no", "n", "0"}
@@ -278,6 +279,12 @@ def _api_token(name: str, text: str) -> str:
     return text
 
 
+def _passphrase(name: str, text: str) -> str:
+    if len(text) < MIN_PASSPHRASE_LENGTH:
+        raise WrongSetting(f"{name} must have at least {MIN_PASSPHRASE_LENGTH} characters.")
+    return text
+
+
 HOST = Variable("HOST", "127.0.0.1", _any_text)
 PORT = Variable("PORT", 8000, _whole(1, 65535))
 DATA_DIR = Variable("DESK_DATA_DIR", BASE_DIR / "var", _folder)
@@ -318,6 +325,7 @@ CALLBACK_ALLOW = Variable[list[str]]("DESK_CALLBACK_ALLOW", [], _networks)
 OUTGOING_ALLOW = Variable[list[str]]("DESK_OUTGOING_ALLOW", [], _outgoing)
 METRICS_TOKEN = Variable("DESK_METRICS_TOKEN", "", _any_text)
 KEEP_MESSAGES_DAYS = Variable("DESK_KEEP_MESSAGES_DAYS", 90, _whole(1, 36500))
+BACKUP_PASSPHRASE = Variable("DESK_BACKUP_PASSPHRASE", "", _passphrase)
 KEEP_AUDIT_DAYS = Variable("DESK_KEEP_AUDIT_DAYS", 730, _whole(30, 36500))
 
 SUPERUSER_USERNAME = Variable("DJANGO_SUPERUSER_USERNAME", "", _any_text)

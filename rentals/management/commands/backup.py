@@ -9,6 +9,15 @@ from django.core.management.base import BaseCommand, CommandError
 
 from lib import backup, shared_files
 
+ENCRYPTED = (
+    "Encrypted, with the keys in it. Not in it: .env and exports. Keep DESK_BACKUP_PASSPHRASE elsewhere: without it the "
+    "backup is lost."
+)
+PLAIN = (
+    "Not in it: the keys (DESK_SECRET_KEYS or the file token_key, SECRET_KEY or secret_key) and .env. Keep them elsewhere: "
+    "without the first, the tokens in it cannot be read. Exports are not in it either; they can be made again."
+)
+
 
 class Command(BaseCommand):
     help = "Write the database and the recordings to one file. The desk may go on working."
@@ -18,16 +27,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, target: Path, **options: Any) -> None:
         try:
-            path, manifest = backup.write(target)
+            path, manifest = backup.write(target, settings.BACKUP_PASSPHRASE)
         except backup.BackupFailed as error:
             raise CommandError(str(error)) from None
-        recordings = len(manifest.files) - 1
+        recordings = sum(name.startswith(f"{backup.MEDIA}/") for name in manifest.files)
         self.stdout.write(
             f"{path}: {path.stat().st_size / 1e6:.1f} MB, the database ({manifest.database}) and {recordings} recordings, "
-            "verified.\n"
-            "Not in it: the keys (DESK_SECRET_KEYS or the file token_key, SECRET_KEY or secret_key) and .env. Keep them "
-            "elsewhere: without the first, the tokens in it cannot be read. Exports are not in it either; they can be "
-            "made again."
+            "verified.\n" + (ENCRYPTED if settings.BACKUP_PASSPHRASE else PLAIN)
         )
         if shared_files.are_remote():
             self.stdout.write(

@@ -29,20 +29,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="what `manage.py backup` wrote")
+        parser.add_argument(
+            "--verify", action="store_true", help="only read it to its end, and its database; change nothing"
+        )
         parser.add_argument("--replace", action="store_true", help="even where the database has people already")
 
-    def handle(self, *args: Any, file: Path, replace: bool, **options: Any) -> None:
+    def handle(self, *args: Any, file: Path, replace: bool, verify: bool, **options: Any) -> None:
         try:
-            manifest = backup.read_manifest(file)
-            _refuse_newer(manifest)
-            with backup.desk_stopped():
+            if verify:
+                self._say_verified(file, backup.verify(file, settings.BACKUP_PASSPHRASE))
+                return
+            with backup.opened(file, settings.BACKUP_PASSPHRASE) as plain, backup.desk_stopped():
+                manifest = backup.read_manifest(plain)
+                _refuse_newer(manifest)
                 _refuse_running_elsewhere()
                 if _has_people() and not replace:
                     raise CommandError(
                         "The database has people already. With --replace the backup takes its place; make a backup of it "
                         "first."
                     )
-                kept = backup.restore(file, manifest)
+                kept = backup.restore(plain, manifest)
                 call_command("migrate", interactive=False, verbosity=0)
                 call_command("createcachetable", verbosity=0)
                 cancelled = _settle()
@@ -59,7 +65,19 @@ class Command(BaseCommand):
             self.stdout.write(f"What was there before is in {kept}; delete it when all is well.")
         self._say_missing_key()
 
+    def _say_verified(self, file: Path, manifest: backup.Manifest) -> None:
+        keys = "with" if backup.TOKEN_KEYS in manifest.files else "without"
+        self.stdout.write(
+            f"{file} is whole: the desk of {manifest.made_at} ({manifest.database}), {keys} its keys. Nothing was changed."
+        )
+
     def _say_missing_key(self) -> None:
+        if (other := Path(settings.DATA_DIR) / backup.OTHER_KEYS).exists():
+            self.stdout.write(
+                f"The keys of the backup are in {other}, behind those in use here: before you start the desk, set "
+                f"DESK_SECRET_KEYS_FILE={other} in the place of DESK_SECRET_KEYS."
+            )
+            return
         lost = undecryptable()
         if not lost:
             self.stdout.write("The keys fit: every secret can be read.")
@@ -96,6 +114,22 @@ def _refuse_running_elsewhere() -> None:
         raise backup.BackupFailed(
             f"{names[0]} worked on this database less than {STALE_SECONDS} s ago. Stop it, and wait."
         )
+    if others := _other_connections():
+        raise backup.BackupFailed(
+            f"{others} other connections use this database. Stop ./run on every machine, and programs that read it."
+        )
+
+
+def _other_connections() -> int:
+    """Return how many connections to the database there are beside ours: web processes write no heartbeat."""
+    if connection.vendor != "postgresql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _has_people() -> bool:

@@ -36,6 +36,7 @@ from thuesim_site.testing import known_names
 
 pytestmark = pytest.mark.database
 PREFIX = "backup_test_"
+SECRET = {"DESK_BACKUP_PASSPHRASE": "correct horse battery"}
 # A worker that adds readings one by one, and says after each how many there are.
 WRITE = """
 import django; django.setup()
@@ -362,6 +363,42 @@ def test_a_database_that_is_no_desk_s_replaces_nothing(desk: Desk, tmp_path: Pat
     assert "Traceback" not in restored.stderr
     with closing(sqlite3.connect(desk.data_dir / "desk.sqlite3")) as database:
         assert database.execute("SELECT username FROM accounts_user").fetchall() == [("linh",)]
+
+
+def test_an_encrypted_backup_brings_its_keys_to_another_machine(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "desk.encrypted"
+    desk.environment |= SECRET
+    made = desk.manage("backup", str(file))
+    desk.environment["DESK_BACKUP_PASSPHRASE"] = ""
+    assert "with the keys in it" in made.stdout, made.stderr
+    assert not [word for word in (b"linh", b"recording", b"manifest", b"gAAAA") if word in file.read_bytes()]
+    other = make_desk(tmp_path / "var")
+    other.environment |= SECRET
+    restored = other.manage("restore", str(file))
+    assert "The keys fit" in restored.stdout, restored.stderr
+    assert (other.data_dir / "token_key").read_text() == (desk.data_dir / "token_key").read_text()
+    assert stat.S_IMODE((other.data_dir / "token_key").stat().st_mode) == 0o600
+    assert not list(other.data_dir.glob(".desk-backup-*"))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="machines share no SQLite")
+def test_a_connection_of_another_machine_is_noticed(file: Path, django_db_setup: str, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "var", django_db_setup)
+    name = other.environment["DATABASE_URL"].split("///")[1].split("?")[0]
+    with psycopg.connect(**{**server()[0], "dbname": name}):  # type: ignore[arg-type]
+        restored = other.manage("restore", str(file), "--replace")
+    assert (restored.returncode, "1 other connections" in restored.stderr) == (1, True)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
+def test_a_pg_dump_that_is_too_old_is_named(desk: Desk, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "pg_dump"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6'\n")
+    program.chmod(0o755)
+    made = desk.manage("backup", str(tmp_path / "desk.tar"), path=f"{program.parent}:{os.environ['PATH']}")
+    assert made.returncode == 1
+    assert "pg_dump is of PostgreSQL 9, the server of" in made.stderr
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
