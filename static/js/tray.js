@@ -46,8 +46,10 @@ function hideWhatIsInSight() {
   if (document.hidden || document.querySelector("dialog[open]")) return; // nobody sees the cards
   const entries = [...list.children];
   const isUsed = !tray.hidden && tray.matches(hovers.matches ? ":hover, :focus-within" : ":focus-within");
-  for (const entry of entries) {
-    if (!isInSight(partsOf(entry))) {
+  // All are judged before one is hidden: looking up what lies at a point makes the browser draw up the page each time.
+  const areInSight = entries.map((entry) => isInSight(partsOf(entry)));
+  for (const [place, entry] of entries.entries()) {
+    if (!areInSight[place]) {
       inSightSince.delete(entry);
       entry.hidden = false;
     } else {
