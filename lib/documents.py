@@ -49,11 +49,17 @@ class Document:
         return [section for section in self.sections if section.level == 2]
 
 
-def render(path: Path, *, address: Callable[[Path], str], picture: Callable[[Path], str] = str) -> Document:
+def _text_alone(_path: Path, text: str) -> str:
+    return escape(text)
+
+
+def render(
+    path: Path, *, address: Callable[[Path], str], picture: Callable[[Path, str], str] = _text_alone
+) -> Document:
     """Return the document at `path`. Its buttons are in the language of the page.
 
     `address` returns the page that shows another file, `""` where none does: the link is then its text alone. `picture`
-    returns where a browser finds a picture.
+    returns the HTML of a picture: of its file, and of the text that stands for it.
     """
     markdown = _parser()
     tokens = markdown.parse(path.read_text())
@@ -121,7 +127,7 @@ def _target(path: Path, address: Callable[[Path], str], link: str) -> str:
 
 
 def _linked(
-    inline: list[Token], target: Callable[[str], str], path: Path, picture: Callable[[Path], str]
+    inline: list[Token], target: Callable[[str], str], path: Path, picture: Callable[[Path, str], str]
 ) -> Iterator[Token]:
     """Yield the tokens with the addresses of pages and pictures, without the links that lead nowhere."""
     shown = True
@@ -131,8 +137,8 @@ def _linked(
             token.attrSet("href", to)
             shown = bool(to)
         elif token.type == "image":
-            token.attrSet("src", picture((path.parent / str(token.attrGet("src"))).resolve()))
-            token.attrSet("loading", "lazy")
+            file = (path.parent / str(token.attrGet("src"))).resolve()
+            token = Token("html_inline", "", 0, content=picture(file, token.content))
         if shown or token.type not in {"link_open", "link_close"}:
             yield token
 

@@ -32,14 +32,19 @@ class Film:
 
     def shoot(self, milliseconds: int) -> None:
         """Take a frame; one that is as the frame before lengthens that."""
-        png = base64.b64encode(self.page.screenshot(caret="initial")).decode()
-        frame = base64.b64decode(self._encoder.evaluate(_ENCODE, [png, QUALITY]))
+        frame = webp(self._encoder, self.page.screenshot(caret="initial"))
         if self._frames and self._frames[-1][0] == frame:
             milliseconds += self._frames.pop()[1]
         self._frames.append((frame, milliseconds))
 
     def save(self, path: Path) -> None:
         path.write_bytes(animation(self._frames, SIZE["width"], SIZE["height"]))
+
+
+def webp(encoder: Page, png: bytes) -> bytes:
+    """Return a screenshot as WebP, encoded by an empty page."""
+    encoded: str = encoder.evaluate(_ENCODE, [base64.b64encode(png).decode(), QUALITY])
+    return base64.b64decode(encoded)
 
 
 def animation(frames: list[tuple[bytes, int]], width: int, height: int) -> bytes:

@@ -1,7 +1,9 @@
 """Take the pictures of every page: start a desk of its own on the sandbox, fill it, and drive Chromium through it.
 
-    python scripts/screenshots.py                             two views of each page and the film into docs/pictures/
-    python scripts/screenshots.py --all --out /tmp/pictures   every language, theme and width
+    python scripts/screenshots.py                             what the guides show, and the films, into docs/pictures/
+    python scripts/screenshots.py --all --out /tmp/pictures   every page
+
+A picture is taken in each language and theme, of a computer and of a phone.
 
 Needs the development requirements and a Chromium on PATH. Nothing leaves the machine.
 """
@@ -26,14 +28,16 @@ from scripts import film  # noqa: E402
 from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
 
 View = tuple[str, str, int]  # language, theme, width
-TWO_VIEWS: list[View] = [("en", "light", 1440), ("vi", "dark", 390)]
-EVERY_VIEW: list[View] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
-# What the Vietnamese guides and README show.
-GUIDES_VIEW: View = ("vi", "light", 1440)
-GUIDES_PAGES = frozenset({"desk", "team", "spend", "admin-token"})
+VIEWS: list[View] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
+GUIDES_PAGES = frozenset({"desk", "history", "rental", "team", "spend", "system", "admin-token", "setup"})
+EVERY_PAGE = GUIDES_PAGES | {
+    "sign-in", "desk-services", "services", "service", "person", "audit", "help", "background", "account", "password",
+    "two-factor", "sessions", "not-found",
+}  # fmt: skip
 # Taken last: they add tokens to the desk, which no other picture shall show.
 LAST = frozenset({"setup"})
 HEIGHTS = {1440: 900, 390: 844}
+PHONE = 390
 TEAM_NAMES = {"en": "Support", "vi": "CSKH"}
 
 # Service, text typed for it, purpose. The last ones keep waiting.
@@ -106,9 +110,11 @@ def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
         page.wait_for_timeout(500)
 
 
-def dismiss_codes(page: Page) -> None:
-    """Close the tray of new codes, which covers a part of the board until somebody has seen them."""
+def show_codes(page: Page) -> None:
+    """Close the tray of new codes, which covers a part of the board until somebody has seen them. On a phone, go to the codes."""
     page.click("#tray [data-dismiss-all]")
+    if page.viewport_size and page.viewport_size["width"] == PHONE:
+        page.locator("[data-status=waiting]").last.evaluate("card => card.scrollIntoView()")
 
 
 def open_service_list(page: Page) -> None:
@@ -146,7 +152,7 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
 
     rental = first_link("/rentals/?status=received", "[data-testid=rental] a").strip("/")
     return [
-        ("desk", "/", dismiss_codes),
+        ("desk", "/", show_codes),
         ("desk-services", "/", open_service_list),
         ("history", "/rentals/", nothing),
         ("rental", f"/rentals/{rental}/", nothing),
@@ -169,30 +175,38 @@ def pages(desk: RunningDesk, page: Page) -> list[tuple[str, str, Callable[[Page]
     ]
 
 
-def take(browser: Browser, desk: RunningDesk, out: Path, views: list[View], only: frozenset[str] = frozenset()) -> None:
-    """Save every page in every view but the `LAST` ones; with `only`, these pages."""
-    for language, theme, width in views:
+def take(browser: Browser, desk: RunningDesk, out: Path, titles: frozenset[str]) -> None:
+    """Save these pages in every view."""
+    for language, theme, width in VIEWS:
         name_team(language)
         with browser.new_context(
             viewport={"width": width, "height": HEIGHTS[width]},
             color_scheme=theme,  # type: ignore[arg-type]
             locale=language,
+            is_mobile=width == PHONE,
+            has_touch=width == PHONE,
+            device_scale_factor=2 if width == PHONE else 1,
         ) as context:
-            page = context.new_page()
-            name = f"{language}-{theme}-{width}"
+            page, encoder = context.new_page(), context.new_page()
+            page.bring_to_front()
             page.goto(f"{desk.base_url}/accounts/login/")
-            if not only:
-                page.screenshot(path=out / f"sign-in-{name}.png")
+            view = f"{language}-{theme}-{width}"
+            if "sign-in" in titles:
+                save(page, encoder, out / f"sign-in-{view}.webp")
             sign_in(page, desk, "admin")
             for title, path, prepare in pages(desk, page):
-                if title not in only if only else title in LAST:
-                    continue
-                page.goto(desk.base_url + path)
-                page.wait_for_timeout(800)
-                prepare(page)
-                page.wait_for_timeout(200)
-                page.screenshot(path=out / f"{title}-{name}.png")
-                print(f"{title}-{name}.png")
+                if title in titles:
+                    page.goto(desk.base_url + path)
+                    page.wait_for_timeout(800)
+                    prepare(page)
+                    page.wait_for_timeout(200)
+                    save(page, encoder, out / f"{title}-{view}.webp")
+
+
+def save(page: Page, encoder: Page, file: Path) -> None:
+    """Save what a page shows."""
+    file.write_bytes(film.webp(encoder, page.screenshot()))
+    print(file.name)
 
 
 def film_renting(browser: Browser, desk: RunningDesk, out: Path) -> None:
@@ -221,7 +235,7 @@ def sign_in(page: Page, desk: RunningDesk, person: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="every language, theme and width")
+    parser.add_argument("--all", action="store_true", help="every page, not only those that the guides show; no films")
     parser.add_argument("--out", type=Path, default=BASE_DIR / "docs" / "pictures", help="where the pictures go")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -241,14 +255,9 @@ def main() -> None:
                 page = context.new_page()
                 sign_in(page, desk, "admin")
                 fill(page, desk)
-            if options.all:
-                take(browser, desk, options.out, EVERY_VIEW)
-                take(browser, desk, options.out, EVERY_VIEW, LAST)
-            else:
-                take(browser, desk, options.out, TWO_VIEWS)
-                take(browser, desk, options.out, [GUIDES_VIEW], GUIDES_PAGES)
-                take(browser, desk, options.out, [*TWO_VIEWS, GUIDES_VIEW], LAST)
-            shutil.copy(options.out / "desk-en-light-1440.png", options.out / "desk.png")
+            titles = EVERY_PAGE if options.all else GUIDES_PAGES
+            take(browser, desk, options.out, titles - LAST)
+            take(browser, desk, options.out, titles & LAST)
             browser.close()
         finally:
             desk.stop()

@@ -17,7 +17,9 @@ def render(folder: Path, text: str, name: str = "guide.md") -> Document:
     path = folder / name
     path.write_text(text)
     return documents.render(
-        path, address=lambda to: f"/pages/{to.stem}/" if to.exists() else "", picture=lambda to: to.name
+        path,
+        address=lambda to: f"/pages/{to.stem}/" if to.exists() else "",
+        picture=lambda to, text: f'<img src="{to.name}" alt="{text}">',
     )
 
 
@@ -63,7 +65,7 @@ def test_links_lead_to_pages_and_to_the_ids_of_headings(tmp_path: Path) -> None:
     assert 'href="https://example.com/"' in body
     assert "nowhere" in body
     assert body.count("<a ") == body.count("</a>") == 3
-    assert 'src="desk.png"' in body
+    assert '<img src="desk.png" alt="A picture">' in body
     with pytest.raises(KeyError):
         render(tmp_path / "vi", "# Hướng dẫn\n\n## Ở đây\n\n[x](manager.md#missing)", "guide.md")
 

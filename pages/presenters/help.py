@@ -33,6 +33,7 @@ MAX_WORDS = 12  # of a question
 MIN_PHRASE = 3  # words
 MIN_NEARNESS = 0.6  # the part of a question's words, by their weight, that a section has
 
+_DRAWN_VIEW = "-light-1440"  # the end of the names of the pictures that the guides name, each of which has eight views
 PHRASE, HEADING, WHOLE_WORDS, BEGINNINGS = range(4)  # how well a text fits, the best first
 
 _WORDS = re.compile(r"(\w+)")
@@ -272,8 +273,20 @@ def _address(path: Path) -> str:
     return _page(name) if path.parent in folders and name in {*GUIDES, *REFERENCES} else ""
 
 
-def _picture(path: Path) -> str:
-    return static(path.relative_to(DOCS).as_posix())  # `pictures/…` among the static files, too
+def _picture(path: Path, text: str) -> SafeString:
+    """Draw a picture for the light and for the dark page: of a phone on a phone. The style sheet shows one of the two, and a
+    browser fetches only what it shows."""
+
+    def file(theme: str, width: int) -> str:
+        name = path.name.replace(_DRAWN_VIEW, f"-{theme}-{width}")
+        return static(f"pictures/{name}")  # docs/pictures is among the static files, too
+
+    return format_html_join(
+        "",
+        '<picture class="in-{}"><source media="(max-width: 47.5rem)" srcset="{}" width="390" height="844">'
+        '<img src="{}" alt="{}" width="1440" height="900" loading="lazy"></picture>',
+        ((theme, file(theme, 390), file(theme, 1440), text) for theme in ("light", "dark")),
+    )
 
 
 def _marked(text: str, words: list[Word]) -> SafeString:

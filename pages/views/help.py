@@ -3,6 +3,7 @@
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from pages.presenters import help as presenter
@@ -13,6 +14,7 @@ FEW = 3  # results
 
 @login_not_required
 @require_safe
+@gzip_page
 def help(request: HttpRequest, name: str = presenter.INDEX) -> HttpResponse:
     """Show a guide; with `?q=`, what the search finds in all of them."""
     guides = presenter.guides()

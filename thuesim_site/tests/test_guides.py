@@ -83,7 +83,7 @@ def test_both_languages_have_the_same_sections_pictures_and_commands(file: str) 
 @each_language
 def test_links_and_pictures_exist(file: str, language: str) -> None:
     path = path_of(file, language)
-    targets = re.findall(r"\]\(([^)\s]+)\)", prose(path)) + re.findall(r'src="([^"]+)"', prose(path))
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(path)) + re.findall(r'src(?:set)?="([^"]+)"', prose(path))
     assert targets
     for target in targets:
         if target.startswith("https://"):
