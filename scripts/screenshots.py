@@ -111,7 +111,7 @@ def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
 
 
 def show_codes(page: Page) -> None:
-    """Close the tray of new codes, which covers a part of the board until somebody has seen them. On a phone, go to the codes."""
+    """Close the tray of new codes, which covers a part of the board until they are seen. On a phone, go to the codes."""
     page.click("#tray [data-dismiss-all]")
     if page.viewport_size and page.viewport_size["width"] == PHONE:
         page.locator("[data-status=waiting]").last.evaluate("card => card.scrollIntoView()")
