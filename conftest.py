@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 from django.test import TransactionTestCase
 from playwright.sync_api import Playwright
 from pytest_django import DjangoDbBlocker, Settings
@@ -164,9 +165,15 @@ def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisS
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
+def migrated_file(django_db_setup: str) -> str:
+    """A migrated SQLite database for a running desk to begin with; "" where the tests are on PostgreSQL."""
+    return django_db_setup if connection.vendor == "sqlite" else ""
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -> Iterator[RunningDesk]:
     """The whole desk in demo mode, as `./run` starts it, with messages that come within two seconds."""
-    running = RunningDesk(tmp_path_factory.mktemp("desk"))
+    running = RunningDesk(tmp_path_factory.mktemp("desk"), migrated=migrated_file)
     running.start()
     try:
         running.sandbox("settings", message_after=[1, 2])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,11 +121,13 @@ class RunningDesk:
     it is a machine that does these alone.
 
     `base_url` and `sandbox_url` have no slash at the end; `passwords` has those of `admin` (manager, Django admin) and
-    of `linh` (operator). `environment` is what its processes are given.
+    of `linh` (operator). `environment` is what its processes are given. `migrated` is a SQLite database that it begins
+    with: its migrations take longer than the rest of a first start.
     """
 
-    def __init__(self, folder: Path, *roles: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *roles: str, migrated: str = "", **environment: str) -> None:
         self.roles = roles
+        self._migrated = migrated
         self.data_dir = folder / "var"
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -144,6 +147,9 @@ class RunningDesk:
 
     def start(self, seconds: float = 180) -> None:
         """Start, and wait until it prints how to sign in, or what runs. Raises RuntimeError where it ends first."""
+        if self._migrated and not self._folder.exists():
+            self._folder.mkdir(mode=0o700, parents=True)
+            shutil.copy(self._migrated, self._folder / demo.DATABASE)
         with self._output.open("w") as output:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "thuesim_site.start.supervise", *self.roles],
@@ -181,9 +187,13 @@ class RunningDesk:
     @property
     def passwords(self) -> dict[str, str]:
         """The passwords that were made at the first start, by user name."""
+        return {file.name.removesuffix("-password"): file.read_text() for file in self._folder.glob("*-password")}
+
+    @property
+    def _folder(self) -> Path:
+        """Where its database and its secrets lie."""
         is_apart = not self.environment["THUESIM_BASE_URL"] and not self.environment["DATABASE_URL"]
-        folder = self.data_dir / demo.FOLDER if is_apart else self.data_dir
-        return {file.name.removesuffix("-password"): file.read_text() for file in folder.glob("*-password")}
+        return self.data_dir / demo.FOLDER if is_apart else self.data_dir
 
     @property
     def sandbox_url(self) -> str:

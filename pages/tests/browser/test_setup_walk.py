@@ -25,8 +25,8 @@ def true_service() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def desk_of_the_true_service(tmp_path: Path, true_service: Sandbox) -> Iterator[RunningDesk]:
-    desk = RunningDesk(tmp_path, THUESIM_BASE_URL=true_service.url)
+def desk_of_the_true_service(tmp_path: Path, true_service: Sandbox, migrated_file: str) -> Iterator[RunningDesk]:
+    desk = RunningDesk(tmp_path, migrated=migrated_file, THUESIM_BASE_URL=true_service.url)
     desk.start()
     yield desk
     desk.stop()
