@@ -172,6 +172,9 @@ def _of_facts(facts: dict[str, Any], address: SplitResult) -> Iterator[Finding]:
     if facts["is_direct"]:
         return
     peer = str(facts["peer"][0])
+    if facts["is_unproven"]:
+        yield Finding(Problem.SECRET_MISSING, {"peer": peer})
+        return
     if address.scheme == "https" and facts["scheme"] != "https":
         said = facts["said_scheme"].rpartition(",")[2].strip().lower() == "https"
         yield Finding(Problem.SCHEME_NOT_BELIEVED if said else Problem.SCHEME_LOST, {"peer": peer})

@@ -24,6 +24,7 @@ class Problem(StrEnum):
     ORIGIN_CHANGED = "origin_changed"
     SCHEME_LOST = "scheme_lost"
     SCHEME_NOT_BELIEVED = "scheme_not_believed"
+    SECRET_MISSING = "secret_missing"  # noqa: S105 - a problem, not a secret
     CLIENT_LOST = "client_lost"
     CLIENT_NOT_BELIEVED = "client_not_believed"
     CLIENT_CLAIMED = "client_claimed"
@@ -81,6 +82,10 @@ SENTENCES: Mapping[Problem, Promise] = {
     ),
     Problem.SCHEME_NOT_BELIEVED: _(
         "The proxy at %(peer)s says that people come by https, and is not believed: name it in DESK_PROXIES."
+    ),
+    Problem.SECRET_MISSING: _(
+        "The proxy at %(peer)s does not send the DESK_PROXY_SECRET of the desk, so it is believed neither about the scheme "
+        "nor about who asks: have it send the header X-Desk-Proxy-Secret."
     ),
     Problem.CLIENT_LOST: _(
         "The proxy at %(peer)s does not say who asks, so all people look like one address: have it send X-Forwarded-For "

@@ -11,7 +11,7 @@ from lib import probes
 from lib.asgi import Message, Receive, Send, disconnected
 from thuesim_site.asgi_responses import refusal
 from thuesim_site.connections import client_of
-from thuesim_site.proxies import PEER
+from thuesim_site.proxies import PEER, UNPROVEN
 
 MAX_STREAMS = 4  # at a time in one process: each holds for 18 seconds
 _HEADERS = [(b"cache-control", b"no-store, private, no-transform"), (b"x-content-type-options", b"nosniff")]
@@ -73,6 +73,7 @@ def _facts(scope: Message) -> dict[str, Any]:
         "client": (scope.get("client") or ("",))[0],
         "said_client": headers.get(b"x-forwarded-for", ""),
         "peer": list(peer),
+        "is_unproven": UNPROVEN in scope,
         "peer_is_proxy": client_of(peer[0]) == "",
         "time": time.time(),
     }

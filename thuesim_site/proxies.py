@@ -3,11 +3,14 @@
 from typing import Any
 
 from django.conf import settings
+from django.utils.crypto import constant_time_compare
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from lib.asgi import Application, Message, Receive, Send
 
-PEER = "desk.peer"  # in a scope: the other end of the connection, before any proxy is believed
+# In a scope: the other end of the connection, before any proxy is believed; and that it did not send our secret.
+PEER, UNPROVEN = "desk.peer", "desk.unproven"
+SECRET_HEADER = b"x-desk-proxy-secret"
 
 
 def behind_proxies(application: Application) -> Application:
@@ -36,10 +39,17 @@ def below_path(path: str, application: Application) -> Application:
 
 
 def _believing_proxies(application: Application) -> Application:
-    """Take the client's address and scheme from `PROXIES`, the scheme alone from `SCHEME_PROXIES`, nothing from others."""
+    """Take the client's address and scheme from `PROXIES`, the scheme alone from `SCHEME_PROXIES`, nothing from others; and
+    with `PROXY_SECRET` nothing from who does not send it. No page sees the secret."""
     believing: Any = ProxyHeadersMiddleware(application, settings.PROXIES)  # type: ignore[arg-type]
 
     async def believing_scheme(scope: Message, receive: Receive, send: Send) -> None:
+        given = [value for name, value in scope["headers"] if name == SECRET_HEADER]
+        if given:
+            scope["headers"] = [header for header in scope["headers"] if header[0] != SECRET_HEADER]
+        if settings.PROXY_SECRET and not any(constant_time_compare(value, settings.PROXY_SECRET) for value in given):
+            await application({**scope, UNPROVEN: True}, receive, send)
+            return
         sender = (scope.get("client") or ("",))[0]
         schemes = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
         if sender in settings.SCHEME_PROXIES and schemes[-1:] == [b"https"]:

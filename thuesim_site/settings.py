@@ -58,6 +58,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(_path)] if PUBLIC_URL else []
 # Who is believed about the client's address and scheme. A proxy of this machine is believed about the scheme alone unless
 # it is named: any process here could claim any address, to be throttled by none.
 PROXIES = variables.PROXIES.read()
+PROXY_SECRET = variables.PROXY_SECRET.read()
 SCHEME_PROXIES = ["127.0.0.1", "::1"] if _https and not PROXIES else []
 MAX_CONNECTIONS = variables.MAX_CONNECTIONS.read()
 MAX_UNREAD_BYTES = variables.MAX_UNREAD_MB.read() * 1_000_000

@@ -25,6 +25,7 @@ from thuesim_site.start.environment import BASE_DIR, ENVIRON
 T = TypeVar("T")
 
 MIN_PASSPHRASE_LENGTH = 12
+MIN_PROXY_SECRET_LENGTH = 16
 MIN_SECRET_KEY_LENGTH, MIN_SECRET_KEY_SIGNS = 32, 5
 _TRUE = {"true", "on", "ok", "y", "yes", "1"}
 _FALSE = {"false", "off", "no", "n", "0"}
@@ -253,6 +254,12 @@ def _networks(name: str, text: str) -> list[str]:
     return networks
 
 
+def _proxy_secret(name: str, text: str) -> str:
+    if len(text) < MIN_PROXY_SECRET_LENGTH or not text.isascii() or not text.isprintable() or " " in text:
+        raise WrongSetting(f"{name} must have {MIN_PROXY_SECRET_LENGTH} characters or more that a header may hold.")
+    return text
+
+
 def _outgoing(name: str, text: str) -> list[str]:
     networks = _texts(name, text)
     for network in networks:
@@ -297,6 +304,7 @@ SECRET_KEY = Variable("SECRET_KEY", "", _secret_key)
 SECRET_KEYS = Variable[list[str]]("DESK_SECRET_KEYS", [], fernet_keys)
 ALLOWED_HOSTS = Variable[list[str]]("DESK_ALLOWED_HOSTS", [], _texts)
 PROXIES = Variable[list[str]]("DESK_PROXIES", [], _networks)
+PROXY_SECRET = Variable("DESK_PROXY_SECRET", "", _proxy_secret)
 MAX_CONNECTIONS = Variable("DESK_MAX_CONNECTIONS", 3000, _whole(10, 1_000_000))
 MAX_UNREAD_MB = Variable("DESK_MAX_UNREAD_MB", 500, _whole(1, 1_000_000))
 

@@ -36,7 +36,12 @@ def page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{request.META['REMOTE_ADDR']} {request.scheme}")
 
 
-urlpatterns = [path("healthz", health.healthz), path("stuck/", stuck), path("page/", page)]
+@login_not_required
+def headers(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(request.headers).lower())
+
+
+urlpatterns = [path("healthz", health.healthz), path("stuck/", stuck), path("page/", page), path("headers/", headers)]
 
 
 @pytest.fixture
@@ -134,3 +139,15 @@ def test_below_a_path_it_answers_with_the_path_and_without_it(settings: Settings
         assert ask(port, asked)[0] == 200
         assert ask(port, "/desk")[0] == 301
         assert ask(port, "/desktop/page/")[0] != 200
+
+
+def test_with_a_secret_nobody_is_believed_who_does_not_send_it(port: int, settings: Settings) -> None:
+    """Any program on the proxy's machine could claim an address, to be throttled by none."""
+    settings.PROXIES, settings.PROXY_SECRET = ["127.0.0.1"], "a-secret-of-the-proxy"
+    claims = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https"}
+    with serving(desk()) as behind_proxy:
+        assert ask(behind_proxy, "/page/", **claims) == (200, b"127.0.0.1 http")
+        assert ask(behind_proxy, "/page/", **claims, X_Desk_Proxy_Secret="wrong") == (200, b"127.0.0.1 http")
+        sent = {**claims, "X_Desk_Proxy_Secret": settings.PROXY_SECRET}
+        assert ask(behind_proxy, "/page/", **sent) == (200, b"192.0.2.1 https")
+        assert ask(behind_proxy, "/headers/", **sent)[1].find(b"secret") == -1

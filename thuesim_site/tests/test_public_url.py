@@ -84,9 +84,9 @@ def that(*, path: str = "", status: int = 0, hold: float = 0, cut: bool = False,
 
 
 @contextlib.contextmanager
-def served(application: Application, certificate: Path | None = None) -> Iterator[str]:
+def served(application: Application, certificate: Path | None = None, *, port: int = 0) -> Iterator[str]:
     """Serve over TLS, or without a certificate plainly; yields the address."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
         application,
         http=Connection,
@@ -160,6 +160,12 @@ def test_a_proxy_that_is_not_named_is_not_believed(check: Callable[..., list[Fin
     found = check(proxy())
     assert [finding.problem for finding in found] == [Problem.SCHEME_NOT_BELIEVED, Problem.CLIENT_NOT_BELIEVED]
     assert found[1].values == {"peer": PROXY}
+
+
+def test_a_proxy_without_the_secret_is_told_so_alone(check: Callable[..., list[Finding]], settings: Settings) -> None:
+    settings.PROXY_SECRET = "a-secret-of-the-proxy"
+    assert [finding.problem for finding in check(proxy())] == [Problem.SECRET_MISSING]
+    assert check(proxy(x_desk_proxy_secret=settings.PROXY_SECRET)) == []
 
 
 @pytest.mark.parametrize(

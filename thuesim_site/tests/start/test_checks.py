@@ -44,6 +44,7 @@ WRONG = [
     ("DESK_PUBLIC_URL", "https://desk.example.com/rentals"),
     ("DESK_PUBLIC_URL", "https://"),
     ("DESK_SECRET_KEYS", "secret"),
+    ("DESK_PROXY_SECRET", "hunter2"),
     ("DESK_SECRET_KEYS", "a" * 44),
     ("DATABASE_URL", "mysql://localhost/desk"),
     ("DATABASE_URL", "desk.sqlite3"),
