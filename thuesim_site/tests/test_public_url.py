@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from lib.public_url_problems import SENTENCES, Problem
 from thuesim_site.connections import Connection, client_of
 from thuesim_site.probe_responses import Probes
 from thuesim_site.proxies import behind_proxies
+from thuesim_site.start import public_address
 from thuesim_site.testing import free_port, wait_until
 from thuesim_site.testing_tls import Authority
 
@@ -252,3 +254,11 @@ def test_a_finding_is_kept_and_read_again() -> None:
     assert Finding.from_json(finding.as_json()) == finding
     assert Finding.from_json({"problem": "of a later version", "values": {}}) is None
     assert dataclasses.asdict(finding)["problem"] == "cut"
+
+
+def test_the_check_of_run_answers_its_probes_where_the_desk_does_not_run() -> None:
+    port = free_port()
+    setup: Any = SimpleNamespace(public_url=f"http://127.0.0.1:{port}", host="127.0.0.1", port=port)
+    assert public_address.findings(setup, answers_here=True) == []
+    [sentence] = public_address.findings(setup, answers_here=False)
+    assert sentence.startswith(f"127.0.0.1 cannot be reached on port {port}")
