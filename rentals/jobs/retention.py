@@ -36,9 +36,6 @@ def delete_old_messages(*, batch: int = BATCH) -> int:
     cutoff = now - timedelta(days=settings.KEEP_MESSAGES_DAYS)
     delivered_again = Q(at__gte=now - DELIVERED_AGAIN, rental__queued_at__lt=cutoff - DELIVERED_AGAIN)
     deleted = 0
-    for old in (Q(at__lt=cutoff), delivered_again):
-        # Texts first: they do not wait for a storage that does not answer.
-        deleted += _delete(old & Q(audio=""), batch)
     _delete_old_callbacks(cutoff, batch)
     try:
         for old in (Q(at__lt=cutoff), delivered_again):
@@ -46,6 +43,8 @@ def delete_old_messages(*, batch: int = BATCH) -> int:
         _delete_lost_recordings(cutoff)
     except shared_files.Unreachable as error:
         logger.warning("old recordings are not deleted yet: the shared files do not answer (%s)", error)
+        for old in (Q(at__lt=cutoff), delivered_again):  # texts do not wait for them
+            deleted += _delete(old & Q(audio=""), batch)
     return deleted
 
 
