@@ -1,4 +1,4 @@
-"""Shared files in a bucket that speaks S3. It is loaded only where a bucket is named, since botocore takes 40 MB.
+"""Shared files in a bucket that speaks S3. Loaded only where a bucket is named: botocore takes 20 MB of a process.
 
 botocore itself, and not a storage class over boto3: one client serves all threads, where boto3's resources are one a thread.
 No object gets an ACL, so it is private, and no address of one is ever made: the desk hands out what its own rules allow.
@@ -103,14 +103,14 @@ class S3Files(Storage):
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         return name  # each is named after its row or by chance, so it is the same file or none
 
-    def _save(self, name: str, content: File[Any]) -> str:
+    def _save(self, name: str, content: "File[Any]") -> str:
         content.seek(0)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         with _asking(name):
             client(self._bucket).put_object(**self._object(name), Body=content.file, ContentType=kind)
         return name
 
-    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         reader = _Reader(self._bucket, self._object(name), self.size(name))
         return File(io.BufferedReader(reader, _BLOCK_BYTES), name)
 

@@ -1,6 +1,9 @@
 """Files in a bucket, on moto's S3 server: a program of its own, spoken to over HTTP."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -158,6 +161,18 @@ def test_no_key_is_in_what_is_said(bucket: Bucket) -> None:
         S3Files(away, "media").exists("x")
     said = f"{away!r} {away.shown} {raised.value!r} {shared_files.reason(raised.value)}"
     assert "ecret" not in said
+
+
+def test_the_start_examines_a_bucket_before_django_is_set_up() -> None:
+    """As `./run --check` does: no settings are loaded then, nor what they patch."""
+    script = (
+        "from lib import buckets, s3_files\n"
+        "try: s3_files.examine(buckets.parse_bucket('s3+http://k:s@127.0.0.1:1/b'))\n"
+        "except buckets.Unreachable as error: print(error)"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": ""}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "EndpointConnectionError\n"
 
 
 @pytest.mark.parametrize(
