@@ -47,7 +47,7 @@ JOBS: Mapping[str, int] = {
     JobName.BALANCE: 120,
     JobName.CATALOG: 240,
     JobName.SETTLE: 240,
-    JobName.STORAGE: 300,
+    JobName.STORAGE: 150,
 }
 CALLS_WITHIN = timedelta(hours=1)
 CHECK_WITHIN = timedelta(seconds=90)  # a check of the public address that takes longer was lost
