@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -106,14 +106,39 @@ class Hub(Listener):
             return
         await self._begin()
         session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        screen = await self._in_thread(self._openers, open_screen, request, session_key)
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        opening = asyncio.ensure_future(self._in_thread(self._openers, open_screen, request, session_key))
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            if await self._waited(opening, gone, send):
+                await self._answer(opening.result(), gone, send)
+        finally:
+            opening.cancel()
+            gone.cancel()
+
+    async def _waited(self, opening: "asyncio.Future[Screen | None]", gone: "asyncio.Future[None]", send: Send) -> bool:
+        """Wait until the screen is open, and send the head. Returns False where the client is gone before.
+
+        Hundreds come back at once from a machine that is gone. A client that waits hears a beat now and then: it would take
+        a silent stream for dead and ask anew, and each would be opened again and again, for nobody.
+        """
+        begun = False
+        either: set[asyncio.Future[Any]] = {opening, gone}
+        while not opening.done() and not gone.done():
+            await asyncio.wait(either, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not begun and not gone.done() and not (opening.done() and opening.exception()):
+                begun = True
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if not opening.done() and not gone.done():
+                await send({"type": "http.response.body", "body": _beat(), "more_body": True})
+        return opening.done() and not gone.done()
+
+    async def _answer(self, screen: Screen | None, gone: "asyncio.Future[None]", send: Send) -> None:
         if screen is None:
             await send({"type": "http.response.body", "body": _EXPIRED})
         elif screen.is_of_another_team:
             await send({"type": "http.response.body", "body": _TEAM_SWITCHED})
         else:
-            await self._stream(screen, receive, send)
+            await self._stream(screen, gone, send)
 
     @property
     def open_streams(self) -> int:
@@ -128,12 +153,11 @@ class Hub(Listener):
             screen.offer(leaving.RETRY)
             screen.end()
 
-    async def _stream(self, screen: Screen, receive: Receive, send: Send) -> None:
+    async def _stream(self, screen: Screen, gone: "asyncio.Future[None]", send: Send) -> None:
         # Added before `hello`, so that every change after the browser reads its board reaches it.
         self._screens.add(screen)
         screen.offer(frame("hello", "live" if self._listening else "waiting"))
-        watch = asyncio.ensure_future(disconnected(receive))
-        watch.add_done_callback(lambda _: screen.end())
+        gone.add_done_callback(lambda _: screen.end())
         if self._stopping:
             screen.end()
         try:
@@ -142,7 +166,6 @@ class Hub(Listener):
             await send({"type": "http.response.body"})
         finally:
             self._screens.discard(screen)
-            watch.cancel()
 
     async def _begin(self) -> None:
         """Begin listening and sending at the first request; wait a moment for the subscription."""
@@ -241,7 +264,7 @@ class Hub(Listener):
         turns = int(BEAT_SECONDS)
         for turn in itertools.cycle(range(turns)):
             await asyncio.sleep(BEAT_SECONDS / turns)
-            beat = frame("beat", str(round(time.time() * 1000)))
+            beat = _beat()
             for screen in self._screens:
                 if screen.serial % turns == turn:
                     screen.offer(beat)
@@ -287,6 +310,10 @@ def _change(screen: Screen, viewer: Viewer | None) -> None:
     screen.offer(_TEAM_SWITCHED if screen.is_of_another_team else _REFRESH)
     if screen.is_of_another_team:
         screen.end()
+
+
+def _beat() -> bytes:
+    return frame("beat", str(round(time.time() * 1000)))
 
 
 def _refusal(request: HttpRequest) -> int | None:

@@ -39,8 +39,8 @@ class Stream:
         self._text = ""
         self.ended = False
 
-    def next(self, seconds: float = 10) -> tuple[str, str]:
-        """The next event but beats; `("", "")` where the stream ended in order. Raises TimeoutError."""
+    def next(self, seconds: float = 10, *, beats: bool = False) -> tuple[str, str]:
+        """The next event, but `beats` when asked for; `("", "")` where the stream ended in order. Raises TimeoutError."""
         self.connection.settimeout(seconds)
         until = time.monotonic() + seconds
         while True:
@@ -54,7 +54,7 @@ class Stream:
             block, _, self._text = self._text.partition("\n\n")
             fields = [line.split(": ", 1) for line in block.split("\n") if not line.startswith(":")]
             event = "".join(value for name, value in fields if name == "event")
-            if event != "beat":
+            if event and (event != "beat" or beats):  # a block with `retry` alone is none
                 return event, "\n".join(value for name, value in fields if name == "data")
             if time.monotonic() > until:  # the beats alone would keep it reading for ever
                 raise TimeoutError

@@ -24,6 +24,7 @@ from django.utils.translation import get_language
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from lib import announce
 from lib.announce import CHANNEL
+from pages.live import hub
 from pages.live.screens import MAX_QUEUED, open_screen, read
 from pages.tests.live.conftest import Browser, Screens, SignIn, Stream
 from rentals import lifecycle
@@ -397,6 +398,29 @@ def test_a_browser_that_leaves_is_forgotten(screens: Screens, team: Team, sign_i
     assert screens.hub.open_streams == 1
     stream.close()
     wait_until(lambda: screens.hub.open_streams == 0, "the stream is forgotten")
+
+
+def test_who_waits_to_be_let_in_hears_a_beat_and_who_has_left_is_not_let_in(
+    screens: Screens, team: Team, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in, opened = threading.Event(), list[str | None]()
+
+    def open_when_let_in(request: Any, session_key: str | None) -> Any:
+        let_in.wait(10)
+        opened.append(session_key)
+        return open_screen(request, session_key)
+
+    monkeypatch.setattr(hub, "open_screen", open_when_let_in)
+    monkeypatch.setattr(hub, "BEAT_SECONDS", 1.0)
+    streams = [screens.open(sign_in(team)) for _ in range(4)]  # two are opened at a time
+    for stream in streams:
+        assert stream.next(beats=True)[0] == "beat"
+    streams.pop().close()
+    time.sleep(0.2)
+    let_in.set()
+    for stream in streams:
+        assert stream.next() == ("hello", "live")
+    assert len(opened) == 3
 
 
 def _announced(stream: Any, rental: Rental) -> bool:
