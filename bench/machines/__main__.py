@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -200,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--redis-tls", action="store_true", help="one Redis with TLS and an account of few rights")
     parser.add_argument("--keep", action="store_true", help="keep what the processes wrote")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends with this program
     site = Site(
         tokens=options.tokens,
         workers=options.workers,

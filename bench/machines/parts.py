@@ -30,6 +30,17 @@ ACL = (
     "+set +get +del +exists +expire +time -@dangerous +info"
 )
 
+# As that page has it.
+PGBOUNCER = """\
+pool_mode = transaction
+max_client_conn = 500
+tcp_keepalive = 1
+tcp_keepidle = 3
+tcp_keepintvl = 1
+tcp_keepcnt = 4
+tcp_user_timeout = 7000
+"""
+
 _HAPROXY = """\
 global
     maxconn 4000
@@ -244,7 +255,7 @@ def pgbouncer(machine: Machine, database: Machine) -> str:
     config.write_text(
         f"[databases]\ndesk = host={database.address} port={POSTGRES_PORT} dbname=desk user=desk\n"
         f"[pgbouncer]\nlisten_addr = *\nlisten_port = {PGBOUNCER_PORT}\nauth_type = trust\nauth_file = {users}\n"
-        f"pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 30\nunix_socket_dir =\n"
+        f"default_pool_size = 30\nunix_socket_dir =\n{PGBOUNCER}"
     )
     machine.spawn(["pgbouncer", str(config)], user="postgres")
     return f"postgres://desk@{machine.address}:{PGBOUNCER_PORT}/desk"
