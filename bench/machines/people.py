@@ -98,9 +98,9 @@ class Screens:
             await asyncio.sleep(POLL_SECONDS)
 
     def request(self, number: int, path: str) -> bytes:
-        """A GET of one of the people. By HTTP/1.0, so that the answer is not cut into chunks."""
+        """A GET by a script of one of the people. By HTTP/1.0, so that the answer is not cut into chunks."""
         lines = [f"GET {path} HTTP/1.0", f"Host: {self.host}", f"Cookie: sessionid={self.sessions[number]}"]
-        return "\r\n".join([*lines, "Accept: text/html, text/event-stream", "", ""]).encode()
+        return "\r\n".join([*lines, "Accept: */*", "", ""]).encode()
 
 
 class _Screen(asyncio.Protocol):
