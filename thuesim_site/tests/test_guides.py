@@ -161,7 +161,7 @@ def test_the_commands_of_the_guides_run(tmp_path: Path) -> None:
 
 def test_the_addresses_of_the_guides_answer(live_server: str, settings: object) -> None:
     lines = commands("sh desk")
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         command = line.replace("http://127.0.0.1:8000", str(live_server))
         if "readyz" in line:  # nothing runs here that it could call ready
