@@ -63,7 +63,7 @@ def table(rows: Iterable[str]) -> str:
 
 
 def main() -> None:
-    product = sorted({*names("requirements.lock"), *names("requirements-s3.lock")})
+    product = sorted({name for lock in ("", "-s3", "-sentry") for name in names(f"requirements{lock}.lock")})
     tools = [name for name in names("requirements-dev.lock") if name not in product]
     print("# Licences\n\nWritten by `.ci/lock`. ThueSim Desk itself is under the [MIT licence](../LICENSE).")
     print(f"\n## What the product runs on\n\n{table(map(row, product))}")

@@ -55,6 +55,7 @@ def setting_secrets() -> list[str]:
         *(unquote(password) for password in addresses if password),
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
+        urlsplit(settings.SENTRY_DSN).username,
         settings.BACKUP_PASSPHRASE,
         settings.FILES_BUCKET.secret if settings.FILES_BUCKET else "",
         *(provider.client_secret for provider in settings.OIDC_PROVIDERS.values()),

@@ -4,12 +4,14 @@ import sys
 
 from celery import signals
 
+from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
 
 
 def main(log_level: str) -> None:
     """Send the recurring tasks until a signal comes."""
+    sentry.start()
     signals.beat_init.connect(lambda **_: signs.say_ready(), weak=False)
     app.Beat(loglevel=log_level, quiet=True).run()
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -85,6 +86,11 @@ def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False, newer_d
         _check_folder(variables.FILES_DIR.name, files_dir)
     storage_problem = _check_bucket()
     _check_kept_key(data_dir)
+    if variables.SENTRY_DSN.read() and find_spec("sentry_sdk") is None:
+        raise WrongSetting(
+            "SENTRY_DSN needs another package: run `.venv/bin/python -m pip install --require-hashes -r "
+            "requirements-sentry.lock`."
+        )
     applied = _check_database(data_dir)
     if not newer_database_is_fine:
         _refuse_newer(applied)

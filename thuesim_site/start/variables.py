@@ -149,6 +149,12 @@ def _public_url(name: str, text: str) -> str:
     return address
 
 
+def _address_with_name(name: str, text: str) -> str:
+    if _scheme(name, text) not in {"http", "https"} or not urlsplit(text).username:
+        raise WrongSetting(f"{name} must be an address such as https://key@sentry.example.com/1.")
+    return text
+
+
 def _folder(name: str, text: str) -> Path:
     folder = Path(text).expanduser().resolve()
     if not set(";#\n\r").isdisjoint(str(folder)):
@@ -331,6 +337,7 @@ THUESIM_RENT_GAP = Variable("THUESIM_RENT_GAP", 5.0, _seconds(0, 3600))
 THUESIM_POLL_INTERVAL = Variable("THUESIM_POLL_INTERVAL", 3.0, _seconds(0.1, 3600))
 CALLBACK_ALLOW = Variable[list[str]]("DESK_CALLBACK_ALLOW", [], _networks)
 OUTGOING_ALLOW = Variable[list[str]]("DESK_OUTGOING_ALLOW", [], _outgoing)
+SENTRY_DSN = Variable("SENTRY_DSN", "", _address_with_name)
 METRICS_TOKEN = Variable("DESK_METRICS_TOKEN", "", _any_text)
 KEEP_MESSAGES_DAYS = Variable("DESK_KEEP_MESSAGES_DAYS", 90, _whole(1, 36500))
 BACKUP_PASSPHRASE = Variable("DESK_BACKUP_PASSPHRASE", "", _passphrase)

@@ -20,6 +20,7 @@ import uvicorn
 
 from lib import leaving
 from lib.asgi import Application, Message
+from thuesim_site import sentry
 from thuesim_site.start import signs
 from thuesim_site.start.listener import listening
 
@@ -92,6 +93,7 @@ async def is_ready(application: Application) -> bool:
 
 def main(host: str, port: str) -> int:
     """Answer until a signal comes; return the exit status."""
+    sentry.start()
     signal.signal(signs.LEAVE, lambda *_: leaving.begin())
     config = uvicorn.Config(
         "thuesim_site.asgi:application",

@@ -12,6 +12,7 @@ from typing import Any
 from celery import signals
 from celery.utils.nodenames import default_nodename, host_format
 
+from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
 
@@ -33,6 +34,7 @@ def _hang_up(consumer: Any) -> None:
 def main(name: str, queues: str, threads: str, log_level: str) -> int:
     """Work until a signal comes; return the exit status. `queues` are separated by commas."""
     signals.worker_ready.connect(_is_ready, weak=False)
+    sentry.start()
     os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the code, which the tests have made
     worker = app.Worker(
         hostname=host_format(default_nodename(f"{name}@%h")),

@@ -35,12 +35,12 @@ def versions(lock: str) -> dict[str, str]:
     return {name: number for name, (number, _) in locked(lock).items()}
 
 
-LOCKS = ["requirements", "requirements-s3", "requirements-dev"]
+LOCKS = ["requirements", "requirements-s3", "requirements-sentry", "requirements-dev"]
 
 
 def product() -> dict[str, str]:
     """Return the versions of what the product may run on: with a bucket for its files, too."""
-    return versions("requirements.lock") | versions("requirements-s3.lock")
+    return versions("requirements.lock") | versions("requirements-s3.lock") | versions("requirements-sentry.lock")
 
 
 @pytest.mark.parametrize("name", LOCKS)
