@@ -21,6 +21,7 @@ from accounts.audit import Action
 from accounts.forms import OneAccount
 from accounts.models import Membership, User
 from accounts.policy import two_factor_methods
+from accounts.single_sign_on import connections
 from lib import announce
 
 _ACCESS = {
@@ -54,7 +55,7 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     search_fields = ("username", "first_name", "last_name", "email")
     filter_horizontal = ()
     autocomplete_fields = ("team",)
-    actions = ("sign_out_selected",)
+    actions = ("sign_out_selected", "disconnect_selected")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email", "language", "team")}),
@@ -119,6 +120,8 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
             EmailAddress.objects.filter(user=obj).exclude(email__iexact=obj.email).delete()
             if old := form.initial.get("email"):
                 notices.tell(obj, Action.EMAIL_CHANGED, by=by, to=old)
+        if {"is_staff", "is_superuser"} & set(fields):  # by hand from now on, whatever groups gave before
+            User.objects.filter(pk=obj.pk).update(admin_source="")
         if "is_staff" in fields and not obj.is_staff:
             memberships.no_longer_admin(obj)
         if "is_active" in form.changed_data:
@@ -146,3 +149,11 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
                 memberships.record_ended_sessions(person, by=by, count=count)
                 ended += count
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)
+
+    @admin.action(description=_("Disconnect the selected people from their sign-in providers"), permissions=["change"])
+    def disconnect_selected(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        by, ended = person_of(request), 0
+        for person in chosen:
+            if by is not None and person != by and self.has_change_permission(request, person):
+                ended += connections.disconnect_by_admin(by, person)
+        self.message_user(request, ngettext("%d connection ended.", "%d connections ended.", ended) % ended)

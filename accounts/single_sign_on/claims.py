@@ -49,7 +49,8 @@ def verified_email(claims: Mapping[str, Any]) -> str:
 def email(claims: Mapping[str, Any]) -> str:
     """Return the e-mail address, verified or not; `""` where there is none."""
     address = claims.get("email")
-    if not isinstance(address, str) or len(address) > 254:
+    # "K" (Kelvin) is lower case "k", so another letter of another alphabet could stand for a person's own.
+    if not isinstance(address, str) or len(address) > 254 or not address.isascii():
         return ""
     try:
         validate_email(address)

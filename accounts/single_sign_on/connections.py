@@ -14,7 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts import audit, notices
+from accounts import audit, memberships, notices
 from accounts.audit import Action, about
 from accounts.memberships import NotDone
 from accounts.models import User
@@ -63,13 +63,28 @@ def disconnect(person: User, account: SocialAccount) -> None:
     own = settings.PASSWORDS and (person.has_usable_password() or passkeys.exists())
     if not own and not others.exists():
         raise NotDone(_("This is your only way to sign in. Connect another provider, or set a password, first."))
+    _remove(account, by=person)
+
+
+def disconnect_by_admin(by: User, person: User) -> int:
+    """End every connection of `person`, as of one who signed in to an account that is not theirs, and their sessions.
+
+    Returns how many connections there were.
+    """
+    accounts = list(SocialAccount.objects.filter(user=person))
     with transaction.atomic():
-        account.delete()
-        groups.apply(person, account.provider, groups.Granted(), why="disconnected")
-        audit.record(
-            Action.PROVIDER_DISCONNECTED,
-            person=person,
-            target=about(person),
-            detail={"single sign-on": account.provider},
-        )
-        notices.tell(person, Action.PROVIDER_DISCONNECTED)
+        for account in accounts:
+            _remove(account, by=by)
+        if accounts and (count := memberships.end_sessions(person)):
+            memberships.record_ended_sessions(person, by=by, count=count)
+    return len(accounts)
+
+
+@transaction.atomic
+def _remove(account: SocialAccount, *, by: User) -> None:
+    person = account.user
+    account.delete()
+    groups.apply(person, account.provider, groups.Granted(), why="disconnected")
+    detail = {"single sign-on": account.provider}
+    audit.record(Action.PROVIDER_DISCONNECTED, person=by, target=about(person), detail=detail)
+    notices.tell(person, Action.PROVIDER_DISCONNECTED, by=by)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -261,3 +262,26 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     fill(2, 10)
     with django_assert_max_num_queries(len(few.captured_queries)):
         browser.get(at(f"{name}_changelist"))
+
+
+def test_a_person_is_disconnected_from_their_provider_and_loses_what_it_gave(root: User, staff: User) -> None:
+    person = make_user("linh")
+    SocialAccount.objects.create(user=person, provider="company", uid="1")
+    Membership.objects.create(user=person, team=Team.objects.create(name="Desk"), role=Role.VIEWER, source="company")
+    theirs = Client()
+    theirs.post(reverse("account_login"), {"login": "linh", "password": PASSWORD})
+    chosen = {"action": "disconnect_selected", "_selected_action": [person.pk, root.pk]}
+    SocialAccount.objects.create(user=root, provider="company", uid="2")
+    signed_in(staff).post(at("user_changelist"), chosen)
+    assert list(SocialAccount.objects.values_list("user", flat=True)) == [root.pk]  # above the admin
+    assert not Membership.objects.exists()
+    assert theirs.get("/account/").status_code == 302
+    record = audited("provider_disconnected")
+    assert (record.person, record.target) == (staff, f"linh #{person.pk}")
+
+
+def test_admin_rights_that_are_set_by_hand_are_no_longer_a_groups(root: User) -> None:
+    person = make_user("linh", is_staff=True, admin_source="company")
+    signed_in(root).post(at("user_change", person.pk), person_form(person, is_superuser="on"))
+    person.refresh_from_db()
+    assert (person.is_superuser, person.admin_source) == (True, "")

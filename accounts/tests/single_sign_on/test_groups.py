@@ -232,6 +232,23 @@ def test_groups_are_read_from_lists_texts_and_inside_of_other_claims() -> None:
     assert read("groups") == set()
 
 
+def test_an_address_with_a_letter_that_only_looks_like_another_is_none() -> None:
+    told = {"email_verified": True}
+    assert claims.verified_email({**told, "email": "Mike@Example.com"}) == "mike@example.com"
+    for address in (
+        "mi\u212ae@example.com",
+        "m\u0131ke@example.com",
+        "mike@ex\u0430mple.com",
+        "mike",
+        "",
+        None,
+        ["a@b.vn"],
+    ):
+        assert claims.verified_email({**told, "email": address}) == ""
+    for unverified in (False, None, "false", 0, {}):
+        assert claims.verified_email({"email": "mike@example.com", "email_verified": unverified}) == ""
+
+
 def test_groups_that_the_provider_did_not_send_take_nothing_away(company: FakeProvider, team: Team) -> None:
     give("a", "operator", team)
     company.sign_in(Client(), **LINH, groups=["a"])
