@@ -181,6 +181,11 @@ def test_a_role_by_groups_is_changed_at_the_provider_alone(team: Team, boss: Use
     membership = Membership.objects.select_related("user", "team").get(user=linh)
     with pytest.raises(memberships.NotDone, match="company"):
         memberships.change_role(boss, access_for(boss), membership, Role.MANAGER)
+    client = Client()
+    client.force_login(boss)
+    page = client.get(f"/team/people/{linh.pk}/").content.decode()
+    assert "<fieldset disabled>" in page
+    assert "Save the role" not in page
     memberships.set_budgets(boss, access_for(boss), membership, {"budget_day": 5})
     apply(linh, "a")
     assert Membership.objects.get(user=linh).budget_day == 5
