@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -36,7 +37,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/elsewhere")
         self.end_headers()
         if not isinstance(answer, int):
-            self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+            with suppress(OSError):  # a client that has given up
+                self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
     def log_message(self, *args: object) -> None:
         pass
