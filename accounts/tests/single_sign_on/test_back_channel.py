@@ -85,15 +85,15 @@ def test_an_older_typ_is_taken(company: FakeProvider, browsers: list[Client]) ->
     assert send(logout_token(company, headers={})) == 200
 
 
-@pytest.mark.parametrize(
-    "over",
-    [
+def test_a_token_that_does_not_hold_ends_nothing(company: FakeProvider, browsers: list[Client]) -> None:
+    now = time.time()
+    forged: list[dict[str, Any]] = [
         {"aud": "another-client"},
         {"iss": "https://other.invalid/sso"},
-        {"iat": int(time.time()) - 3600},
-        {"iat": int(time.time()) + 3600},
+        {"iat": int(now) - 3600},
+        {"iat": int(now) + 3600},
         {"iat": None},
-        {"exp": int(time.time()) - 3600},
+        {"exp": int(now) - 3600},
         {"nonce": "one"},
         {"events": None},
         {"events": {}},
@@ -106,12 +106,8 @@ def test_an_older_typ_is_taken(company: FakeProvider, browsers: list[Client]) ->
         {"sid": {"a": 1}},
         {"headers": {"typ": "at+jwt"}},
         {"headers": {"kid": "unknown"}},
-    ],
-)
-def test_a_token_that_does_not_hold_ends_nothing(
-    company: FakeProvider, browsers: list[Client], over: dict[str, Any]
-) -> None:
-    assert send(logout_token(company, **over)) == 400
+    ]
+    assert [over for over in forged if send(logout_token(company, **over)) != 400] == []
     assert alive(browsers) == [True, True]
 
 
