@@ -250,7 +250,8 @@ def test_an_address_with_a_letter_that_only_looks_like_another_is_none() -> None
         ["a@b.vn"],
     ):
         assert claims.verified_email({**told, "email": address}) == ""
-    for unverified in (False, None, "false", 0, {}):
+    unclear: list[Any] = [False, None, "false", 0, {}]
+    for unverified in unclear:
         assert claims.verified_email({"email": "mike@example.com", "email_verified": unverified}) == ""
 
 
