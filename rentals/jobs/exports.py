@@ -20,7 +20,7 @@ from lib.formats import dong
 from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
 from rentals.masking import chosen, mask, newer_without_code, voiding
-from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status
+from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status, equal_codes
 from rentals.queries.filters import HistoryFilter
 from rentals.queries.warnings import not_as_requested, price_sentence
 from thuesim import codes, phones
@@ -103,11 +103,12 @@ class _Message(NamedTuple):
     second_code: str
     text: str
     is_earlier: bool
+    several_codes: str | None
     at: str
 
     @property
     def equal_codes(self) -> tuple[str, ...]:
-        return codes.equal_codes_beside(self.code, self.text)
+        return equal_codes(self.code, self.text, self.several_codes)
 
 
 class _Event(NamedTuple):
@@ -207,7 +208,7 @@ def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
     """Return the messages of each rental that has some, the newest first."""
     messages: dict[int, list[_Message]] = {}
     rows = Message.objects.filter(_OneOf("rental", keys)).order_by("-at", "-pk").annotate(at_text=_Local("at"))
-    columns = ("rental", "code", "second_code", "text", "is_earlier", "at_text")
+    columns = ("rental", "code", "second_code", "text", "is_earlier", "several_codes", "at_text")
     for row in map(_Message._make, rows.values_list(*columns)):
         messages.setdefault(row.rental, []).append(row)
     return messages

@@ -22,6 +22,7 @@ from rentals.models import (
     Service,
     Status,
     Token,
+    several_codes,
 )
 
 # How far the upstream's clock may be off beside what we know of it.
@@ -91,6 +92,7 @@ def _write_imported(
                 at=rental.queued_at,
                 code=entry.message.code,
                 second_code=entry.message.second_code,
+                several_codes=several_codes(entry.message.code, entry.message.text),
                 text=entry.message.text,
                 is_call=entry.message.is_call,
                 audio_url=entry.message.audio_url,

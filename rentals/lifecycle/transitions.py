@@ -28,6 +28,7 @@ from rentals.models import (
     Service,
     Status,
     Token,
+    several_codes,
 )
 
 LEGAL: Mapping[Status, frozenset[Status]] = {
@@ -379,6 +380,7 @@ def message_arrived(
             at=at,
             code=message.code[:40],
             second_code=message.second_code[:40],
+            several_codes=several_codes(message.code, message.text),
             text=message.text,
             is_call=message.is_call,
             audio_url=message.audio_url,
@@ -436,7 +438,7 @@ def _complete(rental: Rental, earlier: Message, message: thuesim.Message) -> boo
     if "text" in missing and message.code:  # the text tells which of two codes is meant
         missing |= {"code": message.code[:40], "second_code": message.second_code[:40]}
     if missing:
-        Message.objects.filter(pk=earlier.pk).update(**missing)
+        Message.objects.filter(pk=earlier.pk).update(**missing, several_codes=None)
         rental.announce()
     if "code" in missing and not earlier.code:
         earlier.refresh_from_db()

@@ -18,7 +18,16 @@ from rentals.models.operations import (
     UpstreamMinute,
 )
 from rentals.models.reason_codes import reason_code
-from rentals.models.rentals import EventKind, Message, MessageSource, Rental, RentalEvent, Status
+from rentals.models.rentals import (
+    EventKind,
+    Message,
+    MessageSource,
+    Rental,
+    RentalEvent,
+    Status,
+    equal_codes,
+    several_codes,
+)
 from rentals.models.tokens import CallbackAddress, Hold, Token
 
 __all__ = [
@@ -56,6 +65,8 @@ __all__ = [
     "Token",
     "Uncounted",
     "UpstreamMinute",
+    "equal_codes",
     "plain_text",
     "reason_code",
+    "several_codes",
 ]

@@ -135,6 +135,7 @@ def _message(rental: Rental, rng: random.Random) -> Message:
         at=rental.received_at,
         code=code,
         text=said,
+        several_codes="",
         source=MessageSource.POLL,
         fingerprint=rental.upstream_key,
     )

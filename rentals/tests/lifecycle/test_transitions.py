@@ -185,6 +185,18 @@ def test_both_readings_of_a_message_are_kept_and_either_way_it_comes_once() -> N
         assert list(rental.messages.values_list("code", "second_code", "text")) == [("572123", "1533", read.text)]
 
 
+def test_the_equal_codes_of_a_message_are_recognised_once_whichever_way_its_text_comes() -> None:
+    two = "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512"
+    at_once, later, from_before = (make_rental(Status.WAITING) for _ in range(3))
+    for rental, texts in ((at_once, [two]), (later, ["", two]), (from_before, [two])):
+        for text in texts:
+            lifecycle.message_arrived(rental, thuesim.Message(text, "119020", False, ""), source=MessageSource.POLL)
+    from_before.messages.update(several_codes=None)
+    assert at_once.messages.get().several_codes == "119020\n884512"
+    for rental in (at_once, later, from_before):
+        assert rental.messages.get().equal_codes == ("119020", "884512")
+
+
 def test_a_code_that_comes_after_an_advert_counts_from_its_own_time() -> None:
     rental = make_rental(Status.WAITING)
     first, second, third = (timezone.now() + timedelta(minutes=minutes) for minutes in (1, 2, 3))
