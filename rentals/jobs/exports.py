@@ -4,11 +4,13 @@ Phone numbers and codes are text in both, so that no leading 0 is lost on the wa
 take for a formula is guarded, since messages and purposes may hold any text.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import BooleanField, CharField, F, Func, Q
+from django.db.models import BooleanField, CharField, F, Func, Q, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -192,7 +194,7 @@ def _read(keys: list[int]) -> Iterable[Any]:
         "purpose",
         "upstream_id",
         "reason",
-        "unasked",
+        "unasked_text",
         *times,
         "received_at",
     ]
@@ -201,7 +203,8 @@ def _read(keys: list[int]) -> Iterable[Any]:
         f"{who}__{name}" for who in ("person", "ordered_by") for name in ("first_name", "last_name", "username")
     ]
     batch = Rental.objects.order_by().filter(_OneOf("pk", keys)).with_refund().annotate(**times)
-    return batch.values_list(*columns, named=True)
+    # As text, since it is empty but for one in many, and reading JSON takes a tenth of a row's time.
+    return batch.annotate(unasked_text=Cast("unasked", TextField())).values_list(*columns, named=True)
 
 
 def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
@@ -275,7 +278,7 @@ def _row(
         rental.api_key__name or "",
         other,
         about_code,
-        " ".join(not_as_requested(rental.unasked)),
+        "" if rental.unasked_text == "[]" else " ".join(not_as_requested(json.loads(rental.unasked_text))),
     ]
 
 
