@@ -125,7 +125,10 @@ def main(seconds: float = 2.0, turns: int = 5) -> None:
     for name in SERVERS:
         print(f"{name:38} {rate[name]:6.0f} pages/s   {cpu[name] * 1000:5.2f} ms cpu per page")
     for peer, bar in ((PLAIN, 3.0), (THREADS, 0.8)):
-        print(f"ours / {peer}: {rate[OURS] / rate[peer]:.2f} × (cpu: {cpu[peer] / cpu[OURS]:.2f} ×, bar {bar} ×)")
+        word = "ok    " if rate[OURS] >= bar * rate[peer] else "BROKEN"
+        print(
+            f"{word} ours / {peer}: {rate[OURS] / rate[peer]:.2f} × (cpu: {cpu[peer] / cpu[OURS]:.2f} ×, bar {bar} ×)"
+        )
 
 
 if __name__ == "__main__":

@@ -179,20 +179,17 @@ def _filled(size: int) -> dict[str, int]:
     from django.db import connection
 
     from bench import rows
-    from rentals import sums
+    from rentals.models import Uncounted
 
     note = Path(settings.DATA_DIR) / "filled.json"
     if not note.exists():
         note.write_text(json.dumps(rows.fill(size)))
     else:
         call_command("migrate", verbosity=0)
-    began = time.monotonic()
-    if not sums.count_older(seconds=0):
-        while not sums.count_older(batch=200_000):
-            pass
+    if Uncounted.objects.exists():  # a fill that was broken off
         with connection.cursor() as cursor:
+            rows.count_sums(cursor)
             cursor.execute("ANALYZE")
-        print(f"{size:,}: the sums of spending were counted in {time.monotonic() - began:.0f} s")
     first: dict[str, int] = json.loads(note.read_text())
     rows.add_recent(RECENT, first)
     return first
@@ -407,15 +404,26 @@ def _report_pages(figures: dict[str, dict[str, list[Any]]], load: float) -> None
             seconds, worked, queries = zip(*by_label[label], strict=True)
             shown = [statistics.median(seconds), _p95(seconds), statistics.median(worked), _p95(worked)]
             line += "".join(f"{1000 * value:8.1f}" for value in shown) + f"{max(queries):8}"
-            bars.append(_bar(page, label, shown[3], before, figures[EMPTY][label]))
+            history = [answer[1] for answer in figures.get("history", {}).get(label, [])]
+            bars.append(_bar(page, label, shown[3], before, figures[EMPTY][label], history))
             before = shown[3]
         print(line)
     print(*filter(None, bars), sep="\n")
 
 
-def _bar(page: str, label: str, worked: float, before: float, empty: list[Any]) -> str:
+def _search_bar(page: str, label: str, worked: float, history: list[float]) -> str:
+    """Return whether a search stays within three times the history's first page."""
+    if not history:
+        return ""
+    verdict = "ok    " if worked <= 3 * _p95(history) else "BROKEN"
+    return f"{verdict} {page}, {label}: {1000 * worked:.0f} ms; {worked / _p95(history):.2f} of 3 times the history"
+
+
+def _bar(page: str, label: str, worked: float, before: float, empty: list[Any], history: list[float]) -> str:
     """Return whether a page's processor time is within the bars: against the next smaller database, and an empty page."""
     most = MOST_OF_EMPTY * _p95([answer[1] for answer in empty])
+    if page.startswith("search") and not label.startswith("SQLite"):
+        return _search_bar(page, label, worked, history)
     if not before:
         return ""
     ratio = 3.0 if label.startswith("SQLite") else 1.5

@@ -50,7 +50,7 @@ class Postgres:
         """Start, wait until it answers, and make the database where there is none."""
         command = [self._binary("postgres"), "-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1"]
         self._process = subprocess.Popen(
-            [*command, "-k", "", "-c", "log_min_messages=fatal"],
+            [*command, "-k", "", "-c", "log_min_messages=fatal", "-c", "max_wal_size=8GB"],
             user=self._user,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
