@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
@@ -43,6 +44,7 @@ def _page(request: DeskRequest, page: RentalPage, *, revealed: bool = False) -> 
 
 @require_safe
 @never_cache
+@gzip_page
 def rental(request: DeskRequest, pk: int) -> HttpResponse:
     """Show a rental with its timeline, messages, money and re-rentals, and who saw its code."""
     rental = _visible(request, pk)
