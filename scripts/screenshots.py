@@ -76,7 +76,7 @@ def order(page: Page, desk: RunningDesk, service: str, purpose: str = "", **wish
     page.fill("#service", service)
     page.locator("#purpose").evaluate("(field, value) => field.value = value", purpose)
     for name, value in wishes.items():
-        page.locator(f"[name={name}]").evaluate("(field, value) => field.value = value", value)
+        page.locator(f"#rent [name={name}]").evaluate("(field, value) => field.value = value", value)
     page.click(".rent-go")
     page.wait_for_timeout(700)
 
@@ -111,10 +111,10 @@ def wait_for(page: Page, desk: RunningDesk, status: str, count: int) -> None:
 
 
 def show_codes(page: Page) -> None:
-    """Close the tray of new codes, which covers a part of the board until they are seen. On a phone, go to the codes."""
+    """Close the tray of new codes, which covers a part of the board until it was seen. On a phone, go to the codes."""
     page.click("#tray [data-dismiss-all]")
     if page.viewport_size and page.viewport_size["width"] == PHONE:
-        page.locator("[data-status=waiting]").last.evaluate("card => card.scrollIntoView()")
+        page.locator("[data-status=received]").first.evaluate("card => card.scrollIntoView()")
 
 
 def open_service_list(page: Page) -> None:
@@ -211,7 +211,7 @@ def save(page: Page, encoder: Page, file: Path) -> None:
 
 def film_renting(browser: Browser, desk: RunningDesk, out: Path) -> None:
     """Save an animated picture of renting in each language. Each person's own board is empty at its beginning."""
-    desk.sandbox("settings", message_after=[5, 6])
+    desk.sandbox("settings", message_after=[7, 8])
     for language, person in (("en", "admin"), ("vi", "linh")):
         name_team(language)
         with browser.new_context(viewport=film.SIZE, color_scheme="light", locale=language) as context:
@@ -256,7 +256,8 @@ def main() -> None:
                 sign_in(page, desk, "admin")
                 fill(page, desk)
             titles = EVERY_PAGE if options.all else GUIDES_PAGES
-            take(browser, desk, options.out, titles - LAST)
+            take(browser, desk, options.out, frozenset({"desk"}))  # its numbers wait for five minutes
+            take(browser, desk, options.out, titles - {"desk"} - LAST)
             take(browser, desk, options.out, titles & LAST)
             browser.close()
         finally:
