@@ -12,6 +12,8 @@ from rentals.task_names import TaskName, TaskQueue
 SIGNATURES = {
     "rentals.background": "(job_id: int)",
     "rentals.callback": "(callback_id: int)",
+    "rentals.check_public_url": "(check_id: int)",
+    "rentals.check_storage": "()",
     "rentals.deliver": "(destination_id: int)",
     "rentals.fade": "()",
     "rentals.fetch_audio": "(message_id: int)",
