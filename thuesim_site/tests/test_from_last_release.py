@@ -1,7 +1,7 @@
 """The database of the last release, cut off with orders in the queue and numbers that wait, comes to this version.
 
 Made by the code of 0.2.0 itself: its desk ordered eight numbers on its sandbox, had a code for one, waited for three, and
-was killed. `bench.upgrade` does the same with the release's own processes, where the repository has its code.
+was killed.
 """
 
 import json
