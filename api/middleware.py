@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from api import PREFIX
 from api.authentication import usage_of
 from api.problems import CONTENT_TYPE, Problem
 
-PREFIX = "/api/"
 # These are for people who are signed in, too.
 FOR_PEOPLE = ("/api/v1/docs", "/api/v1/docs/events", "/api/v1/openapi.json")
 

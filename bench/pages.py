@@ -57,7 +57,7 @@ class Server:
 
     def wait(self) -> None:
         """Until it takes connections."""
-        for _ in range(200):
+        for _ in range(1200):  # a minute
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
             time.sleep(0.05)

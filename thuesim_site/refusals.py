@@ -3,8 +3,7 @@
 from django.http import HttpRequest
 from django.utils import translation
 
-from api.middleware import PREFIX
-from api.problems import Problem
+from api import PREFIX
 from lib.asgi import Application, Message, Receive, Send
 from thuesim_site import asgi_responses
 from thuesim_site.asgi_responses import RETRY_SECONDS
@@ -26,6 +25,8 @@ def refusal(status: int) -> Application:
 
 
 def _problem(scope: Message, status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    from api.problems import Problem  # with all models, which `bench.tiny` serves without
+
     request = HttpRequest()
     for name, value in scope["headers"]:
         if name == b"accept-language":
