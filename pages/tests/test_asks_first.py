@@ -5,13 +5,16 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import resolve, reverse
+from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team
 from lib.confirmation import QUESTION
+from lib.oidc_providers import Provider
 from pages.tests.markup import html, parse
 from pages.tests.world import World
 from pages.tests.world import world as world
@@ -35,19 +38,24 @@ FORMS = [
     ("destination", "destination_delete"),
     ("usersessions_list", "usersessions_list"),
     ("account_page", "account_session_end"),
+    ("account_page", "account_disconnect"),
     ("admin:rentals_token_change", "admin:rentals_token_callback_end"),
 ]
 
 
 @pytest.fixture
-def boss(world: World) -> Client:
-    """A manager and admin, signed in on two browsers. The team may rent one service."""
+def boss(world: World, settings: Settings) -> Client:
+    """A manager and admin, signed in on two browsers, with an account at a provider. The team may rent one service."""
     boss = make_person(world.ours, Role.MANAGER, is_staff=True, is_superuser=True)
     world.ours.services.add(world.things["own"]["service"])
     TOTP.activate(world.things["own"]["user"], generate_totp_secret())
+    provider = Provider("company", "Company", "https://company.invalid", "desk", "not-a-true-secret")
+    settings.OIDC_PROVIDERS = {provider.id: provider}
+    SocialAccount.objects.create(user=boss, provider=provider.id, uid="boss")
     clients = [Client(), Client()]
     for client in clients:  # signed in as people do: only then is the session listed
         client.post(reverse("account_login"), {"login": boss.username, "password": "secret-enough"})
+    clients[0].post(reverse("account_reauthenticate"), {"password": "secret-enough"})  # for the provider
     for _ in range(2):
         clients[0].post(reverse("admin:rentals_token_callback", args=[world.things["own"]["token"].pk]))
     return clients[0]

@@ -80,6 +80,7 @@ def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
         "_tour_again.html",
         "join.html",
         "account/page.html",
+        "account/_providers.html",
     }
     lacking = [
         str(path)

@@ -107,7 +107,6 @@ class Running:
         self.start_at = self.started_at = 0.0  # monotonic
         self.leaves = False  # it is not started again
         self.kill_at: float | None = None  # monotonic
-        self.status: int | None = None  # of its last end
         self._ready: int | None = None  # what its process says on, once it is ready
 
     def start(self, *, replaces: bool = False) -> None:
@@ -154,10 +153,10 @@ class Running:
         """Whether its process has ended since the last call; then it is due to be started again."""
         if self.pid is None:
             return False
-        ended, status = os.waitpid(self.pid, os.WNOHANG)
+        ended, _status = os.waitpid(self.pid, os.WNOHANG)
         if ended == 0:
             return False
-        self.pid, self.status = None, os.waitstatus_to_exitcode(status)
+        self.pid = None
         self._wait()
         return True
 

@@ -108,6 +108,7 @@ def test_every_model_of_the_desk_that_an_admin_needs_has_a_page() -> None:
         models.ExportedCode,
         models.Heartbeat,
         models.MachineClock,
+        models.PublicUrlCheck,
         models.UpstreamMinute,
         models.BackgroundJob,
         models.ServiceFigure,
