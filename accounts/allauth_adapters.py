@@ -27,7 +27,7 @@ from accounts.policy import must_keep_two_factor, two_factor_methods
 from accounts.sign_in import throttle
 from accounts.single_sign_on import provider_sessions
 from lib import encryption
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 
 # A throttled sign-in is recorded at most once in this time per address, so that failed sign-ins cannot flood the table.
 THROTTLED_SECONDS = 60

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from accounts.models import Team, User
 from accounts.policy import Access, access_for
 from lib import announce
-from lib.kept_form import kept_form
+from lib.web.kept_form import kept_form
 
 # In a form, and in the address of the stream; the header goes with every request of a script.
 FIELD, HEADER = "page_team", "X-Page-Team"

@@ -19,7 +19,7 @@ from api.authentication import Bearer
 from api.desk_api import openapi
 from api.problems import Problem
 from lib import documents
-from lib.urls import root_url
+from lib.web.urls import root_url
 
 FOLDER: Path = settings.BASE_DIR / "docs"
 EXAMPLE = "http://127.0.0.1:8000"  # in the documents, for the address of this desk

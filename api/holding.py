@@ -14,9 +14,9 @@ import re
 from collections import deque
 from typing import Any
 
-from lib import leaving
 from lib.announcements import Listener
-from lib.asgi import Application, Message, Receive, Send, disconnected
+from lib.web import leaving
+from lib.web.asgi import Application, Message, Receive, Send, disconnected
 
 WAIT = re.compile(r"/api/v1/rentals/([0-9]{1,18})/wait")
 EVENTS = "/api/v1/events"

@@ -281,7 +281,7 @@ def _export_for_download() -> None:
     from django.core.files.base import ContentFile
 
     from accounts.models import Membership, Role
-    from lib import shared_files
+    from lib.files import shared_files
     from rentals.models import BackgroundJob
 
     membership = Membership.objects.order_by("pk")[0]

@@ -146,7 +146,7 @@ class Checks:
         return "seen; a claimed one is not believed"
 
     def _seen(self, **headers: Any) -> dict[str, Any]:
-        from lib import probes
+        from lib.network import probes
 
         token = probes.new_token()
         facts = probes.facts_of(self.visitor.ask("GET", f"/probe/{token}/", None, **headers).read().decode(), token)
@@ -181,7 +181,7 @@ class Checks:
     def own_check(self) -> str:
         from django.utils import translation
 
-        from lib.public_url import examine
+        from lib.network.public_url import examine
 
         with translation.override("en"):
             wrong = [finding.sentence for finding in examine(f"{self.visitor.origin}{self.visitor.path}")]
@@ -225,7 +225,7 @@ class Prepared:
         from django.utils import timezone
 
         from accounts.models import Team, User
-        from lib import shared_files
+        from lib.files import shared_files
         from rentals.models import BackgroundJob, CallbackAddress, Token
 
         content = secrets.token_bytes(1_000_000) * (BIG_BYTES // 1_000_000)

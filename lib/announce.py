@@ -16,7 +16,7 @@ from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lib import redis_clients
+from lib.redis_access import redis_clients
 
 CHANNEL = "desk:live"
 _TIMEOUT_SECONDS = 0.25

@@ -14,8 +14,8 @@ import redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from lib import redis_clients
 from lib.announce import CHANNEL
+from lib.redis_access import redis_clients
 
 # Without a message from Redis, it is pinged; without an answer for as long again, it is gone, and the screens are told.
 SILENCE_SECONDS = 4.0

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.one_time_keys import Key
 from accounts.policy import Access, people_who_may_rent
 from lib.formats import dong, span
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
 from rentals.models import BalanceQuestion, Hold, LedgerEntry, Network, Rental, Service, Token

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, one_time_keys
 from accounts.models import ApiKey, Team, User
 from accounts.one_time_keys import Key
-from lib import disk
+from lib.files import disk
 from lib.formats import dong
 from rentals import budgets, enqueue, lifecycle
 from rentals.lifecycle import reasons

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.db.models import Exists, F, OuterRef
 
-from lib.query_params import MAX_DAY, desk_midnight
 from lib.time_zones import desk_day
+from lib.web.query_params import MAX_DAY, desk_midnight
 from rentals.models import CountedDay, Rental, SpendSum, Uncounted
 
 BATCH = 2000

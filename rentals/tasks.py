@@ -15,7 +15,8 @@ import thuesim
 from accounts import audit, one_time_keys
 from accounts.sign_in import sessions
 from accounts.single_sign_on import groups
-from lib import log_lines, planner_statistics, shared_files
+from lib import log_lines, planner_statistics
+from lib.files import shared_files
 from lib.lasting_cache import delete_expired as delete_expired_counts
 from rentals import enqueue, sums
 from rentals.jobs import (

@@ -21,7 +21,7 @@ from django.db import Error, close_old_connections
 from django.utils import timezone
 
 from lib.each_once import EachOnce
-from lib.redis_state import Store, redis_state
+from lib.redis_access.redis_state import Store, redis_state
 from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
 from rentals.jobs import heartbeats, runs

@@ -4,7 +4,7 @@ import gc
 
 from django.conf import settings
 
-from lib.asgi import Application, Message, Receive, Send
+from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site.asgi_responses import refusal
 
 # Sets Django up: comes before the imports that need its models.

@@ -4,7 +4,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
-from lib.asgi import Application, Message, Receive, Send, disconnected
+from lib.web.asgi import Application, Message, Receive, Send, disconnected
 
 PART_BYTES = 32 * 1024  # of a file that are in memory while its reader is slow
 RETRY_SECONDS = {408: 1, 429: 10, 503: 5}  # Retry-After

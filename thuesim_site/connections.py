@@ -16,7 +16,7 @@ from functools import lru_cache
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from lib import leaving
+from lib.web import leaving
 from thuesim_site.asgi_responses import PART_BYTES, raw_refusal, refusal
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection's start, to the end of the request's head

@@ -10,7 +10,7 @@ from django.middleware import csrf
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from lib.kept_form import kept_form
+from lib.web.kept_form import kept_form
 
 # How the reasons begin that tell of an address, not of a token.
 _ABOUT_ADDRESSES = tuple(reason.partition(" - ")[0] for reason in (csrf.REASON_BAD_ORIGIN, csrf.REASON_BAD_REFERER))

@@ -6,7 +6,7 @@ import json
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
-from lib.asgi import Message, Receive, Send
+from lib.web.asgi import Message, Receive, Send
 from thuesim_site.wsgi_threads import Pages, django_response
 
 READY_SECONDS = 3.0  # in which `/readyz` answers, whatever the database does

@@ -8,8 +8,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from jinja2 import Environment
 
-from lib import confirmation
 from lib.formats import dong, grouped
+from lib.web import confirmation
 from pages.templatetags.charts import share_bar
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
 from pages.templatetags.help import explain

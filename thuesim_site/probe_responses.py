@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from lib import probes
-from lib.asgi import Message, Receive, Send, disconnected
+from lib.network import probes
+from lib.web.asgi import Message, Receive, Send, disconnected
 from thuesim_site.asgi_responses import refusal
 from thuesim_site.connections import client_of
 from thuesim_site.proxies import PEER, UNPROVEN

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils.crypto import constant_time_compare
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from lib.asgi import Application, Message, Receive, Send
+from lib.web.asgi import Application, Message, Receive, Send
 
 # In a scope: the other end of the connection, before any proxy is believed; and that it did not send our secret.
 PEER, UNPROVEN = "desk.peer", "desk.unproven"

@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from django.utils import translation
 
 from api import PREFIX
-from lib.asgi import Application, Message, Receive, Send
+from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site import asgi_responses
 from thuesim_site.asgi_responses import RETRY_SECONDS
 

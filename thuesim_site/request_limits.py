@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from lib.asgi import Application, Message, Receive, Send
+from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site.connections import client_of
 from thuesim_site.refusals import refusal
 

@@ -10,7 +10,7 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from lib import silent_machines
+from lib.network import silent_machines
 from rentals.task_names import TaskQueue
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.addresses import celery_options, celery_url
@@ -108,7 +108,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.PersonMiddleware",
     "accounts.page_team.PageTeamMiddleware",
-    "lib.confirmation.ConfirmationMiddleware",
+    "lib.web.confirmation.ConfirmationMiddleware",
     "accounts.sign_in.throttle.EntranceThrottleMiddleware",
     "thuesim_site.middleware.method_not_allowed.MethodNotAllowedMiddleware",
 ]
@@ -287,8 +287,8 @@ STATICFILES_DIRS = [BASE_DIR / "static", ("pictures", BASE_DIR / "docs" / "pictu
 # of their own.
 MEDIA_ROOT = FILES_DIR / "media"
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "lib.shared_files.Folder"},
-    "exports": {"BACKEND": "lib.shared_files.ExportFolder"},
+    "default": {"BACKEND": "lib.files.shared_files.Folder"},
+    "exports": {"BACKEND": "lib.files.shared_files.ExportFolder"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -298,7 +298,10 @@ STORAGES: dict[str, dict[str, Any]] = {
 if FILES_BUCKET is not None:
     _folders = {"default": "media", "exports": "exports"}
     for _name, _folder in _folders.items():
-        STORAGES[_name] = {"BACKEND": "lib.s3_files.S3Files", "OPTIONS": {"bucket": FILES_BUCKET, "folder": _folder}}
+        STORAGES[_name] = {
+            "BACKEND": "lib.files.s3_files.S3Files",
+            "OPTIONS": {"bucket": FILES_BUCKET, "folder": _folder},
+        }
 
 # Security
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
@@ -342,7 +345,10 @@ FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes files: those sent all the 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "thuesim_site.redaction.DeskFilter"}, "full_disk": {"()": "lib.disk.NoTraceback"}},
+    "filters": {
+        "redact": {"()": "thuesim_site.redaction.DeskFilter"},
+        "full_disk": {"()": "lib.files.disk.NoTraceback"},
+    },
     "formatters": {
         "text": {
             "()": "lib.log_lines.Lines",

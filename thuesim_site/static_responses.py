@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from lib.asgi import Message, Receive, Send
+from lib.web.asgi import Message, Receive, Send
 from thuesim_site.asgi_responses import send_file
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
 

@@ -24,7 +24,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.http.response import HttpResponseBase
 
-from lib.asgi import Message, Receive, Send, disconnected
+from lib.web.asgi import Message, Receive, Send, disconnected
 from thuesim_site.asgi_responses import Readable, send_file
 from thuesim_site.connections import client_of
 from thuesim_site.fair_turns import FairTurns

@@ -17,7 +17,7 @@ from accounts.audit import Action
 from accounts.memberships import NotDone
 from accounts.models import User
 from lib.encryption import digest
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 
 LINK_SECONDS = 24 * 3600
 _SALT = "accounts.sign_in.email_change"

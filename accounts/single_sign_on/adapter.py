@@ -19,8 +19,8 @@ from accounts.single_sign_on import claims as claim
 from accounts.single_sign_on import groups, people
 from accounts.single_sign_on.failures import Failure, Refused
 from accounts.single_sign_on.provider import DeskProvider
-from lib.oidc_documents import BoundedSession
-from lib.oidc_providers import Provider
+from lib.network.oidc_documents import BoundedSession
+from lib.network.oidc_providers import Provider
 
 CONNECT = "connect"
 

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.cache import cache
 
 from accounts.single_sign_on import provider_sessions
-from lib import oidc_documents
 from lib.encryption import digest
-from lib.oidc_documents import LEEWAY_SECONDS, TokenRefused
-from lib.oidc_providers import Provider
+from lib.network import oidc_documents
+from lib.network.oidc_documents import LEEWAY_SECONDS, TokenRefused
+from lib.network.oidc_providers import Provider
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 MAX_AGE_SECONDS = 300

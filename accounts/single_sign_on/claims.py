@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from accounts.single_sign_on.failures import Failure, Refused
-from lib.oidc_providers import Provider
+from lib.network.oidc_providers import Provider
 
 MAX_GROUPS = 1000
 _TRUE = (True, 1, "1", "true", "True")

@@ -19,7 +19,7 @@ from accounts.audit import Action, about
 from accounts.memberships import NotDone
 from accounts.models import User
 from accounts.single_sign_on import groups
-from lib.oidc_providers import Provider
+from lib.network.oidc_providers import Provider
 
 
 @dataclass(frozen=True, slots=True)

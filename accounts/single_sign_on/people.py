@@ -14,7 +14,7 @@ from accounts.audit import Action, about
 from accounts.models import User
 from accounts.single_sign_on import claims as claim
 from accounts.single_sign_on.failures import Failure, Refused
-from lib.oidc_providers import Provider
+from lib.network.oidc_providers import Provider
 
 _MAX_NAME = 40
 _UNFIT = re.compile(r"[^\w.@+-]+", re.ASCII)

@@ -16,10 +16,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from accounts.single_sign_on.failures import Failure, Refused
-from lib import oidc_documents
-from lib.oidc_documents import TokenRefused
-from lib.oidc_providers import Provider
-from lib.urls import absolute_reverse
+from lib.network import oidc_documents
+from lib.network.oidc_documents import TokenRefused
+from lib.network.oidc_providers import Provider
+from lib.web.urls import absolute_reverse
 
 MAX_SUBJECT = 191  # characters, of its column
 _SIGN_IN, _CONNECT = "login", "connect"

@@ -10,10 +10,11 @@ from django.utils.http import urlencode
 
 from accounts import memberships
 from accounts.models import User
-from lib import announce, oidc_documents
-from lib.oidc_documents import ProviderDown
-from lib.oidc_providers import Provider, is_safe
-from lib.urls import absolute_reverse
+from lib import announce
+from lib.network import oidc_documents
+from lib.network.oidc_documents import ProviderDown
+from lib.network.oidc_providers import Provider, is_safe
+from lib.web.urls import absolute_reverse
 
 SESSION_KEY = "provider"
 

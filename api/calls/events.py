@@ -20,7 +20,7 @@ from api.answers import Calls, asked
 from api.authentication import HELD
 from api.calls.waiting import HOLD
 from api.problems import wrong_field
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from rentals.models import EventKind, Rental, RentalEvent
 
 router = Calls()

@@ -21,9 +21,9 @@ from api import rendering, schemas
 from api.answers import Calls, asked
 from api.authentication import ApiRequest, require
 from api.problems import Problem, of_refusal, wrong_field
-from lib import query_params
-from lib.query_params import whole_number
-from lib.shared_files import Unreachable
+from lib.files.shared_files import Unreachable
+from lib.web import query_params
+from lib.web.query_params import whole_number
 from rentals import code_access, lifecycle, orders, recordings
 from rentals.jobs import polling
 from rentals.models import Network, Rental, Service, Token

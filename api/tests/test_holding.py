@@ -19,8 +19,8 @@ from accounts.policy import access_for
 from api.holding import SPREAD_SECONDS, Holding
 from api.rate_limits import WAITS_PER_MINUTE
 from api.tests.conftest import Program, make_program
-from lib.asgi import Message as AsgiMessage
-from lib.asgi import Receive, Send
+from lib.web.asgi import Message as AsgiMessage
+from lib.web.asgi import Receive, Send
 from pages.tests.live.conftest import serving
 from rentals import lifecycle
 from rentals.models import Message, Rental, Status

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from lib.shared_files import ExportFolder, Folder, Unreachable
+from lib.files.shared_files import ExportFolder, Folder, Unreachable
 
 
 class _Outage:

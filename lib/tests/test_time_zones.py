@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from lib import time_zones
-from lib.query_params import desk_midnight, midnight
+from lib.web.query_params import desk_midnight, midnight
 
 LATE = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)  # the 11th in Vietnam, the 10th in Berlin
 

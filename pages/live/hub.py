@@ -24,9 +24,9 @@ from django.http import HttpRequest
 from django.urls import set_script_prefix
 
 from accounts.audit import OncePerDay
-from lib import leaving
 from lib.announcements import Listener
-from lib.asgi import Message, Receive, Send, disconnected
+from lib.web import leaving
+from lib.web.asgi import Message, Receive, Send, disconnected
 from pages.live.screens import (
     Screen,
     Viewer,

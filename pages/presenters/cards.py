@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from accounts.policy import Access
 from lib.formats import dong, span
-from lib.jinja import rendered
+from lib.web.jinja import rendered
 from rentals.lifecycle import reasons
 from rentals.masking import Readable, ReadableMessage, readable
 from rentals.models import Hold, Message, Rental, Status

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.policy import Access
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from rentals.models import Message, Rental, Status
 from rentals.queries.filters import BoardFilter
 from thuesim import codes

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from rentals.models import Network, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.queries.filters import DESK_DAYS, HistoryFilter

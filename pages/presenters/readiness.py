@@ -20,8 +20,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import F
 from django.utils import timezone
 
-from lib import disk, leaving
-from lib.redis_state import Store, redis_state
+from lib.files import disk
+from lib.redis_access.redis_state import Store, redis_state
+from lib.web import leaving
 from rentals.jobs import heartbeats
 from rentals.models import Heartbeat, JobName, JobRun, Token
 from rentals.task_names import TaskQueue

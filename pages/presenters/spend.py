@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.policy import Access
-from lib import query_params
-from lib.query_params import desk_midnight
 from lib.time_zones import desk_day, is_of_desk
+from lib.web import query_params
+from lib.web.query_params import desk_midnight
 from rentals import bookkeeping, sums
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
 from rentals.queries.filters import DESK_DAYS

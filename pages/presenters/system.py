@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team
 from accounts.policy import Access
-from lib import redis_state
-from lib.public_url import Finding
-from lib.redis_state import Store
+from lib.network.public_url import Finding
+from lib.redis_access import redis_state
+from lib.redis_access.redis_state import Store
 from pages.presenters.readiness import Readiness, readiness_at
 from rentals.jobs import heartbeats
 from rentals.models import (

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from lib.charts import HEIGHT, WIDTH, Bar, BarChart, StepChart, share
 from lib.formats import dong
-from lib.jinja import rendered
+from lib.web.jinja import rendered
 
 register = template.Library()
 

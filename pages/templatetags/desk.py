@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 from accounts import one_time_keys
 from accounts.page_team import FIELD
 from accounts.policy import Access
-from lib import confirmation
 from lib.formats import dong, grouped, span
-from lib.jinja import rendered
 from lib.time_zones import is_of_desk, label, offset
+from lib.web import confirmation
+from lib.web.jinja import rendered
 from rentals.queries.tokens import TokenLine
 
 register = template.Library()
@@ -132,7 +132,7 @@ def form_key(key: str = "") -> SafeString:
 
 @register.simple_tag
 def confirm(question: str) -> SafeString:
-    """Write the field by which a form asks before it destroys or buys: see `lib.confirmation`."""
+    """Write the field by which a form asks before it destroys or buys: see `lib.web.confirmation`."""
     return confirmation.field(question)
 
 

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.policy import Access
-from lib.jinja import rendered
+from lib.web.jinja import rendered
 from pages.presenters.cards import card_for
 from pages.presenters.rental import deleted_sentence
 from rentals.models import Rental

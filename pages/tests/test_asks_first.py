@@ -13,8 +13,8 @@ from django.urls import resolve, reverse
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team
-from lib.confirmation import QUESTION
-from lib.oidc_providers import Provider
+from lib.network.oidc_providers import Provider
+from lib.web.confirmation import QUESTION
 from pages.tests.markup import html, parse
 from pages.tests.world import World
 from pages.tests.world import world as world

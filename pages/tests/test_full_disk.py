@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from lib import disk
+from lib.files import disk
 from rentals.models import JobName, JobRun, Rental
 from rentals.tests.factories import make_person, make_service, make_team, make_token
 from rentals.tests.full_disk import full_disk

@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import AuditRecord
-from lib import shared_files
+from lib.files import shared_files
 from pages.tests.world import ROLES, World, address_of, addresses, sent_to_any
 from pages.tests.world import world as world
 from rentals import code_access

@@ -16,8 +16,8 @@ from pytest_django import Settings
 from accounts import api_keys
 from accounts.models import Role, Scope
 from accounts.policy import access_for
-from lib import shared_files
-from lib.buckets import parse_bucket
+from lib.files import shared_files
+from lib.files.buckets import parse_bucket
 from lib.tests import storage_outage
 from rentals import orders
 from rentals.jobs import background, placing, polling, recordings, retention, storage

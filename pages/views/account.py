@@ -22,8 +22,8 @@ from accounts.account_forms import LanguageForm, NameForm, PreferencesForm
 from accounts.http import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
 from accounts.single_sign_on import connections
-from lib.query_params import whole_number
 from lib.time_zones import reading_in
+from lib.web.query_params import whole_number
 from pages.presenters import account as presenter
 from pages.presenters.audit import details, target
 

@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
-from lib.shared_files import Unreachable
+from lib.files.shared_files import Unreachable
 from pages.views.exports import CONTENT_TYPES, file_name
 from rentals.jobs.background import SENTENCES, file_of, jobs_of
 

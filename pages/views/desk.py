@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import one_time_keys
 from accounts.http import DeskRequest
 from accounts.models import CopyAs
-from lib.confirmation import never_asks
+from lib.web.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards, setup
 from pages.presenters.tour import Tour, tour_of

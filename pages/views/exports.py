@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import audit
 from accounts.http import DeskRequest
-from lib.spreadsheets import csv_chunks
+from lib.files.spreadsheets import csv_chunks
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob
 from rentals.queries.filters import HistoryFilter

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from lib.redis_state import Store
+from lib.redis_access.redis_state import Store
 from pages.presenters.readiness import Readiness, readiness
 
 

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from accounts.models import Team
 from accounts.sign_in import throttle
-from lib.redis_state import Store
+from lib.redis_access.redis_state import Store
 from pages.live.hub import open_streams
 from pages.presenters.readiness import readiness_at, with_all
 from rentals.models import (

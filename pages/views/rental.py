@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import audit, one_time_keys
 from accounts.audit import OncePerDay
 from accounts.http import DeskRequest, local_address
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from pages.presenters import cards
 from pages.presenters.rental import RentalPage, page_of
 from pages.views.asking_page import has_room_for

@@ -28,7 +28,7 @@ from accounts.memberships import NotDone
 from accounts.models import Invitation, Role, Team
 from lib import announce
 from lib.encryption import Secret
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 from pages.forms import NewTokenForm, TokenTeamsForm
 from pages.presenters import setup as presenter
 from pages.views.team.team import save_settings

@@ -16,7 +16,7 @@ from accounts import audit, one_time_keys
 from accounts.http import DeskRequest
 from accounts.models import User
 from lib import charts
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from pages.forms import AnswerForm, EntryForm, TakeBackForm
 from pages.presenters.spend import (
     Period,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import ReadOnlyInline
 from accounts.admin.base import dong_column
-from lib.query_params import whole_number
+from lib.web.query_params import whole_number
 from rentals.admin.reveals import CodeOnPage
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status, labels

@@ -24,7 +24,7 @@ from accounts.admin import StaffAdmin
 from accounts.audit import Action
 from lib.encryption import Secret
 from lib.formats import dong
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 from rentals import enqueue
 from rentals.admin.token_panels import panels
 from rentals.jobs import balances

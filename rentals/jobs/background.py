@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 import thuesim
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import Access, access_for
-from lib import shared_files
+from lib.files import shared_files
 from lib.time_zones import reading_in
 from rentals import enqueue
 from rentals.jobs import exports, reconciling

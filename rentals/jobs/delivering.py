@@ -21,7 +21,7 @@ from rentals.models import Delivery, Destination
 
 RETRY_SECONDS = (5, 30, 120, 600, 3600, 6 * 3600)
 JITTER = 0.2
-# Longer than one attempt takes: `lib.outgoing` takes ten seconds at most, an e-mail ten for each step of SMTP.
+# Longer than one attempt takes: `lib.network.outgoing` takes ten seconds at most, an e-mail ten for each step of SMTP.
 ATTEMPT, EMAIL_ATTEMPT = timedelta(seconds=12), timedelta(minutes=2)
 # A claim lasts for an attempt and so much longer, in which the next ones need not extend it. A killed worker's claim holds
 # its destination until it has run out.

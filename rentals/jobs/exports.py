@@ -17,9 +17,10 @@ from django.utils.translation import pgettext
 
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
-from lib import time_zones, xlsx
+from lib import time_zones
+from lib.files import xlsx
+from lib.files.spreadsheets import csv_chunks
 from lib.formats import dong
-from lib.spreadsheets import csv_chunks
 from rentals.lifecycle import reasons
 from rentals.masking import chosen, mask, newer_without_code, voiding
 from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status, equal_codes

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from lib.public_url import examine
+from lib.network.public_url import examine
 from rentals import enqueue
 from rentals.models import PublicUrlCheck
 

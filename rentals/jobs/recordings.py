@@ -8,7 +8,7 @@ from django.db.models import F
 from django.utils import timezone
 
 import thuesim
-from lib import shared_files
+from lib.files import shared_files
 from rentals import lifecycle
 from rentals.models import Message
 from rentals.upstream import breaker

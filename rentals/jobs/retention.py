@@ -12,7 +12,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Team
-from lib import batches, shared_files
+from lib import batches
+from lib.files import shared_files
 from rentals.models import Callback, Delivery, ExportedCode, Message, Rental
 
 BATCH = 500

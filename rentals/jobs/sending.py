@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from standardwebhooks import Webhook
 
 from accounts import mail
-from lib import outgoing
 from lib.formats import dong
+from lib.network import outgoing
 from rentals.lifecycle import reasons
 from rentals.models import Delivery, Destination, Message, OutgoingEvent
 from rentals.models.destinations import TEST

@@ -32,8 +32,8 @@ from django.utils import timezone
 
 from accounts.models import Team
 from accounts.policy import Access
-from lib.query_params import desk_midnight
 from lib.time_zones import desk_day
+from lib.web.query_params import desk_midnight
 from rentals import budgets, sums
 from rentals.jobs import runs
 from rentals.models import (

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from lib import shared_files
+from lib.files import shared_files
 from rentals.jobs import runs
 from rentals.models import JobName, JobRun
 

@@ -150,7 +150,7 @@ class Delivery(models.Model):
     next_try = models.DateTimeField()
     tried_at = models.DateTimeField(null=True, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)  # of HTTP
-    problem = models.CharField(max_length=20, blank=True)  # a `lib.outgoing.Problem`, or of e-mail
+    problem = models.CharField(max_length=20, blank=True)  # a `lib.network.outgoing.Problem`, or of e-mail
     milliseconds = models.PositiveIntegerField(null=True, blank=True)
     answer = models.TextField(blank=True)  # its first kilobyte, redacted
 

@@ -83,7 +83,7 @@ class MachineClock(models.Model):
 
 class PublicUrlCheck(models.Model):
     """The last check of `DESK_PUBLIC_URL`, one row: `url` is the address that was checked, `findings` what was wrong with it
-    (`lib.public_url.Finding`). A worker that has begun it and died leaves `done_at` before `asked_at`."""
+    (`lib.network.public_url.Finding`). A worker that has begun it and died leaves `done_at` before `asked_at`."""
 
     asked_at = models.DateTimeField()
     begun_at = models.DateTimeField(null=True, blank=True)

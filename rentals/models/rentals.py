@@ -11,7 +11,8 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from lib import announce, shared_files
+from lib import announce
+from lib.files import shared_files
 from rentals.models.catalog import Service
 from rentals.models.tokens import Token
 from thuesim import codes, limits

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Membership
 from accounts.policy import Access
-from lib import query_params
-from lib.query_params import desk_midnight, midnight
+from lib.web import query_params
+from lib.web.query_params import desk_midnight, midnight
 from rentals.models import LedgerEntry, Network, Rental, Service, Status, Token
 from rentals.queries import search
 from thuesim import phones

@@ -12,8 +12,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from accounts import one_time_keys
-from lib import disk
-from lib.kept_form import kept_form
+from lib.files import disk
+from lib.web.kept_form import kept_form
 
 RETRY_AFTER_SECONDS = 5
 DISK_FULL_RETRY_SECONDS = 30

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from lib import redis_address
+from lib.redis_access import redis_address
 
 
 def celery_url(redis_url: str) -> str:
@@ -27,7 +27,7 @@ def celery_options(redis_url: str) -> dict[str, Any]:
     found = redis_address.sentinels(redis_url)
     if found is None:
         return {}
-    from lib.redis_clients import sentinel_options  # Redis' client takes a while to load
+    from lib.redis_access.redis_clients import sentinel_options  # Redis' client takes a while to load
 
     return {"master_name": found.master, "sentinel_kwargs": sentinel_options(found)}
 

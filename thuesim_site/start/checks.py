@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import environ
 
-from lib.buckets import Refused, Unreachable
+from lib.files.buckets import Refused, Unreachable
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.variables import Variable, WrongSetting, first_line
@@ -147,7 +147,7 @@ def check_providers() -> None:
 
     For `--check` alone: the desk starts, and keeps those who are signed in, while a provider is down.
     """
-    from lib import oidc_documents  # it loads the HTTP client
+    from lib.network import oidc_documents  # it loads the HTTP client
 
     for provider in variables.OIDC.read().values():
         try:
@@ -176,7 +176,7 @@ def _check_bucket() -> str:
     if variables.FILES_DIR.text():
         raise WrongSetting(f"{name} and DESK_FILES_DIR are both set: name the bucket or the folder.")
     try:
-        from lib import s3_files
+        from lib.files import s3_files
     except ModuleNotFoundError:
         raise WrongSetting(
             f"{name} needs more packages: run `.venv/bin/python -m pip install --require-hashes -r requirements-s3.lock`."
@@ -281,7 +281,7 @@ def _redis() -> Path | None:
         return server
     import redis
 
-    from lib import redis_clients
+    from lib.redis_access import redis_clients
 
     try:
         with redis_clients.client(

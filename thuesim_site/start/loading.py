@@ -46,7 +46,7 @@ def load_libraries() -> None:
     for module in _MODULES:
         import_module(module)
     if settings.FILES_BUCKET is not None:
-        import_module("lib.s3_files")
+        import_module("lib.files.s3_files")
     import_module("django.urls").get_resolver()._populate()
     app = import_module("thuesim_site.celery").app
     app.finalize()

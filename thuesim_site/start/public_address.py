@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from lib.asgi import Message, Receive, Send
+from lib.web.asgi import Message, Receive, Send
 from thuesim_site.start import loading
 from thuesim_site.start.checks import Setup
 
@@ -21,7 +21,7 @@ def findings(setup: Setup, *, answers_here: bool) -> list[str]:
     loading.load_django()  # the texts want its applications
     from django.utils import translation
 
-    from lib.public_url import examine
+    from lib.network.public_url import examine
 
     with _answering(setup) if answers_here else contextlib.nullcontext(), translation.override("en"):
         return [finding.sentence for finding in examine(setup.public_url)]

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 
-from lib import oidc_providers, redis_address
-from lib.buckets import Bucket, parse_bucket
-from lib.networks import parse_allowed
+from lib.files.buckets import Bucket, parse_bucket
+from lib.network import oidc_providers
+from lib.network.networks import parse_allowed
+from lib.redis_access import redis_address
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from typing import Any
 
 import uvicorn
 
-from lib import leaving
-from lib.asgi import Application, Message
+from lib.web import leaving
+from lib.web.asgi import Application, Message
 from thuesim_site import sentry
 from thuesim_site.start import signs
 from thuesim_site.start.listener import listening

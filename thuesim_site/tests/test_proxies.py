@@ -11,8 +11,8 @@ import yaml
 from pytest_django import Settings
 
 from bench.proxy_programs import SNIPPETS, Place, nginx, nginx_below, running
-from lib import probes
-from lib.public_url import Finding, examine
+from lib.network import probes
+from lib.network.public_url import Finding, examine
 from thuesim_site.connections import client_of
 from thuesim_site.probe_responses import Probes
 from thuesim_site.proxies import behind_proxies

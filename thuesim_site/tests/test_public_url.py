@@ -15,10 +15,10 @@ import uvicorn
 from django.utils import translation
 from pytest_django import Settings
 
-from lib import probes, public_url
-from lib.asgi import Application, Message, Receive, Send
-from lib.public_url import CLAIMED_ADDRESS, Finding, examine
-from lib.public_url_problems import SENTENCES, Problem
+from lib.network import probes, public_url
+from lib.network.public_url import CLAIMED_ADDRESS, Finding, examine
+from lib.network.public_url_problems import SENTENCES, Problem
+from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site.connections import Connection, client_of
 from thuesim_site.probe_responses import Probes
 from thuesim_site.proxies import behind_proxies

@@ -16,8 +16,8 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.test import Client, override_settings
 
-from lib import oidc_documents
-from lib.oidc_providers import Provider
+from lib.network import oidc_documents
+from lib.network.oidc_providers import Provider
 
 SECRET = "a-client-secret-of-the-tests"
 _KEY = ec.generate_private_key(ec.SECP256R1())

@@ -173,7 +173,7 @@ def test_keys_are_read_once_and_again_for_a_new_one_but_not_for_every_made_up_na
 def test_a_provider_whose_keys_cannot_be_read_is_asked_to_try_later(
     company: FakeProvider, browsers: list[Client]
 ) -> None:
-    from lib import oidc_documents
+    from lib.network import oidc_documents
 
     oidc_documents.forget()
     company.is_down = True

@@ -20,7 +20,7 @@ from accounts.single_sign_on.failures import Failure, Refused
 from accounts.single_sign_on.groups import Granted
 from accounts.tests.single_sign_on.fake_provider import FakeProvider
 from accounts.tests.single_sign_on.test_sign_in import LINH, failure, signed_in
-from lib.oidc_providers import Provider
+from lib.network.oidc_providers import Provider
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db

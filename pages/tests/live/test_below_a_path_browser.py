@@ -9,7 +9,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import Team
-from lib.asgi import Message, Receive, Send
+from lib.web.asgi import Message, Receive, Send
 from pages.live.hub import Hub
 from pages.tests.live.conftest import SignIn, serving
 from pages.tests.live.test_live_browser import receive

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from accounts.models import GroupRule, Membership, Team
 from bench.provider import PEOPLE, Office
-from lib import oidc_documents, oidc_providers
+from lib.network import oidc_documents, oidc_providers
 from pages.tests.live import browsing
 from thuesim_site.testing import RedisServer, free_port
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-from lib import shared_files
+from lib.files import shared_files
 from pages.tests.markup import parse
 from pages.tests.views.exporting import manager as manager
 from pages.tests.views.exporting import own_folder as own_folder

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from lib import leaving
+from lib.web import leaving
 from pages.presenters import readiness
 from rentals.models import Heartbeat, JobName, JobRun
 from rentals.tests.factories import make_team, make_token

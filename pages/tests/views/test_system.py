@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 import thuesim
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
-from lib import redis_state
+from lib.redis_access import redis_state
 from pages.presenters.system import SystemState, system_state
 from pages.tests.markup import parse
 from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, PublicUrlCheck, Status, Token, UpstreamMinute

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import mail, notices
 from accounts.audit import Action
 from accounts.models import Role, Team, User
-from lib import shared_files
+from lib.files import shared_files
 from pages.presenters.spend import Period
 from pages.tests.markup import html, parse
 from rentals import budgets

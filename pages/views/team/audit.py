@@ -16,8 +16,8 @@ from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import AuditRecord, User
 from accounts.policy import Access
-from lib.query_params import day, midnight, whole_number
-from lib.spreadsheets import csv_chunks
+from lib.files.spreadsheets import csv_chunks
+from lib.web.query_params import day, midnight, whole_number
 from pages.presenters.audit import details, target
 from pages.views.team.team import managed_team
 from rentals import code_access

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts import mail
 from accounts.models import Team, User
-from lib import outgoing
 from lib.encryption import Secret
-from lib.outgoing import Problem
+from lib.network import outgoing
+from lib.network.outgoing import Problem
 from rentals.jobs.sending import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
 from rentals.models import Destination, OutgoingEvent, Service
 

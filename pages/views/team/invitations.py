@@ -18,7 +18,7 @@ from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
 from accounts.sign_in import throttle
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 from pages.views.team.team import managed_team, page
 
 

@@ -13,7 +13,7 @@ from accounts.forms import KeyForm
 from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import ApiKey, Scope
-from lib.urls import root_url
+from lib.web.urls import root_url
 
 MAX_REVOKED = 20  # that the page still shows
 

@@ -29,8 +29,8 @@ from accounts.single_sign_on import back_channel, break_glass, connections, prov
 from accounts.single_sign_on.adapter import CONNECT, record_refusal
 from accounts.single_sign_on.failures import Failure, Refused
 from accounts.single_sign_on.provider import DeskOAuth2Adapter, DeskProvider, named
-from lib.oidc_documents import ProviderDown, TokenRefused
-from lib.oidc_providers import Provider
+from lib.network.oidc_documents import ProviderDown, TokenRefused
+from lib.network.oidc_providers import Provider
 
 _View = Callable[[HttpRequest, Provider], HttpResponse]
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from lib import backup, shared_files
+from lib.files import backup, shared_files
 
 ENCRYPTED = (
     "Encrypted, with the keys in it. Not in it: .env and exports. Keep DESK_BACKUP_PASSPHRASE elsewhere: without it the "

@@ -14,7 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from accounts.models import User
-from lib import backup
+from lib.files import backup
 from lib.key_rotation import undecryptable
 from rentals import lifecycle
 from rentals.jobs.heartbeats import STALE_SECONDS

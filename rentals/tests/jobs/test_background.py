@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Role, Team
-from lib import shared_files
+from lib.files import shared_files
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob, Status
 from rentals.tests.factories import make_person, make_rental, make_team

@@ -17,9 +17,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from accounts import mail
 from accounts.models import AuditRecord, Role
-from lib import outgoing
 from lib.encryption import Secret
-from lib.outgoing import Answer, NotSent, Problem
+from lib.network import outgoing
+from lib.network.outgoing import Answer, NotSent, Problem
 from rentals import destinations, tasks
 from rentals.jobs import delivering, retention, sending
 from rentals.models import Delivery, Destination, Message, Rental, Status

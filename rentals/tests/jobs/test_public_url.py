@@ -7,8 +7,8 @@ import time_machine
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from lib.public_url import Finding
-from lib.public_url_problems import Problem
+from lib.network.public_url import Finding
+from lib.network.public_url_problems import Problem
 from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
 from rentals.jobs import public_url

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-import lib
+import lib.files
 from thuesim_site.start import embedded_redis
 from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for
 from thuesim_site.start.environment import BASE_DIR
@@ -264,8 +264,8 @@ def test_a_bucket_and_a_folder_are_one_too_many(wrong: Callable[..., str], tmp_p
 def test_a_bucket_without_its_packages_says_what_to_run(
     wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "lib.s3_files", None)
-    monkeypatch.delattr(lib, "s3_files", raising=False)
+    monkeypatch.setitem(sys.modules, "lib.files.s3_files", None)
+    monkeypatch.delattr(lib.files, "s3_files", raising=False)
     said = wrong(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk")
     assert "-r requirements-s3.lock" in said
 

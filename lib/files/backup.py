@@ -29,7 +29,7 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from lib import encrypted_files, shared_files
+from lib.files import encrypted_files, shared_files
 
 FORMAT = 1
 MANIFEST, MEDIA = "manifest.json", "media"

@@ -10,7 +10,7 @@ from typing import IO
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from lib.spreadsheets import Cell
+from lib.files.spreadsheets import Cell
 
 MAX_ROWS = 1_048_576
 MAX_TEXT = 32_767  # characters of a cell

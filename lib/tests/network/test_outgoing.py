@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from lib import outgoing
-from lib.networks import Allowed, is_public, parse_allowed
-from lib.outgoing import NotSent, Problem, check, post
+from lib.network import outgoing
+from lib.network.networks import Allowed, is_public, parse_allowed
+from lib.network.outgoing import NotSent, Problem, check, post
 
 BOMB = gzip.compress(b"A" * 10_000_000)
 # Answers that a receiver may mean to do harm with.

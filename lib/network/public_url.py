@@ -15,8 +15,8 @@ from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from lib import probes
-from lib.public_url_problems import SENTENCES, Problem
+from lib.network import probes
+from lib.network.public_url_problems import SENTENCES, Problem
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 # Of an event that is sent at once: a proxy on the other side of the world takes less.

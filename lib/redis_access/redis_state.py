@@ -8,7 +8,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lib import redis_clients
+from lib.redis_access import redis_clients
 
 TIMEOUT_SECONDS = 0.5
 

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
-from lib.buckets import Unreachable as Unreachable
+from lib.files.buckets import Unreachable as Unreachable
 
 if TYPE_CHECKING:
-    from lib.s3_files import S3Files
+    from lib.files.s3_files import S3Files
 
 
 class Folder(FileSystemStorage):

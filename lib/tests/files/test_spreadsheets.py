@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 
-from lib.spreadsheets import BOM, csv_chunks, guard_formula
+from lib.files.spreadsheets import BOM, csv_chunks, guard_formula
 
 
 def table(text: str) -> list[list[str]]:

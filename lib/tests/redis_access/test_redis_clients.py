@@ -12,9 +12,10 @@ import pytest
 import redis
 from kombu import Connection
 
-from lib import announcements, redis_clients
+from lib import announcements
 from lib.announce import CHANNEL
-from lib.redis_address import sentinels
+from lib.redis_access import redis_clients
+from lib.redis_access.redis_address import sentinels
 from thuesim_site.start.addresses import celery_options, celery_url
 from thuesim_site.start.embedded_redis import find_server
 from thuesim_site.testing import free_port, wait_until

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.files.base import ContentFile
 
-from lib import s3_files, shared_files
-from lib.buckets import Bucket, Refused, Unreachable, parse_bucket
-from lib.s3_files import S3Files
+from lib.files import s3_files, shared_files
+from lib.files.buckets import Bucket, Refused, Unreachable, parse_bucket
+from lib.files.s3_files import S3Files
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_no_key_is_in_what_is_said(bucket: Bucket) -> None:
 def test_the_start_examines_a_bucket_before_django_is_set_up() -> None:
     """As `./run --check` does: no settings are loaded then, nor what they patch."""
     script = (
-        "from lib import buckets, s3_files\n"
+        "from lib.files import buckets, s3_files\n"
         "try: s3_files.examine(buckets.parse_bucket('s3+http://k:s@127.0.0.1:1/b'))\n"
         "except buckets.Unreachable as error: print(error)"
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import encrypted_files
-from lib.encrypted_files import MAGIC, PIECE_BYTES, EncryptedWriter, WrongPassphrase, decrypt, is_encrypted
+from lib.files import encrypted_files
+from lib.files.encrypted_files import MAGIC, PIECE_BYTES, EncryptedWriter, WrongPassphrase, decrypt, is_encrypted
 
 PASSPHRASE = "correct horse battery"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib import oidc_providers
-from lib.oidc_providers import is_safe, parse
+from lib.network import oidc_providers
+from lib.network.oidc_providers import is_safe, parse
 
 OFFICE = """
 [office]

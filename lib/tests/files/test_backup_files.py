@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from lib import backup, encrypted_files
+from lib.files import backup, encrypted_files
 
 MANIFEST = {"format": 1, "made_at": "2026", "database": "sqlite", "migrations": [], "files": {"desk.sqlite3": "0" * 64}}
 

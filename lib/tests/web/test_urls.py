@@ -1,7 +1,7 @@
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from lib.urls import absolute_reverse
+from lib.web.urls import absolute_reverse
 
 
 def test_an_address_lies_under_the_public_one_whatever_host_the_request_names(settings: Settings) -> None:

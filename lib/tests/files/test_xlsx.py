@@ -5,8 +5,8 @@ from zipfile import ZipFile
 import pytest
 from openpyxl import load_workbook
 
-from lib import xlsx
-from lib.spreadsheets import Cell
+from lib.files import xlsx
+from lib.files.spreadsheets import Cell
 
 
 def written(*rows: list[Cell], headings: tuple[str, ...] = ("Number", "Text"), **options: Any) -> bytes:

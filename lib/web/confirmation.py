@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from lib.urls import page_before
+from lib.web.urls import page_before
 
 QUESTION, ANSWER = "confirm", "confirmed"
 _MAX_QUESTION = 500

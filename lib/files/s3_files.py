@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from lib.buckets import Bucket, Refused, Unreachable
+from lib.files.buckets import Bucket, Refused, Unreachable
 
 CONNECT_SECONDS, READ_SECONDS = 2, 10
 # After a failure nobody asks again for so long: a page that wants a file says so at once.

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pytest_django import Settings
 
-from lib import outgoing
-from lib.outgoing import NotSent, Problem, post
+from lib.network import outgoing
+from lib.network.outgoing import NotSent, Problem, post
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from lib import oidc_documents
-from lib.oidc_documents import BoundedSession, ProviderDown, discover
-from lib.oidc_providers import Provider
+from lib.network import oidc_documents
+from lib.network.oidc_documents import BoundedSession, ProviderDown, discover
+from lib.network.oidc_providers import Provider
 
 
 class Site(ThreadingHTTPServer):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from lib import disk
+from lib.files import disk
 
 
 def raised(cause: Exception) -> DatabaseError:

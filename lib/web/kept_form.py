@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from lib.urls import page_before
+from lib.web.urls import page_before
 
 # A form with one of these is not written into a page: secrets, and what may hold one, as the address of a webhook.
 _SECRETS = frozenset({"code", "value", "bot_token", "credential", "address", "q"})

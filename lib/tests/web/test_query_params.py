@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from lib.query_params import MAX_DAY, MIN_DAY, day, midnight, whole_number
+from lib.web.query_params import MAX_DAY, MIN_DAY, day, midnight, whole_number
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("007", 7), ("9" * 18, 10**18 - 1)])

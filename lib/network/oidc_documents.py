@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 import requests
 
-from lib.oidc_providers import Provider, is_safe
+from lib.network.oidc_providers import Provider, is_safe
 
 CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 3.0, 5.0, 10.0
 MAX_BYTES = 1_000_000

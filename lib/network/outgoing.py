@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-from lib.networks import Allowed, is_public, meant, parse_allowed
+from lib.network.networks import Allowed, is_public, meant, parse_allowed
 
 TIMEOUT_SECONDS = 10.0  # from the look-up of the name to the end of the answer
 RESOLVE_SECONDS = 4.0

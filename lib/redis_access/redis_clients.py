@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lib.redis_address import Sentinels, sentinels
+from lib.redis_access.redis_address import Sentinels, sentinels
 
 # A Sentinel that does not answer is passed over for the next one, at once.
 _SENTINEL_TIMEOUT_SECONDS = 0.5

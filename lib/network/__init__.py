@@ -1,0 +1,1 @@
+"""What the desk asks others over the network: outgoing requests, sign-in providers, its own public address."""

@@ -1,0 +1,1 @@
+"""Redis: where it is, clients of it, and whether it takes messages."""

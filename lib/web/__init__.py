@@ -1,0 +1,1 @@
+"""What answers a request: ASGI, addresses, queries, forms and templates."""
