@@ -20,7 +20,7 @@ from lib.web.asgi import Application, Message, Receive, Send, disconnected
 
 WAIT = re.compile(r"/api/v1/rentals/([0-9]{1,18})/wait")
 EVENTS = "/api/v1/events"
-ENVIRON = "desk.environ"  # as `thuesim_site.wsgi_threads` reads it
+ENVIRON = "desk.environ"  # as `thuesim_site.serving.wsgi_threads` reads it
 HOLD = b"desk-hold"
 # While Redis is away, the database is asked so often.
 AWAY_SECONDS = 5.0

@@ -28,7 +28,7 @@ import uvloop
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--lifespan", "off", "--no-access-log"]
-OURS = ["--http", "thuesim_site.connections:Connection", "--no-proxy-headers"]
+OURS = ["--http", "thuesim_site.serving.connections:Connection", "--no-proxy-headers"]
 EVENTS = 20
 PAUSE_SECONDS = 0.4
 CONNECT_SECONDS = 120.0  # a peer that cannot open its streams in this time is let off

@@ -33,8 +33,8 @@ GUNICORN = [
     "warning",
 ]
 SERVERS = {
-    "ours (uvicorn, thuesim_site.wsgi_threads)": [
-        *[*UVICORN, "--http", "thuesim_site.connections:Connection", "--no-proxy-headers"],
+    "ours (uvicorn, thuesim_site.serving.wsgi_threads)": [
+        *[*UVICORN, "--http", "thuesim_site.serving.connections:Connection", "--no-proxy-headers"],
         *["--factory", "bench.tiny:threads"],
     ],
     "a2wsgi under uvicorn": [*UVICORN, "--factory", "bench.tiny:a2wsgi"],

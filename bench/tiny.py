@@ -21,7 +21,7 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
-    PROXIES=[],  # this and the next are read by `thuesim_site.connections`
+    PROXIES=[],  # this and the next are read by `thuesim_site.serving.connections`
     MAX_CONNECTIONS=500,
     DATABASES={
         "default": {
@@ -63,7 +63,7 @@ asgi = ASGIHandler()
 
 def threads() -> Any:
     """The same pages as `thuesim_site.asgi` serves them."""
-    from thuesim_site.wsgi_threads import Pages
+    from thuesim_site.serving.wsgi_threads import Pages
 
     return Pages(wsgi)
 

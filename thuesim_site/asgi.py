@@ -5,17 +5,17 @@ import gc
 from django.conf import settings
 
 from lib.web.asgi import Application, Message, Receive, Send
-from thuesim_site.asgi_responses import refusal
+from thuesim_site.serving.asgi_responses import refusal
 
 # Sets Django up: comes before the imports that need its models.
 from thuesim_site.wsgi import application as django_pages
 
-from thuesim_site.health_responses import Health  # isort: skip
-from thuesim_site.probe_responses import Probes  # isort: skip
-from thuesim_site.proxies import behind_proxies  # isort: skip
-from thuesim_site.request_limits import RequestLimit  # isort: skip
-from thuesim_site.static_responses import StaticFiles  # isort: skip
-from thuesim_site.wsgi_threads import Pages  # isort: skip
+from thuesim_site.serving.health_responses import Health  # isort: skip
+from thuesim_site.serving.probe_responses import Probes  # isort: skip
+from thuesim_site.serving.proxies import behind_proxies  # isort: skip
+from thuesim_site.serving.request_limits import RequestLimit  # isort: skip
+from thuesim_site.serving.static_responses import StaticFiles  # isort: skip
+from thuesim_site.serving.wsgi_threads import Pages  # isort: skip
 from pages.live.hub import Hub  # isort: skip
 from api.holding import Holding  # isort: skip
 

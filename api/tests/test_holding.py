@@ -25,9 +25,9 @@ from pages.tests.live.conftest import serving
 from rentals import lifecycle
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from thuesim_site.serving.wsgi_threads import Pages
 from thuesim_site.testing import RedisServer, wait_until
 from thuesim_site.wsgi import application as django_pages
-from thuesim_site.wsgi_threads import Pages
 
 
 @dataclass

@@ -26,8 +26,8 @@ from rentals.models import Rental, Status
 from rentals.tests.factories import make_rental
 from rentals.tests.fixtures import House, later
 from thuesim_desk import Desk, IdempotencyMismatch
+from thuesim_site.serving.wsgi_threads import Pages
 from thuesim_site.wsgi import application as django_pages
-from thuesim_site.wsgi_threads import Pages
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +47,7 @@ def die(*args, **kwargs):
 SERVE = """
 import uvicorn
 from thuesim_site.wsgi import application
-from thuesim_site.wsgi_threads import Pages
+from thuesim_site.serving.wsgi_threads import Pages
 uvicorn.run(Pages(application), fd=int(sys.argv[3]), lifespan="off", log_level="error")
 """
 # The first that is done once the order is committed.

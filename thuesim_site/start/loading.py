@@ -16,7 +16,7 @@ _MODULES = (
     "uvicorn.loops.uvloop",
     "api.holding",
     "pages.live.hub",
-    "thuesim_site.connections",
+    "thuesim_site.serving.connections",
     "uvicorn.protocols.http.httptools_impl",
     # workers and beat
     "celery.apps.beat",

@@ -31,9 +31,9 @@ def findings(setup: Setup, *, answers_here: bool) -> list[str]:
 def _answering(setup: Setup) -> Iterator[None]:
     import uvicorn
 
-    from thuesim_site.asgi_responses import refusal
-    from thuesim_site.probe_responses import Probes
-    from thuesim_site.proxies import behind_proxies
+    from thuesim_site.serving.asgi_responses import refusal
+    from thuesim_site.serving.probe_responses import Probes
+    from thuesim_site.serving.proxies import behind_proxies
     from thuesim_site.start.listener import listening
 
     probes, away = Probes(), refusal(503)
@@ -43,7 +43,7 @@ def _answering(setup: Setup) -> Iterator[None]:
 
     config = uvicorn.Config(
         behind_proxies(probes_alone),
-        http="thuesim_site.connections:Connection",
+        http="thuesim_site.serving.connections:Connection",
         ws="none",
         lifespan="off",
         proxy_headers=False,

@@ -98,7 +98,7 @@ def main(host: str, port: str) -> int:
     config = uvicorn.Config(
         "thuesim_site.asgi:application",
         loop="uvloop",
-        http="thuesim_site.connections:Connection",
+        http="thuesim_site.serving.connections:Connection",
         ws="none",
         lifespan="off",
         proxy_headers=False,

@@ -36,8 +36,8 @@ def main(phone: str, code: str, text: str, email: str, token: str) -> None:
 
     from thuesim_site import sentry, urls
     from thuesim_site.celery import app
+    from thuesim_site.serving.wsgi_threads import django_response
     from thuesim_site.wsgi import application
-    from thuesim_site.wsgi_threads import django_response
 
     sentry.start(release="9.9.9")
     urls.urlpatterns.insert(0, path("callback/<str:secret>/fail/", fail))  # type: ignore[arg-type]

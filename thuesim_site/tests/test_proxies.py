@@ -13,9 +13,9 @@ from pytest_django import Settings
 from bench.proxy_programs import SNIPPETS, Place, nginx, nginx_below, running
 from lib.network import probes
 from lib.network.public_url import Finding, examine
-from thuesim_site.connections import client_of
-from thuesim_site.probe_responses import Probes
-from thuesim_site.proxies import behind_proxies
+from thuesim_site.serving.connections import client_of
+from thuesim_site.serving.probe_responses import Probes
+from thuesim_site.serving.proxies import behind_proxies
 from thuesim_site.testing import free_port
 from thuesim_site.testing_tls import Authority
 from thuesim_site.tests.test_public_url import served

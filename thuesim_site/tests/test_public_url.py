@@ -19,9 +19,9 @@ from lib.network import probes, public_url
 from lib.network.public_url import CLAIMED_ADDRESS, Finding, examine
 from lib.network.public_url_problems import SENTENCES, Problem
 from lib.web.asgi import Application, Message, Receive, Send
-from thuesim_site.connections import Connection, client_of
-from thuesim_site.probe_responses import Probes
-from thuesim_site.proxies import behind_proxies
+from thuesim_site.serving.connections import Connection, client_of
+from thuesim_site.serving.probe_responses import Probes
+from thuesim_site.serving.proxies import behind_proxies
 from thuesim_site.start import public_address
 from thuesim_site.testing import free_port, wait_until
 from thuesim_site.testing_tls import Authority

@@ -11,9 +11,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pages.live.hub import Hub
 from pages.tests.live.conftest import Browser, serving
 from thuesim_site.asgi import web
-from thuesim_site.static_responses import StaticFiles
+from thuesim_site.serving.static_responses import StaticFiles
+from thuesim_site.serving.wsgi_threads import Pages
 from thuesim_site.testing import RedisServer
-from thuesim_site.wsgi_threads import Pages
 
 
 @cache

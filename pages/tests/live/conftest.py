@@ -18,7 +18,7 @@ from accounts.models import Membership, Role, Team, User
 from pages.live.hub import Hub
 from rentals.models import Message, Rental, Service, Status, Token
 from rentals.tests.factories import EVERY_TOUR
-from thuesim_site.connections import Connection
+from thuesim_site.serving.connections import Connection
 from thuesim_site.testing import RedisServer, wait_until
 
 

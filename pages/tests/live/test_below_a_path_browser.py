@@ -17,9 +17,9 @@ from pages.tests.test_below_a_path import below_the_path
 from rentals.models import Rental, Status
 from rentals.tests.factories import make_service, make_token
 from thuesim_site.asgi import web
-from thuesim_site.proxies import below_path
+from thuesim_site.serving.proxies import below_path
+from thuesim_site.serving.wsgi_threads import Pages
 from thuesim_site.testing import RedisServer
-from thuesim_site.wsgi_threads import Pages
 
 pytestmark = pytest.mark.browser
 

@@ -16,8 +16,8 @@ from pages.tests.live.browsing import static_files
 from pages.tests.live.conftest import Browser, SignIn, serving
 from rentals.models import Hold, Message, Rental, Service, Status, Token
 from thuesim_site.asgi import web
+from thuesim_site.serving.wsgi_threads import Pages
 from thuesim_site.testing import RedisServer
-from thuesim_site.wsgi_threads import Pages
 
 pytestmark = pytest.mark.browser
 

@@ -5,8 +5,8 @@ from django.utils import translation
 
 from api import PREFIX
 from lib.web.asgi import Application, Message, Receive, Send
-from thuesim_site import asgi_responses
-from thuesim_site.asgi_responses import RETRY_SECONDS
+from thuesim_site.serving import asgi_responses
+from thuesim_site.serving.asgi_responses import RETRY_SECONDS
 
 
 def refusal(status: int) -> Application:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from django.conf import settings
 
 from lib.web.asgi import Application, Message, Receive, Send
-from thuesim_site.connections import client_of
-from thuesim_site.refusals import refusal
+from thuesim_site.serving.connections import client_of
+from thuesim_site.serving.refusals import refusal
 
 
 class RequestLimit:

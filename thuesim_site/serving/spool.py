@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from thuesim_site.asgi_responses import PART_BYTES
+from thuesim_site.serving.asgi_responses import PART_BYTES
 
 
 class TooMuchUnread(Exception):

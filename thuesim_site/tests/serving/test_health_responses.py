@@ -17,8 +17,8 @@ from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
 from pages.views import health
-from thuesim_site import health_responses
-from thuesim_site.health_responses import Health
+from thuesim_site.serving import health_responses
+from thuesim_site.serving.health_responses import Health
 
 pytestmark = pytest.mark.django_db
 database_answers = threading.Event()

@@ -9,8 +9,8 @@ import pytest
 from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
-from thuesim_site import connections
-from thuesim_site.connections import MAX_HEAD_BYTES, client_of
+from thuesim_site.serving import connections
+from thuesim_site.serving.connections import MAX_HEAD_BYTES, client_of
 from thuesim_site.testing import wait_until
 
 LONG = b"x" * 10_000_000

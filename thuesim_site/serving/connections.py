@@ -17,7 +17,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lib.web import leaving
-from thuesim_site.asgi_responses import PART_BYTES, raw_refusal, refusal
+from thuesim_site.serving.asgi_responses import PART_BYTES, raw_refusal, refusal
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection's start, to the end of the request's head
 UNREAD_SECONDS = 30.0  # after which an answer of which nothing was read is given up

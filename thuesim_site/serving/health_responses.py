@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
 from lib.web.asgi import Message, Receive, Send
-from thuesim_site.wsgi_threads import Pages, django_response
+from thuesim_site.serving.wsgi_threads import Pages, django_response
 
 READY_SECONDS = 3.0  # in which `/readyz` answers, whatever the database does
 _NOT_READY = json.dumps({"database": "down"}).encode()

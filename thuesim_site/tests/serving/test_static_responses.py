@@ -11,8 +11,8 @@ import pytest
 from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
-from thuesim_site.static_responses import StaticFiles
-from thuesim_site.tests.test_wsgi_threads import unread
+from thuesim_site.serving.static_responses import StaticFiles
+from thuesim_site.tests.serving.test_wsgi_threads import unread
 
 LONG = os.urandom(5_000_000)
 

@@ -9,9 +9,9 @@ from django.http.request import split_domain_port, validate_host
 
 from lib.network import probes
 from lib.web.asgi import Message, Receive, Send, disconnected
-from thuesim_site.asgi_responses import refusal
-from thuesim_site.connections import client_of
-from thuesim_site.proxies import PEER, UNPROVEN
+from thuesim_site.serving.asgi_responses import refusal
+from thuesim_site.serving.connections import client_of
+from thuesim_site.serving.proxies import PEER, UNPROVEN
 
 MAX_STREAMS = 4  # at a time in one process: each holds for 18 seconds
 _HEADERS = [(b"cache-control", b"no-store, private, no-transform"), (b"x-content-type-options", b"nosniff")]

@@ -16,9 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
-from thuesim_site import wsgi_threads
+from thuesim_site.serving import wsgi_threads
+from thuesim_site.serving.wsgi_threads import MAX_BODY_BYTES, Pages
 from thuesim_site.testing import wait_until
-from thuesim_site.wsgi_threads import MAX_BODY_BYTES, Pages
 
 LONG = bytes(range(256)) * 20_000  # 5 MB: more than the kernel keeps for a reader
 go_on = threading.Event()

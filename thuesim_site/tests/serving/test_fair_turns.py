@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from thuesim_site.fair_turns import FairTurns
+from thuesim_site.serving.fair_turns import FairTurns
 
 
 async def begun(turns: FairTurns, *clients: str) -> list["asyncio.Task[None]"]:

@@ -25,11 +25,11 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http.response import HttpResponseBase
 
 from lib.web.asgi import Message, Receive, Send, disconnected
-from thuesim_site.asgi_responses import Readable, send_file
-from thuesim_site.connections import client_of
-from thuesim_site.fair_turns import FairTurns
-from thuesim_site.refusals import refusal
-from thuesim_site.spool import Spool, TooMuchUnread, Unread
+from thuesim_site.serving.asgi_responses import Readable, send_file
+from thuesim_site.serving.connections import client_of
+from thuesim_site.serving.fair_turns import FairTurns
+from thuesim_site.serving.refusals import refusal
+from thuesim_site.serving.spool import Spool, TooMuchUnread, Unread
 
 MAX_BODY_BYTES = 320 * 1024  # above what any page takes; Django's own, lower limits answer with a page
 MAX_DROPPED_BYTES = 1_000_000  # a longer body is read so far, so that its sender comes to read the refusal

@@ -8,8 +8,8 @@ from django.middleware.security import SecurityMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from lib.web.asgi import Message, Receive, Send
-from thuesim_site.asgi_responses import send_file
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
+from thuesim_site.serving.asgi_responses import send_file
 
 # What WhiteNoise reads of a request, by its names there.
 _READ = {

@@ -1,0 +1,1 @@
+"""Serving requests: connections, turns, refusals, files, and the pages on their threads."""
