@@ -234,7 +234,10 @@ class OneAccount(forms.ModelForm[User]):
         if renamed and any(lookalikes.has_invisible(name) for name in (username, full_name)):
             raise forms.ValidationError(lookalikes.INVISIBLE)
         if renamed and lookalikes.resembled_in(self.teams(), username, full_name, other_than=self.instance.pk):
-            raise forms.ValidationError(lookalikes.REFUSED)
+            # Said at the name that is meant: most often two colleagues are called the same.
+            is_username = lookalikes.resembled_in(self.teams(), username, other_than=self.instance.pk)
+            field = "username" if is_username else "first_name"
+            self.add_error(field if field in self.fields else None, lookalikes.REFUSED)
         return cleaned
 
     def teams(self) -> Iterable[Team | int]:

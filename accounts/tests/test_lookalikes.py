@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import audit, invitations
+from accounts.forms import JoinForm
 from accounts.lookalikes import resembled_in, resembling, skeleton
 from accounts.memberships import NotDone
 from accounts.models import AuditRecord, Membership, Role, Team, User
@@ -85,6 +86,13 @@ def test_nobody_joins_under_a_name_that_looks_like_anothers(
     assert Membership.objects.count() == before
     assert REFUSED not in join(secret, username="quynh", first_name="Quỳnh")
     assert Membership.objects.count() == before + 1
+
+
+@pytest.mark.parametrize("field", ["username", "first_name"])
+def test_the_refusal_stands_at_the_name_that_is_meant(ma: User, team: Team, field: str) -> None:
+    password = {"password1": "nine tall trees", "password2": "nine tall trees"}
+    form = JoinForm({"username": "quynh", "first_name": "Quỳnh", **password, field: "mа"}, team=team)
+    assert list(form.errors) == [field]
 
 
 def test_nor_under_that_of_an_admin_who_is_in_no_team(boss: User, team: Team) -> None:
