@@ -82,7 +82,7 @@ class BoundedPaginator(Paginator[Any]):
 
 def exact(at: datetime | None) -> str:
     """Return a moment to the second, in the desk's time zone; `–` for None."""
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else "–"
+    return f"{timezone.localtime(at):%d/%m/%Y %H:%M:%S}" if at else "–"
 
 
 def dong_column(name: str, label: Any) -> Any:
@@ -163,7 +163,8 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
 
     def _filtered_fields(self) -> Iterator[tuple[str, Any]]:
         """Yield the names in `list_filter`, each with its field, by way of its relations."""
-        for name in self.list_filter:
+        for item in self.list_filter:
+            name = item[0] if isinstance(item, tuple) else item
             if isinstance(name, str):
                 field: Any = None
                 for part in name.split("__"):

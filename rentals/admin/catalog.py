@@ -1,5 +1,6 @@
 """Services and networks in the Django admin, as the upstream lists them, and the prefixes that admins edit."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -19,6 +20,14 @@ from rentals.models.catalog import searchable
 from thuesim import phones
 
 
+class ServerFilter(admin.AllValuesFieldListFilter):
+    """Filter by the server; services without one have a name to click, too."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or self.empty_value_display}
+
+
 class PriceInline(ReadOnlyInline, admin.TabularInline[ServicePrice, Service]):
     model = ServicePrice
     fields = readonly_fields = ("since", "amount")
@@ -30,7 +39,7 @@ class ServiceAdmin(ReadOnlyAdmin):
     """Services as the upstream lists them, with every price they had."""
 
     list_display = ("name", "key", "amount", "seconds", "active", "seen_at")
-    list_filter = ("active", "sv")
+    list_filter = ("active", ("sv", ServerFilter))
     search_fields = ("search_name",)
     search_help_text = gettext_lazy("A part of the name, with or without accents, or the ID.")
     fields = ("name", "sv", "upstream_id", "amount", "seconds", "active", "seen_at")
