@@ -34,7 +34,7 @@ _SYNONYMS = {
         "(csv|spreadsheet)": "excel",
         "(2fa|mfa|authenticator)": "two-factor",
         "(night mode|dark theme)": "dark mode",
-        "(forgot|forgotten|lost) (my )?password": "cannot get in password",
+        "(forgotten|lost) (my )?password": "forgot password",
         "(log ?in|login)": "sign in",
         "(log ?out|logout)": "sign out",
     },
@@ -47,7 +47,6 @@ _SYNONYMS = {
         "(bàn phím tắt|tổ hợp phím)": "phím tắt",
         "(chế độ tối|nền tối|nền đen)": "giao diện tối",
         "(2fa|xác thực 2 bước)": "xác thực hai bước",
-        "quên mật khẩu": "không đăng nhập được mật khẩu",
         "(nghe|bật|tắt) (âm thanh|chuông|tiếng)": "âm thanh",
     },
 }
