@@ -121,12 +121,14 @@ def _with_tls(plain: socket.socket, host: str, port: int, findings: list[Finding
     return secure
 
 
-def _get(connection: http.client.HTTPConnection, address: SplitResult, what: str) -> http.client.HTTPResponse:
-    """Ask as a browser would; and as a visitor who claims another address."""
+def _get(
+    connection: http.client.HTTPConnection, address: SplitResult, what: str, *, encodings: str = "identity"
+) -> http.client.HTTPResponse:
+    """Ask as a browser would; and as a visitor who claims another address. Raises `NotThere`."""
     headers = {
         "Origin": origin_of(address),
         "X-Forwarded-For": CLAIMED_ADDRESS,
-        "Accept-Encoding": "gzip, deflate, br, zstd",
+        "Accept-Encoding": encodings,
         "User-Agent": "thuesim-desk-probe",
     }
     try:
@@ -200,7 +202,7 @@ def _of_clock(there: float, host: str) -> Iterator[Finding]:
 def _of_stream(connection: http.client.HTTPConnection, address: SplitResult, token: str) -> Iterator[Finding]:
     """See whether events come as they are sent, and whether the connection lives through a silence."""
     began = time.monotonic()
-    response = _get(connection, address, f"{token}/stream")
+    response = _get(connection, address, f"{token}/stream", encodings="gzip, deflate, br, zstd")
     if response.status != HTTPStatus.OK:
         raise NotThere(Problem.NO_ANSWER, host=address.hostname, reason=f"HTTP {response.status}")
     if encoding := response.headers.get("Content-Encoding", ""):
