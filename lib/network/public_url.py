@@ -202,7 +202,14 @@ def _of_clock(there: float, host: str) -> Iterator[Finding]:
 def _of_stream(connection: http.client.HTTPConnection, address: SplitResult, token: str) -> Iterator[Finding]:
     """See whether events come as they are sent, and whether the connection lives through a silence."""
     began = time.monotonic()
-    response = _get(connection, address, f"{token}/stream", encodings="gzip, deflate, br, zstd")
+    try:
+        response = _get(connection, address, f"{token}/stream", encodings="gzip, deflate, br, zstd")
+    except NotThere as not_there:
+        # The head of the answer waits with its first event where a proxy fills a buffer before it sends anything.
+        if not isinstance(not_there.__context__, TimeoutError):
+            raise
+        yield Finding(Problem.BUFFERED, {"seconds": round(time.monotonic() - began)})
+        return
     if response.status != HTTPStatus.OK:
         raise NotThere(Problem.NO_ANSWER, host=address.hostname, reason=f"HTTP {response.status}")
     if encoding := response.headers.get("Content-Encoding", ""):

@@ -79,6 +79,23 @@ def compressing(application: Application) -> Application:
     return passed_on
 
 
+def buffering(application: Application) -> Application:
+    """A good proxy that sends the head of a stream with its end, as nginx without `X-Accel-Buffering`."""
+
+    async def passed_on(scope: Message, receive: Receive, send: Send) -> None:
+        kept: list[Message] = []
+
+        async def later(message: Message) -> None:
+            kept.append(message)
+            if not message.get("more_body", message["type"] == "http.response.start"):
+                for each in kept:
+                    await send(each)
+
+        await proxy()(application)(scope, receive, later)
+
+    return passed_on
+
+
 def that(*, path: str = "", status: int = 0, hold: float = 0, cut: bool = False, encoding: bytes = b"") -> Proxy:
     """A good proxy but for one thing."""
 
@@ -175,6 +192,14 @@ def test_what_a_proxy_does_wrong_is_found(
     check: Callable[..., list[Finding]], between: Proxy, problems: list[Problem]
 ) -> None:
     assert [finding.problem for finding in check(between)] == problems
+
+
+def test_a_stream_whose_head_is_held_back_too_is_buffered(
+    check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_url, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(probes, "SILENT_SECONDS", 1.0)
+    assert [finding.problem for finding in check(buffering)] == [Problem.BUFFERED]
 
 
 def test_a_proxy_that_is_not_named_is_not_believed(check: Callable[..., list[Finding]], settings: Settings) -> None:
