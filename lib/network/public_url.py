@@ -148,7 +148,7 @@ def _ask(connection: http.client.HTTPConnection, address: SplitResult, token: st
         raise NotThere(Problem.NO_ANSWER, host=address.hostname, reason=_reason(error)) from None
     facts = probes.facts_of(body, token)
     if facts is not None:
-        return {**facts, "is_direct": facts["peer"] == list(began)}
+        return {**facts, "is_direct": facts["peer"] == list(began), "asked_from": str(began[0])}
     whole, status = f"{origin_of(address)}{address.path}/", response.status
     if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}:
         raise NotThere(Problem.DESK_AWAY, address=whole, status=status)
@@ -189,7 +189,9 @@ def _of_client(facts: dict[str, Any], peer: str) -> Iterator[Finding]:
         yield Finding(Problem.CLIENT_NOT_BELIEVED, {"peer": peer})
     elif not said:
         yield Finding(Problem.CLIENT_LOST, {"peer": peer})
-    if said == [CLAIMED_ADDRESS] or facts["client"] == CLAIMED_ADDRESS:
+    # Where this machine is in DESK_PROXIES and asks itself, its own address, which the proxy added, is passed over.
+    is_added = facts["asked_from"] in said[1:]
+    if said == [CLAIMED_ADDRESS] or (facts["client"] == CLAIMED_ADDRESS and not is_added):
         yield Finding(Problem.CLIENT_CLAIMED, {"claimed": CLAIMED_ADDRESS})
 
 

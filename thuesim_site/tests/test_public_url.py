@@ -194,6 +194,17 @@ def test_what_a_proxy_does_wrong_is_found(
     assert [finding.problem for finding in check(between)] == problems
 
 
+def test_a_proxy_on_this_machine_that_adds_the_visitor_passes_no_claim_on(
+    check: Callable[..., list[Finding]], settings: Settings
+) -> None:
+    settings.PROXIES = [PROXY, "127.0.0.1", "10.0.0.7"]
+    client_of.cache_clear()
+    assert check(proxy(x_forwarded_for=f"{CLAIMED_ADDRESS}, 127.0.0.1")) == []
+    # The proxy before it did not.
+    found = check(proxy(x_forwarded_for=f"{CLAIMED_ADDRESS}, 10.0.0.7"))
+    assert [finding.problem for finding in found] == [Problem.CLIENT_CLAIMED]
+
+
 def test_a_stream_whose_head_is_held_back_too_is_buffered(
     check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
