@@ -31,15 +31,18 @@ def findings(setup: Setup, *, answers_here: bool) -> list[str]:
 def _answering(setup: Setup) -> Iterator[None]:
     import uvicorn
 
+    from lib.network.probes import PATH
     from thuesim_site.serving.asgi_responses import refusal
     from thuesim_site.serving.probe_responses import Probes
     from thuesim_site.serving.proxies import behind_proxies
     from thuesim_site.start.listener import listening
 
-    probes, away = Probes(), refusal(503)
+    probes, away, not_found = Probes(), refusal(503), refusal(404)
 
     async def probes_alone(scope: Message, receive: Receive, send: Send) -> None:
-        await (probes if probes.has(scope) else away)(scope, receive, send)
+        # A probe below another path: as the desk answers it, so that the proxy's path is blamed.
+        elsewhere = not_found if PATH in str(scope["path"]) else away
+        await (probes if probes.has(scope) else elsewhere)(scope, receive, send)
 
     config = uvicorn.Config(
         behind_proxies(probes_alone),

@@ -319,3 +319,11 @@ def test_the_check_of_run_answers_its_probes_where_the_desk_does_not_run() -> No
     assert public_address.findings(setup, answers_here=True) == []
     [sentence] = public_address.findings(setup, answers_here=False)
     assert sentence.startswith(f"127.0.0.1 cannot be reached on port {port}")
+
+
+def test_the_check_of_run_blames_the_path_where_the_proxy_changes_it() -> None:
+    port = free_port()
+    # A desk at the root, asked below a path that nobody takes away.
+    setup: Any = SimpleNamespace(public_url=f"http://127.0.0.1:{port}/changed", host="127.0.0.1", port=port)
+    [sentence] = public_address.findings(setup, answers_here=True)
+    assert "changes its path" in sentence
