@@ -13,6 +13,7 @@ from accounts import audit, lookalikes, memberships, notices
 from accounts.audit import Action, about
 from accounts.models import User
 from accounts.single_sign_on import claims as claim
+from accounts.single_sign_on import groups
 from accounts.single_sign_on.failures import Failure, Refused
 from lib.network.oidc_providers import Provider
 
@@ -41,14 +42,17 @@ def link(person: User, login: SocialLogin, address: str) -> None:
     """Connect a person with the account at the provider that has their e-mail address.
 
     Unless the desk has verified the address itself, another person may have typed it for an account of their own. So what
-    was set up before ends: password, passkeys and app, sessions, API keys, connections with other providers.
+    was set up before ends: password, passkeys and app, sessions, API keys, connections with other providers and what
+    the groups there gave.
     """
     detail: dict[str, object] = {"single sign-on": login.account.provider, "email": address}
     if not EmailAddress.objects.filter(user=person, email__iexact=address, verified=True).exists():
         person.set_unusable_password()
         person.save(update_fields=["password"])
         Authenticator.objects.filter(user=person).delete()
-        SocialAccount.objects.filter(user=person).delete()
+        for account in SocialAccount.objects.filter(user=person):
+            account.delete()
+            groups.apply(person, account.provider, groups.Granted(), why="disconnected")
         memberships.revoke_keys(person, person)
         detail["sessions"] = memberships.end_sessions(person)
         EmailAddress.objects.filter(user=person).delete()

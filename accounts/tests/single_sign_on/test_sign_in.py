@@ -146,6 +146,22 @@ def test_a_verified_address_of_a_trusted_provider_connects_and_ends_what_was_set
     assert AuditRecord.objects.filter(action=Action.PROVIDER_LINKED, person=person).exists()
 
 
+def test_connecting_by_e_mail_ends_what_the_groups_at_another_provider_gave(
+    providers: dict[str, FakeProvider], team: Team, configure: Configure
+) -> None:
+    User.objects.create_superuser("admin", email="admin@example.com")  # the last one would stay
+    GroupRule.objects.create(provider="other", group="managers", right="manager", team=team)
+    GroupRule.objects.create(provider="other", group="managers", right="admin")
+    providers["other"].sign_in(Client(), **LINH, groups=["managers"])
+    person = User.objects.get(email="linh@example.com")
+    assert person.is_staff
+    configure(trust_email=True)
+    assert failure(providers["company"].sign_in(Client(), **{**LINH, "sub": "linh-there"}, groups=[])) == "no_team"
+    person.refresh_from_db()
+    assert not person.is_staff
+    assert not person.memberships.exists()
+
+
 def test_an_address_that_the_desk_has_verified_keeps_the_password(
     company: FakeProvider, team: Team, configure: Configure
 ) -> None:
