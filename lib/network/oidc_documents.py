@@ -4,12 +4,14 @@ The documents are kept in this process for an hour. Each call is bounded in time
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jwt
 import requests
+from requests.adapters import HTTPAdapter
 
 from lib.network.oidc_providers import Provider, is_safe
 
@@ -32,8 +34,19 @@ class TokenRefused(Exception):
     """A token is not what it should be. The text is a clause without a part of the token."""
 
 
+class _MachinesTrust(HTTPAdapter):
+    """Trusts the certificate authorities of this machine and of `SSL_CERT_FILE`, beside those that requests brings."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
+
+
 class BoundedSession(requests.Session):
     """Calls that end within `TOTAL_SECONDS`, read at most `MAX_BYTES`, and follow no redirect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mount("https://", _MachinesTrust())
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs |= {"timeout": (CONNECT_SECONDS, READ_SECONDS), "allow_redirects": False, "stream": True}

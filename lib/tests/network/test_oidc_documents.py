@@ -1,11 +1,13 @@
 """What a provider publishes: bounded, kept for a while, and not believed about another one."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import requests
 from lib.network import oidc_documents
 from lib.network.oidc_documents import BoundedSession, ProviderDown, discover
 from lib.network.oidc_providers import Provider
+from thuesim_site.testing_tls import Authority
 
 
 class Site(ThreadingHTTPServer):
@@ -126,3 +129,21 @@ def test_no_redirect_is_followed_and_a_caller_cannot_ask_for_more_time(site: Sit
         assert session.get(f"{provider.issuer}/away", timeout=1000, allow_redirects=True).status_code == 302
         with pytest.raises(requests.ConnectionError):
             session.get("http://127.0.0.1:9/")
+
+
+def test_a_certificate_of_an_authority_that_this_machine_trusts_is_trusted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.issue("127.0.0.1"))
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    site.answers["/"] = {}
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    address = f"https://127.0.0.1:{site.server_port}/"
+    with BoundedSession() as session, pytest.raises(requests.exceptions.SSLError):
+        session.get(address)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with BoundedSession() as session:
+        assert session.get(address).status_code == 200
