@@ -289,7 +289,9 @@ class Supervision:
 
     def _welcome(self) -> str:
         lines = [f"  {self.setup.public_url or self._local_url()}/", ""]
-        for person in self.about["people"]:
+        if not variables.PASSWORDS.read():
+            lines.append(f"  sign in with  {', '.join(each.name for each in variables.OIDC.read().values())}")
+        for person in self.about["people"] if variables.PASSWORDS.read() else ():
             password = person["password"] or person["password_file"] or "(the one you set)"
             lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
         lines += self._about_the_demo()
