@@ -1,6 +1,5 @@
 """`manage.py restore FILE`: put a backup in the place of the database and the recordings, while the desk is stopped."""
 
-import time
 from argparse import ArgumentParser
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,6 @@ from rentals.jobs.heartbeats import STALE_SECONDS
 from rentals.models import Heartbeat, Rental, Status
 
 MAX_SHOWN = 10
-LEAVING_SECONDS = 3.0  # PostgreSQL lists the connection of a process that has just ended for a moment more
 
 
 class Command(BaseCommand):
@@ -126,21 +124,12 @@ def _other_connections() -> int:
     """Return how many connections to the database there are beside ours: web processes write no heartbeat."""
     if connection.vendor != "postgresql":
         return 0
-    import psycopg  # SQLite does without it
-
-    connection.close()
-    # A pool may have opened more than one.
-    connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL
-    end = time.monotonic() + LEAVING_SECONDS
-    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as asking:
-        while True:
-            [others] = asking.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                "AND backend_type = 'client backend'"
-            ).fetchone() or [0]
-            if not others or time.monotonic() > end:
-                return int(others)
-            time.sleep(0.1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _has_people() -> bool:
