@@ -273,6 +273,10 @@ class Supervision:
         """Say how to sign in once the first page is there, or where to look when it takes long. Returns whether it did."""
         if checks.Role.WEB not in self.setup.roles:
             say(f"Running: {', '.join(program.name for program in programs.programs(self.setup))}. Ctrl-C stops them.")
+            if self.about[
+                "key_missing"
+            ]:  # of this machine alone, perhaps: no page and no /readyz of another one says so
+                say(self.about["key_missing"])
         elif self._answers():
             say(self._welcome())
         elif time.monotonic() - self.began > MAX_START_SECONDS:

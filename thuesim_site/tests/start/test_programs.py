@@ -5,6 +5,7 @@ import pytest
 
 from thuesim_site.start.checks import Role, Setup
 from thuesim_site.start.programs import programs
+from thuesim_site.start.supervise import Supervision
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_a_machine_runs_what_its_roles_name(setup: Setup) -> None:
         ({Role.SLOW}, ["slow"]),
     ):
         assert [program.name for program in programs(replace(elsewhere, roles=frozenset(roles)))] == names
+
+
+def test_a_machine_without_pages_says_which_key_it_lacks(setup: Setup, capfd: pytest.CaptureFixture[str]) -> None:
+    workers = replace(setup, redis_server=None, demo=False, roles=frozenset({Role.WORKER}))
+    supervision = Supervision(workers, {}, None, [])
+    supervision.about = {"key_missing": "A key is missing: DESK_SECRET_KEYS does not decrypt token 1."}
+    assert supervision._welcome_once()
+    assert capfd.readouterr().out.splitlines() == [
+        "Running: worker-1, worker-2. Ctrl-C stops them.",
+        "A key is missing: DESK_SECRET_KEYS does not decrypt token 1.",
+    ]
 
 
 def test_what_others_stand_on_is_named_as_such(setup: Setup) -> None:
