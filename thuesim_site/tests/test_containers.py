@@ -134,26 +134,52 @@ def test_the_secrets_are_made_once_and_fit_the_settings(tmp_path: Path) -> None:
     assert before == {path.name: path.read_text().strip() for path in (tmp_path / "secrets").iterdir()}
 
 
-@pytest.mark.parametrize(("status", "kept"), [(0, {"desk-new.tar", "notes.txt"}), (1, {"desk-old.tar", "notes.txt"})])
-def test_old_backups_go_once_a_new_one_is_there(tmp_path: Path, status: int, kept: set[str]) -> None:
+def backup_script(tmp_path: Path, written: str, status: int = 0) -> tuple[Path, Path]:
+    """Return `backup.sh` with a `manage.py backup` that writes the file `written`, and the folder of backups."""
     (tmp_path / "deploy").mkdir()
-    script = shutil.copy(DEPLOY / "backup.sh", tmp_path / "deploy")
+    script = Path(shutil.copy(DEPLOY / "backup.sh", tmp_path / "deploy"))
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(
         '#!/bin/sh\n[ "$1 $2" = "manage.py backup" ] || exit 9\n'
-        f'[ {status} = 1 ] || touch "$3/desk-new.tar"\nexit {status}\n'
+        f'[ {status} = 1 ] || touch "$3/{written}"\nexit {status}\n'
     )
     python.chmod(0o755)
     backups = tmp_path / "backups"
     backups.mkdir()
+    return script, backups
+
+
+# As `manage.py backup` names a plain one, and with DESK_BACKUP_PASSPHRASE an encrypted one.
+ending = pytest.mark.parametrize("ending", [".tar", ".tar.encrypted"])
+
+
+@ending
+@pytest.mark.parametrize(("status", "kept"), [(0, "desk-new"), (1, "desk-old")])
+def test_old_backups_go_once_a_new_one_is_there(tmp_path: Path, ending: str, status: int, kept: str) -> None:
+    script, backups = backup_script(tmp_path, f"desk-new{ending}", status)
     month_ago = time.time() - 30 * 86400
-    for name in ("desk-old.tar", "notes.txt"):
+    for name in (f"desk-old{ending}", "notes.txt"):
         (backups / name).touch()
         os.utime(backups / name, (month_ago, month_ago))
     ran = subprocess.run(["sh", script, str(backups), "14"], check=False)
     assert ran.returncode == status
-    assert {path.name for path in backups.iterdir()} == kept
+    assert {path.name for path in backups.iterdir()} == {f"{kept}{ending}", "notes.txt"}
+
+
+@ending
+def test_the_next_backup_is_written_a_day_later_and_the_service_is_well(tmp_path: Path, ending: str) -> None:
+    script, backups = backup_script(tmp_path, f"desk-new{ending}")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sleep").write_text(f'#!/bin/sh\necho "$1" >{tmp_path}/slept\nkill -TERM $PPID\n')
+    (programs / "sleep").chmod(0o755)
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    subprocess.run(["sh", script, str(backups), "14", "86400"], env=environment, check=True, timeout=20)
+    assert (tmp_path / "slept").read_text().strip() == "86400"
+    compose = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())
+    _shell, test = compose["services"]["backup"]["healthcheck"]["test"]
+    assert subprocess.run(["sh", "-c", test.replace("/backups", str(backups))], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
