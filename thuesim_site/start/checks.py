@@ -18,7 +18,7 @@ import environ
 from lib.files.buckets import Refused, Unreachable
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
-from thuesim_site.start.variables import Variable, WrongSetting, first_line
+from thuesim_site.start.variables import NoAnswer, Variable, WrongSetting, first_line
 
 if TYPE_CHECKING:
     import redis
@@ -262,7 +262,7 @@ def _check_postgresql(config: dict[str, Any]) -> Applied:
         reason = first_line(error)
         if config["PASSWORD"]:
             reason = reason.replace(config["PASSWORD"], "…")
-        raise WrongSetting(f"DATABASE_URL names a PostgreSQL that cannot be reached ({reason}).") from None
+        raise NoAnswer(f"DATABASE_URL names a PostgreSQL that cannot be reached ({reason}).") from None
     if version < MIN_POSTGRESQL:
         raise WrongSetting(f"DATABASE_URL names PostgreSQL {version}; it must be {MIN_POSTGRESQL} or later.")
     if encoding != "utf-8":
@@ -291,7 +291,7 @@ def _redis() -> Path | None:
             version = _redis_version(client)
     except (redis.RedisError, OSError, ValueError) as error:
         reason = first_line(error).replace(urlsplit(text).password or text, "…")
-        raise WrongSetting(f"REDIS_URL names a Redis that cannot be reached ({reason}).") from None
+        raise NoAnswer(f"REDIS_URL names a Redis that cannot be reached ({reason}).") from None
     if version < embedded_redis.OLDEST:
         raise WrongSetting(f"REDIS_URL names Redis {'.'.join(map(str, version))}; it must be 6.2 or later.")
     return None

@@ -44,7 +44,7 @@ from thuesim_site.start import (
 )
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
-from thuesim_site.start.variables import WrongSetting, first_line
+from thuesim_site.start.variables import NoAnswer, WrongSetting, first_line
 
 TICK_SECONDS = 0.2
 GROUND_TICK_SECONDS = 0.05
@@ -460,7 +460,7 @@ def main() -> int:
             return Supervision(setup, given, None, locks).run()
     except WrongSetting as wrong:
         print(f"./run: {wrong}", file=sys.stderr)
-        return 2
+        return os.EX_TEMPFAIL if isinstance(wrong, NoAnswer) else 2  # systemd starts again but after 2
 
 
 if __name__ == "__main__":

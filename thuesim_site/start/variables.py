@@ -36,6 +36,10 @@ class WrongSetting(Exception):
     """A setting that cannot be used. Its text is one sentence that begins with the variable's name."""
 
 
+class NoAnswer(WrongSetting):
+    """What the setting names does not answer. It may do so later, as after a power failure."""
+
+
 @dataclass(frozen=True)
 class Variable(Generic[T]):
     """One variable. `parse` takes its name and its text, which is not empty, and raises `WrongSetting`."""
