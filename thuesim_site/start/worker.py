@@ -25,6 +25,8 @@ def _is_ready(sender: Any, **_: Any) -> None:
 
 def _hang_up(consumer: Any) -> None:
     """Ask Redis for no more messages. What it has sent meanwhile is found by a tick, as what a killed worker had."""
+    if consumer.connection is None:  # Redis is away, and Celery between two attempts
+        return
     for channel in getattr(consumer.connection.transport, "channels", ()):
         connection = channel.client.connection
         with contextlib.suppress(OSError, AttributeError):  # it is not connected now
