@@ -39,6 +39,7 @@ class Command(BaseCommand):
             if verify:
                 self._say_verified(file, backup.verify(file, settings.BACKUP_PASSPHRASE))
                 return
+            use_one_connection()
             with backup.opened(file, settings.BACKUP_PASSPHRASE) as plain, backup.desk_stopped():
                 manifest = backup.read_manifest(plain)
                 _refuse_newer(manifest)
@@ -100,6 +101,12 @@ def _refuse_newer(manifest: backup.Manifest) -> None:
         raise backup.BackupFailed(
             f"The backup is of a newer version of the desk ({newer[0]}). Restore it with that version."
         )
+
+
+def use_one_connection() -> None:
+    """Go without the pool: it opens a second connection of its own accord, which would count as another machine's."""
+    connection.close()
+    connection.settings_dict["OPTIONS"].pop("pool", None)
 
 
 def _refuse_running_elsewhere() -> None:

@@ -390,6 +390,24 @@ def test_a_connection_of_another_machine_is_noticed(file: Path, django_db_setup:
     assert (restored.returncode, "1 other connections" in restored.stderr) == (1, True)
 
 
+# As long after the first query as a busy machine may take to the next one.
+OWN_CONNECTIONS = """
+import time
+from django.db import connection
+from rentals.management.commands import restore
+restore.use_one_connection()
+connection.ensure_connection()
+time.sleep(0.5)
+print("others:", restore._other_connections())
+"""
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a pool is of PostgreSQL alone")
+def test_its_own_connections_are_no_other_machine_s(tmp_path: Path) -> None:
+    counted = make_desk(tmp_path / "var").manage("shell", "-v0", "-c", OWN_CONNECTIONS)
+    assert counted.stdout.strip() == "others: 0", counted.stderr
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no program")
 def test_a_pg_dump_that_is_too_old_is_named(desk: Desk, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "pg_dump"
