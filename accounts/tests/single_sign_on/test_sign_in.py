@@ -154,11 +154,11 @@ def test_connecting_by_e_mail_ends_what_the_groups_at_another_provider_gave(
     GroupRule.objects.create(provider="other", group="managers", right="admin")
     providers["other"].sign_in(Client(), **LINH, groups=["managers"])
     person = User.objects.get(email="linh@example.com")
-    assert person.is_staff
+    assert person.admin_source == "other"
     configure(trust_email=True)
     assert failure(providers["company"].sign_in(Client(), **{**LINH, "sub": "linh-there"}, groups=[])) == "no_team"
     person.refresh_from_db()
-    assert not person.is_staff
+    assert (person.is_staff, person.admin_source) == (False, "")
     assert not person.memberships.exists()
 
 
