@@ -88,3 +88,28 @@ def test_a_table_that_scrolls_sideways_can_be_scrolled_by_the_keyboard(
             "[...document.querySelectorAll('.desk-table')].some((box) => box.scrollWidth > box.clientWidth)"
         )
         assert [problem for problem in problems_of(page, "token") if "wider than" not in problem] == []
+
+
+def test_no_field_of_the_admin_is_out_of_reach_on_a_phone(
+    browser: Browser, live_server: Any, things: dict[str, Any], boss: Client
+) -> None:
+    """A field ends within the box that it stands in, or the box scrolls to it."""
+    cut = """() => [...document.querySelectorAll("#content :is(input, select, textarea, .help)")].filter((field) => {
+      const right = field.getBoundingClientRect().right;
+      for (let box = field.parentElement; field.offsetWidth > 1 && box.id !== "content"; box = box.parentElement) {
+        const overflow = getComputedStyle(box).overflowX;
+        if (["auto", "scroll"].includes(overflow)) return false;
+        if (overflow !== "visible" && right > box.getBoundingClientRect().right + 1) return true;
+      }
+      return false;
+    }).map((field) => field.id || field.name)"""
+    with in_variant(browser, ("vi", "dark", 390), live_server.url, boss) as context:
+        page = context.new_page()
+        for path in (
+            "grouprule/add/",
+            "user/add/",
+            f"user/{things['user'].pk}/change/",
+            f"team/{things['team'].pk}/change/",
+        ):
+            page.goto(f"{live_server.url}/admin/accounts/{path}")
+            assert page.evaluate(cut) == [], path
