@@ -32,6 +32,9 @@ class GroupRuleForm(forms.ModelForm[GroupRule]):
             self.fields["provider"] = forms.ChoiceField(
                 label=self.fields["provider"].label,
                 choices=[(pk, name if name == pk else f"{name} ({pk})") for pk, name in named.items()],
+                help_text=""
+                if named
+                else _("No provider is set up yet. DESK_OIDC_FILE names them: see “Single sign-on” in the docs."),
             )
 
     def clean(self) -> dict[str, Any] | None:

@@ -57,3 +57,8 @@ def test_a_role_needs_a_team_an_admin_has_none_and_the_provider_must_be_there(ro
 def test_no_rule_is_deleted(root: Client, team: Team) -> None:
     rule = GroupRule.objects.create(provider="company", group="a", right="viewer", team=team)
     assert root.post(reverse("admin:accounts_grouprule_delete", args=[rule.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_without_a_provider_the_form_says_where_one_is_set_up(root: Client, settings: Any) -> None:
+    settings.OIDC_PROVIDERS = {}
+    assert "DESK_OIDC_FILE" in root.get(ADD, headers={"accept-language": "en"}).content.decode()
