@@ -46,9 +46,18 @@ def signed_in(person: User) -> Client:
     return client
 
 
+# Typefaces are there, and what fades in or changes its colour has done so; what turns without an end goes on.
+AT_REST = """async () => {
+    await document.fonts.ready;
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    const ends = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(ends.map((one) => one.finished));
+}"""
+
+
 def problems_of(page: Page, state: str) -> list[str]:
     """What axe finds on the page as it stands, and whether it is wider than the screen."""
-    page.wait_for_timeout(150)  # until colour transitions are over
+    page.evaluate(AT_REST)
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
         page.context.add_init_script(AXE)  # the pages that come have it from their beginning, which takes half as long
