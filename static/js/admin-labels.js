@@ -26,9 +26,10 @@ function nameValues() {
 nameValues();
 // What scrolls sideways on a phone can be scrolled by the keyboard. How wide it is depends on the typeface.
 function reachScrolled() {
-  for (const box of document.querySelectorAll(".inline-group, .desk-table")) {
+  for (const box of document.querySelectorAll(".inline-group, .inline-group fieldset, .desk-table")) {
     if (box.scrollWidth <= box.clientWidth) continue;
     box.tabIndex = 0;
+    if (box.hasAttribute("aria-labelledby")) continue;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", box.querySelector("h2")?.textContent.trim() ?? "");
   }
