@@ -228,7 +228,7 @@ def test_the_rentals_page_lists_everybody_who_saw_the_code(team: Team, linh: Use
     ("language", "expected"),
     [
         ("en", "Linh Trần (linh)'s program with the key CI read the code"),
-        ("vi", "Chương trình của Linh Trần (linh) dùng API key CI đã đọc mã"),
+        ("vi", "Chương trình của Linh Trần (linh) dùng khóa API CI đã đọc mã"),
     ],
 )
 def test_a_program_that_read_the_code_is_named_with_its_key(
