@@ -1,11 +1,13 @@
 #!/bin/sh
 # The steps of the image, for the Dockerfile and for any bare Debian 12, as root:
 #   build.sh build SOURCE   makes /opt/desk from a checkout: packages by hash, static files, compiled Python; and pg_dump in /opt/postgresql
+#   build.sh desk SOURCE    the same where its Debian packages are there already; the tests make it below another folder, DESK_PREFIX
 #   build.sh base           makes a machine that can run /opt/desk: Python, the user desk (10001), its folders
 # No step needs a secret or leaves one behind.
 set -eu
 
-DESK=/opt/desk
+DESK=${DESK_PREFIX:-/opt}/desk
+POSTGRESQL=${DESK_PREFIX:-/opt}/postgresql
 UID_OF_DESK=10001
 
 packages() {
@@ -16,33 +18,45 @@ packages() {
 
 build() {
     packages ca-certificates python3 python3-venv postgresql-client
-    rm -rf $DESK
-    mkdir -p $DESK
+    desk "$1"
+}
+
+# install_lock LOCK: by UV where that names one, which takes what this machine has loaded before.
+install_lock() {
+    if [ -n "${UV:-}" ] && "$UV" pip install -q --python "$DESK/.venv/bin/python" --require-hashes -r "$1" 2>/dev/null; then
+        return
+    fi
+    "$DESK/.venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --no-cache-dir --no-compile \
+        --require-hashes -r "$1"
+}
+
+desk() {
+    rm -rf "$DESK"
+    mkdir -p "$DESK"
     for name in accounts api lib locale locale_libraries pages rentals sandbox static templates thuesim thuesim_site \
         docs manage.py pyproject.toml LICENSE CHANGELOG.md sbom.cdx.json; do
-        cp -R "$1/$name" $DESK/
+        cp -R "$1/$name" "$DESK/"
     done
-    find $DESK \( -name tests -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
-    install -d $DESK/deploy
-    install -m 755 "$1/deploy/backup.sh" $DESK/deploy/
-    python3 -m venv $DESK/.venv
+    find "$DESK" \( -name tests -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
+    install -d "$DESK/deploy"
+    install -m 755 "$1/deploy/backup.sh" "$DESK/deploy/"
+    /usr/bin/python3 -m venv "$DESK/.venv"
     for lock in requirements requirements-s3; do
-        $DESK/.venv/bin/python -m pip install -q --disable-pip-version-check --no-input --no-cache-dir --no-compile \
-            --require-hashes -r "$1/$lock.lock"
+        install_lock "$1/$lock.lock"
     done
     # Not needed to run: what installs, 30 MB of other services than S3, 40 MB of other languages.
-    site=$(echo $DESK/.venv/lib/python3*/site-packages)
+    site=$(echo "$DESK"/.venv/lib/python3*/site-packages)
     (cd "$site" && rm -rf pip pip-* setuptools* pkg_resources _distutils_hack distutils-precedence.pth)
     find "$site/botocore/data" -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} +
     find "$site" -path '*/locale/*' -type d ! -path '*/locale/vi*' ! -path '*/locale/en*' -prune -exec rm -rf {} +
     scratch=$(mktemp -d)
-    DESK_DATA_DIR=$scratch $DESK/.venv/bin/python $DESK/manage.py collectstatic --no-input -v 0
-    mv "$scratch/demo/static" $DESK/collected
+    DESK_DATA_DIR=$scratch "$DESK/.venv/bin/python" "$DESK/manage.py" collectstatic --no-input -v 0
+    mv "$scratch/demo/static" "$DESK/collected"
     rm -rf "$scratch" # with the keys that this start made
-    $DESK/.venv/bin/python -m compileall -q --invalidation-mode unchecked-hash $DESK
-    mkdir -p /opt/postgresql
-    cp /usr/lib/postgresql/*/bin/pg_dump /usr/lib/postgresql/*/bin/pg_restore /opt/postgresql/
-    chmod -R a+rX,go-w $DESK /opt/postgresql
+    "$DESK/.venv/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$DESK"
+    mkdir -p "$POSTGRESQL"
+    cp /usr/lib/postgresql/*/bin/pg_dump /usr/lib/postgresql/*/bin/pg_restore "$POSTGRESQL/"
+    chmod -R a+rX,go-w "$DESK" "$POSTGRESQL"
 }
 
 base() {

@@ -1,7 +1,7 @@
 """The image, compose.yaml and the systemd units name what is there: roles, settings, modules, files.
 
 `compose-spec.json` is the schema of https://github.com/compose-spec/compose-spec (Apache-2.0), unchanged. The image
-itself is built and run by `deploy/try_image.sh`.
+itself is built and run by `deploy/try_image.sh`; here its steps alone are done, below another folder.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import tomllib
 from importlib.util import find_spec
@@ -104,6 +105,28 @@ def test_the_image_copies_what_is_there_and_all_of_the_code() -> None:
     sent = set(re.findall(r"^!(.+)$", (BASE_DIR / ".dockerignore").read_text(), flags=re.MULTILINE))
     locks = set(re.findall(r"for lock in (.*?);", build_script())[0].split())
     assert sent == names | {"deploy"} | {f"{lock}.lock" for lock in locks}
+
+
+@pytest.mark.alone
+def test_the_steps_of_the_image_make_a_desk_that_checks_its_settings(tmp_path: Path) -> None:
+    steps = ["sh", str(DEPLOY / "build.sh"), "desk", str(BASE_DIR)]
+    uv = Path(sys.executable).with_name("uv")
+    given = {name: value for name, value in os.environ.items() if name not in {*SETTINGS, "DJANGO_SETTINGS_MODULE"}}
+    subprocess.run(steps, env={**given, "DESK_PREFIX": str(tmp_path), "UV": str(uv)}, check=True)
+    desk = tmp_path / "desk"
+    assert not list(desk.glob("*/tests"))
+    assert (desk / "collected" / "staticfiles.json").exists()
+    assert (tmp_path / "postgresql" / "pg_restore").exists()
+    checked = subprocess.run(
+        [str(desk / ".venv" / "bin" / "python"), "-m", "thuesim_site.start.supervise", "--check"],
+        cwd=desk,
+        env={"PATH": "/usr/bin:/bin", "DESK_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "roles: web worker slow beat" in checked.stdout
 
 
 def test_the_image_starts_what_is_there_as_nobody_special() -> None:
