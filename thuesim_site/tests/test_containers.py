@@ -23,6 +23,8 @@ import yaml
 from thuesim_site.start import variables
 from thuesim_site.start.checks import Role
 from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.start.processes import STOP_SECONDS
+from thuesim_site.start.programs import SPARE_SECONDS
 from thuesim_site.start.supervise import ALL
 from thuesim_site.start.variables import VARIABLES
 
@@ -73,6 +75,20 @@ def test_compose_sets_only_what_the_desk_reads_and_no_secret_by_value(
             assert name not in environment
     made = set(re.findall(r"^keep (\w+)", (DEPLOY / "make_secrets.sh").read_text(), flags=re.MULTILINE))
     assert {secret["file"] for secret in compose["secrets"].values()} == {f"deploy/secrets/{name}" for name in made}
+
+
+def test_a_desk_has_the_time_to_stop_that_it_may_take_and_the_same_everywhere(desk: dict[str, dict[str, Any]]) -> None:
+    timeout, drain = variables.THUESIM_TIMEOUT.default, variables.DRAIN_SECONDS.default
+    worst = drain + timeout + SPARE_SECONDS + STOP_SECONDS
+    unit, readme, guide = (
+        (BASE_DIR / path).read_text()
+        for path in ("deploy/systemd/desk@.service", "README.md", "docs/guides/en/operations.md")
+    )
+    given = [service["stop_grace_period"] for service in desk.values()]
+    given += [f"{seconds}s" for seconds in re.findall(r"TimeoutStopSec=(\d+)", unit + readme)]
+    given += [f"{seconds}s" for seconds in re.findall(r"`-t (\d+)`", guide)]
+    assert (len(given), set(given)) == (len(desk) + 3, {"60s"})
+    assert worst < 60
 
 
 def test_no_service_may_do_more_than_it_must(compose: dict[str, Any]) -> None:
