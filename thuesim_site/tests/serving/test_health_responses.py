@@ -1,6 +1,7 @@
 """What a monitor reads while the pages cannot answer, through a real server."""
 
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"cookies: {len(request.COOKIES)}")
 
 
-urlpatterns = [path("healthz", health.healthz), path("readyz", readyz)]
+urlpatterns = [path("healthz", health.healthz), path("readyz", readyz), path("readyz/web", readyz)]
 
 
 @pytest.fixture
@@ -74,6 +75,12 @@ def test_readyz_says_so_in_time_where_the_database_does_not_answer(port: int, mo
         assert (status, body) == (503, '{"database": "down"}')
         assert headers["Retry-After"] == "5"
         assert ask(port, "/healthz")[0] == 200
+
+
+def test_a_load_balancer_hears_within_its_two_seconds_that_the_database_does_not_answer(port: int) -> None:
+    begun = time.monotonic()
+    assert ask(port, "/readyz/web")[:2] == (503, '{"database": "down"}')
+    assert time.monotonic() - begun < 2
 
 
 def test_readyz_is_djangos_own_answer_to_nobody(port: int) -> None:
