@@ -191,7 +191,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         registry.register(DeskCollector())
         body = generate_latest(registry)
     except DatabaseError:
-        return HttpResponse("the database is down\n", status=503, content_type="text/plain")
+        headers = {"Retry-After": "5"}
+        return HttpResponse("the database is down\n", status=503, content_type="text/plain", headers=headers)
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
 
 

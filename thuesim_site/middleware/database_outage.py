@@ -38,6 +38,7 @@ class DatabaseOutageMiddleware:
 
 
 NO_DATABASE = ("/healthz", "/readyz")
+METRICS = "/metrics"
 
 
 def _needs_no_database(request: HttpRequest) -> bool:
@@ -45,9 +46,13 @@ def _needs_no_database(request: HttpRequest) -> bool:
 
 
 def outage_page(request: HttpRequest) -> HttpResponse:
-    """Return the page of an outage, in the browser's language: the person's own cannot be read now."""
-    with translation.override(translation.get_language_from_request(request)):
-        response = HttpResponse(render_to_string("503.html", kept_form(request)), status=503)
+    """Return the page of an outage, in the browser's language: the person's own cannot be read now. For programs that read
+    `/metrics` it is one plain line, the same as that view's own."""
+    if request.path_info == METRICS:
+        response = HttpResponse("the database is down\n", status=503, content_type="text/plain")
+    else:
+        with translation.override(translation.get_language_from_request(request)):
+            response = HttpResponse(render_to_string("503.html", kept_form(request)), status=503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -97,6 +97,24 @@ def test_it_says_so_in_the_browsers_language(browser: Client) -> None:
     assert '<html lang="vi">' in response.content.decode()
 
 
+def test_metrics_say_so_in_one_plain_line_before_and_after_a_page_has_found_it_out(browser: Client) -> None:
+    with no_database():
+        answers = [browser.get("/metrics", REMOTE_ADDR="127.0.0.1")]
+        assert browser.get("/").status_code == 503
+        answers.append(browser.get("/metrics", REMOTE_ADDR="127.0.0.1"))
+    told = [
+        (
+            answer.status_code,
+            answer.content,
+            answer["Content-Type"],
+            answer["Retry-After"],
+            "no-store" in answer["Cache-Control"],
+        )
+        for answer in answers
+    ]
+    assert told == [(503, b"the database is down\n", "text/plain", "5", True)] * 2
+
+
 def test_only_one_page_a_second_waits_for_the_database(browser: Client) -> None:
     with no_database() as attempts:
         browser.get("/")
