@@ -239,15 +239,23 @@ class Former:
 
 
 class Processes:
-    """Keeps programs running. `say` prints a line; `tend` is to be called all the time.
+    """Keeps programs running. `say` prints that one has ended, `relay` (else `say`) a line that the one of that name wrote.
+    `tend` is to be called all the time.
 
     `former` are the processes of the version before. What serves the others is taken over as it is; the rest is replaced:
     see `replacing`.
     """
 
-    def __init__(self, programs: Iterable[Program], say: Callable[[str], None], former: Iterable[Former] = ()) -> None:
+    def __init__(
+        self,
+        programs: Iterable[Program],
+        say: Callable[[str], None],
+        former: Iterable[Former] = (),
+        *,
+        relay: Callable[[str, str], None] | None = None,
+    ) -> None:
         found = {one.name: one for one in former}
-        self._say = say
+        self._say, self._relay = say, relay or (lambda _name, line: say(line))
         self._all = [
             Running(program, found.pop(program.name, None) if program.ground else None) for program in programs
         ]
@@ -342,4 +350,4 @@ class Processes:
         by_output = {one.output: one for one in (*self._all, *self._former)}
         for output in select.select(list(by_output), [], [], seconds)[0]:
             for line in by_output[output].lines():
-                self._say(line)
+                self._relay(by_output[output].program.name, line)

@@ -21,6 +21,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -65,6 +66,12 @@ def say(text: str) -> None:
             return
         # The terminal is closed.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+
+
+def _json_line(message: str, level: str = "INFO", process: str = "run") -> str:
+    """Return an object with the keys of `lib.log_lines.JsonLines`."""
+    at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return json.dumps({"at": at, "level": level, "process": process, "message": message}, ensure_ascii=False)
 
 
 class Signals:
@@ -128,12 +135,31 @@ class Supervision:
         self.began = self.alive_at = time.monotonic()
         self.preparation: subprocess.Popen[bytes] | None = None
         self.is_replacing = handed is not None
+        self.logs_json = variables.LOG_FORMAT.read() == "json"
+
+    def say(self, text: str, level: str = "INFO") -> None:
+        """Print; with DESK_LOG_FORMAT=json as one object, without the rules and the columns that a terminal shows."""
+        if self.logs_json:
+            lines = (" ".join(line.strip("─").split()) for line in text.splitlines())
+            text = _json_line("\n".join(filter(None, lines)), level)
+        say(text)
+
+    def warn(self, text: str) -> None:
+        """Print what a person is to look at."""
+        self.say(text, "WARNING")
+
+    def relay(self, process: str, line: str) -> None:
+        """Print what a process wrote: an object of its log, or a line past it such as one of a traceback."""
+        if not self.logs_json or line.startswith("{"):
+            say(line)
+        elif line:
+            say(_json_line(line, process=process))
 
     def run(self) -> int:
         """Return the exit status. In an upgrade everything is prepared."""
-        say("Starting ThueSim Desk …" if self.handed is None else f"Upgrading to {version()} …")
+        self.say("Starting ThueSim Desk …" if self.handed is None else f"Upgrading to {version()} …")
         if self.setup.storage_problem:
-            say(f"{self.setup.storage_problem} Recordings and exports wait for it; orders and codes do not.")
+            self.warn(f"{self.setup.storage_problem} Recordings and exports wait for it; orders and codes do not.")
         self.demo_moved = self.handed is None and _set_demo_apart(self.setup)
         os.environ.update(self.environment)  # beside what only the first start reads
         loading.load_django()
@@ -145,20 +171,21 @@ class Supervision:
             del os.environ[name]
         _allow_open_files()
         listening = self._listen()
-        running = processes.Processes(programs.programs(self.setup), say, self.handed.processes if self.handed else ())
+        former = self.handed.processes if self.handed else ()
+        running = processes.Processes(programs.programs(self.setup), self.warn, former, relay=self.relay)
         try:
             running.tend(0, ground_only=True)
             loading.load_site()  # meanwhile
             self._watch(running)
             self._drain(running)
         finally:
-            say("\nStopping …")
+            self.say("\nStopping …")
             if self.preparation is not None:
                 self.preparation.kill()
             if listening is not None:
                 listening.close()
             running.stop(hurry=lambda: self.signals.hurry)
-        say("Stopped.")
+        self.say("Stopped.")
         return 0
 
     def _listen(self) -> socket.socket | None:
@@ -177,7 +204,7 @@ class Supervision:
         """Go on for a while as a machine that is not ready: so a load balancer sends no more to it."""
         if not self.setup.drain or checks.Role.WEB not in self.setup.roles:
             return
-        say(f"Not ready from now on; stopping in {self.setup.drain:g} s …")
+        self.say(f"Not ready from now on; stopping in {self.setup.drain:g} s …")
         running.send_to_web(signs.LEAVE)
         end = time.monotonic() + self.setup.drain
         while time.monotonic() < end and not self.signals.hurry:
@@ -207,7 +234,7 @@ class Supervision:
         if status == 0:
             self.about = json.loads(output)
         elif not self.signals.stop:
-            say("The database could not be prepared; the reason stands above.")
+            self.warn("The database could not be prepared; the reason stands above.")
         return 0 if self.signals.stop else status
 
     def _watch(self, running: processes.Processes) -> None:
@@ -240,11 +267,11 @@ class Supervision:
         if self.is_replacing:
             self.is_replacing = running.is_replacing
             if not running.replace(READY_SECONDS):
-                say(
+                self.warn(
                     f"Not upgraded: a process of {version()} is not ready. The former ones go on. Mend it, and try again."
                 )
             elif not self.is_replacing:
-                say(f"Upgraded to {version()}.")
+                self.say(f"Upgraded to {version()}.")
         elif self.preparation is not None:
             status = self.preparation.poll()
             if status == 0:
@@ -253,10 +280,10 @@ class Supervision:
                 upgrade.execute_next(arguments, self.given, self.setup, handed, int(number) if number else None)
             elif status is not None:
                 self.preparation = None
-                say("Not upgraded: the reason stands above. The desk goes on as it was.")
+                self.warn("Not upgraded: the reason stands above. The desk goes on as it was.")
         elif self.signals.upgrade:
             self.signals.upgrade = False
-            say("Preparing an upgrade …")
+            self.say("Preparing an upgrade …")
             self.preparation = upgrade.begin_preparation(arguments, self.given, self.setup)
 
     def _hand_over_callback_url(self) -> bool:
@@ -272,15 +299,17 @@ class Supervision:
     def _welcome_once(self) -> bool:
         """Say how to sign in once the first page is there, or where to look when it takes long. Returns whether it did."""
         if checks.Role.WEB not in self.setup.roles:
-            say(f"Running: {', '.join(program.name for program in programs.programs(self.setup))}. Ctrl-C stops them.")
+            self.say(
+                f"Running: {', '.join(program.name for program in programs.programs(self.setup))}. Ctrl-C stops them."
+            )
             if self.about[
                 "key_missing"
             ]:  # of this machine alone, perhaps: no page and no /readyz of another one says so
-                say(self.about["key_missing"])
+                self.warn(self.about["key_missing"])
         elif self._answers():
-            say(self._welcome())
+            self.say(self._welcome())
         elif time.monotonic() - self.began > MAX_START_SECONDS:
-            say("The web server does not answer yet; the reason may stand above.")
+            self.warn("The web server does not answer yet; the reason may stand above.")
         else:
             return False
         return True

@@ -1,7 +1,9 @@
 """What `./run` prints: who signs in how, and on after its output could not be written for a while."""
 
+import json
 import subprocess
 import sys
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,3 +43,28 @@ def test_with_passwords_off_the_start_names_the_providers_and_no_password(monkey
     welcome = Supervision._welcome(started)
     assert "sign in with  Our company, branch" in welcome
     assert "password" not in welcome
+
+
+def test_with_json_logs_what_it_says_itself_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    admin = {"username": "admin", "password": "the-secret", "password_file": "", "role": "admin"}
+    about = {"people": [admin], "token_refused": "", "has_token": True, "key_missing": ""}
+    setup: Any = SimpleNamespace(public_url="https://desk.example.com", demo=False, data_dir="/var/lib/desk")
+    started: Any = SimpleNamespace(setup=setup, about=about, _about_the_demo=lambda: [], logs_json=True)
+    Supervision.say(started, Supervision._welcome(started))
+    Supervision.say(started, "\nStopping …")
+    welcome, stopping = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert datetime.fromisoformat(welcome.pop("at")).tzinfo is not None
+    first, address, person, *_rest = welcome.pop("message").split("\n")
+    assert (first, address) == ("ThueSim Desk is ready", "https://desk.example.com/")
+    assert person == "sign in as admin password the-secret admin"  # as on a terminal: it is made and shown once
+    assert welcome == {"level": "INFO", "process": "run"}
+    assert stopping["message"] == "Stopping …"
+    Supervision.relay(started, "worker-1", '{"level": "INFO"}')
+    Supervision.relay(started, "worker-1", "")
+    Supervision.relay(started, "worker-1", '  File "worker.py", line 3')
+    logged, past_the_log = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert logged == {"level": "INFO"}
+    assert (past_the_log["process"], past_the_log["message"]) == ("worker-1", '  File "worker.py", line 3')
+    started.logs_json = False
+    Supervision.say(started, "\nStopping …")
+    assert capsys.readouterr().out == "\nStopping …\n"
