@@ -18,6 +18,7 @@ import environ
 from lib.files.buckets import Refused, Unreachable
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
+from thuesim_site.start.kept_secrets import fingerprint
 from thuesim_site.start.variables import NoAnswer, Variable, WrongSetting, first_line
 
 if TYPE_CHECKING:
@@ -140,6 +141,15 @@ def _check_shared() -> None:
         raise WrongSetting(
             "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
         )
+
+
+def fingerprints() -> dict[str, str]:
+    """Return the fingerprints of the secrets that machines share, by the setting; none where a data directory keeps them."""
+    found = {
+        variables.SECRET_KEY.name: [variables.SECRET_KEY.read()] if variables.SECRET_KEY.text() else [],
+        variables.SECRET_KEYS.name: variables.SECRET_KEYS.read(),
+    }
+    return {name: " ".join(map(fingerprint, secrets)) for name, secrets in found.items() if secrets}
 
 
 def check_providers() -> None:

@@ -422,6 +422,8 @@ def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
     checks.check_providers()
     unknown = {"sandbox_port"} if is_running else set()
     say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items() if name not in unknown))
+    for name, digits in checks.fingerprints().items():
+        say(f"{name}: fingerprint {digits}")
     if not setup.public_url:
         return 0
     say(f"\nAsking {setup.public_url}/ from here; that takes about twenty seconds …")

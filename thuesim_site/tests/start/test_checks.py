@@ -1,6 +1,7 @@
 """What `./run` says about the settings before it starts anything."""
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from cryptography.fernet import Fernet
 
 import lib.files
 from thuesim_site.start import embedded_redis
-from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for
+from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for, fingerprints
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
 from thuesim_site.start.variables import WrongSetting
@@ -185,6 +186,23 @@ def test_a_provider_that_is_down_is_named_by_the_check_alone(found: Callable[...
     assert str(raised.value) == (
         "DESK_OIDC names http://127.0.0.1:9 as the issuer in [office], but it cannot be reached."
     )
+
+
+def test_machines_with_other_keys_show_other_fingerprints(
+    found: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SECRET_KEY", "DESK_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    assert fingerprints() == {}  # one machine's own, in its data directory
+    first, second, secret = Fernet.generate_key().decode(), Fernet.generate_key().decode(), "0123456789abcdefghij" * 3
+    found(SECRET_KEY=secret, DESK_SECRET_KEYS=f"{first},{second}")
+    shown = fingerprints()
+    assert re.fullmatch("[0-9a-f]{8}", shown["SECRET_KEY"])
+    keys = shown["DESK_SECRET_KEYS"].split()
+    assert len({*keys, shown["SECRET_KEY"]}) == 3
+    found(SECRET_KEY=f"{secret}k", DESK_SECRET_KEYS=f"{second},{first}")
+    assert fingerprints()["SECRET_KEY"] != shown["SECRET_KEY"]
+    assert fingerprints()["DESK_SECRET_KEYS"].split() == keys[::-1]
 
 
 def test_a_port_in_use_is_named(wrong: Callable[..., str]) -> None:
