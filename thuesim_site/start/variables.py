@@ -58,7 +58,8 @@ class Variable(Generic[T]):
     def read(self) -> T:
         """Return the typed value, or the default where it is unset. Raises `WrongSetting`."""
         text = self.text()
-        return self.parse(self.name, text) if text else self.default
+        given_as = f"{self.name}_FILE" if ENVIRON.env.get(f"{self.name}_FILE") else self.name
+        return self.parse(given_as, text) if text else self.default
 
 
 def first_line(error: BaseException) -> str:

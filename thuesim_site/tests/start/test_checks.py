@@ -179,6 +179,12 @@ def test_right_settings_pass(found: Callable[..., Setup], environment: dict[str,
     assert setup.redis_server is not None
 
 
+def test_a_file_that_is_wrong_inside_is_named_as_the_file(wrong: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text("our company is https://sso.example.com")
+    assert wrong(DESK_OIDC_FILE=str(file)).startswith("DESK_OIDC_FILE is no TOML")
+
+
 def test_a_provider_that_is_down_is_named_by_the_check_alone(found: Callable[..., Setup]) -> None:
     found(DESK_OIDC='office = {issuer = "http://127.0.0.1:9", client_id = "desk", client_secret = "hunter2"}')
     with pytest.raises(WrongSetting) as raised:
