@@ -30,6 +30,14 @@ CLAIMED_ADDRESS = "192.0.2.77"
 _CERTIFICATE_PROBLEMS = {10: Problem.CERTIFICATE_EXPIRED, 62: Problem.CERTIFICATE_HOST, 64: Problem.CERTIFICATE_HOST}
 
 
+# What nginx, Apache and servers in Go write to who speaks plain HTTP at a port for TLS, with the status 400.
+_TLS_WANTED = (
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+    "sent an HTTP request to an HTTPS server",
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong. `values` are what its sentence names."""
@@ -150,6 +158,10 @@ def _ask(connection: http.client.HTTPConnection, address: SplitResult, token: st
     if facts is not None:
         return {**facts, "is_direct": facts["peer"] == list(began), "asked_from": str(began[0])}
     whole, status = f"{origin_of(address)}{address.path}/", response.status
+    if address.scheme == "http" and status == HTTPStatus.BAD_REQUEST and any(words in body for words in _TLS_WANTED):
+        raise NotThere(Problem.TLS_WANTED, host=address.hostname, port=address.port or 80)
+    if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" in response.headers:
+        raise NotThere(Problem.BASIC_AUTHENTICATION, address=whole)
     if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}:
         raise NotThere(Problem.DESK_AWAY, address=whole, status=status)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:

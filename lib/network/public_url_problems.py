@@ -12,11 +12,13 @@ class Problem(StrEnum):
 
     UNREACHABLE = "unreachable"
     NO_TLS = "no_tls"
+    TLS_WANTED = "tls_wanted"
     CERTIFICATE_EXPIRED = "certificate_expired"
     CERTIFICATE_SOON = "certificate_soon"
     CERTIFICATE_HOST = "certificate_host"
     CERTIFICATE_UNTRUSTED = "certificate_untrusted"
     NO_ANSWER = "no_answer"
+    BASIC_AUTHENTICATION = "basic_authentication"
     DESK_AWAY = "desk_away"
     REDIRECTED = "redirected"
     OTHER_PROGRAM = "other_program"
@@ -44,6 +46,7 @@ SENTENCES: Mapping[Problem, Promise] = {
         "%(host)s does not speak TLS on port %(port)s (%(reason)s): give the proxy a certificate there, or begin "
         "DESK_PUBLIC_URL with http://."
     ),
+    Problem.TLS_WANTED: _("%(host)s speaks TLS on port %(port)s: begin DESK_PUBLIC_URL with https://."),
     Problem.CERTIFICATE_EXPIRED: _("The certificate of %(host)s has expired: renew it at the proxy."),
     Problem.CERTIFICATE_SOON: _("The certificate of %(host)s expires in %(days)s days: renew it at the proxy."),
     Problem.CERTIFICATE_HOST: _(
@@ -55,6 +58,10 @@ SENTENCES: Mapping[Problem, Promise] = {
     ),
     Problem.NO_ANSWER: _(
         "%(host)s takes the connection and gives no answer of use (%(reason)s): look at the proxy's log."
+    ),
+    Problem.BASIC_AUTHENTICATION: _(
+        "Basic authentication stands in front of %(address)s (status 401): take it out of the proxy, since the desk asks "
+        "for a sign-in itself, and neither callbacks nor API keys pass it."
     ),
     Problem.DESK_AWAY: _(
         "The proxy at %(address)s does not reach the desk (it answers %(status)s): start the desk, and compare the proxy's "

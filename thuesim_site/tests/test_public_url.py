@@ -250,6 +250,26 @@ def test_where_nothing_listens_or_no_tls_is_spoken_one_sentence_says_so() -> Non
         assert examine(url) == []  # without a proxy there is none to name
 
 
+@pytest.mark.parametrize(
+    ("status", "header", "body", "problem"),
+    [
+        (400, b"server", b"The plain HTTP request was sent to HTTPS port", Problem.TLS_WANTED),
+        (400, b"server", b"Bad request", Problem.OTHER_PROGRAM),
+        (401, b"www-authenticate", b"401 Authorization Required", Problem.BASIC_AUTHENTICATION),
+        (401, b"server", b"401 Authorization Required", Problem.OTHER_PROGRAM),
+    ],
+)
+def test_a_proxy_that_wants_tls_or_a_password_of_its_own_is_told_so(
+    status: int, header: bytes, body: bytes, problem: Problem
+) -> None:
+    async def proxy_alone(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": [(header, b"Basic")]})
+        await send({"type": "http.response.body", "body": body})
+
+    with served(proxy_alone) as url:
+        assert [finding.problem for finding in examine(url)] == [problem]
+
+
 def test_a_clock_that_is_far_away_is_told(check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch) -> None:
     answer = probes.answer
     monkeypatch.setattr(probes, "answer", lambda facts, token: answer({**facts, "time": facts["time"] - 90}, token))
