@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -21,14 +22,17 @@ def check_required(provider: Provider, claims: Mapping[str, Any]) -> None:
 
 
 def groups(provider: Provider, claims: Mapping[str, Any]) -> frozenset[str]:
-    """Return the groups. Raises `Refused` where the provider sends a link in place of them, as Entra ID does of many."""
+    """Return the groups, their names in Unicode's composed form (NFC).
+
+    Raises `Refused` where the provider sends a link in place of them, as Entra ID does of many.
+    """
     elsewhere = claims.get("_claim_names")
     if isinstance(elsewhere, dict) and provider.groups_claim in elsewhere:
         raise Refused(Failure.TOO_MANY_GROUPS, "the groups are behind a link")
     listed = _texts(_inside(claims, provider.groups_claim))
     if len(listed) > MAX_GROUPS:
         raise Refused(Failure.TOO_MANY_GROUPS, f"{len(listed)} groups")
-    return frozenset(listed)
+    return frozenset(normalize("NFC", each) for each in listed)
 
 
 def _inside(claims: Mapping[str, Any], name: str) -> Any:
@@ -61,9 +65,14 @@ def email(claims: Mapping[str, Any]) -> str:
 
 def full_name(claims: Mapping[str, Any]) -> str:
     """Return the name as people write it."""
-    parts = [claims.get("given_name"), claims.get("family_name")]
-    name = claims.get("name") or " ".join(part for part in parts if isinstance(part, str))
-    return " ".join(str(name).split())[:150]
+    name = text(claims, "name") or f"{text(claims, 'given_name')} {text(claims, 'family_name')}"
+    return " ".join(name.split())[:150]
+
+
+def text(claims: Mapping[str, Any], name: str) -> str:
+    """Return a claim that is a text, `""` for another one."""
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def answers_two_factor(provider: Provider, claims: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ What a person of the desk gave by hand is left alone. The last admin and the las
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from unicodedata import normalize
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
@@ -38,10 +39,10 @@ class Granted:
 def granted(provider_id: str, groups: Iterable[str]) -> Granted:
     """Return what the rules of a provider give to a person in these groups. One query."""
     total = Granted()
-    names = {*groups, GroupRule.EVERYONE}
+    names = {*(normalize("NFC", name) for name in groups), GroupRule.EVERYONE}
     rules = GroupRule.objects.filter(provider=provider_id, is_on=True)
     # Compared here: a group's name is no pattern, and databases differ in what they take for equal.
-    for rule in (each for each in rules if each.group in names):
+    for rule in (each for each in rules if normalize("NFC", each.group) in names):
         if rule.team_id is None:
             total.is_staff = True
             total.is_superuser |= rule.right == Right.SUPERUSER

@@ -90,8 +90,8 @@ def create(provider: Provider, login: SocialLogin, claims: Mapping[str, Any], *,
 
 def _username(claims: Mapping[str, Any], teams: Iterable[int]) -> str:
     """Return a user name that no account has and that looks like no other in the teams."""
-    wanted = claims.get("preferred_username") or claims.get("nickname") or claim.email(claims)
-    base = _UNFIT.sub("", str(wanted).partition("@")[0])[:_MAX_NAME] or "person"
+    wanted = claim.text(claims, "preferred_username") or claim.text(claims, "nickname") or claim.email(claims)
+    base = _UNFIT.sub("", wanted.partition("@")[0])[:_MAX_NAME] or "person"
     number = 1
     while True:
         name = base if number == 1 else f"{base}-{number}"

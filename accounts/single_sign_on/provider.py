@@ -15,6 +15,7 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from accounts.single_sign_on import claims as claim
 from accounts.single_sign_on.failures import Failure, Refused
 from lib.network import oidc_documents
 from lib.network.oidc_documents import TokenRefused
@@ -116,7 +117,8 @@ class DeskProvider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has 
 
     def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
         """Keep what the page of the account shows, and no other claim."""
-        return {name: str(data[name])[:254] for name in ("email", "name", "preferred_username") if data.get(name)}
+        shown = {name: claim.text(data, name)[:254] for name in ("email", "name", "preferred_username")}
+        return {name: value for name, value in shown.items() if value}
 
     def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
         return {}

@@ -1,7 +1,8 @@
 """What groups give at each sign-in, what they take away, and what they leave alone."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
@@ -58,6 +59,18 @@ def test_a_group_is_compared_as_it_is_written(team: Team, linh: User) -> None:
     give("Operators", "operator", team)
     apply(linh, "operators", "Operators ", "Op%")
     assert roles(linh) == {}
+
+
+@pytest.mark.parametrize(("in_rule", "at_provider"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_accents_is_the_same_however_it_is_composed(
+    company: FakeProvider, team: Team, in_rule: Literal["NFC", "NFD"], at_provider: Literal["NFC", "NFD"]
+) -> None:
+    give(normalize(in_rule, "Vận hành"), "operator", team)
+    client = Client()
+    company.sign_in(client, **LINH, groups=[normalize(at_provider, "Vận hành")])
+    person = signed_in(client)
+    assert person is not None
+    assert roles(person) == {"Support": ("operator", "company")}
 
 
 def test_a_lost_group_takes_membership_keys_and_invitations_and_another_changes_the_role(

@@ -184,6 +184,14 @@ def test_names_that_are_taken_or_look_like_another_get_a_number(
     assert person.username == "linh-2"
 
 
+def test_names_that_are_no_texts_are_left_out(company: FakeProvider, rule: GroupRule) -> None:
+    claims = {**LINH, "name": ["Linh"], "preferred_username": {"linh": 1}, "given_name": "Linh", "family_name": "Trần"}
+    company.sign_in(Client(), **claims, groups=["operators"])
+    person = User.objects.get()
+    assert (person.username, person.first_name) == ("linh", "Linh Trần")
+    assert SocialAccount.objects.get().extra_data == {"email": "linh@example.com"}
+
+
 def test_a_new_account_needs_an_e_mail_address(company: FakeProvider, rule: GroupRule) -> None:
     assert failure(company.sign_in(Client(), name="Linh", groups=["operators"])) == "email_missing"
     assert not User.objects.exists()
