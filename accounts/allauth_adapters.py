@@ -25,7 +25,7 @@ from accounts import audit, mail, memberships
 from accounts.models import User
 from accounts.policy import must_keep_two_factor, two_factor_methods
 from accounts.sign_in import throttle
-from accounts.single_sign_on import provider_sessions
+from accounts.single_sign_on import connections, provider_sessions
 from lib import encryption
 from lib.web.urls import absolute_reverse
 
@@ -38,6 +38,12 @@ class ClosedSignup(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """For connecting an account at a provider, the sign-in itself counts as well while it is fresh."""
+        if app == "allauth.socialaccount" and connections.is_fresh(self.request):
+            return False
+        return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the client's address; an IPv4 address in IPv6 notation as IPv4, or all of them would be one /64."""

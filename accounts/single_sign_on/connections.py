@@ -21,6 +21,9 @@ from accounts.models import User
 from accounts.single_sign_on import groups
 from lib.network.oidc_providers import Provider
 
+# What a person proves here, as allauth records it.
+_OWN_METHODS = {"password", "mfa"}
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -46,13 +49,14 @@ def of(person: User) -> Sequence[Connection]:
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Whether the person signed in within the last five minutes, at a provider or here.
+    """Whether the person signed in within the last five minutes, in this session.
 
-    allauth asks nobody who has neither a password nor a second factor here; for them the time of the sign-in counts.
+    A sign-in at a provider counts for those alone who have neither a password nor a second factor here: it may happen
+    without a question, from an open session there.
     """
     flows = get_reauthentication_flows(request.user)
     records = get_authentication_records(request, request.user)
-    counted = [each for each in records if each.get("reauthenticated") or not flows]
+    counted = [each for each in records if each["method"] in _OWN_METHODS or not flows]
     return bool(counted) and time.time() - float(counted[-1]["at"]) < app_settings.REAUTHENTICATION_TIMEOUT
 
 

@@ -352,7 +352,8 @@ def test_connecting_and_disconnecting_ask_for_a_fresh_sign_in(
 ) -> None:
     person = make_person(team, username="linh", email="linh@example.com")
     client = Client()
-    client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
+    with time_machine.travel(timezone.now() - timedelta(minutes=6)):
+        client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
     connect = client.post("/accounts/oidc/company/login/", {"process": "connect"})
     assert connect.headers["Location"].startswith("/accounts/reauthenticate/")
     client.post("/accounts/reauthenticate/", {"password": "secret-enough"})
@@ -368,6 +369,21 @@ def test_connecting_and_disconnecting_ask_for_a_fresh_sign_in(
     assert other.post(disconnect).headers["Location"].startswith("/accounts/reauthenticate/")
     assert client.post(disconnect).headers["Location"] == "/account/#providers"
     assert not SocialAccount.objects.exists()
+
+
+def test_a_password_that_was_typed_in_this_session_a_moment_ago_is_not_asked_for_again(
+    company: FakeProvider, team: Team
+) -> None:
+    make_person(team, username="linh", email="linh@example.com")
+    client, other = Client(), Client()
+    with time_machine.travel(timezone.now() - timedelta(minutes=6)):
+        other.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
+    client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
+    connect = other.post("/accounts/oidc/company/login/", {"process": "connect"})
+    assert connect.headers["Location"].startswith("/accounts/reauthenticate/")
+    company.claims = LINH
+    company.begin(client, process="connect")
+    assert company.come_back(client).url == "/account/#providers"
 
 
 def test_a_person_without_a_password_signs_in_there_once_more_and_keeps_their_only_way_in(
