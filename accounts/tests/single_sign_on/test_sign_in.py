@@ -233,6 +233,16 @@ def test_a_lost_state_says_so_and_fills_no_audit_log(company: FakeProvider, rule
     assert not AuditRecord.objects.filter(action=Action.SIGN_IN_FAILED).exists()
 
 
+def test_a_used_link_says_to_who_is_signed_in_that_they_are(company: FakeProvider, rule: GroupRule) -> None:
+    client = Client()
+    company.sign_in(client, **LINH, groups=["operators"])
+    page = company.come_back(client).content.decode()
+    assert "You are signed in already" in page
+    assert "The sign-in failed" not in page
+    assert 'class="button primary wide" href="/"' in page
+    assert "The sign-in failed" in company.come_back(Client()).content.decode()
+
+
 def test_a_provider_that_is_down_says_so_before_and_after(
     company: FakeProvider, rule: GroupRule, caplog: pytest.LogCaptureFixture
 ) -> None:

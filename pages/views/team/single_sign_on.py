@@ -84,6 +84,7 @@ def _failed(request: HttpRequest, provider: Provider, failure: Failure) -> HttpR
         "happened": str(words.happened) % names,
         "remedy": str(words.remedy) % names,
         "failure": failure.name.lower(),
+        "is_signed_in": failure == Failure.STATE_LOST and request.user.is_authenticated,
         "provider": provider,
     }
     return render(request, "single_sign_on/failed.html", shown, status=words.status)
