@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.db.models import Exists, Model, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django_stubs_ext import Annotations
@@ -35,6 +35,19 @@ _ACCESS = {
 
 class PersonForm(OneAccount, UserChangeForm[User]):
     """The page of a person."""
+
+
+class NewPersonForm(OneAccount):
+    """Adds a person who signs in through a provider alone."""
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    def save(self, commit: bool = True) -> User:
+        self.instance.set_unusable_password()
+        person: User = super().save(commit)
+        return person
 
 
 class Columns(TypedDict):
@@ -97,6 +110,19 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
         is_above = isinstance(obj, User) and obj.is_superuser and not may_appoint(request)
         return super().has_change_permission(request, obj) and not is_above
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Without the password where passwords are off."""
+        if settings.PASSWORDS:
+            return super().get_fieldsets(request, obj)
+        if obj is None:
+            return ((None, {"classes": ("wide",), "fields": NewPersonForm.Meta.fields}),)
+        return ((None, {"fields": ("username",)}), *self.fieldsets[1:])
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is None and not settings.PASSWORDS:
+            kwargs["form"] = NewPersonForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Only superusers appoint admins, and no admin removes their own access."""
         fixed = ["last_login", "date_joined"]
@@ -133,6 +159,8 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """A password set by another person ends the sessions that were begun with the old one."""
+        if not settings.PASSWORDS:
+            raise Http404
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         person = User.objects.filter(pk=id).first()
         if request.method == "POST" and answer.status_code == 302 and person is not None and person != request.user:

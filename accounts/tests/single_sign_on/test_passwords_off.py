@@ -78,6 +78,30 @@ def test_every_page_about_passwords_is_closed(off: None, team: Team, address: st
         assert response.status_code == 404 or response.headers["Location"].startswith("/accounts/login/")
 
 
+def test_the_administration_neither_sets_a_password_nor_asks_for_one(off: None, root: User, team: Team) -> None:
+    person = make_person(team, username="linh")
+    client = Client()
+    client.force_login(root)
+    page = f"/admin/accounts/user/{person.pk}/"
+    assert client.get(f"{page}password/").status_code == 404
+    sent = {"password1": "long-enough-1", "password2": "long-enough-1", "usable_password": "true"}
+    assert client.post(f"{page}password/", sent).status_code == 404
+    assert "password/" not in client.get(page).content.decode()
+    assert "password1" not in client.get("/admin/accounts/user/add/").content.decode()
+    client.post("/admin/accounts/user/add/", {"username": "lan", "email": "lan@example.com"})
+    lan = User.objects.get(username="lan", email="lan@example.com")
+    assert not lan.has_usable_password()
+    assert lan.password.startswith("!")
+
+
+def test_two_factor_authentication_is_explained_without_a_password(off: None, team: Team) -> None:
+    client = Client()
+    client.force_login(make_person(team))
+    page = client.get("/account/").content.decode()
+    assert "stolen password" not in page
+    assert "after you sign in at your provider" in page
+
+
 def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, boss: User) -> None:
     person = make_person(team)
     with pytest.raises(NotDone, match="switched off"):

@@ -130,9 +130,11 @@ def person_sign_out(request: DeskRequest, membership: Membership) -> str:
 def person_two_factor(request: DeskRequest, membership: Membership) -> str:
     """Turn two-factor authentication off for their account."""
     two_factor.turn_off(request.user, request.access, membership.user)
-    return _("%(person)s signs in by the password alone now, and can set up two-factor authentication again.") % {
-        "person": membership.user
-    }
+    if settings.PASSWORDS:
+        sentence = _("%(person)s signs in by the password alone now, and can set up two-factor authentication again.")
+    else:
+        sentence = _("%(person)s signs in at the provider alone now, and can set up two-factor authentication again.")
+    return sentence % {"person": membership.user}
 
 
 @_action
