@@ -172,6 +172,8 @@ QUESTIONS = {
         "invit a coleague": FIRST,
         "which network should I choose": ("operator", "choose-a-network-or-a-prefix"),
         "does the desk have backups": ("operations", "back-up"),
+        "single sign-on": ("admin", "single-sign-on"),
+        "how do I set up SSO": ("admin", "single-sign-on"),
     },
     "vi": {
         "thuê số như thế nào": FIRST,
@@ -216,6 +218,8 @@ QUESTIONS = {
         "bàn phím tắt ở đâu": ("operator", "work-by-keyboard"),
         "nhà mạng nào": ("operator", "choose-a-network-or-a-prefix"),
         "sao lưu thế nào": ("operations", "back-up"),
+        "đăng nhập một lần": ("admin", "single-sign-on"),
+        "SSO": ("admin", "single-sign-on"),
     },
 }
 
