@@ -376,6 +376,13 @@ def test_the_cheapest_services_are_offered_with_their_price(root: Client, upstre
     assert "The first number is ordered" in html(root.get(reverse("setup_number", args=[token.pk])))
 
 
+def test_services_for_tests_are_offered_after_all_others(root: Client, team: Team, token: Token) -> None:
+    for name, price in (("Không có tin (TEST)", 100), ("Zalo", 900), ("Momo", 350)):
+        make_service(name=name, price=price)
+    access = access_for(User.objects.get(username="root"))
+    assert [service.name for service in setup.offered(access)] == ["Momo", "Zalo", "Không có tin (TEST)"]
+
+
 def test_a_team_that_wants_a_purpose_is_asked_for_it(root: Client, team: Team, token: Token) -> None:
     make_service()
     team.purpose_required = True
