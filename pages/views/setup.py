@@ -85,7 +85,7 @@ def setup(request: DeskRequest) -> HttpResponse:
 def setup_token(request: DeskRequest) -> HttpResponse:
     """Take a token, ask ThueSim about it, and store it where ThueSim accepts it."""
     data = request.POST if request.method == "POST" else None
-    form = NewTokenForm(data, initial={"name": token_adding.free_name("ThueSim")})
+    form = NewTokenForm(data, initial={"name": token_adding.free_name(_("Main token"))})
     wants_value = not form.is_valid()
     if form.is_valid():
         value, name = Secret(form.cleaned_data["new_value"]), form.cleaned_data["name"]

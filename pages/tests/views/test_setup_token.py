@@ -134,5 +134,6 @@ def test_of_two_who_add_it_at_once_one_does(root: Client, upstream: Sandbox, mon
 
 
 def test_a_second_token_gets_a_name_of_its_own(root: Client) -> None:
-    make_token(name="ThueSim")
-    assert read(root, "setup_token").find("input", name="name")["value"] == "ThueSim 2"
+    assert read(root, "setup_token").find("input", name="name")["value"] == "Main token"
+    make_token(name="Main token")
+    assert read(root, "setup_token").find("input", name="name")["value"] == "Main token 2"
