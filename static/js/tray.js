@@ -41,6 +41,7 @@ export function addToTray(card) {
 // made as small as it can be, and then takes in what it covers: it comes to the same each time, and never flickers.
 const POINTS = [[0.5, 0.5], [0.1, 0.5], [0.9, 0.5], [0.5, 0.1], [0.5, 0.9]]; // of a part, as shares of its width and height
 const hovers = matchMedia("(hover: hover)"); // on a touch screen, what was touched stays hovered
+const narrow = matchMedia("(max-width: 47.5rem)");
 const inSightSince = new WeakMap(); // by entry
 function hideWhatIsInSight() {
   if (document.hidden || document.querySelector("dialog[open]")) return; // nobody sees the cards
@@ -57,9 +58,11 @@ function hideWhatIsInSight() {
       entry.hidden ||= !isUsed && performance.now() - inSightSince.get(entry) >= IN_SIGHT;
     }
   }
+  // On a phone the tray would lie over the panel of the tour: others' codes wait until it ends.
+  const isTouring = narrow.matches && document.getElementById("tour") !== null;
   let covered;
   do {
-    tray.hidden = entries.every((entry) => entry.hidden);
+    tray.hidden = entries.every((entry) => entry.hidden || (isTouring && entry.dataset.mine === "0"));
     covered = entries.filter((entry) => entry.hidden && isUnderTray(partsOf(entry)));
     for (const entry of covered) entry.hidden = false;
   } while (covered.length);

@@ -155,3 +155,43 @@ def test_the_entrances_name_the_product(
                 assert beside is not None
                 assert box["x"] + box["width"] <= beside["x"] or box["y"] + box["height"] <= beside["y"]
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_on_a_phone_others_codes_wait_until_the_tour_ends(
+    browser: Browser, live_server: Any, transactional_db: None
+) -> None:
+    team = make_team("Support", shares_codes=True)
+    person, other = make_person(team, username="linh", tours_seen=[]), make_person(team, username="lan")
+    make_token().teams.add(team)
+    for each in range(12):
+        rental = make_rental(Status.RECEIVED, team=team, person=other, received_at=timezone.now())
+        Message.objects.create(
+            rental=rental, at=timezone.now(), code=f"12345{each}", text="", source="poll", fingerprint="1"
+        )
+    with in_variant(browser, ("en", "light", 390), live_server.url, signed_in(person)) as context:
+        page = context.new_page()
+        page.goto(live_server.url)
+        expect(page.locator("#tour")).to_be_visible()
+        expect(page.locator("#tray li")).not_to_have_count(0)
+        page.wait_for_timeout(1500)  # it is looked at each second
+        expect(page.locator("#tray")).to_be_hidden()
+        page.keyboard.press("Escape")
+        expect(page.locator("#tray")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_buttons_of_a_token_are_in_one_row(
+    browser: Browser, live_server: Any, transactional_db: None, language: str
+) -> None:
+    team = make_team("Support")
+    make_token().teams.add(team)
+    person = make_person(team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
+    with in_variant(browser, (language, "dark", 390), live_server.url, signed_in(person)) as context:
+        page = context.new_page()
+        page.goto(f"{live_server.url}/system/")
+        tops = page.eval_on_selector_all(
+            ".token-do .button", "all => all.map((one) => one.getBoundingClientRect().top)"
+        )
+        assert len(tops) == 2
+        assert tops[0] == tops[1]
+        page.locator(".token-health").first.screenshot(path=f"/tmp/mendb-system-{language}.png")
