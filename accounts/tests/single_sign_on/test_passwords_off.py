@@ -94,12 +94,13 @@ def test_the_administration_neither_sets_a_password_nor_asks_for_one(off: None, 
     assert lan.password.startswith("!")
 
 
-def test_two_factor_authentication_is_explained_without_a_password(off: None, team: Team) -> None:
+def test_the_account_speaks_of_the_provider_in_place_of_a_password(off: None, team: Team) -> None:
     client = Client()
     client.force_login(make_person(team))
     page = client.get("/account/").content.decode()
     assert "stolen password" not in page
     assert "after you sign in at your provider" in page
+    assert "change your password at your provider" in page
 
 
 def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, boss: User) -> None:
