@@ -4,15 +4,12 @@ import asyncio
 import contextlib
 import dataclasses
 import gzip
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
 from django.utils import translation
 from pytest_django import Settings
 
@@ -20,11 +17,12 @@ from lib.network import probes, public_url
 from lib.network.public_url import CLAIMED_ADDRESS, Finding, examine
 from lib.network.public_url_problems import SENTENCES, Problem
 from lib.web.asgi import Application, Message, Receive, Send
-from thuesim_site.serving.connections import Connection, client_of
+from pages.tests.live.conftest import serving
+from thuesim_site.serving.connections import client_of
 from thuesim_site.serving.probe_responses import Probes
 from thuesim_site.serving.proxies import behind_proxies
 from thuesim_site.start import public_address
-from thuesim_site.testing import free_port, wait_until
+from thuesim_site.testing import free_port
 from thuesim_site.testing_tls import Authority
 
 PROXY, VISITOR = "10.0.0.9", "203.0.113.5"
@@ -125,24 +123,8 @@ def that(*, path: str = "", status: int = 0, hold: float = 0, cut: bool = False,
 @contextlib.contextmanager
 def served(application: Application, certificate: Path | None = None, *, port: int = 0) -> Iterator[str]:
     """Serve over TLS, or without a certificate plainly; yields the address."""
-    listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        lifespan="off",
-        log_level="critical",
-        ssl_certfile=certificate,
-        proxy_headers=False,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
-    thread.start()
-    try:
-        wait_until(lambda: server.started, "the server has started")
-        yield f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with serving(application, port=port, certificate=certificate) as served_on:
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{served_on}"
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,15 +94,19 @@ class Screens:
 
 
 @contextmanager
-def serving(application: Any, hub: Hub | None = None) -> Iterator[int]:
-    """uvicorn in a thread, on the port that is yielded. The streams of `hub` end first, as a signal would end them."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def serving(
+    application: Any, hub: Hub | None = None, *, port: int = 0, certificate: Path | None = None
+) -> Iterator[int]:
+    """uvicorn in a thread, on the port that is yielded, over TLS with a certificate. The streams of `hub` end first, as a
+    signal would end them."""
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
         application,
         http=Connection,
         lifespan="off",
         log_level="warning",
         timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
         proxy_headers=False,
     )
     server = uvicorn.Server(config)
