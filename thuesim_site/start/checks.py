@@ -88,10 +88,7 @@ def check(roles: Iterable[Role] = Role, *, ports_are_ours: bool = False, newer_d
     storage_problem = _check_bucket()
     _check_kept_key(data_dir)
     if variables.SENTRY_DSN.read() and find_spec("sentry_sdk") is None:
-        raise WrongSetting(
-            "SENTRY_DSN needs another package: run `.venv/bin/python -m pip install --require-hashes -r "
-            "requirements-sentry.lock`."
-        )
+        raise _lacks(variables.SENTRY_DSN.name, "another package", "requirements-sentry.lock")
     applied = _check_database(data_dir)
     if not newer_database_is_fine:
         _refuse_newer(applied)
@@ -177,6 +174,10 @@ def _check_folder(name: str, folder: Path) -> None:
         raise WrongSetting(f"{name} names {folder}, which cannot be written to ({first_line(error)}).") from None
 
 
+def _lacks(name: str, what: str, lock: str) -> WrongSetting:
+    return WrongSetting(f"{name} needs {what}: run `.venv/bin/python -m pip install --require-hashes -r {lock}`.")
+
+
 def _check_bucket() -> str:
     """Return a sentence where the bucket does not answer, `""` where all is well or there is none. Raises `WrongSetting`
     where it answers and refuses the desk, or hands what is in it to everybody."""
@@ -188,9 +189,7 @@ def _check_bucket() -> str:
     try:
         from lib.files import s3_files
     except ModuleNotFoundError:
-        raise WrongSetting(
-            f"{name} needs more packages: run `.venv/bin/python -m pip install --require-hashes -r requirements-s3.lock`."
-        ) from None
+        raise _lacks(name, "more packages", "requirements-s3.lock") from None
     try:
         s3_files.examine(bucket)
     except Refused as error:
