@@ -390,9 +390,7 @@ def message_arrived(
         )
         if rental.status == Status.RECEIVED:
             if message.code and not any(old.code for old in kept):
-                # An advert came first. From now on the card stays on the board, and the code fades, as others do.
-                rental.received_at = rental.ended_at = at
-                Rental.objects.filter(pk=rental.pk).update(received_at=at, ended_at=at)
+                _first_code(rental, at)
             write_event(rental, EventKind.MESSAGE, before=rental.status, detail={"by": source})
         else:
             _move(
@@ -407,6 +405,12 @@ def message_arrived(
             )
         outbox.about_rental(rental, OutgoingEvent.CODE, message=kept_message)
     return True
+
+
+def _first_code(rental: Rental, at: datetime) -> None:
+    """An advert came first. From now on the card stays on the board, and the code fades, as others do."""
+    rental.received_at = rental.ended_at = at
+    Rental.objects.filter(pk=rental.pk).update(received_at=at, ended_at=at)
 
 
 def _said_before(rental: Rental, message: thuesim.Message) -> bool:
