@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from thuesim_site.testing import free_port
+
 CONNECTIONS = 16
 UVICORN = [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--lifespan", "off", "--port", "{port}"]
 GUNICORN = [
@@ -48,8 +50,7 @@ class Server:
     """One server process on a port of its own."""
 
     def __init__(self, command: list[str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         environment = {**os.environ, "TINY_CONN_MAX_AGE": "0" if "bench.tiny:asgi" in command else "60"}
         self.process = subprocess.Popen([part.format(port=self.port) for part in command], env=environment)
         self.rates: list[float] = []

@@ -1,7 +1,9 @@
 """For tests and benchmarks: a real redis-server, and the whole desk as `./run` starts it, both on this machine alone."""
 
 import contextlib
+import errno
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +22,10 @@ from thuesim_site.start import demo, embedded_redis
 from thuesim_site.start.environment import BASE_DIR
 
 EXAMPLE = BASE_DIR / ".env.example"
+# Below the ports that Linux, macOS and gVisor give to outgoing connections, so that none of these takes one in the moment
+# between `free_port` and the server; above the last one that browsers refuse (10080).
+PORTS = range(11_000, 16_000)
+CLAIM_OFFSET = 10_000  # not 0: a server may want the UDP port of the same number for HTTP/3
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
@@ -31,10 +37,29 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> N
         time.sleep(0.05)
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """Return the first of `count` consecutive TCP ports that nothing listens on. While this process lives, `free_port` gives
+    them to no other caller on this machine. Raises OSError where all are taken.
+
+    Each is claimed by a UDP socket that stays bound as long as the process lives, so nothing has to be tidied up.
+    """
+    for _ in range(1000):
+        first = random.randrange(PORTS.start, PORTS.stop - count + 1)  # noqa: S311 - no secret
+        claims: list[socket.socket] = []
+        try:
+            for port in range(first, first + count):
+                claims.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                claims[-1].bind(("127.0.0.1", port + CLAIM_OFFSET))
+                with socket.socket() as probe:
+                    probe.bind(("0.0.0.0", port))  # noqa: S104 - for a moment; it does not listen
+        except OSError:
+            for claim in claims:
+                claim.close()
+            continue
+        for claim in claims:
+            claim.detach()  # the descriptor stays open to the end of the process
+        return first
+    raise OSError(errno.EADDRINUSE, "none of the ports for tests is free")
 
 
 def known_names() -> list[str]:
@@ -129,7 +154,7 @@ class RunningDesk:
         self.roles = roles
         self._migrated = migrated
         self.data_dir = folder / "var"
-        self.port = free_port()
+        self.port = free_port(2)  # the sandbox takes the one after it
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._output = folder / "output.txt"
         # Empty means unset, and keeps a developer's own .env out of it.
