@@ -24,19 +24,15 @@ from rentals.jobs import (
     balances,
     callbacks,
     catalog,
-    clock_steps,
     delivering,
-    heartbeats,
     placing,
     polling,
-    public_url,
     reconciling,
     recordings,
-    retention,
     runs,
     statistics,
-    storage,
 )
+from rentals.jobs.upkeep import clock_steps, heartbeats, public_url, retention, storage
 from rentals.models import Callback, JobName, Token
 from rentals.queries.due import is_anything_due
 from rentals.task_names import TaskName

@@ -24,7 +24,8 @@ from lib.each_once import EachOnce
 from lib.redis_access.redis_state import Store, redis_state
 from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
-from rentals.jobs import heartbeats, runs
+from rentals.jobs import runs
+from rentals.jobs.upkeep import heartbeats
 from rentals.models import JobName, JobRun
 from rentals.task_names import TaskName
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 from lib.files import disk
 from lib.redis_access.redis_state import Store, redis_state
 from lib.web import leaving
-from rentals.jobs import heartbeats
+from rentals.jobs.upkeep import heartbeats
 from rentals.models import Heartbeat, JobName, JobRun, Token
 from rentals.task_names import TaskQueue
 

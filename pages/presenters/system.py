@@ -22,7 +22,7 @@ from lib.network.public_url import Finding
 from lib.redis_access import redis_state
 from lib.redis_access.redis_state import Store
 from pages.presenters.readiness import Readiness, readiness_at
-from rentals.jobs import heartbeats
+from rentals.jobs.upkeep import heartbeats
 from rentals.models import (
     BackgroundJob,
     Callback,

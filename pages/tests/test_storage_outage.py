@@ -20,8 +20,9 @@ from lib.files import shared_files
 from lib.files.buckets import parse_bucket
 from lib.tests import storage_outage
 from rentals import orders
-from rentals.jobs import background, placing, polling, recordings, retention, storage
+from rentals.jobs import background, placing, polling, recordings
 from rentals.jobs.runs import ran
+from rentals.jobs.upkeep import retention, storage
 from rentals.models import BackgroundJob, JobName, JobRun, Message, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import DeskRequest
 from pages.presenters.system import system_state
-from rentals.jobs import background, public_url
+from rentals.jobs import background
+from rentals.jobs.upkeep import public_url
 from rentals.models import BackgroundJob, Token
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Playwright, expect
 from accounts.models import AuditRecord, Role, Team, User
 from pages.tests.live.browsing import pages, signed_in
 from pages.tests.live.conftest import SignIn
-from rentals.jobs import retention
+from rentals.jobs.upkeep import retention
 from rentals.models import Message, Rental, Status
 from thuesim_site.testing import RedisServer
 

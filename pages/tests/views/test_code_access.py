@@ -19,7 +19,8 @@ from accounts import api_keys, audit
 from accounts.models import AuditRecord, Membership, Role, Scope, Team, User
 from accounts.policy import access_for
 from pages.tests.markup import parse
-from rentals.jobs import background, retention
+from rentals.jobs import background
+from rentals.jobs.upkeep import retention
 from rentals.models import BackgroundJob, ExportedCode, Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 

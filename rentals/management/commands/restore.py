@@ -17,7 +17,7 @@ from accounts.models import User
 from lib.files import backup
 from lib.key_rotation import undecryptable
 from rentals import lifecycle
-from rentals.jobs.heartbeats import STALE_SECONDS
+from rentals.jobs.upkeep.heartbeats import STALE_SECONDS
 from rentals.models import Heartbeat, Rental, Status
 
 MAX_SHOWN = 10

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from lib import clock
 from rentals import lifecycle, tasks
-from rentals.jobs import clock_steps, placing, polling, reconciling
+from rentals.jobs import placing, polling, reconciling
+from rentals.jobs.upkeep import clock_steps
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Status, Token
 from rentals.tests.factories import make_person
 from rentals.tests.fixtures import House, later, order

@@ -21,7 +21,8 @@ from lib.encryption import Secret
 from lib.network import outgoing
 from lib.network.outgoing import Answer, NotSent, Problem
 from rentals import destinations, tasks
-from rentals.jobs import delivering, retention, sending
+from rentals.jobs import delivering, sending
+from rentals.jobs.upkeep import retention
 from rentals.models import Delivery, Destination, Message, Rental, Status
 from rentals.tests.factories import make_destination, make_person, make_rental
 from thuesim_site.testing import wait_until

@@ -11,7 +11,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from rentals import tasks
-from rentals.jobs import background, clock_steps, delivering, outcomes, placing, polling, reconciling, runs, statistics
+from rentals.jobs import background, delivering, outcomes, placing, polling, reconciling, runs, statistics
+from rentals.jobs.upkeep import clock_steps
 from rentals.models import BackgroundJob, Delivery, Destination, Hold, JobName, Rental, Status, Token
 from rentals.task_names import TaskName
 from rentals.tests.factories import make_destination, make_person, make_rental, make_team, make_token

@@ -12,7 +12,7 @@ from celery import signals
 from django.db import OperationalError
 from django.utils import timezone
 
-from rentals.jobs import heartbeats
+from rentals.jobs.upkeep import heartbeats
 from rentals.models import Heartbeat
 from thuesim_site.testing import wait_until
 

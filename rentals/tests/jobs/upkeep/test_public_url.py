@@ -11,7 +11,7 @@ from lib.network.public_url import Finding
 from lib.network.public_url_problems import Problem
 from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
-from rentals.jobs import public_url
+from rentals.jobs.upkeep import public_url
 from rentals.models import PublicUrlCheck
 from rentals.task_names import TaskName
 

@@ -24,7 +24,8 @@ from accounts.policy import access_for
 from lib import announce
 from pages.presenters.cards import card_for
 from rentals import lifecycle, orders
-from rentals.jobs import callbacks, outcomes, placing, retention, statistics
+from rentals.jobs import callbacks, outcomes, placing, statistics
+from rentals.jobs.upkeep import retention
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House, later
