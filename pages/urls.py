@@ -3,7 +3,6 @@
 from django.urls import path
 
 from pages.views import (
-    account,
     audio,
     background,
     board,
@@ -15,17 +14,14 @@ from pages.views import (
     help,
     history,
     installable,
-    language,
     metrics,
-    preferences,
     rental,
     services,
     setup,
     spend,
     system,
-    team_switch,
-    tour,
 )
+from pages.views.own import account, language, preferences, team_switch, tour
 
 urlpatterns = [
     path("", desk.desk, name="desk"),

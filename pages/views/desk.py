@@ -18,7 +18,7 @@ from pages.forms import RentForm
 from pages.presenters import cards, setup
 from pages.presenters.tour import Tour, tour_of
 from pages.views.asking_page import has_room_for
-from pages.views.tour import ASKED_FOR
+from pages.views.own.tour import ASKED_FOR
 from rentals import code_access, orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter
