@@ -6,15 +6,12 @@ from pages.views import (
     audio,
     background,
     board,
-    callback,
     desk,
     exports,
     hand_over,
-    health,
     help,
     history,
     installable,
-    metrics,
     rental,
     services,
     setup,
@@ -22,6 +19,7 @@ from pages.views import (
     system,
 )
 from pages.views.own import account, language, preferences, team_switch, tour
+from pages.views.programs import callback, health, metrics
 
 urlpatterns = [
     path("", desk.desk, name="desk"),

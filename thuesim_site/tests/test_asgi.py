@@ -14,7 +14,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
-from pages.views import health
+from pages.views.programs import health
 from thuesim_site.asgi import desk
 from thuesim_site.testing import wait_until
 

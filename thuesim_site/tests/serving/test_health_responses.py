@@ -17,7 +17,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from pages.tests.live.conftest import serving
-from pages.views import health
+from pages.views.programs import health
 from thuesim_site.serving import health_responses
 from thuesim_site.serving.health_responses import Health
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from pages.views import callback
-from pages.views.callback import MAX_BODY_BYTES
+from pages.views.programs import callback
+from pages.views.programs.callback import MAX_BODY_BYTES
 from rentals import tasks
 from rentals.jobs import callbacks
 from rentals.models import Callback, CallbackAddress, Rental, Status

@@ -1,0 +1,1 @@
+"""What programs ask for: ThueSim's callbacks, health checks, metrics."""
