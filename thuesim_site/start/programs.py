@@ -9,7 +9,7 @@ from thuesim_site.start import embedded_redis
 from thuesim_site.start.checks import Role, Setup
 
 # A web process, without its address. The measurements start it as it is here.
-WEB = [sys.executable, "-m", "thuesim_site.start.web"]
+WEB = [sys.executable, "-m", "thuesim_site.start.roles.web"]
 QUICK_THREADS, SLOW_THREADS = 16, 2
 SPARE_SECONDS = 10.0  # to write down what ThueSim has answered at the last moment
 
@@ -70,12 +70,12 @@ def _slow(setup: Setup) -> list[Program]:
 def _worker(setup: Setup, name: str, queues: Iterable[TaskQueue], threads: int) -> Program:
     """A worker has the time to hear what ThueSim answers to a request that has left: it may be a number that was paid."""
     options = [name, ",".join(queues), str(threads), setup.log_level]
-    command = [sys.executable, "-m", "thuesim_site.start.worker", *options]
+    command = [sys.executable, "-m", "thuesim_site.start.roles.worker", *options]
     return Program(name, command, stop_seconds=setup.thuesim_timeout + SPARE_SECONDS)
 
 
 def _beat(setup: Setup) -> list[Program]:
-    return [Program("beat", [sys.executable, "-m", "thuesim_site.start.beat", setup.log_level])]
+    return [Program("beat", [sys.executable, "-m", "thuesim_site.start.roles.beat", setup.log_level])]
 
 
 _OF_ROLE = {Role.WEB: _web, Role.WORKER: _workers, Role.SLOW: _slow, Role.BEAT: _beat}

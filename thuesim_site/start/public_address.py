@@ -35,7 +35,7 @@ def _answering(setup: Setup) -> Iterator[None]:
     from thuesim_site.serving.asgi_responses import refusal
     from thuesim_site.serving.probe_responses import Probes
     from thuesim_site.serving.proxies import behind_proxies
-    from thuesim_site.start.listener import listening
+    from thuesim_site.start.roles.listener import listening
 
     probes, away, not_found = Probes(), refusal(503), refusal(404)
 

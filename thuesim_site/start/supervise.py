@@ -32,7 +32,6 @@ from thuesim_site.start import (
     demo,
     embedded_redis,
     health,
-    listener,
     loading,
     modes,
     prepare,
@@ -45,6 +44,7 @@ from thuesim_site.start import (
 )
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
+from thuesim_site.start.roles import listener
 from thuesim_site.start.variables import NoAnswer, WrongSetting, first_line
 
 TICK_SECONDS = 0.2

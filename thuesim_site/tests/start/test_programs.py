@@ -69,7 +69,7 @@ def test_no_secret_is_on_a_command_line(setup: Setup, monkeypatch: pytest.Monkey
 
 
 def test_every_queue_has_a_worker(setup: Setup) -> None:
-    workers = [program.command for program in programs(setup) if "thuesim_site.start.worker" in program.command]
+    workers = [program.command for program in programs(setup) if "thuesim_site.start.roles.worker" in program.command]
     queues = {queue for command in workers for queue in command[4].split(",")}
     assert queues == {"ticks", "renting", "watching", "slow", "outgoing"}
 

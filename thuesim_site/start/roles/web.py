@@ -1,4 +1,4 @@
-"""A web process as `./run` starts it: `python -m thuesim_site.start.web HOST PORT`.
+"""A web process as `./run` starts it: `python -m thuesim_site.start.roles.web HOST PORT`.
 
 All web processes of a machine accept from one socket, which `./run` holds: one that leaves takes no connection along that
 nobody has accepted yet.
@@ -22,7 +22,7 @@ from lib.web import leaving
 from lib.web.asgi import Application, Message
 from thuesim_site import sentry
 from thuesim_site.start import signs
-from thuesim_site.start.listener import listening
+from thuesim_site.start.roles.listener import listening
 
 TRY_SECONDS = 0.5
 # uvicorn closes a connection on which nothing came for 5 s. Until then a client may send another request on it.

@@ -1,4 +1,4 @@
-"""Beat as `./run` starts it: `python -m thuesim_site.start.beat LOG_LEVEL`; see `worker`."""
+"""Beat as `./run` starts it: `python -m thuesim_site.start.roles.beat LOG_LEVEL`; see `worker`."""
 
 import sys
 

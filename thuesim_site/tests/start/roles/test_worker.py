@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from thuesim_site.start.worker import _hang_up
+from thuesim_site.start.roles.worker import _hang_up
 
 
 def test_a_worker_that_stops_while_redis_is_away_has_nothing_to_hang_up() -> None:

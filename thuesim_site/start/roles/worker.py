@@ -1,4 +1,4 @@
-"""A worker as `./run` starts it: `python -m thuesim_site.start.worker NAME QUEUES THREADS LOG_LEVEL`.
+"""A worker as `./run` starts it: `python -m thuesim_site.start.roles.worker NAME QUEUES THREADS LOG_LEVEL`.
 
 As `celery worker` would start it, but without Celery's command line, which loads a terminal of 10 MB.
 """

@@ -1,0 +1,1 @@
+"""The processes of the roles, each with its command line: web, worker, slow, beat."""
