@@ -17,10 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django.views.i18n import set_language
 
-from accounts import audit, own_account
-from accounts.account_forms import LanguageForm, NameForm, PreferencesForm
+from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
+from accounts.own import account as own_account
+from accounts.own.forms import LanguageForm, NameForm, PreferencesForm
 from accounts.single_sign_on import connections
 from lib.time_zones import reading_in
 from lib.web.query_params import whole_number
