@@ -96,7 +96,7 @@ def _measure(rentals: int, rounds: int) -> bool:
 
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
-    settings.ROOT_URLCONF = "bench.plain_admin"
+    settings.ROOT_URLCONF = "bench.peers.plain_admin"
     names = _names(rows.fill(rentals))
     client = _signed_in()
     cursors = _deep_cursors(client)

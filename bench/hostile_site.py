@@ -1,6 +1,6 @@
 """The site that the peers of `bench/hostile.py` serve: the desk's own pages, and an open stream beside them.
 
-The stream is Django's own (`bench.peer_site.streaming`), since the desk's is no Django view.
+The stream is Django's own (`bench.peers.streams.streaming`), since the desk's is no Django view.
 """
 
 import django
@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, include, path
 django.setup()
 settings.ROOT_URLCONF = __name__
 
-from bench.peer_site import streaming  # noqa: E402 - after the set-up
+from bench.peers.streams import streaming  # noqa: E402 - after the set-up
 
 urlpatterns: list[URLPattern | URLResolver] = [path("live/", streaming), path("", include("thuesim_site.urls"))]
 wsgi = WSGIHandler()

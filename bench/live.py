@@ -42,7 +42,7 @@ class Peer:
     server: list[str]
     path: str
     tell: Callable[[Any, str], None]
-    settings: str = "bench.peer_site"
+    settings: str = "bench.peers.streams"
 
 
 @dataclass
@@ -185,7 +185,7 @@ def peers(redis_url: str) -> list[Peer]:
     eventstream = _tell_peer(
         client, "events_channel", lambda text: {"channel": "team", "event_type": "m", "data": text, "pub_id": None}
     )
-    other = ["--factory", "bench.peer_site:asgi"]
+    other = ["--factory", "bench.peers.streams:asgi"]
     return [
         Peer("ours", [*OURS, "thuesim_site.asgi:application"], "/live/", _tell_us, "thuesim_site.settings"),
         Peer("django-eventstream", other, "/eventstream/", eventstream),

@@ -37,11 +37,11 @@ GUNICORN = [
 SERVERS = {
     "ours (uvicorn, thuesim_site.serving.wsgi_threads)": [
         *[*UVICORN, "--http", "thuesim_site.serving.connections:Connection", "--no-proxy-headers"],
-        *["--factory", "bench.tiny:threads"],
+        *["--factory", "bench.peers.tiny:threads"],
     ],
-    "a2wsgi under uvicorn": [*UVICORN, "--factory", "bench.tiny:a2wsgi"],
-    "plain Django under uvicorn": [*UVICORN, "bench.tiny:asgi"],
-    "gunicorn, threads": [*GUNICORN, "bench.tiny:wsgi"],
+    "a2wsgi under uvicorn": [*UVICORN, "--factory", "bench.peers.tiny:a2wsgi"],
+    "plain Django under uvicorn": [*UVICORN, "bench.peers.tiny:asgi"],
+    "gunicorn, threads": [*GUNICORN, "bench.peers.tiny:wsgi"],
 }
 OURS, _, PLAIN, THREADS = SERVERS
 
@@ -51,7 +51,7 @@ class Server:
 
     def __init__(self, command: list[str]) -> None:
         self.port = free_port()
-        environment = {**os.environ, "TINY_CONN_MAX_AGE": "0" if "bench.tiny:asgi" in command else "60"}
+        environment = {**os.environ, "TINY_CONN_MAX_AGE": "0" if "bench.peers.tiny:asgi" in command else "60"}
         self.process = subprocess.Popen([part.format(port=self.port) for part in command], env=environment)
         self.rates: list[float] = []
         self.cpu: list[float] = []
@@ -107,7 +107,7 @@ def main(seconds: float = 2.0, turns: int = 5) -> None:
     """Print pages per second and processor time per page of each server, and our ratios."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TINY_DATABASE"] = str(Path(folder, "tiny.sqlite3"))
-        command = [sys.executable, "-c", "from bench.tiny import prepare; print(prepare())"]
+        command = [sys.executable, "-c", "from bench.peers.tiny import prepare; print(prepare())"]
         session = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         servers = {name: Server(command) for name, command in SERVERS.items()}
         try:

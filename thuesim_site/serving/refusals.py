@@ -25,7 +25,7 @@ def refusal(status: int) -> Application:
 
 
 def _problem(scope: Message, status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    from api.problems import Problem  # with all models, which `bench.tiny` serves without
+    from api.problems import Problem  # with all models, which `bench.peers.tiny` serves without
 
     request = HttpRequest()
     for name, value in scope["headers"]:

@@ -1,0 +1,1 @@
+"""What the desk is compared with: other ways to stream, a plain admin, the smallest site."""
