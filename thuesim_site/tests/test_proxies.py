@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pytest_django import Settings
 
-from bench.proxy_programs import SNIPPETS, Place, nginx, nginx_below, running
+from bench.proxies.programs import SNIPPETS, Place, nginx, nginx_below, running
 from lib.network import probes
 from lib.network.public_url import Finding, examine
 from thuesim_site.serving.connections import client_of

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench import proxy_programs as programs
-from bench.proxy_programs import Command, Place, running, version
+from bench.proxies import programs
+from bench.proxies.programs import Command, Place, running, version
 from thuesim_site.testing import RunningDesk, free_port
 from thuesim_site.testing_tls import Authority
 

@@ -167,8 +167,8 @@ class Server:
         self.port = free_port()
         commands = {
             OURS: [*WEB, "127.0.0.1", "{port}"],
-            THREADS: [*GUNICORN, "bench.hostile_site:wsgi"],
-            PLAIN: [*UVICORN, "bench.hostile_site:asgi"],
+            THREADS: [*GUNICORN, "bench.hostile.site:wsgi"],
+            PLAIN: [*UVICORN, "bench.hostile.site:asgi"],
         }
         command = [part.format(port=self.port) for part in commands[name]]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The site that the peers of `bench/hostile.py` serve: the desk's own pages, and an open stream beside them.
+"""The site that the peers of `bench.hostile` serve: the desk's own pages, and an open stream beside them.
 
 The stream is Django's own (`bench.peers.streams.streaming`), since the desk's is no Django view.
 """

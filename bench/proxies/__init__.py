@@ -1,0 +1,1 @@
+"""The desk behind each proxy of `docs/proxies`; see `bench.proxies.__main__`."""
