@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from accounts.models import GroupRule, Membership, Team
-from bench.provider import PEOPLE, Office
+from bench.provider.office import PEOPLE, Office
 from lib.network import oidc_documents, oidc_providers
 from pages.tests.live import browsing
 from thuesim_site.testing import RedisServer, free_port

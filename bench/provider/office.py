@@ -76,7 +76,7 @@ class Office:
             "groups": GROUPS,
             "clients": [self._client(name) for name in self.clients],
         }
-        command = [str(environment()), str(Path(__file__).with_name("provider_app.py"))]
+        command = [str(environment()), str(Path(__file__).with_name("canaille_app.py"))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -140,7 +140,3 @@ def main() -> None:
             time.sleep(3600)
     except KeyboardInterrupt:
         office.stop()
-
-
-if __name__ == "__main__":
-    main()
