@@ -9,10 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import pytest
+
 from thuesim import errors
 from thuesim.errors import ThueSimError
+from thuesim.transport import Attempt
 
 Behaviour = Callable[["Upstream", socket.socket], None]
+ENDLESS_SECONDS = 60  # a client that waits for the end of it does not call it a time-out
+HURRY_SECONDS = 0.4
 
 
 class Upstream:
@@ -46,6 +51,17 @@ class Upstream:
         for thread in self._threads:
             thread.join(5)
 
+    def wait_for_request(self) -> None:
+        """Wait until the first request has been read: a client may give up sooner."""
+        end = time.monotonic() + 60
+        while not self.requests and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def hung_up(self) -> None:
+        """Wait until every connection so far is closed from this side."""
+        for thread in self._threads[1:]:
+            thread.join(60)
+
     def _accept(self) -> None:
         while not self.closed.is_set():
             try:
@@ -58,7 +74,7 @@ class Upstream:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(5)
+        connection.settimeout(60)
         with connection, contextlib.suppress(OSError):
             while head := self._head(connection):
                 self.requests.append(head)
@@ -110,7 +126,7 @@ def same_elsewhere(upstream: Upstream, connection: socket.socket) -> None:
 
 
 def silence(upstream: Upstream, connection: socket.socket) -> None:
-    upstream.closed.wait(20)
+    upstream.closed.wait(ENDLESS_SECONDS)
 
 
 def reset(upstream: Upstream, connection: socket.socket) -> None:
@@ -148,7 +164,8 @@ def drip(start: bytes, drop: bytes) -> Behaviour:
 
     def behave(upstream: Upstream, connection: socket.socket) -> None:
         upstream.send(connection, start)
-        while not upstream.closed.wait(0.05):
+        end = time.monotonic() + ENDLESS_SECONDS
+        while not upstream.closed.wait(0.05) and time.monotonic() < end:
             upstream.send(connection, drop)
 
     return behave
@@ -174,16 +191,16 @@ class Trouble:
     name: str
     behave: Behaviour
     error: type[ThueSimError]
-    timeout: float = 5.0
+    hangs: bool = False  # it goes on for `ENDLESS_SECONDS`
 
 
 HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 SENT = [
-    Trouble("silence", silence, errors.TimedOut, 0.4),
-    Trouble("slow body", slow_body, errors.TimedOut, 0.4),
-    Trouble("slow headers", slow_headers, errors.TimedOut, 0.4),
-    Trouble("headers without end", endless_headers, errors.TimedOut, 0.4),
-    Trouble("100 Continue without end", endless_continue, errors.TimedOut, 0.4),
+    Trouble("silence", silence, errors.TimedOut, hangs=True),
+    Trouble("slow body", slow_body, errors.TimedOut, hangs=True),
+    Trouble("slow headers", slow_headers, errors.TimedOut, hangs=True),
+    Trouble("headers without end", endless_headers, errors.TimedOut, hangs=True),
+    Trouble("100 Continue without end", endless_continue, errors.TimedOut, hangs=True),
     Trouble("reset", reset, errors.ConnectionLost),
     Trouble("hang-up", hang_up, errors.ConnectionLost),
     Trouble("cut body", cut_body, errors.ConnectionLost),
@@ -191,7 +208,7 @@ SENT = [
     Trouble("broken chunks", bad_chunks, errors.ConnectionLost),
     Trouble("not gzip", not_gzip, errors.Gibberish),
     Trouble("odd headers", odd_headers, errors.Gibberish),
-    Trouble("50 MB", flood, errors.Gibberish, 20.0),
+    Trouble("50 MB", flood, errors.Gibberish),
     Trouble("HTML", answer(HTML), errors.Gibberish),
     Trouble("cut JSON", answer('{"status_code":200,"success":true,"da'), errors.Gibberish),
     Trouble("empty", answer(""), errors.Gibberish),
@@ -234,6 +251,18 @@ SENT = [
         errors.InsufficientBalance,
     ),
 ]
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch, attribute: str, value: object) -> None:
+    """Leave calls `HURRY_SECONDS` from when their `Attempt.attribute` becomes `value`: a busy machine cannot use the time up
+    at an earlier step."""
+
+    def set_attribute(attempt: Attempt, name: str, new: object) -> None:
+        object.__setattr__(attempt, name, new)
+        if (name, new) == (attribute, value):
+            attempt.deadline = time.monotonic() + HURRY_SECONDS
+
+    monkeypatch.setattr(Attempt, "__setattr__", set_attribute)
 
 
 @contextlib.contextmanager
