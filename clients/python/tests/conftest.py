@@ -14,11 +14,14 @@ from .stand_in import KEY, StandIn
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_this_person(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_settings_of_this_person(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in ("THUESIM_DESK_URL", "THUESIM_DESK_KEY", "http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
     time.tzset()
 
 
@@ -27,12 +30,12 @@ def stand_in() -> Iterator[StandIn]:
     server = StandIn()
     server.start()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture
 def client(stand_in: StandIn) -> Desk:
-    return Desk(stand_in.url, KEY, retry_for=5)
+    return Desk(stand_in.url, KEY, retry_for=60)
 
 
 @pytest.fixture

@@ -62,7 +62,11 @@ class StandIn:
         self.second = 0.02  # how long a second of a wait lasts here
         self.changed = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
-        self._port = 0
+        # Never listens: it keeps the port for this desk while the server is stopped.
+        self._claim = socket.socket()
+        self._claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._claim.bind(("127.0.0.1", 0))
+        self._port: int = self._claim.getsockname()[1]
         self.open: set[socket.socket] = set()
 
     @property
@@ -78,7 +82,6 @@ class StandIn:
             desk = stand_in
 
         self._server = _Server(("127.0.0.1", self._port), Handler)
-        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
@@ -89,6 +92,11 @@ class StandIn:
         for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Stop, and give the port away."""
+        self.stop()
+        self._claim.close()
 
     def paths(self) -> list[str]:
         """The requests so far: `GET rentals/1/wait`."""

@@ -25,7 +25,7 @@ def test_a_number_comes_in_its_forms(client: Desk, stand_in: StandIn) -> None:
     rental = client.rent("01.2")
     stand_in.later(0.1, stand_in.update, rental.id, status="waiting", phone=PHONE)
     stand_in.second = 1
-    number = rental.wait_for_number(timeout=5)
+    number = rental.wait_for_number(timeout=60)
     assert (number, number.national, number.international) == ("0852222127", "0852 222 127", "+84852222127")
     assert stand_in.paths() == ["POST rentals", "GET rentals/1/wait"]
     assert rental.wait_for_number() == number
@@ -37,18 +37,28 @@ def test_a_code_is_there_the_moment_it_comes(client: Desk, stand_in: StandIn) ->
     stand_in.second = 1
     stand_in.later(0.2, stand_in.message, rental.id, "195829")
     started = time.monotonic()
-    code = rental.wait_for_code(timeout=5)
+    code = rental.wait_for_code(timeout=60)
+    assert stand_in.paths() == ["POST rentals", "GET rentals/1/wait"]
+    assert time.monotonic() - started < 30, "not at the end of the wait"
     assert code == "195829"
     assert code.message is not None
     assert code.message.text == "Ma: 195829"
-    assert time.monotonic() - started < 0.6
 
 
-def test_a_long_wait_is_many_requests_and_goes_on_after_the_last_message(client: Desk, stand_in: StandIn) -> None:
+def test_a_long_wait_is_many_requests_and_goes_on_after_the_last_message(
+    client: Desk, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rental = client.rent("01.2")
     seen = stand_in.message(rental.id, "", "Welcome")
-    stand_in.second = 0.01  # so 60 s are 0.6 s
-    stand_in.later(1.5, stand_in.message, rental.id, "4711")
+    seconds = iter([0.01, 0.01, 1])  # so 60 s are 0.6 s in the first two waits
+    monkeypatch.setattr(StandIn, "second", property(lambda _: next(seconds)), raising=False)
+
+    def answer_the_third() -> None:
+        while stand_in.paths().count("GET rentals/1/wait") < 3:
+            time.sleep(0.02)
+        stand_in.message(rental.id, "4711")
+
+    stand_in.later(0, answer_the_third)
     assert rental.wait_for_code(timeout=300) == "4711"
     waits = stand_in.queries()[1:]
     assert len(waits) == 3
@@ -63,7 +73,7 @@ def test_a_code_that_was_had_is_not_returned_as_the_next_one(client: Desk, stand
     assert rental.wait_for_code() == first, "without `after` it is the code that is there"
     stand_in.second = 1
     stand_in.later(0.1, stand_in.message, rental.id, "2222")
-    assert rental.wait_for_code(timeout=5, after=first) == "2222"
+    assert rental.wait_for_code(timeout=60, after=first) == "2222"
     with pytest.raises(CodeTimeout, match="2 messages without"):
         rental.wait_for_code(timeout=0.1, after=rental.messages[-1])
 
@@ -88,7 +98,7 @@ def test_a_wait_goes_on_over_a_restart_and_every_other_failure(client: Desk, sta
         stand_in.start()
 
     stand_in.later(0, restart)
-    assert rental.wait_for_code(timeout=20) == "195829"
+    assert rental.wait_for_code(timeout=60) == "195829"
     assert stand_in.paths().count("GET rentals/1/wait") == 7
 
 
@@ -166,7 +176,7 @@ def test_the_end_can_be_waited_for(client: Desk, stand_in: StandIn) -> None:
     rental = client.rent("01.2")
     stand_in.later(0.1, stand_in.update, rental.id, status="expired")
     stand_in.second = 1
-    assert rental.wait_for_end(timeout=5).status == "expired"
+    assert rental.wait_for_end(timeout=60).status == "expired"
 
 
 def test_a_rental_of_another_process_is_waited_for_by_its_id(stand_in: StandIn) -> None:
