@@ -167,7 +167,11 @@ class Sandbox(Knobs):
 
         def close_and_listen_again() -> None:
             self._close()
-            if not self.stopping.wait(seconds):
+            with socket.socket() as claim:  # never listens: it keeps the port
+                claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                claim.bind(self._address)
+                stopped = self.stopping.wait(seconds)
+            if not stopped:
                 self._listen()
 
         threading.Thread(target=close_and_listen_again, name="sandbox-outage", daemon=True).start()

@@ -42,7 +42,7 @@ class Answer:
 
 
 def fetch(
-    url: str, method: str = "GET", body: bytes | None = None, timeout: float = 5.0, **headers: str | None
+    url: str, method: str = "GET", body: bytes | None = None, timeout: float = 60.0, **headers: str | None
 ) -> Answer:
     """One request on a connection of its own, with these headers unless None."""
     parts = urlsplit(url)
@@ -89,7 +89,15 @@ def control(sandbox: Sandbox, name: str, /, **body: object) -> Any:
     return answer.json
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+def slow_until_set(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have `slow`, `slow-reply` and an outage last until the event is set that is returned, whatever their own time."""
+    go_on = threading.Event()
+    for owner, name in ((sandbox.stopping, "wait"), (sandbox._endpoints, "_wait")):
+        monkeypatch.setattr(owner, name, lambda _seconds: not go_on.wait(60))
+    return go_on
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Poll the condition until its value is true, and return that."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -110,9 +118,9 @@ class Process:
         self.url = self.line.split(" at ")[1].split("/ ")[0]
 
     def end(self, signal_number: int = signal.SIGKILL) -> int:
-        """Send the signal, and wait two seconds at most for the exit code."""
+        """Send the signal, and wait for the exit code."""
         self.process.send_signal(signal_number)
-        code = self.process.wait(2)
+        code = self.process.wait(30)
         assert self.process.stdout
         self.process.stdout.close()
         return code

@@ -38,13 +38,13 @@ def test_a_callback_can_be_sent_twice(sandbox: Sandbox, receiver: Receiver) -> N
 
 
 def test_a_callback_can_be_sent_late(sandbox: Sandbox, receiver: Receiver) -> None:
-    number = rent_with_callbacks(sandbox, receiver, "callback-late:20")
+    number = rent_with_callbacks(sandbox, receiver, "callback-late:100")
     sandbox.deliver(number, "late", "1111")
-    sandbox.advance(19)
+    sandbox.advance(60)
     sandbox.clear_faults()
     sandbox.deliver(number, "in time", "2222")
     assert [body["data"]["code"] for body in receiver.wait_for(1)] == ["2222"]
-    sandbox.advance(1.1)
+    sandbox.advance(41)
     assert [body["data"]["code"] for body in receiver.wait_for(2)] == ["2222", "1111"]
 
 

@@ -12,14 +12,14 @@ from sandbox.tests.conftest import fetch
 def exchange(sandbox: Sandbox, request: str) -> bytes:
     """Send these bytes and read until the sandbox closes the connection."""
     host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(request.encode())
         with connection.makefile("rb") as reply:
             return reply.read()
 
 
 def test_one_connection_carries_many_requests(sandbox: Sandbox) -> None:
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=5)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     sockets = set()
     for _ in range(3):
         connection.request("GET", f"/api/?show=balance&token={sandbox.token}")
@@ -64,7 +64,7 @@ def test_a_browser_may_come_from_the_sandboxs_own_page_alone(sandbox: Sandbox, o
 def test_a_name_that_was_made_to_lead_here_is_another_site(sandbox: Sandbox, host: str, status: int) -> None:
     port = sandbox.url.rpartition(":")[2]
     for method, path in (("POST", "/_sandbox/reset"), ("GET", "/_sandbox/"), ("GET", "/")):
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as connection:
             head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 2\r\n\r\n"
             connection.sendall(head.encode() + b"{}")
             assert int(connection.recv(100).split()[1]) == status, path

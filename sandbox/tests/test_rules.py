@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sandbox.server import Sandbox
-from sandbox.tests.conftest import ask, code_status, eventually, rent
+from sandbox.tests.conftest import ask, code_status, eventually, rent, slow_until_set
 
 
 def test_a_message_arrives_between_the_shortest_and_the_longest_wait() -> None:
@@ -86,35 +86,38 @@ def test_the_books_add_up(sandbox: Sandbox) -> None:
 
 
 def test_two_calls_within_the_gap_are_too_soon_and_cost_nothing() -> None:
-    with Sandbox(gap=5, message_after=None) as sandbox:
+    with Sandbox(gap=60, message_after=None) as sandbox:
         rent(sandbox)
         answer = ask(sandbox, "rent", serviceId="02.97").json
-        assert answer == {"ResponseCode": -1, "Message": "Bạn lấy số quá nhanh, vui lòng chờ 5s"}
+        assert answer == {"ResponseCode": -1, "Message": "Bạn lấy số quá nhanh, vui lòng chờ 60s"}
         books = sandbox.books()
     assert [(attempt["outcome"], attempt["reason"]) for attempt in books["attempts"]] == [
         ("charged", ""),
         ("refused", "too-soon"),
     ]
     assert books["balance"] == 500_000 - 1450
-    assert 0 < books["gap"]["min"] < 5
+    assert 0 < books["gap"]["min"] < 60
 
 
 def test_the_gap_is_from_arrival_to_arrival_and_for_both_endpoints() -> None:
-    with Sandbox(gap=0.15, message_after=None) as sandbox:
+    with Sandbox(gap=60, message_after=None) as sandbox:
         rental = rent(sandbox)
         again = {"phone": rental["Phone"].strip(), "serviceId": "97", "thuesim1": rental["ID"]}
         assert "quá nhanh" in ask(sandbox, "rephone", **again).text
+        sandbox.change_settings(gap=0.15)
         time.sleep(0.16)
         assert "thành công" in ask(sandbox, "rephone", **again).text
 
 
-def test_the_gap_holds_for_a_request_that_is_acted_on_after_a_later_one() -> None:
-    with Sandbox(gap=5, message_after=None) as sandbox:
-        sandbox.set_fault("slow", value=200, count=1)
+def test_the_gap_holds_for_a_request_that_is_acted_on_after_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(gap=60, message_after=None) as sandbox:
+        go_on = slow_until_set(sandbox, monkeypatch)
+        sandbox.set_fault("slow", count=1)
         slow = threading.Thread(target=ask, args=(sandbox, "rent"), kwargs={"serviceId": "02.97"})
         slow.start()
         eventually(lambda: sandbox.books()["attempts"])
         rent(sandbox)
+        go_on.set()
         slow.join()
         books = sandbox.books()
     assert [attempt["reason"] for attempt in books["attempts"]] == ["too-soon", ""]
@@ -122,7 +125,7 @@ def test_the_gap_holds_for_a_request_that_is_acted_on_after_a_later_one() -> Non
 
 
 def test_each_token_has_a_gap_of_its_own() -> None:
-    with Sandbox(gap=5, message_after=None) as sandbox:
+    with Sandbox(gap=60, message_after=None) as sandbox:
         rent(sandbox)
         other = sandbox.add_token()
         assert ask(sandbox, "rent", token=other, serviceId="02.97").json["ResponseCode"] == 1

@@ -62,11 +62,8 @@ class StandIn:
         self.second = 0.02  # how long a second of a wait lasts here
         self.changed = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
-        # Never listens: it keeps the port for this desk while the server is stopped.
-        self._claim = socket.socket()
-        self._claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._claim.bind(("127.0.0.1", 0))
-        self._port: int = self._claim.getsockname()[1]
+        self._port = 0
+        self._claim: socket.socket | None = None
         self.open: set[socket.socket] = set()
 
     @property
@@ -81,7 +78,10 @@ class StandIn:
         class Handler(_Handler):
             desk = stand_in
 
+        if self._claim is not None:
+            self._claim.close()
         self._server = _Server(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
@@ -89,6 +89,9 @@ class StandIn:
         assert self._server is not None
         self._server.shutdown()
         self._server.server_close()
+        self._claim = socket.socket()  # never listens: it keeps the port until the next start
+        self._claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._claim.bind(("127.0.0.1", self._port))
         for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -96,6 +99,7 @@ class StandIn:
     def close(self) -> None:
         """Stop, and give the port away."""
         self.stop()
+        assert self._claim is not None
         self._claim.close()
 
     def paths(self) -> list[str]:
