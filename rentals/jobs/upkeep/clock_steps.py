@@ -26,6 +26,7 @@ from lib import clock
 from rentals.jobs import background, delivering, outcomes, placing, polling, reconciling, runs
 from rentals.lifecycle import machine_clock
 from rentals.models import BackgroundJob, Delivery, Destination, JobRun, Rental, Status, Token
+from rentals.queries.due import is_anything_ahead
 from rentals.upstream import breaker
 
 MAX_SKEW_SECONDS = 5.0
@@ -48,11 +49,14 @@ def bring_back_in_turn() -> None:
 
 
 def bring_back() -> None:
-    """Bring back what lies further ahead than it is ever set to. Eleven queries that find nothing on an ordinary day."""
+    """Bring back what lies further ahead than it is ever set to. Two queries on an ordinary day."""
     machine_clock.follow()
     now = timezone.now()
-    for rows, field, max_seconds, value in _times(now):
-        latest = now + timedelta(seconds=max_seconds + skew_seconds())
+    latest_times = {name: now + timedelta(seconds=seconds + skew_seconds()) for name, seconds in _max_ahead().items()}
+    if not is_anything_ahead(latest_times):
+        return
+    for rows, field, name, value in _times(now):
+        latest = latest_times[name]
         ahead = list(rows.filter(**{f"{field}__gt": latest}).values_list("pk", flat=True))
         if ahead:
             rows.model._default_manager.filter(pk__in=ahead).update(**{field: value})
@@ -64,24 +68,38 @@ def skew_seconds() -> float:
     return MAX_SKEW_SECONDS if connection.vendor == "postgresql" else 0.0
 
 
-def _times(now: datetime) -> Iterator[tuple[QuerySet[Any], str, float, datetime | None]]:
-    """Yield rows, a column of theirs, how many seconds ahead it is set at most, and what it is brought back to."""
+def _max_ahead() -> dict[str, float]:
+    """Return how many seconds ahead each time is set at most."""
     poll = settings.THUESIM_POLL_SECONDS
+    return {
+        "queued": max(placing.RETRY_PAUSES),
+        "unconfirmed": max(reconciling.SETTLE_PAUSES),
+        "polled": max(outcomes.LATE_POLL_SECONDS, outcomes.COLD_INTERVALS * poll),
+        "watched": max(breaker.MAX_PAUSE_SECONDS, polling.MAX_CLAIM_SECONDS, poll),
+        "held": breaker.MAX_HOLD_SECONDS,
+        "distrusted": polling.HISTORY_DISTRUST_SECONDS,
+        "busy": delivering.MAX_CLAIM.total_seconds(),
+        # These lie in the past by rights; the seconds are for machines whose clocks differ a little.
+        "ran": runs.RETRY_SECONDS,
+        "sent": delivering.RETRY_SECONDS[0],
+        "alive": background.LOST_SECONDS,
+    }
+
+
+def _times(now: datetime) -> Iterator[tuple[QuerySet[Any], str, str, datetime | None]]:
+    """Yield rows, a column of theirs, its name in `_max_ahead`, and what it is brought back to."""
     # With their token, since the index by due time of those that have ended starts with it.
     rentals = Rental.objects.filter(token__in=Token.objects.order_by()).order_by()
-    yield rentals.filter(status=Status.QUEUED), "due_at", max(placing.RETRY_PAUSES), now
-    yield rentals.filter(status=Status.UNCONFIRMED), "due_at", max(reconciling.SETTLE_PAUSES), now
-    max_wait = max(outcomes.LATE_POLL_SECONDS, outcomes.COLD_INTERVALS * poll)
-    yield rentals.filter(status__in=polling.POLLED), "due_at", max_wait, now
+    yield rentals.filter(status=Status.QUEUED), "due_at", "queued", now
+    yield rentals.filter(status=Status.UNCONFIRMED), "due_at", "unconfirmed", now
+    yield rentals.filter(status__in=polling.POLLED), "due_at", "polled", now
     tokens = Token.objects.order_by()
-    max_pause = max(breaker.MAX_PAUSE_SECONDS, polling.MAX_CLAIM_SECONDS, poll)
-    yield tokens, "next_watch_at", max_pause, now
-    yield tokens, "hold_until", breaker.MAX_HOLD_SECONDS, now
-    yield tokens, "history_distrusted_until", polling.HISTORY_DISTRUST_SECONDS, now
-    yield Destination.objects.order_by(), "busy_until", delivering.MAX_CLAIM.total_seconds(), now
-    # These lie in the past by rights; the seconds are for machines whose clocks differ a little.
-    yield JobRun.objects.order_by(), "at", runs.RETRY_SECONDS, None  # as if it had never run: it is due
+    yield tokens, "next_watch_at", "watched", now
+    yield tokens, "hold_until", "held", now
+    yield tokens, "history_distrusted_until", "distrusted", now
+    yield Destination.objects.order_by(), "busy_until", "busy", now
+    yield JobRun.objects.order_by(), "at", "ran", None  # as if it had never run: it is due
     unsent = Delivery.objects.filter(state=Delivery.State.PENDING, attempts=0).order_by()
-    yield unsent, "next_try", delivering.RETRY_SECONDS[0], now
+    yield unsent, "next_try", "sent", now
     running = BackgroundJob.objects.filter(state=BackgroundJob.State.RUNNING).order_by()
-    yield running, "alive_at", background.LOST_SECONDS, now
+    yield running, "alive_at", "alive", now
