@@ -9,8 +9,9 @@ from unittest.mock import Mock, patch
 import pytest
 import time_machine
 from celery import signals
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from rentals.jobs.upkeep import heartbeats
 from rentals.models import Heartbeat
@@ -29,6 +30,19 @@ def test_a_worker_has_one_row_that_grows_younger() -> None:
         row = Heartbeat.objects.get()
         assert timezone.now() - row.at < timedelta(seconds=2)
         assert row.worked_at is not None
+
+
+def test_a_heartbeat_is_one_statement_once_its_process_has_run_a_while(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    pulse = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1")
+    pulse.write()
+    monkeypatch.setattr(pulse, "_began", pulse._began - 2 * heartbeats.STALE_SECONDS)
+    with django_assert_num_queries(1):
+        pulse.write()
+    Heartbeat.objects.all().delete()
+    pulse.write()
+    assert Heartbeat.objects.get().kind == "worker"
 
 
 def test_a_process_takes_the_place_of_the_one_before_it() -> None:
@@ -68,7 +82,7 @@ def test_a_worker_whose_threads_are_shut_down_stops_in_silence() -> None:
 
 def test_a_database_that_is_away_ends_nothing() -> None:
     pulse = heartbeats.Pulse(Heartbeat.Kind.WORKER, "worker@here/1")
-    with patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError):
+    with patch.object(connection, "cursor", side_effect=OperationalError):
         pulse.write()
 
 
