@@ -26,7 +26,7 @@ from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
 from rentals.jobs import runs
 from rentals.jobs.upkeep import heartbeats
-from rentals.models import JobName, JobRun
+from rentals.models import JobName
 from rentals.task_names import TaskName
 
 STALE = timedelta(seconds=4)
@@ -78,7 +78,7 @@ class Ticker:
     def look(self) -> float:
         """Tick, unless another process does. Returns the seconds until the next look."""
         self._ask_redis()
-        before = self._ticked_at or JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
+        before = self._ticked_at or runs.last_run(JobName.TICK)
         age = abs(timezone.now() - before) if before is not None else STALE
         ticks = self._ticked_at is not None or age >= STALE
         if ticks:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
@@ -27,6 +27,15 @@ def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> datet
             name=name, **lookup, defaults=fields, create_defaults={"name": name, "token_id": token_id, **fields}
         )
     return now
+
+
+def last_run(name: JobName) -> datetime | None:
+    """Return when a job that is of no token ran last. In SQL, since each worker asks every few seconds who ticks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT at FROM rentals_jobrun WHERE name = %s AND token_id IS NULL", [name])
+        row = cursor.fetchone()
+    at: datetime | None = row and row[0]
+    return at and at.replace(tzinfo=at.tzinfo or UTC)  # SQLite has it in UTC without saying so
 
 
 def ran_again(name: JobName, before: datetime) -> datetime | None:
