@@ -106,9 +106,8 @@ class Rules:
                 now = self.now()
                 self._process_due(now)
                 self.books.commit()
-                seconds_to_next = self._agenda[0].due - now if self._agenda else 1.0
                 # A quarter second at most: the wall clock may be set while this waits.
-                self._agenda_changed.wait(min(max(seconds_to_next, 0.001), 0.25))
+                self._agenda_changed.wait(min(max(self._agenda[0].due - now, 0.001), 0.25) if self._agenda else None)
 
     def stop(self) -> None:
         """End `run`, the callbacks and the state file."""
