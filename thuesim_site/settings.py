@@ -189,6 +189,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # What a worker dies with is lost, and found again by a tick; to keep it in Redis until it is done costs as much
     # processor time as the shortest tasks themselves.
     "ack_emulation": False,
+    "unacked_restore_interval": 3600,  # seconds until it is looked for what was kept so: nothing
     "polling_interval": 10,  # seconds that an idle worker waits in Redis at a time; a message wakes it at once
     "socket_timeout": 30,
     "socket_connect_timeout": silent_machines.CONNECT_SECONDS,
@@ -202,6 +203,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = TaskQueue.SLOW
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_TIMER_PRECISION = 10.0  # seconds that its loop may sleep; messages, threads and signals wake it at once
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
 
