@@ -26,6 +26,7 @@ STOP_SECONDS = 8.0  # then a process that ignores SIGTERM is killed, unless its 
 LEAVE_SECONDS = 60.0  # in which a process that an upgrade has replaced finishes what it has begun
 START_SECONDS = 1.0  # what ends sooner is started again after a pause
 MAX_PAUSE_SECONDS = 10.0
+HURRY_SECONDS = 0.2  # at most between two looks at processes that are to be started, replaced or killed
 MAX_FAILURES = 3  # in a row, of a process that is still well
 MAX_OUTPUT_BYTES = 65536
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP}
@@ -56,8 +57,9 @@ def fork(name: str, work: Callable[[], int], output: int) -> int:
             for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
                 os.dup2(file, number)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-            for number in (*STOP_SIGNALS, signs.UPGRADE):
+            for number in (*STOP_SIGNALS, signs.UPGRADE, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             status = work()
         except SystemExit as end:
@@ -243,7 +245,7 @@ class Processes:
     `tend` is to be called all the time.
 
     `former` are the processes of the version before. What serves the others is taken over as it is; the rest is replaced:
-    see `replacing`.
+    see `replacing`. `wakes` is a file that can be read once a signal has come.
     """
 
     def __init__(
@@ -253,7 +255,9 @@ class Processes:
         former: Iterable[Former] = (),
         *,
         relay: Callable[[str, str], None] | None = None,
+        wakes: int | None = None,
     ) -> None:
+        self._wakes = [] if wakes is None else [wakes]
         found = {one.name: one for one in former}
         self._say, self._relay = say, relay or (lambda _name, line: say(line))
         self._all = [
@@ -281,7 +285,9 @@ class Processes:
                 self._former.remove(one)
                 self._print(0)
                 one.close()
-        self._print(seconds)
+        self._print(
+            min(seconds, HURRY_SECONDS) if self._former or any(one.pid is None for one in self._all) else seconds
+        )
 
     @property
     def are_well(self) -> bool:
@@ -346,8 +352,11 @@ class Processes:
         self._print(0)
 
     def _print(self, seconds: float) -> None:
-        """Print the whole lines that come within `seconds`, until some have."""
+        """Print the whole lines that come within `seconds`, until some have, or a signal."""
         by_output = {one.output: one for one in (*self._all, *self._former)}
-        for output in select.select(list(by_output), [], [], seconds)[0]:
+        for output in select.select([*by_output, *self._wakes], [], [], seconds)[0]:
+            if output in self._wakes:
+                os.read(output, MAX_OUTPUT_BYTES)
+                continue
             for line in by_output[output].lines():
                 self._relay(by_output[output].program.name, line)

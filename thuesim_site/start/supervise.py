@@ -75,7 +75,8 @@ def _json_line(message: str, level: str = "INFO", process: str = "run") -> str:
 
 
 class Signals:
-    """What signals have asked for: to stop (`stop`; at a second one at once, `hurry`), or to upgrade."""
+    """What signals have asked for: to stop (`stop`; at a second one at once, `hurry`), or to upgrade. `wakes` can be read
+    once one has come."""
 
     def __init__(self) -> None:
         self.stop = self.hurry = self.upgrade = False
@@ -85,6 +86,12 @@ class Signals:
         for number in signals:
             signal.signal(number, self._stop)
         signal.signal(signs.UPGRADE, self._upgrade)
+        # That a process has ended wakes as well: nobody has to look all the time.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wakes, wake = os.pipe()
+        os.set_blocking(self.wakes, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         # What came while the version before handed over.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*signals, signs.UPGRADE})
 
@@ -172,7 +179,9 @@ class Supervision:
         _allow_open_files()
         listening = self._listen()
         former = self.handed.processes if self.handed else ()
-        running = processes.Processes(programs.programs(self.setup), self.warn, former, relay=self.relay)
+        running = processes.Processes(
+            programs.programs(self.setup), self.warn, former, relay=self.relay, wakes=self.signals.wakes
+        )
         try:
             running.tend(0, ground_only=True)
             loading.load_site()  # meanwhile
@@ -248,7 +257,9 @@ class Supervision:
         steps = [hand_over, welcome] if self.handed is None else []
         while not self.signals.stop:
             ground_only = hand_over in steps and time.monotonic() < end
-            running.tend(GROUND_TICK_SECONDS if ground_only else TICK_SECONDS, ground_only=ground_only)
+            is_quiet = not steps and not self.is_replacing
+            seconds = GROUND_TICK_SECONDS if ground_only else ALIVE_SECONDS if is_quiet else TICK_SECONDS
+            running.tend(seconds, ground_only=ground_only)
             if not steps:
                 self._upgrade(running)
             elif steps[0]():

@@ -15,9 +15,10 @@ from thuesim_site.testing import wait_until
 
 # In a process of its own, as it forks. Every program says its name when it begins and when it is asked to stop.
 HOUSE = """
-import signal, sys
+import sys
 from thuesim_site.start import processes
 from thuesim_site.start.programs import Program
+from thuesim_site.start.supervise import Signals
 
 BEGIN = "import os, signal, sys, time; name = sys.argv[1]; print(name, os.getpid(), flush=True); "
 WAIT = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('stopping', name, flush=True))); time.sleep(60)"
@@ -33,15 +34,15 @@ programs = {
     "quiet": program("quiet", "print('a failure', file=sys.stderr, flush=True); " + WAIT, ground=True, quiet=True),
     "upper": Program("upper", [sys.executable, "-m", "thuesim_site.tests.start.upper"]),
 }
-stop = []
-signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+signals = Signals()
 processes.STOP_SECONDS, processes.START_SECONDS = float(sys.argv[1]), 30.0
-running = processes.Processes([programs[name] for name in sys.argv[2:]], lambda line: print(line, flush=True))
+chosen = [programs[name] for name in sys.argv[2:]]
+running = processes.Processes(chosen, lambda line: print(line, flush=True), wakes=signals.wakes)
 for _ in range(20):
     running.tend(0.02, ground_only=True)
 print("the rest begins", flush=True)
-while not stop:
-    running.tend(0.02)
+while not signals.stop:
+    running.tend(60)  # the end of a process wakes it, and so does a signal to stop
 running.stop()
 print("all stopped", flush=True)
 """
