@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 from typing import Any
 
 from celery import signals
@@ -31,6 +32,8 @@ def _hang_up(consumer: Any) -> None:
         connection = channel.client.connection
         with contextlib.suppress(OSError, AttributeError):  # it is not connected now
             connection._sock.shutdown(socket.SHUT_RDWR)
+    # From a thread, whose call ends the loop's sleep also where it has asked nothing.
+    threading.Thread(target=consumer.hub.call_soon, args=(lambda: None,)).start()
 
 
 def main(name: str, queues: str, threads: str, log_level: str) -> int:
