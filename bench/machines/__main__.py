@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from bench.machines.faults import FAULTS
@@ -107,6 +108,7 @@ class Town:
         what, fault = FAULTS[name]
         time.sleep(QUIET_SECONDS)
         began, reconnects = time.time(), self.screens.reconnects
+        used = self._processor_seconds()
         fault(self.site)
         ended = time.time()
         time.sleep(QUIET_SECONDS)
@@ -127,8 +129,28 @@ class Town:
         print(
             f"  {name}: over after {ended - began:.0f} s, well after {until - began:.0f} s, load {os.getloadavg()[0]:.0f}"
         )
-        print(row, flush=True)
+        print("  " + self._returned(began), f"processor s: {self._since(used)}", row, sep="\n", flush=True)
         return row
+
+    def _processor_seconds(self) -> dict[str, float]:
+        return {name: self.site.machine(name).processor_seconds() for name in ("web1", "web2", "db1", "db2")}
+
+    def _since(self, before: dict[str, float]) -> str:
+        now = self._processor_seconds()  # less than before where the machine was off
+        return ", ".join(f"{name} {now[name] - used:.1f}" for name, used in before.items() if now[name] >= used)
+
+    def _returned(self, began: float) -> str:
+        """Where the seconds of the screens went that came back."""
+        returns = [each for each in list(self.screens.returns) if each.greeted > began]
+        if not returns:
+            return "no screen lost its stream"
+        spans = {
+            "from the last event to the loss": [each.noticed - each.heard for each in returns],
+            "from then to the stream": [each.greeted - each.noticed for each in returns],
+            "attempts": [float(each.attempts) for each in returns],
+        }
+        parts = (f"{what} {median(span):.1f}, at most {max(span):.1f}" for what, span in spans.items())
+        return f"{len(returns)} screens came back: {'; '.join(parts)}"
 
     def codes(self, rows: Sequence[Row], books: Sequence[Any]) -> list[str]:
         """Note in each row how long a code that came in its time took to the last board; return what never came."""

@@ -134,6 +134,15 @@ class Machine:
         ).stdout
         return [int(pid) for pid in listed.split()]
 
+    def processor_seconds(self) -> float:
+        """What all that runs here has used of the processor so far, with what ended in it."""
+        used = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                used += sum(map(int, fields[11:15]))
+        return used / os.sysconf("SC_CLK_TCK")
+
     def cut(self) -> None:
         """Pull the cable: nothing leaves, nothing comes, and nobody is told."""
         ip("link", "set", self._cable, "nomaster")

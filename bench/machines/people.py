@@ -44,6 +44,16 @@ class Times:
         return worst
 
 
+@dataclass
+class Return:
+    """A screen that lost its stream and came back, in times of the wall clock."""
+
+    heard: float  # the last event before
+    noticed: float  # the connection ended, or was silent for too long
+    greeted: float
+    attempts: int
+
+
 class Screens:
     """Open streams that come back as a browser's do. The first `readers` also read their board when a browser would,
     and `codes` says when each of those had which code first."""
@@ -53,6 +63,9 @@ class Screens:
         self.heard = Times()
         self.codes: dict[int, dict[str, float]] = {number: {} for number in range(readers)}
         self.reconnects = 0
+        self.returns: list[Return] = []
+        self._lost: dict[int, tuple[float, float]] = {}  # when it was last heard, and when that was noticed
+        self._attempts: dict[int, int] = defaultdict(int)
         self._loop = uvloop.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="screens", daemon=True).start()
         for number in range(len(sessions)):
@@ -72,8 +85,17 @@ class Screens:
                 _transport, screen = await asyncio.wait_for(connecting, SILENCE_SECONDS)
                 await screen.ended()
                 failures = 0 if screen.greeted else failures
+            if failures == 0:
+                self._lost[number] = (self.heard.good[number][-1], time.time())
+            self._attempts[number] += 1
             self.reconnects += 1
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)] * random.uniform(0.5, 1.5))
+
+    def greeted(self, number: int) -> None:
+        """Note that the stream of a screen is there."""
+        if lost := self._lost.pop(number, None):
+            self.returns.append(Return(*lost, time.time(), self._attempts[number]))
+        self._attempts[number] = 0
 
     def codes_in(self, number: int, html: bytes) -> None:
         """Note the codes that a screen has."""
@@ -122,6 +144,8 @@ class _Screen(asyncio.Protocol):
         self._heard_at = time.monotonic()
         if not self.greeted and b"event: hello" not in data:
             return  # the head, or the page of an outage
+        if not self.greeted:
+            self._screens.greeted(self._number)
         self.greeted = True
         self._screens.heard.note(self._number)
         if self._number not in self._screens.codes:
