@@ -30,9 +30,11 @@ authentication, a person without it has no rights; an admin has none anywhere wh
 What allauth's pages do, and by what rule, stands in `docs/security.md`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -203,26 +205,42 @@ def access_for(person: User, *, team_id: int | None = None) -> Access:
 
     With a `team_id`, in that team alone, as an API key does. A deactivated person has no team, so nothing at all.
     """
-    if not person.is_active:
-        return Access(person.pk, False, None, None)
-    memberships = {
-        membership.team_id: membership
-        for membership in Membership.objects.filter(user=person).select_related("team").order_by("team__name")
-    }
-    is_admin = person.is_staff
-    teams = tuple(Team.objects.all()) if is_admin else tuple(m.team for m in memberships.values())
-    by_id = {team.pk: team for team in teams}
-    last = by_id.get(person.team_id or 0)
-    chosen = last or next((m.team for m in memberships.values()), None) or next(iter(teams), None)
-    team = chosen if team_id is None else by_id.get(team_id)
-    if team is None:
-        return Access(person.pk, is_admin, None, None, teams)
-    # An admin reaches every team, by the switch and in the Django admin, so any team's rule is theirs.
-    strict = any(team.requires_second_step for team in teams) if is_admin else team.requires_second_step
-    if strict and not has_two_factor(person):
-        return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
-    role = Role.MANAGER if is_admin else Role(memberships[team.pk].role)
-    return Access(person.pk, is_admin, team, role, teams)
+    return accesses_for([person], team_id=team_id)[person.pk]
+
+
+def accesses_for(people: Collection[User], *, team_id: int | None = None) -> dict[int, Access]:
+    """Return by id what each of `people` may do, as `access_for` does. Three queries at most, however many they are."""
+    active = [person for person in people if person.is_active]
+    memberships: dict[int, dict[int, Membership]] = {person.pk: {} for person in active}
+    if active:
+        for membership in Membership.objects.filter(user__in=active).select_related("team").order_by("team__name"):
+            memberships[membership.user_id][membership.team_id] = membership
+    every_team = tuple(Team.objects.all()) if any(person.is_staff for person in active) else ()
+
+    @cache  # read only where a team requires it
+    def with_two_factor() -> frozenset[int]:
+        return frozenset(_two_factor_methods(user__in=active).values_list("user_id", flat=True))
+
+    def access(person: User) -> Access:
+        if not person.is_active:
+            return Access(person.pk, False, None, None)
+        own = memberships[person.pk]
+        is_admin = person.is_staff
+        teams = every_team if is_admin else tuple(m.team for m in own.values())
+        by_id = {team.pk: team for team in teams}
+        last = by_id.get(person.team_id or 0)
+        chosen = last or next((m.team for m in own.values()), None) or next(iter(teams), None)
+        team = chosen if team_id is None else by_id.get(team_id)
+        if team is None:
+            return Access(person.pk, is_admin, None, None, teams)
+        # An admin reaches every team, by the switch and in the Django admin, so any team's rule is theirs.
+        strict = any(team.requires_second_step for team in teams) if is_admin else team.requires_second_step
+        if strict and not person.two_factor_at_provider and person.pk not in with_two_factor():
+            return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
+        role = Role.MANAGER if is_admin else Role(own[team.pk].role)
+        return Access(person.pk, is_admin, team, role, teams)
+
+    return {person.pk: access(person) for person in people}
 
 
 def people_who_may_rent(team: Team) -> QuerySet[User]:
@@ -242,8 +260,12 @@ def has_two_factor(person: User) -> bool:
 
 def two_factor_methods(person: int | OuterRef) -> QuerySet[Authenticator]:
     """Return a person's authenticator app and passkeys. Recovery codes alone are no two-factor method."""
+    return _two_factor_methods(user=person)
+
+
+def _two_factor_methods(**whose: Any) -> QuerySet[Authenticator]:
     kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-    methods: QuerySet[Authenticator] = Authenticator.objects.filter(user=person, type__in=kinds)
+    methods: QuerySet[Authenticator] = Authenticator.objects.filter(type__in=kinds, **whose)
     return methods
 
 

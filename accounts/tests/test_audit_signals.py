@@ -10,7 +10,7 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from accounts.models import AuditRecord, Role, Team, User
-from pages.live.screens import open_screen, recheck
+from pages.live.screens import StreamRequest, open_screens, recheck
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -114,7 +114,7 @@ def test_without_it_nothing_is_done_either(linh: User, team: Team, where: str) -
 def test_a_stream_that_is_open_when_the_team_begins_to_require_it_shows_nothing_more(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
-    screen = open_screen(client.get("/").wsgi_request, client.session.session_key)
+    [screen] = open_screens([StreamRequest.read(client.get("/").wsgi_request, client.session.session_key)])
     assert screen is not None
     require_two_factor(team)
     viewer = recheck([screen])[screen]

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.http import HttpRequest
 from django.urls import set_script_prefix
@@ -29,11 +30,12 @@ from lib.web import leaving
 from lib.web.asgi import Message, Receive, Send, disconnected
 from pages.live.screens import (
     Screen,
+    StreamRequest,
     Viewer,
     compose,
     frame,
     handed_over_frames,
-    open_screen,
+    open_screens,
     read,
     recheck,
     shown_codes,
@@ -91,8 +93,10 @@ class Hub(Listener):
         self._handed_over: set[tuple[int, int]] = set()  # the ids of a rental and a person who is told
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._to_open: dict[asyncio.Future[Screen | None], StreamRequest] = {}
+        self._has_to_open = asyncio.Event()
         # Apart, so that a thousand browsers coming back at once do not hold up the events of the open streams.
-        self._openers = ThreadPoolExecutor(2, "live-open")
+        self._opener = ThreadPoolExecutor(1, "live-open")
         self._reader = ThreadPoolExecutor(1, "live-read")
         # Nobody waits for the records of who read a code.
         self._recorder = ThreadPoolExecutor(1, "live-record")
@@ -104,9 +108,11 @@ class Hub(Listener):
             await send({"type": "http.response.start", "status": status, "headers": _NOTHING})
             await send({"type": "http.response.body"})
             return
+        wanted = StreamRequest.read(request, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         await self._begin()
-        session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        opening = asyncio.ensure_future(self._in_thread(self._openers, open_screen, request, session_key))
+        opening: asyncio.Future[Screen | None] = asyncio.get_running_loop().create_future()
+        self._to_open[opening] = wanted
+        self._has_to_open.set()
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             if await self._waited(opening, gone, send):
@@ -131,6 +137,32 @@ class Hub(Listener):
             if not opening.done() and not gone.done():
                 await send({"type": "http.response.body", "body": _beat(), "more_body": True})
         return opening.done() and not gone.done()
+
+    async def _open(self) -> None:
+        """Open the screens that wait for it together: hundreds ask the database as little as one."""
+        while True:
+            await self._has_to_open.wait()
+            self._has_to_open.clear()
+            openings = list(self._to_open)[:MAX_SCREENS]
+            wanted = {opening: self._to_open.pop(opening) for opening in openings}
+            if self._to_open:
+                self._has_to_open.set()
+            await self._open_together({opening: each for opening, each in wanted.items() if not opening.done()})
+
+    async def _open_together(self, wanted: "dict[asyncio.Future[Screen | None], StreamRequest]") -> None:
+        opened = self._in_thread(self._opener, open_screens, list(wanted.values()))
+        [screens] = await asyncio.gather(opened, return_exceptions=True)
+        if isinstance(screens, BaseException) and len(wanted) > 1 and not isinstance(screens, DatabaseError):
+            for opening, each in wanted.items():  # what breaks one of them keeps no other out
+                await self._open_together({opening: each})
+            return
+        for number, opening in enumerate(wanted):
+            if opening.done():
+                continue  # its browser is gone
+            if isinstance(screens, BaseException):
+                opening.set_exception(screens)
+            else:
+                opening.set_result(screens[number])
 
     async def _answer(self, screen: Screen | None, gone: "asyncio.Future[None]", send: Send) -> None:
         if screen is None:
@@ -170,7 +202,7 @@ class Hub(Listener):
     async def _begin(self) -> None:
         """Begin listening and sending at the first request; wait a moment for the subscription."""
         if self._start():
-            jobs = (self._deliver, self._beat, self._check, self._warm_up)
+            jobs = (self._open, self._deliver, self._beat, self._check, self._warm_up)
             self._tasks = [asyncio.create_task(job(), name=f"live{job.__name__}") for job in jobs]
         with contextlib.suppress(TimeoutError):  # the screen is told that it is `waiting`
             await asyncio.wait_for(self._subscribed.wait(), 2)

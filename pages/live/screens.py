@@ -6,28 +6,29 @@ Before every event `recheck` compares the viewers' rights with the database, by 
 """
 
 import asyncio
+import itertools
 import re
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone, translation
+from django.utils.crypto import constant_time_compare
 
 from accounts import audit, page_team
 from accounts.audit import OncePerDay
 from accounts.models import Membership, Team, User
-from accounts.policy import Access, access_for
+from accounts.policy import Access, accesses_for
 from lib.time_zones import reading_in
 from pages.presenters.cards import handed_over_sentence, render_card
 from rentals.models import Rental
@@ -35,7 +36,7 @@ from rentals.queries.filters import BoardFilter
 
 MAX_QUEUED = 50  # frames; a reader that is further behind is cut off and comes back for the whole board
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_serials = count()
+_serials = itertools.count()
 
 
 def frame(event: str, data: str = "") -> bytes:
@@ -141,33 +142,61 @@ class Screen:
             self._waiter.set_result(None)
 
 
-def open_screen(request: HttpRequest, session_key: str | None) -> Screen | None:
-    """Return a screen for the person signed in with `session_key`, None for an ended session. Reads the database."""
-    query = QueryDict(request.META["QUERY_STRING"])
-    # The page names its language, since a worker's request may have other headers than the page's own.
-    language = query.get("lang", "")
-    browser_language = (
-        language if language in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
-    )
-    viewer = _viewer(session_key, browser_language) if session_key else None
-    if viewer is None:
-        return None
-    board, of_team = BoardFilter.from_query(query), query.get(page_team.FIELD, "")
-    return Screen(viewer, board, browser_language, of_team, ids_only=query.get("ids") == "1")
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What a browser asks for when it opens a stream. `session_key` is "" where it has none."""
+
+    session_key: str
+    board: BoardFilter
+    browser_language: str
+    page_team: str
+    ids_only: bool
+
+    @classmethod
+    def read(cls, request: HttpRequest, session_key: str | None) -> "StreamRequest":
+        """Read it from `GET /live/` of the browser with `session_key`."""
+        query = QueryDict(request.META["QUERY_STRING"])
+        # The page names its language, since a worker's request may have other headers than the page's own.
+        language = query.get("lang", "")
+        return cls(
+            session_key=session_key or "",
+            board=BoardFilter.from_query(query),
+            browser_language=(
+                language if language in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
+            ),
+            page_team=query.get(page_team.FIELD, ""),
+            ids_only=query.get("ids") == "1",
+        )
+
+
+def open_screens(requests: Sequence[StreamRequest]) -> list[Screen | None]:
+    """Return a screen for each of `requests`, None for one of an ended session. Eight queries at most for all."""
+    viewers = _viewers({(each.session_key, each.browser_language) for each in requests})
+
+    def screen(wanted: StreamRequest) -> Screen | None:
+        viewer = viewers[wanted.session_key, wanted.browser_language]
+        if viewer is None:
+            return None
+        return Screen(viewer, wanted.board, wanted.browser_language, wanted.page_team, ids_only=wanted.ids_only)
+
+    return [screen(wanted) for wanted in requests]
 
 
 def recheck(screens: Collection[Screen]) -> dict[Screen, Viewer | None]:
     """Return the screens whose viewers' rights, team or language changed, with the new viewer: None where the person is
     no longer signed in.
 
-    Four queries, however many screens there are, and some more for each viewer with a new fingerprint.
+    Four queries, however many screens there are, and eight more where a viewer has a new fingerprint.
     """
     viewers = [(screen.viewer.session_key, screen.viewer.access.person_id) for screen in screens]
-    changed: dict[Screen, Viewer | None] = {}
-    for screen, fingerprint in zip(screens, _fingerprints(viewers), strict=True):
-        if screen.viewer.fingerprint != fingerprint:
-            changed[screen] = _viewer(screen.viewer.session_key, screen.browser_language)
-    return changed
+    prints = _fingerprints(viewers, _sessions(key for key, _ in viewers))
+    changed = [
+        screen for screen, fingerprint in zip(screens, prints, strict=True) if screen.viewer.fingerprint != fingerprint
+    ]
+    if not changed:
+        return {}
+    anew = _viewers({(screen.viewer.session_key, screen.browser_language) for screen in changed})
+    return {screen: anew[screen.viewer.session_key, screen.browser_language] for screen in changed}
 
 
 def read(rental_ids: Iterable[int]) -> list[Rental]:
@@ -243,23 +272,46 @@ def _card_frame(rental: Rental, screen: Screen) -> bytes:
         return frame("rental", render_card(rental, access, oob=True))
 
 
-def _viewer(session_key: str, browser_language: str) -> Viewer | None:
-    """Return the session's person by Django's own rules: a password changed elsewhere ends a session too."""
-    request = HttpRequest()
-    request.session = SessionStore(session_key)
-    person = get_user(request)
-    if not isinstance(person, User) or not person.is_active:
-        return None
-    # The fingerprint is read before the rights: a change between the two is noticed at the next check.
-    [fingerprint] = _fingerprints([(session_key, person.pk)])
-    language = person.language or browser_language
-    return Viewer(session_key, access_for(person), language, fingerprint, person.time_zone)
+def _viewers(browsers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Viewer | None]:
+    """Return the viewer for each session key and browser's language, None where nobody is signed in."""
+    sessions = _sessions(key for key, _ in browsers)
+    store = SessionStore()
+    opened = {key: store.decode(data) for key, data in sessions.items()}
+    person_ids = {key: int(session[SESSION_KEY]) for key, session in opened.items() if SESSION_KEY in session}
+    # The fingerprints are read before the rights: a change between the two is noticed at the next check.
+    prints = dict(zip(person_ids, _fingerprints(list(person_ids.items()), sessions), strict=True))
+    people = User.objects.in_bulk(list(set(person_ids.values())))
+    accesses = accesses_for(people.values())
+
+    def viewer(key: str, browser_language: str) -> Viewer | None:
+        person = people.get(person_ids.get(key, 0))
+        if person is None or not _is_signed_in(person, opened[key]):
+            return None
+        language = person.language or browser_language
+        return Viewer(key, accesses[person.pk], language, prints[key], person.time_zone)
+
+    return {(key, language): viewer(key, language) for key, language in browsers}
 
 
-def _fingerprints(viewers: Collection[tuple[str, int]]) -> list[int]:
+def _is_signed_in(person: User, session: Mapping[str, Any]) -> bool:
+    """Whether the session is theirs by the rules of `django.contrib.auth.get_user`, which reads one session at a time: a
+    password changed elsewhere ends a session too."""
+    if not person.is_active or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return False
+    signed = str(session.get(HASH_SESSION_KEY, ""))
+    hashes = itertools.chain([person.get_session_auth_hash()], person.get_session_auth_fallback_hash())
+    return any(constant_time_compare(signed, own) for own in hashes)
+
+
+def _sessions(keys: Iterable[str]) -> dict[str, str]:
+    """Return the data of those sessions that have not ended, by their keys."""
+    columns = ["session_key", "session_data"]
+    return dict(_rows(Session, "session_key", list(set(keys)), columns, alive=timezone.now()))
+
+
+def _fingerprints(viewers: Collection[tuple[str, int]], sessions: Mapping[str, str]) -> list[int]:
     """Return for each session key and person a hash of all rows that decide their rights."""
-    keys, people = list({key for key, _ in viewers}), list({person_id for _, person_id in viewers})
-    sessions = dict(_rows(Session, "session_key", keys, ["session_key", "session_data"], alive=timezone.now()))
+    people = list({person_id for _, person_id in viewers})
     persons = {row[0]: repr(row) for row in _rows(User, "id", people, _PERSON_COLUMNS)}
     roles: dict[int, list[object]] = {}
     for person_id, *row in sorted(_rows(Membership, "user_id", people, ["user_id", "team_id", "role"])):
@@ -278,6 +330,8 @@ def _rows(
     model: type[Model], column: str, values: list[Any], columns: list[str], alive: datetime | None = None
 ) -> list[tuple[Any, ...]]:
     """Return rows as the database has them. For 2,000 screens the ORM takes four times as long for the same rows."""
+    if not values:
+        return []
     quote = connection.ops.quote_name
     placeholders = ", ".join(["%s"] * len(values))
     selected, table = ", ".join(map(quote, columns)), quote(model._meta.db_table)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team, User
-from pages.live.screens import compose, open_screen
+from pages.live.screens import StreamRequest, compose, open_screens
 from rentals import code_access
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
@@ -68,7 +68,7 @@ def browser(person: User) -> Client:
 def streamed(client: Client, rental: Rental) -> str:
     """What the live stream sends about the rental to this browser."""
     request: HttpRequest = RequestFactory().get("/live/")
-    screen = open_screen(request, client.session.session_key)
+    [screen] = open_screens([StreamRequest.read(request, client.session.session_key)])
     assert screen is not None
     return b"".join(
         data for _screens, data in compose([Rental.objects.for_cards().get(pk=rental.pk)], [screen], {})

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from lib import announce
-from pages.live.screens import open_screen, recheck
+from pages.live.screens import StreamRequest, open_screens, recheck
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -153,7 +153,7 @@ def test_deactivating_in_the_admin_ends_sessions_streams_and_invitations_at_once
 ) -> None:
     make_person(team, Role.MANAGER)
     theirs = browser(linh)
-    screen = open_screen(theirs.get("/").wsgi_request, theirs.session.session_key)
+    [screen] = open_screens([StreamRequest.read(theirs.get("/").wsgi_request, theirs.session.session_key)])
     assert screen is not None
     theirs.post(reverse("invite"), {"role": "operator", "days": 3})
     save_person(staff, linh, row(0, own(linh)), is_active=None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from accounts.models import AuditRecord, Membership, Role, Team, User
 from lib import announce
 from lib.announce import CHANNEL
 from pages.live import hub
-from pages.live.screens import MAX_QUEUED, open_screen, read
+from pages.live.screens import MAX_QUEUED, Screen, StreamRequest, open_screens, read
 from pages.tests.live.conftest import Browser, Screens, SignIn, Stream
 from rentals import lifecycle
 from rentals.models import Rental, Status
@@ -287,7 +288,9 @@ def test_a_burst_is_read_in_few_queries_and_sent_whole(
 
 
 def test_a_reader_that_does_not_read_is_cut_off(team: Team, sign_in: SignIn) -> None:
-    screen = open_screen(RequestFactory().get("/live/"), sign_in(team).cookies["sessionid"].value)
+    [screen] = open_screens(
+        [StreamRequest.read(RequestFactory().get("/live/"), sign_in(team).cookies["sessionid"].value)]
+    )
     assert screen is not None
     for _ in range(MAX_QUEUED):
         screen.offer(b"x")
@@ -368,7 +371,7 @@ from rentals.queries.filters import BoardFilter
 from pages.live import hub, screens
 viewer = screens.Viewer("key", Access(1, False, None, None), "en", 0)
 hub.warm_up = lambda: None  # there is no database
-hub.open_screen = lambda *args: screens.Screen(viewer, BoardFilter(), "en")
+hub.open_screens = lambda wanted: [screens.Screen(viewer, BoardFilter(), "en") for _ in wanted]
 uvicorn.run(hub.Hub(sys.argv[1]), fd=int(sys.argv[2]), lifespan="off", log_level="error", timeout_graceful_shutdown=30)
 """
 
@@ -403,16 +406,16 @@ def test_a_browser_that_leaves_is_forgotten(screens: Screens, team: Team, sign_i
 def test_who_waits_to_be_let_in_hears_a_beat_and_who_has_left_is_not_let_in(
     screens: Screens, team: Team, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_in, opened = threading.Event(), list[str | None]()
+    let_in, opened = threading.Event(), list[str]()
 
-    def open_when_let_in(request: Any, session_key: str | None) -> Any:
+    def open_when_let_in(requests: Sequence[StreamRequest]) -> list[Screen | None]:
         let_in.wait(10)
-        opened.append(session_key)
-        return open_screen(request, session_key)
+        opened.extend(request.session_key for request in requests)
+        return open_screens(requests)
 
-    monkeypatch.setattr(hub, "open_screen", open_when_let_in)
+    monkeypatch.setattr(hub, "open_screens", open_when_let_in)
     monkeypatch.setattr(hub, "BEAT_SECONDS", 1.0)
-    streams = [screens.open(sign_in(team)) for _ in range(4)]  # two are opened at a time
+    streams = [screens.open(sign_in(team)) for _ in range(4)]  # the first is opened, and the others then together
     for stream in streams:
         assert stream.next(beats=True)[0] == "beat"
     streams.pop().close()
@@ -421,6 +424,30 @@ def test_who_waits_to_be_let_in_hears_a_beat_and_who_has_left_is_not_let_in(
     for stream in streams:
         assert stream.next() == ("hello", "live")
     assert len(opened) == 3
+
+
+def test_a_screen_that_cannot_be_opened_keeps_no_other_out(
+    screens: Screens, team: Team, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, others = sign_in(team), [sign_in(team) for _ in range(3)]
+    let_in = threading.Event()
+
+    def open_all_but_one(requests: Sequence[StreamRequest]) -> list[Screen | None]:
+        let_in.wait(10)
+        if broken.session.session_key in [request.session_key for request in requests]:
+            raise ValueError("a row that nobody can read")
+        return open_screens(requests)
+
+    monkeypatch.setattr(hub, "open_screens", open_all_but_one)
+    monkeypatch.setattr(hub, "BEAT_SECONDS", 0.2)
+    streams = [
+        screens.open(client) for client in (others[0], broken, *others[1:])
+    ]  # each hears beats: they wait together
+    let_in.set()
+    with pytest.raises((OSError, ValueError)):
+        streams.pop(1).skip_to("hello")
+    for stream in streams:
+        assert stream.next() == ("hello", "live")
 
 
 def _announced(stream: Any, rental: Rental) -> bool:

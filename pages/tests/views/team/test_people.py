@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
-from pages.live.screens import open_screen, recheck
+from pages.live.screens import StreamRequest, open_screens, recheck
 from pages.tests.markup import html, parse
 from rentals.models import Status
 from rentals.tests.factories import make_person, make_rental, make_team
@@ -105,7 +105,7 @@ def test_who_is_removed_keeps_their_account(boss: User, linh: User) -> None:
 def test_deactivating_ends_sessions_streams_and_links_at_once(boss: User, linh: User, team: Team) -> None:
     theirs = browser(linh)
     page = theirs.get("/")
-    screen = open_screen(page.wsgi_request, theirs.session.session_key)
+    [screen] = open_screens([StreamRequest.read(page.wsgi_request, theirs.session.session_key)])
     assert screen is not None
     link = link_for(boss, linh)
     Membership.objects.filter(user=linh).update(role=Role.MANAGER)
@@ -150,7 +150,7 @@ def test_the_browsers_of_a_person_are_named_as_on_their_own_page(boss: User, lin
 
 def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> None:
     here, there = browser(linh), browser(linh)
-    screen = open_screen(there.get("/").wsgi_request, there.session.session_key)
+    [screen] = open_screens([StreamRequest.read(there.get("/").wsgi_request, there.session.session_key)])
     assert screen is not None
     here.get("/")
     here.post(reverse("usersessions_list"))
