@@ -1,4 +1,4 @@
-// Names what Django's lists, inline tables and pickers leave without a name.
+// Names what Django's inline tables and pickers leave without a name.
 const { row, action } = document.querySelector("script[data-row]").dataset;
 
 function nameControls() {
@@ -18,12 +18,6 @@ function nameControls() {
     for (const part of select.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox]")) part.setAttribute("aria-label", name);
   }
 }
-// On a phone a list has no heads of columns: each value has its name before it.
-function nameValues() {
-  const names = [...document.querySelectorAll("#result_list thead th")].map((head) => head.querySelector(".text")?.textContent.trim());
-  for (const cell of document.querySelectorAll("#result_list tbody td")) if (names[cell.cellIndex]) cell.dataset.label = names[cell.cellIndex];
-}
-nameValues();
 // What scrolls sideways on a phone can be scrolled by the keyboard. How wide it is depends on the typeface.
 function reachScrolled() {
   for (const box of document.querySelectorAll(".inline-group, .inline-group fieldset, .desk-table")) {

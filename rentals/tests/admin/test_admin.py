@@ -89,6 +89,12 @@ def test_no_list_shows_a_code(boss: Client, rows: dict[type, Any], model: Any) -
     assert b"059809" not in page.content
 
 
+def test_each_value_of_a_list_has_the_name_of_its_column(boss: Client, rows: dict[type, Any]) -> None:
+    page = boss.get(at("token_changelist")).content.decode()
+    assert '<td data-label="Status" class="field-' in page
+    assert '<td class="action-checkbox">' in page
+
+
 @pytest.mark.parametrize("model", [Rental, Message, Callback], ids=lambda model: model.__name__)
 def test_the_page_of_one_row_shows_the_code_and_escapes_the_text(
     boss: Client, rows: dict[type, Any], model: Any
