@@ -6,7 +6,6 @@ from kombu.asynchronous.hub import Hub
 from kombu.asynchronous.timer import Timer
 
 from thuesim_site.start.roles.worker import _hang_up
-from thuesim_site.testing import wait_until
 
 
 def test_a_worker_that_stops_while_redis_is_away_has_nothing_to_hang_up() -> None:
@@ -19,11 +18,13 @@ def test_a_worker_whose_loop_sleeps_is_woken_to_stop() -> None:
     asked, answers = socket.socketpair()
     with asked, answers:
         hub.add_reader(asked, lambda: None)
+        begun = threading.Event()
+        hub.call_soon(begun.set)
         sleeping = threading.Thread(target=next, args=(hub.create_loop(),), daemon=True)
         sleeping.start()
-        wait_until(lambda: hub._loop_thread is not None, "it sleeps")
+        assert begun.wait(20)
         assert sleeping.is_alive()
         _hang_up(SimpleNamespace(connection=SimpleNamespace(transport=None), hub=hub))
-        sleeping.join(8)
+        sleeping.join(20)
         assert not sleeping.is_alive()
         hub.close()
