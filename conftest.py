@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
-from playwright.sync_api import Playwright
+from playwright.sync_api import Playwright, expect
 from pytest_django import DjangoDbBlocker, Settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -186,6 +186,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -> Iterat
 def playwright(playwright: Playwright) -> Playwright:
     """Playwright's event loop would make Django refuse the database for the rest of the session."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    expect.set_options(timeout=60_000)
     return playwright
 
 

@@ -28,7 +28,7 @@ PORTS = range(11_000, 16_000)
 CLAIM_OFFSET = 10_000  # not 0: a server may want the UDP port of the same number for HTTP/3
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 90) -> None:
     """Wait until `holds()` is true. Raises TimeoutError that names `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not holds():
@@ -170,7 +170,7 @@ class RunningDesk:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 180) -> None:
+    def start(self, seconds: float = 400) -> None:
         """Start, and wait until it prints how to sign in, or what runs. Raises RuntimeError where it ends first."""
         if self._migrated and not self._folder.exists():
             self._folder.mkdir(mode=0o700, parents=True)
@@ -201,7 +201,7 @@ class RunningDesk:
         """Return what it printed on the terminal."""
         return self._output.read_text(errors="replace")
 
-    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 40) -> int:
+    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 180) -> int:
         """Send a signal, wait for the end, and return the exit status."""
         if self.process is None:
             return 0
@@ -228,7 +228,7 @@ class RunningDesk:
 
     def sandbox(self, name: str, **body: Any) -> Any:
         """Control the stand-in upstream: POST `body` to `/_sandbox/<name>` and return its answer."""
-        answer = requests.post(f"{self.sandbox_url}/_sandbox/{name}", json=body, timeout=10)
+        answer = requests.post(f"{self.sandbox_url}/_sandbox/{name}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 

@@ -26,9 +26,9 @@ class Listener:
         self.client = redis.Redis.from_url(url)
         self.subscription = self.client.pubsub()  # type: ignore[no-untyped-call]
         self.subscription.subscribe(CHANNEL)
-        assert self.subscription.get_message(timeout=5)
+        assert self.subscription.get_message(timeout=60)
 
-    def next(self, seconds: float = 5) -> dict[str, object] | None:
+    def next(self, seconds: float = 60) -> dict[str, object] | None:
         message = self.subscription.get_message(timeout=seconds)
         return json.loads(message["data"]) if message else None
 

@@ -14,7 +14,7 @@ def test_what_is_at_work_is_not_taken_twice_and_other_work_does_not_wait() -> No
     threads, finish, done = EachOnce(2, "test"), threading.Event(), list[str]()
 
     def long() -> None:
-        finish.wait(10)
+        finish.wait(60)
         done.append("long")
 
     threads.submit("long", long)

@@ -27,16 +27,16 @@ def test_an_index_is_made_concurrently_while_others_wait_for_their_turn(monkeypa
     with one_at_a_time.alone(NUMBER):
         for other in others:
             other.start()
-        asked.wait(10)
-        wait_until(lambda: connections_of_all() >= 4, "the others have asked for their turn", 10)
+        asked.wait(60)
+        wait_until(lambda: connections_of_all() >= 4, "the others have asked for their turn")
         with connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = '10s'")
+            cursor.execute("SET statement_timeout = '60s'")
             cursor.execute("CREATE INDEX CONCURRENTLY of_a_test ON django_migrations (app)")
             cursor.execute("DROP INDEX of_a_test")
             cursor.execute("RESET statement_timeout")
         assert not entered.is_set()
     for other in others:
-        other.join(10)
+        other.join(60)
     assert entered.is_set()
 
 

@@ -56,7 +56,7 @@ def _verify_php(secret: str, headers: dict[str, str], body: str) -> Any:
 
 
 def _output(command: list[str]) -> Any:
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert ended.stderr == ""
     return json.loads(ended.stdout)
 

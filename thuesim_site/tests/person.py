@@ -15,13 +15,13 @@ class Person:
         self._post("/accounts/login/", "/accounts/login/", login=name, password=desk.passwords[name])
 
     def get(self, path: str) -> requests.Response:
-        return self._session.get(self._desk.base_url + path, timeout=10)
+        return self._session.get(self._desk.base_url + path, timeout=60)
 
     def _post(self, page: str, path: str, **fields: str) -> requests.Response:
         (html,) = re.findall(rf'<form[^>]* action="{path}".*?</form>', self.get(page).text, re.DOTALL)
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
         address = self._desk.base_url
-        return self._session.post(address + path, {**hidden, **fields}, headers={"Referer": address}, timeout=10)
+        return self._session.post(address + path, {**hidden, **fields}, headers={"Referer": address}, timeout=60)
 
     def rent(self) -> None:
         wait_until(lambda: "02.97" in self.get("/").text, "the catalogue was read")

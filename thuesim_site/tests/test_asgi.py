@@ -27,7 +27,7 @@ stuck_threads: set[int] = set()
 @login_not_required
 def stuck(request: HttpRequest) -> HttpResponse:
     stuck_threads.add(threading.get_ident())
-    go_on.wait(20)
+    go_on.wait(60)
     return HttpResponse("done")
 
 
@@ -56,7 +56,7 @@ def port(settings: Settings, tmp_path: Path) -> Iterator[int]:
 
 
 def ask(port: int, path: str, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
@@ -67,7 +67,7 @@ def ask(port: int, path: str, **headers: str) -> tuple[int, bytes]:
 
 @contextlib.contextmanager
 def asking(port: int, path: str, source: str) -> Iterator[None]:
-    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0)) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         yield
 
@@ -113,7 +113,7 @@ def test_a_proxy_of_this_machine_is_believed_about_the_scheme_alone_unless_named
 
 def test_nobody_else_is_believed_about_the_scheme(port: int, settings: Settings) -> None:
     settings.SCHEME_PROXIES = ["127.0.0.1", "::1"]
-    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=("127.0.2.1", 0)) as stranger:
+    with socket.create_connection(("127.0.0.1", port), timeout=60, source_address=("127.0.2.1", 0)) as stranger:
         stranger.sendall(b"GET /page/ HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\n\r\n")
         answer = b""
         while b"127.0.2.1" not in answer:
@@ -124,7 +124,7 @@ def test_nobody_else_is_believed_about_the_scheme(port: int, settings: Settings)
 @pytest.mark.parametrize(("version", "status"), [("1.1", b"400"), ("1.0", b"200")])
 def test_a_request_that_says_not_whom_it_asks_is_refused(port: int, version: str, status: bytes) -> None:
     for where in ("/page/", "/healthz", "/live/"):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as stranger:
             stranger.sendall(f"GET {where} HTTP/{version}\r\n\r\n".encode())
             assert stranger.recv(1000).split()[1] == status, where
 

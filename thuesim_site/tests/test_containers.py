@@ -214,7 +214,7 @@ def test_the_next_backup_is_written_a_day_later_and_the_service_is_well(tmp_path
     (programs / "sleep").write_text(f'#!/bin/sh\necho "$1" >{tmp_path}/slept\nkill -TERM $PPID\n')
     (programs / "sleep").chmod(0o755)
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
-    subprocess.run(["sh", script, str(backups), "14", "86400"], env=environment, check=True, timeout=20)
+    subprocess.run(["sh", script, str(backups), "14", "86400"], env=environment, check=True, timeout=120)
     assert (tmp_path / "slept").read_text().strip() == "86400"
     compose = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())
     _shell, test = compose["services"]["backup"]["healthcheck"]["test"]

@@ -153,7 +153,7 @@ def test_the_commands_of_the_guides_run(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
@@ -166,6 +166,6 @@ def test_the_addresses_of_the_guides_answer(live_server: str, settings: object) 
         command = line.replace("http://127.0.0.1:8000", str(live_server))
         if "readyz" in line:  # nothing runs here that it could call ready
             command = command.replace("-fsS", "-sS -o /dev/null -w %{http_code}")
-        done = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout

@@ -57,7 +57,7 @@ def failures(modules: list[str], *, with_django: bool, folder: Path) -> tuple[li
     """Return the modules that cannot be the first of those in `folder` to be imported, and why."""
     command = [sys.executable, "-c", EACH_FIRST, "--django" if with_django else "--plain", *modules]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "thuesim_site.settings_test"}
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout.split(), run.stderr
 

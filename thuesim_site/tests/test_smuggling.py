@@ -51,7 +51,7 @@ ODD = {
 @pytest.mark.parametrize("sent", ODD.values(), ids=ODD.keys())
 def test_what_could_be_read_in_two_ways_is_refused_with_all_that_follows(port: int, sent: bytes) -> None:
     answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sender:
         sender.sendall(sent + HIDDEN)
         try:
             while part := sender.recv(65536):

@@ -174,7 +174,7 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     )
     pages = every_page(client, house, first)
     Redis.from_url(real_redis.url).publish("end", "good bye")
-    listener.join(60)
+    listener.join(120)
     printed = capfd.readouterr()
     places = {
         "exceptions": "\n".join(errors),

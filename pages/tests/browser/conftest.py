@@ -22,7 +22,7 @@ def page(page: Page) -> Iterator[Page]:
 
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     yield page
     assert not complaints
 
@@ -46,6 +46,6 @@ def sign_in(desk: RunningDesk, sessions: dict[str, Any]) -> Callable[[Page, str]
             page.click("button[type=submit]")
             page.wait_for_url(f"{desk.base_url}/")
             sessions[person] = page.context.cookies()
-        expect(page.locator("#no-services")).to_have_count(0, timeout=30_000)  # read within seconds of the first start
+        expect(page.locator("#no-services")).to_have_count(0)  # read within seconds of the first start
 
     return do

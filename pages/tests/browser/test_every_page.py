@@ -114,7 +114,7 @@ def _pages(desk: str, client: Client, things: dict[str, Any]) -> dict[str, list[
         for pattern in patterns:
             address = address_of(pattern, name, things, things["rental"])
             # Not by the client: Playwright's event loop, which runs in this thread, lets it make no request.
-            answer = requests.get(desk + address, cookies=cookies, timeout=20)
+            answer = requests.get(desk + address, cookies=cookies, timeout=60)
             if answer.url == desk + address and answer.ok and "<html" in answer.text:
                 found.setdefault(name, []).append(address)
     return found

@@ -51,7 +51,7 @@ def test_a_code_appears_by_itself_for_the_whole_team(
         rental = rent(page)
         card = page.locator(f"#rental-{rental}")
         code = card.get_by_test_id("code")
-        expect(code).to_be_visible(timeout=30_000)
+        expect(code).to_be_visible()
         assert card.get_attribute("data-status") == "received"
         assert (code.text_content() or "") in (card.get_by_test_id("sms").text_content() or "")
         assert re.fullmatch(r"0\d{3} \d{3} \d{3}", card.get_by_test_id("phone").text_content() or "")
@@ -65,7 +65,7 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.base_url)
     sign_in(page)
     card = page.locator(f"#rental-{rent(page)}")
-    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    expect(card.get_by_test_id("code")).to_be_visible()
     page.locator("#main").focus()
     page.keyboard.press("c")
     expect(page.locator("#toasts")).to_contain_text("Copied")
@@ -215,13 +215,13 @@ def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk
     blocked = "Service Worker registration blocked by Playwright"  # as conftest.py asks
     sign_in(page)
     card = page.locator(f"#rental-{rent(page)}")
-    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    expect(card.get_by_test_id("code")).to_be_visible()
     before = rentals(page)
     card.get_by_role("button", name="Rent again").click()
     expect(page.locator("#toasts")).to_contain_text("Ordered again")
     page.wait_for_function("n => document.querySelectorAll('[data-testid=rental]').length > n", arg=len(before))
     # As long as that one waits for its code, the number is not rented once more.
-    expect(page.locator(f"#rental-{rentals(page)[0]}").get_by_test_id("code")).to_be_visible(timeout=30_000)
+    expect(page.locator(f"#rental-{rentals(page)[0]}").get_by_test_id("code")).to_be_visible()
     page.goto(f"{desk.base_url}/rentals/{before[0]}/")
     page.get_by_role("button", name="Rent again").click()
     page.wait_for_url(f"{desk.base_url}/")  # where the number will show
@@ -246,7 +246,7 @@ def test_a_code_counts_in_the_title_while_the_page_is_hidden(page: Page, sign_in
     sign_in(page)
     page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
     card = page.locator(f"#rental-{rent(page)}")
-    expect(card.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    expect(card.get_by_test_id("code")).to_be_visible()
     page.wait_for_function("document.title.startsWith('(1)')")
 
 
@@ -255,7 +255,7 @@ def test_the_countdown_runs(page: Page, desk: RunningDesk, sign_in: SignIn) -> N
     try:
         sign_in(page)
         left = page.locator(f"#rental-{rent(page)}").get_by_test_id("expires")
-        expect(left).to_be_visible(timeout=20_000)
+        expect(left).to_be_visible()
         before = left.text_content()
         page.wait_for_function(
             "before => document.querySelector('[data-testid=expires]').textContent !== before", arg=before

@@ -70,7 +70,7 @@ def test_from_the_token_to_the_first_code(
     page.get_by_role("button", name="Rent for 350 ₫").first.click()
     page.wait_for_url(f"{desk.base_url}/")
     expect(page.locator("#tour")).to_have_count(0)  # it does not come over the first number
-    expect(page.get_by_test_id("code")).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("code")).to_be_visible()
     expect(waiting.get_by_test_id("callback-state")).to_contain_text("ThueSim's first call came at")
     expect(waiting.get_by_test_id("step").nth(1)).to_have_attribute("data-progress", "done")
     for text in (desk.output(), page.content(), waiting.content()):

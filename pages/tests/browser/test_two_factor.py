@@ -30,7 +30,7 @@ def admin(desk: RunningDesk) -> Person:
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context(locale="en") as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         yield page
 
 

@@ -29,7 +29,7 @@ class Stream:
     def __init__(self, port: int, path: str = "/live/", session: str = "", **headers: str) -> None:
         lines = [f"GET {path} HTTP/1.1", "Host: localhost", f"Cookie: sessionid={session}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.connection.sendall("\r\n".join([*lines, "", ""]).encode())
         self._file = self.connection.makefile("rb")
         self.status = int(self._file.readline().split()[1])
@@ -40,7 +40,7 @@ class Stream:
         self._text = ""
         self.ended = False
 
-    def next(self, seconds: float = 10, *, beats: bool = False) -> tuple[str, str]:
+    def next(self, seconds: float = 60, *, beats: bool = False) -> tuple[str, str]:
         """The next event, but `beats` when asked for; `("", "")` where the stream ended in order. Raises TimeoutError."""
         self.connection.settimeout(seconds)
         until = time.monotonic() + seconds
@@ -119,7 +119,7 @@ def serving(
         if hub is not None:
             hub.stop()
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

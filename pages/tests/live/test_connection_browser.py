@@ -1,7 +1,6 @@
 """The sign says what is true: a network that falls silent, a computer's clock that is set, many tabs of any browser."""
 
 import re
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -39,10 +38,10 @@ def test_a_network_that_falls_silent_is_told_within_ten_seconds(
     make_token(team)
     page.add_init_script(script)
     open_desk(page, context, operator, f"http://127.0.0.1:{cable.port}")
+    page.evaluate("window.tenths = 0; setInterval(() => window.tenths++, 100)")  # none while the machine stands still
     cable.fall_silent()
-    fell_silent = time.monotonic()
-    expect(page.locator("#live-state")).to_contain_text(OFFLINE, timeout=20_000)
-    assert time.monotonic() - fell_silent < 10.5
+    expect(page.locator("#live-state")).to_contain_text(OFFLINE)
+    assert page.evaluate("window.tenths") < 105
     expect(page.locator("#no-connection")).to_be_visible()
     page.fill("#service", "02.97")
     page.click(".rent-go")
@@ -81,7 +80,7 @@ def test_a_wrong_clock_of_the_page_is_put_right_by_the_next_beat(
     )
     open_desk(page, context, operator, site.url)
     page.evaluate("window.slept = 180_000")
-    expect(card(page, waiting).get_by_test_id("expires")).to_have_text(re.compile(r"7:\d\d"), timeout=8000)
+    expect(card(page, waiting).get_by_test_id("expires")).to_have_text(re.compile(r"7:\d\d"))
 
 
 def test_seven_tabs_without_shared_workers_share_one_stream(

@@ -35,7 +35,7 @@ def test_the_page_of_a_rental_shows_its_code_as_it_comes(page: Page, site: Site,
     expect(page.get_by_test_id("expires")).to_be_visible()
     page.get_by_test_id("phone").focus()
     receive(rental, "529310")
-    expect(page.get_by_test_id("code")).to_have_text("529310", timeout=8000)
+    expect(page.get_by_test_id("code")).to_have_text("529310")
     expect(page.locator("[data-testid=rental]")).to_have_attribute("data-status", "received")
     expect(page.get_by_test_id("expires")).to_have_count(0)
     expect(page.locator(".timeline")).to_contain_text("Message arrived")
@@ -53,17 +53,17 @@ def test_the_history_shows_codes_and_new_orders_as_they_come(
     expect_live(page)
     receive(rental, "529310")
     row = page.locator(f"#rental-{rental.pk}")
-    expect(row.get_by_test_id("code")).to_have_text("529310", timeout=8000)
+    expect(row.get_by_test_id("code")).to_have_text("529310")
     expect(row).to_have_attribute("data-status", "received")
     expect(page.locator("#live-state")).to_contain_text("Live")
     later = make_rental(team)
     later.announce()
-    expect(page.locator("#history-rows > tr").first).to_have_attribute("data-rental-id", str(later.pk), timeout=8000)
+    expect(page.locator("#history-rows > tr").first).to_have_attribute("data-rental-id", str(later.pk))
     page.goto(f"{site.url}/rentals/?status=expired")
     expect_live(page)  # an empty page follows as well
     Rental.objects.filter(pk=later.pk).update(status=Status.EXPIRED, ended_at=timezone.now())
     later.announce()
-    expect(page.locator("#history-rows > tr")).to_have_count(1, timeout=8000)
+    expect(page.locator("#history-rows > tr")).to_have_count(1)
 
 
 def test_a_page_with_a_revealed_code_stands_still_and_says_so(

@@ -56,7 +56,7 @@ def desk(page: Page, site: Site, operator: Browser) -> Iterator[Page]:
 
 
 def expect_live(page: Page) -> None:
-    expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=15_000)
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live")
 
 
 def expect_announced_once(page: Page, code: str) -> None:
@@ -112,7 +112,7 @@ def test_a_place_in_the_queue_moves_on_by_itself(
     expect(card(desk, second)).to_contain_text("Place 2 in the queue")
     Rental.objects.filter(pk=first.pk).update(status=Status.CANCELLED)
     first.announce()  # nothing is said about the second
-    expect(card(desk, second)).to_contain_text("Place 1 in the queue", timeout=30_000)
+    expect(card(desk, second)).to_contain_text("Place 1 in the queue")
 
 
 def test_focus_stays_where_it_is_when_its_card_changes(
@@ -140,7 +140,7 @@ def test_what_was_missed_is_read_after_the_connection_broke(
     real_redis.stop()
     expect(desk.locator("#live-state")).to_have_attribute("data-state", "polling")
     receive(rental, "529310")  # no screen is told
-    expect(card(desk, rental).get_by_test_id("code")).to_have_text("529310", timeout=15_000)
+    expect(card(desk, rental).get_by_test_id("code")).to_have_text("529310")
     real_redis.start()
     expect_live(desk)
     expect_announced_once(desk, "529310")
@@ -163,7 +163,7 @@ def test_a_blocked_stream_is_made_up_for_by_asking(
     page.goto(site.url)
     expect(page.locator("#live-state")).to_have_attribute("data-state", "polling")
     rental = make_rental(team)
-    expect(card(page, rental)).to_be_visible(timeout=15_000)
+    expect(card(page, rental)).to_be_visible()
 
 
 def test_who_signs_out_elsewhere_is_taken_to_the_sign_in_page(desk: Page, operator: Browser, team: Team) -> None:
@@ -214,7 +214,7 @@ def test_a_desk_of_the_former_team_says_so_orders_nothing_and_comes_back(
     desk.reload()
     expect_live(desk)
     operator.post("/team/switch/", {"team": other_team.pk})  # in another window
-    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched", timeout=15_000)
+    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched")
     expect(desk.locator("#live-state")).to_contain_text("Not live: another team")
     expect(desk.get_by_role("alert")).to_contain_text("You switched to Back in another window")
     desk.locator("#service").fill(service.name)
@@ -232,7 +232,7 @@ def test_a_desk_goes_on_by_itself_when_its_person_is_back_in_its_team(
 ) -> None:
     in_both(operator, team, other_team)
     operator.post("/team/switch/", {"team": other_team.pk})
-    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched", timeout=15_000)
+    expect(desk.locator("#live-state")).to_have_attribute("data-state", "teamSwitched")
     operator.post("/team/switch/", {"team": team.pk})
     expect_live(desk)
     expect(desk.get_by_role("alert")).to_have_count(0)

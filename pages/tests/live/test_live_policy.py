@@ -135,8 +135,8 @@ def test_a_stream_says_what_the_policy_says(
 
 def ended(stream: Stream) -> None:
     """The stream says why it ends, ends, and said nothing else."""
-    assert stream.next(5) == ("session-expired", "")
-    assert stream.next(5) == ("", "")
+    assert stream.next() == ("session-expired", "")
+    assert stream.next() == ("", "")
 
 
 # What ends a person's streams at once, with no event of their team meanwhile.
@@ -171,7 +171,7 @@ def test_who_is_taken_out_of_the_team_sees_nothing_more_of_it(
 ) -> None:
     stream = screens.watch(signed_in(people["operator"]))
     signed_in(people["manager"]).post(reverse("person_remove", args=[people["operator"].pk]))
-    assert stream.next(5)[0] == "refresh"
+    assert stream.next()[0] == "refresh"
     received(team, people["manager"], "700001").announce()
     announce.person(people["operator"].pk)
     with pytest.raises(TimeoutError):
@@ -182,7 +182,7 @@ def test_who_becomes_a_viewer_reads_no_code_from_then_on(screens: Screens, team:
     stream = screens.watch(signed_in(people["operator"]))
     rental = received(team, people["operator"], "700001")
     signed_in(people["manager"]).post(reverse("person_role", args=[people["operator"].pk]), {"role": "viewer"})
-    assert stream.next(5)[0] == "refresh"
+    assert stream.next()[0] == "refresh"
     rental.announce()
     announce.team(team.pk, "end")
     assert told(stream, {"own": (rental, "700001")}) == {"own": "mask"}
@@ -198,8 +198,8 @@ def test_a_stream_ends_at_once_when_its_person_switches_to_another_team(
     stream = screens.watch(browser, f"?page_team={team.pk}")
     browser.post(reverse("team_switch"), {"team": other.pk})
     received(other, person, "700002").announce()
-    assert stream.next(5) == ("team-switched", "")
-    assert stream.next(5) == ("", "")
+    assert stream.next() == ("team-switched", "")
+    assert stream.next() == ("", "")
     opened_late = screens.open(browser, f"?page_team={team.pk}")
-    assert opened_late.next(5) == ("team-switched", "")
+    assert opened_late.next() == ("team-switched", "")
     assert screens.watch(browser, f"?page_team={other.pk}")

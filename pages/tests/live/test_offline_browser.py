@@ -92,7 +92,7 @@ def test_a_code_arrives_and_an_order_is_refused_as_without_it(
 ) -> None:
     rental = make_rental(team, person=operator.person)
     page.reload()
-    expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=20_000)
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live")
     receive(rental, "482913")
     expect(page.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text("482913")
     with page.expect_response("**/rent/") as answer:

@@ -131,5 +131,5 @@ def test_an_e_mail_names_its_time_in_the_zone_of_who_gets_it(
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         notices.tell(reader, Action.PASSWORD_CHANGED)
-    mail.sender.submit(lambda: None).result(10)
+    mail.sender.submit(lambda: None).result(60)
     assert "(Europe/Berlin)" in str(django_mail.outbox[-1].body)

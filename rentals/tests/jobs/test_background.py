@@ -60,7 +60,7 @@ def progress_threads() -> list[str]:
 def test_how_far_it_is_can_be_read_meanwhile(job: BackgroundJob, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(count: int) -> None:
         rows = BackgroundJob.objects.filter(pk=job.pk, done=count, total=2)
-        wait_until(rows.exists, f"{count} rows are said to be done", 10)
+        wait_until(rows.exists, f"{count} rows are said to be done")
 
     after_each_row(monkeypatch, read)
     background.work(job.pk)
@@ -74,7 +74,7 @@ def test_it_is_alive_while_an_excel_file_is_put_together(job: BackgroundJob, mon
     def then_put_together(*args: Any, **kwargs: Any) -> None:
         write(*args, **kwargs)
         BackgroundJob.objects.update(alive_at=timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1))
-        wait_until(lambda: background.open_jobs() == [], "the job is seen to be alive", 10)
+        wait_until(lambda: background.open_jobs() == [], "the job is seen to be alive")
 
     monkeypatch.setattr(exports, "write_xlsx", then_put_together)
     background.work(job.pk)
@@ -95,7 +95,7 @@ def test_a_run_that_lost_its_job_stops_in_the_middle_and_leaves_no_file(
     def lose(count: int) -> None:
         written.append(count)
         BackgroundJob.objects.filter(pk=job.pk).update(run="another")
-        wait_until(lambda: not progress_threads(), "the progress has noticed", 10)
+        wait_until(lambda: not progress_threads(), "the progress has noticed")
 
     after_each_row(monkeypatch, lose)
     background.work(job.pk)

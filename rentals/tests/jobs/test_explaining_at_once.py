@@ -24,7 +24,7 @@ def at_once(*jobs: Callable[[], object]) -> None:
 
     def run(job: Callable[[], object]) -> None:
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             job()
         finally:
             connection.close()

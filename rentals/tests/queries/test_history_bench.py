@@ -10,7 +10,7 @@ pytestmark = pytest.mark.alone
 
 def test_the_benchmark_of_the_history_runs_on_todays_tables_within_its_queries() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "bench.history", "600", "1"], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-m", "bench.history", "600", "1"], capture_output=True, text=True, timeout=600, check=False
     )
 
     assert "Traceback" not in run.stderr, run.stderr

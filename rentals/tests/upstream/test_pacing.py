@@ -65,7 +65,7 @@ def test_the_gap_counts_from_when_the_row_is_ours_however_long_the_wait_for_it()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(60)
     turn = pacing.claim_turn(token)
     thread.join()
     assert turn is not None

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,7 @@ def port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def sending(port: int, data: bytes) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(data)
         yield connection
 
@@ -56,7 +57,7 @@ def get(port: int, path: str = "/") -> bytes:
 
 @pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHost: lo", b"GET / HTTP/1.1\r\n", b"\r\n"])
 def test_a_head_that_does_not_end_is_refused(port: int, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     monkeypatch.setattr(connections, "LINGER_SECONDS", 0.1)
     with sending(port, begun) as slow:
         answer = rest(slow)
@@ -68,7 +69,7 @@ def test_a_head_that_does_not_end_is_refused(port: int, monkeypatch: pytest.Monk
 def test_a_head_that_does_not_end_is_refused_after_a_request_as_well(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1)
     monkeypatch.setattr(connections, "LINGER_SECONDS", 0.1)
     with sending(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as slow:
         assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -83,7 +84,7 @@ def test_a_connection_on_which_nothing_comes_is_closed(port: int, monkeypatch: p
 
 
 def test_a_byte_now_and_then_gives_a_head_no_more_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     monkeypatch.setattr(connections, "LINGER_SECONDS", 0.1)
     with sending(port, b"GET / HTTP/1.1\r\nX: ") as slow:
         slow.settimeout(0.02)
@@ -147,18 +148,19 @@ def test_an_answer_that_nobody_reads_is_given_up(port: int, monkeypatch: pytest.
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.1)
     with socket.socket() as idle:
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        idle.settimeout(10)
+        idle.settimeout(60)
         idle.connect(("127.0.0.1", port))
         idle.sendall(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: not connections._open, "the connection is gone")
 
 
 def test_an_answer_that_is_read_slowly_comes_whole(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 1)
     with sending(port, b"GET /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") as reader:
         size = 0
         while part := reader.recv(500_000):
             size += len(part)
+            time.sleep(0.1)
     assert size > len(LONG)
 
 

@@ -31,7 +31,7 @@ def believing(proxies: list[str]) -> Any:
 @contextlib.contextmanager
 def stream(port: int, forwarded_for: str) -> Iterator[int]:
     """Open a stream; yields its status."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         header = f"X-Forwarded-For: {forwarded_for}\r\n" if forwarded_for else ""
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
         yield int(connection.recv(1000).split()[1])

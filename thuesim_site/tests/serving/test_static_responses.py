@@ -29,7 +29,7 @@ def static(settings: Settings, tmp_path: Path) -> StaticFiles:
 @pytest.fixture
 def connection(static: StaticFiles) -> Iterator[http.client.HTTPConnection]:
     with serving(static) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         yield connection
         connection.close()
 

@@ -39,7 +39,7 @@ def broken(request: HttpRequest) -> HttpResponse:
 def streamed(request: HttpRequest) -> StreamingHttpResponse:
     def parts() -> Iterator[bytes]:
         yield b"first"
-        go_on.wait(10)
+        go_on.wait(60)
         yield b"second"
 
     return StreamingHttpResponse(parts())
@@ -104,7 +104,7 @@ def port(settings: Settings) -> Iterator[int]:
 
 @pytest.fixture
 def connection(port: int) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     yield connection
     connection.close()
 
@@ -116,7 +116,7 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, **more: 
 
 def ask_once(port: int, path: str) -> int:
     """The status of an answer that is read whole, on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         answer = ask(connection, "GET", path)
         answer.read()
@@ -130,7 +130,7 @@ def unread(port: int, path: str) -> Iterator[socket.socket]:
     """Ask for a page and read the first byte of the answer alone, with the smallest window that the kernel gives."""
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        reader.settimeout(10)
+        reader.settimeout(60)
         reader.connect(("127.0.0.1", port))
         reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         reader.recv(1)
@@ -206,7 +206,7 @@ def test_a_streamed_answer_is_sent_as_it_is_made(connection: http.client.HTTPCon
 
 
 def test_a_reader_that_leaves_stops_what_is_made_for_it(port: int, connection: http.client.HTTPConnection) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as reader:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as reader:
         reader.sendall(b"GET /endless/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reader.recv(1000)
     wait_until(stopped.is_set, "the answer has stopped")
@@ -262,7 +262,7 @@ def test_a_body_that_does_not_come_is_refused(
     port: int, connection: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wsgi_threads, "BODY_SECONDS", 0.1)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as slow:
         slow.sendall(b"POST /echo/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
         answer = slow.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -270,6 +270,6 @@ def test_a_body_that_does_not_come_is_refused(
 
 
 def test_a_body_that_is_declared_far_too_long_is_refused_before_it_comes(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sender:
         sender.sendall(b"POST /echo/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
         assert sender.makefile("rb").read().startswith(b"HTTP/1.1 413 ")

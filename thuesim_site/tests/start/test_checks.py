@@ -166,7 +166,7 @@ def test_the_start_ends_with_that_sentence_alone(
         env={"PATH": os.environ["PATH"], **environment, **over},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (ran.returncode, ran.stdout) == (status, "")
@@ -309,7 +309,7 @@ def test_the_start_names_the_roles(environment: dict[str, str], arguments: list[
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert ran.returncode == status

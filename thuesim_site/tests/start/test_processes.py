@@ -70,7 +70,7 @@ class House:
     def stop(self) -> list[str]:
         """Stop it and return all that was printed."""
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(180)
         return self.lines()
 
 
@@ -181,7 +181,7 @@ def upgraded_to(module: str) -> list[str]:
     """What was printed in an upgrade to a version whose program is `module`."""
     command = [sys.executable, "-c", UPGRADE, module]
     return subprocess.run(
-        command, cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=True
+        command, cwd=BASE_DIR, capture_output=True, text=True, timeout=180, check=True
     ).stdout.splitlines()
 
 

@@ -49,7 +49,7 @@ def client_of_linh(linh: User) -> Client:
 
 def sent() -> list[EmailMessage]:
     """Wait until the sender has nothing left to do; return what it sent."""
-    mail.sender.submit(lambda: None).result(10)
+    mail.sender.submit(lambda: None).result(60)
     return django_mail.outbox
 
 
