@@ -16,10 +16,11 @@ from playwright.sync_api import Playwright, expect
 from pytest_django import DjangoDbBlocker, Settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from lib import announce
 from thuesim_site import migrated_database
 from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
-from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers
+from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers, wait_until
 
 pytest_plugins = ["rentals.tests.fixtures"]
 
@@ -156,6 +157,9 @@ def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisS
     if not redis_server.answers():
         redis_server.start()
     redis_server.flush()
+    with mock.patch.object(announce, "_TIMEOUT_SECONDS", 60):  # a quarter of a second loses some on a busy machine
+        publisher = announce._publisher_for(redis_server.url)
+    wait_until(lambda: not publisher._away, "what an earlier test stopped takes announcements again")
     before: str = settings.CELERY_BROKER_URL
     settings.REDIS_URL = redis_server.url
     settings.CELERY_BROKER_URL = celery_url(redis_server.url)

@@ -11,7 +11,7 @@ from lib.web.asgi import Message, Receive, Send
 from thuesim_site.start import loading
 from thuesim_site.start.checks import Setup
 
-START_SECONDS = 10
+START_SECONDS = 30
 
 
 def findings(setup: Setup, *, answers_here: bool) -> list[str]:

@@ -31,10 +31,11 @@ Proxy = Callable[[Application], Application]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
-    """Silences of a tenth of a second, and a proxy that is believed."""
+    """Silences of a tenth of a second, a machine that is never too slow, and a proxy that is believed."""
     monkeypatch.setattr(probes, "SECOND_EVENT_SECONDS", 0.05)
     monkeypatch.setattr(probes, "SILENT_SECONDS", 0.1)
-    monkeypatch.setattr(public_url, "LATE_SECONDS", 1.0)
+    for name in ("LATE_SECONDS", "CONNECT_SECONDS", "ANSWER_SECONDS"):
+        monkeypatch.setattr(public_url, name, 60)
     settings.PROXIES = [PROXY]
     client_of.cache_clear()
     yield
@@ -165,7 +166,6 @@ def test_a_good_proxy_has_nothing_wrong(check: Callable[..., list[Finding]]) -> 
         (that(status=502, path="/elsewhere"), [Problem.DESK_AWAY]),
         (that(status=302, path="/elsewhere"), [Problem.REDIRECTED]),
         (that(path="/elsewhere"), [Problem.OTHER_PROGRAM]),
-        (that(hold=1.3), [Problem.BUFFERED]),
         (that(cut=True), [Problem.CUT]),
         (that(encoding=b"gzip"), [Problem.COMPRESSED]),
     ],
@@ -187,11 +187,18 @@ def test_a_proxy_on_this_machine_that_adds_the_visitor_passes_no_claim_on(
     assert [finding.problem for finding in found] == [Problem.CLIENT_CLAIMED]
 
 
+def test_a_stream_that_is_held_back_is_buffered(
+    check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_url, "LATE_SECONDS", 0.3)
+    assert [finding.problem for finding in check(that(hold=0.4))] == [Problem.BUFFERED]
+
+
 def test_a_stream_whose_head_is_held_back_too_is_buffered(
     check: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(public_url, "ANSWER_SECONDS", 0.4)
-    monkeypatch.setattr(probes, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(public_url, "ANSWER_SECONDS", 2)  # for the first answer as well, which is not held back
+    monkeypatch.setattr(probes, "SILENT_SECONDS", 3)
     assert [finding.problem for finding in check(buffering)] == [Problem.BUFFERED]
 
 
@@ -256,7 +263,8 @@ def test_a_clock_that_is_far_away_is_told(check: Callable[..., list[Finding]], m
     answer = probes.answer
     monkeypatch.setattr(probes, "answer", lambda facts, token: answer({**facts, "time": facts["time"] - 90}, token))
     [found] = check(proxy())
-    assert (found.problem, found.values["seconds"]) == (Problem.CLOCKS, 90)
+    assert found.problem == Problem.CLOCKS
+    assert 90 <= found.values["seconds"] < 120  # with what the answer took
 
 
 def test_below_a_path_the_probe_goes_below_it(
