@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from lib.network import probes
-from lib.network.public_url_problems import SENTENCES, Problem
+from lib.network.public_url_problems import SENTENCES, WARNINGS, Problem
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 # Of an event that is sent at once: a proxy on the other side of the world takes less.
@@ -49,6 +49,11 @@ class Finding:
     def sentence(self) -> str:
         """What is wrong and what to do, in the active language."""
         return str(SENTENCES[self.problem]) % self.values
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the desk can be used all the same."""
+        return self.problem in WARNINGS
 
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""

@@ -36,6 +36,9 @@ class Problem(StrEnum):
     CUT = "cut"
 
 
+# The desk works with these today; and an address that this machine cannot reach may be reached by everybody else.
+WARNINGS = frozenset({Problem.CERTIFICATE_SOON, Problem.UNREACHABLE})
+
 SENTENCES: Mapping[Problem, Promise] = {
     Problem.UNREACHABLE: _(
         "%(host)s cannot be reached on port %(port)s from the desk's machine (%(reason)s): look at the name's DNS entry, "

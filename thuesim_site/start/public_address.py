@@ -14,9 +14,9 @@ from thuesim_site.start.checks import Setup
 START_SECONDS = 30
 
 
-def findings(setup: Setup, *, answers_here: bool) -> list[str]:
-    """Return in English what is wrong with the way through the public address. With `answers_here`, probes are answered on
-    the desk's port by this process."""
+def findings(setup: Setup, *, answers_here: bool) -> list[tuple[str, bool]]:
+    """Return in English what is wrong with the way through the public address, and of each whether it is only a warning.
+    With `answers_here`, probes are answered on the desk's port by this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thuesim_site.settings")
     loading.load_django()  # the texts want its applications
     from django.utils import translation
@@ -24,7 +24,7 @@ def findings(setup: Setup, *, answers_here: bool) -> list[str]:
     from lib.network.public_url import examine
 
     with _answering(setup) if answers_here else contextlib.nullcontext(), translation.override("en"):
-        return [finding.sentence for finding in examine(setup.public_url)]
+        return [(finding.sentence, finding.is_warning) for finding in examine(setup.public_url)]
 
 
 @contextlib.contextmanager

@@ -425,7 +425,7 @@ def _ask_for_upgrade(roles: set[checks.Role]) -> int:
 
 def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
     """Check the settings, of a desk that runs as well; then have it ask itself through its public address. Returns the exit
-    status, in which what is wrong with the proxy has no part: it may be started later."""
+    status: 1 where people would not get through that address, or not as they should."""
     is_running = _is_held(demo.data_dir(), roles)
     setup = checks.check(roles, ports_are_ours=is_running, newer_database_is_fine=newer_database_is_fine)
     if setup.storage_problem:
@@ -439,9 +439,11 @@ def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
         return 0
     say(f"\nAsking {setup.public_url}/ from here; that takes about twenty seconds …")
     answers_here = checks.Role.WEB in setup.roles and not is_running
-    for sentence in public_address.findings(setup, answers_here=answers_here) or ["All arrives as it should."]:
-        say(textwrap.fill(f"- {sentence}", 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-    return 0
+    findings = public_address.findings(setup, answers_here=answers_here)
+    lines = [f"Warning: {sentence}" if is_warning else sentence for sentence, is_warning in findings]
+    for line in lines or ["All arrives as it should."]:
+        say(textwrap.fill(f"- {line}", 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return int(not all(is_warning for _sentence, is_warning in findings))
 
 
 def _is_held(data_dir: Path, roles: Iterable[checks.Role]) -> bool:
@@ -460,7 +462,7 @@ def _shown(value: object) -> str:
 
 
 def main() -> int:
-    """Return the exit status: 2 for a wrong setting."""
+    """Return the exit status: 2 for a wrong setting, 75 where what it names does not answer now."""
     os.umask(modes.UMASK)
     given, handed = dict(os.environ), upgrade.taken_over()
     given.pop(signs.FORMER, None)

@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 import lib.files
-from thuesim_site.start import embedded_redis
+from thuesim_site.start import embedded_redis, public_address, supervise
 from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for, fingerprints
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
@@ -314,6 +314,28 @@ def test_the_start_names_the_roles(environment: dict[str, str], arguments: list[
     )
     assert ran.returncode == status
     assert all(role in ran.stdout + ran.stderr for role in (*Role, "all"))
+
+
+@pytest.mark.parametrize(
+    ("findings", "status", "line"),
+    [
+        ([], 0, "- All arrives as it should."),
+        ([("It expires.", True)], 0, "- Warning: It expires."),
+        ([("It expires.", True), ("The host is lost.", False)], 1, "- The host is lost."),
+    ],
+)
+def test_the_check_fails_for_what_people_would_notice(
+    found: Callable[..., Setup],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    findings: list[tuple[str, bool]],
+    status: int,
+    line: str,
+) -> None:
+    found(DESK_PUBLIC_URL="http://desk.example.com")
+    monkeypatch.setattr(public_address, "findings", lambda setup, *, answers_here: findings)
+    assert supervise._check(set(Role), newer_database_is_fine=False) == status
+    assert line in capsys.readouterr().out.splitlines()
 
 
 # The folder that is looked at, in the true service and in the demo.
