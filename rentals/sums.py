@@ -3,13 +3,15 @@
 Triggers write them, in the transaction of whatever changes a rental or its refund, so that they are exact with every commit.
 A change writes rows of its own (`SpendSum.piece`), and no two writers wait for one row; `fold` merges such rows soon. The
 rentals from before the triggers (`Uncounted`) are added by `count_older` in batches; meanwhile `read` counts them itself.
-Days and months are those of `placed_at` in the desk's zone. docs/scale.md has the reasons.
+Days, months and years are those of `placed_at` in the desk's zone. docs/scale.md has the reasons.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
@@ -23,12 +25,20 @@ BATCH = 2000
 
 
 class Kind(StrEnum):
-    """What a sum is by: the values of `SpendSum.kind`. `DAY` has one name, `""`, and no months."""
+    """What a sum is by: the values of `SpendSum.kind`. `DAY` has one name, `""`, and neither months nor years."""
 
     DAY = "day"
     PAYER = "payer"  # `payer.token.API key.1`: ids or `""`, and at the end whether it was rented elsewhere
     SERVICE = "service"  # `service|prefix|network`: an id, two digits or `""`, a name or `""`
     PURPOSE = "purpose"
+
+
+class Span(StrEnum):
+    """How long a sum is of. The sums of years have a kind of their own: see `_kind`."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
 
 
 class Sum(NamedTuple):
@@ -46,25 +56,33 @@ class Sum(NamedTuple):
 
 _FIGURES = ("rentals", "codes", "charged", "refunded", "dearer", "more")
 _NAMES = ", ".join(_FIGURES)
+# PostgreSQL's sum of integers is a decimal number, which takes Python long to read.
+_SUMS = ", ".join(f"CAST(SUM({figure}) AS bigint)" for figure in _FIGURES)
 # The columns of a rental that its sums depend on.
 _COLUMNS = (
     *("team_id", "person_id", "ordered_by_id", "api_key_id", "token_id", "service_id", "status", "purpose", "imported"),
     *("phone", "network", "price", "agreed_price", "placed_at"),
 )
+
+
+def _kind(kind: Kind, span: Span) -> str:
+    """Return the value of `SpendSum.kind`. A year has `is_month` as well: it is no day."""
+    return f"{kind}-year" if span == Span.YEAR else kind.value
+
+
 _KINDS = " UNION ALL ".join(
-    ["SELECT 'day' AS kind, false AS is_month"]
-    + [f"SELECT '{kind}', {month}" for kind in Kind if kind != Kind.DAY for month in ("false", "true")]
+    ["SELECT 'day' AS kind, 'day' AS name, 'day' AS span"]
+    + [f"SELECT '{_kind(kind, span)}', '{kind}', '{span}'" for kind in Kind if kind != Kind.DAY for span in Span]
 )
-_NAME = """CASE g.kind WHEN 'day' THEN '' WHEN 'purpose' THEN r.purpose
+_NAME = """CASE g.name WHEN 'day' THEN '' WHEN 'purpose' THEN r.purpose
     WHEN 'service' THEN r.service_id || '|' || substr(r.phone, 4, 2) || '|' || r.network
     ELSE COALESCE(COALESCE(r.ordered_by_id, r.person_id) || '', '') || '.' || r.token_id || '.'
         || COALESCE(r.api_key_id || '', '') || CASE WHEN r.imported THEN '.1' ELSE '.0' END END"""
 _LOCAL = "r.placed_at AT TIME ZONE 'Asia/Ho_Chi_Minh'"
 _DAY = {
-    "postgresql": f"CASE WHEN g.is_month THEN date_trunc('month', {_LOCAL})::date ELSE ({_LOCAL})::date END",
+    "postgresql": f"date_trunc(g.span, {_LOCAL})::date",
     # To the second: SQLite would round up the last half millisecond of a day.
-    "sqlite": "CASE WHEN g.is_month THEN date(substr(r.placed_at, 1, 19), '+7 hours', 'start of month')"
-    " ELSE date(substr(r.placed_at, 1, 19), '+7 hours') END",
+    "sqlite": "date(substr(r.placed_at, 1, 19), '+7 hours', 'start of ' || g.span)",
 }
 _REFUND = "kind = 'refund' AND NOT taken_back"
 
@@ -87,7 +105,7 @@ def _of_refund(row: str, sign: int) -> str:
 
 def _lines(source: str, vendor: str, kinds: str = _KINDS) -> str:
     """Return the SQL of the rows of `SpendSum` that the rentals of `source` make, one for each rental, kind and span."""
-    return f"""SELECT r.team_id, g.kind, g.is_month, {_DAY[vendor]} AS day, {_NAME} AS name, r.id AS piece,
+    return f"""SELECT r.team_id, g.kind, g.span <> 'day' AS is_month, {_DAY[vendor]} AS day, {_NAME} AS name, r.id AS piece,
     r.sign AS rentals, CASE WHEN r.status = 'received' THEN r.sign ELSE 0 END AS codes,
     r.sign * COALESCE(r.price, 0) AS charged, r.refunded,
     CASE WHEN r.price > r.agreed_price THEN r.sign ELSE 0 END AS dearer,
@@ -96,13 +114,16 @@ def _lines(source: str, vendor: str, kinds: str = _KINDS) -> str:
 
 
 def _add(lines: str, *, piece: str) -> str:
-    """Return the SQL that adds `lines` to the sums: to the rows with `piece`, new ones where there are none."""
+    """Return the SQL that adds `lines` to the sums: to the rows with `piece`, new ones where there are none.
+
+    They are written day by day, however many at once: a period's rows lie together, which halves the time of reading it.
+    """
     sums = ", ".join(f"SUM({name})" for name in _FIGURES)
     some = " OR ".join(f"SUM({name}) <> 0" for name in _FIGURES)
     added = ", ".join(f"{name} = rentals_spendsum.{name} + excluded.{name}" for name in _FIGURES)
     return f"""INSERT INTO rentals_spendsum (team_id, kind, is_month, day, name, piece, {", ".join(_FIGURES)})
     SELECT team_id, kind, is_month, day, name, {piece}, {sums} FROM ({lines}) AS line
-    GROUP BY team_id, kind, is_month, day, name HAVING {some}
+    GROUP BY team_id, kind, is_month, day, name HAVING {some} ORDER BY day, kind
     ON CONFLICT (team_id, kind, is_month, day, name, piece) DO UPDATE SET {added}"""
 
 
@@ -140,18 +161,36 @@ def _locking(vendor: str, key: str, rows: Sequence[str]) -> str:
     return f"PERFORM 1 FROM rentals_rental WHERE id IN ({keys}) ORDER BY id FOR SHARE; "
 
 
+def _function(name: str, statement: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN {statement}; RETURN NULL; END $$"
+    )
+
+
 def install(execute: Callable[[str], Any], vendor: str) -> None:
     """Make the triggers. Those that are there stay on SQLite, and are replaced on PostgreSQL."""
     for name, table, event, condition, statement in _triggers(vendor):
         if vendor == "postgresql":
-            execute(
-                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-                f" $$ BEGIN {statement}; RETURN NULL; END $$"
-            )
+            execute(_function(name, statement))
             execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
             execute(f"CREATE TRIGGER {name} AFTER {event} FOR EACH ROW WHEN {condition} EXECUTE FUNCTION {name}()")
         else:
             execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} WHEN {condition} BEGIN {statement}; END")
+
+
+def add_years(execute: Callable[[str], Any]) -> None:
+    """Let PostgreSQL's triggers write the sums of years, and add up those of the months so far. In one transaction."""
+    # No change may be under way with the triggers of before, nor a batch of older rentals.
+    execute("SELECT pg_advisory_xact_lock(hashtext('rentals_spendsum'))")
+    execute("LOCK TABLE rentals_rental, rentals_ledgerentry IN SHARE ROW EXCLUSIVE MODE")
+    for name, _table, _event, _condition, statement in _triggers("postgresql"):
+        execute(_function(name, statement))
+    lines = (
+        f"SELECT team_id, kind || '-year' AS kind, is_month, date_trunc('year', day)::date AS day, name, {_NAMES}"
+        " FROM rentals_spendsum WHERE is_month AND kind NOT LIKE '%-year'"
+    )
+    execute(_add(lines, piece="0"))
 
 
 def remove(execute: Callable[[str], Any], vendor: str) -> None:
@@ -271,55 +310,59 @@ def _fold_batch(batch: int) -> int:
 
 
 class _Part(NamedTuple):
-    """Days of the table `SpendSum`, from `start` to before `end`, or months; `tag` tells its rows from those of others. What
-    has the `sign` -1 is taken away."""
+    """Days of the table `SpendSum`, from `start` to before `end`, or months, or years; `tag` tells its rows from those of
+    others. What has the `sign` -1 is taken away."""
 
     tag: str
-    is_month: bool
+    span: Span
     start: date
     end: date
     sign: int = 1
 
 
-# A month has about as many names as so many of its days, where names come again.
-_DAYS_OF_A_MONTH = 5
+# A month has about as many names as so many of its days, where names come again, and a year as so many of its months.
+_DAYS_OF_A_MONTH, _MONTHS_OF_A_YEAR = 5, 3
 
 
 def _parts(since: date, until: date, kind: Kind) -> list[_Part]:
-    """Return the days of a period; or months and the days by which they differ from it, where those have fewer rows.
+    """Return the days of a period; or months and years, and the days and months by which they differ from it, where those
+    have fewer rows.
 
     Thirty days until the 27th are this month and three days of the last one: the days to come have no rows.
     """
-    end, tomorrow = until + timedelta(days=1), desk_day() + timedelta(days=1)
-    alternatives = [[_Part("", False, since, end)]]
-    if kind != Kind.DAY:
-        months = [(first, last) for first in _month_starts(since) for last in _month_starts(end) if first < last]
-        alternatives += [_months(since, end, *each) for each in months]
-
-    def rows(part: _Part) -> int:
-        if part.is_month:
-            return round((part.end - part.start).days / 30) * _DAYS_OF_A_MONTH
-        return max((min(part.end, tomorrow) - part.start).days, 0)
-
-    return min(alternatives, key=lambda parts: sum(map(rows, parts)))
+    end = until + timedelta(days=1)
+    return _fewest(since, end, desk_day() + timedelta(days=1), Span.DAY if kind == Kind.DAY else Span.YEAR)
 
 
-def _month_starts(day: date) -> set[date]:
-    """Return when the day's month begins and when it ends; where it begins with that day, that alone."""
-    first = day.replace(day=1)
-    return {first} if first == day else {first, (first + timedelta(days=31)).replace(day=1)}
+@lru_cache(maxsize=1000)
+def _fewest(start: date, end: date, tomorrow: date, longest: Span, sign: int = 1) -> list[_Part]:
+    """Return the parts with the fewest rows from `start` to before `end`, whose spans are at most the `longest`."""
+    alternatives = [[_Part("", Span.DAY, start, end, sign)]]
+    for span, shorter in ((Span.MONTH, Span.DAY), (Span.YEAR, Span.MONTH)) if start < end else ():
+        if longest in {span, Span.YEAR}:
+            for first, last in product(_starts(start, span), _starts(end, span)):
+                if first < last:
+                    around = [(start, first, sign), (first, start, -sign), (last, end, sign), (end, last, -sign)]
+                    beside = [_fewest(since, to, tomorrow, shorter, way) for since, to, way in around if since < to]
+                    alternatives.append([_Part("", span, first, last, sign), *chain.from_iterable(beside)])
+    return min(alternatives, key=lambda parts: sum(_rows(part, tomorrow) for part in parts))
 
 
-def _months(since: date, end: date, first: date, last: date) -> list[_Part]:
-    """Return the months from `first` to before `last`, and the days by which they differ from `since` to before `end`."""
-    parts = [
-        _Part("", True, first, last),
-        _Part("", False, since, first),
-        _Part("", False, first, since, -1),
-        _Part("", False, last, end),
-        _Part("", False, end, last, -1),
-    ]
-    return [part for part in parts if part.start < part.end]
+def _rows(part: _Part, tomorrow: date) -> int:
+    """Return about how many rows a part has, in those of a day."""
+    if part.start >= tomorrow:
+        return 0
+    if part.span == Span.DAY:
+        return (min(part.end, tomorrow) - part.start).days
+    months = round((part.end - part.start).days / 30.4)
+    return months * _DAYS_OF_A_MONTH if part.span == Span.MONTH else months // 12 * _MONTHS_OF_A_YEAR * _DAYS_OF_A_MONTH
+
+
+def _starts(day: date, span: Span) -> list[date]:
+    """Return when the day's month or year begins and when it ends; where it begins with that day, that alone."""
+    first = day.replace(day=1) if span == Span.MONTH else day.replace(month=1, day=1)
+    following = first + timedelta(days=31 if span == Span.MONTH else 366)
+    return [first] if first == day else [first, following.replace(day=1)]
 
 
 def _signed(part: _Part) -> str:
@@ -335,7 +378,7 @@ def _of_sums(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str, lis
             " WHERE team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s"
         )
         days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
-        values += [team_id, kind.value, part.is_month, *days]
+        values += [team_id, _kind(kind, part.span), part.span != Span.DAY, *days]
     selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in _FIGURES)} FROM rentals_uncounted")
     return " UNION ALL ".join(selects), values
 
@@ -346,7 +389,7 @@ def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[_Part]) -> tuple[str
         f"{_of_rental('x', 1)} FROM rentals_uncounted u JOIN rentals_rental x ON x.id > u.after AND x.id <= u.upto"
         " WHERE x.team_id = %s AND x.placed_at >= %s AND x.placed_at < %s"
     )
-    lines = _lines(source, connection.vendor, f"SELECT '{kind}' AS kind, false AS is_month")
+    lines = _lines(source, connection.vendor, f"SELECT '{kind}' AS kind, '{kind}' AS name, 'day' AS span")
     selects, values = [], []
     for part in parts:
         selects.append(f"SELECT '{part.tag}', day, name, {_signed(part)} FROM ({lines}) AS line")
@@ -384,23 +427,21 @@ def read(team_id: int | None, kind: Kind, since: date, until: date, *, most: int
     Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order.
     """
     name = "day" if kind == Kind.DAY else "name"
-    figures = ", ".join(f"SUM({figure})" for figure in _FIGURES)
-    statement = f"SELECT '', {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
+    statement = f"SELECT '', {name}, {_SUMS} FROM ({{}}) AS part GROUP BY {name}"
     if most is not None:
         # The row that says that some are uncounted has no name, and comes first.
         statement += f" ORDER BY {name} IS NOT NULL, SUM(charged) - SUM(refunded) DESC, SUM(rentals) DESC, {name}"
         statement += f" LIMIT {most + 1:d}"
     rows = _read(statement, team_id or 0, kind, _parts(since, until, kind))
-    return [Sum(str(name), *map(int, figures)) for _tag, name, *figures in rows[:most]]
+    return [Sum(str(name), *figures) for _tag, name, *figures in rows[:most]]
 
 
 def read_days_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
     """Return the sums of what one person ordered, named by their day, in any order. One query."""
-    figures = ", ".join(f"SUM({figure})" for figure in _FIGURES)
-    statement = f"SELECT '', day, {figures} FROM ({{}}) AS part WHERE name IS NULL OR name LIKE %s GROUP BY day"
-    parts = [_Part("", False, since, until + timedelta(days=1))]
+    statement = f"SELECT '', day, {_SUMS} FROM ({{}}) AS part WHERE name IS NULL OR name LIKE %s GROUP BY day"
+    parts = [_Part("", Span.DAY, since, until + timedelta(days=1))]
     rows = _read(statement, team_id or 0, Kind.PAYER, parts, ("", [f"{person_id}.%"]))
-    return [Sum(str(day), *map(int, figures)) for _tag, day, *figures in rows]
+    return [Sum(str(day), *figures) for _tag, day, *figures in rows]
 
 
 class Spent(NamedTuple):
@@ -417,7 +458,7 @@ def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query."""
     today = desk_day()
-    parts = [_Part("day", False, today, MAX_DAY), _Part("month", True, today.replace(day=1), MAX_DAY)]
+    parts = [_Part("day", Span.DAY, today, MAX_DAY), _Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
     # In the same statement: between two, an order could stop being under way and be counted by neither.
     marks = ", ".join(["%s"] * len(under_way))
     orders = (

@@ -80,7 +80,7 @@ class StarredService(models.Model):
 
 
 class SpendSum(models.Model):
-    """What a team's numbers cost, in đồng, by the day or month (its first day) of the rent and one `name` of a kind.
+    """What a team's numbers cost, in đồng, by the day, month or year (its first day) of the rent and one `name` of a kind.
 
     Written by triggers: see `rentals.sums`, which has the names of each kind. `piece` is the rental that a change was about,
     0 in a row into which such changes were merged: what a sum is, is the sum of its rows.
@@ -89,8 +89,8 @@ class SpendSum(models.Model):
     team = models.ForeignKey(
         "accounts.Team", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    kind = models.CharField(max_length=7)  # a `rentals.sums.Kind`
-    is_month = models.BooleanField()
+    kind = models.CharField(max_length=12)  # a `rentals.sums.Kind`, with `-year` in a sum of a year
+    is_month = models.BooleanField()  # or a year
     day = models.DateField()
     name = models.CharField(max_length=160)
     piece = models.BigIntegerField()
