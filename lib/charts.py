@@ -49,22 +49,15 @@ def bar_chart(values: Sequence[tuple[str, int, int]]) -> BarChart:
     """Return a chart of `(label, value, kept)`: `kept` is the part of `value` that stayed."""
     top = round_up(max((value for _, value, _ in values), default=0))
     slot = WIDTH / max(len(values), 1)
+    width, unit = _short(slot * (1 - GAP)), HEIGHT / top
     bars = []
     for n, (label, value, kept) in enumerate(values):
-        height, kept_height = HEIGHT * max(value, 0) / top, HEIGHT * max(min(kept, value), 0) / top
-        bars.append(
-            Bar(
-                label=label,
-                value=value,
-                kept=kept,
-                x=_short(n * slot + slot * GAP / 2),
-                width=_short(slot * (1 - GAP)),
-                y=_short(HEIGHT - height),
-                height=_short(height - kept_height),
-                kept_y=_short(HEIGHT - kept_height),
-                kept_height=_short(kept_height),
-            )
-        )
+        height, kept_height = unit * max(value, 0), unit * max(min(kept, value), 0)
+        y, kept_y = HEIGHT - height, HEIGHT - kept_height
+        x = n * slot + slot * GAP / 2
+        # In the order of the fields: a year has 366, and naming them takes as long as rounding them.
+        shape = (x, width, y, height - kept_height, kept_y, kept_height)
+        bars.append(Bar(label, value, kept, *[round(length, 2) for length in shape]))
     lines = [(HEIGHT * part / 2, round(top * (2 - part) / 2)) for part in (0, 1)]
     return BarChart(bars, lines, top)
 
