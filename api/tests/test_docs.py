@@ -11,8 +11,7 @@ from django.test import Client
 
 from accounts.models import Scope
 from api import problems
-from api.desk_api import openapi
-from api.docs import EXAMPLE, guide_of
+from api.docs import EXAMPLE, document, guide_of
 from rentals import orders
 from rentals.lifecycle import reasons
 from rentals.models import OutgoingEvent, reason_code
@@ -48,7 +47,7 @@ def test_both_languages_have_the_same_parts_tables_and_code(name: str) -> None:
 
 
 def _calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in openapi()["paths"].items():
+    for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path.removeprefix("/api/v1/"), operation
 
@@ -56,7 +55,7 @@ def _calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_call_with_its_parameters_is_described(language: str) -> None:
     parts = re.split(r"^##+ .*$", _text("api", language), flags=re.MULTILINE)
-    schemas = openapi()["components"]["schemas"]
+    schemas = document()["components"]["schemas"]
     for method, path, operation in _calls():
         part = next(part for part in parts if f"`{method} {path}`" in part)
         assert "curl " in part, path
@@ -73,7 +72,7 @@ def test_every_call_with_its_parameters_is_described(language: str) -> None:
 @pytest.mark.parametrize("schema", ["Rental", "Message", "Service", "Token", "Budget", "Me", "Waited"])
 def test_every_field_of_an_answer_is_described(language: str, schema: str) -> None:
     text = _text("api", language)
-    fields = openapi()["components"]["schemas"][schema]["properties"]
+    fields = document()["components"]["schemas"][schema]["properties"]
     obvious = {"role", "scopes", "key", "person", "team", "label", "prefixes"}
     assert not {name for name in fields if f"`{name}`" not in text} - obvious
 

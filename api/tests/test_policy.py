@@ -10,7 +10,7 @@ from django.test import Client
 from accounts import api_keys
 from accounts.models import Role, Scope
 from accounts.policy import access_for
-from api.desk_api import openapi
+from api.docs import document
 from pages.tests.world import CODE, World
 from pages.tests.world import shared_world as shared_world
 from rentals.models import Status
@@ -42,7 +42,7 @@ def test_the_table_names_every_call() -> None:
         f"{method.upper()} {path.removeprefix('/api/v1/')}".replace("{rental_id}", "ID").replace(
             "{service_id}", "SERVICE"
         )
-        for path, methods in openapi()["paths"].items()
+        for path, methods in document()["paths"].items()
         for method in methods
     }
     assert {f"{line[0]} {line[1]}" for line in LINES} == calls

@@ -17,11 +17,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.desk_api import openapi
+from api.docs import document
 from api.rate_limits import counter
 from api.tests.conftest import Program
 
-CALLS = [(method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods]
+CALLS = [(method.upper(), path) for path, methods in document()["paths"].items() for method in methods]
 REQUESTS_PER_CALL = 6
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
