@@ -123,17 +123,15 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _audit_log_can_be_emptied() -> Iterator[None]:
-    """After a test with real transactions Django empties every table. The audit log's triggers forbid that, so they are away
-    for that moment. What the migrations wrote is put back."""
-    empty_all = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+def _tables_are_emptied_cheaply() -> Iterator[None]:
+    """After a test with real transactions, in place of Django's `flush`, which makes all content types and permissions anew.
+    The audit log's triggers forbid that rows are deleted, so they are away for that moment."""
 
-    def empty_all_without_triggers(self: TransactionTestCase) -> None:
+    def empty(self: TransactionTestCase) -> None:
         with no_audit_triggers():
-            empty_all(self)
-        migrated_database.restore_migrated_rows()
+            migrated_database.empty()
 
-    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_all_without_triggers):
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty):
         yield
 
 
