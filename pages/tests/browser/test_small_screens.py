@@ -194,4 +194,3 @@ def test_the_buttons_of_a_token_are_in_one_row(
         )
         assert len(tops) == 2
         assert tops[0] == tops[1]
-        page.locator(".token-health").first.screenshot(path=f"/tmp/mendb-system-{language}.png")
