@@ -4,13 +4,14 @@ Chromium's virtual authenticator stands in for the device. Passkeys want a name,
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
-from thuesim_site.testing import RunningDesk
+from thuesim_site.testing import RunningDesk, wait_until
 
 pytestmark = pytest.mark.browser
 Person = tuple[str, str]
@@ -146,7 +147,8 @@ def test_what_goes_wrong_with_a_passkey_is_said(page: Page, device: CDPSession, 
 
 
 def code_of(secret: str, step: int = 0) -> str:
-    """The code that an authenticator app shows."""
+    """The code that an authenticator app shows, and goes on to show for ten seconds."""
+    wait_until(lambda: time.time() % 30 < 20, "a new code")
     counter = next(iter(yield_hotp_counters_from_time())) + step
     code: str = format_hotp_value(hotp_value(secret, counter))
     return code

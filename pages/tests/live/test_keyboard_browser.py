@@ -256,6 +256,7 @@ def test_what_a_number_cost_beyond_the_price_shown_is_announced_with_it(
     expect(card(desk, rental)).to_be_visible()
     give_number(rental)
     expect(card(desk, rental)).to_have_attribute("data-status", "waiting")
+    expect(desk.locator("#announce > p")).to_have_count(1)
     [said] = announced(desk)
     assert said.startswith("Number rented for Viber")
     assert re.search(r"It cost .*: more than the 500 ₫ shown at the order", said)

@@ -277,6 +277,7 @@ def test_an_advert_does_not_sound_like_a_code_and_takes_none_away(
     rental.announce()
     expect(card(page, rental).get_by_test_id("code")).to_have_text("G-195829")
     expect(card(page, rental)).to_contain_text("code received")
+    page.wait_for_function("notes.length > 2")
     assert page.evaluate("notes") == [440, 880, 1318.5]
 
 
