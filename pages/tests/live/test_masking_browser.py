@@ -135,7 +135,7 @@ def test_a_code_fades_on_open_screens_for_all_but_its_owner(
     assert CODE not in managers.content()
     managers.get_by_role("button", name="Reveal").click()
     expect(managers.locator(f"#rental-{rental.pk}").get_by_test_id("code")).to_have_text(CODE)
-    expect(managers.locator("#announce > p")).to_have_count(1)  # the code was news; that it faded and was revealed is none
+    expect(managers.locator("#announce > p")).to_have_count(1)  # fading and revealing are no news
     # Last of all: until the next beat the page takes it for the server's time, too, and fades what was revealed.
     managers.clock.fast_forward(60_000)
     expect(managers.locator("#announce > p")).to_have_count(0)
