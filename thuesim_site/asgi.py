@@ -10,7 +10,7 @@ from thuesim_site.serving.asgi_responses import refusal
 # Sets Django up: comes before the imports that need its models.
 from thuesim_site.wsgi import application as django_pages
 
-from thuesim_site.serving.health_responses import Health  # isort: skip
+from thuesim_site.serving.health_responses import Health, Metrics  # isort: skip
 from thuesim_site.serving.probe_responses import Probes  # isort: skip
 from thuesim_site.serving.proxies import behind_proxies  # isort: skip
 from thuesim_site.serving.request_limits import RequestLimit  # isort: skip
@@ -24,16 +24,18 @@ def web(
     live: Application, pages: Application, static: StaticFiles | None = None, health: Health | None = None
 ) -> Application:
     """Return the ASGI application: `/live/` goes to the hub, files and health to those given, probes of the public address
-    to `Probes`, other paths to Django.
+    to `Probes`, other paths to Django (`/metrics` while the database answers).
 
     Health comes before the limits, so that a monitor is never refused.
     """
 
-    probes = Probes()
+    probes, metrics = Probes(), Metrics(pages)
 
     def route(scope: Message) -> Application:
         if scope["path"] == "/live/":
             return live
+        if scope["path"] == "/metrics":
+            return metrics
         if probes.has(scope):
             return probes
         return static if static is not None and static.has(scope) else pages

@@ -1,12 +1,18 @@
-"""`/healthz`, `/readyz` and `/readyz/web`, apart from the pages: they answer while every page thread is busy or waits."""
+"""`/healthz`, `/readyz` and `/readyz/web`, apart from the pages: they answer while every page thread is busy or waits.
+`/metrics` is a page, where there is a database.
+"""
 
 import asyncio
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
 
-from lib.web.asgi import Message, Receive, Send
+from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site.serving.wsgi_threads import Pages, django_response
 
 READY_SECONDS = 3.0  # in which `/readyz` answers, whatever the database does
@@ -48,5 +54,42 @@ class Health:
             async with asyncio.timeout(WEB_READY_SECONDS if scope["path"] == "/readyz/web" else READY_SECONDS):
                 await self._ready({**scope, "headers": headers}, receive, send)
         except TimeoutError:
-            await send({"type": "http.response.start", "status": 503, "headers": _NOT_READY_HEADERS})
-            await send({"type": "http.response.body", "body": _NOT_READY})
+            await _not_ready(send)
+
+
+class Metrics:
+    """Leaves `/metrics` to the pages where the database answers, and else says 503 itself, as soon as `/readyz/web` does.
+
+    A page learns it when the pool gives up after three seconds, or PostgreSQL has been silent for seven.
+    """
+
+    def __init__(self, pages: Application) -> None:
+        self._pages = pages
+        self._asking = ThreadPoolExecutor(1, "metrics")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        answers = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WEB_READY_SECONDS):
+                answers = await asyncio.get_running_loop().run_in_executor(self._asking, database_answers)
+        if answers:
+            await self._pages(scope, receive, send)
+        else:
+            await _not_ready(send)
+
+
+def database_answers() -> bool:
+    """Whether the database answers one question. Takes as long as it does."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    finally:
+        close_old_connections()
+    return True
+
+
+async def _not_ready(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 503, "headers": _NOT_READY_HEADERS})
+    await send({"type": "http.response.body", "body": _NOT_READY})

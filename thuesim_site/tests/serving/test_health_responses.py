@@ -10,7 +10,7 @@ from email.message import Message
 import pytest
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
@@ -19,7 +19,8 @@ from pytest_django import Settings
 from pages.tests.live.conftest import serving
 from pages.views.programs import health
 from thuesim_site.serving import health_responses
-from thuesim_site.serving.health_responses import Health
+from thuesim_site.serving.health_responses import Health, Metrics
+from thuesim_site.serving.wsgi_threads import Pages
 
 pytestmark = pytest.mark.django_db
 database_answers = threading.Event()
@@ -31,7 +32,17 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"cookies: {len(request.COOKIES)}")
 
 
-urlpatterns = [path("healthz", health.healthz), path("readyz", readyz), path("readyz/web", readyz)]
+@login_not_required
+def metrics(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("figures")
+
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", readyz),
+    path("readyz/web", readyz),
+    path("metrics", metrics),
+]
 
 
 @pytest.fixture
@@ -85,6 +96,32 @@ def test_a_load_balancer_hears_within_its_two_seconds_that_the_database_does_not
     assert ask(port, "/readyz/web")[:2] == (503, '{"database": "down"}')
     assert time.monotonic() - begun < 30, "it was READY_SECONDS that ended it"
     assert health_responses.WEB_READY_SECONDS < 2
+
+
+def test_metrics_are_a_page_while_the_database_answers_and_else_503_as_soon_as_for_a_load_balancer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    let_go, pages = threading.Event(), Pages(WSGIHandler())
+    with serving(Metrics(pages)) as port:
+        monkeypatch.setattr(health_responses, "database_answers", lambda: True)
+        assert ask(port, "/metrics")[:2] == (200, "figures")
+        monkeypatch.setattr(health_responses, "database_answers", lambda: let_go.wait(30))
+        monkeypatch.setattr(health_responses, "WEB_READY_SECONDS", 0.1)
+        for _ in range(2):  # also while an earlier question still waits
+            assert ask(port, "/metrics")[:2] == (503, '{"database": "down"}')
+        let_go.set()
+
+
+def test_a_database_that_refuses_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_responses, "close_old_connections", lambda: None)  # the test's own
+    assert health_responses.database_answers()
+
+    def refuse(*_: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    assert not health_responses.database_answers()
 
 
 def test_readyz_is_djangos_own_answer_to_nobody(port: int) -> None:
