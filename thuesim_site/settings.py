@@ -1,5 +1,6 @@
 """Settings, from the environment alone. `.env.example` lists every variable, in this order."""
 
+import json
 import os
 import re
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lib.network import silent_machines
 from rentals.task_names import TaskQueue
-from thuesim_site.start import demo, embedded_redis, modes, variables
+from thuesim_site.start import demo, embedded_redis, modes, signs, variables
 from thuesim_site.start.addresses import celery_options, celery_url
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.kept_secrets import kept_secret, new_fernet_key, new_secret_key
@@ -32,6 +33,9 @@ PUBLIC_URL = variables.PUBLIC_URL.read()
 # Below a path of the public address, such as /desk: every address begins with it, whether or not the proxy takes it away.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 DEBUG = variables.DEBUG.read()
+
+# What `./run` is whose process this is (`thuesim_site.start.machine`); None in any other process.
+RUN = json.loads(os.environ.get(signs.RUN, "null"))
 
 # Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.
 SECRET_KEY = variables.SECRET_KEY.read() or kept_secret(DATA_DIR / "secret_key", new_secret_key)

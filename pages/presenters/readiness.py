@@ -23,7 +23,8 @@ from django.utils import timezone
 from lib.files import disk
 from lib.redis_access.redis_state import Store, redis_state
 from lib.web import leaving
-from rentals.jobs.upkeep import heartbeats
+from rentals.jobs.upkeep import heartbeats, machines
+from rentals.jobs.upkeep.machines import Difference
 from rentals.models import Heartbeat, JobName, JobRun, Token
 from rentals.task_names import TaskQueue
 
@@ -39,7 +40,8 @@ _began = time.monotonic()
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`tick_age` is in seconds, None where the scheduler never ran. `clock_ahead` is by how many seconds this machine's
-    clock is ahead of the database's. What `with_all` finds out is False or 0 where it was not asked."""
+    clock is ahead of the database's; `differences` between machines make none unready. What `with_all` finds out is False,
+    0 or empty where it was not asked."""
 
     database: Store
     redis: Store
@@ -49,6 +51,7 @@ class Readiness:
     workers_are_silent: bool = False
     lacks_key: bool = False
     clock_ahead: float = 0.0
+    differences: tuple[Difference, ...] = ()
 
     @property
     def is_late(self) -> bool:
@@ -107,7 +110,7 @@ def readiness_at(ticked: datetime | None) -> Readiness:
 
 
 def with_all(now: Readiness) -> Readiness:
-    """Add what takes three or four more queries. Never raises."""
+    """Add what takes four or five more queries. Never raises."""
     try:
         return replace(
             now,
@@ -115,6 +118,7 @@ def with_all(now: Readiness) -> Readiness:
             workers_are_silent=_workers_are_silent(),
             lacks_key=_lacks_key(),
             clock_ahead=_clock_ahead(),
+            differences=tuple(machines.settled_differences(machines.running())),
         )
     except DatabaseError:
         return _without_database()

@@ -22,7 +22,8 @@ from lib.network.public_url import Finding
 from lib.redis_access import redis_state
 from lib.redis_access.redis_state import Store
 from pages.presenters.readiness import Readiness, readiness_at
-from rentals.jobs.upkeep import heartbeats
+from rentals.jobs.upkeep import heartbeats, machines
+from rentals.jobs.upkeep.machines import Difference
 from rentals.models import (
     BackgroundJob,
     Callback,
@@ -30,6 +31,7 @@ from rentals.models import (
     Hold,
     JobName,
     JobRun,
+    Machine,
     PublicUrlCheck,
     Rental,
     Status,
@@ -183,7 +185,10 @@ class SystemState:
     messages: dict[str, int] | None
     background: int
     readiness: Readiness
-    public_url: PublicUrl | None  # of an admin
+    # Of an admin:
+    public_url: PublicUrl | None
+    machines: list[Machine]
+    differences: list[Difference]
 
     @property
     def message_counts(self) -> list[tuple[str, int]]:
@@ -211,13 +216,15 @@ class SystemState:
     def is_well(self) -> bool:
         late = any(job.age.is_stale for job in self.jobs)
         roomy = not self.readiness.disk_is_low and {self.readiness.database, self.readiness.redis} == {Store.UP}
-        return not self.missing and not late and all(token.is_well for token in self.tokens) and roomy
+        alike = not self.differences
+        return not self.missing and not late and all(token.is_well for token in self.tokens) and roomy and alike
 
 
 def system_state(access: Access) -> SystemState:
-    """Return the state of everything. Eight queries (an admin's: nine), however many tokens there are, and two requests to
+    """Return the state of everything. Eight queries (an admin's: ten), however many tokens there are, and two requests to
     Redis."""
     tokens = list(_tokens(access))
+    running = machines.running() if access.is_admin else []
     runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
     return SystemState(
         at=timezone.now(),
@@ -230,6 +237,8 @@ def system_state(access: Access) -> SystemState:
         background=_background(access),
         readiness=readiness_at(next((run.at for run in runs if run.name == JobName.TICK), None)),
         public_url=_public_url() if access.is_admin else None,
+        machines=running,
+        differences=machines.settled_differences(running),
     )
 
 

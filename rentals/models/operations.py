@@ -81,6 +81,25 @@ class MachineClock(models.Model):
         return self.boot
 
 
+class Machine(models.Model):
+    """A machine that runs the desk, as it started last: what its settings are, secrets by their fingerprints.
+
+    `files` are the keys of the machines whose files it sees in the folder that they share.
+    """
+
+    key = models.CharField(max_length=12, unique=True)
+    name = models.CharField(max_length=80)
+    roles = models.CharField(max_length=60)
+    version = models.CharField(max_length=20)
+    settings = models.JSONField(default=dict)
+    files = models.JSONField(default=list)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.roles})"
+
+
 class PublicUrlCheck(models.Model):
     """The last check of `DESK_PUBLIC_URL`, one row: `url` is the address that was checked, `findings` what was wrong with it
     (`lib.network.public_url.Finding`). A worker that has begun it and died leaves `done_at` before `asked_at`."""

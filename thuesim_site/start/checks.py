@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import environ
 
 from lib.files.buckets import Refused, Unreachable
+from lib.fingerprints import fingerprint
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
-from thuesim_site.start.kept_secrets import fingerprint
 from thuesim_site.start.variables import NoAnswer, Variable, WrongSetting, first_line
 
 if TYPE_CHECKING:

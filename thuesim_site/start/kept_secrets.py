@@ -1,7 +1,6 @@
 """Secrets that are made at the first start and kept in the data directory, readable by their owner alone."""
 
 import hashlib
-import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -32,11 +31,6 @@ def sha256(text: str) -> str:
 def short_digest(text: str) -> str:
     """Return twelve hex digits of `text`'s SHA-256."""
     return sha256(text)[:12]
-
-
-def fingerprint(secret: str) -> str:
-    """Return eight hex digits that tell two secrets apart and say nothing else of them: a keyed hash (HMAC-SHA256)."""
-    return hmac.digest(b"ThueSim Desk: fingerprint", secret.encode(), "sha256").hex()[:8]
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

@@ -31,6 +31,7 @@ _MODULES = (
     "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
     "kombu.transport.redis",
+    "rentals.jobs.upkeep.machines",
     "rentals.tasks",
     "rentals.ticking",
 )

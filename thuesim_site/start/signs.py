@@ -11,6 +11,7 @@ LISTENER = "DESK_LISTENER"  # the number of the socket that all web processes li
 READY = "DESK_READY"  # the number of the file on which a process says that it is ready
 REPLACES = "DESK_REPLACES"  # set where a process takes another one's place, and so must be ready before it is asked
 FORMER = "DESK_FORMER"  # what the version before hands over, in JSON
+RUN = "DESK_RUN"  # what `./run` is: its version, its roles and when it began, in JSON
 FOLDER = "DESK_FOLDER"  # of the script `run`, as it was called: with a symbolic link in it, where there was one
 
 

@@ -33,6 +33,7 @@ from thuesim_site.start import (
     embedded_redis,
     health,
     loading,
+    machine,
     modes,
     prepare,
     processes,
@@ -136,6 +137,7 @@ class Supervision:
     ) -> None:
         self.setup, self.given, self.handed, self.locks = setup, given, handed, locks
         self.environment = checks.environment_for(setup)
+        self.environment[signs.RUN] = machine.run_sign(version(), _shown(setup.roles))
         self.signals = Signals()
         self.demo_moved = False
         self.about: dict[str, Any] = {}
@@ -435,15 +437,18 @@ def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
     say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items() if name not in unknown))
     for name, digits in checks.fingerprints().items():
         say(f"{name}: fingerprint {digits}")
+    others, differences = machine.other_machines(version(), _shown(setup.roles))
+    for line in ([f"other machines: {', '.join(others)}"] if others else []) + differences:
+        say(line)
     if not setup.public_url:
-        return 0
+        return int(bool(differences))
     say(f"\nAsking {setup.public_url}/ from here; that takes about twenty seconds …")
     answers_here = checks.Role.WEB in setup.roles and not is_running
     findings = public_address.findings(setup, answers_here=answers_here)
     lines = [f"Warning: {sentence}" if is_warning else sentence for sentence, is_warning in findings]
     for line in lines or ["All arrives as it should."]:
         say(textwrap.fill(f"- {line}", 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-    return int(not all(is_warning for _sentence, is_warning in findings))
+    return int(bool(differences) or not all(is_warning for _sentence, is_warning in findings))
 
 
 def _is_held(data_dir: Path, roles: Iterable[checks.Role]) -> bool:

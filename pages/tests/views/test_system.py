@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,17 @@ from accounts.policy import access_for
 from lib.redis_access import redis_state
 from pages.presenters.system import SystemState, system_state
 from pages.tests.markup import parse
-from rentals.models import BackgroundJob, Callback, Heartbeat, JobRun, PublicUrlCheck, Status, Token, UpstreamMinute
+from rentals.models import (
+    BackgroundJob,
+    Callback,
+    Heartbeat,
+    JobRun,
+    Machine,
+    PublicUrlCheck,
+    Status,
+    Token,
+    UpstreamMinute,
+)
 from rentals.task_names import TaskName, TaskQueue
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from rentals.upstream import breaker
@@ -45,6 +56,13 @@ def person(team: Team, client: Client) -> User:
     return person
 
 
+@pytest.fixture
+def stopped_clock() -> Iterator[None]:
+    """What is fresh stays so, however long a busy machine takes for a page."""
+    with time_machine.travel(timezone.now(), tick=False):
+        yield
+
+
 def state(person: User) -> SystemState:
     return system_state(access_for(person))
 
@@ -59,14 +77,14 @@ def all_is_well(token: Token) -> None:
         Heartbeat.objects.create(kind=kind, name=f"{kind}@here/1", started_at=now, at=now)
 
 
-@pytest.mark.usefixtures("real_redis")
+@pytest.mark.usefixtures("real_redis", "stopped_clock")
 def test_it_says_that_everything_runs(client: Client, token: Token, person: User) -> None:
     all_is_well(token)
     assert state(person).is_well
     assert "Everything is running" in client.get("/system/").content.decode()
 
 
-@pytest.mark.usefixtures("real_redis")
+@pytest.mark.usefixtures("real_redis", "stopped_clock")
 def test_a_queue_whose_only_worker_is_silent_is_named(client: Client, token: Token, person: User) -> None:
     all_is_well(token)
     now = timezone.now()
@@ -234,6 +252,26 @@ def test_htmx_gets_the_state_alone_and_asks_again(client: Client, token: Token, 
     page = parse(client.get("/system/", headers={"HX-Request": "true"}).content.decode())
     fragment = page.inside[0]
     assert (fragment["id"], fragment["hx-get"], fragment["hx-trigger"]) == ("system", "/system/", "every 5s")
+
+
+@pytest.mark.usefixtures("real_redis", "stopped_clock")
+def test_an_admin_reads_which_machine_is_not_set_up_like_the_others(client: Client, token: Token, person: User) -> None:
+    all_is_well(token)
+    at = timezone.now()
+    for name, secret in (("web1", "a"), ("web2", "b")):
+        values = {"settings": {"SECRET_KEY": secret}, "started_at": at - timedelta(hours=1), "seen_at": at}
+        Machine.objects.create(key=name, name=name, roles="web", version="1.5", **values)
+    assert state(person).is_well  # names of machines are not for everybody
+    assert "web2" not in client.get("/system/").content.decode()
+    User.objects.filter(pk=person.pk).update(is_staff=True)
+    page = parse(client.get("/system/").content.decode())
+    assert [shown.text for shown in page.find_all(**{"data-testid": "machine"})] == [
+        "web1 web version 1.5",
+        "web2 web version 1.5",
+    ]
+    [difference] = page.find_all(**{"data-testid": "machine-difference"})
+    assert "web2 (web): not the SECRET_KEY of the other machines" in difference.text
+    assert "not set up alike" in page.find(**{"data-testid": "verdict"}).text
 
 
 def test_the_page_takes_the_same_queries_for_many_tokens(

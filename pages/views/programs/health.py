@@ -46,6 +46,9 @@ def _answer(now: Readiness, reasons: list[str]) -> JsonResponse:
         "tick_age_seconds": None if now.tick_age is None else round(now.tick_age, 1),
         "disk_free_mb": now.disk_free_bytes // 1_000_000,
     }
+    if now.differences:  # names of machines are not for strangers
+        settings = ", ".join(each.setting for each in now.differences)
+        body["warning"] = f"machines differ in {settings}: the system page and ./run --check say which, and what to do"
     if not reasons:
         return JsonResponse(body)
     return JsonResponse({**body, "reasons": reasons}, status=503, headers={"Retry-After": "30"})

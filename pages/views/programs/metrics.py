@@ -47,7 +47,7 @@ _PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "F
 
 
 class DeskCollector(Collector):
-    """The desk's figures. Sixteen queries, none of which reads the whole history."""
+    """The desk's figures. Seventeen queries, none of which reads the whole history."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = timezone.now()
@@ -166,6 +166,12 @@ def _stores(ticked: datetime | None) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("desk_ready", ready, int(now.is_ready))
     yield GaugeMetricFamily("desk_database_writable", writable, int(now.database == Store.UP))
     yield GaugeMetricFamily("desk_redis_takes_messages", takes, int(now.redis == Store.UP))
+    differs = "1 for each setting in which a machine is not like the others."
+    unlike = GaugeMetricFamily("desk_machine_differs", differs, labels=["machine", "setting"])
+    for difference in now.differences:
+        for machine in difference.machines:
+            unlike.add_metric([machine, difference.setting], 1)
+    yield unlike
     yield GaugeMetricFamily("desk_disk_free_bytes", "What is free on the data directory's disk.", now.disk_free_bytes)
 
 

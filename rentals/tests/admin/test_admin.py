@@ -113,6 +113,7 @@ def test_every_model_of_the_desk_that_an_admin_needs_has_a_page() -> None:
         models.Destination,
         models.ExportedCode,
         models.Heartbeat,
+        models.Machine,
         models.MachineClock,
         models.PublicUrlCheck,
         models.UpstreamMinute,

@@ -7,11 +7,13 @@ from celery import signals
 from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
+from thuesim_site.start.machine import note_machine
 
 
 def main(log_level: str) -> None:
     """Send the recurring tasks until a signal comes."""
     sentry.start()
+    note_machine()
     signals.beat_init.connect(lambda **_: signs.say_ready(), weak=False)
     app.Beat(loglevel=log_level, quiet=True).run()
 

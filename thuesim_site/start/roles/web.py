@@ -22,6 +22,7 @@ from lib.web import leaving
 from lib.web.asgi import Application, Message
 from thuesim_site import sentry
 from thuesim_site.start import signs
+from thuesim_site.start.machine import note_machine
 from thuesim_site.start.roles.listener import listening
 
 TRY_SECONDS = 0.5
@@ -94,6 +95,7 @@ async def is_ready(application: Application) -> bool:
 def main(host: str, port: str) -> int:
     """Answer until a signal comes; return the exit status."""
     sentry.start()
+    note_machine()
     signal.signal(signs.LEAVE, lambda *_: leaving.begin())
     config = uvicorn.Config(
         "thuesim_site.asgi:application",

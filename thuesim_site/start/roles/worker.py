@@ -16,6 +16,7 @@ from celery.utils.nodenames import default_nodename, host_format
 from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
+from thuesim_site.start.machine import note_machine
 
 
 def _is_ready(sender: Any, **_: Any) -> None:
@@ -40,6 +41,7 @@ def main(name: str, queues: str, threads: str, log_level: str) -> int:
     """Work until a signal comes; return the exit status. `queues` are separated by commas."""
     signals.worker_ready.connect(_is_ready, weak=False)
     sentry.start()
+    note_machine()
     os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the code, which the tests have made
     worker = app.Worker(
         hostname=host_format(default_nodename(f"{name}@%h")),

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from lib.web import leaving
 from pages.presenters import readiness
-from rentals.models import Heartbeat, JobName, JobRun
+from rentals.models import Heartbeat, JobName, JobRun, Machine
 from rentals.tests.factories import make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +53,21 @@ def test_one_live_worker_suffices(client: Client) -> None:
     heartbeat(seconds=60)
     heartbeat(seconds=1, name="worker-2")
     assert reasons(client) == []
+
+
+def test_machines_that_differ_are_a_warning_that_names_no_machine(client: Client) -> None:
+    at = timezone.now()
+    for name, secret in (("web1.internal", "a"), ("web2.internal", "b")):
+        values = {"settings": {"SECRET_KEY": secret}, "started_at": at - timedelta(hours=1), "seen_at": at}
+        Machine.objects.create(key=name[:4], name=name, roles="web", version="1", **values)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["warning"].startswith("machines differ in SECRET_KEY: ")
+    assert b"internal" not in answer.content
+    assert (
+        'desk_machine_differs{machine="web2.internal (web)",setting="SECRET_KEY"} 1.0'
+        in client.get("/metrics").content.decode()
+    )
 
 
 def test_a_scheduler_that_stands_still_takes_no_web_machine_out(client: Client) -> None:

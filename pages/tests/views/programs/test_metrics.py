@@ -102,7 +102,7 @@ def test_the_queries_do_not_grow_with_the_rows(
 ) -> None:
     for _ in range(5):
         make_rental(Status.QUEUED)
-    with django_assert_num_queries(17 if connection.vendor == "sqlite" else 18):
+    with django_assert_num_queries(18 if connection.vendor == "sqlite" else 19):
         figures(client)
 
 
