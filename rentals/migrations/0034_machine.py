@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rentals', '0032_message_several_codes'),
+        ('rentals', '0033_sums_of_years'),
     ]
 
     operations = [
