@@ -64,9 +64,12 @@ SIGN_IN_ACTIONS = (
 class TeamRental(Protocol):
     """What the rules read of a rental: whose it is, and when its code came."""
 
-    team_id: int
-    person_id: int | None
-    received_at: datetime | None
+    @property
+    def team_id(self) -> int | None: ...
+    @property
+    def person_id(self) -> int | None: ...
+    @property
+    def received_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)

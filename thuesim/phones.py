@@ -45,10 +45,15 @@ def national(e164: str) -> str:
     return "0" + subscriber(e164)
 
 
+def digits(e164: str) -> str:
+    """Return the number as it is dialled, in digits alone: `"0852222127"`; `""` where there is none yet."""
+    return national(e164) if e164.startswith("+84") else e164.lstrip("+")
+
+
 def pretty(e164: str) -> str:
     """Return the number as people read it: `"0852 222 127"`."""
-    digits = national(e164)
-    return f"{digits[:4]} {digits[4:7]} {digits[7:]}".rstrip() if len(digits) == 10 else digits
+    number = national(e164)
+    return f"{number[:4]} {number[4:7]} {number[7:]}".rstrip() if len(number) == 10 else number
 
 
 def prefix(raw: str) -> str:
@@ -73,5 +78,5 @@ def forms(e164: str) -> PhoneForms | None:
     if not e164:
         return None
     if not e164.startswith("+84"):
-        return PhoneForms(e164, e164.lstrip("+"), e164)
-    return PhoneForms(pretty(e164), national(e164), e164)
+        return PhoneForms(e164, digits(e164), e164)
+    return PhoneForms(pretty(e164), digits(e164), e164)

@@ -5,17 +5,19 @@ take for a formula is guarded, since messages and purposes may hold any text.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from django.db.models import BooleanField, CharField, F, Func, Q, TextField
+from django.db import connection
+from django.db.models import BooleanField, CharField, DateTimeField, F, Func, Model, Q, TextField, Value
 from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from accounts.models import AuditRecord, User
+from accounts.models import ApiKey, AuditRecord, User
 from accounts.policy import Access
 from lib import time_zones
 from lib.files import xlsx
@@ -23,7 +25,7 @@ from lib.files.spreadsheets import csv_chunks
 from lib.formats import dong
 from rentals.lifecycle import reasons
 from rentals.masking import chosen, mask, newer_without_code, voiding
-from rentals.models import EventKind, ExportedCode, Message, Rental, RentalEvent, Status, equal_codes
+from rentals.models import EventKind, Message, Rental, RentalEvent, Service, Status, Token, equal_codes
 from rentals.queries.filters import HistoryFilter
 from rentals.queries.warnings import not_as_requested, price_sentence
 from thuesim import codes, phones
@@ -31,6 +33,7 @@ from thuesim import codes, phones
 if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
+T = TypeVar("T")
 BATCH = 1000
 MAX_KEYS = 20 * BATCH  # in memory at once
 # Columns wider than 16 characters, or narrower.
@@ -100,6 +103,35 @@ def _zone() -> str:
     return name if name in time_zones.names() else "UTC"
 
 
+class _Rental(NamedTuple):
+    """What a row reads of a rental: plain columns, without a join, whose plan would take longer than the rows."""
+
+    pk: int
+    team_id: int | None
+    person_id: int | None
+    ordered_by_id: int | None
+    service_id: int
+    token_id: int
+    api_key_id: int | None
+    status: str
+    phone: str
+    network: str
+    price: int | None
+    agreed_price: int | None
+    max_price: int | None
+    team_max_price: int | None
+    refunded: int | None
+    purpose: str
+    upstream_id: str
+    reason: str
+    unasked_text: str
+    queued_text: str
+    received_text: str | None
+    placed_text: str | None
+    ended_text: str | None
+    received_at: datetime | None
+
+
 class _Message(NamedTuple):
     rental: int
     code: str
@@ -121,15 +153,43 @@ class _Event(NamedTuple):
 
 
 class _Words:
-    """The names of people, the sentences of reasons and the labels of statuses, each put together once for all rows."""
+    """The names of people and things, the sentences of reasons and the labels of statuses, each put together once for all
+    rows."""
 
     def __init__(self) -> None:
+        self.services: dict[int | None, tuple[str, str]] = {}
+        self.people: dict[int | None, str] = {}
+        self.tokens: dict[int | None, str] = {}
+        self.api_keys: dict[int | None, str] = {}
         self.void = _("ThueSim's sender says that this code no longer holds.")
         self.newer = _("A newer message came at %(at)s; it has no clear code.")
         self.imported, self.without_code = _("imported"), _("no code recognised: read the message")
         self.statuses = {str(value): str(label) for value, label in Status.choices}
         self.reason = cache(reasons.sentence)
-        self.person = cache(lambda first, last, username: User.named(f"{first} {last}".strip(), username))
+
+    def learn(self, rentals: Collection[_Rental]) -> None:
+        """Read the names that these rentals have and none before had."""
+        people = {key for rental in rentals for key in (rental.person_id, rental.ordered_by_id)}
+        _learn(self.people, people, User, _person, "first_name", "last_name", "username")
+        _learn(self.services, {r.service_id for r in rentals}, Service, _service, "name", "sv", "upstream_id")
+        _learn(self.tokens, {r.token_id for r in rentals}, Token, str, "name")
+        _learn(self.api_keys, {r.api_key_id for r in rentals}, ApiKey, str, "name")
+
+
+def _learn(
+    names: dict[int | None, T], keys: set[Any], model: type[Model], put: Callable[..., T], *columns: str
+) -> None:
+    if new := keys - names.keys() - {None}:
+        for key, *values in model._default_manager.filter(pk__in=new).values_list("pk", *columns):
+            names[key] = put(*values)
+
+
+def _person(first: str, last: str, username: str) -> str:
+    return User.named(f"{first} {last}".strip(), username)
+
+
+def _service(name: str, server: str, key: str) -> tuple[str, str]:
+    return name, f"{server}.{key}" if server else key
 
 
 def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) -> Iterator[list[str | int | None]]:
@@ -140,25 +200,31 @@ def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) 
     """
     words = _Words()
     for batch in _batches_of_keys(rentals):
-        rentals_by_key = {row.pk: row for row in _read(batch)}
+        rentals_by_key = {row.pk: row for row in _read(batch, access)}
+        words.learn(rentals_by_key.values())
         messages, events = _messages_of(batch), _events_of(batch)
+        shown = {pk for pk, row in rentals_by_key.items() if pk in messages and access.sees_code(row)}
         if record is not None:
-            _note_codes((row for row in rentals_by_key.values() if row.pk in messages), access, record)
+            _note_codes(shown, record)
         for pk in batch:
             if pk in rentals_by_key:
-                yield _row(rentals_by_key[pk], messages.get(pk, ()), events.get(pk, ()), access, words)
+                row = rentals_by_key[pk]
+                yield _row(row, messages.get(pk, ()), events.get(pk, ()), access, words, shows=pk in shown)
 
 
 def _batches_of_keys(rentals: "RentalQuerySet") -> Iterator[list[int]]:
     """Yield the keys of the rentals, a thousand at a time. One query for the first thousand, so that a row comes at once,
     and one for each `MAX_KEYS` that follow."""
     rest, size = rentals, BATCH
-    while rows := list(rest.values_list("queued_at", "pk")[:size]):
+    # As text, of which only the last one is read.
+    while rows := list(rest.annotate(at=Cast("queued_at", TextField())).values_list("at", "pk")[:size]):
         for start in range(0, len(rows), BATCH):
             yield [pk for _at, pk in rows[start : start + BATCH]]
         if len(rows) < size:
             return
-        at, last = rows[-1]
+        text, last = rows[-1]
+        at = datetime.fromisoformat(text)
+        at = at.replace(tzinfo=at.tzinfo or UTC)  # SQLite has it in UTC without saying so
         # The first condition alone lets an index start there; the second leaves out what was yielded of the same moment.
         rest = rentals.filter(queued_at__lte=at).filter(Q(queued_at__lt=at) | Q(pk__lt=last))
         size = MAX_KEYS
@@ -182,30 +248,18 @@ class _OneOf(Func):
         return f"{sql} IN (SELECT value FROM json_each(%s))", [*values, str(self._keys)]  # noqa: S608 - no text of others
 
 
-def _read(keys: list[int]) -> Iterable[Any]:
+def _read(keys: list[int], access: Access) -> Iterable[_Rental]:
     """Read by the primary keys alone: with the filter and its order beside them, SQLite reads the whole history for every
     batch."""
-    times = {f"{name}_text": _Local(f"{name}_at") for name in ("queued", "received", "placed", "ended")}
-    columns = ["pk", "team_id", "person_id", "ordered_by_id", "status", "phone", "network", "price", "agreed_price"]
-    columns += [
-        "max_price",
-        "team_max_price",
-        "team__max_price",
-        "refunded",
-        "purpose",
-        "upstream_id",
-        "reason",
-        "unasked_text",
-        *times,
-        "received_at",
-    ]
-    columns += ["service__name", "service__sv", "service__upstream_id", "token__name", "api_key__name"]
-    columns += [
-        f"{who}__{name}" for who in ("person", "ordered_by") for name in ("first_name", "last_name", "username")
-    ]
-    batch = Rental.objects.order_by().filter(_OneOf("pk", keys)).with_refund().annotate(**times)
-    # As text, since it is empty but for one in many, and reading JSON takes a tenth of a row's time.
-    return batch.annotate(unasked_text=Cast("unasked", TextField())).values_list(*columns, named=True)
+    fades = access.team is not None and access.team.codes_fade_minutes is not None
+    columns: dict[str, Any] = {
+        f"{name}_text": _Local(f"{name}_at") for name in ("queued", "received", "placed", "ended")
+    }
+    # As text, since it is empty but for one in many, and reading JSON takes a tenth of a row's time. So does a time.
+    columns["unasked_text"] = Cast("unasked", TextField())
+    columns["seen_at"] = F("received_at") if fades else Value(None, DateTimeField())
+    batch = Rental.objects.order_by().filter(_OneOf("pk", keys)).with_refund().annotate(**columns)
+    return map(_Rental._make, batch.values_list(*_Rental._fields[:-1], "seen_at"))
 
 
 def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
@@ -227,37 +281,53 @@ def _events_of(keys: list[int]) -> dict[int, list[_Event]]:
     return events
 
 
-def _note_codes(rentals: Iterable[Any], access: Access, record: AuditRecord) -> None:
-    """Note which codes the export hands out in full. An export that is made anew notes them once."""
-    shown = [ExportedCode(rental_id=rental.pk, record=record) for rental in rentals if access.sees_code(rental)]
-    ExportedCode.objects.bulk_create(shown, ignore_conflicts=True)
+def _note_codes(keys: Iterable[int], record: AuditRecord) -> None:
+    """Note of which rentals the export hands out the codes in full. An export that is made anew notes them once. In SQL,
+    with one value for all keys: a thousand objects of Django take as long as half of their rows."""
+    listed = ",".join(map(str, keys))
+    is_postgresql = connection.vendor == "postgresql"
+    values = f"{{{listed}}}" if is_postgresql else f"[{listed}]"
+    source = "unnest(%s::bigint[]) AS value" if is_postgresql else "json_each(%s)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rentals_exportedcode (rental_id, record_id)"  # noqa: S608 - no text of others
+            f" SELECT value, %s FROM {source} WHERE true ON CONFLICT DO NOTHING",
+            [record.pk, values],
+        )
 
 
 def _row(
-    rental: Any, messages: Sequence[_Message], events: Sequence[_Event], access: Access, words: _Words
+    rental: _Rental,
+    messages: Sequence[_Message],
+    events: Sequence[_Event],
+    access: Access,
+    words: _Words,
+    *,
+    shows: bool,
 ) -> list[str | int | None]:
-    number, status = phones.forms(rental.phone), words.statuses[rental.status]
+    status = words.statuses[rental.status]
     code = text = other = about_code = ""
     at = rental.received_text or ""  # where the messages are deleted
     if messages:
-        message, shows = chosen(messages), access.sees_code(rental)
+        message = messages[0] if len(messages) == 1 else chosen(messages)
         code, text, at = mask(message.code, shows), mask(message.text, shows), message.at
         other = mask(", ".join(_other_codes(message, messages)), shows)
-        about_code = _about_the_code(message, messages, words, shows=shows)
+        if len(messages) > 1:
+            about_code = _about_the_code(message, messages, words, shows=shows)
         if rental.status == Status.RECEIVED and not message.code and not message.equal_codes:
             status = words.without_code
     person = orderer = words.imported
     if rental.person_id is not None:
-        person = orderer = words.person(rental.person__first_name, rental.person__last_name, rental.person__username)
+        person = orderer = words.people.get(rental.person_id, "")
     if rental.ordered_by_id is not None:
-        orderer = words.person(rental.ordered_by__first_name, rental.ordered_by__last_name, rental.ordered_by__username)
-    server, service = rental.service__sv, rental.service__upstream_id
+        orderer = words.people.get(rental.ordered_by_id, "")
+    service, service_id = words.services.get(rental.service_id, ("", ""))
     return [
         rental.pk,
         rental.queued_text,
-        number.digits if number else "",
-        rental.service__name,
-        f"{server}.{service}" if server else service,
+        phones.digits(rental.phone),
+        service,
+        service_id,
         rental.network,
         status,
         code,
@@ -267,16 +337,16 @@ def _row(
         rental.refunded,
         person,
         rental.purpose,
-        rental.token__name,
+        words.tokens.get(rental.token_id, ""),
         rental.placed_text or "",
         rental.ended_text or "",
         rental.upstream_id,
         words.reason(rental.reason),
         orderer,
         rental.agreed_price,
-        _about_the_price(rental, events),
-        ", ".join(f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER),
-        rental.api_key__name or "",
+        _about_the_price(rental, events, access),
+        ", ".join([f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER]),
+        words.api_keys.get(rental.api_key_id, ""),
         other,
         about_code,
         "" if rental.unasked_text == "[]" else " ".join(not_as_requested(json.loads(rental.unasked_text))),
@@ -293,15 +363,19 @@ def _about_the_code(shown: _Message, messages: Sequence[_Message], words: _Words
 
 def _other_codes(shown: _Message, messages: Sequence[_Message]) -> list[str]:
     """Return the codes of a rental beside the shown one, as they are pasted: those of its message first, each once."""
+    if len(messages) == 1 and not shown.second_code and not shown.equal_codes:
+        return []
     others = [message for message in messages if message is not shown]
     found = [code for each in (shown, *others) for code in (each.code, *each.equal_codes, each.second_code) if code]
     return [code for code in dict.fromkeys(map(codes.copied, found)) if code != codes.copied(shown.code)]
 
 
-def _about_the_price(rental: Any, events: Sequence[_Event]) -> str:
+def _about_the_price(rental: _Rental, events: Sequence[_Event], access: Access) -> str:
     """Return what the history marks at the price, and whether it was learned later than from the reply to the order."""
     is_dearer = rental.price is not None and rental.agreed_price is not None and rental.price > rental.agreed_price
-    limits = (rental.max_price, rental.team_max_price, rental.team__max_price)
+    if not is_dearer and not events:
+        return ""
+    limits = (rental.max_price, rental.team_max_price, access.team.max_price if access.team else None)
     sentences = [price_sentence(rental.price, rental.agreed_price, *limits)] if is_dearer else []
     for event in events:
         if event.kind == EventKind.PRICE:
