@@ -21,8 +21,16 @@ from thuesim_site.start.machine import note_machine
 
 def _is_ready(sender: Any, **_: Any) -> None:
     signs.say_ready()
+    _sleep_longer(sender.connection)
     # Celery would wait for the end of its question to Redis, which takes ten seconds where no message comes.
     signals.worker_shutting_down.connect(lambda **_: _hang_up(sender), weak=False)
+
+
+def _sleep_longer(connection: Any) -> None:
+    """Leave out that Celery wakes each second for queues that expire: no queue here does."""
+    timer = getattr(getattr(connection.transport, "cycle", None), "_binding_expiry_tref", None)
+    if timer is not None:
+        timer.cancel()
 
 
 def _hang_up(consumer: Any) -> None:

@@ -1,11 +1,13 @@
 import socket
 import threading
+import time
 from types import SimpleNamespace
 
+from kombu import Connection
 from kombu.asynchronous.hub import Hub
 from kombu.asynchronous.timer import Timer
 
-from thuesim_site.start.roles.worker import _hang_up
+from thuesim_site.start.roles.worker import _hang_up, _sleep_longer
 
 
 def test_a_worker_that_stops_while_redis_is_away_has_nothing_to_hang_up() -> None:
@@ -28,3 +30,11 @@ def test_a_worker_whose_loop_sleeps_is_woken_to_stop() -> None:
         sleeping.join(20)
         assert not sleeping.is_alive()
         hub.close()
+
+
+def test_a_worker_does_not_wake_each_second_for_queues_that_expire() -> None:
+    hub, transport = Hub(timer=Timer(max_interval=60)), Connection("redis://").transport
+    transport.register_with_event_loop(transport, hub)
+    _sleep_longer(SimpleNamespace(transport=transport))
+    waits = [planned.eta for planned in hub.timer.queue if not planned.entry.canceled]
+    assert min(waits) - time.monotonic() > 5
