@@ -83,6 +83,15 @@ class House:
                 self.ordered += 1
         connection.close()
 
+    def order_on_each_token(self, count: int, service: str) -> None:
+        """Order `count` numbers on each token."""
+        server, _, bare = service.rpartition(".")
+        found = Service.objects.get(sv=server, upstream_id=bare)
+        for token in self.tokens * count:
+            person = self._rng.choice(self.people)
+            orders.take_order(orders.Order(person=person, team=self.team, service=found, token=token))
+        connection.close()
+
     def _one(self, services: tuple[str, ...]) -> None:
         rng = self._rng
         sv, _, bare = rng.choice(services).rpartition(".")
