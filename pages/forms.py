@@ -343,7 +343,11 @@ class EntryForm(forms.Form):
 
     def __init__(self, *args: Any, access: Access, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
+        tokens = Token.objects.filter(teams=access.team_id)
+        token: Any = self.fields["token"]
+        token.queryset = tokens
+        # By itself the field would read them once for its options, and once to see whether there is an empty one.
+        token.choices = [(each.pk, each.name) for each in tokens]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

@@ -118,6 +118,18 @@ def test_the_page_shows_the_money_and_a_chart_that_can_be_read(
     assert not any("style" in element for element in page.find_all())
 
 
+def test_a_year_takes_the_same_queries_as_a_day(
+    client: Client, team: Team, token: Token, manager: User, django_assert_max_num_queries: Any
+) -> None:
+    for days in range(40):
+        rented(team, token, 1000, purpose=f"Ticket {days}", placed_at=timezone.now() - timedelta(days=9 * days))
+    client.force_login(manager)
+    for days in (1, 365):
+        since = timezone.localdate() - timedelta(days=days - 1)
+        with django_assert_max_num_queries(14):
+            client.get(f"/spend/?since={since}&until={timezone.localdate()}")
+
+
 def test_the_page_says_when_nothing_was_rented(client: Client, manager: User) -> None:
     client.force_login(manager)
     assert "Nothing was rented in these days." in client.get("/spend/").content.decode()
