@@ -475,10 +475,11 @@ def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = Fals
     ended = rentals.exclude(status__in=Status.open()).filter(ended_at__gt=timezone.now() - ON_THE_BOARD)
     # The keys first, each kind by its own index: with an OR of the two, SQLite reads the team's whole history; and in one
     # query with the rows, PostgreSQL reads everybody's, since it takes so many joins in the order in which they stand.
-    newest = Rental.objects.filter(pk__in=ended.values("pk")[: MAX_ENDED + 1]).order_by().values_list("pk", flat=True)
-    open_ones = rentals.filter(status__in=Status.open()).order_by().values_list("pk", flat=True)
-    keys = list(open_ones.union(newest, all=True))
-    shown = list(Rental.objects.for_cards().filter(pk__in=keys).order_by("-queued_at", "-pk"))
+    newest = Rental.objects.filter(pk__in=ended.values("pk")[: MAX_ENDED + 1]).order_by().values_list("pk", "status")
+    open_ones = rentals.filter(status__in=Status.open()).order_by().values_list("pk", "status")
+    keys = dict(open_ones.union(newest, all=True))
+    rows = Rental.objects.filter(pk__in=keys).order_by("-queued_at", "-pk")
+    shown = rows.for_board(access, with_tokens=Status.QUEUED in keys.values())
     extra = [rental for rental in shown if rental.status not in Status.open()][MAX_ENDED:]
     cards = cards_for([rental for rental in shown if rental not in extra], access)
     if codes_first:
