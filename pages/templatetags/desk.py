@@ -10,7 +10,7 @@ from django.template import Context
 from django.template.backends.utils import csrf_input
 from django.templatetags.static import static
 from django.utils import formats, timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -189,9 +189,14 @@ def browser_name(user_agent: str) -> str:
 
 
 @register.simple_tag
-def page_words() -> dict[str, str]:
-    """Return the sentences that scripts show. Scripts fill in `{…}`."""
-    return {
+def page_words() -> SafeString:
+    """Write the sentences that scripts show. Scripts fill in `{…}`."""
+    return _page_words(get_language() or "")
+
+
+@cache
+def _page_words(language: str) -> SafeString:
+    words = {
         "rented": _("Number rented for {service}: {phone}"),
         "refused": _("Not rented, {service}: {reason}"),
         "expired": _("Expired without a code: {service}, {phone}"),
@@ -224,3 +229,4 @@ def page_words() -> dict[str, str]:
         "without": _("not {what}"),
         "atMost": _("at most {what}"),
     }
+    return json_script(words, "words")

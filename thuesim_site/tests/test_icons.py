@@ -8,7 +8,7 @@ from django.conf import settings
 from pages.presenters import cards
 from scripts.assets import SPRITE
 
-_USED = re.compile(r"""icon[ (]"([a-z-]+)\"""")
+_USED = re.compile(r"""(?<=icon[ (]")[a-z-]+(?=")|(?<=")[a-z-]+(?="\|icon)""")
 TEMPLATES: Path = settings.BASE_DIR / "templates"
 
 
