@@ -30,7 +30,7 @@ MAX_LAG = timedelta(seconds=30)
 
 def hold_token(token_id: int) -> Token:
     """Lock the token's row until the transaction ends, and return it. Where a rental is locked as well, it comes after."""
-    return Token.objects.select_for_update(of=("self",)).get(pk=token_id)
+    return Token.objects.select_for_update(no_key=True, of=("self",)).get(pk=token_id)
 
 
 @transaction.atomic

@@ -55,7 +55,7 @@ def _stamp(tokens: QuerySet[Token]) -> float | None:
     with transaction.atomic(savepoint=False):
         # The lock first (on SQLite the whole database's, with BEGIN): the wait for it may be long, and the gap counts from
         # its end.
-        if not list(tokens.select_for_update().values_list("pk")):
+        if not list(tokens.select_for_update(no_key=True).values_list("pk")):
             return None
         turn = time.monotonic()
         tokens.update(

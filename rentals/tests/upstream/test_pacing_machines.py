@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
+from rentals.lifecycle.money import hold_token
 from rentals.tests.factories import make_token
+from rentals.upstream import pacing
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -79,3 +81,18 @@ def test_the_gap_holds_though_the_other_machine_is_ahead_or_behind(gap: float, s
     assert len(turns) >= 3
     assert min(later - earlier for earlier, later in pairwise(turns)) >= gap
     assert max(later - earlier for earlier, later in pairwise(turns)) < gap + 0.5 + max(stood_still)
+
+
+def test_an_order_can_be_written_while_a_far_worker_holds_its_token() -> None:
+    token, web = make_token(), connection.copy()
+    try:
+        with transaction.atomic(), web.cursor() as cursor:
+            assert pacing.claim_turn(token) is not None
+            hold_token(token.pk)
+            # What the database asks of the token's row for an order that refers to it.
+            cursor.execute(
+                "SELECT count(*) FROM (SELECT FROM rentals_token WHERE id = %s FOR KEY SHARE NOWAIT) AS row", [token.pk]
+            )
+            assert cursor.fetchone() == (1,)
+    finally:
+        web.close()
