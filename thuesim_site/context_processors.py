@@ -1,5 +1,7 @@
 """Variables of every template."""
 
+import re
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
@@ -7,11 +9,14 @@ from django.urls import reverse
 from accounts import mail
 from accounts.http import asking_address
 
+_THIS_MACHINE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+
 
 def desk(request: HttpRequest) -> dict[str, object]:
     """Return the variables of every template.
 
-    `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`. `access`: what the person may do, None
+    `demo`: the sandbox stands in for the upstream, with a page at `sandbox_url`, which opens on the desk's machine alone;
+    `is_here` says that the browser is there. `access`: what the person may do, None
     before sign-in. `sends_links`: people change their e-mail address themselves. `providers`: who signs people in, besides
     `passwords` or in their place. `here`: the address of the page on the screen, for a form that leads back to it.
     `csrf_cookie`: the name of the cookie that scripts read.
@@ -19,6 +24,7 @@ def desk(request: HttpRequest) -> dict[str, object]:
     return {
         "demo": settings.DEMO,
         "sandbox_url": f"{settings.THUESIM_BASE_URL}/" if settings.DEMO else "",
+        "is_here": _THIS_MACHINE.fullmatch(request.META.get("HTTP_HOST", "")) is not None,
         "sends_links": mail.sends_links(),
         "providers": list(settings.OIDC_PROVIDERS.values()),
         "passwords": settings.PASSWORDS,

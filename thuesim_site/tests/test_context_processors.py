@@ -28,5 +28,13 @@ def test_the_page_of_the_sandbox_is_there_in_the_demo_alone(settings: Settings, 
     assert (variables["demo"], variables["sandbox_url"]) == (demo, address)
 
 
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [("localhost:8000", True), ("127.0.0.1", True), ("[::1]:8000", True), ("desk.example.com", False)],
+)
+def test_a_browser_that_is_elsewhere_is_told_apart(host: str, is_here: bool) -> None:
+    assert desk(RequestFactory().get("/", headers={"Host": host}))["is_here"] is is_here
+
+
 def test_before_sign_in_there_is_no_access() -> None:
     assert desk(RequestFactory().get("/"))["access"] is None
