@@ -7,7 +7,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +37,15 @@ class PersonForm(OneAccount, UserChangeForm[User]):
     """The page of a person."""
 
 
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic in the stubs alone
+    """Sets a person's password, or takes it away."""
+
+    # Django's is put together when the program starts, in the language of the settings for everybody.
+    usable_password_help_text = _(  # type: ignore[assignment]  # lazy
+        "Without a password the person signs in by a provider alone; the current one is lost."
+    )
+
+
 class NewPersonForm(OneAccount):
     """Adds a person who signs in through a provider alone."""
 
@@ -59,6 +68,7 @@ class Columns(TypedDict):
 @admin.register(User)
 class PersonAdmin(StaffAdmin, UserAdmin[User]):
     form = PersonForm
+    change_password_form = PasswordForm
     audit_hidden = ("password", "password1", "password2")
     audit_apart = ("is_active", Membership)
     list_display = (
