@@ -36,6 +36,11 @@ THROTTLED_SECONDS = 60
 class ClosedSignup(DefaultAccountAdapter):
     """People are added by a manager or an admin."""
 
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": _("The user name, the e-mail or the password is wrong."),
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
