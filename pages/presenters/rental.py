@@ -37,7 +37,7 @@ _LIMITS_SAID: Mapping[str, Promise] = {
 
 # What a person did with a code, in the list of who saw it.
 _SEEN: Mapping[str, Promise] = {
-    EventKind.ORDERED: _("rented the number"),
+    EventKind.ORDERED: _("ordered the number"),
     Action.READ: _("read the code on a page"),
     Action.REVEAL: _("revealed the code"),
     Action.COPY: _("copied the code"),
@@ -189,7 +189,7 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
 
 
 def _seen(rental: Rental, events: Iterable[RentalEvent]) -> list[Seen]:
-    """Return who rented the number, to whom it was handed over, and then who saw its code how, oldest first. Two queries."""
+    """Return who ordered the number, to whom it was handed over, and who saw its code how, oldest first. Two queries."""
     owned = [Seen(event.at, event.person, str(_SEEN[event.kind])) for event in events if event.kind in _SEEN]
     owned += [
         Seen(event.at, event.person, gettext("handed the number over to %(to)s") % event.detail)

@@ -176,7 +176,7 @@ def test_an_export_in_which_the_code_is_masked_is_not_in_the_list(team: Team, re
     Rental.objects.update(received_at=timezone.now() - timedelta(minutes=6))
     boss = make_person(team, Role.MANAGER, username="boss")
     browser(boss).post(reverse("export_csv"))
-    assert listed(boss, rental) == ["Linh Trần (linh) rented the number"]
+    assert listed(boss, rental) == ["Linh Trần (linh) ordered the number"]
 
 
 def test_an_export_in_the_background_notes_its_codes_once_though_it_is_made_twice(
@@ -215,7 +215,7 @@ def test_the_rentals_page_lists_everybody_who_saw_the_code(team: Team, linh: Use
     browser(root).get(reverse("admin:rentals_rental_change", args=[rental.pk]))
     browser(boss).post(reverse("export_csv"))
     assert listed(boss, rental) == [
-        "Linh Trần (linh) rented the number",
+        "Linh Trần (linh) ordered the number",
         "mai revealed the code",
         "mai copied the code",
         "Linh Trần (linh) read the code on a page",
