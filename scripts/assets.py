@@ -115,6 +115,7 @@ SPRITE = {
     "rows": "rows-3",
     "screen": "monitor",
     "search": "search",
+    "send": "send",
     "services": "layout-grid",
     "setup": "plug",
     "shield": "shield-check",
