@@ -78,12 +78,13 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 # An infinite number is no JSON: the whole reply is none then.
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = ODD | st.text(st.characters(codec=None), max_size=20) | st.integers() | FINITE
-EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 25
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 several = settings(
     deadline=None,
     database=None,
-    max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=not LONG,
+    max_examples=1000 if LONG else 25,
+    suppress_health_check=list(HealthCheck),
 )
 
 

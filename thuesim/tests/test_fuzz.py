@@ -24,7 +24,7 @@ from .parsers import PARSERS
 from .payloads import PAYLOADS
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
-LENIENT = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+LENIENT = settings(deadline=None, database=None, derandomize=not LONG, suppress_health_check=list(HealthCheck))
 fuzzed = settings(LENIENT, max_examples=60_000 if LONG else 120)
 # Making up whole documents takes far longer than reading them.
 fuzzed_slowly = settings(LENIENT, max_examples=10_000 if LONG else 50)

@@ -419,5 +419,6 @@ STEPS = settings(
     stateful_step_count=40,
     deadline=None,
     database=None,
+    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "fuzz",
     suppress_health_check=list(HealthCheck),
 )
