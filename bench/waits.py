@@ -301,7 +301,7 @@ def many(server: Server, options: argparse.Namespace) -> bool:
         more_threads = server.threads - threads
         more_connections = await asyncio.to_thread(database_connections, server.pid) - connections
         committed = await asyncio.to_thread(code_arrives, world.rentals[-1])
-        at, answer = await asyncio.wait_for(clients[-1].answered, 10)
+        at, answer = await asyncio.wait_for(clients[-1].answered, 60)
         print(
             f"       {len(clients)} waits sent in {opened:.1f} s; {threads} threads, {connections} connections before"
         )
@@ -333,7 +333,7 @@ async def _polled_each_second(server: Server, world: World, rental: Any, begin: 
 
 
 async def _answers(clients: Sequence[Any]) -> list[tuple[float, Any]]:
-    return await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 20)
+    return await asyncio.wait_for(asyncio.gather(*(client.answered for client in clients)), 60)
 
 
 def _milliseconds(answers: Sequence[tuple[float, Any]], known: Sequence[float]) -> list[float]:
