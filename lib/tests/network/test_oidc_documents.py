@@ -20,11 +20,11 @@ from thuesim_site.testing_tls import Authority
 
 
 class Site(ThreadingHTTPServer):
-    """Answers with `answers[path]`: a document, bytes, or a status."""
+    """Answers with `answers[path]`: a document, bytes, or a status; and not before it `may_answer`."""
 
     answers: dict[str, Any]
     asked: list[str]
-    slow = 0.0
+    may_answer: threading.Event
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -33,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         answer = self.server.answers.get(self.path, 404)
-        time.sleep(self.server.slow)
+        self.server.may_answer.wait(60)
         status = answer if isinstance(answer, int) else 200
         self.send_response(status)
         if status == 302:
@@ -50,7 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site() -> Iterator[Site]:
     site = Site(("127.0.0.1", 0), _Handler)
-    site.answers, site.asked = {}, []
+    site.answers, site.asked, site.may_answer = {}, [], threading.Event()
+    site.may_answer.set()
     thread = threading.Thread(target=site.serve_forever, args=(0.01,))
     thread.start()
     oidc_documents.forget()
@@ -118,9 +119,10 @@ def test_an_answer_that_comes_too_slowly_is_given_up(
     site: Site, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc_documents, "READ_SECONDS", 0.05)
-    site.slow = 0.3
+    site.may_answer.clear()
     with pytest.raises(ProviderDown, match="in time"):
         discover(provider)
+    site.may_answer.set()
 
 
 def test_no_redirect_is_followed_and_a_caller_cannot_ask_for_more_time(site: Site, provider: Provider) -> None:
