@@ -61,7 +61,7 @@ def test_what_thuesim_does_not_accept_is_said_at_the_field_and_not_stored(
     root: Client, upstream: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture, fault: str, sentence: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    settings.THUESIM_TIMEOUT_SECONDS = 0.5
+    settings.THUESIM_TIMEOUT_SECONDS = 2.0 if fault == "lost-hold" else 30.0
     value = upstream.token if fault else WRONG
     if fault:
         upstream.set_fault(fault)

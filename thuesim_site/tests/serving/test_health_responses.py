@@ -104,9 +104,10 @@ def test_metrics_are_a_page_while_the_database_answers_and_else_503_as_soon_as_f
     settings.ROOT_URLCONF = __name__
     let_go, pages = threading.Event(), Pages(WSGIHandler())
     with serving(Metrics(pages)) as port:
+        monkeypatch.setattr(health_responses, "WEB_READY_SECONDS", 60)
         monkeypatch.setattr(health_responses, "database_answers", lambda: True)
         assert ask(port, "/metrics")[:2] == (200, "figures")
-        monkeypatch.setattr(health_responses, "database_answers", lambda: let_go.wait(30))
+        monkeypatch.setattr(health_responses, "database_answers", lambda: let_go.wait(60))
         monkeypatch.setattr(health_responses, "WEB_READY_SECONDS", 0.1)
         for _ in range(2):  # also while an earlier question still waits
             assert ask(port, "/metrics")[:2] == (503, '{"database": "down"}')
@@ -124,7 +125,8 @@ def test_a_database_that_refuses_does_not_answer(monkeypatch: pytest.MonkeyPatch
     assert not health_responses.database_answers()
 
 
-def test_readyz_is_djangos_own_answer_to_nobody(port: int) -> None:
+def test_readyz_is_djangos_own_answer_to_nobody(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_responses, "READY_SECONDS", 60)
     database_answers.set()
     assert ask(port, "/readyz")[:2] == (200, "cookies: 0")
 
