@@ -126,6 +126,7 @@ def test_in_the_history(
 def test_on_the_page_of_a_rental_and_in_the_admin(
     page: Page, site: str, team: Team, manager: Browser, make_rental: Callable[..., Rental]
 ) -> None:
+    page.set_default_timeout(90_000)  # the word of ten kilobytes is laid out for seconds where the machine is busy
     rentals = {kind: make_rental(team, code=CODE, status=Status.RECEIVED, person=manager.person) for kind in HOSTILE}
     for kind, rental in rentals.items():
         print(kind)  # shown where it fails
