@@ -168,7 +168,8 @@ def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisS
 
 @pytest.fixture(scope="session")
 def migrated_file(django_db_setup: str) -> str:
-    """A migrated SQLite database for a running desk to begin with; "" where the tests are on PostgreSQL."""
+    """A migrated SQLite database for a running desk to begin with; "" where the tests are on PostgreSQL. What `./run`
+    does without one is seen in test_demo.py."""
     return django_db_setup if connection.vendor == "sqlite" else ""
 
 

@@ -20,6 +20,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ from typing import Any, cast
 import requests
 import uvloop
 
-from bench.stage import DATABASES, Postgres
+from bench.stage import DATABASES, MIGRATED, Postgres
+from thuesim_site.start import demo
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.programs import WEB
 from thuesim_site.testing import RedisServer, free_port, wait_until
@@ -125,6 +127,8 @@ def desk(database: str, connections: int) -> Iterator[Server]:
             stack.callback(postgres.stop)
             postgres.start()
             url = postgres.url
+        elif migrated := os.environ.get(MIGRATED):
+            shutil.copy(migrated, folder / demo.DATABASE)
         os.environ.update(
             DESK_DATA_DIR=str(folder),
             REDIS_URL=redis.url,

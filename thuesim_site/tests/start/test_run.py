@@ -18,16 +18,16 @@ BACK_SECONDS = 60  # a second or two where the machine has nothing else to do
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory for all of these: only the first start is a long one."""
+    """One data directory for all of these: only the first start makes what lies in it."""
     return tmp_path_factory.mktemp("run")
 
 
 @pytest.fixture
-def start(folder: Path, outside: dict[str, str]) -> Iterator[Callable[..., RunningDesk]]:
+def start(folder: Path, outside: dict[str, str], migrated_file: str) -> Iterator[Callable[..., RunningDesk]]:
     started: list[RunningDesk] = []
 
     def run(**environment: str) -> RunningDesk:
-        running = RunningDesk(folder, **outside | environment)
+        running = RunningDesk(folder, migrated=migrated_file, **outside | environment)
         started.append(running)
         running.start()
         return running

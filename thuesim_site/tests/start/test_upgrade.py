@@ -46,8 +46,8 @@ class Clients:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[RunningDesk]:
-    running = RunningDesk(tmp_path)
+def desk(tmp_path: Path, migrated_file: str) -> Iterator[RunningDesk]:
+    running = RunningDesk(tmp_path, migrated=migrated_file)
     running.start()
     yield running
     running.stop()
