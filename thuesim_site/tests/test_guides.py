@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from django.core.management import get_commands
 
 from lib.documents import slug
 from pages.presenters.help import GUIDES
+from thuesim_site.start import demo
 from thuesim_site.testing import free_port
 
 BASE_DIR: Path = settings.BASE_DIR
@@ -130,7 +132,7 @@ def test_every_management_command_that_is_named_exists() -> None:
 
 
 @pytest.mark.long
-def test_the_commands_of_the_guides_run(tmp_path: Path) -> None:
+def test_the_commands_of_the_guides_run(tmp_path: Path, migrated_file: str) -> None:
     """Those in blocks that begin with "sh run", one after the other, as one follows the guide on a desk of its own."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "THUESIM_", "DJANGO_"))},
@@ -140,7 +142,10 @@ def test_the_commands_of_the_guides_run(tmp_path: Path) -> None:
     }
     lines = commands("sh run")
     assert len(lines) >= 5
-    (tmp_path / "var").mkdir(mode=0o700)
+    folder = tmp_path / "var" / demo.FOLDER
+    folder.mkdir(mode=0o700, parents=True)
+    if migrated_file:
+        shutil.copy(migrated_file, folder / demo.DATABASE)
     for line in [".venv/bin/python manage.py migrate -v 0", ".venv/bin/python manage.py createcachetable", *lines]:
         command = (
             line.replace(".venv/bin/python", sys.executable)
