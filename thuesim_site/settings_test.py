@@ -22,6 +22,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Nothing of a test has to be there after a power cut.
     _options = DATABASES["default"]["OPTIONS"]
     _options["init_command"] = _options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
+elif _pool := DATABASES["default"]["OPTIONS"].get("pool"):
+    _pool["timeout"] = 60  # fifty threads of a test share the connections, whatever else the machine does meanwhile
 REDIS_URL = "unix:///nowhere/redis.sock?db=0"
 CELERY_BROKER_URL = "memory://"
 # The middleware for static files warns where there is no such folder.
