@@ -237,7 +237,9 @@ def test_more_rows_take_no_more_queries(
 ) -> None:
     for _ in range(20):
         received(team, person=make_person(team))
-    with django_assert_max_num_queries(13):  # three of them for the names of people, services and tokens, once an export
+    with django_assert_max_num_queries(
+        13
+    ):  # three of them for the names of people, services and tokens, once an export
         read(client)
 
 
