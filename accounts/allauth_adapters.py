@@ -38,7 +38,10 @@ class ClosedSignup(DefaultAccountAdapter):
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "username_password_mismatch": _("The user name, the e-mail or the password is wrong."),
+        **dict.fromkeys(
+            ("username_password_mismatch", "email_password_mismatch"),
+            _("The user name, the e-mail or the password is wrong."),
+        ),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

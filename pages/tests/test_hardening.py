@@ -224,7 +224,7 @@ def test_a_sign_in_takes_as_long_for_an_account_that_is_not_there(
     monkeypatch.setattr(hasher, "encode", counted)
     answer = sign_in(Client(), name=name, password="wrong-password")
     assert len(reckoned) == 1  # it is the hash that takes the time
-    assert "not correct" in answer.content.decode() or "không đúng" in answer.content.decode()
+    assert "the password is wrong" in answer.content.decode() or "không đúng" in answer.content.decode()
 
 
 def test_files_that_nobody_asked_for_are_dropped(rf: RequestFactory, linh: User) -> None:

@@ -324,14 +324,15 @@ def test_a_person_of_several_teams_can_switch(signed_in: Client, operator: User,
 
 def test_sign_in_says_what_is_wrong(client: Client, operator: User) -> None:
     response = client.post("/accounts/login/", {"login": "linh", "password": "wrong"})
-    assert "not correct" in html(response)
+    assert "The user name, the e-mail or the password is wrong." in html(response)
     assert 'value="linh"' in html(response)
 
 
 def test_demo_mode_is_said_with_a_way_to_send_an_sms(signed_in: Client, settings: Any) -> None:
     settings.DEMO = True
     settings.THUESIM_BASE_URL = "http://127.0.0.1:8001"
-    assert elements(signed_in.get("/")).find_all("a", href="http://127.0.0.1:8001/")
+    page = elements(signed_in.get("/", headers={"host": "127.0.0.1:8000"}))
+    assert page.find_all("a", href="http://127.0.0.1:8001/")
 
 
 def test_a_missing_page_is_designed(signed_in: Client) -> None:
