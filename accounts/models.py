@@ -93,7 +93,7 @@ class User(AbstractUser):
         Team, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("team last worked in")
     )
     language = models.CharField(_("language"), max_length=5, blank=True)
-    time_zone = models.CharField(_("time zone"), max_length=40, blank=True)  # "": the desk's
+    time_zone = models.CharField(_("time zone"), max_length=40, blank=True, db_default="")  # "": the desk's
 
     # Preferences, the same in every browser. Columns of this row, because every page reads it anyway.
     copy_as = models.CharField(_("numbers are copied as"), max_length=13, choices=CopyAs, default=CopyAs.DIGITS)
@@ -101,8 +101,8 @@ class User(AbstractUser):
     notifies = models.BooleanField(_("desktop notification when a code comes"), default=False)
     counts_in_title = models.BooleanField(_("new codes are counted in the title"), default=True)
     single_keys = models.BooleanField(_("single-key shortcuts"), default=True)
-    dense_board = models.BooleanField(_("dense rows on the desk"), default=False)
-    codes_first = models.BooleanField(_("newest codes first on the desk"), default=False)
+    dense_board = models.BooleanField(_("dense rows on the desk"), default=False, db_default=False)
+    codes_first = models.BooleanField(_("newest codes first on the desk"), default=False, db_default=False)
 
     # What a single sign-on provider said: whose group rule made the person an admin ("": by hand), and whether it checked
     # a second factor at the last sign-in.
@@ -112,7 +112,7 @@ class User(AbstractUser):
     two_factor_at_provider = models.BooleanField(default=False, db_default=False, editable=False)
 
     # The tours that were left or ended, by `policy.Access.tour`: each comes by itself until then.
-    tours_seen = models.JSONField(_("tours seen"), default=list, blank=True)
+    tours_seen = models.JSONField(_("tours seen"), default=list, db_default=[], blank=True)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]

@@ -10,11 +10,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="dense_board",
-            field=models.BooleanField(default=False, verbose_name="dense rows on the desk"),
+            field=models.BooleanField(db_default=False, default=False, verbose_name="dense rows on the desk"),
         ),
         migrations.AddField(
             model_name="user",
             name="codes_first",
-            field=models.BooleanField(default=False, verbose_name="newest codes first on the desk"),
+            field=models.BooleanField(db_default=False, default=False, verbose_name="newest codes first on the desk"),
         ),
     ]

@@ -19,12 +19,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="time_zone",
-            field=models.CharField(blank=True, max_length=40, verbose_name="time zone"),
+            field=models.CharField(blank=True, db_default="", max_length=40, verbose_name="time zone"),
         ),
         migrations.AddField(
             model_name="user",
             name="tours_seen",
-            field=models.JSONField(blank=True, default=list, verbose_name="tours seen"),
+            field=models.JSONField(blank=True, db_default=[], default=list, verbose_name="tours seen"),
         ),
         migrations.RunPython(know_the_desk, migrations.RunPython.noop),
     ]

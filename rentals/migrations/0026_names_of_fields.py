@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='ledgerentry',
             name='taken_back',
-            field=models.BooleanField(default=False, verbose_name='taken back'),
+            field=models.BooleanField(db_default=False, default=False, verbose_name='taken back'),
         ),
         migrations.AlterField(
             model_name='ledgerentry',

@@ -66,7 +66,7 @@ class LedgerEntry(models.Model):
         blank=True,
         related_name="taken_back_by",
     )
-    taken_back = models.BooleanField(_("taken back"), default=False)
+    taken_back = models.BooleanField(_("taken back"), default=False, db_default=False)
 
     class Meta:
         verbose_name = _("ledger entry")
@@ -103,7 +103,7 @@ class BalanceReading(models.Model):
     at = models.DateTimeField(_("at"))
     balance = models.BigIntegerField(_("balance, đồng"))
     expected = models.BigIntegerField(_("expected, đồng"), null=True, blank=True)
-    steady = models.BooleanField(default=True)
+    steady = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         verbose_name = _("balance reading")

@@ -1,15 +1,21 @@
 """An upgrade migrates while processes of the version before still work."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import migrations, models
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.models.fields import NOT_PROVIDED
 
+from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.tests.migration_rules import breaches
 
+RELEASES = BASE_DIR / "thuesim_site" / "tests" / "releases"
 # The last migrations that were written for an upgrade with a stop: for the way from 0.2.0.
 WITH_A_STOP = {"accounts": "0013", "rentals": "0030"}
 # What breaks a rule and does no harm, with the reason: `app.migration: operation`.
@@ -26,6 +32,23 @@ def test_the_version_before_can_live_with_each_migration() -> None:
         if breach.rpartition(": ")[0] not in HARMLESS
     ]
     assert found == []
+
+
+def test_the_last_release_can_insert_rows_into_every_table_that_it_has() -> None:
+    with closing(sqlite3.connect(":memory:")) as release:
+        release.executescript((RELEASES / "0.2.0-desk.sql").read_text())
+        missing = [
+            f"{table}.{field.column}"
+            for model in apps.get_models(include_auto_created=True)
+            if (columns := _columns(release, table := model._meta.db_table))
+            for field in model._meta.local_concrete_fields
+            if field.column not in columns and not field.null and field.db_default is NOT_PROVIDED
+        ]
+    assert missing == []
+
+
+def _columns(database: sqlite3.Connection, table: str) -> set[str]:
+    return {row[0] for row in database.execute("SELECT name FROM pragma_table_info(?)", [table])}
 
 
 OTHER = models.ForeignKey("desk.Other", models.CASCADE)
