@@ -90,23 +90,23 @@ class Readiness:
         return self.web_reasons + [reason for reason, holds in found.items() if holds]
 
 
-def readiness() -> Readiness:
-    """Ask the database and Redis. Never raises; takes as long as they do."""
+def readiness(*, asks_redis: bool = True) -> Readiness:
+    """Ask the database and Redis. Never raises; takes as long as they do. Redis is taken to be up where it is not asked."""
     try:
         connection.ensure_connection()
         ticked = JobRun.objects.filter(name=JobName.TICK).values_list("at", flat=True).first()
     except DatabaseError:
-        return _without_database()
-    return with_all(readiness_at(ticked))
+        return _without_database(asks_redis=asks_redis)
+    return with_all(readiness_at(ticked, asks_redis=asks_redis))
 
 
-def readiness_at(ticked: datetime | None) -> Readiness:
+def readiness_at(ticked: datetime | None, *, asks_redis: bool = True) -> Readiness:
     """Return the readiness of a desk whose database answers, and whose scheduler ran last at `ticked`."""
     age = None if ticked is None else (timezone.now() - ticked) / timedelta(seconds=1)
     late = age is not None and age > TRY_SECONDS
     free = disk.free_bytes(settings.DATA_DIR)
     full = (connection.vendor == "sqlite" and free < SQLITE_FULL_BYTES) or (late and not _takes_writes())
-    return Readiness(Store.FULL if full else Store.UP, redis_state(), age, free)
+    return Readiness(Store.FULL if full else Store.UP, redis_state() if asks_redis else Store.UP, age, free)
 
 
 def with_all(now: Readiness) -> Readiness:
@@ -124,8 +124,8 @@ def with_all(now: Readiness) -> Readiness:
         return _without_database()
 
 
-def _without_database() -> Readiness:
-    return Readiness(Store.DOWN, redis_state(), None, disk.free_bytes(settings.DATA_DIR))
+def _without_database(*, asks_redis: bool = True) -> Readiness:
+    return Readiness(Store.DOWN, redis_state() if asks_redis else Store.UP, None, disk.free_bytes(settings.DATA_DIR))
 
 
 def _takes_writes() -> bool:

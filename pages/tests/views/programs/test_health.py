@@ -70,6 +70,15 @@ def test_machines_that_differ_are_a_warning_that_names_no_machine(client: Client
     )
 
 
+def test_a_load_balancer_s_question_does_not_wait_for_redis(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "redis_state", lambda: pytest.fail("asked"))
+    for works in (True, False):
+        with monkeypatch.context() as patch:
+            if not works:
+                patch.setattr(connection, "ensure_connection", lambda: (_ for _ in ()).throw(DatabaseError))
+            assert client.get("/readyz/web").status_code == (200 if works else 503)
+
+
 def test_a_scheduler_that_stands_still_takes_no_web_machine_out(client: Client) -> None:
     JobRun.objects.update(at=timezone.now() - timedelta(seconds=34))
     assert "no worker has ticked" in reasons(client)[0]
