@@ -1,6 +1,7 @@
 """Requests that no page of ours sends: numbers past a column, documents nested past the stack, strange names of types."""
 
 import re
+from copy import deepcopy
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -11,8 +12,9 @@ from pytest_django import Settings
 
 from accounts.tests.test_audit_signals import sign_in
 from pages.tests.world import World, address_of, addresses
-from pages.tests.world import world as world
+from pages.tests.world import shared_world as shared_world
 
+pytestmark = pytest.mark.django_db
 HUGE = ["9223372036854775807", "9223372036854775808", "9" * 40, "9" * 4000, "0" * 300 + "1"]
 DEEP = {
     "list": "[" * 60_000,
@@ -40,7 +42,7 @@ def _statuses(world: World, client: Client, address: str, **sent: str) -> list[i
 @pytest.mark.parametrize("number", HUGE, ids=lambda number: f"{number[:3]}… of {len(number)}")
 def test_a_number_in_an_address_that_no_column_holds_is_not_found(world: World, number: str) -> None:
     client, errors = Client(raise_request_exception=False), []
-    client.cookies = world.cookies["admin"]
+    client.cookies = deepcopy(world.cookies["admin"])
     for name, patterns in addresses().items():
         for pattern in patterns:
             address = address_of(pattern, name, world.things["own"], world.things["own"]["rental"])
@@ -56,7 +58,7 @@ def test_a_document_nested_past_the_stack_is_refused(world: World, document: str
     for role in ("", "manager"):
         client = Client(raise_request_exception=False)
         if role:
-            client.cookies = world.cookies[role]
+            client.cookies = deepcopy(world.cookies[role])
         for name in ("mfa_login_webauthn", "mfa_add_webauthn", "mfa_reauthenticate_webauthn", "mfa_authenticate"):
             for pattern in addresses()[name]:
                 errors += [
@@ -117,7 +119,7 @@ def test_a_redirect_to_https_follows_the_desks_own_address(settings: Settings) -
 @pytest.mark.parametrize("content_type", TYPES, ids=lambda text: text[:60])
 def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type: str) -> None:
     client, errors = Client(raise_request_exception=False), []
-    client.cookies = world.cookies["manager"]
+    client.cookies = deepcopy(world.cookies["manager"])
     for name in (
         "rent",
         "account_login",
@@ -142,7 +144,7 @@ def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type
 @pytest.mark.parametrize("role", ["", "operator"])
 def test_a_page_of_an_odd_address_that_asks_is_no_error_of_ours(world: World, address: str, role: str) -> None:
     client = Client(raise_request_exception=False)
-    client.cookies = world.cookies.get(role, client.cookies)
+    client.cookies = deepcopy(world.cookies.get(role, client.cookies))
     headers = {"HX-Request": "true", "HX-Current-URL": address}
     own = world.things["own"]["rental"].pk
     answers = [client.get("/board/", headers=headers), client.post("/rent/", {"service": "x"}, headers=headers)]
