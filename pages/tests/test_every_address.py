@@ -1,10 +1,13 @@
 """Every address × every role × own and other team × GET and POST, against one table.
 
 The addresses come from the URL configuration: one that the table does not name fails. Each request runs in a
-transaction of its own that is rolled back.
+transaction of its own that is rolled back. Each answer is asked as well whether a GET wrote something, whether a browser
+would keep what somebody signed in was shown, and whether its scripts carry the nonce.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from copy import deepcopy
 from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
@@ -12,12 +15,12 @@ from functools import cache
 from typing import Any
 
 import pytest
-from django.db import transaction
-from django.test import Client
+from django.db import connection, transaction
 
-from pages.tests.world import ROLES, World, address_of, addresses, sent_to_any
+from pages.tests.world import ROLES, FormClient, World, address_of, addresses, sent_to_any
 from pages.tests.world import shared_world as shared_world
-from rentals.models import Status
+from pages.tests.writes import Writes
+from rentals.models import Rental, Status
 
 WHOSE = ("own", "other")
 METHODS = ("GET", "POST")
@@ -172,25 +175,53 @@ POST admin:view_on_site admin:nowhere                               in   in   in
 
 
 def _outcome(
-    client: Client, world: World, name: str, pattern: str, role: str, whose: str, method: str
-) -> tuple[str, str]:
-    """Make one request and take back what it did. Returns the table's word and what was answered."""
+    client: FormClient, world: World, name: str, pattern: str, role: str, whose: str, method: str
+) -> tuple[str, str, list[str]]:
+    """Make one request and take back what it did. Returns the table's word, what was answered, and what is wrong with it."""
     things = dict(world.things[whose])
-    with transaction.atomic():
+    writes = Writes()
+    with transaction.atomic(), ExitStack() as noted:
         rental = things["rental"]
-        if role != "visitor" and whose == "own":
-            rental.person = world.people[role]
-        rental.status = Status.QUEUED if name == "cancel" else Status.RECEIVED
-        rental.save()
+        owner = {"person": world.people[role]} if role != "visitor" and whose == "own" else {}
+        status = Status.QUEUED if name == "cancel" else Status.RECEIVED
+        Rental.objects.filter(pk=rental.pk).update(status=status, **owner)
         if whose == "other" and name in {"join", "callback"}:
             things["secret"] = things["callback"] = "wrong"
         client.cookies = deepcopy(world.cookies[role])
         address = address_of(pattern, name, things, rental)
         sent = sent_to_any(things)
+        if method == "GET":
+            noted.enter_context(connection.execute_wrapper(writes))
         response = client.get(address, sent) if method == "GET" else client.post(address, sent)
         body = b"".join(response) if response.streaming else response.content
+        written = writes.beside_the_session()
         transaction.set_rollback(True)
-    return _word(response, name), body.decode(errors="replace") + str(response.headers)
+    text = body.decode(errors="replace")
+    faults = [f"GET writes {table}" for table in sorted(written)]
+    if method == "GET" and role != "visitor":
+        faults += _kept(name, response)
+    faults += _without_nonce(name, response, text)
+    return _word(response, name), text + str(response.headers), faults
+
+
+def _kept(name: str, response: Any) -> Iterator[str]:
+    """What a browser or a proxy would keep of an answer to somebody who is signed in."""
+    # The same for every person: words of the admin's scripts, and what test_installable.py compares.
+    of_nobody = name in {"admin:jsi18n", "manifest", "service_worker"}
+    if "no-store" not in response.headers["Cache-Control"] and not of_nobody:
+        yield f"kept: {response.headers['Cache-Control']}"
+
+
+def _without_nonce(name: str, response: Any, text: str) -> Iterator[str]:
+    """Scripts of ours that the Content-Security-Policy would not run."""
+    # The admin's and one page of allauth's bring scripts of their own, which are from this host all the same, as is the
+    # script of the page that browsers keep.
+    of_others = name.startswith("admin:") or name in {"account_email", "offline"}
+    if of_others or "html" not in response.headers.get("Content-Type", ""):
+        return
+    for tag in re.findall(r"<script[^>]*>", text):
+        if "application/json" not in tag and not re.search(r'nonce="[^"]+"', tag):
+            yield tag
 
 
 def _word(response: Any, name: str) -> str:
@@ -231,17 +262,20 @@ def test_the_table_names_every_address_and_no_other() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", sorted(addresses()))
 def test_an_address_keeps_to_the_policy(world: World, name: str) -> None:
-    client = Client(raise_request_exception=False)
+    client = FormClient(raise_request_exception=False)
     for pattern in addresses()[name]:
         for method in METHODS:
-            found, leaks = {}, []
+            found, leaks, faults = {}, [], {}
             for whose in WHOSE:
                 for role in ROLES:
-                    found[role, whose], answer = _outcome(client, world, name, pattern, role, whose, method)
+                    found[role, whose], answer, faults[role, whose] = _outcome(
+                        client, world, name, pattern, role, whose, method
+                    )
                     if any(mark in answer for mark in _unseen(name, role)):
                         leaks.append((role, whose, method))
             assert found == _expected(name, method), _line(name, method, found)
             assert leaks == []
+            assert {where: wrong for where, wrong in faults.items() if wrong} == {}
 
 
 def _unseen(name: str, role: str) -> tuple[str, ...]:

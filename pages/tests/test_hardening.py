@@ -24,7 +24,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, User
-from pages.tests.world import World, address_of, addresses
+from pages.tests.world import FormClient, World, address_of, addresses
 from pages.tests.world import world as world
 from rentals.tests.factories import make_person, make_team
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
@@ -64,22 +64,6 @@ def test_no_address_takes_a_post_without_the_csrf_token_but_those_of_other_progr
     calls = [address for name, address in everywhere(world) if name in taken and name.startswith("api:")]
     answers = {client.post(address, {}).status_code for address in calls}
     assert answers == {401, 405}
-
-
-def test_no_answer_to_somebody_signed_in_is_kept_by_a_browser_or_a_proxy(world: World) -> None:
-    client = Client(raise_request_exception=False)
-    kept = []
-    for name, address in everywhere(world):
-        if name in {"account_logout", "admin:logout"}:
-            continue
-        client.cookies = world.cookies["admin"]
-        answer = client.get(address)
-        # The same for every person: words of the admin's scripts, and what test_installable.py compares.
-        of_nobody = name in {"admin:jsi18n", "manifest", "service_worker"}
-        if "no-store" not in answer.headers["Cache-Control"] and not of_nobody:
-            kept.append((name, answer.headers["Cache-Control"]))
-        list(answer)  # reads a recording to its end, which closes its file
-    assert kept == []
 
 
 def sign_in(client: Client, name: str = "linh", password: str = "secret-enough", **sent: str) -> Any:
@@ -170,7 +154,7 @@ def test_no_text_in_any_field_of_any_page_is_an_error_of_ours(world: World, text
     for name, address in everywhere(world):
         if name.startswith("admin:") or name in {"account_logout", "language"}:
             continue
-        client = Client(raise_request_exception=False)
+        client = FormClient(raise_request_exception=False)
         client.cookies = world.cookies["manager"]
         with transaction.atomic():  # PostgreSQL goes on after an error, too
             answers = (client.get(address, sent), client.post(address, sent))
@@ -249,26 +233,6 @@ def test_a_script_of_ours_carries_the_nonce_of_the_policy() -> None:
     assert f"'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
     other = Client().get(reverse("account_login")).headers["Content-Security-Policy"]
     assert nonce not in other
-
-
-def test_every_script_with_a_source_of_its_own_carries_a_nonce(world: World) -> None:
-    client, bare = Client(raise_request_exception=False), set()
-    client.cookies = world.cookies["manager"]
-    for name, address in everywhere(world):
-        answer = client.get(address)
-        list(answer)  # reads a recording to its end, which closes its file
-        # The admin's and one page of allauth's bring scripts of their own, which are from this host all the same, as is the
-        # script of the page that browsers keep.
-        if (
-            name.startswith("admin:")
-            or name in {"account_email", "offline"}
-            or "html" not in answer.headers.get("Content-Type", "")
-        ):
-            continue
-        for tag in re.findall(r"<script[^>]*>", answer.content.decode()):
-            if "application/json" not in tag and not re.search(r'nonce="[^"]+"', tag):
-                bare.add((name, tag))
-    assert bare == set()
 
 
 def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Path) -> None:
