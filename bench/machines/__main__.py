@@ -27,7 +27,7 @@ from bench.stage import Stage, settled
 
 SCREENS, BOARD_READERS, PAGE_READERS = 200, 10, 3
 QUIET_SECONDS, RECOVERY_SECONDS = 8.0, 60.0
-SETTLE_SECONDS = 150.0
+SETTLE_SECONDS, BOARD_SECONDS = 150.0, 30.0
 SERVICE = "02.97"
 
 
@@ -195,6 +195,7 @@ def judge(town: Town, rows: Sequence[Row]) -> int:
     begun = time.monotonic()
     calm = settled(at_rest, SETTLE_SECONDS, every=3.0)
     print(f"settled in {time.monotonic() - begun:.0f} s{'' if calm else ', but for ' + str(verdict.under_way(books))}")
+    settled(lambda: not town.codes(rows, books), BOARD_SECONDS)  # the last codes may be on their way
     missing = town.codes(rows, books)
     print(f"seconds at most, load {os.getloadavg()[0]:.1f}", HEADER, *rows, sep="\n")
     ordered = town.customers.ordered
