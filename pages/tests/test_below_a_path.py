@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.template import engines
 from django.test import Client, RequestFactory, override_settings
 from django.urls import set_script_prefix
 from pytest_django import DjangoDbBlocker
@@ -64,6 +65,8 @@ def _forget_addresses() -> None:
         for kept in vars(module).values():
             if hasattr(kept, "cache_clear"):
                 kept.cache_clear()
+    jinja: Any = engines["jinja2"]
+    jinja.env.cache.clear()  # the address of an icon is part of a compiled template
 
 
 class Browser(Client):
