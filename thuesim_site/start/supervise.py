@@ -431,7 +431,7 @@ def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
     is_running = _is_held(demo.data_dir(), roles)
     setup = checks.check(roles, ports_are_ours=is_running, newer_database_is_fine=newer_database_is_fine)
     if setup.storage_problem:
-        raise WrongSetting(setup.storage_problem)
+        raise NoAnswer(setup.storage_problem)
     checks.check_providers()
     unknown = {"sandbox_port"} if is_running else set()
     say("\n".join(f"{name}: {_shown(value)}" for name, value in vars(setup).items() if name not in unknown))

@@ -18,7 +18,7 @@ from thuesim_site.start import embedded_redis, public_address, supervise
 from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for, fingerprints
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
-from thuesim_site.start.variables import WrongSetting
+from thuesim_site.start.variables import NoAnswer, WrongSetting
 from thuesim_site.testing import RedisServer, free_port, known_names
 
 WRONG = [
@@ -285,6 +285,12 @@ def test_a_bucket_takes_the_place_of_the_shared_folder(found: Callable[..., Setu
 def test_a_bucket_that_does_not_answer_is_named_and_does_not_hold_up_the_start(found: Callable[..., Setup]) -> None:
     problem = found(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk").storage_problem
     assert problem == ("DESK_FILES_URL names http://127.0.0.1:1/desk, which does not answer (EndpointConnectionError).")
+
+
+def test_the_check_says_of_a_bucket_that_it_may_answer_later(found: Callable[..., Setup]) -> None:
+    found(DESK_FILES_URL="s3+http://key:hunter2@127.0.0.1:1/desk")
+    with pytest.raises(NoAnswer, match="which does not answer"):
+        supervise._check(set(Role), newer_database_is_fine=False)
 
 
 def test_a_bucket_and_a_folder_are_one_too_many(wrong: Callable[..., str], tmp_path: Path) -> None:
