@@ -5,7 +5,7 @@ elsewhere with the same token count too: they were paid from the same balance. A
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from operator import add
 from typing import Any, NamedTuple
@@ -36,10 +36,11 @@ MAX_BOOKED = 50
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days, both included."""
+    """Days, both included. `is_shortened` where more days were asked for than one page adds up."""
 
     since: date
     until: date
+    is_shortened: bool = field(default=False, compare=False)
 
     @classmethod
     def from_query(cls, query: Mapping[str, str] | QueryDict) -> "Period":
@@ -47,7 +48,8 @@ class Period:
         today = desk_day()
         until = query_params.day(query.get("until")) or today
         since = query_params.day(query.get("since")) or until - timedelta(days=29)
-        return cls(max(min(since, until), until - MAX_PERIOD), until)
+        earliest = until - MAX_PERIOD
+        return cls(max(min(since, until), earliest), until, is_shortened=since < earliest)
 
     @property
     def start(self) -> datetime:

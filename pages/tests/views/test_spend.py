@@ -135,6 +135,15 @@ def test_the_page_says_when_nothing_was_rented(client: Client, manager: User) ->
     assert "Nothing was rented in these days." in client.get("/spend/").content.decode()
 
 
+@pytest.mark.parametrize(("since", "is_shortened"), [("2024-01-01", True), ("2025-12-30", False)])
+def test_the_page_says_that_it_adds_up_a_year_at_most(
+    client: Client, manager: User, since: str, is_shortened: bool
+) -> None:
+    client.force_login(manager)
+    page = client.get(f"/spend/?since={since}&until=2026-12-31").content.decode()
+    assert ("what was rented before 30/12/2025 is not in these sums" in page) is is_shortened
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 def test_only_managers_see_it(client: Client, team: Team, role: Role) -> None:
     client.force_login(make_person(team, role))
