@@ -104,7 +104,8 @@ class Card:
     """A rental as one person may see it at the moment `now`.
 
     `read` is what they may read of its message, `may` what they may do; `place` is the place in the queue and
-    `likely_wait` how long that takes, both None outside the queue; the wait also where nobody can know it.
+    `likely_wait` how long that takes, both None outside the queue; the wait also where nobody can know it. `revealed` says
+    that they asked to see a masked code.
     """
 
     rental: Rental
@@ -115,6 +116,7 @@ class Card:
     place: int | None
     likely_wait: timedelta | None
     now: datetime
+    revealed: bool = False
 
     @property
     def message(self) -> Message | None:
@@ -418,6 +420,7 @@ def card_for(
         place=place[0] if place else None,
         likely_wait=_short_wait(place[1]) if place and place[1] is not None else None,
         now=now or timezone.now(),
+        revealed=revealed,
     )
 
 

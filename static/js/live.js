@@ -121,7 +121,7 @@ function merge(page) {
   for (const card of fresh.querySelectorAll(":scope > [data-rental-id]")) {
     const old = document.getElementById(card.id);
     ids.add(card.id);
-    if (isDismissed(card) || (old && contentOf(old) === contentOf(card))) continue;
+    if (isDismissed(card) || (old && (contentOf(old) === contentOf(card) || staysRevealed(old, card)))) continue;
     if (changed.has(card.dataset.rentalId)) {
       readSoon();
       continue;
@@ -135,6 +135,13 @@ function merge(page) {
   if (sentence) document.dispatchEvent(new CustomEvent("desk:away", { detail: { sentence } }));
   return true;
 }
+// The board brings a code masked that the person has revealed here. It stays as long as nothing has come to the number and
+// they may still reveal it.
+const staysRevealed = (old, card) =>
+  old.matches("[data-revealed]") &&
+  old.dataset.status === card.dataset.status &&
+  old.dataset.said === card.dataset.said &&
+  card.querySelector("form[action$='/reveal/']") !== null;
 // A card whose content is the same stays, with its focus and the recording that plays in it. Times, bars, CSRF tokens
 // and classes change by themselves.
 const CHANGING = /<(time|progress)\b[^]*?<\/\1>|<input type="hidden"[^>]*>| class="[^"]*"/g;

@@ -169,6 +169,32 @@ def holds_code(page: Page) -> bool:
     return CODE in content or " ".join(CODE) in content
 
 
+def test_a_revealed_code_stays_while_the_board_is_read_anew(
+    look: Callable[..., Page], team: Team, sign_in: SignIn, came: Callable[[User], Rental]
+) -> None:
+    owner, colleague = sign_in(team), sign_in(team)
+    page = look(colleague)
+    rental = came(owner.person)
+    rental.announce()
+    card = page.locator(f"#rental-{rental.pk}")
+    card.get_by_role("button", name="Reveal").click()
+    expect(card.get_by_test_id("code")).to_have_text(CODE)
+    read_the_board = "import('/static/js/stream.js').then(({ readPart }) => readPart())"
+    page.evaluate(read_the_board)
+    expect(card.get_by_test_id("code")).to_have_text(CODE)
+    Message.objects.create(
+        rental=rental,
+        at=timezone.now() + timedelta(seconds=1),
+        code="550011",
+        text="550011",
+        source="poll",
+        fingerprint="y",
+    )
+    page.evaluate(read_the_board)
+    expect(card.get_by_test_id("code")).to_have_text("••••")
+    assert not holds_code(page)
+
+
 @pytest.mark.parametrize("path", ["/rentals/", "/rentals/{pk}/"])
 def test_a_code_fades_on_an_open_page_that_no_stream_keeps(
     path: str,
