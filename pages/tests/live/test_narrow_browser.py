@@ -1,0 +1,64 @@
+"""On a narrow phone nothing covers what is beside it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Locator
+
+from accounts.models import Team
+from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.conftest import SignIn
+from rentals.models import Message, Rental, Status
+from thuesim_site.testing import RedisServer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    with pages(real_redis) as address:
+        yield address
+
+
+def covers(one: Locator, other: Locator) -> bool:
+    first, second = one.bounding_box(), other.bounding_box()
+    assert first
+    assert second
+    return (
+        first["x"] < second["x"] + second["width"]
+        and second["x"] < first["x"] + first["width"]
+        and first["y"] < second["y"] + second["height"]
+        and second["y"] < first["y"] + first["height"]
+    )
+
+
+def test_in_the_history_the_icon_of_a_long_status_leaves_the_number_free(
+    browser: Chromium, site: str, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]
+) -> None:
+    owner = sign_in(team)
+    rental = make_rental(team, person=owner.person)
+    now = timezone.now()
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now, ended_at=now)
+    Message.objects.create(rental=rental, at=now, code="", text="Khuyen mai", source="poll", fingerprint="x")
+    with browser.new_context(
+        locale="en", viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True
+    ) as context:
+        page = signed_in(context, site, owner)
+        page.goto(f"{site}/rentals/")
+        status = page.locator(".row-status .status")
+        assert "no code recognised" in status.inner_text()
+        assert not covers(status.locator(".icon"), page.locator(".row .phone"))
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_at_the_sign_in_the_choice_of_colours_leaves_the_name_free(browser: Chromium, site: str, width: int) -> None:
+    with browser.new_context(
+        locale="vi", viewport={"width": width, "height": 640}, has_touch=True, is_mobile=True
+    ) as context:
+        page = context.new_page()
+        page.goto(f"{site}/accounts/login/")
+        switches = page.locator(".top-end > .switch")
+        assert switches.count() == 2
+        assert not any(covers(each, page.locator(".brand")) for each in switches.all())
