@@ -31,7 +31,6 @@ from rentals.models import (
     Hold,
     JobName,
     JobRun,
-    Machine,
     PublicUrlCheck,
     Rental,
     Status,
@@ -187,7 +186,7 @@ class SystemState:
     readiness: Readiness
     # Of an admin:
     public_url: PublicUrl | None
-    machines: list[Machine]
+    machines: list[tuple[str, str]]  # the name, with its roles, and the version of each
     differences: list[Difference]
 
     @property
@@ -225,6 +224,7 @@ def system_state(access: Access) -> SystemState:
     Redis."""
     tokens = list(_tokens(access))
     running = machines.running() if access.is_admin else []
+    named = machines.names(running)
     runs = list(JobRun.objects.filter(Q(token=None) | Q(token__in=tokens)).order_by("name"))
     return SystemState(
         at=timezone.now(),
@@ -237,7 +237,7 @@ def system_state(access: Access) -> SystemState:
         background=_background(access),
         readiness=readiness_at(next((run.at for run in runs if run.name == JobName.TICK), None)),
         public_url=_public_url() if access.is_admin else None,
-        machines=running,
+        machines=[(named[machine.key], machine.version) for machine in running],
         differences=machines.settled_differences(running),
     )
 

@@ -40,4 +40,4 @@ def other_machines(version: str, roles: str) -> tuple[list[str], list[str]]:
         return [], []
     with translation.override("en"):
         found = [each.sentence for each in machines.differences([*others, here], asking=here)]
-    return [str(machine) for machine in others], found
+    return list(machines.names(others).values()), found

@@ -266,8 +266,8 @@ def test_an_admin_reads_which_machine_is_not_set_up_like_the_others(client: Clie
     User.objects.filter(pk=person.pk).update(is_staff=True)
     page = parse(client.get("/system/").content.decode())
     assert [shown.text for shown in page.find_all(**{"data-testid": "machine"})] == [
-        "web1 web version 1.5",
-        "web2 web version 1.5",
+        "web1 (web) version 1.5",
+        "web2 (web) version 1.5",
     ]
     [difference] = page.find_all(**{"data-testid": "machine-difference"})
     assert "web2 (web): not the SECRET_KEY of the other machines" in difference.text

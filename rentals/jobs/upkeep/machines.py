@@ -3,15 +3,18 @@
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from django.utils.functional import Promise
@@ -20,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from lib import clock
 from lib.encryption import digest
 from lib.fingerprints import fingerprint
+from lib.redis_access import redis_state
 from rentals.models import Machine
 
 INTERVAL_SECONDS = 20
@@ -27,8 +31,12 @@ STALE_SECONDS = 70
 # So long after a start nothing is said: machines are upgraded, and get other keys, one after the other.
 GRACE = timedelta(minutes=10)
 RETENTION = timedelta(days=1)
+# Until every machine has seen what is new: each looks every 20 s, and a shared folder (NFS) may be a minute late.
+SEEN_BY_ALL = timedelta(seconds=90)
 
-VERSION, KEYS, FOLDER = "version", "DESK_SECRET_KEYS", "DESK_FILES_DIR"
+VERSION, KEYS, FOLDER, REDIS = "version", "DESK_SECRET_KEYS", "DESK_FILES_DIR", "REDIS_URL"
+# In Redis: what tells it from another one, and since when, in seconds of the epoch. Made by the first machine that asks.
+_REDIS_MARK = "desk:mark"
 _SENTENCES: Mapping[str, Promise] = {
     VERSION: _("%(machines)s: not the version of the other machines. Upgrade those that are behind."),
     "SECRET_KEY": _(
@@ -42,6 +50,10 @@ _SENTENCES: Mapping[str, Promise] = {
     FOLDER: _(
         "%(machines)s: DESK_FILES_DIR is not the folder of the other machines, so recordings and exports are missing there. "
         "Name one folder that all share, and restart."
+    ),
+    REDIS: _(
+        "%(machines)s: REDIS_URL names another Redis than that of the other machines, so codes come late to the screens "
+        "there. Name the same on all, and restart."
     ),
 }
 _ANOTHER = _("%(machines)s: not the %(setting)s of the other machines. Set the same on all, and restart.")
@@ -76,9 +88,15 @@ def this_machine() -> Machine:
         "DESK_PUBLIC_URL": settings.PUBLIC_URL,
         "THUESIM_BASE_URL": settings.THUESIM_BASE_URL,
         "THUESIM_RENT_GAP": f"{settings.THUESIM_RENT_GAP_SECONDS:g}",
+        "DESK_PASSWORDS": "on" if settings.PASSWORDS else "off",
+        "DESK_KEEP_MESSAGES_DAYS": str(settings.KEEP_MESSAGES_DAYS),
+        "DESK_KEEP_AUDIT_DAYS": str(settings.AUDIT_DAYS),
     }
+    if mark := _redis_mark():
+        values[REDIS] = mark
     return Machine(
-        key=digest(f"{socket.gethostname()}\n{settings.DATA_DIR}\n{run['roles']}")[:12],
+        # A copy of a virtual machine has its name, and another boot.
+        key=digest("\n".join([socket.gethostname(), clock.boot(), str(settings.DATA_DIR), run["roles"]]))[:12],
         name=socket.gethostname()[:80],
         roles=run["roles"],
         version=run["version"],
@@ -144,11 +162,14 @@ def differences(machines: Collection[Machine], *, asking: Machine | None = None)
     """
     unlike = {VERSION: _unlike({machine.key: machine.version for machine in machines})}
     if not unlike[VERSION]:
-        for name in dict.fromkeys(name for machine in machines for name in machine.settings if name != KEYS):
+        for name in dict.fromkeys(
+            name for machine in machines for name in machine.settings if name not in {KEYS, REDIS}
+        ):
             unlike[name] = _unlike({each.key: each.settings[name] for each in machines if name in each.settings})
+        unlike[REDIS] = _unlike(_redis_marks(machines))
         unlike[KEYS] = _lacking_a_key(machines)
         unlike[FOLDER] = _unlike(_folders(machines, asking))
-    named = _names(machines)
+    named = names(machines)
     if asking is not None:
         named[asking.key] = "this machine"
     return [Difference(name, tuple(map(named.__getitem__, keys))) for name, keys in unlike.items() if keys]
@@ -164,20 +185,42 @@ def _unlike(values: Mapping[str, object]) -> list[str]:
 
 
 def _lacking_a_key(machines: Iterable[Machine]) -> list[str]:
-    """Return the machines that cannot read what another one encrypts. More keys, or another order, do no harm."""
+    """Return the machines that cannot read what most encrypt with; or what another one does. More keys, or another order, do
+    no harm."""
     keys = {machine.key: str(machine.settings.get(KEYS, "")).split() for machine in machines}
-    in_use = {own[0] for own in keys.values() if own}
-    return [machine for machine, own in keys.items() if not in_use <= set(own)]
+    in_use = Counter(own[0] for own in keys.values() if own)
+    lacking = ([machine for machine, own in keys.items() if key not in own] for key, _count in in_use.most_common())
+    return next(filter(None, lacking), [])
+
+
+def _redis_marks(machines: Iterable[Machine]) -> dict[str, object]:
+    """Return each machine's mark of Redis, where all have seen it: one that was emptied a moment ago has a new one."""
+    marks = {machine.key: str(machine.settings[REDIS]) for machine in machines if REDIS in machine.settings}
+    latest = time.time() - SEEN_BY_ALL.total_seconds()
+    return {key: mark for key, mark in marks.items() if int(mark.rpartition("@")[2]) < latest}
+
+
+def _redis_mark() -> str:
+    """Return what tells the Redis of this machine from another one; `""` where it does not answer."""
+    with contextlib.suppress(redis.RedisError, OSError, ValueError):
+        client = redis_state.client()
+        client.set(_REDIS_MARK, f"{secrets.token_hex(4)}@{time.time():.0f}", nx=True)
+        mark: Any = client.get(_REDIS_MARK)
+        return bytes(mark or b"").decode()
+    return ""
 
 
 def _folders(machines: Iterable[Machine], asking: Machine | None) -> dict[str, object]:
-    """Return whose files each machine sees in its folder, for those that have one."""
+    """Return whose files each machine sees in its folder, for those that have one. Of machines that had begun long enough
+    before the last look of each."""
     with_folder = [machine for machine in machines if machine is asking or machine.key in machine.files]
-    running = {machine.key for machine in with_folder if machine is not asking}
-    return {machine.key: frozenset(running & set(machine.files)) for machine in with_folder}
+    now = datetime.now(UTC)
+    latest = min((machine.seen_at or now for machine in with_folder), default=now) - SEEN_BY_ALL
+    known = {machine.key for machine in with_folder if machine is not asking and machine.started_at < latest}
+    return {machine.key: frozenset(known & set(machine.files)) for machine in with_folder}
 
 
-def _names(machines: Iterable[Machine]) -> dict[str, str]:
+def names(machines: Iterable[Machine]) -> dict[str, str]:
     """Return what each machine is called, by its key: with the key's first digits where two have one name."""
     named = {machine.key: str(machine) for machine in machines}
     several = [name for name in named.values() if list(named.values()).count(name) > 1]

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from lib.files.buckets import parse_bucket
 from rentals.jobs.upkeep import machines
 from rentals.models import Machine
+from thuesim_site.testing import RedisServer
 
 KEYS = "first second"
 
@@ -54,6 +55,7 @@ WEB1, WEB2 = machine("web1"), machine("web2")
         ({"DESK_SECRET_KEYS": "second first"}, {}),
         ({"DESK_SECRET_KEYS": "third first second"}, {"DESK_SECRET_KEYS": ("web1 (web)", "web2 (web)")}),
         ({"DESK_SECRET_KEYS": "second"}, {"DESK_SECRET_KEYS": ("worker (web)",)}),
+        ({"DESK_SECRET_KEYS": "of its own"}, {"DESK_SECRET_KEYS": ("worker (web)",)}),
     ],
 )
 def test_a_machine_that_is_not_like_the_others_is_named(worker: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -69,6 +71,33 @@ def test_one_that_only_asks_has_left_no_file_and_must_see_those_of_the_others() 
     for seen, expected in (("web1 web2", {}), ("", {"DESK_FILES_DIR": ("this machine",)})):
         asking = machine("worker", files=seen)
         assert found(*others, asking, asking=asking) == expected
+
+
+def test_the_file_of_a_machine_that_has_just_begun_is_not_missed() -> None:
+    looked_before, stopped = machine("web1", files="web1"), machine("web2", files="web1 web2")
+    stopped.seen_at = timezone.now() - timedelta(seconds=60)
+    begun = machine("worker", files="web1 web2 worker", minutes=0.5)
+    assert found(looked_before, begun) == {}
+    asking = machine("asking", files="web1 web2 worker")
+    assert found(machine("web1", files="web1 web2"), stopped, begun, asking, asking=asking) == {}
+
+
+@pytest.mark.parametrize(("age", "expected"), [(200, {"REDIS_URL": ("worker (web)",)}), (30, {})])
+def test_a_machine_with_another_redis_is_named_but_not_because_it_was_emptied(age: int, expected: object) -> None:
+    marks = {name: f"{name}@{timezone.now().timestamp() - seconds:.0f}" for name, seconds in (("a", 900), ("b", age))}
+    shared = [machine(name, REDIS_URL=marks["a"]) for name in ("web1", "web2")]
+    assert found(*shared, machine("worker", REDIS_URL=marks["b"]), machine("away")) == expected
+
+
+@pytest.mark.django_db
+def test_machines_on_one_redis_have_one_mark(real_redis: RedisServer, settings: Settings, tmp_path: Path) -> None:
+    settings.FILES_DIR = tmp_path
+    marks = [machines.this_machine().settings["REDIS_URL"] for _ in range(2)]
+    real_redis.flush()
+    marks.append(machines.this_machine().settings["REDIS_URL"])
+    assert marks[0] == marks[1] != marks[2]
+    settings.REDIS_URL = "unix:///nowhere/redis.sock?db=0"
+    assert "REDIS_URL" not in machines.this_machine().settings
 
 
 def test_machines_of_one_name_are_told_apart() -> None:
@@ -87,7 +116,7 @@ def test_while_machines_are_started_anew_one_after_the_other_nothing_is_said(min
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_the_sentence_says_which_machine_differs_in_what_and_what_to_do(language: str) -> None:
     with translation.override(language):
-        for setting in ("version", "SECRET_KEY", "DESK_SECRET_KEYS", "DESK_FILES_DIR", "THUESIM_RENT_GAP"):
+        for setting in ("version", "SECRET_KEY", "DESK_SECRET_KEYS", "DESK_FILES_DIR", "REDIS_URL", "THUESIM_RENT_GAP"):
             sentence = machines.Difference(setting, ("web2 (web)", "worker")).sentence
             assert sentence.startswith("web2 (web), worker")
             assert setting == "version" or setting in sentence
