@@ -31,8 +31,7 @@ register.filter(span)
 
 _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
-MAX_SHORT = 180  # characters of a message that is never scrolled, at 320 px
-MAX_SHORT_LINES = 4
+MAX_SHORT = 24  # characters of a message that fits one line of a card at 320 px
 
 
 @register.simple_tag(takes_context=True)
@@ -138,8 +137,8 @@ def confirm(question: str) -> SafeString:
 
 @register.filter
 def is_long(text: str) -> bool:
-    """Whether a message may need scrolling on its card, and so a stop of the keyboard: six lines of a phone."""
-    return len(text) > MAX_SHORT or text.count("\n") > MAX_SHORT_LINES
+    """Whether a narrow card may cut a message after its one line, and so needs a stop of the keyboard that opens it."""
+    return len(text) > MAX_SHORT or "\n" in text
 
 
 @register.filter

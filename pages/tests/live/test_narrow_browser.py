@@ -1,11 +1,11 @@
-"""On a narrow phone nothing covers what is beside it."""
+"""On a narrow phone nothing covers what is beside it, and all of a message can be read."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 from accounts.models import Team
 from pages.tests.live.browsing import pages, signed_in
@@ -62,3 +62,34 @@ def test_at_the_sign_in_the_choice_of_colours_leaves_the_name_free(browser: Chro
         switches = page.locator(".top-end > .switch")
         assert switches.count() == 2
         assert not any(covers(each, page.locator(".brand")) for each in switches.all())
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_a_narrow_card_opens_its_message_by_a_click_and_by_the_keyboard(
+    browser: Chromium, site: str, team: Team, sign_in: SignIn, make_rental: Callable[..., Rental], touch: bool
+) -> None:
+    owner = sign_in(team)
+    rental = make_rental(team, person=owner.person, code="486460")
+    now = timezone.now()
+    Rental.objects.filter(pk=rental.pk).update(status=Status.RECEIVED, received_at=now, ended_at=now)
+    words = "Ma xac nhan cua ban la 486460, khong chia se ma nay voi bat ky ai. " * 3
+    Message.objects.filter(rental=rental).update(  # a call, whose recording is to be fetched once more
+        text=words, is_call=True, audio="call.wav", audio_url="http://127.0.0.1:9/call.wav"
+    )
+    with browser.new_context(locale="en", viewport={"width": 390, "height": 800}, has_touch=touch) as context:
+        page = signed_in(context, site, owner)
+        message = page.get_by_test_id("sms")
+        expect(page.locator(".audio")).to_be_visible()
+        is_cut = "each => each.scrollHeight > each.clientHeight"
+        assert message.evaluate(is_cut)
+        (message.tap if touch else message.click)()
+        assert not message.evaluate(is_cut)
+        Rental.objects.filter(pk=rental.pk).update(purpose="Shop A")
+        rental.announce()
+        expect(page.locator(".rental")).to_contain_text("Shop A")
+        expect(message).to_be_focused()
+        assert not message.evaluate(is_cut)
+        page.locator(".code").focus()
+        assert message.evaluate(is_cut)
+        page.keyboard.press("Tab")
+        assert not message.evaluate(is_cut)
