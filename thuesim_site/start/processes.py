@@ -282,8 +282,8 @@ class Processes:
         for one in list(self._former):
             one.kill_if_late()
             if one.has_ended():
+                self._print(0)  # its last lines, too
                 self._former.remove(one)
-                self._print(0)
                 one.close()
         self._print(
             min(seconds, HURRY_SECONDS) if self._former or any(one.pid is None for one in self._all) else seconds

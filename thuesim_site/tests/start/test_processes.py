@@ -162,13 +162,14 @@ WORK = "import os, signal, sys, time; print(sys.argv[1], os.getpid(), flush=True
 WORK += "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print(sys.argv[1], 'leaves', flush=True))); time.sleep(60)"
 ground = Program("ground", [sys.executable, "-c", WORK, "ground"], ground=True)
 upper = Program("upper", [sys.executable, "-m", sys.argv[1]])
-say = lambda line: print(line, flush=True)
+said = []
+say = lambda line: print(line, flush=True) or said.append(line.split()[0])
 former = processes.Processes([ground, Program("upper", [sys.executable, "-m", "thuesim_site.tests.start.upper"])], say)
-for _ in range(30):
+while not {"ground", "upper"} <= set(said):
     former.tend(0.05)
 running = processes.Processes([ground, upper], say, former.former_for_next())
 going = True
-while running.is_replacing and (going := running.replace(2.0)):
+while running.is_replacing and (going := running.replace(float(sys.argv[2]))):
     running.tend(0.02)
 print("upgraded" if going else "given up", flush=True)
 for _ in range(30):
@@ -177,16 +178,16 @@ running.stop()
 """
 
 
-def upgraded_to(module: str) -> list[str]:
-    """What was printed in an upgrade to a version whose program is `module`."""
-    command = [sys.executable, "-c", UPGRADE, module]
+def upgraded_to(module: str, *, seconds: float) -> list[str]:
+    """What was printed in an upgrade to a version whose program is `module`, with `seconds` to get ready."""
+    command = [sys.executable, "-c", UPGRADE, module, str(seconds)]
     return subprocess.run(
         command, cwd=BASE_DIR, capture_output=True, text=True, timeout=180, check=True
     ).stdout.splitlines()
 
 
 def test_an_upgrade_stops_a_former_process_once_the_new_one_is_ready() -> None:
-    lines = upgraded_to("thuesim_site.tests.start.upper")
+    lines = upgraded_to("thuesim_site.tests.start.upper", seconds=60)
     begun = [line.split()[0] for line in lines if line.split()[1:2] and line.split()[1].isdigit()]
     assert sorted(begun) == ["ground", "upper", "upper"]
     second = max(number for number, line in enumerate(lines) if line.startswith("upper "))
@@ -195,6 +196,6 @@ def test_an_upgrade_stops_a_former_process_once_the_new_one_is_ready() -> None:
 
 
 def test_an_upgrade_to_what_does_not_get_ready_leaves_the_former_process() -> None:
-    lines = upgraded_to("thuesim_site.tests.start.never_ready")
+    lines = upgraded_to("thuesim_site.tests.start.never_ready", seconds=2)
     assert lines.index("given up") < lines.index("stopping upper")
     assert sum(line.startswith("upper ") for line in lines) == 1
