@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from thuesim_site.redaction import clean
-from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.start.environment import version
 
 # Of an event, as Sentry names its parts. Everything else is left out, also what a later version of the library adds.
 _PARTS = {
@@ -37,7 +37,7 @@ def start(*, release: str = "") -> None:
     process = os.environ.get("DESK_PROCESS", "manage")
     sentry_sdk.init(
         dsn=settings.SENTRY_DSN,
-        release=f"thuesim-desk@{release or _version()}",
+        release=f"thuesim-desk@{release or version()}",
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
@@ -57,12 +57,6 @@ def start(*, release: str = "") -> None:
     )
     sentry_sdk.set_tag("process", process)
     sentry_sdk.set_tag("role", process.partition("-")[0])
-
-
-def _version() -> str:
-    import tomllib
-
-    return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
 def scrub(event: Any, hint: Any) -> Any:

@@ -25,3 +25,10 @@ def read_dot_env() -> None:
     """Take from `.env` what the environment does not say itself."""
     if (BASE_DIR / ".env").is_file():
         environ.Env.read_env(BASE_DIR / ".env")
+
+
+def version() -> str:
+    """Return the release, as `pyproject.toml` has it."""
+    import tomllib  # which most processes need not load
+
+    return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -44,7 +43,7 @@ from thuesim_site.start import (
     variables,
 )
 from thuesim_site.start.addresses import local_host
-from thuesim_site.start.environment import BASE_DIR, read_dot_env
+from thuesim_site.start.environment import read_dot_env, version
 from thuesim_site.start.roles import listener
 from thuesim_site.start.variables import NoAnswer, WrongSetting, first_line
 
@@ -411,11 +410,6 @@ def _allow_open_files() -> None:
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def version() -> str:
-    """Return the release, as `pyproject.toml` has it."""
-    return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
 def _ask_for_upgrade(roles: set[checks.Role]) -> int:

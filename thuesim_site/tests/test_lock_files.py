@@ -11,8 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from scripts.assets import PACKAGES, Package
-from thuesim_site.start.environment import BASE_DIR
-from thuesim_site.start.supervise import version
+from thuesim_site.start.environment import BASE_DIR, version
 
 
 def locked(lock: str) -> dict[str, tuple[str, frozenset[str]]]:

@@ -1,7 +1,6 @@
 import re
 
-from thuesim_site.start.environment import BASE_DIR
-from thuesim_site.start.supervise import version
+from thuesim_site.start.environment import BASE_DIR, version
 
 
 def test_the_newest_section_of_the_changelog_is_this_release() -> None:
