@@ -79,7 +79,7 @@ class Difference:
 
 def this_machine() -> Machine:
     """Return what this machine runs with, as it would be written."""
-    run: Mapping[str, Any] = settings.RUN or {"version": "", "roles": "", "began": time.time()}
+    run = _run()
     bucket = settings.FILES_BUCKET
     values = {
         "SECRET_KEY": fingerprint(settings.SECRET_KEY),
@@ -95,8 +95,7 @@ def this_machine() -> Machine:
     if mark := _redis_mark():
         values[REDIS] = mark
     return Machine(
-        # A copy of a virtual machine has its name, and another boot.
-        key=digest("\n".join([socket.gethostname(), clock.boot(), str(settings.DATA_DIR), run["roles"]]))[:12],
+        key=_key(),
         name=socket.gethostname()[:80],
         roles=run["roles"],
         version=run["version"],
@@ -106,16 +105,23 @@ def this_machine() -> Machine:
     )
 
 
+def _run() -> Mapping[str, Any]:
+    run: Mapping[str, Any] = settings.RUN or {"version": "", "roles": "", "began": time.time()}
+    return run
+
+
+def _key() -> str:
+    # A copy of a virtual machine has its name, and another boot.
+    return digest("\n".join([socket.gethostname(), clock.boot(), str(settings.DATA_DIR), _run()["roles"]]))[:12]
+
+
 def note() -> None:
     """Write what this machine runs with, and leave its file in the folder that machines share. Never raises."""
     try:
+        _leave_file(_key())
         machine = this_machine()
-        _leave_file(machine.key)
-        values = {
-            **{name: getattr(machine, name) for name in ("name", "roles", "version", "settings", "started_at")},
-            "files": _seen_files(),
-            "seen_at": clock.database_now(),
-        }
+        names = ("name", "roles", "version", "settings", "files", "started_at")
+        values = {**{name: getattr(machine, name) for name in names}, "seen_at": clock.database_now()}
         if not Machine.objects.filter(key=machine.key).update(**values):
             Machine.objects.get_or_create(key=machine.key, defaults=values)
         Machine.objects.filter(seen_at__lt=clock.database_now(plus=-RETENTION)).delete()
