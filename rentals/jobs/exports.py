@@ -316,18 +316,12 @@ def _row(
             about_code = _about_the_code(message, messages, words, shows=shows)
         if rental.status == Status.RECEIVED and not message.code and not message.equal_codes:
             status = words.without_code
-    person = orderer = words.imported
-    if rental.person_id is not None:
-        person = orderer = words.people.get(rental.person_id, "")
-    if rental.ordered_by_id is not None:
-        orderer = words.people.get(rental.ordered_by_id, "")
-    service, service_id = words.services.get(rental.service_id, ("", ""))
+    person, orderer = _people(rental, words)
     return [
         rental.pk,
         rental.queued_text,
         phones.digits(rental.phone),
-        service,
-        service_id,
+        *words.services.get(rental.service_id, ("", "")),
         rental.network,
         status,
         code,
@@ -351,6 +345,12 @@ def _row(
         about_code,
         "" if rental.unasked_text == "[]" else " ".join(not_as_requested(json.loads(rental.unasked_text))),
     ]
+
+
+def _people(rental: _Rental, words: _Words) -> tuple[str, str]:
+    """Return whose the number is, and who ordered it."""
+    person = words.imported if rental.person_id is None else words.people.get(rental.person_id, "")
+    return person, person if rental.ordered_by_id is None else words.people.get(rental.ordered_by_id, "")
 
 
 def _about_the_code(shown: _Message, messages: Sequence[_Message], words: _Words, *, shows: bool) -> str:
