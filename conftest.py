@@ -15,7 +15,6 @@ from django.test import TransactionTestCase
 from django.utils import timezone, translation
 from playwright.sync_api import Playwright, expect
 from pytest_django import DjangoDbBlocker, Settings
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lib import announce
 from thuesim_site import migrated_database
@@ -23,7 +22,7 @@ from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers, wait_until
 
-pytest_plugins = ["rentals.tests.fixtures"]
+pytest_plugins = ["rentals.tests.fixtures", "thuesim_site.testing_processes"]
 
 CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET_CHROMIUM = [
@@ -36,7 +35,6 @@ QUIET_CHROMIUM = [
 ]
 
 BROWSER_TESTS = ("pages/tests/browser/", "pages/tests/live/")  # as ./test has them: it need not collect the others
-NEED_THE_DESK = ("pages/tests/browser/test_main_job.py", "pages/tests/browser/test_two_factor.py")
 
 
 class LeftTheMachine(BaseException):
@@ -75,22 +73,6 @@ def _is_known(host: object) -> bool:
 sys.addaudithook(_stay_here)
 
 
-class OneDesk(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Spreads the tests one by one; those that need the running desk go to one process, so that one starts it.
-
-    xdist's own groups do not work with pytest 9.2: it changes a name of the test that is no longer read.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "desk" if nodeid.startswith(NEED_THE_DESK) else nodeid
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
-    """Take the place of xdist's `--dist loadgroup`."""
-    return OneDesk(config, log) if config.getoption("dist") == "loadgroup" else None
-
-
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that may use the database. Long ones go first: at the end the other processes would wait for them.
@@ -98,12 +80,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it.
     """
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}:
+        if item.get_closest_marker("django_db") or _fixtures(item) & {"db", "transactional_db"}:
             item.add_marker("database")
         if item.get_closest_marker("browser") and not item.nodeid.startswith(BROWSER_TESTS):
             raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in {BROWSER_TESTS} alone")
-    items.sort(key=lambda item: ("browser" in item.keywords, "long" not in item.keywords))
+    items.sort(
+        key=lambda item: ("browser" in item.keywords, "desk" not in _fixtures(item), "long" not in item.keywords)
+    )
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_finish() -> None:

@@ -1,0 +1,150 @@
+"""`pytest --processes 3`: three processes, forked after one collection, take the tests from one queue.
+
+In place of pytest-xdist, whose processes would each import the desk and collect all tests for themselves.
+"""
+
+import itertools
+import multiprocessing
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, NoReturn
+
+import pytest
+
+_FORK = multiprocessing.get_context("fork")
+_RUNNING_DESK = "desk"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--processes`."""
+    parser.addoption("--processes", type=int, default=1, metavar="COUNT", help="processes that run the tests")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the tests in several processes; with one, leave it to pytest."""
+    count = min(session.config.getoption("processes"), session.testscollected)
+    if count < 2 or session.testsfailed or session.config.option.collectonly:
+        return None
+    queue = _Queue(session.items, count)
+    with tempfile.TemporaryDirectory(prefix="desk-tests-") as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # else each process leaves a folder of its own behind
+        processes = dict(_start(session, queue) for _ in range(count))
+        try:
+            _receive(session, processes)
+        finally:
+            for process in processes.values():
+                process.terminate()
+                process.join()
+    return True
+
+
+class _Queue:
+    """The tests that no process has taken yet. A process takes some that follow each other, so that it uses the fixtures
+    of their module once; fewer of them towards the end, so that all processes end at the same time."""
+
+    def __init__(self, items: list[pytest.Item], count: int) -> None:
+        self._items = items
+        self._count = count
+        self._first: Synchronized[int] = _FORK.Value("i", 0)
+
+    def take(self) -> Iterator[pytest.Item]:
+        """Yield the tests that this process is to run."""
+        while True:
+            with self._first.get_lock():
+                first = self._first.value
+                last = self._last(first)
+                self._first.value = last
+            if first == last:
+                return
+            yield from self._items[first:last]
+
+    def _last(self, first: int) -> int:
+        """Return where what is taken together ends: at the next file, but that of one running desk stays together."""
+        together = list(
+            itertools.takewhile(lambda item: _group(item) == _group(self._items[first]), self._items[first:])
+        )
+        if together and _group(together[0]) == "desk":
+            return first + len(together)
+        return first + min(len(together), max(1, (len(self._items) - first) // (4 * self._count)))
+
+
+def _group(item: pytest.Item) -> str:
+    if _RUNNING_DESK in getattr(item, "fixturenames", ()):  # one process starts it
+        return _RUNNING_DESK
+    return item.nodeid if item.get_closest_marker("long") else str(item.path)
+
+
+def _start(session: pytest.Session, queue: _Queue) -> tuple[Connection, ForkProcess]:
+    receiving, sending = _FORK.Pipe(duplex=False)
+    process = _FORK.Process(target=_work, args=(session, queue, sending))
+    process.start()
+    sending.close()  # so that the end of the process is the end of the pipe
+    return receiving, process
+
+
+def _work(session: pytest.Session, queue: _Queue, pipe: Connection) -> None:
+    """Run tests until none is left; send the name of each and its reports, then None."""
+    random.seed()
+    plugins = session.config.pluginmanager
+    plugins.unregister(name="terminalreporter")
+    capture: Any = plugins.getplugin("capturemanager")
+    capture.stop_global_capturing()  # into a file that the processes would share
+    capture.start_global_capturing()
+    plugins.register(_Sender(session.config, pipe))
+    tests = queue.take()
+    test = next(tests, None)
+    while test is not None:
+        following = next(tests, None)
+        pipe.send(test.nodeid)
+        session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+        test = following
+    capture.stop_global_capturing()
+    pipe.send(None)
+
+
+class _Sender:
+    """In a process: sends what pytest reports."""
+
+    def __init__(self, config: pytest.Config, pipe: Connection) -> None:
+        self._config = config
+        self._pipe = pipe
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._pipe.send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
+
+
+def _receive(session: pytest.Session, processes: dict[Connection, ForkProcess]) -> None:
+    """Report what the processes send, until each has said that it is done. Raises Failed where one ends before."""
+    hook = session.config.hook
+    running: dict[Any, str] = dict.fromkeys(processes, "its start")
+    while running:
+        for pipe in wait(list(running), timeout=1):
+            assert isinstance(pipe, Connection)
+            try:
+                sent = pipe.recv()
+            except EOFError:
+                _ended_before(session, processes[pipe], running[pipe])
+            if sent is None:
+                del running[pipe]
+            elif isinstance(sent, str):
+                running[pipe] = sent
+            else:
+                report = hook.pytest_report_from_serializable(config=session.config, data=sent)
+                hook.pytest_runtest_logreport(report=report)
+        for pipe, test in running.items():  # what a test started may keep the pipe open
+            if not processes[pipe].is_alive() and not pipe.poll():
+                _ended_before(session, processes[pipe], test)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+
+
+def _ended_before(session: pytest.Session, process: ForkProcess, test: str) -> NoReturn:
+    process.join()
+    session.shouldfail = f"a process of the tests ended with {process.exitcode} in {test}"  # pytest prints it
+    raise session.Failed(session.shouldfail)
