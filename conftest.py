@@ -1,6 +1,5 @@
 """What all tests share: nothing leaves this machine; a real Redis, the whole desk, and Chromium for those that ask."""
 
-import gc
 import ipaddress
 import os
 import shutil
@@ -16,7 +15,7 @@ from django.utils import timezone, translation
 from playwright.sync_api import Playwright, expect
 from pytest_django import DjangoDbBlocker, Settings
 
-from lib import announce
+from lib import announce, garbage_collection
 from thuesim_site import migrated_database
 from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
@@ -95,9 +94,7 @@ def _fixtures(item: pytest.Item) -> set[str]:
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over modules and collected tests, which stay to the end."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
+    garbage_collection.after_loading()
 
 
 @pytest.hookimpl(tryfirst=True)

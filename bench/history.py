@@ -5,7 +5,6 @@ of search, from the first page to the deepest, in turn with a plain Django admin
 the server, from the request to the last byte of the page; queries are counted. Prints the bars that it meets or misses.
 """
 
-import gc
 import os
 import statistics
 import sys
@@ -93,6 +92,7 @@ def _measure(rentals: int, rounds: int) -> bool:
     from django.conf import settings
 
     from bench import rows
+    from lib import garbage_collection
 
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
@@ -101,8 +101,7 @@ def _measure(rentals: int, rounds: int) -> bool:
     client = _signed_in()
     cursors = _deep_cursors(client)
     client.get("/rentals/")
-    gc.collect()
-    gc.freeze()  # as the web process does
+    garbage_collection.after_loading()  # as the web process does
     timings = _Timings(client)
     for _ in range(rounds):
         for label, query in FILTERS.items():

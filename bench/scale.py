@@ -8,7 +8,6 @@ are measured again the next time; `--sqlite SIZE` adds one of SQLite, compared w
 """
 
 import argparse
-import gc
 import json
 import os
 import resource
@@ -151,6 +150,8 @@ def _serve(size: int) -> None:
     django.setup()
     from django.conf import settings
 
+    from lib import garbage_collection
+
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
     with redirect_stdout(sys.stderr):
@@ -158,8 +159,7 @@ def _serve(size: int) -> None:
         client = _signed_in()
         pages = _addresses(first)
         write = _Writes(first)
-    gc.collect()
-    gc.freeze()  # as the web process does
+    garbage_collection.after_loading()  # as the web process does
     print(f"{size:,} rentals are there", flush=True)
     answers: dict[str, Callable[[], Any]] = {
         "pages": lambda: list(pages),

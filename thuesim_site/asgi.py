@@ -1,9 +1,8 @@
 """The web process: live stream, held waits, files and health on the event loop, Django's pages on threads beside it."""
 
-import gc
-
 from django.conf import settings
 
+from lib import garbage_collection
 from lib.web.asgi import Application, Message, Receive, Send
 from thuesim_site.serving.asgi_responses import refusal
 
@@ -62,6 +61,4 @@ def desk() -> Application:
 
 
 application = desk()
-# The modules loaded so far stay in memory: the garbage collector need not scan them while it holds up a page.
-gc.collect()
-gc.freeze()
+garbage_collection.after_loading()

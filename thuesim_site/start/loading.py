@@ -3,11 +3,12 @@
 What is missing here is only loaded later, by each process for itself.
 """
 
-import gc
 from importlib import import_module
 
 import django
 from django.conf import settings
+
+from lib import garbage_collection
 
 _MODULES = (
     # the web process
@@ -59,5 +60,4 @@ def load_site() -> None:
     """Load the rest, once the static files are collected. Nothing may be loaded after it."""
     import_module("thuesim_site.asgi")
     # A later collection would write to each object, and so copy each page of memory that the processes share.
-    gc.collect()
-    gc.freeze()
+    garbage_collection.after_loading()
