@@ -162,7 +162,7 @@ def spending(access: Access, period: Period) -> Spending:
     """Return what the person's team spent. Four queries, and one for each table's names."""
 
     def read(kind: Kind, *, most: int | None = None) -> list[Sum]:
-        return sums.read(access.team_id, kind, period.since, period.until, most=most)
+        return sums.read(access.team_id, kind, period.since, period.until, most=most, dearer=kind == Kind.DAY)
 
     by_day = read(Kind.DAY)
     days = _days(period, by_day)
@@ -238,7 +238,7 @@ def _payer_of(name: str) -> tuple[int | None, int]:
 
 def _days(period: Period, rows: Iterable[Sum], query: str = "") -> list[Line]:
     by_day = {row.name: row for row in rows}
-    nothing = Sum("", 0, 0, 0, 0, 0, 0)
+    nothing = Sum("", 0, 0, 0, 0)
     # As `Period.history_query` of each day, of which a year has 366.
     zone = "" if is_of_desk() else f"&days={DESK_DAYS}"
     lines = []
