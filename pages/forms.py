@@ -347,7 +347,7 @@ class EntryForm(forms.Form):
         token: Any = self.fields["token"]
         token.queryset = tokens
         # By itself the field would read them once for its options, and once to see whether there is an empty one.
-        token.choices = [(each.pk, each.name) for each in tokens]
+        token.choices = list(tokens.values_list("pk", "name"))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

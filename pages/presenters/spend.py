@@ -32,6 +32,8 @@ MAX_PERIOD = timedelta(days=366)
 MAX_LINES = 15
 MAX_QUESTIONS = 20
 MAX_BOOKED = 50
+# By which people are shown.
+_NAMES = ("first_name", "last_name", "username")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,8 @@ def spending(access: Access, period: Period) -> Spending:
     total = _sum(_("Total"), days)
     parts = [(*_service_of(row.name), row) for row in read(Kind.SERVICE)]
     payers = [(*_payer_of(row.name), row) for row in read(Kind.PAYER)]
-    services = {service.pk: service for service in Service.objects.filter(pk__in={key for key, *_rest in parts})}
+    used = Service.objects.filter(pk__in={key for key, *_rest in parts})
+    services = {service.pk: service for service in used.only("name", "sv", "upstream_id")}
 
     def grouping(key: str, label: Promise, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> Grouping:
         return Grouping(key, label, _lines(period, total, rows, naming))
@@ -221,7 +224,9 @@ def questions(access: Access) -> list[Question]:
 def booked(access: Access, period: Period) -> list[LedgerEntry]:
     """Return the period's refunds, top-ups and corrections on the team's tokens, the newest first, at most `MAX_BOOKED`.
     One query."""
-    return list(bookkeeping.lines(access).filter(at__gte=period.start, at__lt=period.end)[:MAX_BOOKED])
+    lines = bookkeeping.lines(access).filter(at__gte=period.start, at__lt=period.end)
+    shown = ["kind", "amount", "at", "note", "rental", "taken_back", "takes_back", "token__name"]
+    return list(lines.only(*shown, *(f"person__{name}" for name in _NAMES))[:MAX_BOOKED])
 
 
 def _service_of(name: str) -> tuple[int, str, str]:
@@ -322,7 +327,8 @@ def _network_lines(services: Mapping[int, Service]) -> _Naming:
 
 
 def _person_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-    named = {person.pk: (str(person), f"payer={person.pk}") for person in User.objects.filter(pk__in=keys)}
+    people = User.objects.filter(pk__in=keys).only(*_NAMES)
+    named = {person.pk: (str(person), f"payer={person.pk}") for person in people}
     return {None: (_("rented elsewhere (imported)"), ""), **named}
 
 
@@ -336,4 +342,5 @@ def _purpose_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
 
 
 def _token_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-    return {token.pk: (token.name, f"token={token.pk}") for token in Token.objects.filter(pk__in=keys)}
+    tokens = Token.objects.filter(pk__in=keys).values_list("pk", "name")
+    return {pk: (name, f"token={pk}") for pk, name in tokens}

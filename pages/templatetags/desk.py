@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.forms import BoundField
 from django.template import Context
-from django.template.backends.utils import csrf_input
+from django.template.defaulttags import CsrfTokenNode
 from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html, json_script
@@ -31,15 +31,15 @@ register.filter(span)
 
 _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
+_CSRF = CsrfTokenNode()
 MAX_SHORT = 24  # characters of a message that fits one line of a card at 320 px
 
 
 @register.simple_tag(takes_context=True)
 def jinja(context: Context, name: str, **values: Any) -> SafeString:
     """Draw the template `name` of `templates/jinja2/`, with the fields that the forms of this page need."""
-    return rendered(
-        name, csrf_input=csrf_input(context["request"]), page_team=page_team(context), here=context["here"], **values
-    )
+    csrf_input = _CSRF.render(context)  # a token of the page's, not a new one for each template
+    return rendered(name, csrf_input=csrf_input, page_team=page_team(context), here=context["here"], **values)
 
 
 @register.simple_tag

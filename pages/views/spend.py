@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
@@ -161,7 +162,7 @@ def _page(request: DeskRequest, form: EntryForm, *, status: int = 200) -> HttpRe
         "days": [day for day in reversed(spent.days) if day.rentals],
         "questions": questions(request.access),
         "booked": booked(request.access, period),
-        "refund": LedgerEntry.Kind.REFUND,
+        "kinds": {kind: capfirst(kind.label) for kind in LedgerEntry.Kind},
         "form": form,
     }
     return render(request, "pages/spend.html", context, status=status)
