@@ -15,6 +15,7 @@ from thuesim_site.serving.proxies import behind_proxies  # isort: skip
 from thuesim_site.serving.request_limits import RequestLimit  # isort: skip
 from thuesim_site.serving.static_responses import StaticFiles  # isort: skip
 from thuesim_site.serving.wsgi_threads import Pages  # isort: skip
+from pages.live.downloads import Downloads  # isort: skip
 from pages.live.hub import Hub  # isort: skip
 from api.holding import Holding  # isort: skip
 
@@ -55,7 +56,7 @@ def web(
 def desk() -> Application:
     """The whole desk."""
     pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
-    held = Holding(pages, settings.REDIS_URL)
+    held = Holding(Downloads(pages), settings.REDIS_URL)
     whole = web(Hub(settings.REDIS_URL), held, StaticFiles(), Health(django_pages))
     return behind_proxies(whole)
 

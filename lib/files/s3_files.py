@@ -89,6 +89,8 @@ class S3Files(Storage):
     Each method raises `Unreachable` within half a minute, `open` and `size` also `FileNotFoundError`.
     """
 
+    files_grow = False  # there is no file before it is whole
+
     def __init__(self, bucket: Bucket, folder: str) -> None:
         self._bucket, self._prefix = bucket, f"{bucket.prefix}{folder}/"
 

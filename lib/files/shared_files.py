@@ -24,6 +24,7 @@ class Folder(FileSystemStorage):
     """Files in a folder of this machine, or in one that machines share. Its files are for their owner alone."""
 
     is_away = False  # a folder says at once what is wrong with it
+    files_grow = True  # a file can be read while it is written
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700, **options})

@@ -18,11 +18,13 @@ def guard_formula(cell: Cell) -> Cell:
 
 
 def csv_chunks(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    """Yield a CSV file, a hundred rows at a time. Texts are quoted and guarded against formulas, numbers stand bare."""
+    """Yield a CSV file: its headings, then a hundred rows at a time. Texts are quoted and guarded against formulas, numbers
+    stand bare."""
     buffer = StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)
     buffer.write(BOM)
     writer.writerow(headings)
+    yield _drained(buffer)
     for number, row in enumerate(rows, start=1):
         # As `guard_formula`, without a call for each cell.
         writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_STARTS else cell for cell in row])

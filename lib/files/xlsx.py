@@ -6,10 +6,10 @@ Texts stand in their cells (`inlineStr`) in the format "@", so that a number wit
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from lib.files.growing_files import Appendable
 from lib.files.spreadsheets import Cell
 
 MAX_ROWS = 1_048_576
@@ -55,7 +55,7 @@ _ENCODED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
 
 def write(
-    file: Path | IO[bytes],
+    file: Path | Appendable,
     title: str,
     headings: Sequence[str],
     rows: Iterable[Sequence[Cell]],
@@ -64,7 +64,7 @@ def write(
     count: int = 0,
 ) -> None:
     """Write a file of one sheet, `title`, whose first row stays in sight. `widths` are those of columns, in characters,
-    that differ from the usual; `count` is how many rows there are, roughly."""
+    that differ from the usual; `count` is how many rows there are, roughly. A file without `seek` is written in sequence."""
     letters = [_letters(number) for number in range(len(headings))]
     with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=_LEVEL) as book:
         for name, text in {**_PARTS, "xl/workbook.xml": _workbook(title)}.items():

@@ -27,6 +27,8 @@ def asked() -> int:
 
 
 class Recordings(Folder):
+    files_grow = False
+
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         _Outage.ask()
         return super().save(name, content, max_length)

@@ -135,6 +135,15 @@ def test_an_export_waits_for_a_storage_that_comes_back(
     assert b"059809" in b"".join(answer)
 
 
+def test_an_export_into_a_bucket_is_downloaded_from_the_page_of_background_work(
+    client: Client, call: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "MAX_AT_ONCE", 0)
+    assert client.post("/rentals/export.csv").headers["Location"] == "/background/"
+    BackgroundJob.objects.update(state="running", run="one", alive_at=timezone.now())
+    assert "Download" not in client.get("/background/", headers={"HX-Request": "true"}).content.decode()
+
+
 def test_a_finished_export_that_cannot_be_read_is_said_on_the_page(client: Client, call: Message) -> None:
     job = export(call)
     background.work(job.pk)

@@ -1,38 +1,88 @@
 """Background work: the exports and imports that a person left running, and the files that came of them."""
 
+import json
+
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.http import DeskRequest
+from lib.files import shared_files
 from lib.files.shared_files import Unreachable
+from pages.live import downloads
 from pages.views.exports import CONTENT_TYPES, file_name
-from rentals.jobs.background import SENTENCES, file_of, jobs_of
+from rentals.jobs.background import SENTENCES, export_of, file_of, is_lost, jobs_of, part_of
+from rentals.models import BackgroundJob
 
 
 @require_safe
 @never_cache
 def background(request: DeskRequest) -> HttpResponse:
     """Show the person's background work; to htmx, which asks while a job is open, the list alone."""
-    jobs = [(job, SENTENCES.get(job.reason, "")) for job in jobs_of(request.access)]
-    template = "pages/_background.html" if request.htmx else "pages/background.html"
-    return render(request, template, {"jobs": jobs, "any_open": any(job.is_open for job, _sentence in jobs)})
+    jobs = jobs_of(request.access)
+    context = {
+        "jobs": [(job, SENTENCES.get(job.reason, "")) for job in jobs],
+        "any_open": any(job.is_open for job in jobs),
+        "growing": [job.pk for job in jobs if job.state == BackgroundJob.State.RUNNING and part_of(job)],
+    }
+    return render(request, "pages/_background.html" if request.htmx else "pages/background.html", context)
 
 
 @require_safe
 @never_cache
-def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpResponseRedirect:
-    """Send a finished export to the person who asked for it; 404 to others. The request for it was recorded."""
+def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpResponse:
+    """Send an export to the person who asked for it; 404 to others. The request for it was recorded.
+
+    One that a worker still writes is sent by the event loop as it grows (`pages.live.downloads`); where that cannot be, the
+    page of background work has it later.
+    """
+    job = export_of(request.access, pk)
+    if job is None:
+        raise Http404
+    turn = request.META.get(downloads.TURN, "")
+    if job.is_open or turn == "again":
+        return _growing(request, job, turn)
     try:
-        job_and_file = file_of(request.access, pk)
+        file = file_of(job)
     except Unreachable:
         messages.error(request, _("The storage of shared files does not answer. Try again in a minute."))
         return redirect("background")
-    if job_and_file is None:
+    if file is None and job.state == BackgroundJob.State.FAILED:
+        return redirect("background")  # which says why
+    if file is None:
         raise Http404
-    job, file = job_and_file
-    kind = job.file.rpartition(".")[2]
+    kind = _kind(job)
     return FileResponse(file, content_type=CONTENT_TYPES[kind], as_attachment=True, filename=file_name(kind))
+
+
+def _growing(request: DeskRequest, job: BackgroundJob, turn: str) -> HttpResponse:
+    """Tell the event loop where the file grows, and whether it is whole; send a person whose export does not begin to the
+    page that has it later."""
+    if turn == "again" and (is_lost(job) or job.state == BackgroundJob.State.FAILED):
+        raise Http404
+    if not turn or not shared_files.exports().files_grow:
+        return redirect("background")
+    path = part_of(job)
+    is_there = path is not None and (turn == "again" or (path.exists() and not is_lost(job)))
+    if turn == "last" and not is_there:
+        sentence = _(
+            "The export has not begun yet: others come first, or no worker is running."
+            " You find it here as soon as it has, and may leave this page."
+        )
+        messages.info(request, sentence)
+        return redirect("background")
+    held = {"path": str(path) if is_there else "", "is_whole": job.state == BackgroundJob.State.DONE}
+    kind = _kind(job)
+    headers = {
+        downloads.HEADER: json.dumps(held),
+        "Content-Disposition": f'attachment; filename="{file_name(kind)}"',
+        "X-Accel-Buffering": "no",
+    }
+    return HttpResponse(content_type=CONTENT_TYPES[kind], headers=headers)
+
+
+def _kind(job: BackgroundJob) -> str:
+    return "csv" if job.kind == BackgroundJob.Kind.EXPORT_CSV else "xlsx"

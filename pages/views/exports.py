@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import audit
 from accounts.http import DeskRequest
+from lib.files import shared_files
 from lib.files.spreadsheets import csv_chunks
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob
@@ -29,9 +30,9 @@ _KINDS = {"csv": BackgroundJob.Kind.EXPORT_CSV, "xlsx": BackgroundJob.Kind.EXPOR
 @require_POST
 @never_cache
 def export(request: DeskRequest, kind: str) -> HttpResponse:
-    """Send the rentals that the history shows for the filter in the address; more than `background.MAX_AT_ONCE` are
-    exported in the background. A POST, since it is recorded and may begin a job; the filter stays in the address, as in the
-    history's."""
+    """Send the rentals that the history shows for the filter in the address. More than `background.MAX_AT_ONCE` are written
+    by a worker, and sent from its file as it grows. A POST, since it is recorded and may begin a job; the filter stays in
+    the address, as in the history's."""
     team = request.access.team
     if not request.access.may_export or team is None:
         raise PermissionDenied(_("Only a manager may export. Ask a manager of your team."))
@@ -50,8 +51,10 @@ def export(request: DeskRequest, kind: str) -> HttpResponse:
         detail=detail,
     )
     if in_background:
-        background.begin(_KINDS[kind], person=request.user, team=team, wanted=query, record=record)
-        return redirect("background")
+        job = background.begin(_KINDS[kind], person=request.user, team=team, wanted=query, record=record)
+        if not shared_files.exports().files_grow:
+            return redirect("background")
+        return redirect("background_file", job.pk)
     table = exports.rows(rentals, request.access, record)
     if kind == "csv":
         body = "".join(csv_chunks(exports.headings(), table)).encode()

@@ -10,9 +10,10 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
 from django.conf import settings
@@ -27,7 +28,8 @@ from django.utils.translation import gettext_lazy as _
 import thuesim
 from accounts.models import AuditRecord, Team, User
 from accounts.policy import Access, access_for
-from lib.files import shared_files
+from lib.files import growing_files, shared_files
+from lib.files.growing_files import GrowingFile
 from lib.time_zones import reading_in
 from rentals import enqueue
 from rentals.jobs import exports, reconciling
@@ -93,20 +95,39 @@ def jobs_of(access: Access) -> list[BackgroundJob]:
     return list(jobs.order_by("-created_at", "-pk")[:50])
 
 
-def file_of(access: Access, pk: int) -> tuple[BackgroundJob, File[Any]] | None:
-    """Return an export and its open file to the person who asked for it, as long as they may export; else None.
-
-    Raises `shared_files.Unreachable`.
-    """
+def export_of(access: Access, pk: int) -> BackgroundJob | None:
+    """Return an export to the person who asked for it, as long as they may export; else None."""
     if not access.may_export:
         return None
-    job = BackgroundJob.objects.filter(pk=pk, person=access.person_id, team=access.team_id, state=State.DONE).first()
-    if job is None or not job.file:
-        return None
+    exported = BackgroundJob.objects.exclude(kind=BackgroundJob.Kind.IMPORT)
+    return exported.filter(pk=pk, person=access.person_id, team=access.team_id).first()
+
+
+def file_of(job: BackgroundJob) -> File[Any] | None:
+    """Return the open file of an export that is done; None where it was deleted. Raises `shared_files.Unreachable`."""
     try:
-        return job, shared_files.exports().open(job.file)
+        return shared_files.exports().open(job.file) if job.file else None
     except FileNotFoundError:
         return None
+
+
+def part_of(job: BackgroundJob) -> Path | None:
+    """Return where the last run of an export writes its file, which is there until it is whole; None before the first run,
+    and with a bucket, which has no file before it is whole."""
+    files = shared_files.exports()
+    if not files.files_grow or job.kind == BackgroundJob.Kind.IMPORT or not job.run:
+        return None
+    return growing_files.part_of(Path(files.path(_file_name(job))))
+
+
+def is_lost(job: BackgroundJob) -> bool:
+    """Whether the worker of a running job shows no sign of life."""
+    return job.state == State.RUNNING and (job.alive_at is None or job.alive_at < _lost_before())
+
+
+def _file_name(job: BackgroundJob) -> str:
+    """Return the name of the file that this run of an export writes."""
+    return f"{job.pk}-{job.run}.{'csv' if job.kind == BackgroundJob.Kind.EXPORT_CSV else 'xlsx'}"
 
 
 def open_jobs() -> list[int]:
@@ -115,8 +136,11 @@ def open_jobs() -> list[int]:
 
 
 def _free() -> Q:
-    lost = timezone.now() - timedelta(seconds=LOST_SECONDS)
-    return Q(state=State.WAITING) | Q(state=State.RUNNING, alive_at__lt=lost)
+    return Q(state=State.WAITING) | Q(state=State.RUNNING, alive_at__lt=_lost_before())
+
+
+def _lost_before() -> datetime:
+    return timezone.now() - timedelta(seconds=LOST_SECONDS)
 
 
 def work(pk: int) -> None:
@@ -125,16 +149,19 @@ def work(pk: int) -> None:
     One export at a time, and one import: the same few threads read balances, the catalogue and ThueSim's history, and
     these shall not wait for an export.
     """
+    job = BackgroundJob.objects.filter(pk=pk).first()
+    if job is None:
+        return
     imports = Q(kind=BackgroundJob.Kind.IMPORT)
-    alike = imports if BackgroundJob.objects.filter(imports, pk=pk).exists() else ~imports
+    alike = imports if job.kind == BackgroundJob.Kind.IMPORT else ~imports
     if BackgroundJob.objects.filter(alike, state=State.RUNNING).exclude(_free()).exists():
         return
-    _work(pk)
+    _work(pk, former=job)
     for waiting in open_jobs():
         enqueue.background(waiting)
 
 
-def _work(pk: int) -> None:
+def _work(pk: int, former: BackgroundJob) -> None:
     run = secrets.token_hex(8)
     claimed = BackgroundJob.objects.filter(_free(), pk=pk).update(
         state=State.RUNNING, run=run, alive_at=timezone.now(), done=0, total=None
@@ -142,6 +169,8 @@ def _work(pk: int) -> None:
     if not claimed:
         return
     job = BackgroundJob.objects.select_related("person", "team", "token", "record").get(pk=pk)
+    if (part := part_of(former)) is not None:
+        part.unlink(missing_ok=True)  # of a run that is dead: whoever reads it notices
     try:
         if job.kind == BackgroundJob.Kind.IMPORT:
             _import(job)
@@ -185,33 +214,44 @@ def _export(job: BackgroundJob) -> None:
         _end(job, State.FAILED, reason="no_right")
         return
     rentals = exports.filtered_rentals(access, HistoryFilter.from_query(QueryDict(job.wanted)))
-    total = rentals.order_by().count()
     is_csv = job.kind == BackgroundJob.Kind.EXPORT_CSV
-    if not is_csv and total > MAX_IN_EXCEL:
+    count = 0 if is_csv else rentals.order_by()[: MAX_IN_EXCEL + 1].count()
+    if count > MAX_IN_EXCEL:
         _end(job, State.FAILED, reason="too_many")
         return
-    _update(job, total=total)
-    name = f"{job.pk}-{secrets.token_hex(8)}.{'csv' if is_csv else 'xlsx'}"
+    name = _file_name(job)
     try:
-        # Without a name, so that it is gone with this process, whatever ends that.
-        with tempfile.TemporaryFile(dir=settings.DATA_DIR) as file, _Progress(job) as progress:
+        with _begun(name) as file, _Progress(job, rentals.order_by().count) as progress:
             table = progress.counting(exports.rows(rentals, access, job.record))
             if is_csv:
                 exports.write_csv(table, file)
             else:
-                exports.write_xlsx(table, file, count=total)
+                exports.write_xlsx(table, file, count=count)
             _keep(name, file, progress)
-        # Offered from here on: the file is whole.
-        _update(job, state=State.DONE, ended_at=timezone.now(), done=total, file=name)
+        # Offered as a whole from here on.
+        done = progress.done
+        _update(job, state=State.DONE, ended_at=timezone.now(), done=done, total=done, file=name)
     except BaseException:
         with suppress(OSError):  # then `forget_old` deletes it
             shared_files.exports().delete(name)
+            if (part := part_of(job)) is not None:
+                part.unlink(missing_ok=True)
         raise
 
 
-def _keep(name: str, file: IO[bytes], progress: "_Progress") -> None:
-    """Save a finished export under `name`. Where the storage does not answer, it is tried for `MAX_STORAGE_SECONDS`; then
+def _begun(name: str) -> GrowingFile | IO[bytes]:
+    """Return the file that an export is written to: in the folder of exports, where its reader follows it; with a bucket,
+    one without a name, so that it is gone with this process, whatever ends that."""
+    files = shared_files.exports()
+    return GrowingFile(Path(files.path(name))) if files.files_grow else tempfile.TemporaryFile(dir=settings.DATA_DIR)
+
+
+def _keep(name: str, file: GrowingFile | IO[bytes], progress: "_Progress") -> None:
+    """Keep a finished export under `name`. Where the bucket does not answer, it is tried for `MAX_STORAGE_SECONDS`; then
     this raises `shared_files.Unreachable`."""
+    if isinstance(file, GrowingFile):
+        file.complete()
+        return
     end = time.monotonic() + MAX_STORAGE_SECONDS
     while True:
         try:
@@ -224,13 +264,16 @@ def _keep(name: str, file: IO[bytes], progress: "_Progress") -> None:
 
 
 class _Progress:
-    """Writes down every `PROGRESS_SECONDS` how many rows are done and that the worker is alive.
+    """Writes down every `PROGRESS_SECONDS` how many rows are done and that the worker is alive; the first
+    time it counts them, too.
 
-    By a thread, since an Excel file is put together after its last row, for a minute if it is big.
+    By a thread: to count ten million rows takes seconds, in which the first of them are on their way, and to put a large
+    file into a bucket takes a minute.
     """
 
-    def __init__(self, job: BackgroundJob) -> None:
-        self._job, self._done, self._lost = job, 0, False
+    def __init__(self, job: BackgroundJob, count: Callable[[], int]) -> None:
+        self.done = 0
+        self._job, self._count, self._lost = job, count, False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._write, name="export progress", daemon=True)
 
@@ -247,7 +290,7 @@ class _Progress:
         for row in rows:
             if self._lost:
                 raise LostToAnother
-            self._done += 1
+            self.done += 1
             yield row
 
     def wait(self, seconds: float) -> None:
@@ -257,9 +300,11 @@ class _Progress:
             raise LostToAnother
 
     def _write(self) -> None:
+        total: dict[str, int] = {}
         while not self._lost and not self._end.wait(PROGRESS_SECONDS):
             try:
-                _update(self._job, done=self._done)
+                total = total or {"total": self._count()}
+                _update(self._job, done=self.done, **total)
             except LostToAnother:
                 self._lost = True
             except DatabaseError as error:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db import connection
 from django.db.models import BooleanField, CharField, DateTimeField, F, Func, Model, Q, TextField, Value
@@ -21,6 +21,7 @@ from accounts.models import ApiKey, AuditRecord, User
 from accounts.policy import Access
 from lib import time_zones
 from lib.files import xlsx
+from lib.files.growing_files import Appendable
 from lib.files.spreadsheets import csv_chunks
 from lib.formats import dong
 from rentals.lifecycle import reasons
@@ -384,14 +385,15 @@ def _about_the_price(rental: _Rental, events: Sequence[_Event], access: Access) 
     return " ".join(sentences)
 
 
-def write_csv(table: Iterable[list[str | int | None]], file: IO[bytes]) -> None:
+def write_csv(table: Iterable[list[str | int | None]], file: Appendable) -> None:
     """Write the CSV file."""
-    file.writelines(chunk.encode() for chunk in csv_chunks(headings(), table))
+    for chunk in csv_chunks(headings(), table):
+        file.write(chunk.encode())
 
 
 def write_xlsx(
     table: Iterable[list[str | int | None]],
-    file: IO[bytes],
+    file: Appendable,
     *,
     title: str = "",
     columns: Sequence[str] = (),

@@ -36,8 +36,9 @@ def _many(team: Team, manager: User) -> Iterator[None]:
 def begin(client: Client, query: str = "", kind: str = "csv") -> BackgroundJob:
     """Ask for an export of the two rentals: it is a background job."""
     answer = client.post(f"/rentals/export.{kind}?{query}")
-    assert answer.headers["Location"] == "/background/"
-    return BackgroundJob.objects.latest("pk")
+    job = BackgroundJob.objects.filter(wanted=query, kind=f"export_{kind}").latest("pk")
+    assert answer.headers["Location"] == reverse("background_file", args=[job.pk])
+    return job
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
@@ -168,6 +169,27 @@ def test_one_is_made_at_a_time(client: Client, monkeypatch: pytest.MonkeyPatch) 
     BackgroundJob.objects.update(kind=BackgroundJob.Kind.EXPORT_CSV, state="waiting")
     background.work(first.pk)
     assert woken == [second.pk]
+
+
+def test_what_a_dead_worker_has_written_is_deleted(client: Client) -> None:
+    job = begin(client)
+    silent = timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1)
+    BackgroundJob.objects.update(state="running", alive_at=silent, run="dead")
+    job.refresh_from_db()
+    part = background.part_of(job)
+    assert part is not None
+    part.parent.mkdir(exist_ok=True)
+    part.touch()
+    background.work(job.pk)
+    job.refresh_from_db()
+    assert shared_files.exports().listdir("")[1] == [job.file]
+
+
+def test_without_the_event_loop_the_page_of_background_work_has_the_file_later(client: Client) -> None:
+    address = reverse("background_file", args=[begin(client).pk])
+    assert client.get(address).headers["Location"] == "/background/"
+    BackgroundJob.objects.update(state="failed", reason="disk")
+    assert client.get(address).headers["Location"] == "/background/"
 
 
 def test_more_rows_than_excel_takes_are_refused(client: Client) -> None:
