@@ -43,6 +43,8 @@ PROGRESS_SECONDS = 2.0
 MAX_STORAGE_SECONDS, STORAGE_RETRY_SECONDS = 120.0, 5.0
 # With more rows than this, an export is made in the background: they take a page thread half a second as CSV, 0.8 as Excel.
 MAX_AT_ONCE = 15_000
+# Exports under way at a time, of all people and of one.
+MAX_EXPORTS, MAX_EXPORTS_OF_ONE = 3, 2
 MAX_IN_EXCEL = 1_048_575  # beside the headings
 
 T = TypeVar("T")
@@ -144,21 +146,25 @@ def _lost_before() -> datetime:
 
 
 def work(pk: int) -> None:
-    """Do one job, if no other worker does. May run twice.
-
-    One export at a time, and one import: the same few threads read balances, the catalogue and ThueSim's history, and
-    these shall not wait for an export.
-    """
+    """Do one job, if no other worker does and it is its turn. May run twice."""
     job = BackgroundJob.objects.filter(pk=pk).first()
-    if job is None:
-        return
-    imports = Q(kind=BackgroundJob.Kind.IMPORT)
-    alike = imports if job.kind == BackgroundJob.Kind.IMPORT else ~imports
-    if BackgroundJob.objects.filter(alike, state=State.RUNNING).exclude(_free()).exists():
+    if job is None or not _may_begin(job):
         return
     _work(pk, former=job)
     for waiting in open_jobs():
         enqueue.background(waiting)
+
+
+def _may_begin(job: BackgroundJob) -> bool:
+    """Whether fewer jobs are under way than may be at a time. The same few threads (`SLOW_THREADS`) read balances, the
+    catalogue and ThueSim's history, and these shall not wait for exports."""
+    imports = Q(kind=BackgroundJob.Kind.IMPORT)
+    is_import = job.kind == BackgroundJob.Kind.IMPORT
+    running = BackgroundJob.objects.filter(imports if is_import else ~imports, state=State.RUNNING).exclude(_free())
+    people = list(running.values_list("person", flat=True))
+    if is_import:
+        return not people
+    return len(people) < MAX_EXPORTS and people.count(job.person_id) < MAX_EXPORTS_OF_ONE
 
 
 def _work(pk: int, former: BackgroundJob) -> None:

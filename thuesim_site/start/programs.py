@@ -10,7 +10,7 @@ from thuesim_site.start.checks import Role, Setup
 
 # A web process, without its address. The measurements start it as it is here.
 WEB = [sys.executable, "-m", "thuesim_site.start.roles.web"]
-QUICK_THREADS, SLOW_THREADS = 16, 2
+QUICK_THREADS, SLOW_THREADS = 16, 4
 SPARE_SECONDS = 10.0  # to write down what ThueSim has answered at the last moment
 
 

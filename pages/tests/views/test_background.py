@@ -154,21 +154,33 @@ def test_progress_is_shown_while_the_file_is_made(client: Client) -> None:
     assert (progress["value"], progress["max"]) == ("25", "100")
 
 
-def test_one_is_made_at_a_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = begin(client), begin(client, "status=received")
+def test_three_are_made_at_a_time_two_of_them_for_one_person(
+    client: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (begin(client, query) for query in ("", "status=received", "since=2020-01-01"))
     woken: list[int] = []
     monkeypatch.setattr("rentals.enqueue.background", woken.append)
-    BackgroundJob.objects.filter(pk=first.pk).update(state="running", alive_at=timezone.now(), run="another")
-    background.work(second.pk)
-    second.refresh_from_db()
-    assert second.state == "waiting"
-    BackgroundJob.objects.filter(pk=first.pk).update(kind=BackgroundJob.Kind.IMPORT)
-    background.work(second.pk)
-    second.refresh_from_db()
-    assert second.state == "done", "an import and an export go on side by side"
-    BackgroundJob.objects.update(kind=BackgroundJob.Kind.EXPORT_CSV, state="waiting")
-    background.work(first.pk)
-    assert woken == [second.pk]
+    running = BackgroundJob.objects.filter(pk__in=[first.pk, second.pk])
+    running.update(state="running", alive_at=timezone.now(), run="another")
+    background.work(third.pk)
+    third.refresh_from_db()
+    assert third.state == "waiting", "two are made for this person"
+    client.force_login(make_person(team, Role.MANAGER))
+    fourth = begin(client)
+    woken.clear()
+    background.work(fourth.pk)
+    fourth.refresh_from_db()
+    assert fourth.state == "done", "a third one is made for another person"
+    assert woken == [third.pk]
+    BackgroundJob.objects.filter(pk=fourth.pk).update(state="running", alive_at=timezone.now())
+    BackgroundJob.objects.filter(pk=first.pk).update(person=make_person(team))
+    background.work(third.pk)
+    third.refresh_from_db()
+    assert third.state == "waiting", "three are made already"
+    BackgroundJob.objects.filter(pk=fourth.pk).update(kind=BackgroundJob.Kind.IMPORT)
+    background.work(third.pk)
+    third.refresh_from_db()
+    assert third.state == "done", "an import and exports go on side by side"
 
 
 def test_what_a_dead_worker_has_written_is_deleted(client: Client) -> None:
