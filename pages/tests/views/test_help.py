@@ -1,6 +1,7 @@
 """The help: guides in both languages, found by a search, for visitors too; and the "?" beside a term."""
 
 import re
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -18,12 +19,11 @@ from rentals.tests.factories import make_person, make_rental, make_team
 
 LANGUAGES = ("en", "vi")
 
-pytestmark = pytest.mark.django_db
 each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 
 @pytest.fixture
-def operator() -> User:
+def operator(db: None) -> User:
     return make_person(make_team("Support"))
 
 
@@ -71,13 +71,18 @@ def test_links_between_guides_and_pictures_lead_to_addresses_of_the_desk(
     client: Client, operator: User, language: str
 ) -> None:
     client.force_login(operator)  # the API is for those who are signed in
+
+    @cache
+    def page(address: str) -> Element:
+        return read(client, address, language)
+
     for guide in (*GUIDES, "exports"):
-        article = read(client, "/help/" if guide == "index" else f"/help/{guide}/", language).find("article")
+        article = page("/help/" if guide == "index" else f"/help/{guide}/").find("article")
         for link in article.find_all("a"):
             address, _, anchor = link["href"].partition("#")
             if address.startswith("http"):
                 continue
-            target = read(client, address, language) if address else article
+            target = page(address) if address else article
             assert not anchor or target.find_all(id=anchor), link["href"]
         for picture in article.find_all("img"):
             assert finders.find(picture["src"].removeprefix("/static/")), picture["src"]
@@ -293,6 +298,7 @@ def test_a_reference_is_found_by_the_search_and_shown_by_its_own_page(client: Cl
     assert any(result.address.startswith(f"{address}#") for result in results)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.MANAGER])
 def test_every_person_has_the_help_in_header_and_menu(client: Client, role: Role) -> None:
     client.force_login(make_person(make_team("Support"), role))
@@ -309,6 +315,7 @@ def test_terms_are_explained_beside_their_fields(client: Client, operator: User)
     assert titles == {f"What is this: {title}" for title in ("Prefix", "Purpose", "Keep trying", "Token")}
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("path", "titles"),
     [
@@ -341,6 +348,7 @@ def test_dots_are_explained_on_the_card(client: Client, operator: User, language
         assert presenter.term("masked").text in explained.text
 
 
+@pytest.mark.django_db
 def test_help_is_read_before_two_factor_authentication_is_set_up(client: Client) -> None:
     client.force_login(make_person(make_team("Support", requires_second_step=True)))
     assert client.get("/").status_code == 302
