@@ -1,5 +1,6 @@
 """The gap between number-taking calls holds between two machines on one database whose clocks differ."""
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -16,71 +17,77 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is one machine's own database"),
 ]
-# A machine with a clock of its own: it takes turns until the time is over, and prints their times by the clock of this host,
-# and at last how long it stood still at most.
-MACHINE = """
-import sys, time
-name, database, token, gap, skew, seconds = sys.argv[1:]
+# Two machines for each token, each a process with a clock of its own: they take turns until the time is over. Each prints
+# the token and the turns by the clock of this host, and how long it stood still at most. All begin at once.
+MACHINES = """
+import json, os, sys, time
+database, cases = sys.argv[1], json.loads(sys.argv[2])
 actual = time.time
-time.time = lambda: actual() + float(skew)
 import django
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = database
-settings.THUESIM_RENT_GAP_SECONDS = float(gap)
 django.setup()
 from datetime import datetime, timezone as zone
 from django.utils import timezone
-timezone.now = lambda: datetime.fromtimestamp(time.time(), zone.utc)
 from lib import clock
-clock.boot = lambda: name
 from rentals.models import Token
 from rentals.upstream import pacing
-mine = Token.objects.get(pk=int(token))
-print("ready", flush=True)
-sys.stdin.readline()
-end, longest = time.perf_counter() + float(seconds), 0.0
-while (began := time.perf_counter()) < end:
-    if (turn := pacing.claim_turn(mine)) is not None:
-        print(turn, flush=True)
-    time.sleep(0.04)
-    took = time.perf_counter() - began
-    longest = max(longest, took)
-    end += took if took > 0.5 else 0  # the host stood still
-print(longest, flush=True)
+
+def take_turns(name, skew, token, gap, seconds):
+    time.time = lambda: actual() + skew
+    timezone.now = lambda: datetime.fromtimestamp(time.time(), zone.utc)
+    clock.boot = lambda: name
+    settings.THUESIM_RENT_GAP_SECONDS = gap
+    mine, turns = Token.objects.get(pk=token), []
+    os.close(ready)
+    os.read(begin, 1)
+    end, longest = time.perf_counter() + seconds, 0.0
+    while (began := time.perf_counter()) < end:
+        if (turn := pacing.claim_turn(mine)) is not None:
+            turns.append(turn)
+        time.sleep(0.04)
+        took = time.perf_counter() - began
+        longest = max(longest, took)
+        end += took if took > 0.5 else 0  # the host stood still
+    print(json.dumps([token, turns, longest]), flush=True)
+
+all_ready, ready = os.pipe()
+begin, all_begin = os.pipe()
+children = []
+for token, gap, seconds, skew in cases:
+    for name, ahead in (("one machine", 0.0), ("another machine", skew)):
+        if not (child := os.fork()):
+            os.close(all_begin)
+            take_turns(name, ahead, token, gap, seconds)
+            os._exit(0)
+        children.append(child)
+os.close(ready)
+os.read(all_ready, 1)  # it ends when each child has closed its end
+os.close(all_begin)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
+CASES = [(1.0, 5, 1.0), (1.0, 5, 2.0), (1.0, 5, -2.0), (5.0, 11, -2.0)]  # gap, seconds, and how far the other is ahead
 
 
-@pytest.mark.parametrize(("gap", "seconds", "skew"), [(1.0, 5, 1.0), (1.0, 5, 2.0), (1.0, 5, -2.0), (5.0, 11, -2.0)])
-def test_the_gap_holds_though_the_other_machine_is_ahead_or_behind(gap: float, seconds: int, skew: float) -> None:
-    token = make_token()
-    database = str(connection.settings_dict["NAME"])
-    machines = [
-        subprocess.Popen(
-            [sys.executable, "-c", MACHINE, name, database, str(token.pk), str(gap), str(ahead), str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=settings.BASE_DIR,
-        )
-        for name, ahead in [("one machine", 0.0), ("another machine", skew)]
-    ]
-    for machine in machines:
-        assert machine.stdout is not None
-        assert machine.stdout.readline() == "ready\n"
-    said, stood_still = [], []
-    for machine in machines:
-        assert machine.stdin is not None
-        machine.stdin.write("\n")
-        machine.stdin.flush()
-    for machine in machines:
-        output, _ = machine.communicate(timeout=180)
-        *turns_of_machine, longest = output.split()
-        said += turns_of_machine
-        stood_still.append(float(longest))
-    turns = sorted(map(float, said))
-    assert len(turns) >= 3
-    assert min(later - earlier for earlier, later in pairwise(turns)) >= gap
-    assert max(later - earlier for earlier, later in pairwise(turns)) < gap + 0.5 + max(stood_still)
+def test_the_gap_holds_though_the_other_machine_is_ahead_or_behind() -> None:
+    tokens = {make_token().pk: case for case in CASES}
+    cases = [[token, *case] for token, case in tokens.items()]
+    run = subprocess.run(
+        [sys.executable, "-c", MACHINES, str(connection.settings_dict["NAME"]), json.dumps(cases)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=settings.BASE_DIR,
+        timeout=180,
+        check=True,
+    )
+    results = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(results) == 2 * len(CASES)
+    for token, (gap, _seconds, _skew) in tokens.items():
+        turns = sorted(turn for of_token, turns, _longest in results for turn in turns if of_token == token)
+        stood_still = max(longest for of_token, _turns, longest in results if of_token == token)
+        assert len(turns) >= 3
+        assert min(later - earlier for earlier, later in pairwise(turns)) >= gap
+        assert max(later - earlier for earlier, later in pairwise(turns)) < gap + 0.5 + stood_still
 
 
 def test_an_order_can_be_written_while_a_far_worker_holds_its_token() -> None:
