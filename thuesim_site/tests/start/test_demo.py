@@ -1,7 +1,7 @@
 """The demo is another world: the true service in the same folder begins with none of it, and the demo opens again."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from sandbox.catalogue import demo_token
 from thuesim_site.start import demo
 from thuesim_site.start.kept_secrets import sha256
-from thuesim_site.testing import RunningDesk, known_names
+from thuesim_site.testing import RunningDesk, known_names, wait_until
 
 TOKEN = demo_token(seed=1)
 TRUE = {"THUESIM_BASE_URL": "http://127.0.0.1:9", "THUESIM_TOKEN": "4802-" + "a" * 32}
@@ -101,40 +101,47 @@ def desks(tmp_path: Path) -> Iterator[list[RunningDesk]]:
 
 @pytest.mark.alone
 def test_the_true_service_begins_with_none_of_the_demo_and_the_demo_opens_again(
-    tmp_path: Path, desks: list[RunningDesk]
+    tmp_path: Path, desks: list[RunningDesk], migrated_file: str
 ) -> None:
-    def run(**environment: str) -> RunningDesk:
-        desks.append(RunningDesk(tmp_path, **environment))
+    var, apart = tmp_path / "var", tmp_path / "var" / demo.FOLDER
+
+    def run(environment: dict[str, str], until: Callable[[], object] = lambda: True) -> RunningDesk:
+        desks.append(RunningDesk(tmp_path, migrated=migrated_file, **environment))
         desks[-1].start()
+        wait_until(until, "what is asked of it is in its database")
         assert desks[-1].stop() == 0
         return desks[-1]
 
-    def count(database: str, what: str) -> int:
-        with closing(sqlite3.connect(tmp_path / "var" / database)) as connection:
+    def count(database: Path, what: str) -> int:
+        with closing(sqlite3.connect(database)) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
 
-    first = run()
+    def is_without_the_demo() -> bool:
+        database = var / demo.DATABASE
+        return [count(database, what) for what in ("accounts_user", "rentals_token", "rentals_service")] == [1, 1, 0]
+
+    first = run({})
     passwords = first.passwords
     assert sorted(passwords) == ["admin", "linh"]
-    true = run(**TRUE)
-    assert "Nothing of the demo is in this database" in true.output()
-    assert [count("desk.sqlite3", what) for what in ("accounts_user", "rentals_token", "rentals_service")] == [1, 1, 0]
-    true_password = (tmp_path / "var" / "admin-password").read_text()
+    # As an earlier version left it.
+    for path in apart.iterdir():
+        if not path.is_dir():
+            path.rename(var / path.name)
+
+    upgraded = run(TRUE)  # its database is made here, by all migrations
+    assert "was moved to" in upgraded.output()
+    assert "Nothing of the demo is in this database" in upgraded.output()
+    assert is_without_the_demo()
+    assert count(apart / demo.DATABASE, "accounts_user") == 2
+    true_password = (var / "admin-password").read_text()
     assert true_password not in passwords.values()
-    again = run()
+
+    again = run({}, until=lambda: count(apart / demo.DATABASE, "rentals_service") > 0)
     assert all(password in again.output() for password in passwords.values())
     assert true_password not in again.output()
-    assert count("demo/desk.sqlite3", "rentals_service") > 0
 
-    # As an earlier version left it.
-    for path in (tmp_path / "var").iterdir():
-        if path.name != "demo" and path.is_file():
-            path.unlink()
-    for path in (tmp_path / "var" / "demo").iterdir():
-        if not path.is_dir():
-            path.rename(tmp_path / "var" / path.name)
-    upgraded = run(**TRUE)
-    assert "was moved to" in upgraded.output()
-    assert count("desk.sqlite3", "accounts_user") == 1
-    assert count("demo/desk.sqlite3", "accounts_user") == 2
-    assert "Traceback" not in first.output() + true.output() + again.output() + upgraded.output()
+    true = run(TRUE)
+    assert "Nothing of the demo is in this database" in true.output()
+    assert "was moved to" not in true.output()
+    assert is_without_the_demo()
+    assert "Traceback" not in "".join(desk.output() for desk in desks)
