@@ -5,16 +5,17 @@ of search, from the first page to the deepest, in turn with a plain Django admin
 the server, from the request to the last byte of the page; queries are counted. Prints the bars that it meets or misses.
 """
 
+import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.stage import Postgres, processor_seconds
+from bench.stage import MIGRATED, Postgres, processor_seconds
 
 BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
 PEER = "/plain-admin/rentals/rental/"
@@ -56,27 +57,38 @@ def main() -> None:
     """Make the rows, measure, print. Exit status 1 where a bar is missed."""
     rentals = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 10
-    with tempfile.TemporaryDirectory(prefix="desk-bench-") as folder:
-        postgres = Postgres(Path(folder))
-        postgres.start()
-        try:
-            os.environ |= {
-                "DATABASE_URL": postgres.url,
-                "DESK_DATA_DIR": f"{folder}/var",
-                "SECRET_KEY": "only-for-benchmarks-on-this-machine",
-                "THUESIM_BASE_URL": "http://127.0.0.1:9",
-                "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
-                "DEBUG": "1",
-            }
-            Path(f"{folder}/var/static").mkdir(parents=True)
-            import django
+    with tempfile.TemporaryDirectory(prefix="desk-bench-") as folder, _database(Path(folder)) as url:
+        os.environ |= {
+            "DATABASE_URL": url,
+            "DESK_DATA_DIR": f"{folder}/var",
+            "SECRET_KEY": "only-for-benchmarks-on-this-machine",
+            "THUESIM_BASE_URL": "http://127.0.0.1:9",
+            "DJANGO_SETTINGS_MODULE": "thuesim_site.settings",
+            "DEBUG": "1",
+        }
+        Path(f"{folder}/var/static").mkdir(parents=True)
+        import django
 
-            django.setup()
+        django.setup()
+        try:
             kept = _measure(rentals, rounds)
         finally:
             _close()
-            postgres.stop()
     sys.exit(not kept)
+
+
+@contextlib.contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    """The database of a cluster of its own in `folder`, or the one that a test has made."""
+    if given := os.environ.get(MIGRATED):
+        yield given
+        return
+    postgres = Postgres(folder)
+    postgres.start()
+    try:
+        yield postgres.url
+    finally:
+        postgres.stop()
 
 
 def _close() -> None:

@@ -27,7 +27,8 @@ from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import RedisServer, RunningDesk, free_port, wait_until
 
 DATABASES = ("sqlite", "postgresql")
-# Where a test starts a benchmark: a migrated SQLite database to begin with, since to migrate one takes seven seconds.
+# Where a test starts a benchmark: a migrated database to begin with, since to migrate one takes seven seconds. A SQLite
+# file is copied; `bench.history` works in the PostgreSQL database whose URL it is.
 MIGRATED = "BENCH_MIGRATED_DATABASE"
 
 

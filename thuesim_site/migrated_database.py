@@ -6,7 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
+import psycopg
 from django.conf import settings
 from django.core.management.color import no_style
 from django.db import connection
@@ -55,6 +57,23 @@ def empty() -> None:
 def drop_copy() -> None:
     """Delete the copy of this process."""
     connection.creation.destroy_test_db(verbosity=0)
+
+
+@contextlib.contextmanager
+def database_beside(template: str) -> Iterator[str]:
+    """Make a database on the PostgreSQL of the tests for what runs in processes of its own, and give its `DATABASE_URL`.
+
+    It begins as a copy of `template`: the original that `use_copy` returns, or `template0`, which is empty.
+    """
+    parameters = connection.get_connection_params()
+    name = f"{parameters.pop('dbname')}_run"
+    server = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
+    with psycopg.connect(dbname="postgres", autocommit=True, **server) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" ENCODING UTF8 TEMPLATE "{template}"')
+        try:
+            yield f"postgres:///{name}?{urlencode(server)}"
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _connect_to(name: str) -> None:
