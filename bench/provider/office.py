@@ -40,20 +40,20 @@ def environment() -> Path:
     folder = Path(os.environ.get("DESK_PROVIDER_VENV") or BASE_DIR / "var" / "provider")
     python, stamp = folder / "bin" / "python", folder / "installed"
     if not stamp.exists() or stamp.read_text() != REQUIREMENT:
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "-qq",
-            "--no-compile",
-            "--disable-pip-version-check",
-            REQUIREMENT,
-        ]
-        subprocess.run(install, check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)], check=True)
+        _install(python)
         stamp.write_text(REQUIREMENT)
     return python
+
+
+def _install(python: Path) -> None:
+    """Install Canaille by uv, in a tenth of the time. That reads no settings of pip, so where it fails, pip is asked."""
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", str(python), REQUIREMENT]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", "--no-compile", REQUIREMENT]
+    try:
+        subprocess.run(uv, check=True, capture_output=True, env={**os.environ, "UV_HTTP_RETRIES": "0"})
+    except (OSError, subprocess.CalledProcessError):
+        subprocess.run([*pip, "--disable-pip-version-check"], check=True)
 
 
 class Office:
