@@ -311,7 +311,9 @@ def _report_money(report: _Report, all_books: Sequence[Books]) -> None:
 
 def _report_standstills(report: _Report, strikes: Sequence[Strike], *, brief: bool) -> None:
     stood = sorted(strikes, key=lambda strike: strike.start - strike.stood)
-    worst = ", ".join(f"{s.stood:.1f} s ({s.what}; a bare start took {s.start:.1f} s)" for s in stood[:3])
+    worst = ", ".join(
+        f"{s.stood:.1f} s ({s.what}{f'; a bare start took {s.start:.1f} s' if s.start else ''})" for s in stood[:3]
+    )
     in_time = all(s.stood - s.start <= MAX_STANDSTILL_SECONDS for s in stood)
     tokens = [f"{s.what}: {s.tokens}" for s in stood[:3] if s.tokens]
     what = "longest until work went on after a failure's end"
