@@ -26,6 +26,7 @@ install_lock() {
     if [ -n "${UV:-}" ] && "$UV" pip install -q --python "$DESK/.venv/bin/python" --require-hashes -r "$1" 2>/dev/null; then
         return
     fi
+    "$DESK/.venv/bin/python" -m pip --version >/dev/null 2>&1 || "$DESK/.venv/bin/python" -m ensurepip >/dev/null
     "$DESK/.venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --no-cache-dir --no-compile \
         --require-hashes -r "$1"
 }
@@ -40,7 +41,7 @@ desk() {
     find "$DESK" \( -name tests -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
     install -d "$DESK/deploy"
     install -m 755 "$1/deploy/backup.sh" "$DESK/deploy/"
-    /usr/bin/python3 -m venv "$DESK/.venv"
+    /usr/bin/python3 -m venv ${UV:+--without-pip} "$DESK/.venv"
     for lock in requirements requirements-s3; do
         install_lock "$1/$lock.lock"
     done
@@ -49,11 +50,11 @@ desk() {
     (cd "$site" && rm -rf pip pip-* setuptools* pkg_resources _distutils_hack distutils-precedence.pth)
     find "$site/botocore/data" -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} +
     find "$site" -path '*/locale/*' -type d ! -path '*/locale/vi*' ! -path '*/locale/en*' -prune -exec rm -rf {} +
+    "$DESK/.venv/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$DESK"
     scratch=$(mktemp -d)
     DESK_DATA_DIR=$scratch "$DESK/.venv/bin/python" "$DESK/manage.py" collectstatic --no-input -v 0
     mv "$scratch/demo/static" "$DESK/collected"
     rm -rf "$scratch" # with the keys that this start made
-    "$DESK/.venv/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$DESK"
     mkdir -p "$POSTGRESQL"
     cp /usr/lib/postgresql/*/bin/pg_dump /usr/lib/postgresql/*/bin/pg_restore "$POSTGRESQL/"
     chmod -R a+rX,go-w "$DESK" "$POSTGRESQL"
