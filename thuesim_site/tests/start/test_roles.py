@@ -56,11 +56,10 @@ def machines(tmp_path: Path, outside: dict[str, str], upstream: Sandbox) -> Iter
 
 
 def kill(machine: RunningDesk) -> None:
-    """As where the power fails: nothing is said to anybody."""
+    """As where the power fails: nothing is said to anybody. The end of what holds the others ends them."""
     assert machine.process is not None
-    for pid in [machine.process.pid, *machine.processes()]:
-        with suppress(ProcessLookupError):  # the first one takes the others along
-            os.kill(pid, signal.SIGKILL)
+    machine.process.kill()
+    wait_until(lambda: machine.processes() == {}, "everything is gone", 90)
 
 
 def answers(person: Person) -> bool:
@@ -88,3 +87,7 @@ def test_an_order_goes_on_when_the_machine_that_worked_on_it_is_gone(
     wait_until(lambda: web.pids_of("web-1") - victims, "the first one is back", 90)
     assert two.stop(signal.SIGTERM) == 0
     assert [call.endpoint for call in upstream.calls()].count("rent") == 2
+    for pid in web.pids_of("web-1"):
+        os.kill(pid, signal.SIGSTOP)  # it will never see SIGTERM
+    assert web.stop(signal.SIGHUP) == 0
+    assert web.processes() == {}
