@@ -9,6 +9,7 @@ from thuesim_site.serving.asgi_responses import refusal
 # Sets Django up: comes before the imports that need its models.
 from thuesim_site.wsgi import application as django_pages
 
+from thuesim_site.middleware.static_files import StaticFilesMiddleware  # isort: skip
 from thuesim_site.serving.health_responses import Health, Metrics  # isort: skip
 from thuesim_site.serving.probe_responses import Probes  # isort: skip
 from thuesim_site.serving.proxies import behind_proxies  # isort: skip
@@ -57,7 +58,7 @@ def desk() -> Application:
     """The whole desk."""
     pages = Pages(django_pages, folder=settings.DATA_DIR, max_unread_bytes=settings.MAX_UNREAD_BYTES)
     held = Holding(Downloads(pages), settings.REDIS_URL)
-    whole = web(Hub(settings.REDIS_URL), held, StaticFiles(), Health(django_pages))
+    whole = web(Hub(settings.REDIS_URL), held, StaticFiles(StaticFilesMiddleware.found), Health(django_pages))
     return behind_proxies(whole)
 
 

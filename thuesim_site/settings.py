@@ -96,7 +96,7 @@ MIDDLEWARE = [
     "thuesim_site.middleware.database_outage.DatabaseOutageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "thuesim_site.middleware.security_headers.SecurityHeadersMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "thuesim_site.middleware.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -1,11 +1,11 @@
 """Static files from the event loop: no page thread is needed for one, nor held while a client reads it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
-from whitenoise.middleware import WhiteNoiseMiddleware
 
 from lib.web.asgi import Message, Receive, Send
 from thuesim_site.middleware.security_headers import SecurityHeadersMiddleware
@@ -21,10 +21,11 @@ _READ = {
 
 
 class StaticFiles:
-    """Serves what WhiteNoise found when the process began, as its middleware does: encodings, ranges, 304."""
+    """Serves what WhiteNoise found when the process began, as its middleware does: encodings, ranges, 304. `files` are its
+    files by address, none with DEBUG: they change then."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, Any] = WhiteNoiseMiddleware(None).files  # empty with DEBUG: they change then
+    def __init__(self, files: Mapping[str, Any]) -> None:
+        self._files = files
         self._headers = _headers_of_every_answer()
 
     def has(self, scope: Message) -> bool:

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from pages.tests.live.conftest import serving
 from pages.views.programs import health
 from thuesim_site.asgi import desk
+from thuesim_site.middleware.static_files import StaticFilesMiddleware
 from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +49,7 @@ urlpatterns = [path("healthz", health.healthz), path("stuck/", stuck), path("pag
 def port(settings: Settings, tmp_path: Path) -> Iterator[int]:
     settings.ROOT_URLCONF, settings.STATIC_ROOT = __name__, tmp_path
     (tmp_path / "page.css").write_text("a {}")
+    StaticFilesMiddleware(None)  # finds it
     go_on.clear()
     stuck_threads.clear()
     with serving(desk()) as port:
@@ -135,6 +137,7 @@ def test_below_a_path_it_answers_with_the_path_and_without_it(settings: Settings
     settings.ROOT_URLCONF, settings.STATIC_ROOT = __name__, tmp_path
     settings.FORCE_SCRIPT_NAME, settings.STATIC_URL = "/desk", "/desk/static/"
     (tmp_path / "page.css").write_text("a {}")
+    StaticFilesMiddleware(None)  # finds it
     with serving(desk()) as port:
         assert ask(port, asked)[0] == 200
         assert ask(port, "/desk")[0] == 301

@@ -7,6 +7,7 @@ from functools import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from playwright.sync_api import BrowserContext, Page, expect
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from pages.live.hub import Hub
 from pages.tests.live.conftest import Browser, serving
@@ -20,7 +21,7 @@ from thuesim_site.testing import RedisServer
 def static_files() -> StaticFiles:
     """The files beside the pages, from the event loop as the desk sends them; nothing has been collected for the tests."""
     with override_settings(WHITENOISE_USE_FINDERS=True):
-        return StaticFiles()
+        return StaticFiles(WhiteNoiseMiddleware(None).files)
 
 
 @contextmanager

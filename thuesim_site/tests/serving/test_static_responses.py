@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from pages.tests.live.conftest import serving
 from thuesim_site.serving.static_responses import StaticFiles
@@ -23,7 +24,7 @@ def static(settings: Settings, tmp_path: Path) -> StaticFiles:
     (tmp_path / "page.css").write_text("a {}" * 1000)
     (tmp_path / "page.css.gz").write_bytes(gzip.compress(b"a {}" * 1000))
     (tmp_path / "long.bin").write_bytes(LONG)
-    return StaticFiles()
+    return StaticFiles(WhiteNoiseMiddleware(None).files)
 
 
 @pytest.fixture
