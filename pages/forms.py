@@ -341,13 +341,13 @@ class EntryForm(forms.Form):
     )
     note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
 
-    def __init__(self, *args: Any, access: Access, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tokens: Collection[tuple[int, str]], **kwargs: Any) -> None:
+        """`tokens`: the keys and names of those to choose from."""
         super().__init__(*args, **kwargs)
-        tokens = Token.objects.filter(teams=access.team_id)
         token: Any = self.fields["token"]
-        token.queryset = tokens
+        token.queryset = Token.objects.filter(pk__in=[pk for pk, _name in tokens])
         # By itself the field would read them once for its options, and once to see whether there is an empty one.
-        token.choices = list(tokens.values_list("pk", "name"))
+        token.choices = list(tokens)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
