@@ -83,6 +83,7 @@ class Access:
     role: Role | None
     teams: tuple[Team, ...] = ()
     needs_two_factor: bool = False
+    membership: Membership | None = None  # in that team; an admin may have none
 
     @property
     def team_id(self) -> int | None:
@@ -241,7 +242,7 @@ def accesses_for(people: Collection[User], *, team_id: int | None = None) -> dic
         if strict and not person.two_factor_at_provider and person.pk not in with_two_factor():
             return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
         role = Role.MANAGER if is_admin else Role(own[team.pk].role)
-        return Access(person.pk, is_admin, team, role, teams)
+        return Access(person.pk, is_admin, team, role, teams, membership=own.get(team.pk))
 
     return {person.pk: access(person) for person in people}
 

@@ -187,12 +187,12 @@ def why_not_placed(rental: Rental) -> str:
 
 
 def remaining_for(access: Access, api_key: ApiKey | None = None) -> RemainingBudgets:
-    """Return what remains for the person in the team they work in, and for the API key. Three queries at most."""
+    """Return what remains for the person in the team they work in, and for the API key. Two queries at most."""
     team = access.team
     if team is None:
         return RemainingBudgets((), ())
     low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
-    membership = _membership(team, access.person_id) if access.may_rent else None
+    membership = access.membership if access.may_rent else None
     return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY, api_key)), tuple(low))
 
 
