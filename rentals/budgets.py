@@ -221,8 +221,13 @@ def _may_still_rent(person: User | None, membership: Membership | None) -> bool:
     return person.is_staff or (membership is not None and membership.role in {Role.OPERATOR, Role.MANAGER})
 
 
+def chosen_services(team: Team) -> frozenset[int]:
+    """Return the keys of the services that were chosen for the team; none where it may order all on offer. One query."""
+    return frozenset(team.services.values_list("pk", flat=True))
+
+
 def _allows(team: Team, service: Service) -> bool:
-    chosen = set(team.services.values_list("pk", flat=True))
+    chosen = chosen_services(team)
     return not chosen or service.pk in chosen
 
 

@@ -301,19 +301,18 @@ def service_lines(access: Access, *, all_services: bool = False) -> list[Service
     Only those that the team may order, unless `all_services`.
     """
     starred = StarredService.objects.filter(person=access.person_id, service=OuterRef("pk"))
-    services = Service.objects.filter(active=True).annotate(
-        allowed=Exists(budgets.services_of(access.team).filter(pk=OuterRef("pk"))), starred=Exists(starred)
-    )
-    if not all_services:
-        services = services.filter(allowed=True)
+    services = Service.objects.filter(active=True).annotate(starred=Exists(starred))
+    chosen = budgets.chosen_services(access.team) if access.team else None
     figures, best = _figures_and_best(access)
     nothing = Figure("", 0, 0, 0, None)
-    lines = [
-        ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing), best.get(service.pk))
-        for service in services
-    ]
+    lines = []
+    for service in services:
+        allowed = chosen is not None and (not chosen or service.pk in chosen)
+        figure = figures.get(service.pk, nothing)
+        lines.append(ServiceLine(service, service.starred, allowed, figure, best.get(service.pk)))
     return sorted(
-        lines, key=lambda line: (not line.starred, -line.used, _natural(line.service.search_name), line.service.sv)
+        (line for line in lines if line.allowed or all_services),
+        key=lambda line: (not line.starred, -line.used, _natural(line.service.search_name), line.service.sv),
     )
 
 
