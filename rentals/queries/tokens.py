@@ -1,13 +1,14 @@
 """What the desk shows of the team's tokens: balance, waiting places, queue, and whether they take orders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import IntegerField
+from django.db.models.expressions import RawSQL
 
 from accounts.policy import Access
-from rentals.models import Hold, Rental, Status, Token
+from rentals.models import Hold, Status, Token
 from rentals.upstream import breaker
 
 
@@ -38,17 +39,23 @@ class TokenLine:
         return f"{self.waiting}/{self.limit}" if self.limit else str(self.waiting)
 
 
-def _count(access: Access, *statuses: Status) -> Coalesce:
-    """Count by the index of open rentals; a join, or the team as a condition, would read the token's whole history."""
-    rentals: QuerySet[Rental] = Rental.objects.filter(token=OuterRef("pk"), status__in=statuses).order_by()
-    counted = rentals.values("token").annotate(n=Count("pk", filter=Q(team=access.team_id))).values("n")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+def _count(access: Access, statuses: Sequence[Status]) -> RawSQL:
+    """Count by the index of open rentals; a join, or the team as a condition, would read the token's whole history.
+
+    As SQL, since Django takes as long to write it as the rest of the query takes.
+    """
+    marks = ", ".join(["%s"] * len(statuses))
+    counted = (
+        "SELECT COUNT(CASE WHEN r.team_id = %s THEN 1 END) FROM rentals_rental r"  # noqa: S608
+        f" WHERE r.token_id = rentals_token.id AND r.status IN ({marks})"
+    )
+    return RawSQL(counted, [access.team_id, *statuses], output_field=IntegerField())  # noqa: S611
 
 
 def token_lines(access: Access) -> list[TokenLine]:
     """Return the tokens of the person's team, by name. One query."""
     tokens = Token.objects.filter(teams=access.team_id).annotate(
-        waiting=_count(access, *Status.holding_a_place()), queued=_count(access, Status.QUEUED)
+        waiting=_count(access, Status.holding_a_place()), queued=_count(access, [Status.QUEUED])
     )
     return [
         TokenLine(
