@@ -34,10 +34,11 @@ def desk(request: DeskRequest) -> HttpResponse:
 
     A desk for the true service without a token leads its admins to the set-up, unless they put it off by `?later`.
     """
-    if setup.is_needed(request.access) and "later" not in request.GET:
-        return redirect("setup")
     chosen = request.GET.get("rent", "")[:MAX_KEY]
-    return _page(request, RentForm(access=request.access, initial={"service": chosen}))
+    form = RentForm(access=request.access, initial={"service": chosen})
+    if not form.tokens and setup.is_needed(request.access) and "later" not in request.GET:
+        return redirect("setup")
+    return _page(request, form)
 
 
 def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:
@@ -57,7 +58,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "board": shown,
         "query": request.GET.urlencode(),
         "copy_forms": CopyAs.choices,
-        "setup_goes_on": setup.goes_on(request.access),
+        "setup_goes_on": all(card.rental.imported for card in shown.cards) and setup.goes_on(request.access),
         "tour": _tour(request, shown),
     }
     return render(request, "pages/desk.html", context, status=status)
