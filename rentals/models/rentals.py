@@ -99,7 +99,8 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         related = {"service": Service, **({"token": Token} if with_tokens else {})}
         whole = [f"{name}__{column}" for name, model in related.items() for column in _columns(model)]
         rentals = self.with_refund().select_related(*related, "person", "ordered_by", "api_key")
-        shown = list(rentals.only(*_columns(self.model), *whole, *_NAMES).prefetch_related("messages"))
+        messages = models.Prefetch("messages", to_attr="prefetched_messages")
+        shown = list(rentals.only(*_columns(self.model), *whole, *_NAMES).prefetch_related(messages))
         for rental in shown:
             if access.team and rental.team_id == access.team.pk:
                 rental.team = access.team
