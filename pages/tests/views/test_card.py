@@ -30,6 +30,18 @@ def test_a_card_says_all_there_is_to_say(signed_in: Client, team: Team, operator
     assert "a different network than requested" in card.text
 
 
+@pytest.mark.parametrize(("status", "button"), [(Status.WAITING, "check"), (Status.QUEUED, "cancel")])
+def test_a_button_leads_back_to_an_address_with_a_per_cent_sign(
+    signed_in: Client, team: Team, operator: User, status: Status, button: str
+) -> None:
+    rental = make_rental(status, team=team, person=operator)
+    card = elements(signed_in.get("/?x=100%25s")).find(data_testid="rental")
+    form = next(form for form in card.find_all("form") if form["action"] == f"/rentals/{rental.pk}/{button}/")
+    assert form["hx-post"] == form["action"]
+    assert form.find("button")["id"] == f"{button}-{rental.pk}"
+    assert form.values()["next"] == ["/?x=100%25s"]
+
+
 def test_hostile_messages_are_shown_as_text(signed_in: Client, team: Team, operator: User) -> None:
     with_code(make_rental(Status.RECEIVED, team=team, person=operator), "1234", "<script>alert(1)</script>\u202e")
     page = html(signed_in.get("/"))
