@@ -32,6 +32,7 @@ MAX_PERIOD = timedelta(days=366)
 MAX_LINES = 15
 MAX_QUESTIONS = 20
 MAX_BOOKED = 50
+_OF_A_QUESTION = ("since", "until", "amount", "token__name")
 # By which people are shown.
 _NAMES = ("first_name", "last_name", "username")
 
@@ -215,7 +216,7 @@ def questions(access: Access) -> list[Question]:
     """Return the open questions on the team's tokens, the oldest first, at most `MAX_QUESTIONS`. One query, and one for
     each of them."""
     found = []
-    for question in bookkeeping.open_questions(access)[:MAX_QUESTIONS]:
+    for question in bookkeeping.open_questions(access).only(*_OF_A_QUESTION)[:MAX_QUESTIONS]:
         rentals = bookkeeping.refundable_for(question, access) if question.amount > 0 else []
         found.append(Question(question, [(rental, phones.pretty(rental.phone)) for rental in rentals]))
     return found
