@@ -72,7 +72,7 @@ def _growing(request: DeskRequest, job: BackgroundJob, turn: str) -> HttpRespons
             "The export has not begun yet: others come first, or no worker is running."
             " You find it here as soon as it has, and may leave this page."
         )
-        messages.info(request, sentence)
+        messages.warning(request, sentence)
         return redirect("background")
     held = {"path": str(path) if is_there else "", "is_whole": job.state == BackgroundJob.State.DONE}
     kind = _kind(job)

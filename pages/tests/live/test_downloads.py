@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class Desk:
 def desk(transactional_db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     settings.FILES_DIR = tmp_path
     monkeypatch.setattr(background, "MAX_AT_ONCE", 1)
+    monkeypatch.setattr(background, "PROGRESS_SECONDS", 3600)  # the tests alone change the job
+    monkeypatch.setattr(downloads, "BEGIN_SECONDS", 60)
     monkeypatch.setattr(downloads, "LOOK_SECONDS", 0.01)
     team = make_team()
     manager = make_person(team, Role.MANAGER)
@@ -103,6 +106,8 @@ def test_a_download_begins_before_its_file_is_whole_and_holds_no_thread(desk: De
         assert not writing.done()
         with desk.asking("/background/") as page:  # there is but one thread
             assert page.status == 200
+        with desk.asking(reverse("background_file", args=[job.pk]), "HEAD") as head:
+            assert (head.status, head.read()) == (200, b"")
         desk.go_on.set()
         body = beginning + answer.read()
     job.refresh_from_db()
@@ -116,25 +121,23 @@ def test_a_download_begins_before_its_file_is_whole_and_holds_no_thread(desk: De
     assert answer.headers[downloads.HEADER] is None
 
 
-def fails(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
-    def fail() -> None:
-        desk.go_on.wait(60)
-        raise OSError(28, "No space left on device")
-
-    written_after(monkeypatch, fail)
-
-
 def ends_rights(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
     monkeypatch.setattr(downloads, "CHECK_SECONDS", 0)
     Membership.objects.filter(user=desk.manager).update(role=Role.OPERATOR)
 
 
-def is_lost(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
+def loses_its_worker(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
+    monkeypatch.setattr(downloads, "CHECK_SECONDS", 0)
+    silent = timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1)
+    BackgroundJob.objects.update(alive_at=silent)
+
+
+def is_begun_anew(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
     monkeypatch.setattr(downloads, "CHECK_SECONDS", 0)
     BackgroundJob.objects.update(run="another")
 
 
-@pytest.mark.parametrize("happens", [ends_rights, is_lost])
+@pytest.mark.parametrize("happens", [ends_rights, loses_its_worker, is_begun_anew])
 def test_a_download_breaks_that_may_not_go_on_or_whose_worker_is_lost(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, happens: Callable[..., None]
 ) -> None:
@@ -150,8 +153,12 @@ def test_a_download_breaks_that_may_not_go_on_or_whose_worker_is_lost(
 def test_a_file_that_is_cut_off_by_a_full_disk_is_not_taken_for_whole(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail() -> None:
+        desk.go_on.wait(60)
+        raise OSError(28, "No space left on device")
+
+    written_after(monkeypatch, fail)
     job = desk.begin()
-    fails(monkeypatch, desk, job)
     desk.work(job)
     with desk.asking(reverse("background_file", args=[job.pk])) as answer:
         answer.read(2)
