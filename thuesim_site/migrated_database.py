@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import os
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def use_copy() -> str:
     with _alone():
         made = Path(settings.DATA_DIR, f"migrated-{connection.vendor}-{_migrations()}")
         if not made.exists():
-            made.write_text(creation.create_test_db(verbosity=0, autoclobber=True, serialize=False))
+            made.write_text(_migrated())
         original = made.read_text()
         _connect_to(original)
         suffix = str(os.getpid())
@@ -74,6 +75,15 @@ def database_beside(template: str) -> Iterator[str]:
             yield f"postgres:///{name}?{urlencode(server)}"
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _migrated() -> str:
+    """Make the original. Django makes 5,000 classes of former models: without the garbage collector, a sixth less time."""
+    gc.disable()
+    try:
+        return connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    finally:
+        gc.enable()
 
 
 def _connect_to(name: str) -> None:
