@@ -10,10 +10,11 @@ from django.test import Client
 
 from thuesim_site.start.environment import BASE_DIR
 
-pytestmark = pytest.mark.django_db
 
-
-@pytest.mark.parametrize("where", ["/accounts/login/", "/", "/nowhere/", "/healthz", "/callback/wrong/"])
+@pytest.mark.parametrize(
+    "where",
+    ["/accounts/login/", "/", "/nowhere/", "/healthz", pytest.param("/callback/wrong/", marks=pytest.mark.django_db)],
+)
 def test_every_answer_carries_them(where: str) -> None:
     headers = Client().get(where).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -33,6 +34,7 @@ def test_the_content_security_policy_lets_no_inline_script_and_no_other_host_in(
     assert "http:" not in policy
 
 
+@pytest.mark.django_db
 def test_a_post_without_the_csrf_token_is_refused_everywhere_but_at_the_callback() -> None:
     client = Client(enforce_csrf_checks=True)
     for where in ("/accounts/login/", "/rent/", "/language/", "/team/settings/", "/join/secret/"):
