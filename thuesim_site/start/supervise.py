@@ -41,6 +41,7 @@ from thuesim_site.start import (
     signs,
     upgrade,
     variables,
+    welcome,
 )
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import read_dot_env, version
@@ -314,12 +315,12 @@ class Supervision:
             self.say(
                 f"Running: {', '.join(program.name for program in programs.programs(self.setup))}. Ctrl-C stops them."
             )
-            if self.about[
-                "key_missing"
-            ]:  # of this machine alone, perhaps: no page and no /readyz of another one says so
+            # Of this machine alone, perhaps: no page and no /readyz of another one says so.
+            if self.about["key_missing"]:
                 self.warn(self.about["key_missing"])
         elif self._answers():
-            self.say(self._welcome())
+            url = self.setup.public_url or self._local_url()
+            self.say(welcome.welcome(self.setup, self.about, url, demo_moved=self.demo_moved))
         elif time.monotonic() - self.began > MAX_START_SECONDS:
             self.warn("The web server does not answer yet; the reason may stand above.")
         else:
@@ -331,42 +332,6 @@ class Supervision:
 
     def _answers(self) -> bool:
         return _request(f"{self._local_url()}/accounts/login/")
-
-    def _welcome(self) -> str:
-        lines = [f"  {self.setup.public_url or self._local_url()}/", ""]
-        if not variables.PASSWORDS.read():
-            lines.append(f"  sign in with  {', '.join(each.name for each in variables.OIDC.read().values())}")
-        for person in self.about["people"] if variables.PASSWORDS.read() else ():
-            password = person["password"] or person["password_file"] or "(the one you set)"
-            lines.append(f"  sign in as  {person['username']:<8}  password  {password:<16}  {person['role']}")
-        lines += self._about_the_demo()
-        if self.setup.demo:
-            lines += ["", "  Demo mode: the sandbox stands in for ThueSim, and no money is spent."]
-            if variables.THUESIM_TOKEN.read():
-                lines.append("  THUESIM_TOKEN is not used in demo mode: set THUESIM_BASE_URL as well.")
-        if refused := self.about["token_refused"]:
-            lines += ["", f"  THUESIM_TOKEN: {refused}", "  Sign in as an admin and open System, Set up ThueSim."]
-        if not self.about["has_token"]:
-            lines += ["", "  No token yet: sign in as an admin, and the desk leads from the token to the first number."]
-        if self.setup.public_url.startswith("https://") and not variables.PROXIES.read():
-            lines += ["", "  DESK_PROXIES names no proxy: all who come through one count as one address (see README)."]
-        lines.append(f"  Ctrl-C stops everything; the data stays in {self.setup.data_dir}")
-        rule = "─" * max(len(line) + 2 for line in lines)
-        warning = [textwrap.fill(self.about["key_missing"], len(rule)), rule] if self.about["key_missing"] else []
-        return "\n".join([rule, "  ThueSim Desk is ready", "", *lines, rule, *warning])
-
-    def _about_the_demo(self) -> list[str]:
-        """Say where the demo is, seen from the true service."""
-        lines, apart = [], variables.DATA_DIR.read() / demo.FOLDER
-        if self.demo_moved:
-            lines.append(f"  The demo of an earlier version was moved to {apart}.")
-        if not self.setup.demo and (apart / demo.DATABASE).exists():
-            lines.append(f"  Nothing of the demo is in this database: it stays in {apart}.")
-        if rentals := self.about["demo_rentals"]:
-            lines.append(
-                f"  This database has {rentals} rentals of the demo, with their money: filter by the token Demo."
-            )
-        return ["", *lines] if lines else []
 
 
 def _set_demo_apart(setup: checks.Setup) -> bool:

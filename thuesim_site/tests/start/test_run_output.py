@@ -11,6 +11,7 @@ import pytest
 
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import Supervision
+from thuesim_site.start.welcome import welcome
 
 # /dev/full says "no space left" to each write, as a full disk does.
 PROGRAM = """
@@ -31,33 +32,32 @@ def test_a_full_disk_loses_lines_and_not_the_rest_of_the_log() -> None:
     assert ran.stdout.splitlines()[-1] == "printed"
 
 
+ADMIN = {"username": "admin", "password": "the-secret", "password_file": "", "role": "admin"}
+ABOUT = {"people": [ADMIN], "token_refused": "", "has_token": True, "key_missing": "", "demo_rentals": 0}
+URL = "https://desk.example.com"
+SETUP: Any = SimpleNamespace(public_url=URL, demo=False, data_dir="/var/lib/desk")
+
+
 def test_with_passwords_off_the_start_names_the_providers_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    admin = {"username": "admin", "password": "the-secret", "password_file": "", "role": "admin"}
-    about = {"people": [admin], "token_refused": "", "has_token": True, "key_missing": ""}
-    setup = SimpleNamespace(public_url="https://desk.example.com", demo=False, data_dir="/var/lib/desk")
-    started: Any = SimpleNamespace(setup=setup, about=about, _about_the_demo=lambda: [])
-    assert "sign in as  admin     password  the-secret" in Supervision._welcome(started)
+    assert "sign in as  admin     password  the-secret" in welcome(SETUP, ABOUT, URL, demo_moved=False)
     issuer = 'issuer = "https://sso.example.com"\nclient_id = "desk"\nclient_secret = "secret"\n'
     monkeypatch.setenv("DESK_OIDC", f'[company]\nname = "Our company"\n{issuer}[branch]\n{issuer}')
     monkeypatch.setenv("DESK_PASSWORDS", "False")
-    welcome = Supervision._welcome(started)
-    assert "sign in with  Our company, branch" in welcome
-    assert "password" not in welcome
+    text = welcome(SETUP, ABOUT, URL, demo_moved=False)
+    assert "sign in with  Our company, branch" in text
+    assert "password" not in text
 
 
 def test_with_json_logs_what_it_says_itself_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    admin = {"username": "admin", "password": "the-secret", "password_file": "", "role": "admin"}
-    about = {"people": [admin], "token_refused": "", "has_token": True, "key_missing": ""}
-    setup: Any = SimpleNamespace(public_url="https://desk.example.com", demo=False, data_dir="/var/lib/desk")
-    started: Any = SimpleNamespace(setup=setup, about=about, _about_the_demo=lambda: [], logs_json=True)
-    Supervision.say(started, Supervision._welcome(started))
+    started: Any = SimpleNamespace(logs_json=True)
+    Supervision.say(started, welcome(SETUP, ABOUT, URL, demo_moved=False))
     Supervision.say(started, "\nStopping …")
-    welcome, stopping = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert datetime.fromisoformat(welcome.pop("at")).tzinfo is not None
-    first, address, person, *_rest = welcome.pop("message").split("\n")
+    welcomed, stopping = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert datetime.fromisoformat(welcomed.pop("at")).tzinfo is not None
+    first, address, person, *_rest = welcomed.pop("message").split("\n")
     assert (first, address) == ("ThueSim Desk is ready", "https://desk.example.com/")
     assert person == "sign in as admin password the-secret admin"  # as on a terminal: it is made and shown once
-    assert welcome == {"level": "INFO", "process": "run"}
+    assert welcomed == {"level": "INFO", "process": "run"}
     assert stopping["message"] == "Stopping …"
     Supervision.relay(started, "worker-1", '{"level": "INFO"}')
     Supervision.relay(started, "worker-1", "")
