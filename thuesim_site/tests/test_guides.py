@@ -146,7 +146,9 @@ def test_the_commands_of_the_guides_run(tmp_path: Path, migrated_file: str) -> N
     folder.mkdir(mode=0o700, parents=True)
     if migrated_file:
         shutil.copy(migrated_file, folder / demo.DATABASE)
-    for line in [".venv/bin/python manage.py migrate -v 0", ".venv/bin/python manage.py createcachetable", *lines]:
+    else:
+        lines = [".venv/bin/python manage.py migrate -v 0", ".venv/bin/python manage.py createcachetable", *lines]
+    for line in lines:
         command = (
             line.replace(".venv/bin/python", sys.executable)
             .replace("./run", f"{sys.executable} -m thuesim_site.start.supervise")
