@@ -118,6 +118,7 @@ def test_of_two_orders_at_once_with_one_key_one_is_taken_and_the_other_is_told(p
             assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
 
 
+@pytest.mark.programs
 def test_a_web_process_killed_after_the_commit_leaves_one_order_and_the_client_gets_it(
     program: Program, house: House
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_web_process_killed_after_the_commit_leaves_one_order_and_the_client_g
     assert Rental.objects.count() == 1
 
 
+@pytest.mark.programs
 def test_a_worker_killed_with_the_number_in_its_hand_leaves_one_order_and_one_number(
     program: Program, house: House
 ) -> None:

@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.programs
 def test_every_order_gets_its_code_and_is_paid_once(folder: Path) -> None:
     unset = dict.fromkeys(known_names(), "")
     completed = subprocess.run(

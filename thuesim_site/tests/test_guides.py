@@ -132,6 +132,7 @@ def test_every_management_command_that_is_named_exists() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.programs
 def test_the_commands_of_the_guides_run(tmp_path: Path, migrated_file: str) -> None:
     """Those in blocks that begin with "sh run", one after the other, as one follows the guide on a desk of its own."""
     environment = {

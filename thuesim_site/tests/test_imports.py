@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 # Imports each module in a child process of its own, forked before any other of its floor was imported. The floors below
@@ -73,6 +74,7 @@ def failures(*floors: list[str], with_django: bool, folder: Path) -> tuple[list[
     return run.stdout.split(), run.stderr
 
 
+@pytest.mark.programs
 def test_any_module_may_be_imported_first() -> None:
     floors = [modules_of(*packages) for packages in DJANGO_FLOORS]
     assert sum(map(len, floors)) > 150

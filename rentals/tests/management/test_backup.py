@@ -34,7 +34,7 @@ from thuesim_site.start import supervise
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.programs]
 PREFIX = "backup_test_"
 SECRET = {"DESK_BACKUP_PASSPHRASE": "correct horse battery"}
 # A worker that adds readings one by one, and says after each how many there are.

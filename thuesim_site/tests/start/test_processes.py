@@ -13,6 +13,8 @@ import pytest
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import wait_until
 
+pytestmark = pytest.mark.programs
+
 # In a process of its own, as it forks. Every program says its name when it begins and when it is asked to stop.
 HOUSE = """
 import sys
