@@ -31,7 +31,7 @@ What allauth's pages do, and by what rule, stands in `docs/security.md`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Protocol
@@ -83,7 +83,8 @@ class Access:
     role: Role | None
     teams: tuple[Team, ...] = ()
     needs_two_factor: bool = False
-    membership: Membership | None = None  # in that team; an admin may have none
+    # In that team; an admin may have none. Not in the representation, by which the live stream tells people apart.
+    membership: Membership | None = field(default=None, repr=False, compare=False)
 
     @property
     def team_id(self) -> int | None:
