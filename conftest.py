@@ -16,6 +16,7 @@ from playwright.sync_api import Playwright, expect
 from pytest_django import DjangoDbBlocker, Settings
 
 from lib import announce, garbage_collection
+from rentals import enqueue
 from thuesim_site import migrated_database
 from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
@@ -137,6 +138,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 def _send_tasks_to(broker_url: str) -> None:
+    # Else its thread would be in the midst of what is replaced here.
+    wait_until(lambda: not enqueue.outbox().unfinished_tasks, "what was enqueued is sent")
     app.conf.update(broker_url=broker_url)
     app._after_fork()  # type: ignore[attr-defined]  # forgets the connections to the other broker
 

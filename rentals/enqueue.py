@@ -64,6 +64,7 @@ def outbox() -> "queue.Queue[Wakeup]":
     def empty() -> None:
         while True:
             _send(waiting.get())
+            waiting.task_done()
 
     threading.Thread(target=empty, name="outbox", daemon=True).start()
     return waiting

@@ -7,6 +7,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -93,9 +94,7 @@ def _work(session: pytest.Session, queue: _Queue, pipe: Connection) -> None:
     random.seed()
     plugins = session.config.pluginmanager
     plugins.unregister(name="terminalreporter")
-    capture: Any = plugins.getplugin("capturemanager")
-    capture.stop_global_capturing()  # into a file that the processes would share
-    capture.start_global_capturing()
+    _capture_apart(plugins.getplugin("capturemanager"))
     plugins.register(_Sender(session.config, pipe))
     tests = queue.take()
     test = next(tests, None)
@@ -104,8 +103,20 @@ def _work(session: pytest.Session, queue: _Queue, pipe: Connection) -> None:
         pipe.send(test.nodeid)
         session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
         test = following
-    capture.stop_global_capturing()
     pipe.send(None)
+
+
+def _capture_apart(capture: Any) -> None:
+    """Give this process files of its own for what is printed; the others write to those that it inherited. The streams
+    stay the same objects: handlers of logging have them."""
+    if not capture.is_globally_capturing():
+        return
+    capture.resume_global_capture()
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        with tempfile.TemporaryFile() as own:
+            os.dup2(own.fileno(), stream.fileno())
+            os.dup2(own.fileno(), descriptor)
+    capture.suspend_global_capture()
 
 
 class _Sender:
