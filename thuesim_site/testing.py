@@ -28,13 +28,14 @@ PORTS = range(11_000, 16_000)
 CLAIM_OFFSET = 10_000  # not 0: a server may want the UDP port of the same number for HTTP/3
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 90) -> None:
-    """Wait until `holds()` is true. Raises TimeoutError that names `what` after `seconds`."""
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 90, *, every: float = 0.05) -> None:
+    """Wait until `holds()` is true, which is asked `every` so many seconds. Raises TimeoutError that names `what` after
+    `seconds`."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def free_port(count: int = 1) -> int:

@@ -38,7 +38,7 @@ def test_an_order_gets_its_number_and_its_code_while_redis_is_full(desk: Running
     linh = Person(desk, "linh")
     before = linh.statuses().count("received")
     linh.rent()
-    wait_until(lambda: linh.statuses().count("received") > before, "the code is there", 90)
+    linh.wait_until(lambda: linh.statuses().count("received") > before, "the code is there")
 
 
 @pytest.mark.usefixtures("full_redis")
@@ -57,7 +57,7 @@ def test_an_order_gets_its_number_and_its_code_while_redis_is_gone(desk: Running
     os.kill(server, signal.SIGSTOP)  # connections stay open, and nothing answers
     try:
         linh.rent()
-        wait_until(lambda: linh.statuses().count("received") > before, "the code is there", 90)
+        linh.wait_until(lambda: linh.statuses().count("received") > before, "the code is there")
         wait_until(lambda: readiness(desk) == (200, "down"), "/readyz says that it is away")
         wait_until(lambda: takes_no_messages(desk), "/metrics says so")
     finally:

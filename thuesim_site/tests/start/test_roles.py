@@ -76,10 +76,10 @@ def test_an_order_goes_on_when_the_machine_that_worked_on_it_is_gone(
     assert sorted(command[-1] for command in web.processes().values() if command[0] == "desk") == ["web-1", "web-2"]
     person = Person(web, "admin")
     person.rent()
-    wait_until(lambda: person.statuses().count("received") == 1, "the code of the first order", 90)
+    person.wait_until(lambda: person.statuses().count("received") == 1, "the code of the first order")
     kill(one)
     person.rent()
-    wait_until(lambda: person.statuses().count("received") == 2, "the code of the second order", 90)
+    person.wait_until(lambda: person.statuses().count("received") == 2, "the code of the second order")
     victims = web.pids_of("web-1")
     for pid in victims:
         os.kill(pid, signal.SIGKILL)

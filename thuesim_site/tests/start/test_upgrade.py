@@ -19,20 +19,23 @@ REPLY_MS = 10_000
 
 
 class Clients:
-    """Programs that ask for a page without pause, one on a connection that it keeps and one on a new one each time."""
+    """Programs that ask for a page after each `pause` in seconds: one on a connection that it keeps, one on a new one each
+    time."""
+
+    pause = 0.2
 
     def __init__(self, url: str) -> None:
         self._url, self._stop = url, threading.Event()
         self.answered = 0
         self.failed: list[str] = []
-        self._threads = [threading.Thread(target=self._ask, args=(keeps,)) for keeps in (True, False)]
+        self._threads = [threading.Thread(target=self._ask, args=(keeps,), daemon=True) for keeps in (True, False)]
         for thread in self._threads:
             thread.start()
 
     def _ask(self, keeps: bool) -> None:
         session = requests.Session()
         headers = {} if keeps else {"Connection": "close"}
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(self.pause):
             try:
                 session.get(self._url, headers=headers, timeout=90).raise_for_status()
                 self.answered += 1
@@ -57,7 +60,7 @@ def desk(tmp_path: Path, migrated_file: str) -> Iterator[RunningDesk]:
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the processes are the same on both databases")
 def test_every_process_is_replaced_and_nobody_notices(desk: RunningDesk) -> None:
     person = Person(desk, "linh")
-    wait_until(lambda: "02.97" in person.get("/").text, "the catalogue was read")
+    person.wait_until(lambda: "02.97" in person.get("/").text, "the catalogue was read")
     before = {pid for pid, command in desk.processes().items() if command[0] == "desk"}
     requests.post(
         f"{desk.sandbox_url}/_sandbox/faults",
@@ -66,9 +69,13 @@ def test_every_process_is_replaced_and_nobody_notices(desk: RunningDesk) -> None
     ).raise_for_status()
     clients = Clients(f"{desk.base_url}/accounts/login/")
     person.rent()
-    wait_until(lambda: person.statuses() == ["placing"], "the order's request has left")
+    person.wait_until(lambda: person.statuses() == ["placing"], "the order's request has left")
     assert desk.process is not None
     desk.process.send_signal(UPGRADE)
+    wait_until(lambda: "Upgrading to" in desk.output(), "it is prepared", 300)
+    clients.pause = 0.02
+    wait_until(lambda: not desk.pids_of("desk", "web") & before, "the former web process has left", 300, every=0.2)
+    clients.pause = 0.2
     wait_until(lambda: "Upgraded to" in desk.output(), "it is upgraded", 300)
     clients.stop()
     assert (clients.failed, clients.answered > 50) == ([], True)
@@ -80,7 +87,7 @@ def test_every_process_is_replaced_and_nobody_notices(desk: RunningDesk) -> None
     assert "unconfirmed" not in person.statuses()
     calls = requests.get(f"{desk.sandbox_url}/_sandbox/calls", timeout=60).json()["calls"]
     assert [call["endpoint"] for call in calls].count("rent") == 1
-    wait_until(lambda: person.statuses() == ["received"], "its code")
+    person.wait_until(lambda: person.statuses() == ["received"], "its code")
 
 
 def test_without_a_desk_that_runs_there_is_nothing_to_upgrade(tmp_path: Path) -> None:
