@@ -2,11 +2,11 @@
 wrong line. Each is a new line of the ledger and an audit record. All amounts are whole đồng.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -44,15 +44,25 @@ def open_questions(access: Access) -> QuerySet[BalanceQuestion]:
 
 def lines(access: Access) -> QuerySet[LedgerEntry]:
     """Return what was booked on the team's tokens beside what rentals cost, the newest first: refunds of its own rentals,
-    top-ups and corrections. `is_theirs`: by a person of another team that shares the token, who is not named here."""
+    top-ups and corrections. Not all of their people may be named: see `by_other_teams`."""
     if not access.manages:
         return LedgerEntry.objects.none()
     refunds = Q(kind=LedgerEntry.Kind.REFUND, rental__team=access.team_id)
     found = LedgerEntry.objects.filter(refunds | _BY_BALANCE, token__teams=access.team_id)
-    membership = Membership.objects.filter(user=OuterRef("person"))
-    others = Exists(membership.filter(team__tokens=OuterRef("token")))
-    is_theirs = others & ~Exists(membership.filter(team=access.team_id))
-    return found.annotate(is_theirs=is_theirs).select_related("token", "person")
+    return found.select_related("token", "person")
+
+
+def by_other_teams(entries: Iterable[LedgerEntry], access: Access) -> set[int]:
+    """Return the keys of the lines booked by a person of another team that shares the token, who is not named here. One
+    query, none where no person booked any."""
+    by_people = [entry for entry in entries if entry.person_id is not None]
+    if not by_people:
+        return set()
+    memberships = Membership.objects.filter(user__in={entry.person_id for entry in by_people})
+    rows = list(memberships.values_list("user", "team", "team__tokens"))
+    own = {person for person, team, _token in rows if team == access.team_id}
+    shared = {(person, token) for person, _team, token in rows if person not in own}
+    return {entry.pk for entry in by_people if (entry.person_id, entry.token_id) in shared}
 
 
 def refundable_for(question: BalanceQuestion, access: Access) -> list[Rental]:

@@ -222,12 +222,14 @@ def questions(access: Access) -> list[Question]:
     return found
 
 
-def booked(access: Access, period: Period) -> list[LedgerEntry]:
-    """Return the period's refunds, top-ups and corrections on the team's tokens, the newest first, at most `MAX_BOOKED`.
-    One query."""
+def booked(access: Access, period: Period) -> list[tuple[LedgerEntry, bool]]:
+    """Return the period's refunds, top-ups and corrections on the team's tokens, the newest first, at most `MAX_BOOKED`,
+    each with whether a person of another team booked it. Two queries at most."""
     lines = bookkeeping.lines(access).filter(at__gte=period.start, at__lt=period.end)
     shown = ["kind", "amount", "at", "note", "rental", "taken_back", "takes_back", "token__name"]
-    return list(lines.only(*shown, *(f"person__{name}" for name in _NAMES))[:MAX_BOOKED])
+    entries = list(lines.only(*shown, *(f"person__{name}" for name in _NAMES))[:MAX_BOOKED])
+    theirs = bookkeeping.by_other_teams(entries, access)
+    return [(entry, entry.pk in theirs) for entry in entries]
 
 
 def _service_of(name: str) -> tuple[int, str, str]:
