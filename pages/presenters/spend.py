@@ -144,6 +144,7 @@ class Spending:
     groupings: list[Grouping]
     by_network: Grouping | None  # and by service and prefix; None for one person
     dearer: Line  # what numbers cost beyond the price that was shown at the order
+    tokens: dict[int, str]  # the names of the team's tokens, by key
 
 
 def headings() -> list[str]:
@@ -174,6 +175,7 @@ def spending(access: Access, period: Period) -> Spending:
     payers = [(*_payer_of(row.name), row) for row in read(Kind.PAYER)]
     used = Service.objects.filter(pk__in={key for key, *_rest in parts})
     services = {service.pk: service for service in used.only("name", "sv", "upstream_id")}
+    tokens = tokens_of(access)
 
     def grouping(key: str, label: Promise, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> Grouping:
         return Grouping(key, label, _lines(period, total, rows, naming))
@@ -185,10 +187,10 @@ def spending(access: Access, period: Period) -> Spending:
         grouping("service", gettext_lazy("Service"), by_service, _service_lines(services)),
         grouping("person", gettext_lazy("Person"), [(payer, row) for payer, _token, row in payers], _person_lines),
         grouping("purpose", gettext_lazy("Purpose"), purposes, _purpose_lines),
-        grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines),
+        grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines(tokens)),
     ]
     in_detail = grouping("network", gettext_lazy("Service, network and prefix"), by_network, _network_lines(services))
-    return Spending(total, days, groupings, in_detail, _dearer(by_day))
+    return Spending(total, days, groupings, in_detail, _dearer(by_day), tokens)
 
 
 def spending_of(person: User, access: Access, period: Period) -> Spending:
@@ -198,13 +200,14 @@ def spending_of(person: User, access: Access, period: Period) -> Spending:
     total = _sum(_("Total"), days)
     payers = [(*_payer_of(row.name), row) for row in sums.read(access.team_id, Kind.PAYER, period.since, period.until)]
     tokens = [(token, row) for payer, token, row in payers if payer == person.pk]
+    team_tokens = tokens_of(access)
 
     def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-        lines = _token_lines(keys)
+        lines = _token_lines(team_tokens)(keys)
         return {key: (label, f"payer={person.pk}&{query}") for key, (label, query) in lines.items()}
 
     by_token = Grouping("token", gettext_lazy("Token"), _lines(period, total, tokens, naming))
-    return Spending(total, days, [by_token], None, _dearer(by_day))
+    return Spending(total, days, [by_token], None, _dearer(by_day), team_tokens)
 
 
 def _dearer(by_day: Iterable[Sum]) -> Line:
@@ -344,6 +347,17 @@ def _purpose_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
     return named
 
 
-def _token_lines(keys: list[Any]) -> dict[Any, tuple[str, str]]:
-    tokens = Token.objects.filter(pk__in=keys).values_list("pk", "name")
-    return {pk: (name, f"token={pk}") for pk, name in tokens}
+def tokens_of(access: Access) -> dict[int, str]:
+    """Return the names of the team's tokens, by key. One query."""
+    return dict(Token.objects.filter(teams=access.team_id).values_list("pk", "name"))
+
+
+def _token_lines(tokens: Mapping[int, str]) -> _Naming:
+    """As the team's `tokens` are called. One that is no longer the team's is read."""
+
+    def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:
+        former = [key for key in keys if key not in tokens]
+        names = dict(Token.objects.filter(pk__in=former).values_list("pk", "name")) if former else {}
+        return {pk: (name, f"token={pk}") for pk, name in {**tokens, **names}.items()}
+
+    return naming

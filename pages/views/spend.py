@@ -32,12 +32,13 @@ from pages.presenters.spend import (
     rows,
     spending,
     spending_of,
+    tokens_of,
     usual_periods,
 )
 from pages.views.exports import CONTENT_TYPES
 from rentals import bookkeeping
 from rentals.jobs import exports
-from rentals.models import LedgerEntry, Token
+from rentals.models import LedgerEntry
 
 
 @require_safe
@@ -99,7 +100,7 @@ def spend_answer(request: DeskRequest, pk: int) -> HttpResponse:
 def spend_enter(request: DeskRequest) -> HttpResponse:
     """Book a top-up or a correction."""
     _check(request)
-    form = EntryForm(request.POST, tokens=_tokens(request))
+    form = EntryForm(request.POST, tokens=tokens_of(request.access).items())
     if not form.is_valid():
         return _page(request, form, status=422)
     try:
@@ -152,10 +153,6 @@ def _spending(request: DeskRequest, period: Period, person: User | None) -> Spen
     return spending_of(person, request.access, period) if person else spending(request.access, period)
 
 
-def _tokens(request: DeskRequest) -> tuple[tuple[int, str], ...]:
-    return tuple(Token.objects.filter(teams=request.access.team_id).values_list("pk", "name"))
-
-
 @lru_cache(maxsize=100)
 def _unsent_fields(tokens: tuple[tuple[int, str], ...], language: str) -> SafeString:
     """Return the fields of an entry that nobody has sent, in the active language, `language`: a tenth of the page's time."""
@@ -183,7 +180,7 @@ def _page(request: DeskRequest, form: EntryForm | None = None, *, status: int = 
         "booked": booked(request.access, period),
         "kinds": {kind: capfirst(kind.label) for kind in LedgerEntry.Kind},
         "form": form,
-        "fields": _fields(form) if form else _unsent_fields(_tokens(request), get_language() or ""),
+        "fields": _fields(form) if form else _unsent_fields(tuple(spent.tokens.items()), get_language() or ""),
     }
     return render(request, "pages/spend.html", context, status=status)
 
