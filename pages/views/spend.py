@@ -177,7 +177,7 @@ def _page(request: DeskRequest, form: EntryForm | None = None, *, status: int = 
         "chart": charts.bar_chart([(day.label, day.charged, day.spent) for day in spent.days]),
         "days": [day for day in reversed(spent.days) if day.rentals],
         "questions": questions(request.access),
-        "booked": booked(request.access, period),
+        "booked": booked(request.access, period, spent.tokens),
         "kinds": {kind: capfirst(kind.label) for kind in LedgerEntry.Kind},
         "form": form,
         "fields": _fields(form) if form else _unsent_fields(tuple(spent.tokens.items()), get_language() or ""),
