@@ -5,7 +5,8 @@ file, or has not begun, the answer carries the header `Desk-File`, and no client
 of the file and what is added to it, without a thread and a database connection, and asks Django again now and then.
 
 A file that is not finished, since its worker died or its disk is full, ends without the last chunk of HTTP, so that the
-browser says that the download failed.
+browser says that the download failed. Caddy before 2.8 adds that chunk (https://github.com/caddyserver/caddy/pull/5952), so
+the last line of a CSV file says it, too; an Excel file without its end cannot be opened.
 """
 
 import asyncio
@@ -34,11 +35,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """What Django answered. `path` is where the file grows, empty before that; `is_whole` where nothing will be added."""
+    """What Django answered. `path` is where the file grows, empty before that; `is_whole` where nothing will be added;
+    `broken` is what ends a file that will not be finished."""
 
     start: Message
     path: str = ""
     is_whole: bool = False
+    broken: str = ""
     is_held: bool = False
 
     @classmethod
@@ -79,7 +82,7 @@ class Downloads:
                 answer, file = begun
                 with file:
                     await send(answer.head)
-                    await self._send(file, answer.path, scope, gone, send)
+                    await self._send(file, answer, scope, gone, send)
         finally:
             gone.cancel()
 
@@ -100,7 +103,9 @@ class Downloads:
             pause = min(1.0, 1.3 * pause)
         return None
 
-    async def _send(self, file: BinaryIO, path: str, scope: Message, gone: "asyncio.Future[None]", send: Send) -> None:
+    async def _send(
+        self, file: BinaryIO, begun: Answer, scope: Message, gone: "asyncio.Future[None]", send: Send
+    ) -> None:
         """Send the file as it grows. Returns without an end where it is not finished."""
         loop, is_whole = asyncio.get_running_loop(), False
         if scope["method"] == "HEAD":
@@ -116,15 +121,16 @@ class Downloads:
                 return
             else:
                 # Completed, or given up, it has lost its name.
-                if loop.time() > checked + CHECK_SECONDS or not Path(path).exists():
+                if loop.time() > checked + CHECK_SECONDS or not Path(begun.path).exists():
                     answer, checked = await self._ask(scope, "again", gone), loop.time()
-                    if answer.path == path:
+                    if answer.path == begun.path:
                         is_whole = answer.is_whole
                     elif not answer.is_of_trouble:
                         break
                 if not is_whole:
                     await asyncio.wait({gone}, timeout=LOOK_SECONDS)
         if not gone.done():
+            await send({"type": "http.response.body", "body": begun.broken.encode(), "more_body": True})
             logger.warning("the download of an export is broken off: its file will not be finished")
 
     async def _ask(self, scope: Message, turn: str, gone: "asyncio.Future[None]", send: Send | None = None) -> Answer:

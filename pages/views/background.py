@@ -74,8 +74,13 @@ def _growing(request: DeskRequest, job: BackgroundJob, turn: str) -> HttpRespons
         )
         messages.warning(request, sentence)
         return redirect("background")
-    held = {"path": str(path) if is_there else "", "is_whole": job.state == BackgroundJob.State.DONE}
     kind = _kind(job)
+    broken = _("INCOMPLETE: the export broke off here. Background work says why.")
+    held = {
+        "path": str(path) if is_there else "",
+        "is_whole": job.state == BackgroundJob.State.DONE,
+        "broken": f'\r\n"{broken}"\r\n' if kind == "csv" else "",
+    }
     headers = {
         downloads.HEADER: json.dumps(held),
         "Content-Disposition": f'attachment; filename="{file_name(kind)}"',

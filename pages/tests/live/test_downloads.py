@@ -163,8 +163,9 @@ def test_a_file_that_is_cut_off_by_a_full_disk_is_not_taken_for_whole(
     with desk.asking(reverse("background_file", args=[job.pk])) as answer:
         answer.read(2)
         desk.go_on.set()
-        with pytest.raises(http.client.IncompleteRead):
+        with pytest.raises(http.client.IncompleteRead) as broken:
             answer.read()
+    assert broken.value.partial.splitlines()[-1].startswith(b'"INCOMPLETE: ')
     assert shared_files.exports().listdir("")[1] == []
 
 
