@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,29 @@ class Checks:
         return (
             f"{BIG_BYTES // 1_000_000} MB in {time.monotonic() - began:.1f} s, first byte after {first * 1000:.0f} ms"
         )
+
+    def growing_download(self) -> str:
+        """An export is sent as it is written, and one that will not be finished does not look whole."""
+        job, file = self.prepared.begin_export()
+        began = time.monotonic()
+        answer = self.visitor.ask("GET", f"/background/{job.pk}/file/")
+        assert answer.read(5) == b"first", f"status {answer.status}"
+        took = time.monotonic() - began
+        assert took < FIRST_EVENT_SECONDS, f"first byte after {took:.2f} s"
+        file.write(b" and last")
+        file.complete()
+        self.prepared.end_export(job, "done")
+        assert answer.read() == b" and last", "other bytes"
+        job, _ = self.prepared.begin_export()
+        answer = self.visitor.ask("GET", f"/background/{job.pk}/file/")
+        answer.read(5)
+        self.prepared.end_export(job, "failed")
+        try:
+            rest, ended = answer.read(), "its last line alone says so (Caddy before 2.8)"
+        except http.client.IncompleteRead as error:
+            rest, ended = error.partial, "an error"
+        assert b"INCOMPLETE" in rest.splitlines()[-1], "a file that was broken off looks whole"
+        return f"first byte after {took * 1000:.0f} ms; broken off: {ended}"
 
     def callback(self) -> str:
         body = json.dumps({"Id": "1", "Phone": "0852220001"}).encode()
@@ -236,6 +260,28 @@ class Prepared:
         self.job = BackgroundJob.objects.create(kind="export_csv", person=admin, team=team, **states).pk
         address = CallbackAddress.issue(Token.objects.get())
         self.secret = address.secret.reveal() if address.secret else ""
+        self._jobs = BackgroundJob.objects.filter(person=admin)
+        self._running = BackgroundJob(kind="export_csv", person=admin, team=team, state="running")
+
+    def begin_export(self) -> tuple[Any, Any]:
+        """Return the job of an export that this process writes, and its file, which begins with "first"."""
+        from django.utils import timezone
+
+        from lib.files.growing_files import GrowingFile
+        from rentals.jobs import background
+
+        job = copy(self._running)
+        job.run, job.alive_at = secrets.token_hex(8), timezone.now()
+        job.save()
+        part = background.part_of(job)
+        assert part is not None
+        file = GrowingFile(part.with_name(part.name.removesuffix(".part")))
+        file.write(b"first")
+        return job, file
+
+    def end_export(self, job: Any, state: str) -> None:
+        """Say how the export ended."""
+        self._jobs.filter(pk=job.pk).update(state=state, file=f"{job.pk}-{job.run}.csv" if state == "done" else "")
 
 
 Report = dict[str, dict[str, tuple[bool, str]]]
@@ -268,7 +314,7 @@ BELOW: dict[str, tuple[str, Command]] = {
     for strips in (False, True)
 }
 OFTEN = ("sign_in", "files", "live_stream", "callback", "visitors_address", "own_check")
-ALL = (*OFTEN, "download", "request_id", "http2", "compression", "plain_http", "restart")
+ALL = (*OFTEN, "download", "growing_download", "request_id", "http2", "compression", "plain_http", "restart")
 
 
 class Run:
