@@ -1,10 +1,12 @@
 """A backup that is taken while the desk writes, and what becomes of it."""
 
 import hashlib
+import itertools
 import json
 import os
 import runpy
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -14,9 +16,10 @@ import tempfile
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TextIO
 from urllib.parse import quote
 
 import psycopg
@@ -37,16 +40,6 @@ from thuesim_site.testing import known_names
 pytestmark = [pytest.mark.database, pytest.mark.programs]
 PREFIX = "backup_test_"
 SECRET = {"DESK_BACKUP_PASSPHRASE": "correct horse battery"}
-# A worker that adds readings one by one, and says after each how many there are.
-WRITE = """
-import django; django.setup()
-from rentals.models import BalanceReading, Token
-from django.utils import timezone
-token = Token.objects.get()
-for number in range(1, 100000):
-    BalanceReading.objects.create(token=token, at=timezone.now(), balance=number)
-    print(number, flush=True)
-"""
 
 
 def fill() -> None:
@@ -72,6 +65,14 @@ def print_counts() -> None:
         "token": bool(Token.objects.get().value),
     }
     print(json.dumps(counts))
+
+
+def add_readings() -> None:
+    """Add readings one by one, and print after each how many there are, until the process is killed."""
+    token = Token.objects.get()
+    for number in itertools.count(1):
+        BalanceReading.objects.create(token=token, at=timezone.now(), balance=number)
+        print(number, flush=True)
 
 
 class Desk:
@@ -109,45 +110,53 @@ class Desk:
         counts: dict[str, Any] = json.loads(self.run(print_counts))
         return counts
 
-    def writing(self) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-c", WRITE],
-            cwd=BASE_DIR,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    @contextmanager
+    def writing(self) -> Iterator[TextIO]:
+        """Inside the block, a worker adds readings. Gives what it prints."""
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as counted, os.fdopen(writing, "w") as output, Path(os.devnull).open("w") as errors:
+            pid = fork(add_readings, self.environment, output, errors)
+            output.close()
+            try:
+                yield counted
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def in_fork(work: Callable[[], object], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """Do it in a fork of this process, under the settings that follow from `environment`. Nothing is loaded anew, which
     takes most of the time of a small command."""
-    connections.close_all()  # the fork must not share one, nor PostgreSQL's pool of them
-    close_pool: Callable[[], None] = getattr(connection, "close_pool", lambda: None)
-    close_pool()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                for name, file in (("stdout", output), ("stderr", errors)):
-                    setattr(sys, name, file)
-                become_desk(environment)
-                work()
-                status = 0
-            except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else 1
-            except BaseException:  # noqa: BLE001 - it ends here
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
+        pid = fork(work, environment, output, errors)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         output.seek(0)
         errors.seek(0)
         return subprocess.CompletedProcess("", status, output.read(), errors.read())
+
+
+def fork(work: Callable[[], object], environment: dict[str, str], output: IO[str], errors: IO[str]) -> int:
+    """Begin it in a fork, which writes to `output` and `errors`, and return the id of the process."""
+    connections.close_all()  # the fork must not share one, nor PostgreSQL's pool of them
+    close_pool: Callable[[], None] = getattr(connection, "close_pool", lambda: None)
+    close_pool()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            sys.stdout, sys.stderr = output, errors
+            become_desk(environment)
+            work()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - it ends here
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return pid
 
 
 def become_desk(environment: dict[str, str]) -> None:
@@ -187,6 +196,14 @@ def make_desk(folder: Path, migrated: str = "") -> Desk:
 
 
 @pytest.fixture(scope="module", autouse=True)
+def _loaded_once() -> None:
+    """Load here what each fork would load for itself: the addresses, which Django's checks go through, and the commands."""
+    import_module(settings.ROOT_URLCONF)
+    for name in ("backup", "restore"):
+        import_module(f"rentals.management.commands.{name}")
+
+
+@pytest.fixture(scope="module", autouse=True)
 def _no_database_stays(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock():  # for the forks
         yield
@@ -216,15 +233,10 @@ def file(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_backup_while_the_desk_writes_has_all_that_was_committed_before(desk: Desk, tmp_path: Path) -> None:
-    writer = desk.writing()
-    assert writer.stdout is not None
-    try:
-        before = [int(writer.stdout.readline()) for _ in range(20)][-1]
+    with desk.writing() as counted:
+        before = [int(counted.readline()) for _ in range(20)][-1]
         made = desk.start_manage("backup", str(tmp_path))
-        assert made.returncode == 0, made.stderr
-    finally:
-        writer.kill()
-        writer.communicate()
+    assert made.returncode == 0, made.stderr
     [file] = tmp_path.glob("desk-*.tar")
     other = make_desk(tmp_path / "var")
     shutil.copy(desk.data_dir / "token_key", other.data_dir / "token_key")
@@ -246,15 +258,10 @@ def test_a_backup_while_the_desk_writes_has_all_that_was_committed_before(desk: 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="it is SQLite whose file is copied")
 def test_the_file_of_the_database_alone_would_lack_what_was_written_last(desk: Desk, tmp_path: Path) -> None:
-    writer = desk.writing()
-    assert writer.stdout is not None
-    try:
+    with desk.writing() as counted:
         for _ in range(5):
-            writer.stdout.readline()
+            counted.readline()
         copied = shutil.copy(desk.data_dir / "desk.sqlite3", tmp_path / "copied.sqlite3")
-    finally:
-        writer.kill()
-        writer.communicate()
     try:
         with sqlite3.connect(copied) as database:
             [readings] = database.execute("SELECT count(*) FROM rentals_balancereading").fetchone()
