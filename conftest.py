@@ -32,6 +32,7 @@ QUIET_CHROMIUM = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--js-flags=--no-opt,--no-maglev",  # a page is left before its optimised code has won back what it cost
 ]
 
 BROWSER_TESTS = ("pages/tests/browser/", "pages/tests/live/")  # as ./test has them: it need not collect the others
