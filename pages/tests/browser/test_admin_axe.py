@@ -54,8 +54,8 @@ def _pages(site: str, client: Client, things: dict[str, Any]) -> dict[str, str]:
         for pattern in patterns:
             address = site + address_of(pattern, name, things, things["rental"])
             # Not by the client: Playwright's event loop, which runs in this thread, lets it make no request.
-            answer = requests.get(address, cookies=cookies, timeout=60)
-            if answer.url == address and answer.ok and "<html" in answer.text:
+            answer = requests.get(address, cookies=cookies, allow_redirects=False, timeout=60)
+            if answer.ok and "<html" in answer.text:
                 found[name] = address
     return found
 
