@@ -25,6 +25,7 @@ from typing import Any, cast
 import redis
 import uvloop
 
+from bench.peers import require
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--lifespan", "off", "--no-access-log"]
@@ -272,6 +273,7 @@ async def _measure(peer: Peer, pid: int, port: int, sessions: list[str], rental:
 
 def main(*sizes: int) -> None:
     """Measure all peers with each number of streams and print what came of it."""
+    require("django_eventstream")
     sizes = sizes or (1, 200, 2000)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with tempfile.TemporaryDirectory() as folder:

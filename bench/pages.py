@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.peers import require
 from thuesim_site.testing import free_port
 
 CONNECTIONS = 16
@@ -105,6 +106,7 @@ async def _ask(port: int, session: str, end: float) -> int:
 
 def main(seconds: float = 2.0, turns: int = 5) -> None:
     """Print pages per second and processor time per page of each server, and our ratios."""
+    require("gunicorn", "a2wsgi")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TINY_DATABASE"] = str(Path(folder, "tiny.sqlite3"))
         command = [sys.executable, "-c", "from bench.peers.tiny import prepare; print(prepare())"]

@@ -309,6 +309,10 @@ def many(server: Server, options: argparse.Namespace) -> bool:
         print(
             f"       {len(clients)} waits sent in {opened:.1f} s; {threads} threads, {connections} connections before"
         )
+        if opened > WAIT_SECONDS:
+            print(
+                f"       the first ended before the last was sent: choose --waits that take less than {WAIT_SECONDS} s"
+            )
         print(f"       an answer beside the others came after {(at - committed) * 1000:.0f} ms")
         kept = [
             _bar("waits that are not held", len(clients) - held, 0, "waits"),
