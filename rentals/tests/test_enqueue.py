@@ -1,7 +1,7 @@
 """Waking a worker never delays its caller."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from django.db import transaction
@@ -14,8 +14,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _own_outbox() -> None:
-    """The thread of the last outbox may still be busy with what another test sent."""
+def _own_outbox() -> Iterator[None]:
+    """The thread of the last outbox may still be busy with what another test sent; from this one messages are taken."""
+    enqueue.outbox.cache_clear()
+    yield
     enqueue.outbox.cache_clear()
 
 
