@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -48,7 +48,9 @@ def lines(access: Access) -> QuerySet[LedgerEntry]:
     if not access.manages:
         return LedgerEntry.objects.none()
     refunds = Q(kind=LedgerEntry.Kind.REFUND, rental__team=access.team_id)
-    found = LedgerEntry.objects.filter(refunds | _BY_BALANCE, token__teams=access.team_id)
+    # Not by a join: SQLite would begin with the tokens, and sort all of their lines in the period.
+    shares = Token.teams.through.objects.filter(token=OuterRef("token"), team=access.team_id)
+    found = LedgerEntry.objects.filter(refunds | _BY_BALANCE, Exists(shares))
     return found.select_related("token", "person")
 
 
