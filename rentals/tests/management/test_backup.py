@@ -38,7 +38,6 @@ from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names
 
 pytestmark = [pytest.mark.database, pytest.mark.programs]
-PREFIX = "backup_test_"
 SECRET = {"DESK_BACKUP_PASSPHRASE": "correct horse battery"}
 
 
@@ -181,6 +180,11 @@ def server() -> tuple[dict[str, str], str]:
     return {**found, "dbname": "postgres"}, f"postgres:///{{}}?{address}"
 
 
+def prefix() -> str:
+    """Return how the names of the databases of this process begin: others run tests of this file, too."""
+    return f"backup_test_by{os.getpid()}x"
+
+
 def make_desk(folder: Path, migrated: str = "") -> Desk:
     """Return a desk on an empty database of the kind that the tests run on, or on a copy of `migrated`."""
     if connection.vendor == "sqlite":
@@ -189,7 +193,7 @@ def make_desk(folder: Path, migrated: str = "") -> Desk:
             shutil.copy(migrated, folder / "desk.sqlite3")
         return desk
     parameters, address = server()
-    name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
+    name = f"{prefix()}{uuid.uuid4().hex[:12]}"
     with psycopg.connect(**parameters, autocommit=True) as postgresql:  # type: ignore[arg-type]
         postgresql.execute(f"CREATE DATABASE {name} TEMPLATE {migrated or 'template1'}")
     return Desk(folder, address.format(name))
@@ -210,7 +214,7 @@ def _no_database_stays(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     if connection.vendor == "postgresql":
         with psycopg.connect(**server()[0], autocommit=True) as postgresql:  # type: ignore[arg-type]
             made = postgresql.execute(
-                "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{PREFIX}%"]
+                "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{prefix()}%"]
             ).fetchall()
             for (name,) in made:
                 postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
