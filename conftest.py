@@ -75,7 +75,7 @@ sys.addaudithook(_stay_here)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that may use the database. Long ones go first: at the end the other processes would wait for them.
 
     Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it.
@@ -85,6 +85,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("database")
         if item.get_closest_marker("browser") and not item.nodeid.startswith(BROWSER_TESTS):
             raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in {BROWSER_TESTS} alone")
+    if os.environ.get("HYPOTHESIS_PROFILE") == "quick":
+        walks = [item for item in items if item.get_closest_marker("walk")]
+        left_out = {*walks} - {*walks[::3]}
+        config.hook.pytest_deselected(items=[*left_out])
+        items[:] = [item for item in items if item not in left_out]
     items.sort(
         key=lambda item: ("browser" in item.keywords, "desk" not in _fixtures(item), "long" not in item.keywords)
     )

@@ -121,6 +121,7 @@ def _is_text(tag: str, name: str) -> bool:
     return name in {"title", "placeholder", "alt", "aria-label"} or (tag, name) == ("input", "value")
 
 
+@pytest.mark.walk
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", ["visitor", "admin"])
 def test_no_page_and_no_answer_leads_out_of_the_path(world: World, role: str) -> None:

@@ -267,6 +267,7 @@ def test_the_table_names_every_address_and_no_other() -> None:
     assert [pattern for _method, pattern, _cells in policy() if not filter_names(addresses(), pattern)] == []
 
 
+@pytest.mark.walk
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", sorted(addresses()))
 def test_an_address_keeps_to_the_policy(world: World, name: str) -> None:

@@ -55,6 +55,7 @@ def everywhere(world: World) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.walk
 def test_no_address_takes_a_post_without_the_csrf_token_but_those_of_other_programs(world: World) -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.cookies = world.cookies["admin"]
@@ -148,6 +149,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:12]))
 def test_no_text_in_any_field_of_any_page_is_an_error_of_ours(world: World, settings: Settings, text: str) -> None:
     client, errors = FormClient(raise_request_exception=False), []
@@ -266,6 +268,7 @@ def test_behind_https_the_session_is_bound_to_this_host_and_to_tls(tmp_path: Pat
     ]
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("prefix", ["", "__Host-"])
 def test_every_cookie_of_every_page_is_for_this_host_alone(world: World, settings: Settings, prefix: str) -> None:
     """The flags of RFC 6265bis: what `__Host-` wants behind https, and never anything that a script may read but CSRF's."""

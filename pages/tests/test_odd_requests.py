@@ -39,6 +39,7 @@ def _statuses(world: World, client: Client, address: str, **sent: str) -> list[i
     return [answer.status_code for answer in answers]
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("number", HUGE, ids=lambda number: f"{number[:3]}… of {len(number)}")
 def test_a_number_in_an_address_that_no_column_holds_is_not_found(world: World, number: str) -> None:
     client, errors = Client(raise_request_exception=False), []
@@ -116,6 +117,7 @@ def test_a_redirect_to_https_follows_the_desks_own_address(settings: Settings) -
     assert answer.headers["Location"] == "https://desk.example.com/accounts/login/?next=/team/"
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("content_type", TYPES, ids=lambda text: text[:60])
 def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type: str) -> None:
     client, errors = Client(raise_request_exception=False), []
