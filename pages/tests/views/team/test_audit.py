@@ -106,6 +106,26 @@ def test_pages_follow_one_another_without_gap_or_repeat(client: Client, boss: Us
     assert second.context["next"] is None
 
 
+@pytest.mark.parametrize("of_person", [False, True])
+def test_pages_follow_one_another_where_a_clock_was_set_back(
+    client: Client, boss: User, team: Team, of_person: bool
+) -> None:
+    now, records = timezone.now(), []
+    for n in range(audit_view.PAGE_SIZE + 7):
+        # Three at a moment, each moment before the one that was recorded last; in the team, and of a person.
+        with time_machine.travel(now + timedelta(hours=1) - timedelta(minutes=n // 3), tick=False):
+            kind: dict[str, Any] = {"action": "order", "team": team} if n % 2 else {"action": "sign_in"}
+            records.append(audit.record(person=boss, target=str(n), **kind))
+    asked = {"person": boss.pk} if of_person else {}
+    first = client.get(reverse("team_audit"), asked)
+    second = client.get(reverse("team_audit"), {**asked, "before": first.context["next"]})
+    found = [record for page in (first, second) for record, *_ in page.context["records"] if record.target]
+    newest_first = sorted(records, key=lambda record: record.pk if of_person else (record.at, record.pk), reverse=True)
+    assert found == newest_first
+    in_file = [row[3] for row in exported(client, **asked)[1:] if row[3]]
+    assert in_file == [record.target for record in newest_first]
+
+
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_of_the_file_is_a_formula(client: Client, boss: User, team: Team, formula: str) -> None:
     User.objects.filter(pk=boss.pk).update(username=f"{formula}boss")
