@@ -227,7 +227,10 @@ def label(action: str) -> str:
     """Return the label of an action in the reader's language. An old record may have an action that is no `Action`: it is
     returned as it is stored.
     """
-    return str(Action(action).label) if action in Action.values else action
+    try:
+        return str(Action(action).label)
+    except ValueError:
+        return action
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, list[object]]:
