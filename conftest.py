@@ -153,8 +153,6 @@ def _send_tasks_to(broker_url: str) -> None:
 @pytest.fixture
 def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisServer]:
     """The settings name a real, empty Redis, and Celery sends to it; by default tests have neither."""
-    if not redis_server.answers():
-        redis_server.start()
     redis_server.flush()
     with mock.patch.object(announce, "_TIMEOUT_SECONDS", 60):  # a quarter of a second loses some on a busy machine
         publisher = announce._publisher_for(redis_server.url)
@@ -165,6 +163,8 @@ def real_redis(redis_server: RedisServer, settings: Settings) -> Iterator[RedisS
     _send_tasks_to(settings.CELERY_BROKER_URL)
     yield redis_server
     _send_tasks_to(before)
+    if not redis_server.answers():  # the next test may ask for `redis_server` alone
+        redis_server.start()
 
 
 @pytest.fixture(scope="session")
