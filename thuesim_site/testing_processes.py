@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -19,6 +20,7 @@ import pytest
 
 _FORK = multiprocessing.get_context("fork")
 _RUNNING_DESK = "desk"
+_GRACE_SECONDS = 30.0  # for the processes of a run that ends early to tear their fixtures down
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,18 +31,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the tests in several processes; with one, leave it to pytest."""
-    count = min(session.config.getoption("processes"), session.testscollected)
-    if count < 2 or session.testsfailed or session.config.option.collectonly:
+    option = session.config.option
+    count = min(option.processes, session.testscollected)
+    # These want the terminal; and each process would empty the folder.
+    for_one = option.usepdb or option.trace or option.setupshow or option.basetemp
+    if count < 2 or session.testsfailed or option.collectonly or for_one:
         return None
     queue = _Queue(session.items, count)
-    with tempfile.TemporaryDirectory(prefix="desk-tests-") as folder:
+    with tempfile.TemporaryDirectory(prefix="desk-tests-", ignore_cleanup_errors=True) as folder:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # else each process leaves a folder of its own behind
-        processes = dict(_start(session, queue) for _ in range(count))
+        processes: dict[Connection, ForkProcess] = {}
         try:
+            for _ in range(count):
+                _start(session, queue, processes)
             _receive(session, processes)
+        except BaseException:  # -x, Ctrl-C
+            _end_early(processes)
+            raise
         finally:
             for process in processes.values():
-                process.terminate()
+                process.kill()
                 process.join()
     return True
 
@@ -81,36 +91,55 @@ def _group(item: pytest.Item) -> str:
     return item.nodeid if item.get_closest_marker("long") else str(item.path)
 
 
-def _start(session: pytest.Session, queue: _Queue) -> tuple[Connection, ForkProcess]:
+def _start(session: pytest.Session, queue: _Queue, processes: dict[Connection, ForkProcess]) -> None:
+    """Start a process, and add it to `processes` with the pipe that it reports through."""
     receiving, sending = _FORK.Pipe(duplex=False)
-    process = _FORK.Process(target=_work, args=(session, queue, sending))
+    process = _FORK.Process(target=_work, args=(session, queue, sending, [*processes, receiving]))
     process.start()
     sending.close()  # so that the end of the process is the end of the pipe
-    return receiving, process
+    processes[receiving] = process
 
 
-def _work(session: pytest.Session, queue: _Queue, pipe: Connection) -> None:
+def _end_early(processes: dict[Connection, ForkProcess]) -> None:
+    """Let the processes tear their fixtures down, such as servers: at its next report each notices that nobody reads it."""
+    for pipe in processes:
+        pipe.close()
+    end = time.monotonic() + _GRACE_SECONDS
+    for process in processes.values():
+        process.join(max(0.0, end - time.monotonic()))
+
+
+def _work(session: pytest.Session, queue: _Queue, pipe: Connection, inherited: list[Connection]) -> None:
     """Run tests until none is left; send the name of each and its reports, then None."""
+    for receiving in inherited:  # so that a process notices when the first one is gone
+        receiving.close()
     random.seed()
     plugins = session.config.pluginmanager
     plugins.unregister(name="terminalreporter")
-    _capture_apart(plugins.getplugin("capturemanager"))
+    if session.config.option.capture == "fd":
+        _capture_apart(plugins.getplugin("capturemanager"))
     plugins.register(_Sender(session.config, pipe))
-    tests = queue.take()
+    try:
+        _run(session, queue.take(), pipe)
+    except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C, or nobody reads the reports any more
+        sys.exit(2)
+    finally:
+        session._setupstate.teardown_exact(None)  # where the last test did not
+    pipe.send(None)
+
+
+def _run(session: pytest.Session, tests: Iterator[pytest.Item], pipe: Connection) -> None:
     test = next(tests, None)
     while test is not None:
         following = next(tests, None)
         pipe.send(test.nodeid)
         session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
         test = following
-    pipe.send(None)
 
 
 def _capture_apart(capture: Any) -> None:
     """Give this process files of its own for what is printed; the others write to those that it inherited. The streams
     stay the same objects: handlers of logging have them."""
-    if not capture.is_globally_capturing():
-        return
     capture.resume_global_capture()
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         with tempfile.TemporaryFile() as own:
@@ -153,6 +182,8 @@ def _receive(session: pytest.Session, processes: dict[Connection, ForkProcess]) 
                 _ended_before(session, processes[pipe], test)
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
+        if session.shouldstop:  # --stepwise
+            raise session.Interrupted(session.shouldstop)
 
 
 def _ended_before(session: pytest.Session, process: ForkProcess, test: str) -> NoReturn:

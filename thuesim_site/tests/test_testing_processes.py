@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from thuesim_site.start.environment import BASE_DIR
+from thuesim_site.testing import wait_until
 
 THIRTY = """
 import os, pytest
@@ -26,9 +27,26 @@ import os, time
 
 def test_dies():
     if os.fork() == 0:
-        time.sleep(5)
+        time.sleep(2)
         os._exit(0)
     os._exit(7)
+"""
+
+# Each process has a server until it ends.
+SERVERS = """
+import os, pytest, time
+
+@pytest.fixture(scope="session")
+def server():
+    open(f"up-{os.getpid()}", "w").close()
+    yield
+    os.remove(f"up-{os.getpid()}")
+
+@pytest.mark.parametrize("number", range(400))
+def test_asks_it(server, number):
+    time.sleep(0.05)
+    open("asked", "w").close()
+    assert number != 5
 """
 
 
@@ -48,12 +66,41 @@ def test_a_process_that_ends_in_a_test_fails_the_run_and_names_the_test(tmp_path
     assert "a process of the tests ended with 7 in test_dies.py::test_dies" in run.stdout
 
 
-def _pytest(folder: Path, **files: str) -> "subprocess.CompletedProcess[str]":
+def test_a_run_that_ends_at_the_first_failure_leaves_no_servers_behind(tmp_path: Path) -> None:
+    run = _pytest(tmp_path, "--exitfirst", "--capture=sys", test_servers=SERVERS)
+    assert "stopping after 1 failures" in run.stdout
+    assert (tmp_path / "asked").exists()
+    assert not list(tmp_path.glob("up-*"))
+
+
+def test_processes_whose_run_was_killed_end_by_themselves(tmp_path: Path) -> None:
+    (tmp_path / "test_servers.py").write_text(SERVERS)
+    run = subprocess.Popen(_command(tmp_path), cwd=tmp_path, env=_environment(tmp_path), stdout=subprocess.DEVNULL)
+    wait_until((tmp_path / "asked").exists, "tests run")
+    run.kill()
+    run.wait()
+    wait_until(lambda: not list(tmp_path.glob("up-*")), "the servers are down")
+
+
+def test_a_folder_that_each_process_would_empty_is_for_one_process(tmp_path: Path) -> None:
+    run = _pytest(tmp_path, "--basetemp", str(tmp_path / "base"), test_thirty=THIRTY)
+    assert run.returncode == 0
+    assert len({line.split()[1] for line in (tmp_path / "ran").read_text().splitlines()}) == 1
+
+
+def _pytest(folder: Path, *options: str, **files: str) -> "subprocess.CompletedProcess[str]":
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", folder, "--processes", "2",
-         "-p", "thuesim_site.testing_processes"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(BASE_DIR), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True, text=True, check=False, timeout=120,
+        [*_command(folder), *options], cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False,
+        timeout=120,
     )  # fmt: skip
+
+
+def _command(folder: Path) -> list[str]:
+    plugin = ["-p", "thuesim_site.testing_processes", "--processes", "2"]
+    return [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *plugin]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(BASE_DIR), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)}
