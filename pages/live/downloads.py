@@ -23,10 +23,10 @@ from lib.web.asgi import Application, Message, Receive, Send, disconnected
 ADDRESS = re.compile(r"/background/[0-9]{1,18}/file/")
 HEADER = "Desk-File"
 # What Django is told: which time it is asked, "first", "last" (wait no longer) or "again" (the file is being sent).
-ENVIRON, TURN = "desk.environ", "desk.file"
+ENVIRON, ATTEMPT = "desk.environ", "desk.file"
 BEGIN_SECONDS = 5.0  # in which the worker has to begin
 ASK_SECONDS = 0.1  # between the first questions whether it has begun
-LOOK_SECONDS = 0.2  # between looks whether the file has grown
+READ_SECONDS = 0.2  # between reads while the file has not grown
 CHECK_SECONDS = 5.0  # between questions whether it is still written
 PART_BYTES = 32 * 1024
 
@@ -128,12 +128,14 @@ class Downloads:
                     elif not answer.is_of_trouble:
                         break
                 if not is_whole:
-                    await asyncio.wait({gone}, timeout=LOOK_SECONDS)
+                    await asyncio.wait({gone}, timeout=READ_SECONDS)
         if not gone.done():
             await send({"type": "http.response.body", "body": begun.broken.encode(), "more_body": True})
             logger.warning("the download of an export is broken off: its file will not be finished")
 
-    async def _ask(self, scope: Message, turn: str, gone: "asyncio.Future[None]", send: Send | None = None) -> Answer:
+    async def _ask(
+        self, scope: Message, attempt: str, gone: "asyncio.Future[None]", send: Send | None = None
+    ) -> Answer:
         """Have Django answer the request. With `send`, what is for the client is sent to it."""
         answers: list[Answer] = []
         has_body = True
@@ -152,6 +154,6 @@ class Downloads:
             if send is not None and not answers[0].is_held:
                 await send(message)
 
-        environ: dict[str, Any] = {TURN: turn}
+        environ: dict[str, Any] = {ATTEMPT: attempt}
         await self._pages({**scope, ENVIRON: environ}, receive, sent)
         return answers[0]

@@ -42,9 +42,9 @@ def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpRespons
     job = export_of(request.access, pk)
     if job is None:
         raise Http404
-    turn = request.META.get(downloads.TURN, "")
-    if job.is_open or turn == "again":
-        return _growing(request, job, turn)
+    attempt = request.META.get(downloads.ATTEMPT, "")
+    if job.is_open or attempt == "again":
+        return _growing(request, job, attempt)
     try:
         file = file_of(job)
     except Unreachable:
@@ -58,16 +58,16 @@ def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpRespons
     return FileResponse(file, content_type=CONTENT_TYPES[kind], as_attachment=True, filename=file_name(kind))
 
 
-def _growing(request: DeskRequest, job: BackgroundJob, turn: str) -> HttpResponse:
+def _growing(request: DeskRequest, job: BackgroundJob, attempt: str) -> HttpResponse:
     """Tell the event loop where the file grows, and whether it is whole; send a person whose export does not begin to the
     page that has it later."""
-    if turn == "again" and (is_lost(job) or job.state == BackgroundJob.State.FAILED):
+    if attempt == "again" and (is_lost(job) or job.state == BackgroundJob.State.FAILED):
         raise Http404
-    if not turn or not shared_files.exports().files_grow:
+    if not attempt or not shared_files.exports().files_grow:
         return redirect("background")
     path = part_of(job)
-    is_there = path is not None and (turn == "again" or (path.exists() and not is_lost(job)))
-    if turn == "last" and not is_there:
+    is_there = path is not None and (attempt == "again" or (path.exists() and not is_lost(job)))
+    if attempt == "last" and not is_there:
         sentence = _(
             "The export has not begun yet: others come first, or no worker is running."
             " You find it here as soon as it has, and may leave this page."

@@ -72,7 +72,7 @@ def desk(transactional_db: None, settings: Settings, tmp_path: Path, monkeypatch
     monkeypatch.setattr(background, "MAX_AT_ONCE", 1)
     monkeypatch.setattr(background, "PROGRESS_SECONDS", 3600)  # the tests alone change the job
     monkeypatch.setattr(downloads, "BEGIN_SECONDS", 60)
-    monkeypatch.setattr(downloads, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(downloads, "READ_SECONDS", 0.01)
     team = make_team()
     manager = make_person(team, Role.MANAGER)
     received(team)
