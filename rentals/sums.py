@@ -7,7 +7,8 @@ Days, months and years are those of `placed_at` in the desk's zone. docs/scale.m
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -22,6 +23,9 @@ from lib.web.query_params import MAX_DAY, desk_midnight
 from rentals.models import CountedDay, Rental, SpendSum, Uncounted
 
 BATCH = 2000
+# How long a batch may hold SQLite's lock without a pause after it, and the longest pause, since SQLite's writers look every
+# 0.1 s whether it is their turn.
+SHORT_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.2
 
 
 class Kind(StrEnum):
@@ -260,7 +264,7 @@ def count_older(*, seconds: float = 10.0, batch: int = BATCH) -> bool:
 
 
 def _count_batch(batch: int) -> bool:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with _turn() as cursor:
         waiting = Uncounted.objects.select_for_update().first() if _is_alone(cursor) else None
         if waiting is None:
             return False
@@ -273,6 +277,18 @@ def _count_batch(batch: int) -> bool:
         Uncounted.objects.filter(pk=waiting.pk).update(after=upto)
         Uncounted.objects.filter(pk=waiting.pk, upto=upto).delete()
     return True
+
+
+@contextmanager
+def _turn() -> Iterator[Any]:
+    """The transaction of one batch, with a pause after a long one on SQLite, which has one writer at a time and no queue:
+    without pauses between batches, other writers would wait for the last one."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        start = time.monotonic()
+        yield cursor
+    held = time.monotonic() - start
+    if connection.vendor == "sqlite" and held > SHORT_SECONDS:
+        time.sleep(min(held, MAX_PAUSE_SECONDS))
 
 
 def _is_alone(cursor: Any) -> bool:
@@ -297,7 +313,7 @@ def fold(*, batch: int = BATCH) -> int:
 
 
 def _fold_batch(batch: int) -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with _turn() as cursor:
         if not _is_alone(cursor):
             return 0
         pieces = SpendSum.objects.select_for_update(skip_locked=True).exclude(piece=0).order_by("pk")

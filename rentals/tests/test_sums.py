@@ -128,6 +128,26 @@ def test_sums_follow_every_change_before_and_after_they_are_merged(office: Offic
     assert_exact(*office.teams)
 
 
+def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_batch(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("rentals.sums.time.sleep", pauses.append)
+    monkeypatch.setattr(sums, "SHORT_SECONDS", 0.0)
+    for _ in range(3):
+        make_rental(Status.RECEIVED, team=office.teams[0], token=office.token, service=office.services[0])
+    is_sqlite = connection.vendor == "sqlite"
+    batches = -(-SpendSum.objects.exclude(piece=0).count() // 7)
+    sums.fold(batch=7)
+    assert len(pauses) == (batches + 1 if is_sqlite else 0)  # the last one is empty
+    pauses.clear()
+    sums.start_over()
+    assert sums.count_older(batch=1)
+    assert len(pauses) == (Rental.objects.count() if is_sqlite else 0)
+    assert all(0 < pause <= sums.MAX_PAUSE_SECONDS for pause in pauses)
+    assert_exact(*office.teams)
+
+
 def test_a_number_that_was_imported_first_is_counted_once(office: Office) -> None:
     team, person = office.teams[0], office.people[office.teams[0].pk][0]
     imported = make_rental(Status.EXPIRED, team=team, token=office.token, imported=True, person=None, upstream_key="77")
