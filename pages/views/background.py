@@ -23,10 +23,13 @@ from rentals.models import BackgroundJob
 def background(request: DeskRequest) -> HttpResponse:
     """Show the person's background work; to htmx, which asks while a job is open, the list alone."""
     jobs = jobs_of(request.access)
+    may_export = request.access.may_export
+    running = [job for job in jobs if job.state == BackgroundJob.State.RUNNING]
     context = {
         "jobs": [(job, SENTENCES.get(job.reason, "")) for job in jobs],
         "any_open": any(job.is_open for job in jobs),
-        "growing": [job.pk for job in jobs if job.state == BackgroundJob.State.RUNNING and part_of(job)],
+        "growing": [job.pk for job in running if may_export and part_of(job)],
+        "no_right": "" if may_export else SENTENCES["no_right"],
     }
     return render(request, "pages/_background.html" if request.htmx else "pages/background.html", context)
 

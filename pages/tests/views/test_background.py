@@ -127,7 +127,11 @@ def test_who_may_not_export_any_more_gets_neither_file_nor_rows(client: Client, 
     background.work(begun.pk)
     begun.refresh_from_db()
     assert (begun.state, begun.reason) == ("failed", "no_right")
-    assert client.get(reverse("background_file", args=[done.pk])).status_code == 404
+    address = reverse("background_file", args=[done.pk])
+    assert client.get(address).status_code == 404
+    page = client.get("/background/").content.decode()
+    assert address not in page
+    assert page.count(str(background.SENTENCES["no_right"])) == 2
 
 
 def test_another_team_that_they_work_in_meanwhile_is_not_exported(client: Client, team: Team, manager: User) -> None:
