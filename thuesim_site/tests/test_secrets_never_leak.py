@@ -120,7 +120,7 @@ def disk_full() -> AbstractContextManager[Any]:
     real = CursorWrapper._execute  # type: ignore[attr-defined]
 
     def execute(self: Any, sql: Any, params: Any, *rest: Any) -> Any:
-        if not str(sql).startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK")):
+        if not str(sql).lstrip().startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK")):
             raise OperationalError(f"no space left on device, DETAIL: {sql} {params}")
         return real(self, sql, params, *rest)
 
