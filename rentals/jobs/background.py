@@ -41,8 +41,9 @@ LOST_SECONDS = 60
 PROGRESS_SECONDS = 2.0
 # How long a finished export waits for a storage that does not answer.
 MAX_STORAGE_SECONDS, STORAGE_RETRY_SECONDS = 120.0, 5.0
-# With more rows than this, an export is made in the background: they take a page thread half a second as CSV, 0.8 as Excel.
-MAX_AT_ONCE = 15_000
+# With more rows than this, an export is made in the background: before their first byte goes out, they take a page thread
+# 0.4 s as CSV and 0.7 s as Excel.
+MAX_AT_ONCE = 7_000
 # Exports under way at a time, of all people and of one.
 MAX_EXPORTS, MAX_EXPORTS_OF_ONE = 3, 2
 MAX_IN_EXCEL = 1_048_575  # beside the headings
