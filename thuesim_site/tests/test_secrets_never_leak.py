@@ -213,6 +213,7 @@ def test_a_secret_is_known_by_its_place(text: str) -> None:
     [
         "q1w2e3r4t5y6u7i8o9p0a1s2d3f4g5h6",  # a session key
         "AbCdEfGh12345678AbCdEfGh12345678AbCdEfGh12345678AbCdEfGh12345678",  # a CSRF token
+        "kQmPzrWTbnYcGfLsHdJxVaEtUoIyRwKe",  # one without a digit
         "Zk3-_9dQeWfRtGyHuJiKoLpMnBvCxZaSqDwFeGrHt1Y",  # the secret of a link
         "desk_Zk3-_9dQeWfRtGyHuJiKoLpMnBvCxZaSqDwFeGrHt1Y",  # an API key
         "gAAAAABmZk3-_9dQeWfRtGyHuJiKoLpMnBvCxZaSqDwFeGrHt1Y==",  # an encrypted text
@@ -230,6 +231,7 @@ def test_a_secret_is_known_by_its_form(secret: str) -> None:
         "token 7: InvalidToken: Mã token không đúng",
         "GET /rentals/881/ 200, GET /static/css/base.0a1b2c3d4e5f.css",
         "rentals.tests.jobs.test_reconciling_and_everything_else",
+        "pages.live.hub.UnansweredConnectionsofaprocess ended",
         "task 5e0c9b1e-7d5f-4c1a-9a44-1f2f3a4b5c6d retried: 10.0.0.7:5432 refused",
     ],
 )
