@@ -49,7 +49,7 @@ def take_turns(name, skew, token, gap, seconds):
         took = time.perf_counter() - began
         longest = max(longest, took)
         end += took if took > 0.5 else 0  # the host stood still
-    print(json.dumps([token, turns, longest]), flush=True)
+    os.write(1, json.dumps([token, turns, longest]).encode() + b"\\n")  # whole: the others write, too
 
 all_ready, ready = os.pipe()
 begin, all_begin = os.pipe()
