@@ -4,6 +4,7 @@ import sys
 
 from celery import signals
 
+from lib import garbage_collection
 from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
@@ -12,6 +13,7 @@ from thuesim_site.start.machine import note_machine
 
 def main(log_level: str) -> None:
     """Send the recurring tasks until a signal comes."""
+    garbage_collection.as_python_does()
     sentry.start()
     note_machine()
     signals.beat_init.connect(lambda **_: signs.say_ready(), weak=False)

@@ -13,6 +13,7 @@ from typing import Any
 from celery import signals
 from celery.utils.nodenames import default_nodename, host_format
 
+from lib import garbage_collection
 from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
@@ -48,6 +49,7 @@ def _hang_up(consumer: Any) -> None:
 def main(name: str, queues: str, threads: str, log_level: str) -> int:
     """Work until a signal comes; return the exit status. `queues` are separated by commas."""
     signals.worker_ready.connect(_is_ready, weak=False)
+    garbage_collection.as_python_does()
     sentry.start()
     note_machine()
     os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the code, which the tests have made
