@@ -34,7 +34,7 @@ PUBLIC_URL = variables.PUBLIC_URL.read()
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 DEBUG = variables.DEBUG.read()
 
-# What `./run` is whose process this is (`thuesim_site.start.machine`); None in any other process.
+# What `./run` is whose process this is (`thuesim_site.start.roles.machine`); None in any other process.
 RUN = json.loads(os.environ.get(signs.RUN, "null"))
 
 # Secrets. Without a value, one is made and kept in the data directory, so that the first start needs nothing.

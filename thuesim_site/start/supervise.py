@@ -32,7 +32,6 @@ from thuesim_site.start import (
     embedded_redis,
     health,
     loading,
-    machine,
     modes,
     prepare,
     processes,
@@ -45,7 +44,7 @@ from thuesim_site.start import (
 )
 from thuesim_site.start.addresses import local_host
 from thuesim_site.start.environment import read_dot_env, version
-from thuesim_site.start.roles import listener
+from thuesim_site.start.roles import listener, machine
 from thuesim_site.start.variables import NoAnswer, WrongSetting, first_line
 
 TICK_SECONDS = 0.2

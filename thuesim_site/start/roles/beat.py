@@ -8,7 +8,7 @@ from lib import garbage_collection
 from thuesim_site import sentry
 from thuesim_site.celery import app
 from thuesim_site.start import signs
-from thuesim_site.start.machine import note_machine
+from thuesim_site.start.roles.machine import note_machine
 
 
 def main(log_level: str) -> None:

@@ -22,8 +22,8 @@ from lib.web import leaving
 from lib.web.asgi import Application, Message
 from thuesim_site import sentry
 from thuesim_site.start import signs
-from thuesim_site.start.machine import note_machine
 from thuesim_site.start.roles.listener import listening
+from thuesim_site.start.roles.machine import note_machine
 
 TRY_SECONDS = 0.5
 # uvicorn closes a connection on which nothing came for 5 s. Until then a client may send another request on it.
