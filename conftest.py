@@ -91,7 +91,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
     items.sort(
-        key=lambda item: ("browser" in item.keywords, "desk" not in _fixtures(item), "long" not in item.keywords)
+        key=lambda item: (
+            "browser" in item.keywords,
+            "running_desk" not in _fixtures(item),
+            "long" not in item.keywords,
+        )
     )
 
 
@@ -175,8 +179,9 @@ def migrated_file(django_db_setup: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -> Iterator[RunningDesk]:
-    """The whole desk in demo mode, as `./run` starts it, with messages that come within two seconds."""
+def running_desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -> Iterator[RunningDesk]:
+    """The whole desk in demo mode, as `./run` starts it, with messages that come within two seconds. One process takes
+    all tests that use it, and begins with them."""
     running = RunningDesk(tmp_path_factory.mktemp("desk"), migrated=migrated_file)
     running.start()
     try:
@@ -184,6 +189,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -> Iterat
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def desk(running_desk: RunningDesk) -> RunningDesk:
+    """The running desk. Elsewhere `desk` is an open page: so a test is known by `running_desk` to use this one."""
+    return running_desk
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import pytest
 
 _FORK = multiprocessing.get_context("fork")
-_RUNNING_DESK = "desk"
+_RUNNING_DESK = "running_desk"
 _GRACE_SECONDS = 30.0  # for the processes of a run that ends early to tear their fixtures down
 
 
@@ -80,7 +80,7 @@ class _Queue:
         together = list(
             itertools.takewhile(lambda item: _group(item) == _group(self._items[first]), self._items[first:])
         )
-        if together and _group(together[0]) == "desk":
+        if together and _group(together[0]) == _RUNNING_DESK:
             return first + len(together)
         return first + min(len(together), max(1, (len(self._items) - first) // (4 * self._count)))
 
