@@ -106,6 +106,28 @@ def test_by_touch_icons_have_their_whole_names_and_a_finger_hits_the_help(
         assert page.locator(".tool .touch-shown:visible").count() == 1
 
 
+# Each word of the sign of freshness, with the age of the last answer, on a page that is wider than the screen.
+TOO_WIDE = """() => ["live", "reconnecting", "polling", "offline", "teamSwitched"].filter((state) => {
+    const sign = document.getElementById("live-state");
+    sign.querySelector("[data-live-word]").textContent = sign.dataset[state].replace("{time}", "22:44");
+    sign.querySelector("[data-live-age]").textContent = sign.dataset.age.replace("{seconds}", 125);
+    return document.documentElement.scrollWidth > innerWidth;
+})"""
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_sign_of_freshness_fits_with_the_age_of_the_last_answer(
+    browser: Browser, live_server: Any, transactional_db: None, language: str
+) -> None:
+    person = make_person(make_team("Support"), username="linh")
+    person.memberships.create(team=make_team("Tests"), role=Role.OPERATOR)  # so the bar has the choice of the team
+    with in_variant(browser, (language, "light", NARROWEST), live_server.url, signed_in(person)) as context:
+        page = context.new_page()
+        page.goto(live_server.url)
+        page.wait_for_selector("#team-choice")
+        assert page.evaluate(TOO_WIDE) == []
+
+
 @pytest.mark.parametrize("width", [NARROWEST, 390])
 def test_what_the_help_found_stands_under_the_search(
     browser: Browser, live_server: Any, transactional_db: None, width: int
