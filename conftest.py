@@ -4,7 +4,7 @@ import ipaddress
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 from unittest import mock
 
@@ -74,8 +74,8 @@ def _is_known(host: object) -> bool:
 sys.addaudithook(_stay_here)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around `-m`, which chooses by the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Mark the tests that may use the database. Long ones go first: at the end the other processes would wait for them.
 
     Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it.
@@ -90,6 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = {*walks} - {*walks[::3]}
         config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
+    yield  # pytest brings together what shares `browser_name`, and would undo the order
     items.sort(
         key=lambda item: (
             "browser" in item.keywords,

@@ -37,6 +37,12 @@ def rent(page: Page, text: str = "khac") -> str:
     return rentals(page)[0]
 
 
+def test_tests_of_the_running_desk_are_begun_before_all_others(request: pytest.FixtureRequest) -> None:
+    browser_tests = [item for item in request.session.items if item.get_closest_marker("browser")]
+    use_it = ["running_desk" in getattr(item, "fixturenames", ()) for item in browser_tests]
+    assert use_it == sorted(use_it, reverse=True)  # one process takes them all, and would end last
+
+
 def test_a_code_appears_by_itself_for_the_whole_team(
     page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn
 ) -> None:
