@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from rentals import sums
+from rentals.sums.rows import add, of_rental, rows_of
 
 DAYS = 730
 
@@ -149,9 +150,9 @@ def count_sums(cursor: Any) -> None:
     cursor.execute("DELETE FROM rentals_uncounted")
     cursor.execute("DELETE FROM rentals_spendsum")
     # As a table of its own: else PostgreSQL looks for a rental's refunds once for each sum that it belongs to.
-    source = f"{sums._of_rental('x', 1)} FROM rentals_rental x"
+    source = f"{of_rental('x', 1)} FROM rentals_rental x"
     cursor.execute(f"CREATE TEMPORARY TABLE counted AS {source}")
-    cursor.execute(sums._add(sums._lines("SELECT * FROM counted", connection.vendor), piece="0"))
+    cursor.execute(add(rows_of("SELECT * FROM counted", connection.vendor), piece="0"))
     cursor.execute("DROP TABLE counted")
     if connection.vendor == "postgresql":
         cursor.execute("RESET work_mem")

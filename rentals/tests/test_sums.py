@@ -20,7 +20,7 @@ import thuesim
 from accounts.models import Team
 from rentals import lifecycle, sums, word_index
 from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
-from rentals.sums import Kind, Sum
+from rentals.sums import Kind, Sum, reading, upkeep
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -132,8 +132,8 @@ def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("rentals.sums.time.sleep", pauses.append)
-    monkeypatch.setattr(sums, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr("rentals.sums.upkeep.time.sleep", pauses.append)
+    monkeypatch.setattr(upkeep, "SHORT_SECONDS", 0.0)
     for _ in range(3):
         make_rental(Status.RECEIVED, team=office.teams[0], token=office.token, service=office.services[0])
     is_sqlite = connection.vendor == "sqlite"
@@ -144,7 +144,7 @@ def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_
     sums.start_over()
     assert sums.count_older(batch=1)
     assert len(pauses) == (Rental.objects.count() if is_sqlite else 0)
-    assert all(0 < pause <= sums.MAX_PAUSE_SECONDS for pause in pauses)
+    assert all(0 < pause <= upkeep.MAX_PAUSE_SECONDS for pause in pauses)
     assert_exact(*office.teams)
 
 
@@ -194,7 +194,7 @@ def test_a_period_has_its_days_alone_however_it_lies_to_months_and_years() -> No
     ],
 )
 def test_a_period_is_read_as_few_days_beside_whole_months_and_years(since: date, until: date, parts: list[str]) -> None:
-    def written(part: sums._Part) -> str:
+    def written(part: reading.Part) -> str:
         last = part.end - timedelta(days=1)
         names = {
             sums.Span.DAY: f"{part.start}..{last}",
@@ -204,7 +204,7 @@ def test_a_period_is_read_as_few_days_beside_whole_months_and_years(since: date,
         span = names[part.span]
         return f"{'+' if part.sign > 0 else '-'}{span}"
 
-    assert [written(part) for part in sums._parts(since, until, Kind.PURPOSE)] == parts
+    assert [written(part) for part in reading.parts_of(since, until, Kind.PURPOSE)] == parts
 
 
 @pytest.mark.parametrize(("at", "day"), [("16:59:59.999999", "2026-10-31"), ("17:00:00", "2026-11-01")])

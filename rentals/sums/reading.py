@@ -1,0 +1,208 @@
+"""What the spend page and the budgets read: the sums of a period, which is read as few years, months and days."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import chain, product
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from lib.time_zones import desk_day
+from lib.web.query_params import MAX_DAY, desk_midnight
+from rentals.sums.rows import FIGURES, NAMES, Kind, Span, kind_of, of_rental, rows_of
+
+# PostgreSQL adds amounts up as decimal numbers, which takes a third longer. As doubles they are exact up to 9e15 đồng.
+_SUM = {figure: f"SUM({figure})" for figure in FIGURES}
+_SUM |= {figure: f"SUM(CAST({figure} AS double precision))" for figure in ("charged", "refunded", "more")}
+_SUMS = {figure: f"CAST({total} AS bigint)" for figure, total in _SUM.items()}
+
+
+class Sum(NamedTuple):
+    """A row that `read` returns: numbers, codes, what was charged and refunded in đồng; and how many cost how much more than
+    was shown at the order."""
+
+    name: str
+    rentals: int
+    codes: int
+    charged: int
+    refunded: int
+    dearer: int = 0
+    more: int = 0
+
+
+class Part(NamedTuple):
+    """Days of the table `SpendSum`, from `start` to before `end`, or months, or years; `tag` tells its rows from those of
+    others. What has the `sign` -1 is taken away."""
+
+    tag: str
+    span: Span
+    start: date
+    end: date
+    sign: int = 1
+
+
+# A month has about as many names as so many of its days, where names come again, and a year as so many of its months.
+_DAYS_OF_A_MONTH, _MONTHS_OF_A_YEAR = 5, 3
+
+
+def parts_of(since: date, until: date, kind: Kind) -> list[Part]:
+    """Return the days of a period; or months and years, and the days and months by which they differ from it, where those
+    have fewer rows.
+
+    Thirty days until the 27th are this month and three days of the last one: the days to come have no rows.
+    """
+    end = until + timedelta(days=1)
+    return _fewest(since, end, desk_day() + timedelta(days=1), Span.DAY if kind == Kind.DAY else Span.YEAR)
+
+
+@lru_cache(maxsize=1000)
+def _fewest(start: date, end: date, tomorrow: date, longest: Span, sign: int = 1) -> list[Part]:
+    """Return the parts with the fewest rows from `start` to before `end`, whose spans are at most the `longest`."""
+    alternatives = [[Part("", Span.DAY, start, end, sign)]]
+    for span, shorter in ((Span.MONTH, Span.DAY), (Span.YEAR, Span.MONTH)) if start < end else ():
+        if longest in {span, Span.YEAR}:
+            for first, last in product(_starts(start, span), _starts(end, span)):
+                if first < last:
+                    around = [(start, first, sign), (first, start, -sign), (last, end, sign), (end, last, -sign)]
+                    beside = [_fewest(since, to, tomorrow, shorter, way) for since, to, way in around if since < to]
+                    alternatives.append([Part("", span, first, last, sign), *chain.from_iterable(beside)])
+    return min(alternatives, key=lambda parts: sum(_rows(part, tomorrow) for part in parts))
+
+
+def _rows(part: Part, tomorrow: date) -> int:
+    """Return about how many rows a part has, in those of a day."""
+    if part.start >= tomorrow:
+        return 0
+    if part.span == Span.DAY:
+        return (min(part.end, tomorrow) - part.start).days
+    months = round((part.end - part.start).days / 30.4)
+    return months * _DAYS_OF_A_MONTH if part.span == Span.MONTH else months // 12 * _MONTHS_OF_A_YEAR * _DAYS_OF_A_MONTH
+
+
+def _starts(day: date, span: Span) -> list[date]:
+    """Return when the day's month or year begins and when it ends; where it begins with that day, that alone."""
+    first = day.replace(day=1) if span == Span.MONTH else day.replace(month=1, day=1)
+    following = first + timedelta(days=31 if span == Span.MONTH else 366)
+    return [first] if first == day else [first, following.replace(day=1)]
+
+
+def _signed(part: Part) -> str:
+    return NAMES if part.sign > 0 else ", ".join(f"-{figure}" for figure in FIGURES)
+
+
+def _of_sums(team_id: int, kind: Kind, parts: Iterable[Part]) -> tuple[str, list[Any]]:
+    """Return the SQL of the rows of all parts, and of a nameless one where some rentals are uncounted; and its values."""
+    selects, values = [], []
+    for part in parts:
+        selects.append(
+            f"SELECT '{part.tag}' AS tag, day, name, {_signed(part)} FROM rentals_spendsum"
+            " WHERE team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s"
+        )
+        days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
+        values += [team_id, kind_of(kind, part.span), part.span != Span.DAY, *days]
+    selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in FIGURES)} FROM rentals_uncounted")
+    return " UNION ALL ".join(selects), values
+
+
+def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[Part]) -> tuple[str, list[Any]]:
+    """Return the SQL of what the sums lack of all parts, counted from the rentals, with its values."""
+    source = (
+        f"{of_rental('x', 1)} FROM rentals_uncounted u JOIN rentals_rental x ON x.id > u.after AND x.id <= u.upto"
+        " WHERE x.team_id = %s AND x.placed_at >= %s AND x.placed_at < %s"
+    )
+    lines = rows_of(source, connection.vendor, f"SELECT '{kind}' AS kind, '{kind}' AS name, 'day' AS span")
+    selects, values = [], []
+    for part in parts:
+        selects.append(f"SELECT '{part.tag}', day, name, {_signed(part)} FROM ({lines}) AS line")
+        values += [
+            team_id,
+            *(connection.ops.adapt_datetimefield_value(desk_midnight(day)) for day in (part.start, part.end)),
+        ]
+    return " UNION ALL ".join(selects), values
+
+
+def _read(
+    statement: str, team_id: int, kind: Kind, parts: Sequence[Part], beside: tuple[str, Sequence[Any]] = ("", ())
+) -> list[Any]:
+    """Return the rows of `statement`, whose `{}` is the SQL of the parts and what stands `beside` them.
+
+    They are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
+    uncounted. One would do: but to plan what is empty nearly always costs more than the rest.
+    """
+    rows, values = _of_sums(team_id, kind, parts)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(rows + beside[0]), [*values, *beside[1]])
+        found = cursor.fetchall()
+        if any(name is None for _tag, name, *_figures in found):
+            more, their_values = _of_uncounted(team_id, kind, parts)
+            cursor.execute(
+                statement.format(f"{rows} UNION ALL {more}{beside[0]}"), [*values, *their_values, *beside[1]]
+            )
+            found = cursor.fetchall()
+    return [row for row in found if row[1] is not None]
+
+
+def read(
+    team_id: int | None, kind: Kind, since: date, until: date, *, most: int | None = None, dearer: bool = True
+) -> list[Sum]:
+    """Return the sums of each name of a kind in a period, both days included; the `most` expensive ones first. One query.
+
+    Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order. Where `dearer` is not
+    asked for, `Sum.dearer` and `Sum.more` are 0, which takes less time.
+    """
+    name = "day" if kind == Kind.DAY else "name"
+    figures = ", ".join(_SUMS[figure] for figure in (FIGURES if dearer else FIGURES[:4]))
+    statement = f"SELECT '', {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
+    if most is not None:
+        spent = f"{_SUM['charged']} - {_SUM['refunded']}"
+        # The row that says that some are uncounted has no name, and comes first.
+        statement += f" ORDER BY {name} IS NOT NULL, {spent} DESC, SUM(rentals) DESC, {name}"
+        statement += f" LIMIT {most + 1:d}"
+    rows = _read(statement, team_id or 0, kind, parts_of(since, until, kind))
+    return [Sum(str(name), *figures) for _tag, name, *figures in rows[:most]]
+
+
+def read_days_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
+    """Return the sums of what one person ordered, named by their day, in any order. One query."""
+    figures = ", ".join(_SUMS.values())
+    statement = f"SELECT '', day, {figures} FROM ({{}}) AS part WHERE name IS NULL OR name LIKE %s GROUP BY day"
+    parts = [Part("", Span.DAY, since, until + timedelta(days=1))]
+    rows = _read(statement, team_id or 0, Kind.PAYER, parts, ("", [f"{person_id}.%"]))
+    return [Sum(str(day), *figures) for _tag, day, *figures in rows]
+
+
+class Spent(NamedTuple):
+    """What one person ordered with one API key, or without: đồng and numbers, today and this month."""
+
+    person_id: int | None
+    key_id: int | None
+    day: int
+    day_rentals: int
+    month: int
+
+
+def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
+    """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
+    services' prices. Numbers rented elsewhere are left out. One query."""
+    today = desk_day()
+    parts = [Part("day", Span.DAY, today, MAX_DAY), Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
+    # In the same statement: between two, an order could stop being under way and be counted by neither.
+    marks = ", ".join(["%s"] * len(under_way))
+    orders = (
+        " UNION ALL SELECT tag, NULL, COALESCE(COALESCE(x.ordered_by_id, x.person_id) || '', '') || '..'"
+        " || COALESCE(x.api_key_id || '', '') || '.0', 1, 0,"
+        # No join, from which SQLite would begin with the services, and read all their rentals.
+        " COALESCE((SELECT s.price FROM rentals_service s WHERE s.id = x.service_id), 0), 0, 0, 0"
+        " FROM rentals_rental x CROSS JOIN (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags"
+        f" WHERE x.team_id = %s AND NOT x.imported AND x.status IN ({marks})"
+    )
+    statement = "SELECT tag, name, SUM(charged) - SUM(refunded), SUM(rentals) FROM ({}) AS part GROUP BY tag, name"
+    by_name: dict[tuple[int | None, int | None], list[int]] = {}
+    for tag, name, cost, rentals in _read(statement, team_id, Kind.PAYER, parts, (orders, [team_id, *under_way])):
+        person, _token, key, imported = name.split(".")
+        if imported == "0":
+            counted = by_name.setdefault((int(person) if person else None, int(key) if key else None), [0, 0, 0])
+            counted[0 if tag == "day" else 2] += int(cost)
+            counted[1] += int(rentals) if tag == "day" else 0
+    return [Spent(*names, *counted) for names, counted in by_name.items()]
