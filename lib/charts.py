@@ -55,9 +55,19 @@ def bar_chart(values: Sequence[tuple[str, int, int]]) -> BarChart:
         height, kept_height = unit * max(value, 0), unit * max(min(kept, value), 0)
         y, kept_y = HEIGHT - height, HEIGHT - kept_height
         x = n * slot + slot * GAP / 2
-        # In the order of the fields: a year has 366, and naming them takes as long as rounding them.
-        shape = (x, width, y, height - kept_height, kept_y, kept_height)
-        bars.append(Bar(label, value, kept, *[round(length, 2) for length in shape]))
+        bars.append(
+            Bar(
+                label,
+                value,
+                kept,
+                round(x, 2),
+                width,
+                round(y, 2),
+                round(height - kept_height, 2),
+                round(kept_y, 2),
+                round(kept_height, 2),
+            )
+        )
     lines = [(HEIGHT * part / 2, round(top * (2 - part) / 2)) for part in (0, 1)]
     return BarChart(bars, lines, top)
 

@@ -10,7 +10,6 @@ from jinja2 import Environment
 
 from lib.formats import dong, grouped
 from lib.web import confirmation
-from pages.templatetags.charts import share_bar
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
 from pages.templatetags.help import explain
 
@@ -32,7 +31,6 @@ def environment(**options: Any) -> Environment:
         "icon": icon,
         "is_long": is_long,
         "moment": moment,
-        "share_bar": share_bar,
         "url": reverse,
     }
     # Called without a context, which takes half of the time of a function; of a constant, once: `"alert"|icon`.
