@@ -21,7 +21,12 @@ _MODULES = (
     "pages.live.hub",
     "thuesim_site.serving.connections",
     "uvicorn.protocols.http.httptools_impl",
+    # all
+    "django.db.models.sql.compiler",
+    "thuesim_site.sentry",
     # workers and beat
+    "billiard.pool",
+    "celery.app.control",
     "celery.apps.beat",
     "celery.apps.worker",
     "celery.app.events",

@@ -1,5 +1,6 @@
 """Beat as `./run` starts it: `python -m thuesim_site.start.roles.beat LOG_LEVEL`; see `worker`."""
 
+import os
 import sys
 
 from celery import signals
@@ -16,6 +17,7 @@ def main(log_level: str) -> None:
     garbage_collection.as_python_does()
     sentry.start()
     note_machine()
+    os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the code load the migrations and all template tags
     signals.beat_init.connect(lambda **_: signs.say_ready(), weak=False)
     app.Beat(loglevel=log_level, quiet=True).run()
 
