@@ -7,7 +7,6 @@ elsewhere with the same token count too: they were paid from the same balance. A
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from operator import add
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -164,26 +163,25 @@ def rows(spent: Spending) -> Iterator[list[str | int | None]]:
 
 
 def spending(access: Access, period: Period) -> Spending:
-    """Return what the person's team spent. Four queries, and one for each table's names."""
-
-    def read(kind: Kind, *, most: int | None = None) -> list[Sum]:
-        return sums.read(access.team_id, kind, period.since, period.until, most=most, dearer=kind == Kind.DAY)
-
-    by_day = read(Kind.DAY)
+    """Return what the person's team spent. One query, and one for each table's names."""
+    most = {Kind.DAY: None, Kind.SERVICE: None, Kind.PAYER: None, Kind.PURPOSE: MAX_LINES + 1}
+    read = sums.read_kinds(access.team_id, most, period.since, period.until, dearer=[Kind.DAY])
+    by_day = read[Kind.DAY]
     days = _days(period, by_day)
     total = _sum(_("Total"), days)
-    parts = [(*_service_of(row.name), row) for row in read(Kind.SERVICE)]
-    payers = [(*_payer_of(row.name), row) for row in read(Kind.PAYER)]
+    parts = [(*_service_of(row.name), row) for row in read[Kind.SERVICE]]
+    payers = [(*_payer_of(row.name), row) for row in read[Kind.PAYER]]
     used = Service.objects.filter(pk__in={key for key, *_rest in parts})
     services = {service.pk: service for service in used.only("name", "sv", "upstream_id")}
+    order = {key: (service.name, service.sv, service.upstream_id) for key, service in services.items()}
     tokens = tokens_of(access)
 
     def grouping(key: str, label: Promise, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> Grouping:
         return Grouping(key, label, _lines(period, total, rows, naming))
 
     by_service = [(key, row) for key, _network, _prefix, row in parts]
-    by_network = [((_sort_key(services[key]), key, network, prefix), row) for key, network, prefix, row in parts]
-    purposes = [(row.name, row) for row in read(Kind.PURPOSE, most=MAX_LINES + 1)]
+    by_network = [((order[key], key, network, prefix), row) for key, network, prefix, row in parts]
+    purposes = [(row.name, row) for row in read[Kind.PURPOSE]]
     groupings = [
         grouping("service", gettext_lazy("Service"), by_service, _service_lines(services)),
         grouping("person", gettext_lazy("Person"), [(payer, row) for payer, _token, row in payers], _person_lines),
@@ -269,27 +267,32 @@ def _line(label: str, query: str, row: Sum) -> Line:
     return Line(label, row.rentals, row.charged, row.refunded, query, row.codes)
 
 
+# The numbers, codes, charged and refunded đồng of a line that nothing is counted for yet.
+_NOTHING = (0, 0, 0, 0)
 # From the keys of a table to the label and the history's query of each.
 _Naming = Callable[[list[Any]], dict[Any, tuple[str, str]]]
 
 
 def _lines(period: Period, total: Line, rows: Iterable[tuple[Any, Sum]], naming: _Naming) -> list[Line]:
     """Return the lines of a table, whose rows of the same key are added up, the most expensive first."""
-    by_key: dict[Any, Sum] = {}
-    for key, row in rows:
-        before = by_key.get(key)
-        by_key[key] = Sum(row.name, *map(add, before[1:], row[1:])) if before else row
+    by_key: dict[Any, tuple[int, int, int, int]] = {}
+    for key, (_name, *figures, _dearer, _more) in rows:
+        rentals, codes, charged, refunded = by_key.get(key, _NOTHING)
+        more_rentals, more_codes, more_charged, more_refunded = figures
+        by_key[key] = rentals + more_rentals, codes + more_codes, charged + more_charged, refunded + more_refunded
     # What was undone again is no line.
     ordered = sorted(
-        (pair for pair in by_key.items() if pair[1].rentals),
-        key=lambda pair: (pair[1].refunded - pair[1].charged, -pair[1].rentals, pair[0] is None, pair[0]),
+        (-(charged - refunded), -rentals, key is None, key)
+        for key, (rentals, _codes, charged, refunded) in by_key.items()
+        if rentals
     )
-    shown, days = ordered[:MAX_LINES], period.history_query
-    names = naming([key for key, _row in shown])
+    shown, days = [key for *_order, key in ordered[:MAX_LINES]], period.history_query
+    names = naming(shown)
     lines = []
-    for key, row in shown:
+    for key in shown:
+        rentals, codes, charged, refunded = by_key[key]
         label, query = names.get(key, ("", ""))
-        lines.append(_line(label, f"{query}&{days}" if query else "", row))
+        lines.append(Line(label, rentals, charged, refunded, f"{query}&{days}" if query else "", codes))
     return lines + _rest(total, lines) if len(ordered) > MAX_LINES else lines
 
 
@@ -311,10 +314,6 @@ def _sum(label: str, lines: Iterable[Line]) -> Line:
     columns = ([x.rentals, x.charged, x.refunded, x.codes] for x in lines)
     rentals, charged, refunded, codes = (sum(column) for column in zip([0, 0, 0, 0], *columns, strict=True))
     return Line(label, rentals, charged, refunded, codes=codes)
-
-
-def _sort_key(service: Service) -> tuple[str, str, str]:
-    return service.name, service.sv, service.upstream_id
 
 
 def _service_lines(services: Mapping[int, Service]) -> _Naming:

@@ -1,6 +1,6 @@
 """What the spend page and the budgets read: the sums of a period, which is read as few years, months and days."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import chain, product
@@ -12,6 +12,7 @@ from lib.time_zones import desk_day
 from lib.web.query_params import MAX_DAY, desk_midnight
 from rentals.sums.rows import FIGURES, NAMES, Kind, Span, kind_of, of_rental, rows_of
 
+_MORE = ("dearer", "more")
 # PostgreSQL adds amounts up as decimal numbers, which takes a third longer. As doubles they are exact up to 9e15 đồng.
 _SUM = {figure: f"SUM({figure})" for figure in FIGURES}
 _SUM |= {figure: f"SUM(CAST({figure} AS double precision))" for figure in ("charged", "refunded", "more")}
@@ -122,23 +123,42 @@ def _of_uncounted(team_id: int, kind: Kind, parts: Iterable[Part]) -> tuple[str,
     return " UNION ALL ".join(selects), values
 
 
-def _read(
-    statement: str, team_id: int, kind: Kind, parts: Sequence[Part], beside: tuple[str, Sequence[Any]] = ("", ())
-) -> list[Any]:
-    """Return the rows of `statement`, whose `{}` is the SQL of the parts and what stands `beside` them.
+class _Asked(NamedTuple):
+    """A statement whose `{}` is the SQL of the parts of a kind and what stands `beside` them, with its values."""
 
-    They are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
+    statement: str
+    kind: Kind
+    parts: Sequence[Part]
+    beside: tuple[str, Sequence[Any]] = ("", ())
+
+    def sql(self, team_id: int, *, with_uncounted: bool) -> tuple[str, list[Any]]:
+        rows, values = _of_sums(team_id, self.kind, self.parts)
+        if with_uncounted:
+            more, their_values = _of_uncounted(team_id, self.kind, self.parts)
+            rows, values = f"{rows} UNION ALL {more}", [*values, *their_values]
+        return self.statement.format(rows + self.beside[0]), [*values, *self.beside[1]]
+
+
+def _read(team_id: int, *asked: _Asked) -> list[Any]:
+    """Return the rows of all statements, in one query.
+
+    All parts are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
     uncounted. One would do: but to plan what is empty nearly always costs more than the rest.
     """
-    rows, values = _of_sums(team_id, kind, parts)
+
+    def joined(*, with_uncounted: bool) -> tuple[str, list[Any]]:
+        statements = [each.sql(team_id, with_uncounted=with_uncounted) for each in asked]
+        if len(statements) == 1:
+            return statements[0]
+        # SQLite takes a LIMIT within a SELECT of a union alone.
+        selects = [f"SELECT * FROM ({sql}) AS asked_{number}" for number, (sql, _values) in enumerate(statements)]
+        return " UNION ALL ".join(selects), [value for _sql, values in statements for value in values]
+
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(rows + beside[0]), [*values, *beside[1]])
+        cursor.execute(*joined(with_uncounted=False))
         found = cursor.fetchall()
         if any(name is None for _tag, name, *_figures in found):
-            more, their_values = _of_uncounted(team_id, kind, parts)
-            cursor.execute(
-                statement.format(f"{rows} UNION ALL {more}{beside[0]}"), [*values, *their_values, *beside[1]]
-            )
+            cursor.execute(*joined(with_uncounted=True))
             found = cursor.fetchall()
     return [row for row in found if row[1] is not None]
 
@@ -146,21 +166,36 @@ def _read(
 def read(
     team_id: int | None, kind: Kind, since: date, until: date, *, most: int | None = None, dearer: bool = True
 ) -> list[Sum]:
-    """Return the sums of each name of a kind in a period, both days included; the `most` expensive ones first. One query.
+    """Return the sums of one kind, as `read_kinds` does. One query."""
+    return read_kinds(team_id, {kind: most}, since, until, dearer=[kind] if dearer else [])[kind]
 
-    Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order. Where `dearer` is not
-    asked for, `Sum.dearer` and `Sum.more` are 0, which takes less time.
+
+def read_kinds(
+    team_id: int | None, most: Mapping[Kind, int | None], since: date, until: date, *, dearer: Container[Kind]
+) -> dict[Kind, list[Sum]]:
+    """Return the sums of each name of some kinds in a period, both days included; where `most` has a number for the kind, so
+    many, the most expensive ones first. One query.
+
+    Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order. `Sum.dearer` and
+    `Sum.more` are 0 but for the kinds in `dearer`, which takes less time.
     """
-    name = "day" if kind == Kind.DAY else "name"
-    figures = ", ".join(_SUMS[figure] for figure in (FIGURES if dearer else FIGURES[:4]))
-    statement = f"SELECT '', {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
+    asked = [_asked(kind, most[kind], since, until, dearer=kind in dearer) for kind in most]
+    found: dict[Kind, list[Sum]] = {kind: [] for kind in most}
+    for kind, *row in _read(team_id or 0, *asked):
+        found[kind].append(Sum(*row))
+    return {kind: rows[: most[kind]] for kind, rows in found.items()}
+
+
+def _asked(kind: Kind, most: int | None, since: date, until: date, *, dearer: bool) -> _Asked:
+    name = "CAST(day AS varchar(10))" if kind == Kind.DAY else "name"
+    figures = ", ".join(_SUMS[figure] if dearer or figure not in _MORE else "0" for figure in FIGURES)
+    statement = f"SELECT '{kind}' AS kind, {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
     if most is not None:
         spent = f"{_SUM['charged']} - {_SUM['refunded']}"
         # The row that says that some are uncounted has no name, and comes first.
         statement += f" ORDER BY {name} IS NOT NULL, {spent} DESC, SUM(rentals) DESC, {name}"
         statement += f" LIMIT {most + 1:d}"
-    rows = _read(statement, team_id or 0, kind, parts_of(since, until, kind))
-    return [Sum(str(name), *figures) for _tag, name, *figures in rows[:most]]
+    return _Asked(statement, kind, parts_of(since, until, kind))
 
 
 def read_days_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
@@ -168,7 +203,7 @@ def read_days_of(person_id: int, team_id: int | None, since: date, until: date) 
     figures = ", ".join(_SUMS.values())
     statement = f"SELECT '', day, {figures} FROM ({{}}) AS part WHERE name IS NULL OR name LIKE %s GROUP BY day"
     parts = [Part("", Span.DAY, since, until + timedelta(days=1))]
-    rows = _read(statement, team_id or 0, Kind.PAYER, parts, ("", [f"{person_id}.%"]))
+    rows = _read(team_id or 0, _Asked(statement, Kind.PAYER, parts, ("", [f"{person_id}.%"])))
     return [Sum(str(day), *figures) for _tag, day, *figures in rows]
 
 
@@ -199,7 +234,8 @@ def spent(team_id: int, under_way: Sequence[str]) -> list[Spent]:
     )
     statement = "SELECT tag, name, SUM(charged) - SUM(refunded), SUM(rentals) FROM ({}) AS part GROUP BY tag, name"
     by_name: dict[tuple[int | None, int | None], list[int]] = {}
-    for tag, name, cost, rentals in _read(statement, team_id, Kind.PAYER, parts, (orders, [team_id, *under_way])):
+    asked = _Asked(statement, Kind.PAYER, parts, (orders, [team_id, *under_way]))
+    for tag, name, cost, rentals in _read(team_id, asked):
         person, _token, key, imported = name.split(".")
         if imported == "0":
             counted = by_name.setdefault((int(person) if person else None, int(key) if key else None), [0, 0, 0])

@@ -126,7 +126,7 @@ def test_a_year_takes_the_same_queries_as_a_day(
     client.force_login(manager)
     for days in (1, 365):
         since = timezone.localdate() - timedelta(days=days - 1)
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(10):
             client.get(f"/spend/?since={since}&until={timezone.localdate()}")
 
 
@@ -169,7 +169,7 @@ def test_the_page_takes_the_same_queries_for_few_rentals_and_for_many(
     for n in range(10):
         rented(team, make_token(team), 100, person=make_person(team), purpose=str(n))
     client.force_login(manager)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(12):
         client.get("/spend/")
 
 
