@@ -1,9 +1,11 @@
 """While the bucket of the shared files does not answer, codes come, pages are made, and what waits for it is done later."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -125,7 +127,8 @@ def test_an_export_that_cannot_be_kept_says_so(client: Client, call: Message, mo
 def test_an_export_waits_for_a_storage_that_comes_back(
     client: Client, call: Message, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rentals.jobs.background.time.sleep", lambda _seconds: storage_outage.set_down(False))
+    back = mock.Mock(wraps=time, sleep=lambda _seconds: storage_outage.set_down(False))
+    monkeypatch.setattr(background, "time", back)
     storage_outage.set_down(True)
     job = export(call)
     background.work(job.pk)

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
@@ -132,7 +134,8 @@ def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("rentals.sums.upkeep.time.sleep", pauses.append)
+    # This module's alone: a thread that an earlier test left behind sleeps meanwhile.
+    monkeypatch.setattr(upkeep, "time", mock.Mock(wraps=time, sleep=pauses.append))
     monkeypatch.setattr(upkeep, "SHORT_SECONDS", 0.0)
     for _ in range(3):
         make_rental(Status.RECEIVED, team=office.teams[0], token=office.token, service=office.services[0])
