@@ -322,6 +322,12 @@ class AuditQuerySet(models.QuerySet["AuditRecord"]):
         return super().bulk_create(objs, *args, **kwargs)
 
 
+# Nearly all audit records have one of these actions, and a rental or a message as their target. An index has the others,
+# among which a text is looked for. One condition each: in a list, SQLite does not recognise what is bound to the query.
+ACTIONS_ON_RENTALS = ("cancel", "copy", "hand_over", "listen", "order", "read", "reveal")
+NOT_ON_RENTALS = Q(*(~Q(action=action) for action in ACTIONS_ON_RENTALS))
+
+
 class AuditRecord(models.Model):
     """Who did what, on what, when and from which address. Never edited.
 
@@ -364,6 +370,8 @@ class AuditRecord(models.Model):
             models.Index(fields=["team", "-at"], name="audit_team_time"),
             models.Index(fields=["target"], name="audit_target"),
             models.Index(fields=["action"], name="audit_action"),
+            models.Index(fields=["address"], name="audit_address"),
+            models.Index(fields=["team", "-id"], condition=NOT_ON_RENTALS, name="audit_team_others"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -189,6 +189,10 @@ class Access:
         people = Membership.objects.filter(team=self.team_id).values("user")
         return Q(team=self.team_id), Q(team=None, action__in=SIGN_IN_ACTIONS, person__in=people)
 
+    def any_audited(self) -> Q:
+        """Return `audited` as one condition."""
+        return Q(*self.audited(), _connector=Q.OR)
+
     def own_records(self) -> Q:
         """Return the audit records of what the person did themselves: in this team, and to their account."""
         return Q(person=self.person_id) & (Q(team=None) | Q(team=self.team_id))

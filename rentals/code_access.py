@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
-from django.db.models import CharField, Q, QuerySet, Value
-from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import audit
-from accounts.audit import Action, Numbered, OncePerDay
+from accounts.audit import Action, OncePerDay
 from accounts.models import ApiKey, AuditRecord, User
 from accounts.policy import Access
-from rentals.models import ExportedCode, Message, Rental
+from rentals.models import ExportedCode, Rental
 
 # How long after a recorded reveal its recording plays, and its code may be copied.
 REVEAL_LASTS = timedelta(minutes=15)
@@ -89,24 +87,3 @@ def accesses_to(rental: Rental) -> list[CodeAccess]:
         CodeAccess(record.at, record.person, record.key, record.action, in_admin=record.detail.get("in") == "admin")
         for record in records[: MAX_SHOWN + 1]
     ]
-
-
-def about_number(numbers: Q, access: Access) -> Q:
-    """Return the condition of the audit records about the team's rentals that meet `numbers`, their messages, and the
-    exports that held their codes."""
-    rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
-    messages = Message.objects.filter(rental__in=rentals).order_by()
-    exports = ExportedCode.objects.filter(rental__in=rentals)
-    return (
-        Q(target__in=_targets(Numbered.RENTAL, rentals))
-        | Q(target__in=_targets(Numbered.MESSAGE, messages))
-        | Q(pk__in=exports.values("record"))
-    )
-
-
-def _targets(
-    kind: Numbered, rows: "QuerySet[Rental] | QuerySet[Message]"
-) -> QuerySet[Rental, str] | QuerySet[Message, str]:
-    """Return what `audit.about` says of these rows, as a query."""
-    target = Concat(Value(f"{kind} "), Cast("pk", CharField()), output_field=CharField())
-    return rows.annotate(audit_target=target).values_list("audit_target", flat=True)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import audit, invitations
-from accounts.models import AuditRecord, Role, Team, User
+from accounts.models import ACTIONS_ON_RENTALS, AuditRecord, Role, Team, User
 from rentals.models import BackgroundJob, Callback, Message
 from rentals.tests.factories import make_rental
 
@@ -165,3 +165,7 @@ def test_nobody_with_a_record_is_deleted_with_it(model: type[User | Team]) -> No
     audit.record("reveal", person=person, team=team)
     with pytest.raises(ProtectedError):
         model.objects.all().delete()
+
+
+def test_the_index_of_texts_leaves_out_actions_that_there_are() -> None:
+    assert set(ACTIONS_ON_RENTALS) < set(audit.Action)

@@ -58,12 +58,20 @@ _WAYS: Mapping[str, object] = {
 
 def target(record: AuditRecord) -> tuple[str, str]:
     """Return the target of the record in the reader's words, and the address of its page, `""` where it has none."""
-    match audit.read_target(record.target):
-        case Numbered.RENTAL, number:
-            return _("rental %(n)s") % {"n": number}, reverse("rental", args=[number])
-        case Numbered.FILE, number:
-            return _("file %(n)s") % {"n": number}, ""
+    if read := audit.read_target(record.target):
+        kind, number = read
+        return numbered(kind, number), reverse("rental", args=[number]) if kind == Numbered.RENTAL else ""
     return _("history") if record.target == audit.ALL_RENTALS else record.target, ""
+
+
+def numbered(kind: Numbered, number: int) -> str:
+    """Return the target with this number in the reader's words."""
+    match kind:
+        case Numbered.RENTAL:
+            return _("rental %(n)s") % {"n": number}
+        case Numbered.FILE:
+            return _("file %(n)s") % {"n": number}
+    return f"{kind} {number}"
 
 
 def details(record: AuditRecord) -> list[tuple[str, str, str | None]]:

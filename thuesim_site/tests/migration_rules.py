@@ -18,6 +18,8 @@ from django.db.models.fields import NOT_PROVIDED
 _GONE = "the version before still reads and writes it; stop using it in one release, and take it away in the next"
 _LOCKED = "it locks the table while it is made; in a migration with atomic = False, make it CONCURRENTLY by RunPython"
 
+_TO_THE_END = "what it locks stays locked to the end of the migration; set atomic = False, and go in parts"
+
 
 def breaches(migration: Migration, before: ProjectState) -> Iterator[str]:
     """Yield a sentence for each operation that the version before cannot live with. `before` is the state before it."""
@@ -49,7 +51,11 @@ def _fault(operation: Operation, migration: Migration, state: ProjectState) -> s
                 "rows of the version before may break it, and all are read under a lock; check them in the code first"
             )
         case RunPython() | RunSQL() if migration.atomic:
-            return "what it locks stays locked to the end of the migration; set atomic = False, and go in parts"
+            return _TO_THE_END
+        case SeparateDatabaseAndState(database_operations=[RunPython()], state_operations=state_operations) if all(
+            isinstance(one, ops.AddIndex | ops.RemoveIndex) for one in state_operations
+        ):
+            return _TO_THE_END if migration.atomic else ""
         case SeparateDatabaseAndState():
             return "what it does to the database cannot be read here; use RunPython"
     return ""

@@ -2,9 +2,11 @@
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta, tzinfo
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -21,9 +23,8 @@ from accounts.policy import Access
 from lib.files.spreadsheets import csv_chunks
 from lib.web.query_params import day, midnight, whole_number
 from pages.presenters.audit import details, target
+from pages.views.team import audit_search
 from pages.views.team.team import managed_team
-from rentals import code_access
-from rentals.queries import search
 
 PAGE_SIZE = 50
 MAX_EXPORTED = 100_000
@@ -36,7 +37,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     """Show a page of the audit log, newest first."""
     team = managed_team(request)
     matching = _matching(request.GET, request.access, before=whole_number(request.GET.get("before")))
-    records = list(islice(_newest(part[: PAGE_SIZE + 1] for part in matching), PAGE_SIZE + 1))
+    records = list(matching.up_to(PAGE_SIZE + 1))
     query = request.GET.copy()
     query.pop("before", None)
     context = {
@@ -66,44 +67,56 @@ def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
     return answer
 
 
-def _matching(query: QueryDict, access: Access, *, before: int | None = None) -> list[QuerySet[AuditRecord]]:
-    """Return what the search finds, past the record with the id `before`, as one queryset or two, each newest first.
+class _Found(NamedTuple):
+    """What a search finds: the union of `parts`, each newest first by `newest`. Two parts may have a record in common."""
 
-    A person or an action has an index of its own, in which the ids are in order. All else is read by the index of team and
-    time, the team's records apart from its people's sign-ins: with an OR of the two, SQLite reads and sorts the whole log.
+    parts: list[QuerySet[AuditRecord]]
+    newest: Callable[[AuditRecord], Any]
+
+    def up_to(self, count: int, *, chunk_size: int | None = None) -> Iterator[AuditRecord]:
+        """Yield the newest records of all parts, each once; read in chunks where there may be many."""
+        limited = [part[:count] for part in self.parts]
+        parts = [part.iterator(chunk_size) for part in limited] if chunk_size else limited
+        merged = heapq.merge(*parts, key=self.newest, reverse=True)
+        return islice((record for record, _same in groupby(merged)), count)
+
+
+def _matching(query: QueryDict, access: Access, *, before: int | None = None) -> _Found:
+    """Return what the search finds, past the record with the id `before`.
+
+    A text, a person or an action has an index of its own, in which the ids are in order. All else is read by the index of
+    team and time, the team's records apart from its people's sign-ins: with an OR of the two, SQLite reads and sorts the
+    whole log.
     """
     if not access.manages:
         raise PermissionDenied
-    matching = _searched(query, access)
-    person, action = whole_number(query.get("person")), query.get("action")
+    matching = _of_days(query)
+    text, person, action = query.get("q", "").strip()[:80], whole_number(query.get("person")), query.get("action")
+    if not text and not action:
+        # Every code has several, so they are listed only for a text, or for this action.
+        matching = matching.exclude(action=audit.Action.READ)
     if person is not None:
         matching = matching.filter(person=person)
     if action:
         matching = matching.filter(action=action)
-    if person is not None or action:
-        in_order = matching.filter(Q(*access.audited(), _connector=Q.OR)).order_by("-pk")
-        return [in_order if before is None else in_order.filter(pk__lt=before)]
+    if text or person is not None or action:
+        if before is not None:
+            matching = matching.filter(pk__lt=before)
+        in_order = matching.order_by("-pk")
+        parts = audit_search.parts(text, in_order, access) if text else [in_order.filter(access.any_audited())]
+        return _Found(parts, attrgetter("pk"))
     if before is not None:
         at = AuditRecord.objects.filter(pk=before).order_by().values("at")
         # The second condition alone lets the index start at the cursor; the first leaves out what ties with it.
         matching = matching.filter(Q(at__lt=at) | Q(pk__lt=before), at__lte=at)
     # One team, or none, in each: it is named since PostgreSQL orders by the index of both only so.
-    return [matching.filter(part).order_by("team_id", "-at", "-pk") for part in access.audited()]
+    parts = [matching.filter(part).order_by("team_id", "-at", "-pk") for part in access.audited()]
+    return _Found(parts, attrgetter("at", "pk"))
 
 
-def _searched(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
-    """Return everybody's records of the text and the days that the search asks for."""
+def _of_days(query: QueryDict) -> QuerySet[AuditRecord]:
+    """Return everybody's records of the days that the search asks for."""
     matching = AuditRecord.objects.select_related("person", "key")
-    text = query.get("q", "").strip()[:80]
-    if text:
-        condition = Q(target__icontains=text) | Q(person__username__icontains=text) | Q(address__startswith=text)
-        numbers = search.of_number(text)
-        matching = matching.filter(
-            condition if numbers is None else condition | code_access.about_number(numbers, access)
-        )
-    elif not query.get("action"):
-        # Every code has several, so they are listed only for a number, or for this action.
-        matching = matching.exclude(action=audit.Action.READ)
     if since := day(query.get("since")):
         matching = matching.filter(at__gte=midnight(since))
     if until := day(query.get("until")):
@@ -111,13 +124,8 @@ def _searched(query: QueryDict, access: Access) -> QuerySet[AuditRecord]:
     return matching
 
 
-def _newest(parts: Iterable[Iterable[AuditRecord]]) -> Iterator[AuditRecord]:
-    """Merge parts that are each newest first."""
-    return heapq.merge(*parts, key=lambda record: (record.at, record.pk), reverse=True)
-
-
-def _rows(matching: list[QuerySet[AuditRecord]], zone: tzinfo) -> Iterator[list[str]]:
-    for record in islice(_newest(part[:MAX_EXPORTED].iterator(chunk_size=1000) for part in matching), MAX_EXPORTED):
+def _rows(matching: _Found, zone: tzinfo) -> Iterator[list[str]]:
+    for record in matching.up_to(MAX_EXPORTED, chunk_size=1000):
         yield [
             timezone.localtime(record.at, zone).isoformat(timespec="seconds"),
             record.person.username if record.person else "",

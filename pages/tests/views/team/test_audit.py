@@ -3,20 +3,25 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AuditRecord, Team, User
+from accounts.policy import access_for
 from pages.tests.markup import parse
 from pages.views.team import audit as audit_view
-from rentals.tests.factories import make_person, make_team
+from pages.views.team import audit_search
+from rentals.queries import search
+from rentals.tests.factories import make_person, make_rental, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +61,8 @@ def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, b
     searches: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["lan", "rental 34", "rental 12"]),
         ({"q": "rental"}, ["rental 34", "rental 12"]),
+        ({"q": "Rental 34"}, ["rental 34"]),
+        ({"q": "4"}, []),
         ({"q": "LAN"}, ["lan", "rental 12"]),
         ({"person": lan.pk}, ["rental 12"]),
         ({"action": "order"}, ["rental 34"]),
@@ -84,6 +91,92 @@ def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, b
 )
 def test_nonsense_in_the_address_breaks_nothing(client: Client, asked: dict[str, str]) -> None:
     assert client.get(reverse("team_audit"), asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("10.1.2.3", ["10.1.2.3"]),
+        ("10.1.2", ["10.1.2.30", "10.1.2.3"]),
+        ("10.1.", ["10.1.20.3", "10.1.2.30", "10.1.2.3"]),
+        ("10.01", []),
+        ("300.1", []),
+        ("2001:DB8:0:1::7", ["2001:db8:0:1::7"]),
+        ("2001:db8:", ["2001:db8:0:1::7"]),
+        ("2001:db8:0:1::", []),
+        (":", []),
+    ],
+)
+def test_an_address_is_found_whole_or_by_the_parts_it_begins_with(
+    client: Client, team: Team, typed: str, found: list[str]
+) -> None:
+    for address in ("10.1.2.3", "10.1.2.30", "10.1.20.3", "10.10.2.3", "2001:db8:0:1::7"):
+        AuditRecord.objects.create(action="role", team=team, target="Mai", address=address)
+    answer = client.get(reverse("team_audit"), {"q": typed})
+    assert [record.address for record, *_ in answer.context["records"]] == found
+
+
+def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, boss: User, team: Team) -> None:
+    for target in ("rental 12", "rental 123", "file 12", "message 12", "Mai 12"):
+        audit.record("order", team=team, target=target)
+    assert set(shown(client, q="12")) == {"rental 12", "file 12", "message 12"}
+    assert shown(client, q="lượt thuê 12") == []
+    User.objects.filter(pk=boss.pk).update(language="vi")
+    assert shown(client, q="Lượt thuê 12") == ["rental 12"]
+
+
+@pytest.mark.parametrize("most", [0, 10])
+def test_what_matches_in_several_ways_is_there_once_and_pages_leave_nothing_out(
+    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(audit_search, "_MAX_PEOPLE", most)
+    lan, linh = make_person(team, username="lan"), make_person(team, username="lan2")
+    records = [
+        audit.record("role", person=(lan, linh, boss)[n % 3], team=team, target=f"lan {n}" if n % 2 else "")
+        for n in range(2 * audit_view.PAGE_SIZE)
+    ]
+    wanted = [record.pk for record in reversed(records) if record.target or record.person != boss]
+    first = client.get(reverse("team_audit"), {"q": "lan"})
+    second = client.get(reverse("team_audit"), {"q": "lan", "before": first.context["next"]})
+    assert [record.pk for page in (first, second) for record, *_ in page.context["records"]] == wanted
+    assert second.context["next"] is None
+    assert len(exported(client, q="lan")) == 1 + len(wanted)
+
+
+def test_a_part_of_a_number_that_many_have_is_found(
+    client: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rentals = [make_rental(team=team, phone=f"+8491234567{n}") for n in range(3)]
+    other = make_rental(team=team, phone="+84987000111")
+    for rental in [*rentals, other]:
+        audit.record("order", team=team, target=audit.about(rental))
+    audit.record("role", team=team, target="rental of nobody")  # is no number
+    monkeypatch.setattr(search, "MAX_LOOKED_UP", 2)
+    assert shown(client, q="34567") == [audit.about(rental) for rental in reversed(rentals)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "indexes"),
+    [
+        ("Mai", {"audit_team_others"}),
+        ("10.1.2.3", {"audit_team_others", "audit_address"}),
+        ("10.1.", {"audit_team_others", "audit_address"}),
+        ("7", {"audit_team_others", "audit_target"}),
+    ],
+)
+def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
+    AuditRecord.objects.bulk_create(
+        AuditRecord(action="order", team=team, person=boss, target=f"rental {n}", address=f"10.2.{n // 250}.{n % 250}")
+        for n in range(500)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE sqlite_schema" if connection.vendor == "sqlite" else "SET LOCAL enable_seqscan = off")
+    records = AuditRecord.objects.order_by("-pk")
+    parts = audit_search.parts(typed, records, access_for(boss, team_id=team.pk))
+    plans = [part[: audit_view.PAGE_SIZE].explain() for part in parts]
+    used = {index for plan in plans for index in re.findall("audit_[a-z]+(?:_[a-z]+)?", plan)}
+    assert used == indexes, "\n\n".join(plans)
 
 
 def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, boss: User) -> None:

@@ -1,0 +1,104 @@
+"""The audit log's search box: a target, a user name, a network address, a number in any form."""
+
+import contextlib
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from django.db import connection
+from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, Concat, Substr
+from django.db.models.lookups import Regex
+
+from accounts.audit import Numbered
+from accounts.models import NOT_ON_RENTALS, AuditRecord, User
+from accounts.policy import Access
+from pages.presenters.audit import numbered
+from rentals.models import ExportedCode, Message, Rental
+from rentals.queries import search
+
+# More people than this have so many records that the newest ones are found soon.
+_MAX_PEOPLE = 10
+
+
+def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[QuerySet[AuditRecord]]:
+    """Return those of `records`, which are newest first, that match `text`: the union of these querysets.
+
+    Each is served by an index of its own, and an OR of them by none: the whole log would be read. Two may have a record in
+    common.
+    """
+    others = Q() if _is_part_of_a_kind(text) else NOT_ON_RENTALS
+    # One team, or none, in each: it is named since PostgreSQL orders by the index of both only so.
+    by_target = [
+        records.filter(readable, others, target__icontains=text).order_by("team_id", "-pk")
+        for readable in access.audited()
+    ]
+    conditions = [*_by_number(text), *_by_person(text)]
+    if address := _from_address(text):
+        conditions.append(address)
+    elif numbers := search.of_number(text):
+        conditions += _about_phone(numbers, access)
+    return by_target + [records.filter(access.any_audited(), condition) for condition in conditions]
+
+
+def _is_part_of_a_kind(text: str) -> bool:
+    """Whether the targets of nearly all records contain the text, such as `rental`. The newest of these are found soon."""
+    return any(text.lower() in kind for kind in (Numbered.RENTAL, Numbered.MESSAGE))
+
+
+def _by_number(text: str) -> Iterator[Q]:
+    """Yield the condition that the target is the one with this number: `7`, `rental 7`, or as the page has it."""
+    number = re.search("[0-9]{1,18}$", text)
+    if number is None:
+        return
+    n = int(number[0])
+    kinds = [kind for kind in Numbered if text.lower() in {str(n), f"{kind} {n}", numbered(kind, n).lower()}]
+    if kinds:
+        yield Q(target__in=[f"{kind} {n}" for kind in kinds])
+
+
+def _by_person(text: str) -> Iterator[Q]:
+    """Yield conditions that the person's user name contains the text. One each: the ids of a person are in order."""
+    people = [*User.objects.filter(username__icontains=text).order_by().values_list("pk", flat=True)[: _MAX_PEOPLE + 1]]
+    if len(people) > _MAX_PEOPLE:
+        yield Q(person__username__icontains=text)
+    else:
+        yield from (Q(person=person) for person in people)
+
+
+def _from_address(text: str) -> Q | None:
+    """Return the condition that the address is this one, or begins with these parts: `10.0` is what begins with `10.0.`."""
+    if not re.fullmatch("[0-9a-f.:]*[.:][0-9a-f.:]*", text.lower()):
+        return None
+    with contextlib.suppress(ValueError):
+        return Q(address=str(ipaddress.ip_address(text)))
+    separator, size, bits = (":", 8, 16) if ":" in text else (".", 4, 8)
+    known = text.lower().rstrip(separator).split(separator)
+    begin = separator.join(known) + separator
+    try:
+        network = ipaddress.ip_network(begin + separator.join("0" * (size - len(known))) + f"/{bits * len(known)}")
+    except ValueError:
+        return None
+    if connection.vendor == "postgresql":  # it compares addresses, SQLite texts
+        return Q(address__range=(str(network[0]), str(network[-1])))
+    return Q(address__gte=begin, address__lt=begin[:-1] + chr(ord(separator) + 1))
+
+
+def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
+    """Yield the conditions that a record is about one of the team's rentals with these phone numbers, about a message of
+    theirs, or about an export that held its code. One query; a second one for few rentals."""
+    rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
+    few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
+    if len(few) <= search.MAX_LOOKED_UP:
+        messages = Message.objects.filter(rental__in=few).order_by()
+        targets = [f"{Numbered.RENTAL} {pk}" for pk in few]
+        yield Q(target__in=targets + [f"{Numbered.MESSAGE} {pk}" for pk in messages.values_list("pk", flat=True)])
+        yield Q(pk__in=ExportedCode.objects.filter(rental__in=few).values("record"))
+    else:  # one of the newest records soon is about one of them
+        kind = f"{Numbered.RENTAL} "
+        number = Cast(Substr(OuterRef("target"), len(kind) + 1), BigIntegerField())
+        is_rental = Regex(OuterRef("target"), f"^{kind}[0-9]{{1,18}}$")
+        yield Q(Exists(rentals.filter(pk=Case(When(is_rental, then=number)))))
+        message = Concat(Value(f"{Numbered.MESSAGE} "), Cast("pk", CharField()), output_field=CharField())
+        yield Q(target__in=Message.objects.filter(rental__in=rentals).order_by().values_list(message))
+        yield Q(pk__in=ExportedCode.objects.filter(rental__in=rentals).values("record"))
