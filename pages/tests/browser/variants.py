@@ -65,7 +65,7 @@ def signed_in(person: User) -> Client:
 # Typefaces are there, and what fades in or changes its colour has done so; what turns without an end stands still, for each
 # frame of it would be drawn while axe works. All in one call, which gives the violations alone: the rest of what axe
 # returns takes longer to hand over than to find.
-FIND = """async (options) => {
+FIND = """async ([parts, options]) => {
     if (!("axe" in window)) return null;
     await document.fonts.ready;
     await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
@@ -73,7 +73,7 @@ FIND = """async (options) => {
     const endless = running.filter((one) => one.effect.getComputedTiming().endTime === Infinity);
     endless.forEach((one) => one.pause());
     await Promise.allSettled(running.filter((one) => !endless.includes(one)).map((one) => one.finished));
-    const { violations } = await axe.run(options);
+    const { violations } = await axe.run(parts.length ? { include: parts } : document, options);
     const found = violations.flatMap(({ id, nodes }) =>
         nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.failureSummary}`));
     if (document.documentElement.scrollWidth > innerWidth) found.push("wider than the screen");
@@ -81,11 +81,11 @@ FIND = """async (options) => {
 }"""
 
 
-def problems_of(page: Page, state: str) -> list[str]:
-    """What axe finds on the page as it stands, and whether it is wider than the screen."""
-    found = page.evaluate(FIND, RULES)
+def problems_of(page: Page, state: str, parts: tuple[str, ...] = ()) -> list[str]:
+    """What axe finds on the page as it stands, or in `parts` of it alone, and whether it is wider than the screen."""
+    found = page.evaluate(FIND, [parts, RULES])
     if found is None:
         page.evaluate(AXE)
         page.context.add_init_script(AXE)  # the pages that come have it from their beginning, which takes half as long
-        found = page.evaluate(FIND, RULES)
+        found = page.evaluate(FIND, [parts, RULES])
     return [f"{state}: {problem}" for problem in found]
