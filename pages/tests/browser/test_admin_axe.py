@@ -60,6 +60,7 @@ def _pages(site: str, client: Client, things: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_the_admin(browser: Browser, live_server: Any, things: dict[str, Any], boss: Client) -> None:
     pages = _pages(live_server.url, boss, things)
     models = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}

@@ -119,6 +119,7 @@ def _pages(desk: str, client: Client, things: dict[str, Any], begins: tuple[str,
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", SURELY)
 def test_every_page(
     browser: Browser, live_server: Any, things: dict[str, Any], clients: dict[str, Client], who: str
