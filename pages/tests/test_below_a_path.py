@@ -6,7 +6,6 @@ import runpy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 from unittest import mock
 
@@ -15,12 +14,12 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
-from django.test import Client, RequestFactory, override_settings
+from django.test import RequestFactory, override_settings
 from django.urls import set_script_prefix
 from pytest_django import DjangoDbBlocker
 
 from pages.tests.markup import parse
-from pages.tests.world import SETTINGS, World, address_of, addresses, make_world, sent_to_any
+from pages.tests.world import SETTINGS, FormClient, World, address_of, addresses, make_world
 from thuesim_site.middleware.database_outage import disk_full_page, outage_page, server_error
 from thuesim_site.start.variables import OWN_ADDRESSES
 
@@ -69,7 +68,7 @@ def _forget_addresses() -> None:
     jinja.env.cache.clear()  # the address of an icon is part of a compiled template
 
 
-class Browser(Client):
+class Browser(FormClient):
     """The test client asks below the path; Django sees the rest of the address, as the web process hands it over."""
 
     def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -131,12 +130,10 @@ def test_no_page_and_no_answer_leads_out_of_the_path(world: World, role: str) ->
         for pattern in patterns:
             for method in ("GET",) if name.startswith("admin:") else ("GET", "POST"):
                 with transaction.atomic():
-                    client.cookies = deepcopy(world.cookies[role])
+                    world.sign_in(client, role)
                     address = f"/desk{address_of(pattern, name, world.things['own'], world.things['own']['rental'])}"
                     response = (
-                        client.generic(method, address)
-                        if method == "GET"
-                        else client.post(address, sent_to_any(world.things["own"]))
+                        client.generic(method, address) if method == "GET" else client.post(address, world.forms["own"])
                     )
                     pages += response.headers.get("Content-Type", "").startswith("text/html")
                     outside += [(method, name, found) for found in strays(response)]
@@ -159,7 +156,7 @@ def test_no_page_of_trouble_leads_out_of_the_path(world: World, trouble: Any) ->
 @pytest.mark.django_db
 def test_a_form_that_was_refused_is_sent_again_below_the_path(world: World) -> None:
     client = Browser(enforce_csrf_checks=True, headers={"Origin": "http://testserver"})
-    client.cookies = deepcopy(world.cookies["operator"])
+    world.sign_in(client, "operator")
     response = client.post("/desk/rent/", {"csrfmiddlewaretoken": "x", "purpose": "a purpose"})
     assert response.status_code == 403
     assert 'action="/desk/rent/"' in response.content.decode()

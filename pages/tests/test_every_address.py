@@ -2,13 +2,13 @@
 
 The addresses come from the URL configuration: one that the table does not name fails. Each request runs in a
 transaction of its own that is rolled back. Each answer is asked as well whether a GET wrote something, whether a browser
-would keep what somebody signed in was shown, and whether its scripts carry the nonce.
+would keep what somebody signed in was shown, whether its scripts carry the nonce, whether its cookies are for this host
+alone, and whether a browser that opens a part of a page is led to the page.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
 from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from functools import cache
@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from pages.tests.world import ROLES, FormClient, World, address_of, addresses, sent_to_any
+from pages.tests.cookies import wrong_cookies
+from pages.tests.test_parts_of_pages import BROWSER
+from pages.tests.world import ROLES, FormClient, World, address_of, addresses
 from pages.tests.world import shared_world as shared_world
 from pages.tests.writes import Writes
 from rentals.models import Rental, Status
@@ -184,21 +186,35 @@ def _outcome(
     with transaction.atomic(), ExitStack() as noted:
         if whose == "other" and name in {"join", "callback"}:
             things["secret"] = things["callback"] = "wrong"
-        client.cookies = deepcopy(world.cookies[role])
+        world.sign_in(client, role)
         address = address_of(pattern, name, things, things["rental"])
-        sent = sent_to_any(things)
+        form = world.forms[whose]
         if method == "GET":
             noted.enter_context(connection.execute_wrapper(writes))
-        response = client.get(address, sent) if method == "GET" else client.post(address, sent)
+        response = client.get(f"{address}?{form}") if method == "GET" else client.post(address, form)
         body = b"".join(response) if response.streaming else response.content
+        text = body.decode(errors="replace")
+        parts = _part_of_a_page(client, address, response, text) if method == "GET" else ()
+        faults = [*wrong_cookies(response.cookies), *parts]
         written = writes.beside_the_session()
         transaction.set_rollback(True)
-    text = body.decode(errors="replace")
-    faults = [f"GET writes {table}" for table in sorted(written)]
+    faults += [f"GET writes {table}" for table in sorted(written)]
     if method == "GET" and role != "visitor":
         faults += _kept(name, response)
     faults += _without_nonce(name, response, text)
     return _word(response, name), text + str(response.headers), faults
+
+
+def _part_of_a_page(client: FormClient, address: str, response: Any, text: str) -> Iterator[str]:
+    """An answer without a frame that a browser is shown as well: it opens a page where htmx asks for a part."""
+    if response.status_code == 200 and _is_html(response) and "<html" not in text:
+        opened = client.get(address, headers=BROWSER)
+        if opened.status_code == 200 and "<html" not in opened.content.decode():
+            yield "a part of a page"
+
+
+def _is_html(response: Any) -> bool:
+    return "html" in response.headers.get("Content-Type", "")
 
 
 @contextmanager
@@ -225,7 +241,7 @@ def _without_nonce(name: str, response: Any, text: str) -> Iterator[str]:
     # The admin's and one page of allauth's bring scripts of their own, which are from this host all the same, as is the
     # script of the page that browsers keep.
     of_others = name.startswith("admin:") or name in {"account_email", "offline"}
-    if of_others or "html" not in response.headers.get("Content-Type", ""):
+    if of_others or not _is_html(response):
         return
     for tag in re.findall(r"<script[^>]*>", text):
         if "application/json" not in tag and not re.search(r'nonce="[^"]+"', tag):

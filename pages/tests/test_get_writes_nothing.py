@@ -3,7 +3,6 @@
 test_every_address.py asks it of every address; here is what its world lacks, a file that a job has made.
 """
 
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def test_no_get_of_a_jobs_file_writes_a_row(world: World, role: str, settings: S
     job.person, job.state, job.file = world.people.get(role, job.person), "done", "own.csv"
     job.save()
     client = Client()
-    client.cookies = deepcopy(world.cookies[role])
+    world.sign_in(client, role)
     writes = Writes()
     with connection.execute_wrapper(writes):
         answer = client.get(reverse("background_file", args=[job.pk]))

@@ -1,7 +1,6 @@
 """Requests that no page of ours sends: numbers past a column, documents nested past the stack, strange names of types."""
 
 import re
-from copy import deepcopy
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -43,7 +42,7 @@ def _statuses(world: World, client: Client, address: str, **sent: str) -> list[i
 @pytest.mark.parametrize("number", HUGE, ids=lambda number: f"{number[:3]}… of {len(number)}")
 def test_a_number_in_an_address_that_no_column_holds_is_not_found(world: World, number: str) -> None:
     client, errors = Client(raise_request_exception=False), []
-    client.cookies = deepcopy(world.cookies["admin"])
+    world.sign_in(client, "admin")
     for name, patterns in addresses().items():
         for pattern in patterns:
             address = address_of(pattern, name, world.things["own"], world.things["own"]["rental"])
@@ -59,7 +58,7 @@ def test_a_document_nested_past_the_stack_is_refused(world: World, document: str
     for role in ("", "manager"):
         client = Client(raise_request_exception=False)
         if role:
-            client.cookies = deepcopy(world.cookies[role])
+            world.sign_in(client, role)
         for name in ("mfa_login_webauthn", "mfa_add_webauthn", "mfa_reauthenticate_webauthn", "mfa_authenticate"):
             for pattern in addresses()[name]:
                 errors += [
@@ -121,7 +120,7 @@ def test_a_redirect_to_https_follows_the_desks_own_address(settings: Settings) -
 @pytest.mark.parametrize("content_type", TYPES, ids=lambda text: text[:60])
 def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type: str) -> None:
     client, errors = Client(raise_request_exception=False), []
-    client.cookies = deepcopy(world.cookies["manager"])
+    world.sign_in(client, "manager")
     for name in (
         "rent",
         "account_login",
@@ -146,7 +145,7 @@ def test_a_body_of_a_strange_type_is_no_error_of_ours(world: World, content_type
 @pytest.mark.parametrize("role", ["", "operator"])
 def test_a_page_of_an_odd_address_that_asks_is_no_error_of_ours(world: World, address: str, role: str) -> None:
     client = Client(raise_request_exception=False)
-    client.cookies = deepcopy(world.cookies.get(role, client.cookies))
+    world.sign_in(client, role or "visitor")
     headers = {"HX-Request": "true", "HX-Current-URL": address}
     own = world.things["own"]["rental"].pk
     answers = [client.get("/board/", headers=headers), client.post("/rent/", {"service": "x"}, headers=headers)]

@@ -1,7 +1,6 @@
 """Every address of a team refuses what a page of another team sends, and takes what one of its own sends."""
 
 import re
-from copy import deepcopy
 
 import pytest
 from django.db import connection
@@ -28,7 +27,7 @@ def test_what_a_page_of_another_team_sends_is_refused(world: World, name: str) -
     for pattern in addresses()[name]:
         things = world.things["own"]
         client = Client()
-        client.cookies = deepcopy(world.cookies["manager"])
+        world.sign_in(client, "manager")
         address = address_of(pattern, name, things, things["rental"])
         sent = {"service": things["service"].key, FIELD: str(world.theirs.pk)}
         with CaptureQueriesContext(connection) as queries:
@@ -44,6 +43,6 @@ def test_what_a_page_of_another_team_sends_is_refused(world: World, name: str) -
 def test_what_a_page_of_the_same_team_sends_is_not(world: World, name: str) -> None:
     things = world.things["own"]
     client = Client()
-    client.cookies = deepcopy(world.cookies["manager"])
+    world.sign_in(client, "manager")
     address = address_of(addresses()[name][0], name, things, things["rental"])
     assert client.post(address, {FIELD: str(world.ours.pk)}).status_code != 409

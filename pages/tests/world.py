@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from http.cookies import SimpleCookie
@@ -52,7 +53,12 @@ class World:
     theirs: Team
     people: dict[str, User]
     things: dict[str, dict[str, Any]]  # by "own" and "other"
+    forms: dict[str, str]  # what is sent to every address, as a browser writes it, by "own" and "other"
     cookies: dict[str, SimpleCookie]
+
+    def sign_in(self, client: Client, role: str) -> None:
+        """Give a browser the cookies of a person, `"visitor"` for none, in place of those that it has."""
+        client.cookies = copy(self.cookies[role])
 
 
 def furnish(team: Team, mark: str) -> dict[str, Any]:
@@ -155,7 +161,8 @@ def make_world() -> World:
     people = {role: make_person(ours, Role(role), username=role) for role in ROLES[1:4]}
     people["admin"] = make_person(username="admin", is_staff=True, team=ours)
     things = {"own": furnish(ours, "own"), "other": furnish(theirs, "other")}
-    return World(ours, theirs, people, things, {role: _signed_in(people.get(role)) for role in ROLES})
+    forms = {whose: urlencode(sent_to_any(these), doseq=True) for whose, these in things.items()}
+    return World(ours, theirs, people, things, forms, {role: _signed_in(people.get(role)) for role in ROLES})
 
 
 def _signed_in(person: User | None) -> SimpleCookie:
@@ -166,10 +173,13 @@ def _signed_in(person: User | None) -> SimpleCookie:
 
 
 class FormClient(Client):
-    """Sends a form as browsers do where it names no `enctype`; Django's client sends multipart, which takes far longer."""
+    """Sends a form as browsers do where it names no `enctype`; Django's client sends multipart, which takes far longer.
+
+    `data` may be a text that is in that form already.
+    """
 
     def post(self, path: Any, data: Any = None, *args: Any, **more: Any) -> Any:
-        form = urlencode(data or {}, doseq=True)
+        form = data if isinstance(data, str) else urlencode(data or {}, doseq=True)
         return super().post(path, form, "application/x-www-form-urlencoded", *args, **more)
 
 
