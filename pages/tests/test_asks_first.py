@@ -1,5 +1,8 @@
 """What destroys or buys asks first, where no script runs to ask: each such form of the pages, and no form of a script."""
 
+from collections.abc import Iterator
+from copy import copy
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -8,16 +11,15 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import resolve, reverse
-from pytest_django import Settings
 
 from accounts.models import AuditRecord, Role, Team
 from lib.network.oidc_providers import Provider
 from lib.web.confirmation import QUESTION
 from pages.tests.markup import html, parse
 from pages.tests.world import World
-from pages.tests.world import world as world
+from pages.tests.world import shared_world as shared_world
 from rentals.models import Destination, Rental, Status
 from rentals.tests.factories import make_person
 
@@ -43,22 +45,29 @@ FORMS = [
 ]
 
 
-@pytest.fixture
-def boss(world: World, settings: Settings) -> Client:
+@pytest.fixture(scope="module")
+def signed_in(world: World) -> Iterator[SimpleCookie]:
     """A manager and admin, signed in on two browsers, with an account at a provider. The team may rent one service."""
     boss = make_person(world.ours, Role.MANAGER, is_staff=True, is_superuser=True)
     world.ours.services.add(world.things["own"]["service"])
     TOTP.activate(world.things["own"]["user"], generate_totp_secret())
     provider = Provider("company", "Company", "https://company.invalid", "desk", "not-a-true-secret")
-    settings.OIDC_PROVIDERS = {provider.id: provider}
     SocialAccount.objects.create(user=boss, provider=provider.id, uid="boss")
-    clients = [Client(), Client()]
-    for client in clients:  # signed in as people do: only then is the session listed
-        client.post(reverse("account_login"), {"login": boss.username, "password": "secret-enough"})
-    clients[0].post(reverse("account_reauthenticate"), {"password": "secret-enough"})  # for the provider
-    for _ in range(2):
-        clients[0].post(reverse("admin:rentals_token_callback", args=[world.things["own"]["token"].pk]))
-    return clients[0]
+    with override_settings(OIDC_PROVIDERS={provider.id: provider}):
+        clients = [Client(), Client()]
+        for client in clients:  # signed in as people do: only then is the session listed
+            client.post(reverse("account_login"), {"login": boss.username, "password": "secret-enough"})
+        clients[0].post(reverse("account_reauthenticate"), {"password": "secret-enough"})  # for the provider
+        for _ in range(2):
+            clients[0].post(reverse("admin:rentals_token_callback", args=[world.things["own"]["token"].pk]))
+        yield clients[0].cookies
+
+
+@pytest.fixture
+def boss(db: None, signed_in: SimpleCookie) -> Client:
+    client = Client()
+    client.cookies = copy(signed_in)
+    return client
 
 
 def address(world: World, name: str) -> str:
@@ -134,6 +143,7 @@ def test_a_yes_after_a_yes_buys_once(world: World, boss: Client) -> None:
     assert Rental.objects.count() == before + 1
 
 
+@pytest.mark.django_db
 def test_nobody_elses_page_asks_anything_here(world: World) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(make_person(world.ours))
