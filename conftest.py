@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("database")
         if item.get_closest_marker("browser") and not item.nodeid.startswith(BROWSER_TESTS):
             raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in {BROWSER_TESTS} alone")
-    if os.environ.get("HYPOTHESIS_PROFILE") == "quick":
+    if os.environ.get("TEST_EFFORT") == "quick":
         walks = [item for item in items if item.get_closest_marker("walk")]
         left_out = {*walks} - {*walks[::3]}
         config.hook.pytest_deselected(items=[*left_out])

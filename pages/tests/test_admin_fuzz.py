@@ -1,6 +1,6 @@
 """Odd requests to the Django admin, from one seed: each is answered, none with an error page.
 
-HYPOTHESIS_PROFILE=fuzz asks 5,000 of them.
+TEST_EFFORT=fuzz asks 5,000 of them.
 """
 
 import os
@@ -20,7 +20,7 @@ from accounts.models import User
 from pages.tests.world import World
 from pages.tests.world import world as world
 
-COUNT = 5000 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 400
+COUNT = 5000 if os.environ.get("TEST_EFFORT") == "fuzz" else 400
 SEED = 20261126
 
 ODD = [

@@ -1,6 +1,6 @@
 """Columns hold what the parsers let through, and one odd row never stops the others. On both databases.
 
-HYPOTHESIS_PROFILE=fuzz tries more.
+TEST_EFFORT=fuzz tries more.
 """
 
 import json
@@ -78,7 +78,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 # An infinite number is no JSON: the whole reply is none then.
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = ODD | st.text(st.characters(codec=None), max_size=20) | st.integers() | FINITE
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
+LONG = os.environ.get("TEST_EFFORT") == "fuzz"
 several = settings(
     deadline=None,
     database=None,

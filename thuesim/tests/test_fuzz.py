@@ -1,6 +1,6 @@
 """Whatever comes, a parser returns a typed value or raises a ThueSimError.
 
-HYPOTHESIS_PROFILE=fuzz runs it at length.
+TEST_EFFORT=fuzz runs it at length.
 """
 
 import json
@@ -23,7 +23,7 @@ from thuesim.phones import to_e164
 from .parsers import PARSERS
 from .payloads import PAYLOADS
 
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
+LONG = os.environ.get("TEST_EFFORT") == "fuzz"
 LENIENT = settings(deadline=None, database=None, derandomize=not LONG, suppress_health_check=list(HealthCheck))
 fuzzed = settings(LENIENT, max_examples=60_000 if LONG else 120)
 # Making up whole documents takes far longer than reading them.

@@ -412,13 +412,13 @@ def test_nothing_is_lost_or_paid_twice_whatever_happens_in_which_order(settings:
     run_state_machine_as_test(Life, settings=STEPS)
 
 
-QUICK = os.environ.get("HYPOTHESIS_PROFILE") == "quick"
+QUICK = os.environ.get("TEST_EFFORT") == "quick"
 STEPS = settings(
     # On SQLite more, where they cost a third: it is the interleavings that count here, not the database.
     max_examples=10 if connection.vendor == "sqlite" and not QUICK else 6,
     stateful_step_count=40,
     deadline=None,
     database=None,
-    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "fuzz",
+    derandomize=os.environ.get("TEST_EFFORT") != "fuzz",
     suppress_health_check=list(HealthCheck),
 )
