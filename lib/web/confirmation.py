@@ -5,11 +5,11 @@ script adds it, and the page has it in a form with the same fields.
 """
 
 from collections.abc import Callable
+from html import escape
 from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from lib.web.urls import page_before
@@ -31,7 +31,8 @@ def never_asks(view: View) -> View:
 
 def field(question: str) -> SafeString:
     """Return the field by which a form asks `question` before it does anything."""
-    return format_html('<input type="hidden" name="{}" value="{}">', QUESTION, question)
+    # A desk has two for each card: `format_html` takes six times as long.
+    return SafeString(f'<input type="hidden" name="{QUESTION}" value="{escape(str(question))}">')
 
 
 class ConfirmationMiddleware:

@@ -1,5 +1,6 @@
 """Filters and tags of all templates: money, moments and durations as `lib.formats` writes them, and icons."""
 
+import html
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
@@ -32,6 +33,7 @@ register.filter(span)
 _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
 _CSRF = CsrfTokenNode()
+_KEY_FIELD = f'<input type="hidden" name="{one_time_keys.FIELD}" value="%s">'
 MAX_SHORT = 24  # characters of a message that fits one line of a card at 320 px
 
 
@@ -127,7 +129,8 @@ def page_team(context: Context) -> SafeString | str:
 @register.simple_tag
 def form_key(key: str = "") -> SafeString:
     """Write the field by which a form is told from the same one sent again: see `accounts.one_time_keys`."""
-    return format_html('<input type="hidden" name="{}" value="{}">', one_time_keys.FIELD, key or one_time_keys.new())
+    # A desk has two for each card: `format_html` takes six times as long.
+    return SafeString(_KEY_FIELD % html.escape(key or one_time_keys.new()))
 
 
 @register.simple_tag
