@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from rentals import lifecycle, outbox
@@ -70,8 +70,8 @@ def _ledger_state(token: Token, order: Rental | None = None) -> tuple[int, int] 
     under_way = Rental.objects.filter(token=token, status__in=[Status.PLACING, Status.UNCONFIRMED])
     if under_way.exclude(pk=order.pk if order else 0).exists():
         return None
-    entries = LedgerEntry.objects.filter(token=token)
-    return entries.count(), entries.aggregate(sum=Sum("amount"))["sum"] or 0
+    entries = LedgerEntry.objects.filter(token=token).aggregate(count=Count("pk"), sum=Sum("amount"))
+    return entries["count"], entries["sum"] or 0
 
 
 def _moved_since(token: Token, asked_at: datetime) -> bool:

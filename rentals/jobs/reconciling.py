@@ -96,10 +96,11 @@ def _learn_clock(token: Token, known: QuerySet[Rental], by_key: Mapping[str, thu
 def _push_back(token: Token) -> None:
     """Set when the history is read next for each unconfirmed order: soon at first."""
     now = timezone.now()
-    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED):
-        age = (now - (rental.attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
+    unconfirmed = Rental.objects.filter(token=token, status=Status.UNCONFIRMED)
+    for pk, attempt_at in unconfirmed.values_list("pk", "attempt_at"):
+        age = (now - (attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
         pause = SETTLE_PAUSES[min(max(0, int(age // 10)), len(SETTLE_PAUSES) - 1)]
-        Rental.objects.filter(pk=rental.pk).update(due_at=now + timedelta(seconds=pause))
+        Rental.objects.filter(pk=pk).update(due_at=now + timedelta(seconds=pause))
 
 
 def _catch_up(rentals: Iterable[Rental], by_key: dict[str, thuesim.HistoryEntry]) -> None:
@@ -154,17 +155,17 @@ def _match(token: Token, by_key: dict[str, thuesim.HistoryEntry], upstream_clock
 
 
 def _unsettled(token: Token) -> list[Rental]:
-    """Return the orders that a number of the history may belong to."""
+    """Return the orders that a number of the history may belong to: mostly none, which a query without joins finds."""
     uncertain = Q(status__in=[Status.PLACING, Status.UNCONFIRMED]) | Q(status=Status.REFUSED, reason=reasons.NOT_TAKEN)
     recent = Q(attempt_at__gt=timezone.now() - LATE_EVIDENCE)
-    return list(Rental.objects.filter(uncertain, recent, token=token).select_related("service", "again_of"))
+    return list(Rental.objects.filter(uncertain, recent, token=token).prefetch_related("service", "again_of"))
 
 
 def _give_up(token: Token, upstream_clock: UpstreamClock) -> int:
     """Refuse the orders that the history, read after `SETTLE_SECONDS`, does not show. One whose price is missing from the
     balance stays: something was paid for."""
     given_up = 0
-    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).select_related("service"):
+    for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).prefetch_related("service"):
         waited = upstream_clock.seconds_since(rental)
         if waited < settings.THUESIM_TIMEOUT_SECONDS + SETTLE_SECONDS:
             continue
@@ -194,7 +195,7 @@ def _import_the_rest(
     if team is None or not by_key:
         return
     in_doubt = token.rentals.filter(status__in=[Status.PLACING, Status.UNCONFIRMED])
-    orders = list(in_doubt.select_related("service", "again_of"))
+    orders = list(in_doubt.prefetch_related("service", "again_of"))
     entries = [entry for entry in by_key.values() if not any(fits(rental, entry, upstream_clock) for rental in orders)]
     rows = list(zip(entries, _services(entries), strict=True))
     opening = token.ledger.filter(kind=LedgerEntry.Kind.OPENING).values_list("at", flat=True).first()
