@@ -22,7 +22,7 @@ from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
 from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers, wait_until
 
-pytest_plugins = ["rentals.tests.fixtures", "thuesim_site.testing_processes"]
+pytest_plugins = ["rentals.tests.fixtures", "thuesim_site.testing_processes", "thuesim_site.testing_statements"]
 
 CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET_CHROMIUM = [
@@ -76,12 +76,14 @@ sys.addaudithook(_stay_here)
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around `-m`, which chooses by the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Mark the tests that may use the database. Long ones go first: at the end the other processes would wait for them.
+    """Mark the tests that PostgreSQL runs: those that may use the database, unless `one_database` says that others send the
+    same statements. Long ones go first: at the end the other processes would wait for them.
 
     Browser tests go last: Playwright's event loop stays in the process, and the others shall not run inside it.
     """
     for item in items:
-        if item.get_closest_marker("django_db") or _fixtures(item) & {"db", "transactional_db"}:
+        uses_database = item.get_closest_marker("django_db") or _fixtures(item) & {"db", "transactional_db"}
+        if uses_database and not item.get_closest_marker("one_database"):
             item.add_marker("database")
         if item.get_closest_marker("browser") and not item.nodeid.startswith(BROWSER_TESTS):
             raise pytest.UsageError(f"{item.nodeid}: ./test looks for browser tests in {BROWSER_TESTS} alone")

@@ -15,7 +15,7 @@ from accounts.models import AuditRecord, Role, Team, User
 from pages.live.screens import StreamRequest, open_screens, recheck
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +91,7 @@ EVERYWHERE = [
 ]  # fmt: skip
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("where", EVERYWHERE)
 def test_without_the_two_factor_that_the_team_requires_every_page_leads_to_its_set_up(
     linh: User, team: Team, where: str
@@ -113,6 +114,7 @@ def test_without_it_nothing_is_done_either(linh: User, team: Team, where: str) -
     assert client.post(where)["Location"] == reverse("mfa_index")
 
 
+@pytest.mark.database
 def test_a_stream_that_is_open_when_the_team_begins_to_require_it_shows_nothing_more(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
@@ -165,6 +167,7 @@ def test_two_factor_is_set_up_recorded_and_asked_for(linh: User, team: Team) -> 
     assert fresh.get("/").status_code == 200
 
 
+@pytest.mark.database
 def test_the_authenticator_app_stays_where_the_team_requires_two_factor(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)
@@ -186,6 +189,7 @@ def passkey(person: User, name: str) -> Authenticator:
     )
 
 
+@pytest.mark.database
 def test_the_last_passkey_stays_where_the_team_requires_two_factor(linh: User, team: Team) -> None:
     client = Client()
     sign_in(client)

@@ -11,7 +11,7 @@ from api.calls import catalog
 from api.rate_limits import PER_MINUTE, counter
 from api.tests.conftest import Program
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 def _is_problem(answer: Any, status: int, code: str) -> None:

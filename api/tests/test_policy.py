@@ -16,6 +16,8 @@ from pages.tests.world import CODE, World
 from pages.tests.world import shared_world as shared_world
 from rentals.models import Rental, Status
 
+pytestmark = pytest.mark.one_database
+
 ROLES = ("viewer", "operator", "manager", "admin")
 PROGRAM = Client()
 READ = (Scope.RENTALS_READ.value, Scope.CODES_READ.value)

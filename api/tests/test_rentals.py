@@ -12,7 +12,7 @@ from rentals.models import Message, Network, Rental, Service, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team
 from rentals.tests.fixtures import House
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 def _received(house: House, person: User | None = None, code: str = "G-195829") -> Rental:
@@ -106,6 +106,7 @@ def test_the_same_number_again_is_answered_again_though_another_server_offers_it
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
+@pytest.mark.database
 def test_a_problem_names_each_wrong_field_in_the_callers_language(program: Program) -> None:
     wrong = {"service": "02.97", "networks": ["NOWHERE"]}
     for body, field in (
@@ -167,6 +168,7 @@ def test_two_codes_of_one_message_are_both_told_and_none_is_taken_for_the_code(h
     assert sees.get(f"rentals/{rental.pk}").json()["codes"] == []
 
 
+@pytest.mark.database
 def test_a_code_is_read_with_its_scope_alone(house: House) -> None:
     rental = _received(house)
     reads = make_program(house.person, house.team, ["rentals:read", "codes:read"])
@@ -196,6 +198,7 @@ def test_a_colleagues_code_is_masked_as_on_the_pages(program: Program, house: Ho
     assert program.get(f"rentals/{rental.pk}").json()["masked"] is True
 
 
+@pytest.mark.database
 def test_pages_of_the_list_go_on_by_cursor(program: Program, house: House) -> None:
     rentals = [make_rental(team=house.team, person=house.person, token=house.token) for _ in range(5)]
     ids: list[int] = []
@@ -208,6 +211,7 @@ def test_pages_of_the_list_go_on_by_cursor(program: Program, house: House) -> No
     assert program.get("rentals", {"cursor": "x"}).json()["errors"][0]["field"] == "cursor"
 
 
+@pytest.mark.database
 def test_the_filters_are_those_of_the_history(program: Program, house: House) -> None:
     received = _received(house)
     other = make_rental(
@@ -345,6 +349,7 @@ def test_the_catalogue_is_as_on_the_pages(program: Program, house: House) -> Non
     assert program.get("networks").json()["items"]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("field", ["network", "person", "token", "service"])
 def test_a_filter_that_names_nothing_of_the_team_is_refused_and_named(
     program: Program, house: House, field: str

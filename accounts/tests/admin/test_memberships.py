@@ -15,7 +15,7 @@ from lib import announce
 from pages.live.screens import StreamRequest, open_screens, recheck
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -139,6 +139,7 @@ def test_a_membership_is_not_handed_to_somebody_else(staff: User, team: Team, li
     assert not lan.memberships.exists()
 
 
+@pytest.mark.database
 def test_screens_hear_of_a_role_changed_in_the_admin(
     staff: User, team: Team, linh: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +220,7 @@ def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_super
 # Invitations
 
 
+@pytest.mark.database
 def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(staff: User, linh: User) -> None:
     browser(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
     invitation = Invitation.objects.get()

@@ -15,7 +15,7 @@ from accounts import audit, invitations
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from rentals.tests.factories import make_service
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 PASSWORD = "a-long-enough-secret"
 
@@ -131,6 +131,7 @@ def test_nobody_takes_their_own_access_away(root: User) -> None:
     assert (root.is_active, root.is_staff, root.is_superuser) == (True, True, True)
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("flag", ["is_staff", "is_superuser"])
 def test_only_a_superuser_appoints_admins(staff: User, root: User, flag: str) -> None:
     person = make_user("linh")
@@ -163,6 +164,7 @@ def test_the_language_is_chosen_from_those_there_are(staff: User) -> None:
     assert person.language == "vi"
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("field", ["username", "email"])
 def test_two_people_never_share_what_they_sign_in_with(staff: User, field: str) -> None:
     make_user("lan", email="lan@example.com")
@@ -173,6 +175,7 @@ def test_two_people_never_share_what_they_sign_in_with(staff: User, field: str) 
     assert (person.username, person.email) == ("linh", "linh@example.com")
 
 
+@pytest.mark.database
 def test_an_old_e_mail_sets_no_passwords_any_more(staff: User) -> None:
     person = make_user("linh", email="old@example.com")
     EmailAddress.objects.create(user=person, email="old@example.com", primary=True, verified=True)
@@ -183,6 +186,7 @@ def test_an_old_e_mail_sets_no_passwords_any_more(staff: User) -> None:
 # Teams
 
 
+@pytest.mark.database
 def test_a_team_is_added_changed_and_never_deleted(staff: User) -> None:
     browser = signed_in(staff)
     none = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
@@ -213,6 +217,7 @@ def test_a_person_without_two_factor_cannot_require_it_in_the_admin(staff: User)
     assert not Team.objects.get().requires_second_step
 
 
+@pytest.mark.database
 def test_allowed_services_are_audited_with_before_and_after(staff: User) -> None:
     team, service = Team.objects.create(name="Support"), make_service(name="Zalo")
     none = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
@@ -234,6 +239,7 @@ def test_the_audit_record_can_be_read_and_nothing_else(root: User) -> None:
     assert AuditRecord.objects.exclude(action="sign_in").get().action == "reveal"
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(("term", "found"), [("reveal", True), ("rental #1", True), ("boss", True), ("other", False)])
 def test_the_audit_record_is_searched_by_action_thing_and_person(staff: User, term: str, found: bool) -> None:
     audit.record("reveal", person=staff, target="rental #1")
@@ -244,6 +250,7 @@ def test_the_audit_record_is_searched_by_action_thing_and_person(staff: User, te
 # Fast
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("name", ["user", "team", "invitation", "auditrecord"])
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     staff: User, django_assert_max_num_queries: DjangoAssertNumQueries, name: str
@@ -264,6 +271,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
         browser.get(at(f"{name}_changelist"))
 
 
+@pytest.mark.database
 def test_a_person_is_disconnected_from_their_provider_and_loses_what_it_gave(root: User, staff: User) -> None:
     person = make_user("linh")
     SocialAccount.objects.create(user=person, provider="company", uid="1")

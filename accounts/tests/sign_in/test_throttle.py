@@ -17,7 +17,7 @@ from accounts.sign_in import throttle
 from accounts.tests.test_audit_signals import set_up_totp, sign_in
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 FLOOD = 420  # requests, each from another address
 THROTTLED = "Too many failed"
 

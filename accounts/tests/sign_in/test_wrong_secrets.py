@@ -17,7 +17,7 @@ from accounts.sign_in import throttle
 from rentals.models import CallbackAddress
 from rentals.tests.factories import make_person, make_team, make_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 BODY = b'{"data":{"status":1,"requestId":"58098","code":"486460","smsContent":"486460 la ma","isSound":"false"}}'
 Ask = Callable[[str, str], int]  # the secret, and from where
 
@@ -116,6 +116,7 @@ def test_a_new_password_is_set_by_a_right_link_whoever_guesses_from_the_same_add
     assert done.headers["Location"] == "/accounts/password/reset/key/done/"
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("address", ["", "garbage", "a:b", "1.2.3.4:80", "::1%eth0"])
 def test_a_sender_that_is_no_address_is_counted_like_any_other(address: str) -> None:
     assert [callback("wrong", address) for _ in range(throttle.WRONG_PER_ADDRESS + 1)][-1] == 429

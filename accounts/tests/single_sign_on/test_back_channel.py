@@ -17,7 +17,7 @@ from accounts.tests.single_sign_on.fake_provider import FakeProvider, rsa_key
 from accounts.tests.single_sign_on.test_sign_in import LINH
 from lib import announce
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 HERE = "/accounts/oidc/company/logout/"
 
@@ -63,6 +63,7 @@ def test_a_person_is_signed_out_everywhere_recorded_and_their_screens_are_told(
     assert record.person.pk in told
 
 
+@pytest.mark.database
 def test_one_session_there_ends_that_session_here(company: FakeProvider, browsers: list[Client]) -> None:
     assert send(logout_token(company, sid="session-1", sub=None)) == 200
     assert alive(browsers) == [True, False]
@@ -81,6 +82,7 @@ def test_a_token_is_taken_once(company: FakeProvider, browsers: list[Client]) ->
     assert alive(browsers[:1]) == [True]
 
 
+@pytest.mark.database
 def test_an_older_typ_is_taken(company: FakeProvider, browsers: list[Client]) -> None:
     assert send(logout_token(company, headers={})) == 200
 

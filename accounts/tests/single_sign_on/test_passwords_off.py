@@ -23,7 +23,7 @@ from accounts.tests.single_sign_on.fake_provider import FakeProvider
 from accounts.tests.single_sign_on.test_sign_in import signed_in
 from rentals.tests.factories import make_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -117,6 +117,7 @@ def test_the_page_of_the_account_asks_for_no_password(off: None, team: Team) -> 
     assert client.get("/accounts/2fa/totp/activate/").status_code == 200  # asks for none first
 
 
+@pytest.mark.database
 def test_an_emergency_link_signs_an_admin_in_once_loudly(
     off: None,
     root: User,
@@ -160,6 +161,7 @@ def test_an_emergency_link_ends_by_time_by_another_sign_in_and_with_the_admins_r
     assert break_glass.find(fresh) is None
 
 
+@pytest.mark.database
 def test_an_emergency_link_is_for_active_admins_alone(off: None, team: Team, root: User) -> None:
     make_person(team, Role.MANAGER, username="boss", email="boss@example.com")
     User.objects.filter(pk=root.pk).update(is_active=False)

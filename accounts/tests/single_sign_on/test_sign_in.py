@@ -23,7 +23,7 @@ from accounts.policy import access_for, has_two_factor
 from accounts.tests.single_sign_on.fake_provider import SECRET, FakeProvider
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 LINH = {"email": "linh@example.com", "email_verified": True, "name": "Linh Trần", "preferred_username": "linh"}
 Configure = Callable[..., None]
@@ -146,6 +146,7 @@ def test_a_verified_address_of_a_trusted_provider_connects_and_ends_what_was_set
     assert AuditRecord.objects.filter(action=Action.PROVIDER_LINKED, person=person).exists()
 
 
+@pytest.mark.database
 def test_connecting_by_e_mail_ends_what_the_groups_at_another_provider_gave(
     providers: dict[str, FakeProvider], team: Team, configure: Configure
 ) -> None:
@@ -306,6 +307,7 @@ def test_a_page_of_the_desk_is_gone_back_to_and_no_other_site(company: FakeProvi
         assert company.come_back(client).url == reached
 
 
+@pytest.mark.database
 def test_the_desks_two_factor_is_asked_for_unless_the_provider_answers_for_it(
     company: FakeProvider, rule: GroupRule, configure: Configure
 ) -> None:
@@ -397,6 +399,7 @@ def test_a_password_that_was_typed_in_this_session_a_moment_ago_is_not_asked_for
     assert company.come_back(client).url == "/account/#providers"
 
 
+@pytest.mark.database
 def test_a_person_without_a_password_signs_in_there_once_more_and_keeps_their_only_way_in(
     company: FakeProvider, rule: GroupRule
 ) -> None:

@@ -13,6 +13,8 @@ from pages.tests.views.test_desk import HTMX, elements, html, operator, signed_i
 from rentals.models import LedgerEntry, Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental
 
+pytestmark = pytest.mark.one_database
+
 __all__ = ["operator", "signed_in", "team"]  # the fixtures
 
 
@@ -123,6 +125,7 @@ def test_a_refused_again_is_said(signed_in: Client, team: Team) -> None:
     assert "never got a number" in page
 
 
+@pytest.mark.database
 def test_check_now_makes_the_number_due(signed_in: Client, team: Team, operator: User) -> None:
     later = timezone.now() + timedelta(minutes=1)
     rental = make_rental(Status.WAITING, team=team, person=operator, due_at=later)
@@ -158,6 +161,7 @@ def test_a_calls_audio_is_played_in_ranges(
         assert int(part.headers.get("Content-Length", 0)) == len(content)
 
 
+@pytest.mark.database
 def test_a_masked_calls_audio_is_not_given(client: Client, team: Team, settings: Any, tmp_path: Any) -> None:
     from django.core.files.base import ContentFile
 

@@ -24,7 +24,7 @@ from rentals.jobs.upkeep import retention
 from rentals.models import BackgroundJob, ExportedCode, Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 CODE = "749216"
 
@@ -179,6 +179,7 @@ def test_an_export_in_which_the_code_is_masked_is_not_in_the_list(team: Team, re
     assert listed(boss, rental) == ["Linh Trần (linh) ordered the number"]
 
 
+@pytest.mark.database
 def test_an_export_in_the_background_notes_its_codes_once_though_it_is_made_twice(
     team: Team, rental: Rental, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_an_export_in_the_background_notes_its_codes_once_though_it_is_made_twic
     assert ExportedCode.objects.get().record.action == "export"
 
 
+@pytest.mark.database
 def test_what_an_export_held_is_forgotten_with_its_record(team: Team, rental: Rental) -> None:
     with time_machine.travel(timezone.now() - timedelta(days=900), tick=False):
         old = [audit.record("export", team=team) for _ in range(2)]
@@ -288,6 +290,7 @@ NUMBERS = [
 ]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("typed", NUMBERS)
 def test_the_audit_log_finds_a_number_in_any_form(team: Team, linh: User, rental: Rental, typed: str) -> None:
     other = make_rental(Status.RECEIVED, team=team, phone="+84987000111")

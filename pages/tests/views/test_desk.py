@@ -15,6 +15,8 @@ from rentals.jobs import statistics
 from rentals.models import Hold, Message, Network, Rental, Service, StarredService, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
+pytestmark = pytest.mark.one_database
+
 HTMX = {"HX-Request": "true"}
 
 
@@ -128,6 +130,7 @@ def test_a_new_card_comes_where_the_asking_page_has_room_for_it(
     assert ("Ordered: DV KHÁC (TEST). The filter hides it." in page) != shown
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -237,6 +240,7 @@ def test_neither_a_program_nor_a_colleague_sets_the_purpose_of_the_next_order(
     assert [option["value"] for option in page.find("datalist", id="purposes").find_all("option")] == ["Shop A"]
 
 
+@pytest.mark.database
 def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, team: Team, service: Service) -> None:
     now = timezone.now()
     old = make_rental(Status.WAITING, team=team, queued_at=now - timedelta(minutes=2))
@@ -249,6 +253,7 @@ def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, 
     assert f'data-rental-id="{gone.pk}"' not in page
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(
     ("query", "shown"),
     [

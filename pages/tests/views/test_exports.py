@@ -23,7 +23,7 @@ from rentals.jobs import exports
 from rentals.models import LedgerEntry, Message, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 def read(client: Client, query: str = "") -> list[dict[str, str]]:
@@ -74,6 +74,7 @@ def test_excel_takes_texts_that_its_files_cannot_hold(client: Client, team: Team
     assert cells[8].value.startswith("a\ufffdb\ufffdxxx")
 
 
+@pytest.mark.database
 def test_the_export_holds_what_the_history_shows(client: Client, team: Team, manager: User) -> None:
     received(team, service=make_service(upstream_id="97"))
     received(team)
@@ -90,6 +91,7 @@ def test_money_that_was_given_back_is_told(client: Client, team: Team, manager: 
     assert (row["Price, đồng"], row["Refunded, đồng"]) == ("800", "800")
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_who_ordered_with_which_key_and_to_whom_it_went(client: Client, team: Team, manager: User, kind: str) -> None:
     linh, mai = make_person(team, username="linh"), make_person(team, username="mai")
@@ -176,6 +178,7 @@ def test_a_wish_that_was_not_kept_is_told(client: Client, team: Team, manager: U
     assert not row["About the code"]
 
 
+@pytest.mark.database
 def test_other_codes_are_masked_as_the_code_is(client: Client, team: Team, manager: User) -> None:
     Team.objects.filter(pk=team.pk).update(codes_fade_minutes=5)
     received(
@@ -243,6 +246,7 @@ def test_more_rows_take_no_more_queries(
         read(client)
 
 
+@pytest.mark.database
 def test_the_record_of_an_export_holds_no_code_that_was_searched_for(client: Client, team: Team, manager: User) -> None:
     received(team)
     assert len(read(client, "q=059809&status=received")) == 1
@@ -250,6 +254,7 @@ def test_the_record_of_an_export_holds_no_code_that_was_searched_for(client: Cli
     assert record.detail["asked"] == "q=***&status=received"
 
 
+@pytest.mark.database
 def test_a_long_export_has_each_rental_once_newest_first(
     client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from pages.tests.markup import Element, html, parse
 from rentals.models import Message, Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
+pytestmark = pytest.mark.one_database
+
 LANGUAGES = ("en", "vi")
 
 each_language = pytest.mark.parametrize("language", LANGUAGES)

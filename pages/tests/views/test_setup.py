@@ -18,7 +18,7 @@ from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Toke
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 from sandbox.server import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 HTMX = {"HX-Request": "true"}
 
@@ -165,6 +165,7 @@ def test_a_callback_address_is_shown_once(root: Client, token: Token) -> None:
     assert secret not in str(list(AuditRecord.objects.values()))
 
 
+@pytest.mark.database
 def test_a_replaced_address_works_on_for_a_day(root: Client, token: Token) -> None:
     CallbackAddress.issue(token)
     page = html(root.post(reverse("setup_callback", args=[token.pk])))
@@ -316,6 +317,7 @@ def test_the_link_of_an_invitation_is_shown_within_the_step_and_leads_on(
     assert AuditRecord.objects.filter(action="invite", team=team).count() == 1
 
 
+@pytest.mark.database
 def test_the_form_of_an_invitation_sent_twice_makes_one(root: Client, token: Token) -> None:
     here, values = reverse("setup_people", args=[token.pk]), {**invite_values(root, token), "note": "Mai"}
     first, second = (parse(html(root.post(here, values))).find(data_testid="link")["value"] for _ in range(2))
@@ -410,6 +412,7 @@ def test_services_that_are_being_read_are_waited_for(root: Client, token: Token)
     assert root.get(address, headers=HTMX).status_code == 200
 
 
+@pytest.mark.database
 def test_a_token_that_the_team_may_not_use_offers_nothing(root: Client) -> None:
     make_service()
     token = make_token(make_team("Other"), name="Elsewhere")

@@ -19,7 +19,7 @@ from rentals.upstream import token_check
 from sandbox.server import Sandbox
 
 __all__ = ["admin", "root", "team"]  # the fixtures
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 WRONG = "7-" + "7" * 32
 
@@ -121,6 +121,7 @@ def test_what_cannot_be_a_new_token_is_not_asked_about(
     assert Token.objects.count() == 1
 
 
+@pytest.mark.database
 def test_of_two_who_add_it_at_once_one_does(root: Client, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     examine = token_check.examine
 

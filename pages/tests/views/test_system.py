@@ -36,7 +36,7 @@ from rentals.upstream import breaker
 from thuesim_site.celery import app
 from thuesim_site.testing import RedisServer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -235,6 +235,7 @@ def test_a_person_sees_the_tokens_and_orders_of_their_team_alone(token: Token, p
     assert (admin.queue.queued, admin.callbacks.unreadable) == (2, 2)
 
 
+@pytest.mark.database
 def test_a_callback_for_another_teams_rental_on_a_shared_token_is_not_counted(token: Token, person: User) -> None:
     shared = make_rental(Status.WAITING, token=token, team=make_team())
     Callback.objects.create(token=token, at=timezone.now(), body=b"", state="applied", rental=shared)

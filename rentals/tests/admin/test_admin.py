@@ -31,7 +31,7 @@ from rentals.models import (
 from rentals.tests.admin.pages import at, audited
 from rentals.tests.factories import make_person, make_rental, make_service, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 READ_ONLY = [Rental, Message, LedgerEntry, BalanceReading, Callback, ContractDrift, JobRun, Service]
 
@@ -72,6 +72,7 @@ def test_no_row_can_be_deleted(boss: Client, rows: dict[type, Any], model: Any) 
     assert model.objects.filter(pk=rows[model].pk).exists()
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
 def test_what_the_product_writes_can_only_be_read(boss: Client, rows: dict[type, Any], model: Any) -> None:
     name = model._meta.model_name
@@ -192,6 +193,7 @@ def test_a_rental_is_found_by_its_number_in_any_form(boss: Client, term: str) ->
     assert "OTHER" not in page
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("form", ["{id}", "{key}", "#{pk}", "{pk}"])
 def test_a_rental_is_found_by_its_ids(boss: Client, form: str) -> None:
     rental = make_rental(Status.RECEIVED, network="FOUND")
@@ -199,6 +201,7 @@ def test_a_rental_is_found_by_its_ids(boss: Client, form: str) -> None:
     assert "FOUND" in boss.get(at("rental_changelist"), {"q": term}).content.decode()
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("term", ["x" * 500, "9" * 40, "²³", "%", "'"])
 def test_a_search_for_nonsense_finds_nothing_and_breaks_nothing(boss: Client, term: str) -> None:
     make_rental(Status.RECEIVED, network="FOUND")
@@ -207,6 +210,7 @@ def test_a_search_for_nonsense_finds_nothing_and_breaks_nothing(boss: Client, te
     assert "FOUND" not in answer.content.decode()
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("term", ["dich vu do", "Dịch vụ", "02.4711", "4711"])
 def test_a_service_is_found_with_or_without_accents(boss: Client, term: str) -> None:
     make_service(name="DỊCH VỤ Đỏ", upstream_id="4711")
@@ -227,6 +231,7 @@ def _prefixes(network: Network, *digits: str) -> dict[str, Any]:
     return {"prefixes-TOTAL_FORMS": len(digits), "prefixes-INITIAL_FORMS": len(known), **rows, **ids, **networks}
 
 
+@pytest.mark.database
 def test_a_prefix_added_counts_at_once_and_is_audited(
     boss: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
@@ -239,6 +244,7 @@ def test_a_prefix_added_counts_at_once_and_is_audited(
     assert audited() == ["network_change"]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("digits", ["abc", "", "0", "12345678"])
 def test_a_prefix_that_is_none_is_refused(boss: Client, digits: str) -> None:
     network = Network.objects.create(name="NEWCOMER")

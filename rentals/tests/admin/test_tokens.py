@@ -15,7 +15,7 @@ from rentals.tests.admin.pages import VALUE, at, audited, token_form
 from rentals.tests.factories import make_person, make_team, make_token
 from sandbox.server import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 # Adding a token, and its value
@@ -34,6 +34,7 @@ def test_a_token_is_added_encrypted_audited_and_read_at_once(
     assert audited() == ["token_add"]
 
 
+@pytest.mark.database
 def test_a_token_is_masked_on_every_page(boss: Client) -> None:
     token = make_token(make_team(), value=VALUE)
     for address in (at("token_changelist"), at("token_change", token.pk), at("token_history", token.pk)):
@@ -72,6 +73,7 @@ def test_the_form_of_a_token_has_no_field_for_its_value(boss: Client) -> None:
     assert (token.name, token.value.reveal()) == ("Renamed", VALUE)
 
 
+@pytest.mark.database
 def test_saving_the_form_does_not_undo_what_workers_wrote_meanwhile(
     boss: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +93,7 @@ def test_saving_the_form_does_not_undo_what_workers_wrote_meanwhile(
     assert (token.next_turn_at, token.balance, token.hold, token.paused) == (later, 77, Hold.LIMIT, True)
 
 
+@pytest.mark.database
 def test_a_change_is_audited_with_before_and_after(boss: Client, someone: User) -> None:
     old, new = make_team("Old"), make_team("New")
     token = make_token(old, value=VALUE, name="Main")
@@ -181,6 +184,7 @@ def test_a_balance_that_cannot_be_read_is_a_sentence(boss: Client, upstream: San
     assert "The balance could not be read" in page
 
 
+@pytest.mark.database
 def test_pausing_and_resuming_are_audited_and_wake_the_queue(
     boss: Client, enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
@@ -194,6 +198,7 @@ def test_pausing_and_resuming_are_audited_and_wake_the_queue(
     assert enqueued == [("rentals.place", token.pk)] * 2
 
 
+@pytest.mark.database
 def test_several_tokens_are_paused_from_the_list(boss: Client) -> None:
     tokens = [make_token(), make_token()]
     boss.post(at("token_changelist"), {"action": "pause_selected", "_selected_action": [t.pk for t in tokens]})
@@ -247,6 +252,7 @@ def test_replacing_twice_does_not_lengthen_the_life_of_the_first(boss: Client) -
     assert old.expires_at == soon
 
 
+@pytest.mark.database
 def test_an_address_that_became_known_ends_before_its_day_is_over(boss: Client) -> None:
     token = make_token()
     for _ in range(2):

@@ -11,7 +11,7 @@ from rentals.jobs import placing, polling, recordings
 from rentals.models import Message, Rental, Token
 from rentals.tests.fixtures import House
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def call(house: House, settings: Settings, tmp_path: Path) -> Message:
     return Message.objects.get(rental=rental, is_call=True)
 
 
+@pytest.mark.database
 def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> None:
     assert recordings.waiting_for_audio() == [call.pk]
     assert recordings.fetch_audio(call.pk)

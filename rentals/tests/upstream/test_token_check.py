@@ -25,7 +25,7 @@ from rentals.upstream import call_stats, drift
 from rentals.upstream.token_check import Finding, Level, check_token
 from sandbox.server import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -168,6 +168,7 @@ def test_whether_the_history_holds_our_own_numbers_is_told(
 # Callback
 
 
+@pytest.mark.database
 def test_a_missing_an_unused_and_a_used_callback_address_are_told_apart(token: Token) -> None:
     def level() -> Level:
         return said(check_token(token), "Callback")[0][0]
@@ -228,6 +229,7 @@ def test_a_token_whose_key_is_lost_is_told_so_without_asking(token: Token, upstr
     assert not upstream.calls()
 
 
+@pytest.mark.database
 def test_a_token_that_works_again_takes_orders_again(token: Token) -> None:
     token.hold, token.hold_until = Hold.INVALID, timezone.now()
     token.save()

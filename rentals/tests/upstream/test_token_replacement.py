@@ -20,7 +20,7 @@ from rentals.upstream import token_check, token_replacement
 from rentals.upstream.client import _clients, client_for
 from sandbox.server import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 OLD = "1-" + "0" * 32
 
@@ -104,6 +104,7 @@ def test_what_is_no_new_value_is_not_asked_about(boss: Client, token: Token, ups
     assert token.value.reveal() == OLD
 
 
+@pytest.mark.database
 def test_of_two_who_replace_at_once_the_first_wins(
     boss: Client, token: Token, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from pages.tests.markup import Element, html, parse
 from rentals.models import Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 PAGE = "/account/"
 
 
@@ -68,6 +68,7 @@ def test_a_name_is_changed_for_every_page_and_recorded(client: Client, linh: Use
     assert "Linh Đan (linh)" in html(boss.get("/team/audit/?action=name_changed"))
 
 
+@pytest.mark.database
 def test_the_same_name_again_is_no_change(client: Client) -> None:
     saved(client, "name", first_name="Linh Trần")
     assert not AuditRecord.objects.filter(action=Action.NAME_CHANGED).exists()
@@ -105,6 +106,7 @@ def test_no_other_language_or_zone_is_taken(client: Client, linh: User, fields: 
     assert (linh.language, linh.time_zone) == ("en", "")
 
 
+@pytest.mark.database
 def test_what_leads_elsewhere_is_not_followed(client: Client) -> None:
     fields = {"language": "en", "time_zone": "", "next": "https://example.com/"}
     assert client.post(f"{PAGE}language/", fields)["Location"] == "/"
@@ -138,6 +140,7 @@ def test_two_factor_methods_are_counted_and_lead_to_their_pages(client: Client, 
     assert page.find_all("a", href=reverse("mfa_view_recovery_codes"))
 
 
+@pytest.mark.database
 def test_one_browser_is_signed_out_and_no_other(client: Client, linh: User, team: Team) -> None:
     elsewhere, stranger = Client(), Client()
     sign_in(elsewhere)
@@ -186,6 +189,7 @@ def test_what_is_recorded_is_counted_and_led_to(client: Client, linh: User, team
     assert [li["data-action"] for li in read(client, links[2]).find_all("li", data_testid="audit")] == ["sign_in"]
 
 
+@pytest.mark.database
 def test_one_reads_one_s_own_records_and_of_this_team_alone(client: Client, linh: User, team: Team) -> None:
     other = make_team("Other")
     AuditRecord.objects.create(action=Action.REVEAL, person=linh, team=other, target="rental 4711")
@@ -196,6 +200,7 @@ def test_one_reads_one_s_own_records_and_of_this_team_alone(client: Client, linh
     assert AuditRecord.objects.filter(access_for(linh).own_records()).count() == 1  # the sign-in
 
 
+@pytest.mark.database
 def test_many_records_come_page_by_page(client: Client, linh: User, team: Team) -> None:
     for number in range(60):
         AuditRecord.objects.create(action=Action.REVEAL, person=linh, team=team, target=f"rental {number}")

@@ -17,7 +17,7 @@ from pages.tests.markup import Element, html, parse
 from rentals.models import Service, Status
 from rentals.tests.factories import EVERY_TOUR, make_person, make_rental, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 ROLES = ("viewer", "operator", "manager", "admin")
 each_role = pytest.mark.parametrize("role", ROLES)
 
@@ -88,6 +88,7 @@ def test_left_or_ended_it_does_not_come_again_until_it_is_asked_for(team: Team, 
     assert person.tours_seen == [role]
 
 
+@pytest.mark.database
 def test_who_gets_another_role_gets_its_tour_once(team: Team, service: Service) -> None:
     person = newcomer(team, "operator")
     client = browser(person)
@@ -133,6 +134,7 @@ def test_asked_for_it_comes_while_a_number_waits_too(team: Team, service: Servic
     assert read(client).find_all(id="tour") == []
 
 
+@pytest.mark.database
 def test_without_a_team_or_an_account_there_is_no_tour(team: Team) -> None:
     alone = browser(make_person(tours_seen=[]))
     assert read(alone).find_all(id="tour") == []

@@ -17,7 +17,7 @@ from accounts.models import AuditRecord, Role, Team, User
 from accounts.tests.test_audit_signals import passkey, set_up_totp, sign_in
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 DUMMY = "django.core.mail.backends.dummy.EmailBackend"
 PAGE = "/accounts/email/"
 
@@ -90,6 +90,7 @@ def test_the_password_is_asked_for_again(client_of_linh: Client) -> None:
     assert sent() == []
 
 
+@pytest.mark.database
 def test_the_link_changes_the_address_records_it_and_tells_the_old_one(client_of_linh: Client, linh: User) -> None:
     link = ask(client_of_linh)
     assert email_of(linh) == "linh@example.com"
@@ -107,6 +108,7 @@ def test_the_link_changes_the_address_records_it_and_tells_the_old_one(client_of
     assert client_of_linh.get(link).status_code == 404
 
 
+@pytest.mark.database
 def test_an_address_belongs_to_one_account_in_whatever_case(client_of_linh: Client, linh: User, team: Team) -> None:
     make_person(team, username="minh", email="Minh@Example.com")
     prove(client_of_linh)

@@ -14,7 +14,7 @@ from accounts.models import AuditRecord, Invitation, Membership, Role, Team, Use
 from pages.tests.markup import Element, html, parse
 from rentals.tests.factories import make_person, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 NEW = {
     "username": "hoa",
@@ -149,6 +149,7 @@ def test_the_first_field_to_mend_has_the_focus(secret: str, boss: User, field: s
     assert [item["name"] for item in page.find_all("input") if "autofocus" in item] == [focused]
 
 
+@pytest.mark.database
 def test_a_link_is_used_once_also_when_two_come_at_once(secret: str) -> None:
     invitation = invitations.find(secret)
     assert invitation is not None

@@ -14,7 +14,7 @@ from pages.tests.markup import html, parse
 from rentals.models import Status
 from rentals.tests.factories import make_person, make_rental, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_nobody_shuts_themselves_out(boss: User, team: Team, what: str, sent: di
     assert (role_of(boss), boss.is_active) == (Role.MANAGER, True)
 
 
+@pytest.mark.database
 def test_budgets_are_set_and_recorded_with_what_they_were(boss: User, linh: User) -> None:
     act(boss, "budgets", linh, budget_day="20.000", rentals_per_day="7")
     act(boss, "budgets", linh, budget_day="30 000 ₫", rentals_per_day="7")
@@ -185,6 +186,7 @@ def test_a_password_link_is_not_made_for_somebody_who_also_works_elsewhere(boss:
     assert not AuditRecord.objects.filter(action="password_link").exists()
 
 
+@pytest.mark.database
 def test_settings_are_changed_and_recorded(boss: User, team: Team) -> None:
     sent = {"name": "Support", "budget_day": "1.000.000", "shares_codes": "on", "codes_fade_minutes": "10"}
     browser(boss).post(reverse("team_settings"), sent)
