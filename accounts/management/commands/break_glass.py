@@ -4,13 +4,14 @@ from typing import Any
 from urllib.parse import urljoin
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 from django.urls import reverse
 
 from accounts.single_sign_on import break_glass
+from lib.desk_command import DeskCommand
 
 
-class Command(BaseCommand):
+class Command(DeskCommand):
     help = "Print a link that signs an admin in once, within ten minutes. It is recorded, and every admin is told."
 
     def add_arguments(self, parser: CommandParser) -> None:

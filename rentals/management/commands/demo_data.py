@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
+from lib.desk_command import DeskCommand
 from rentals.jobs import statistics
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Message, MessageSource, Rental, Service, ServicePrice, Status, Token
@@ -32,7 +33,7 @@ PURPOSES = ["Kiểm thử đăng ký", "CSKH", "Tạo trang bán hàng", "Kiểm
 NETWORKS = {"VIETTEL": ("96", "97", "86"), "VINAPHONE": ("91", "94", "85"), "MOBIFONE": ("90", "93", "78")}
 
 
-class Command(BaseCommand):
+class Command(DeskCommand):
     """For the demo alone: it writes rentals and money that no upstream knows."""
 
     help = "Write the month that ended yesterday for the first team of a desk in demo mode."

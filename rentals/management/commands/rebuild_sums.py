@@ -3,15 +3,16 @@
 from contextlib import suppress
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
+from lib.desk_command import DeskCommand
 from rentals import sums
 
 MAX_ATTEMPTS = 20
 
 
-class Command(BaseCommand):
+class Command(DeskCommand):
     help = (
         "Count the sums that the spend page and the budgets read anew, in batches and while the desk works, "
         "and compare them with the rentals and the ledger."

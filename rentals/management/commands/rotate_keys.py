@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from lib.desk_command import DeskCommand
 from lib.key_rotation import rotate_keys
 
 
-class Command(BaseCommand):
+class Command(DeskCommand):
     help = (
         "Encrypt all secrets (token values, callback addresses, two-factor secrets) with the first of DESK_SECRET_KEYS. "
         "Safe to run while the desk works, and more than once."
