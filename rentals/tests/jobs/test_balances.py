@@ -14,7 +14,7 @@ from rentals.tests.factories import make_rental
 from rentals.tests.fixtures import House
 from rentals.tests.money import Traveller, expire, read, rent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 
 
 def test_the_first_reading_opens_the_ledger(house: House) -> None:

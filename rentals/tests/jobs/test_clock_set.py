@@ -20,7 +20,7 @@ from rentals.tests.factories import make_person
 from rentals.tests.fixtures import House, later, order
 from rentals.tests.money import Traveller, expire, read, rent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 STEPS = [10, 60, -10, -60]
 
 
@@ -120,7 +120,6 @@ def test_the_worker_of_an_order_under_way_is_not_taken_for_dead(house: House, mi
             assert placing.sweep() == [house.token.pk]
 
 
-@pytest.mark.database
 @pytest.mark.parametrize("minutes", STEPS)
 def test_the_worker_of_an_order_on_another_machine_is_not_taken_for_dead(
     house: House, monkeypatch: pytest.MonkeyPatch, minutes: int
@@ -146,7 +145,6 @@ def test_a_number_that_was_rented_elsewhere_goes_on_waiting(house: House) -> Non
         assert rental.status == Status.WAITING
 
 
-@pytest.mark.database
 def test_a_number_of_another_machine_waits_until_the_database_s_clock_says_so_too(
     house: House, waiting: Rental, monkeypatch: pytest.MonkeyPatch
 ) -> None:

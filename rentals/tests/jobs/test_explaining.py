@@ -17,7 +17,7 @@ from rentals.tests.factories import make_person, make_rental, make_service, make
 from rentals.tests.fixtures import House
 from rentals.tests.money import Traveller, expire, read, rent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 MINUTE = 60.0
 
 
@@ -128,7 +128,6 @@ def test_one_refund_for_two_rentals_of_one_price_is_asked(house: House, clock: T
     assert (booked(house), asked()) == ([], [1450])
 
 
-@pytest.mark.database
 def test_of_twins_that_differ_in_nothing_the_older_one_is_taken(house: House, clock: Traveller) -> None:
     read(house, clock)
     first, second = rent(house), rent(house)
@@ -151,7 +150,6 @@ def test_money_that_went_is_asked_with_its_times(house: House, clock: Traveller)
     assert (question.since, question.until) == (older.at, newer.at)
 
 
-@pytest.mark.database
 def test_money_for_a_rental_made_elsewhere_is_not_asked_about(house: House, clock: Traveller) -> None:
     house.upstream.set_fault("refund-never")
     read(house, clock)
@@ -194,7 +192,6 @@ def test_nothing_is_decided_before_the_history_was_read(house: House, clock: Tra
     assert booked(house) == [("top_up", 50_000)]
 
 
-@pytest.mark.database
 @pytest.mark.parametrize("early", [True, False])
 def test_a_top_up_that_a_manager_enters_meets_the_money(
     house: House, clock: Traveller, manager: User, early: bool

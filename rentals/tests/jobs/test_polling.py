@@ -17,7 +17,7 @@ from rentals.models import Callback, CallbackAddress, Hold, MessageSource, Renta
 from rentals.tests.factories import make_rental
 from rentals.tests.fixtures import House
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -103,7 +103,6 @@ def test_a_wrongly_expired_number_still_gets_its_code(house: House, polled: list
     assert rental.status == Status.RECEIVED
 
 
-@pytest.mark.database
 def test_our_clock_ends_a_wait_only_with_the_historys_word(house: House) -> None:
     [rental] = rent(house)
     house.upstream.set_fault("code-lag", value=99999)
@@ -153,7 +152,6 @@ def test_a_history_that_lags_behind_is_not_trusted_for_a_while(house: House, pol
     assert house.upstream.books()["calls"]["history"] == before
 
 
-@pytest.mark.database
 def test_two_workers_poll_once(house: House) -> None:
     [rental] = rent(house)
     Rental.objects.filter(pk=rental.pk).update(due_at=timezone.now())

@@ -16,7 +16,7 @@ from rentals.models import EventKind, Hold, JobName, LedgerEntry, Rental, Servic
 from rentals.tests.fixtures import House, order
 from rentals.upstream import breaker, pacing
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 
 
 def place(house: House, rental: Rental) -> Rental:
@@ -25,7 +25,6 @@ def place(house: House, rental: Rental) -> Rental:
     return rental
 
 
-@pytest.mark.database
 def test_an_order_whose_price_rose_before_its_turn_is_not_sent(house: House) -> None:
     rental = order(house)
     house.upstream.change_service("02.97", price=45_000)
@@ -53,7 +52,6 @@ def test_an_order_goes_on_up_to_the_price_that_its_person_would_pay(house: House
     assert (place(house, over).status, over.reason) == (Status.REFUSED, reasons.PRICE_ROSE)
 
 
-@pytest.mark.database
 def test_an_order_is_not_sent_at_a_price_that_its_team_does_not_allow(house: House) -> None:
     rental = order(house)
     Team.objects.update(max_price=1000)
@@ -64,7 +62,6 @@ def limits_of(rental: Rental) -> list[tuple[str, int | None]]:
     return [(limit.of, limit.amount) for limit in rental.price_limits]
 
 
-@pytest.mark.database
 def test_an_order_keeps_the_limit_of_its_team_when_it_was_taken_and_then_when_it_was_sent(house: House) -> None:
     Team.objects.update(max_price=6000)
     house.team.refresh_from_db()
@@ -171,7 +168,6 @@ def test_an_order_with_a_limit_waits_while_the_prices_cannot_be_read_and_lets_ot
     assert limited_order.price == 1450
 
 
-@pytest.mark.database
 def test_prices_that_cannot_be_read_count_as_failures_of_the_upstream(house: House) -> None:
     rental = order(house, max_price=1500)
     house.upstream.set_fault("http-500", endpoint="services")

@@ -19,7 +19,7 @@ from rentals.tests.factories import make_person, make_rental
 from rentals.tests.fixtures import House, later
 from rentals.upstream.client import client_for
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
+pytestmark = pytest.mark.django_db
 SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)
 
 
@@ -151,7 +151,6 @@ def test_a_number_of_an_order_under_way_is_not_imported(house: House) -> None:
     assert not Rental.objects.filter(imported=True).exists()
 
 
-@pytest.mark.database
 def test_what_was_rented_elsewhere_appears_once_and_marked(house: House) -> None:
     house.upstream.seed_rentals(5, age=3600.0)
     house.upstream.deliver(str(house.upstream.books()["rentals"][0]["number"]), "Ma: 135790", "135790")
@@ -192,7 +191,6 @@ def test_an_import_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyP
     assert Rental.objects.filter(imported=True).count() == 5
 
 
-@pytest.mark.database
 def test_an_import_of_thousands_takes_a_handful_of_queries(
     house: House, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -226,7 +224,6 @@ def test_the_upstreams_clock_may_be_off(house: House) -> None:
     assert Token.objects.get().clock_skew is not None
 
 
-@pytest.mark.database
 def test_a_manager_has_a_history_imported(client: Client, house: House) -> None:
     manager = make_person(house.team, Role.MANAGER)
     client.force_login(manager)
