@@ -100,7 +100,7 @@ def test_seven_tabs_without_shared_workers_share_one_stream(
     for tab in tabs:
         tab.goto(site.url)
         expect_live(tab)
-    assert site.hub.open_streams == 1
+    wait_until(lambda: site.hub.open_streams == 1, "all have one stream")
     rental = make_rental(team, person=operator.person)
     rental.announce()
     for tab in tabs:
@@ -120,7 +120,7 @@ def test_a_tab_that_hangs_with_the_stream_is_followed_by_another(
     context.add_init_script(WITHOUT_SHARED_WORKERS)
     first = open_desk(page, context, operator, site.url)
     second = open_desk(context.new_page(), context, operator, site.url)
-    assert site.hub.open_streams == 1
+    wait_until(lambda: site.hub.open_streams == 1, "all have one stream")
     first.evaluate("BroadcastChannel.prototype.postMessage = () => {}")  # as a tab that the browser froze
     wait_until(lambda: site.hub.open_streams == 2, "the other tab has a stream of its own")
     rental = make_rental(team)
