@@ -37,10 +37,14 @@ def operator(team: Team, sign_in: SignIn) -> Browser:
 def sixty(team: Team, operator: Browser, make_rental: Callable[..., Rental]) -> list[Rental]:
     """Sixty numbers that wait, the newest first, all of the operator."""
     now = timezone.now()
-    rentals = [make_rental(team, person=operator.person) for _ in range(60)]
-    for age, rental in enumerate(rentals):
-        ends = now + timedelta(minutes=10)
-        Rental.objects.filter(pk=rental.pk).update(queued_at=now - timedelta(seconds=10 * age), expires_at=ends)
+    newest = make_rental(team, person=operator.person)
+    shared = {field: getattr(newest, field) for field in ("team", "person", "token", "service", "status")}
+    others = [
+        Rental(**shared, upstream_key=f"{age}", phone=f"+8485222{age:04}", queued_at=now - timedelta(seconds=10 * age))
+        for age in range(1, 60)
+    ]
+    rentals = [newest, *Rental.objects.bulk_create(others)]
+    Rental.objects.update(expires_at=now + timedelta(minutes=10))
     return rentals
 
 
