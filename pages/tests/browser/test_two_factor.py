@@ -74,6 +74,7 @@ def newcomer(browser: Browser, where: str, admin: Person) -> Callable[[str], Per
         with browser.new_context(locale="en") as boss, browser.new_context(locale="en") as theirs:
             page = boss.new_page()
             sign_in(page, where, admin)
+            page.wait_for_url(f"{where}/")
             page.goto(f"{where}/team/")
             page.get_by_role("button", name="Make a link").click()
             link = page.get_by_test_id("link").input_value()
