@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
@@ -75,7 +75,7 @@ def settle(token_id: int, *, deep: bool = False, progress: Progress | None = Non
         raise
     by_key = {thuesim.rental_key(entry.id): entry for entry in entries}
     known = Rental.objects.filter(token=token, upstream_key__in=list(by_key))
-    upstream_clock = _learn_clock(token, known, by_key)
+    created = {key: entry.created_at for key, entry in by_key.items()}
     _catch_up(known.filter(status__in=[Status.WAITING, Status.EXPIRED]), by_key)
     for rental in known.filter(phone="").exclude(upstream_key=""):
         lifecycle.phone_learned(rental, by_key[rental.upstream_key].phone)
@@ -83,14 +83,17 @@ def settle(token_id: int, *, deep: bool = False, progress: Progress | None = Non
     _learn_prices(known, by_key)
     for key in known.filter(Q(imported=False) | ~Q(status=Status.WAITING)).values_list("upstream_key", flat=True):
         by_key.pop(key, None)
+    if not by_key and not Rental.objects.filter(token=token, status=Status.UNCONFIRMED).exists():
+        return 0  # as it mostly is: every entry is known, and no order is in doubt
+    upstream_clock = _learn_clock(token, known, created)
     settled = _match(token, by_key, upstream_clock)
     _import_the_rest(token, by_key, upstream_clock, progress)
     return settled + _give_up(token, upstream_clock)
 
 
-def _learn_clock(token: Token, known: QuerySet[Rental], by_key: Mapping[str, thuesim.HistoryEntry]) -> UpstreamClock:
+def _learn_clock(token: Token, known: QuerySet[Rental], created: Mapping[str, datetime | None]) -> UpstreamClock:
     ours = known.filter(imported=False, attempt_at__isnull=False).order_by("-attempt_at")[:LEARN_FROM]
-    return UpstreamClock(token, _unsettled(token), ours, {key: entry.created_at for key, entry in by_key.items()})
+    return UpstreamClock(token, _unsettled(token), ours, created)
 
 
 def _push_back(token: Token) -> None:
