@@ -1,6 +1,7 @@
 """Any module may be the first one that a process imports: no circle breaks because another module came before."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -65,15 +66,22 @@ def modules_of(*packages: str) -> list[str]:
     return names
 
 
+def layers_of(package: str) -> list[set[str]]:
+    """Return the names on each floor of a package, the highest first, as import-linter has them."""
+    contracts = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return [
+        set(layer.replace("|", " ").split())
+        for contract in contracts
+        if contract.get("containers") == [package]
+        for layer in contract["layers"]
+    ]
+
+
 def floors_of(package: str) -> list[list[str]]:
     """Return the modules of a package by floor, the lowest first; on the highest what belongs to none."""
-    contracts = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = [
-        layer for contract in contracts if contract.get("containers") == [package] for layer in contract["layers"]
-    ]
     left, floors = modules_of(package), []
-    for layer in reversed(layers):
-        parents = {f"{package}.{name.strip()}" for name in layer.split("|")}
+    for layer in reversed(layers_of(package)):
+        parents = {f"{package}.{name}" for name in layer}
         floors.append([name for name in left if ".".join(name.split(".")[:2]) in parents])
         left = [name for name in left if name not in floors[-1]]
     return [floor for floor in (*floors, left) if floor]
@@ -96,6 +104,13 @@ def test_any_module_may_be_imported_first() -> None:
     assert ["rentals.task_names"] in floors
     failed, why = failures(*floors, with_django=True, folder=settings.BASE_DIR)
     assert failed == [], why
+
+
+def test_the_documentation_has_the_floors_of_each_package() -> None:
+    text = (settings.BASE_DIR / "docs" / "architecture.md").read_text()
+    chains = re.findall(r"`[a-z_ ]+`(?:\s>\s`[a-z_ ]+`)+", text)
+    documented = [[set(floor.split()) for floor in re.findall("`([a-z_ ]+)`", chain)] for chain in chains]
+    assert documented == [layers_of("api"), layers_of("pages"), layers_of("rentals")]
 
 
 def test_the_client_and_the_sandbox_need_no_django() -> None:
