@@ -1,4 +1,4 @@
-"""All measurements that have a bar or a peer, one after the other, and one table: `python -m bench [NAME …]`.
+"""The measurements that have a bar, and `live`, one after the other, and one table: `python -m bench [NAME …]`.
 
 Each is a program of its own, whose lines that begin with `ok` or `BROKEN` are bars. README.md here says what they measure.
 """

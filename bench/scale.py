@@ -1,4 +1,4 @@
-"""What growth does to pages, searches, exports and writes: `python -m bench.scale [--sqlite] [--rounds N] [SIZE …]`.
+"""What growth does to pages, searches, exports and writes: `python -m bench.scale [--sqlite SIZE] [--rounds N] [SIZE …]`.
 
 Fills a database for each size (1,000 and 1,000,000 rentals by default) by SQL, and asks for every page that a person opens,
 of each size in turn, so that other work on the machine hits all alike. Times are those in the server, from the request to
