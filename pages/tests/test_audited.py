@@ -54,4 +54,6 @@ def test_it_is_recorded(world: World, name: str) -> None:
 def test_every_action_that_has_a_name_is_walked() -> None:
     # An emergency link is made on the machine, by no person: accounts/tests/single_sign_on/test_passwords_off.py.
     walked = {action for _do, action, *_rest in CASES.values()}
-    assert walked | {audit.Action.BREAK_GLASS_LINK} == set(audit.Action.values)
+    assert walked | {audit.Action.BREAK_GLASS_LINK} == set(audit.Action.values), (
+        "a case is missing in pages/tests/audited"
+    )

@@ -165,7 +165,7 @@ def test_a_form_that_was_refused_is_sent_again_below_the_path(world: World) -> N
 
 def test_no_path_is_taken_that_the_desk_needs_itself() -> None:
     first = {pattern.split("/")[1].removeprefix("^") for patterns in addresses().values() for pattern in patterns}
-    assert first - {""} <= OWN_ADDRESSES
+    assert first - {""} <= OWN_ADDRESSES, "OWN_ADDRESSES of thuesim_site/start/variables.py lacks one"
     assert OWN_ADDRESSES - first == {"static", "live", "probe"}
 
 

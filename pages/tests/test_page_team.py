@@ -50,7 +50,7 @@ def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
         if not {path.name, f"{path.parent.name}/{path.name}"} & of_the_person
         and path.read_text().count("{% csrf_token %}") != path.read_text().count("{% csrf_token %}{% page_team %}")
     ]
-    assert lacking == []
+    assert lacking == [], "a form has {% csrf_token %} without {% page_team %} right after it"
     forms = re.compile(
         r'<form[^>]*method="post"[^>]*>(?!\s*(?:\{% if csrf_token %\})?\s*\{% csrf_token %\})', re.DOTALL
     )
