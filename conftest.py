@@ -152,7 +152,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 def _send_tasks_to(broker_url: str) -> None:
     # Else its thread would be in the midst of what is replaced here.
-    wait_until(lambda: not enqueue.outbox().unfinished_tasks, "what was enqueued is sent")
+    wait_until(lambda: not enqueue.unsent().unfinished_tasks, "what was enqueued is sent")
     app.conf.update(broker_url=broker_url)
     app._after_fork()  # type: ignore[attr-defined]  # forgets the connections to the other broker
 

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from rentals.task_names import TaskName, TaskQueue
 
-MAX_OUTBOX = 1000
+MAX_UNSENT = 1000
 # A message that waited longer than this has been overtaken by many ticks. A worker compares by the clock of its own machine,
 # and drops what it takes for expired: one that is half a minute ahead dropped half of all messages.
 EXPIRES_SECONDS = 120
@@ -57,17 +57,17 @@ def _send(wakeup: Wakeup) -> None:
 
 
 @cache
-def outbox() -> "queue.Queue[Wakeup]":
-    """Return the process's outbox. The first call starts the thread that empties it."""
-    waiting: queue.Queue[Wakeup] = queue.Queue(MAX_OUTBOX)
+def unsent() -> "queue.Queue[Wakeup]":
+    """Return what this process has to send still. The first call starts the thread that sends it."""
+    wakeups: queue.Queue[Wakeup] = queue.Queue(MAX_UNSENT)
 
-    def empty() -> None:
+    def send_all() -> None:
         while True:
-            _send(waiting.get())
-            waiting.task_done()
+            _send(wakeups.get())
+            wakeups.task_done()
 
-    threading.Thread(target=empty, name="outbox", daemon=True).start()
-    return waiting
+    threading.Thread(target=send_all, name="enqueue", daemon=True).start()
+    return wakeups
 
 
 _instead: Callable[[Wakeup], None] | None = None
@@ -80,12 +80,12 @@ def put_instead(do: Callable[[Wakeup], None] | None) -> None:
 
 
 def put(wakeup: Wakeup) -> None:
-    """Leave a message to the outbox's thread, now. A full outbox drops it. Never raises, never waits."""
+    """Leave a message to the thread that sends, now. Beyond `MAX_UNSENT` it is dropped. Never raises, never waits."""
     if _instead is not None:
         _instead(wakeup)
         return
     try:
-        outbox().put_nowait(wakeup)
+        unsent().put_nowait(wakeup)
     except queue.Full:
         logger.warning("%s not sent: the broker has been away for long", wakeup.task)
 

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _own_outbox() -> Iterator[None]:
-    """The thread of the last outbox may still be busy with what another test sent; from this one messages are taken."""
-    enqueue.outbox.cache_clear()
+def _own_thread() -> Iterator[None]:
+    """The thread of another test may still be busy with what that one sent; from this one messages are taken."""
+    enqueue.unsent.cache_clear()
     yield
-    enqueue.outbox.cache_clear()
+    enqueue.unsent.cache_clear()
 
 
 def wait_for(sent: Sequence[object]) -> None:
@@ -47,9 +47,9 @@ def test_a_broker_that_is_away_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPa
         raise OperationalError("away")
 
     monkeypatch.setattr(app, "send_task", hang)
-    for pk in range(enqueue.MAX_OUTBOX + 10):
+    for pk in range(enqueue.MAX_UNSENT + 10):
         enqueue.poll_token(pk)
-    assert len(tried) < enqueue.MAX_OUTBOX, "they were put aside, not waited for"
+    assert len(tried) < enqueue.MAX_UNSENT, "they were put aside, not waited for"
     wait_for(tried)
-    enqueue.outbox().queue.clear()
+    enqueue.unsent().queue.clear()
     assert tried

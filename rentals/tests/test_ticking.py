@@ -143,7 +143,7 @@ def test_a_beat_that_stopped_is_stood_in_for(worker: Ticker, real_redis: RedisSe
     assert ((TaskName.READ_BALANCES,) in submitted(worker)) is (seconds_ago == 60)
 
 
-def test_the_outbox_outlives_a_full_redis(real_redis: RedisServer) -> None:
+def test_what_sends_wakeups_outlives_a_full_redis(real_redis: RedisServer) -> None:
     with redis.Redis.from_url(real_redis.url) as client:
         client.config_set("maxmemory", 1)
         try:
