@@ -264,7 +264,7 @@ def _pack(path: Path, manifest: Manifest, files: dict[str, Path], passphrase: st
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return what a backup says of itself. Raises `BackupFailed` for another file."""
+    """Return what a backup says of itself. Raises `BackupFailed` for another file, and for a database without tables."""
     try:
         with tarfile.open(path) as tar:
             first = tar.next()
@@ -281,6 +281,8 @@ def read_manifest(path: Path) -> Manifest:
         raise BackupFailed(f"{path} cannot be read as a backup: {type(error).__name__}.") from None
     if manifest.format != FORMAT:
         raise BackupFailed(f"{path} was written by a newer desk. Restore it with that version.")
+    if not manifest.migrations:
+        raise BackupFailed(f"{path} has no desk in it: its database had no tables.")
     return manifest
 
 

@@ -12,7 +12,13 @@ from pytest_django import Settings
 
 from lib.files import backup, encrypted_files
 
-MANIFEST = {"format": 1, "made_at": "2026", "database": "sqlite", "migrations": [], "files": {"desk.sqlite3": "0" * 64}}
+MANIFEST = {
+    "format": 1,
+    "made_at": "2026",
+    "database": "sqlite",
+    "migrations": ["accounts.0001_initial"],
+    "files": {"desk.sqlite3": "0" * 64},
+}
 
 
 def tar_with(path: Path, manifest: bytes) -> Path:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from lib.desk_command import DeskCommand
 from lib.files import backup, shared_files
 
 ENCRYPTED = (
@@ -19,7 +20,7 @@ PLAIN = (
 )
 
 
-class Command(BaseCommand):
+class Command(DeskCommand):
     help = "Write the database and the recordings to one file. The desk may go on working."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -31,6 +31,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
+from lib.files import backup
 from rentals.models import BalanceReading, Heartbeat, Message, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_team, make_token
 from thuesim_site.start import supervise
@@ -364,7 +365,7 @@ def test_a_database_that_is_no_desk_s_replaces_nothing(desk: Desk, tmp_path: Pat
         with closing(sqlite3.connect(foreign)) as database:
             database.execute("CREATE TABLE accounts_user (name)")
     digest = hashlib.sha256(foreign.read_bytes()).hexdigest()
-    manifest = {"format": 1, "made_at": "2026", "database": "sqlite", "migrations": []}
+    manifest = {"format": 1, "made_at": "2026", "database": "sqlite", "migrations": ["accounts.0001_initial"]}
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "files": {foreign.name: digest}}))
     with tarfile.open(odd, "w") as tar:
         for name in ("manifest.json", foreign.name):
@@ -374,6 +375,16 @@ def test_a_database_that_is_no_desk_s_replaces_nothing(desk: Desk, tmp_path: Pat
     assert "Traceback" not in restored.stderr
     with closing(sqlite3.connect(desk.data_dir / "desk.sqlite3")) as database:
         assert database.execute("SELECT username FROM accounts_user").fetchall() == [("linh",)]
+
+
+@pytest.mark.parametrize("database", sorted(backup.DUMP))
+def test_a_backup_of_a_database_without_tables_is_no_backup(tmp_path: Path, database: str) -> None:
+    manifest = {"format": backup.FORMAT, "made_at": "2026", "database": database, "migrations": []}
+    (tmp_path / backup.MANIFEST).write_text(json.dumps({**manifest, "files": {backup.DUMP[database]: "0"}}))
+    with tarfile.open(tmp_path / "empty.tar", "w") as tar:
+        tar.add(tmp_path / backup.MANIFEST, backup.MANIFEST)
+    with pytest.raises(backup.BackupFailed, match="no desk in it"):
+        backup.read_manifest(tmp_path / "empty.tar")
 
 
 def test_an_encrypted_backup_brings_its_keys_to_another_machine(desk: Desk, tmp_path: Path) -> None:
