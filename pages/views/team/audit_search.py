@@ -1,4 +1,4 @@
-"""The audit log's search box: a target, a user name, a network address, a number in any form."""
+"""The audit log's search box: a target, a person's name, a network address, a number in any form."""
 
 import contextlib
 import ipaddress
@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, Substr
-from django.db.models.lookups import Regex
+from django.db.models.lookups import Contains, Regex
 
 from accounts.audit import Numbered
 from accounts.models import NOT_ON_RENTALS, AuditRecord, User
 from accounts.policy import Access
 from pages.presenters.audit import numbered
 from rentals.models import ExportedCode, Message, Rental
+from rentals.models.plain_text import Plain
 from rentals.queries import search
+from thuesim.folding import without_accents
 
 # More people than this have so many records that the newest ones are found soon.
 _MAX_PEOPLE = 10
@@ -58,12 +60,19 @@ def _by_number(text: str) -> Iterator[Q]:
 
 
 def _by_person(text: str) -> Iterator[Q]:
-    """Yield conditions that the person's user name contains the text. One each: the ids of a person are in order."""
-    people = [*User.objects.filter(username__icontains=text).order_by().values_list("pk", flat=True)[: _MAX_PEOPLE + 1]]
+    """Yield conditions that the person's name contains the text. One each: the ids of a person are in order."""
+    people = [*User.objects.filter(_is_named(text)).order_by().values_list("pk", flat=True)[: _MAX_PEOPLE + 1]]
     if len(people) > _MAX_PEOPLE:
-        yield Q(person__username__icontains=text)
+        yield _is_named(text, "person__")
     else:
         yield from (Q(person=person) for person in people)
+
+
+def _is_named(text: str, person: str = "") -> Q:
+    """Return the condition that a person's name contains the text, with accents or without: see `User.named`."""
+    full_name = Concat(f"{person}first_name", Value(" "), f"{person}last_name", output_field=CharField())
+    shown = Concat(full_name, Value(" ("), f"{person}username", Value(")"), output_field=CharField())
+    return Q(Contains(Plain(shown), without_accents(text)))
 
 
 def _from_address(text: str) -> Q | None:

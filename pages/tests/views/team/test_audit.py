@@ -126,6 +126,18 @@ def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, 
 
 
 @pytest.mark.parametrize("most", [0, 10])
+@pytest.mark.parametrize("typed", ["thuỷ", "Trần", "thuy tran", "Thuỷ Trần (lan)", "LAN"])
+def test_what_a_person_did_is_found_by_the_name_that_the_page_shows(
+    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int, typed: str
+) -> None:
+    monkeypatch.setattr(audit_search, "_MAX_PEOPLE", most)
+    lan = make_person(team, username="lan", first_name="Thuỷ", last_name="Trần")
+    audit.record("role", person=lan, team=team, target="Mai")
+    audit.record("role", person=boss, team=team, target="Hoa")
+    assert shown(client, q=typed) == ["Mai"]
+
+
+@pytest.mark.parametrize("most", [0, 10])
 def test_what_matches_in_several_ways_is_there_once_and_pages_leave_nothing_out(
     client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
