@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import audit
 from accounts.http import DeskRequest
 from accounts.models import AuditRecord, User
+from accounts.page_team import FIELD
 from accounts.policy import Access
 from lib.files.spreadsheets import csv_chunks
 from lib.web.query_params import day, midnight, whole_number
@@ -28,6 +29,7 @@ from pages.views.team.team import managed_team
 
 PAGE_SIZE = 50
 MAX_EXPORTED = 100_000
+_OF_THE_FORM = ("csrfmiddlewaretoken", FIELD)
 _HEADINGS = ["at", "person", "action", "on what", "detail", "address", "API key"]
 
 
@@ -58,7 +60,7 @@ def team_audit_export(request: DeskRequest) -> StreamingHttpResponse:
     """Send what the search finds as CSV. The export is recorded too."""
     team = managed_team(request)
     matching = _matching(request.POST, request.access)
-    asked = {key: value for key, value in request.POST.items() if value and key != "csrfmiddlewaretoken"}
+    asked = {key: value for key, value in request.POST.items() if value and key not in _OF_THE_FORM}
     audit.record(audit.Action.AUDIT_EXPORT, person=request.user, team=team, request=request, detail={"asked": asked})
     # The rows are written once the reader's zone is no longer the active one.
     rows = _rows(matching, timezone.get_current_timezone())

@@ -250,7 +250,7 @@ def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Clie
 
 
 def test_taking_it_away_is_recorded_itself(client: Client, boss: User, team: Team) -> None:
-    exported(client, q="lan", action="role")
+    exported(client, q="lan", action="role", page_team=team.pk)
     record = AuditRecord.objects.get(action="audit_export")
     assert (record.person, record.team, record.detail) == (boss, team, {"asked": {"q": "lan", "action": "role"}})
 
