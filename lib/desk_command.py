@@ -11,6 +11,9 @@ class DeskCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command. Raises `CommandError` where the database does not answer, or has no tables yet."""
+        if connection.connection is None:
+            # Without the pool, which tries for three seconds, and says at the end that it has no connection, and not why.
+            connection.settings_dict["OPTIONS"].pop("pool", None)
         try:
             tables = connection.introspection.table_names()
         except OperationalError as error:

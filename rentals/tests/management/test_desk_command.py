@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
 COMMANDS = [["rebuild_sums"], ["rotate_keys"], ["demo_data"], ["break_glass", "boss"], ["backup", "backup.tar"]]
 
@@ -22,3 +22,16 @@ def test_a_database_that_does_not_answer_is_said(command: list[str], monkeypatch
     monkeypatch.setattr(connection.introspection, "table_names", table_names)
     with pytest.raises(CommandError, match="does not answer: connection refused"):
         call_command(*command)
+
+
+def test_why_a_database_does_not_answer_is_not_hidden_by_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = connection.settings_dict["OPTIONS"]
+
+    def table_names() -> list[str]:
+        raise OperationalError("PoolTimeout" if "pool" in options else "connection refused")
+
+    monkeypatch.setattr(connections[connection.alias], "connection", None)  # of `connection` it would be deleted
+    monkeypatch.setitem(options, "pool", True)
+    monkeypatch.setattr(connection.introspection, "table_names", table_names)
+    with pytest.raises(CommandError, match="does not answer: connection refused"):
+        call_command("rebuild_sums")
