@@ -76,21 +76,28 @@ def _is_named(text: str, person: str = "") -> Q:
 
 
 def _from_address(text: str) -> Q | None:
-    """Return the condition that the address is this one, or begins with these parts: `10.0` is what begins with `10.0.`."""
-    if not re.fullmatch("[0-9a-f.:]*[.:][0-9a-f.:]*", text.lower()):
+    """Return the condition that the address is this one, or begins with these parts: `10.0` is what begins with `10.0.`, and
+    `2001:db8::` what begins with `2001:db8:`."""
+    text = text.lower()
+    if not re.fullmatch("[0-9a-f.:]*[.:][0-9a-f.:]*", text):
         return None
-    with contextlib.suppress(ValueError):
-        return Q(address=str(ipaddress.ip_address(text)))
+    if not text.endswith("::"):
+        with contextlib.suppress(ValueError):
+            return Q(address=str(ipaddress.ip_address(text)))
     separator, size, bits = (":", 8, 16) if ":" in text else (".", 4, 8)
-    known = text.lower().rstrip(separator).split(separator)
-    begin = separator.join(known) + separator
+    known = text.rstrip(separator).split(separator)
     try:
-        network = ipaddress.ip_network(begin + separator.join("0" * (size - len(known))) + f"/{bits * len(known)}")
+        first = separator.join([*known, *["0"] * (size - len(known))])
+        network = ipaddress.ip_network(f"{first}/{bits * len(known)}")
     except ValueError:
         return None
-    if connection.vendor == "postgresql":  # it compares addresses, SQLite texts
+    if connection.vendor == "postgresql":
         return Q(address__range=(str(network[0]), str(network[-1])))
-    return Q(address__gte=begin, address__lt=begin[:-1] + chr(ord(separator) + 1))
+    # SQLite compares texts, in which groups of zeros may be left out.
+    begin = str(network[0]).partition(separator)[0] + separator
+    near = AuditRecord.objects.filter(address__gte=begin, address__lt=begin[:-1] + chr(ord(separator) + 1)).order_by()
+    addresses = near.values_list("address", flat=True).distinct()
+    return Q(address__in=[address for address in addresses if address and ipaddress.ip_address(address) in network])
 
 
 def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
