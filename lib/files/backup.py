@@ -45,13 +45,15 @@ class BackupFailed(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is in the file. `files` has the SHA-256 of each by its name, `migrations` are `app.name`."""
+    """What is in the file. `files` has the SHA-256 of each by its name, `migrations` are `app.name`. `demo` is whether its
+    numbers and its money are made up."""
 
     format: int
     made_at: str
     database: str
     migrations: list[str]
     files: dict[str, str]
+    demo: bool = False
 
 
 def write(target: Path, passphrase: str = "") -> tuple[Path, Manifest]:
@@ -81,6 +83,7 @@ def write(target: Path, passphrase: str = "") -> tuple[Path, Manifest]:
             connection.vendor,
             sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations()),
             {name: _digest(path.open("rb")) for name, path in files.items()},
+            settings.DEMO,
         )
         unfinished = beside / "backup.tar"
         _pack(unfinished, manifest, files, passphrase)

@@ -43,6 +43,11 @@ class Command(BaseCommand):
             with backup.opened(file, settings.BACKUP_PASSPHRASE) as plain, backup.desk_stopped():
                 manifest = backup.read_manifest(plain)
                 _refuse_newer(manifest)
+                if manifest.demo and not settings.DEMO:
+                    raise CommandError(
+                        "This is a backup of the demo: its numbers and its money are made up. Restore it where "
+                        "THUESIM_BASE_URL is not set."
+                    )
                 _refuse_running_elsewhere()
                 if _has_people() and not replace:
                     raise CommandError(

@@ -449,7 +449,9 @@ def test_without_pg_dump_it_says_what_to_install(desk: Desk, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_true_service_it_says_that_it_is_the_demo_s(django_db_setup: str, tmp_path: Path) -> None:
+def test_without_the_true_service_it_is_the_demo_s_and_restored_for_no_true_desk(
+    django_db_setup: str, tmp_path: Path
+) -> None:
     demo = make_desk(tmp_path / "var", django_db_setup)
     demo.environment["THUESIM_BASE_URL"] = ""
     if connection.vendor == "sqlite":
@@ -459,3 +461,8 @@ def test_without_the_true_service_it_says_that_it_is_the_demo_s(django_db_setup:
     made = demo.manage("backup", str(tmp_path / "backup"))
     assert made.returncode == 0, made.stderr
     assert "This is the demo's" in made.stderr
+    [file] = (tmp_path / "backup").iterdir()
+    demo.environment["THUESIM_BASE_URL"] = "http://127.0.0.1:9"
+    restored = demo.manage("restore", str(file), "--replace")
+    assert restored.returncode == 1
+    assert "its numbers and its money are made up" in restored.stderr
