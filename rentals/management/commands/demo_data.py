@@ -43,7 +43,9 @@ class Command(DeskCommand):
         if not settings.DEMO:
             raise CommandError("This desk works with the true ThueSim; demo data is for the sandbox alone.")
         if not Service.objects.filter(name__in=SERVICES).exists():
-            raise CommandError("The catalogue has not been read yet. Start the desk with ./run, then try again.")
+            raise CommandError(
+                "The catalogue has not been read yet. Within a minute of its start ./run reads it; then try again."
+            )
         if Rental.objects.filter(upstream_key=str(FIRST_KEY)).exists():
             raise CommandError("The demo data is there already.")
         with transaction.atomic():
