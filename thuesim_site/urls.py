@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("api.urls")),
     path("", include("pages.urls")),
     path("", include("pages.views.team.urls")),
+    path("", include("pages.views.sign_in.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
