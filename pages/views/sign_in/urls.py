@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from pages.views.sign_in import account, password_reset, single_sign_on, two_factor
+from pages.views.sign_in import email_and_password, password_reset, single_sign_on, two_factor
 
 urlpatterns = [
     path("accounts/password/reset/", password_reset.password_reset, name="account_reset_password"),
@@ -22,13 +22,13 @@ urlpatterns = [
     path("accounts/oidc/<slug:provider_id>/logout/", single_sign_on.provider_logout, name="openid_connect_logout"),
     path("accounts/break-glass/<str:secret>/", single_sign_on.break_glass_sign_in, name="break_glass"),
     path("account/providers/<int:pk>/disconnect/", single_sign_on.provider_disconnect, name="account_disconnect"),
-    path("accounts/email/", account.email, name="account_email"),
-    path("accounts/confirm-email/<str:key>/", account.confirm_email, name="account_confirm_email"),
-    path("accounts/password/change/", account.password_change, name="account_change_password"),
-    path("accounts/password/set/", account.password_set, name="account_set_password"),
-    path("accounts/signup/", account.closed, name="account_signup"),
-    path("accounts/confirm-email/", account.closed, name="account_email_verification_sent"),
-    path("accounts/login/code/confirm/", account.closed, name="account_confirm_login_code"),
+    path("accounts/email/", email_and_password.email, name="account_email"),
+    path("accounts/confirm-email/<str:key>/", email_and_password.confirm_email, name="account_confirm_email"),
+    path("accounts/password/change/", email_and_password.password_change, name="account_change_password"),
+    path("accounts/password/set/", email_and_password.password_set, name="account_set_password"),
+    path("accounts/signup/", email_and_password.closed, name="account_signup"),
+    path("accounts/confirm-email/", email_and_password.closed, name="account_email_verification_sent"),
+    path("accounts/login/code/confirm/", email_and_password.closed, name="account_confirm_login_code"),
     path("accounts/2fa/webauthn/login/", two_factor.passkey_login, name="mfa_login_webauthn"),
     path("accounts/2fa/webauthn/keys/<int:pk>/remove/", two_factor.passkey_remove, name="mfa_remove_webauthn"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of one's own account that allauth's do not serve: the e-mail address, and those that are closed."""
+"""Changing an e-mail address and a password, where allauth's own pages lack a rule; and its pages that are closed."""
 
 from allauth.account import views as allauth_views
 from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required

@@ -1,4 +1,4 @@
-"""The pages of one's own account: an e-mail address is proved before it counts, and its owner hears of every change."""
+"""Changing an e-mail address and a password: an address is proved before it counts, and its owner hears of every change."""
 
 import re
 from collections.abc import Iterator
