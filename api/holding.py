@@ -14,7 +14,7 @@ import re
 from collections import deque
 from typing import Any
 
-from lib.announcements import Listener
+from lib.announcement_listener import Listener
 from lib.web import leaving
 from lib.web.asgi import Application, Message, Receive, Send, disconnected
 

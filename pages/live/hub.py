@@ -25,7 +25,7 @@ from django.http import HttpRequest
 from django.urls import set_script_prefix
 
 from accounts.audit import OncePerDay
-from lib.announcements import Listener
+from lib.announcement_listener import Listener
 from lib.web import leaving
 from lib.web.asgi import Message, Receive, Send, disconnected
 from pages.live.screens import (

@@ -12,7 +12,7 @@ import pytest
 import redis
 from kombu import Connection
 
-from lib import announcements
+from lib import announcement_listener
 from lib.announce import CHANNEL
 from lib.redis_access import redis_clients
 from lib.redis_access.redis_address import sentinels
@@ -78,7 +78,7 @@ def _answers(url: str) -> bool:
 
 def test_the_master_that_sentinel_knows_takes_what_is_said_and_hands_it_on(watched: str) -> None:
     async def hear() -> bytes:
-        async for message in announcements.messages(watched):
+        async for message in announcement_listener.messages(watched):
             if message["type"] == "message":
                 return bytes(message["data"])
             with redis_clients.client(watched) as client:
@@ -96,7 +96,7 @@ def test_celery_sends_to_the_master_that_sentinel_knows(watched: str) -> None:
 
 
 def test_a_redis_that_falls_silent_is_gone_after_two_silences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcements, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(announcement_listener, "SILENCE_SECONDS", 0.2)
 
     def subscribe_only() -> None:
         with silent.accept()[0] as client:
@@ -107,7 +107,7 @@ def test_a_redis_that_falls_silent_is_gone_after_two_silences(tmp_path: Path, mo
                     client.sendall(b"+OK\r\n" * data.count(b"*"))
 
     async def listen() -> None:
-        async for _ in announcements.messages(f"redis://127.0.0.1:{silent.getsockname()[1]}/0?protocol=2"):
+        async for _ in announcement_listener.messages(f"redis://127.0.0.1:{silent.getsockname()[1]}/0?protocol=2"):
             pass
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
