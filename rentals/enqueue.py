@@ -114,9 +114,9 @@ def callback(callback_id: int) -> None:
     _on_commit(TaskName.CALLBACK, callback_id, TaskQueue.POLLING)
 
 
-def settle(token_id: int, *, in_seconds: float = 0) -> None:
+def reconcile(token_id: int, *, in_seconds: float = 0) -> None:
     """The token has orders whose outcome is not known."""
-    _on_commit(TaskName.SETTLE, token_id, TaskQueue.POLLING, in_seconds)
+    _on_commit(TaskName.RECONCILE, token_id, TaskQueue.POLLING, in_seconds)
 
 
 def fetch_audio(message_id: int) -> None:

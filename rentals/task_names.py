@@ -27,7 +27,7 @@ class TaskName(StrEnum):
     POLL_TOKEN = "rentals.watch"  # noqa: S105 - a task, not a secret
     POLL_RENTAL = "rentals.look"
     CALLBACK = "rentals.callback"
-    SETTLE = "rentals.settle"
+    RECONCILE = "rentals.settle"
     FETCH_AUDIO = "rentals.fetch_audio"
     SYNC_TOKEN = "rentals.sync_token"  # noqa: S105 - a task, not a secret
     DELIVER = "rentals.deliver"
@@ -35,7 +35,7 @@ class TaskName(StrEnum):
     SYNC_CATALOG = "rentals.sync_catalog"
     READ_BALANCES = "rentals.read_balances"
     SYNC_CATALOGS = "rentals.sync_catalogs"
-    IMPORT_HISTORIES = "rentals.import_histories"
+    RECONCILE_ALL = "rentals.import_histories"
     BACKGROUND_JOB = "rentals.background"
     OPEN_BACKGROUND = "rentals.open_background"
     CHECK_PUBLIC_URL = "rentals.check_public_url"

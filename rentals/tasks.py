@@ -71,7 +71,7 @@ def wake_workers() -> None:
     for token_id in polling.due_tokens():
         enqueue.poll_token(token_id)
     for token_id in reconciling.due_tokens():
-        enqueue.settle(token_id)
+        enqueue.reconcile(token_id)
     _each("callback", callbacks.pending_callbacks(), _apply_callback)
     for message_id in recordings.waiting_for_audio():
         enqueue.fetch_audio(message_id)
@@ -114,11 +114,11 @@ def callback(callback_id: int) -> None:
     _apply_callback(callback_id)
 
 
-@shared_task(name=TaskName.SETTLE, ignore_result=True)
-def settle(token_id: int) -> None:
+@shared_task(name=TaskName.RECONCILE, ignore_result=True)
+def reconcile(token_id: int) -> None:
     """Read the token's history at ThueSim, for orders whose outcome is not known."""
-    with runs.run(JobName.SETTLE, token_id):
-        reconciling.settle(token_id)
+    with runs.run(JobName.RECONCILE, token_id):
+        reconciling.reconcile(token_id)
 
 
 @shared_task(name=TaskName.FETCH_AUDIO, ignore_result=True)
@@ -138,8 +138,8 @@ def sync_token(token_id: int) -> None:
     """Read all that ThueSim tells about a token: balance, catalogue, history. Sent when a token is new."""
     read_balance(token_id)
     sync_catalog(token_id)
-    with runs.run(JobName.SETTLE, token_id):
-        reconciling.settle(token_id, deep=True)
+    with runs.run(JobName.RECONCILE, token_id):
+        reconciling.reconcile(token_id, deep=True)
 
 
 @shared_task(name=TaskName.READ_BALANCE, ignore_result=True)
@@ -172,10 +172,10 @@ def sync_catalogs() -> None:
     _each("catalog", runs.due(JobName.CATALOG, seconds=catalog.SYNC_SECONDS), sync_catalog)
 
 
-@shared_task(name=TaskName.IMPORT_HISTORIES, ignore_result=True)
-def import_histories() -> None:
+@shared_task(name=TaskName.RECONCILE_ALL, ignore_result=True)
+def reconcile_all() -> None:
     """Every 15 s: read the history of each token whose last good reading is a minute old, or missing."""
-    _each("history", runs.due(JobName.SETTLE, seconds=60), settle)
+    _each("reconciling", runs.due(JobName.RECONCILE, seconds=60), reconcile)
 
 
 @shared_task(name=TaskName.BACKGROUND_JOB, ignore_result=True)

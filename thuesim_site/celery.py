@@ -97,7 +97,7 @@ app.conf.beat_schedule = {
     "tick": _every(15.0, TaskName.TICK, TaskQueue.TICKS),
     "balances": _every(15.0, TaskName.READ_BALANCES),
     "catalogue": _every(15.0, TaskName.SYNC_CATALOGS),
-    "history": _every(15.0, TaskName.IMPORT_HISTORIES),
+    "reconcile": _every(15.0, TaskName.RECONCILE_ALL),
     "background": _every(15.0, TaskName.OPEN_BACKGROUND),
     "sums": _every(15.0, TaskName.FOLD_SUMS),
     "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),

@@ -153,7 +153,7 @@ def test_a_worker_killed_with_the_number_in_its_hand_leaves_one_order_and_one_nu
     assert (during.json()["id"], during.json()["status"]) == (first["id"], "placing")
     with later(timedelta(minutes=1)):
         placing.sweep()
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     after = program.post("rentals", ORDER, Idempotency_Key="one")
     assert (after.json()["id"], after.headers["Idempotency-Replayed"]) == (first["id"], "true")
     assert after.json()["phone"] is not None

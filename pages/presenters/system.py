@@ -47,7 +47,7 @@ JOBS: Mapping[str, int] = {
     JobName.STATISTICS: 600,
     JobName.BALANCE: 120,
     JobName.CATALOG: 240,
-    JobName.SETTLE: 240,
+    JobName.RECONCILE: 240,
     JobName.STORAGE: 150,
 }
 CALLS_WITHIN = timedelta(hours=1)

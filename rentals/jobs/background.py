@@ -326,7 +326,7 @@ def _import(job: BackgroundJob) -> None:
         return
     imported = Rental.objects.filter(token=job.token, team=job.team, imported=True)
     before = imported.count()
-    reconciling.settle(job.token.pk, deep=True, progress=lambda done, total: _update(job, done=done, total=total))
+    reconciling.reconcile(job.token.pk, deep=True, progress=lambda done, total: _update(job, done=done, total=total))
     _update(job, state=State.DONE, ended_at=timezone.now(), done=max(0, imported.count() - before))
 
 

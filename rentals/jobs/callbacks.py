@@ -68,7 +68,7 @@ def apply_callback(callback: Callback) -> bool:
     if rental is None:
         Callback.objects.filter(pk=callback.pk).exclude(state=state.APPLIED).update(state=state.UNKNOWN)
         if Rental.objects.filter(token=callback.token_id, status=Status.UNCONFIRMED).exists():
-            enqueue.settle(callback.token_id)  # it may be the number of that order
+            enqueue.reconcile(callback.token_id)  # it may be the number of that order
         return False
     with transaction.atomic():
         changed = apply(rental, result.state, result.message, source=MessageSource.CALLBACK)

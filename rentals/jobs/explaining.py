@@ -97,7 +97,7 @@ class _Pass:
 
     def __init__(self, token: Token, now: datetime) -> None:
         self._token, self._now = token, now
-        run = JobRun.objects.filter(name=JobName.SETTLE, token=token).first()
+        run = JobRun.objects.filter(name=JobName.RECONCILE, token=token).first()
         self._history_at = run.ok_at if run else None
 
     def resolve_one(self, steps: Sequence[Step]) -> bool:

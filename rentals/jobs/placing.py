@@ -165,7 +165,7 @@ def _ask(token: Token, rental: Rental, turn: float) -> None:
     except thuesim.OutcomeUnknown as error:
         lifecycle.unconfirm(rental, reason=reasons.of(error), detail=error.message)
         breaker.failed(token, error)
-        enqueue.settle(token.pk, in_seconds=1)
+        enqueue.reconcile(token.pk, in_seconds=1)
     except thuesim.NotRented as error:
         _not_rented(token, rental, error)
     else:
@@ -216,7 +216,7 @@ def _rented(token: Token, rental: Rental, rented: thuesim.Rented) -> None:
         taken = False
         lifecycle.unconfirm(rental, reason=reasons.GIBBERISH, detail=rented.message)
     if not taken:
-        enqueue.settle(token.pk, in_seconds=1)
+        enqueue.reconcile(token.pk, in_seconds=1)
         return
     fields: dict[str, object] = {}
     if rented.balance is not None:

@@ -1,4 +1,5 @@
-"""Settle uncertain orders by the upstream's history, and import what was rented elsewhere with our tokens."""
+"""Reconcile the desk with the upstream's history: settle uncertain orders, and import what was rented elsewhere with our
+tokens."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +27,8 @@ from rentals.upstream.client import client_for
 
 # The history may be a while behind: an order is given up as "not taken" only when this long has passed since its call
 # could still have arrived, and some readings of the history later.
-SETTLE_SECONDS = 120
-SETTLE_PAUSES = (2, 3, 5, 10)
+GIVE_UP_SECONDS = 120
+RECONCILE_PAUSES = (2, 3, 5, 10)
 # While money is missing that nothing explains, an order is given up only after this long.
 MISSING_MONEY_SECONDS = 1800
 LIMIT, DEEP_LIMIT = 500, 10_000  # rows of the history asked for
@@ -51,7 +52,7 @@ def due_tokens() -> list[int]:
     )
 
 
-def settle(token_id: int, *, deep: bool = False, progress: Progress | None = None) -> int:
+def reconcile(token_id: int, *, deep: bool = False, progress: Progress | None = None) -> int:
     """Read the token's history: give unconfirmed orders their numbers, import the numbers of no order, and refuse the
     orders that surely got none. Safe to run at any time, any number of times at once. Returns how many it settled.
 
@@ -102,7 +103,7 @@ def _push_back(token: Token) -> None:
     unconfirmed = Rental.objects.filter(token=token, status=Status.UNCONFIRMED)
     for pk, attempt_at in unconfirmed.values_list("pk", "attempt_at"):
         age = (now - (attempt_at or now)).total_seconds() - settings.THUESIM_TIMEOUT_SECONDS
-        pause = SETTLE_PAUSES[min(max(0, int(age // 10)), len(SETTLE_PAUSES) - 1)]
+        pause = RECONCILE_PAUSES[min(max(0, int(age // 10)), len(RECONCILE_PAUSES) - 1)]
         Rental.objects.filter(pk=pk).update(due_at=now + timedelta(seconds=pause))
 
 
@@ -165,12 +166,12 @@ def _unsettled(token: Token) -> list[Rental]:
 
 
 def _give_up(token: Token, upstream_clock: UpstreamClock) -> int:
-    """Refuse the orders that the history, read after `SETTLE_SECONDS`, does not show. One whose price is missing from the
+    """Refuse the orders that the history, read after `GIVE_UP_SECONDS`, does not show. One whose price is missing from the
     balance stays: something was paid for."""
     given_up = 0
     for rental in Rental.objects.filter(token=token, status=Status.UNCONFIRMED).prefetch_related("service"):
         waited = upstream_clock.seconds_since(rental)
-        if waited < settings.THUESIM_TIMEOUT_SECONDS + SETTLE_SECONDS:
+        if waited < settings.THUESIM_TIMEOUT_SECONDS + GIVE_UP_SECONDS:
             continue
         if waited < MISSING_MONEY_SECONDS and _money_is_missing(token, rental):
             continue

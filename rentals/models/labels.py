@@ -37,7 +37,7 @@ JOBS: Mapping[str, Promise] = {
     JobName.STATISTICS: _("Success statistics"),
     JobName.BALANCE: _("Balance"),
     JobName.CATALOG: _("Catalogue"),
-    JobName.SETTLE: _("ThueSim's history"),
+    JobName.RECONCILE: _("ThueSim's history"),
     JobName.STORAGE: _("Shared files"),
 }
 PROCESSES: Mapping[str, Promise] = {

@@ -33,13 +33,13 @@ class Heartbeat(models.Model):
 
 
 class JobName(StrEnum):
-    """The recurring jobs whose last run is noted: the values of `JobRun.name`. `SETTLE` reads ThueSim's history."""
+    """The recurring jobs whose last run is noted: the values of `JobRun.name`. `RECONCILE` reads ThueSim's history."""
 
     TICK = "tick"
     STATISTICS = "statistics"
     BALANCE = "balance"
     CATALOG = "catalog"
-    SETTLE = "settle"
+    RECONCILE = "settle"
     STORAGE = "storage"
 
 

@@ -194,7 +194,7 @@ def test_an_odd_row_of_the_catalogue_hides_no_other(
 def test_an_odd_row_of_the_history_hides_no_other(house: House, say: Say, entries: list[dict[str, Any]]) -> None:
     say("history", {"status_code": 200, "success": True, "data": [*entries, GOOD_ENTRY]})
     with undone():
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
         assert Rental.objects.filter(upstream_key="58098", token=house.token).exists()
 
 
@@ -285,6 +285,6 @@ def test_an_order_is_matched_by_a_service_name_that_is_longer_than_its_column(ho
         "history",
         {"status_code": 200, "success": True, "data": [{"ID": 58098, "Phone": "0852222127", "ServiceName": name}]},
     )
-    assert reconciling.settle(house.token.pk) == 1
+    assert reconciling.reconcile(house.token.pk) == 1
     rental.refresh_from_db()
     assert (rental.status, rental.upstream_id) == (Status.WAITING, "58098")

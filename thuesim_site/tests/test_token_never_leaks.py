@@ -114,7 +114,7 @@ def drive(house: House, fault: str, errors: list[str]) -> None:
     placing.place_next(house.token.pk)
     asked = [
         lambda: balances.read_balance(house.token),
-        lambda: reconciling.settle(house.token.pk),
+        lambda: reconciling.reconcile(house.token.pk),
         lambda: polling.poll_token(house.token.pk),
         lambda: polling.poll_rental(Rental.objects.exclude(upstream_key="").latest("pk").pk),
         lambda: client.client_for(house.token).networks(),

@@ -35,7 +35,7 @@ def things(settings: Any, tmp_path: Any) -> dict[str, Any]:
     )
     for kind in EventKind:
         things["rental"].events.create(at=refused.queued_at, kind=kind, before="queued", after="placing")
-    JobRun.objects.create(name=JobName.SETTLE, token=things["token"], at=refused.queued_at, fault="refused")
+    JobRun.objects.create(name=JobName.RECONCILE, token=things["token"], at=refused.queued_at, fault="refused")
     return things
 
 

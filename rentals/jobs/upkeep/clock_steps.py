@@ -73,7 +73,7 @@ def _max_ahead() -> dict[str, float]:
     poll = settings.THUESIM_POLL_SECONDS
     return {
         "queued": max(placing.RETRY_PAUSES),
-        "unconfirmed": max(reconciling.SETTLE_PAUSES),
+        "unconfirmed": max(reconciling.RECONCILE_PAUSES),
         "polled": max(outcomes.LATE_POLL_SECONDS, outcomes.COLD_INTERVALS * poll),
         "watched": max(breaker.MAX_PAUSE_SECONDS, polling.MAX_CLAIM_SECONDS, poll),
         "held": breaker.MAX_HOLD_SECONDS,

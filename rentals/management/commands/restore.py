@@ -57,7 +57,7 @@ class Command(BaseCommand):
                 kept = backup.restore(plain, manifest)
                 call_command("migrate", interactive=False, verbosity=0)
                 call_command("createcachetable", verbosity=0)
-                cancelled = _settle()
+                cancelled = _make_safe()
         except backup.BackupFailed as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Restored: the desk of {manifest.made_at}. Everybody signs in again.")
@@ -152,7 +152,7 @@ def _has_people() -> bool:
         return False
 
 
-def _settle() -> int:
+def _make_safe() -> int:
     """Make an old state safe to go on from. Returns how many orders were cancelled.
 
     An order in the queue may have been placed after the backup: placing it now would pay twice. What was rented since is

@@ -44,10 +44,10 @@ def post(house: House, upstream_id: object, code: str = "529310") -> Callback:
     return kept
 
 
-def settle_without_history(house: House) -> None:
+def reconcile_without_history(house: House) -> None:
     house.upstream.set_fault("http-500", endpoint="history")
     with pytest.raises(thuesim.ServerError):
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
 
 
 def test_the_code_is_there_before_the_history_and_the_phone_with_it(
@@ -57,7 +57,7 @@ def test_the_code_is_there_before_the_history_and_the_phone_with_it(
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         kept = deliver(house, number(house))
     assert ("rentals.settle", house.token.pk) in enqueued
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert (rental.status, rental.upstream_key) == (Status.RECEIVED, str(number(house)))
     assert [message.code for message in rental.messages.all()] == ["529310"]
@@ -65,7 +65,7 @@ def test_the_code_is_there_before_the_history_and_the_phone_with_it(
     kept.refresh_from_db()
     assert (kept.state, kept.rental) == (Callback.State.APPLIED, rental)
     house.upstream.clear_faults("http-500")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.phone.removeprefix("+84") == house.upstream.books()["rentals"][-1]["phone"].removeprefix("0")
     assert Rental.objects.count() == 1
@@ -74,14 +74,14 @@ def test_the_code_is_there_before_the_history_and_the_phone_with_it(
 def test_of_two_orders_in_doubt_a_callback_settles_none(house: House) -> None:
     rentals = [lost(house), lost(house, person=make_person(house.team))]
     deliver(house, number(house))
-    settle_without_history(house)
+    reconcile_without_history(house)
     assert {Rental.objects.get(pk=rental.pk).status for rental in rentals} == {Status.UNCONFIRMED}
 
 
 def test_an_id_that_thuesim_does_not_know_as_the_tokens_settles_nothing(house: House) -> None:
     rental = lost(house)
     post(house, 999_999_999)
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 
@@ -91,7 +91,7 @@ def test_two_unknown_ids_settle_nothing(house: House) -> None:
     client_for(house.token).rent("02.97")  # elsewhere
     for row in house.upstream.books()["rentals"]:
         deliver(house, row["number"])
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 
@@ -101,7 +101,7 @@ def test_an_id_before_known_ones_settles_nothing(house: House) -> None:
     make_rental(Status.EXPIRED, token=house.token, upstream_key=str(int(thuesim.rental_key(elsewhere.id)) + 1))
     rental = lost(house)
     deliver(house, thuesim.rental_key(elsewhere.id))
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 
@@ -110,17 +110,17 @@ def test_a_callback_from_before_the_order_settles_nothing(house: House) -> None:
     rental = lost(house)
     kept = deliver(house, number(house))
     Callback.objects.filter(pk=kept.pk).update(at=timezone.now() - timedelta(minutes=1))
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 
 
 def test_for_a_token_that_is_used_elsewhere_a_callback_is_no_evidence(house: House) -> None:
     client_for(house.token).rent("02.97")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     assert Token.objects.get().rentals.get().imported
     rental = lost(house)
     deliver(house, number(house))
-    settle_without_history(house)
+    reconcile_without_history(house)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED

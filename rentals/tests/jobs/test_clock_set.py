@@ -137,7 +137,7 @@ def test_the_worker_of_an_order_on_another_machine_is_not_taken_for_dead(
 def test_a_number_that_was_rented_elsewhere_goes_on_waiting(house: House) -> None:
     tasks.tick()
     house.upstream.seed_rentals(1)
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     [rental] = Rental.objects.filter(imported=True)
     with clock_set(house, 60):
         poll(house)

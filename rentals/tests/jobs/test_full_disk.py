@@ -52,7 +52,7 @@ def test_a_number_whose_reply_could_not_be_written_is_found_once_there_is_room(
     assert len(house.upstream.books()["rentals"]) == 1
     with later(timedelta(seconds=settings.THUESIM_TIMEOUT_SECONDS + 6)):
         placing.sweep()
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.WAITING
     assert rental.upstream_key == house.upstream.books()["rentals"][0]["id"].partition(".")[0]

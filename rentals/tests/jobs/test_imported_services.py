@@ -32,7 +32,7 @@ def imported(house: House) -> Rental:
     """A rental that was made elsewhere, as an import wrote it: the history names no server."""
     client_for(house.token).rent("02.97")
     house.upstream.set_fault("id-bare")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     return Rental.objects.get(imported=True)
 
 

@@ -122,10 +122,10 @@ def test_the_number_of_an_order_still_under_way_is_not_given_to_another(house: H
     asked(house.token, house.service, ago=15, team=house.team)
     under_way = asked(house.token, house.service, ago=0.2, status=Status.PLACING, team=house.team)
     house.upstream.seed_rentals(1)
-    assert reconciling.settle(house.token.pk) == 0
+    assert reconciling.reconcile(house.token.pk) == 0
     assert not Rental.objects.exclude(upstream_key="").exists()
     Rental.objects.filter(pk=under_way.pk).update(status=Status.REFUSED, reason=reasons.OUT_OF_STOCK)
-    assert reconciling.settle(house.token.pk) == 1
+    assert reconciling.reconcile(house.token.pk) == 1
 
 
 def test_a_clock_set_forward_gives_no_order_up(house: House) -> None:
@@ -133,7 +133,7 @@ def test_a_clock_set_forward_gives_no_order_up(house: House) -> None:
     rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     placing.place_next(house.token.pk)
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=True):
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 

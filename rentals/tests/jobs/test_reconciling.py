@@ -20,7 +20,7 @@ from rentals.tests.fixtures import House, later
 from rentals.upstream.client import client_for
 
 pytestmark = pytest.mark.django_db
-SETTLED = timedelta(seconds=reconciling.SETTLE_SECONDS + 30)
+GIVEN_UP = timedelta(seconds=reconciling.GIVE_UP_SECONDS + 30)
 
 
 def order(house: House, **over: object) -> Rental:
@@ -41,19 +41,19 @@ def lost(house: House, fault: str = "lost-reset", **over: object) -> Rental:
 def test_a_number_whose_reply_was_lost_is_found_in_the_history(house: House) -> None:
     rental = lost(house)
     [there] = house.upstream.books()["rentals"]
-    assert reconciling.settle(house.token.pk) == 1
+    assert reconciling.reconcile(house.token.pk) == 1
     rental.refresh_from_db()
     assert (rental.status, rental.upstream_key) == (Status.WAITING, str(there["number"]))
     assert rental.person == house.person
     assert LedgerEntry.objects.get(rental=rental).amount == -there["price"]
-    assert reconciling.settle(house.token.pk) == 0
+    assert reconciling.reconcile(house.token.pk) == 0
     assert Rental.objects.count() == 1
 
 
 def test_its_code_comes_along_where_it_is_there_already(house: House) -> None:
     rental = lost(house)
     house.upstream.deliver(house.upstream.books()["rentals"][0]["phone"], "Ma: 654321", "654321")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.RECEIVED
     assert [message.code for message in rental.messages.all()] == ["654321"]
@@ -64,7 +64,7 @@ def test_two_lost_orders_for_one_service_are_not_mixed_up(house: House) -> None:
     first = lost(house)
     second = lost(house, person=other)
     there = sorted(house.upstream.books()["rentals"], key=lambda row: row["number"])
-    assert reconciling.settle(house.token.pk) == 2
+    assert reconciling.reconcile(house.token.pk) == 2
     first.refresh_from_db()
     second.refresh_from_db()
     assert [first.upstream_key, second.upstream_key] == [str(row["number"]) for row in there]
@@ -72,10 +72,10 @@ def test_two_lost_orders_for_one_service_are_not_mixed_up(house: House) -> None:
 
 def test_two_lost_orders_of_which_one_was_taken_take_one_number(house: House) -> None:
     first, second = lost(house), lost(house, fault="http-500")
-    assert reconciling.settle(house.token.pk) == 1
+    assert reconciling.reconcile(house.token.pk) == 1
     assert Rental.objects.filter(status=Status.WAITING).count() == 1
-    with later(SETTLED):
-        reconciling.settle(house.token.pk)
+    with later(GIVEN_UP):
+        reconciling.reconcile(house.token.pk)
     assert sorted(Rental.objects.values_list("status", flat=True)) == [Status.REFUSED, Status.WAITING]
     assert len(house.upstream.books()["attempts"]) == 2
     assert len(house.upstream.books()["rentals"]) == 1
@@ -87,7 +87,7 @@ def test_a_re_rent_is_matched_by_its_phone(house: House) -> None:
     house.upstream.expire(earlier.upstream_key)
     Rental.objects.filter(pk=earlier.pk).update(status=Status.EXPIRED)
     again = lost(house, again_of=earlier)
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     again.refresh_from_db()
     assert (again.status, again.phone) == (Status.WAITING, earlier.phone)
     assert again.upstream_key != earlier.upstream_key
@@ -95,11 +95,11 @@ def test_a_re_rent_is_matched_by_its_phone(house: House) -> None:
 
 def test_an_order_never_sent_is_ended_only_after_a_while_and_never_sent_again(house: House) -> None:
     rental = lost(house, fault="http-500")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
-    with later(SETTLED):
-        reconciling.settle(house.token.pk)
+    with later(GIVEN_UP):
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.REFUSED, reasons.NOT_TAKEN)
     assert len(house.upstream.books()["attempts"]) == 1
@@ -109,8 +109,8 @@ def test_an_order_never_sent_is_ended_only_after_a_while_and_never_sent_again(ho
 def test_a_history_that_does_not_answer_settles_nothing(house: House) -> None:
     rental = lost(house, fault="http-500")
     house.upstream.set_fault("maintenance", endpoint="history")
-    with later(SETTLED), pytest.raises(thuesim.Gibberish):
-        reconciling.settle(house.token.pk)
+    with later(GIVEN_UP), pytest.raises(thuesim.Gibberish):
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
 
@@ -119,13 +119,13 @@ def test_while_money_is_missing_an_order_is_not_given_up(house: House) -> None:
     balances.read_balance(house.token)
     rental = lost(house)
     house.upstream.set_fault("history-omits-recent", value=5)
-    with later(SETTLED):
+    with later(GIVEN_UP):
         balances.read_balance(house.token)
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.UNCONFIRMED
     house.upstream.clear_faults()
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.WAITING
 
@@ -133,12 +133,12 @@ def test_while_money_is_missing_an_order_is_not_given_up(house: House) -> None:
 def test_a_number_that_turns_up_after_all_goes_to_the_order_given_up(house: House) -> None:
     rental = lost(house)
     house.upstream.set_fault("history-omits-recent", value=5)
-    with later(SETTLED):
-        reconciling.settle(house.token.pk)
+    with later(GIVEN_UP):
+        reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.REFUSED, reasons.NOT_TAKEN)
     house.upstream.clear_faults()
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.WAITING, "")
     assert Rental.objects.count() == 1
@@ -147,7 +147,7 @@ def test_a_number_that_turns_up_after_all_goes_to_the_order_given_up(house: Hous
 def test_a_number_of_an_order_under_way_is_not_imported(house: House) -> None:
     house.upstream.seed_rentals(1)
     make_rental(Status.PLACING, token=house.token, team=house.team, service=house.service, attempt_at=timezone.now())
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     assert not Rental.objects.filter(imported=True).exists()
 
 
@@ -155,7 +155,7 @@ def test_what_was_rented_elsewhere_appears_once_and_marked(house: House) -> None
     house.upstream.seed_rentals(5, age=3600.0)
     house.upstream.deliver(str(house.upstream.books()["rentals"][0]["number"]), "Ma: 135790", "135790")
     for _ in range(3):
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     rentals = Rental.objects.filter(imported=True, person=None, team=house.team)
     assert rentals.count() == Rental.objects.count() == 5
     assert rentals.get(messages__code="135790").status == Status.RECEIVED
@@ -167,7 +167,7 @@ def test_a_rental_of_ours_is_not_imported_whatever_form_its_id_comes_in(house: H
     for fault in ("history-bare-id", "history-full-id", "id-drop-zero"):
         house.upstream.clear_faults()
         house.upstream.set_fault(fault)
-        reconciling.settle(house.token.pk)
+        reconciling.reconcile(house.token.pk)
     assert Rental.objects.count() == 1
 
 
@@ -176,7 +176,7 @@ def test_a_late_message_in_the_history_reaches_an_expired_rental(house: House) -
     house.upstream.expire(rental.upstream_key)
     Rental.objects.filter(pk=rental.pk).update(status=Status.EXPIRED, due_at=None)
     house.upstream.deliver(rental.upstream_key, "Ma: 246802", "246802")
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.RECEIVED
 
@@ -186,7 +186,7 @@ def test_an_import_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reconciling, "AT_ONCE_ON_SQLITE", 2)
     house.upstream.seed_rentals(5)
     told: list[tuple[int, int]] = []
-    reconciling.settle(house.token.pk, deep=True, progress=lambda done, total: told.append((done, total)))
+    reconciling.reconcile(house.token.pk, deep=True, progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 5), (2, 5), (4, 5)]
     assert Rental.objects.filter(imported=True).count() == 5
 
@@ -198,15 +198,15 @@ def test_an_import_of_thousands_takes_a_handful_of_queries(
     # SQLite takes at most 999 values in a statement, and its write lock is held for a few rows only.
     most = 35 if connection.vendor == "postgresql" else 300
     with django_assert_max_num_queries(most):
-        reconciling.settle(house.token.pk, deep=True)
+        reconciling.reconcile(house.token.pk, deep=True)
     assert Rental.objects.filter(imported=True).count() == 3000
     with django_assert_max_num_queries(15):
-        reconciling.settle(house.token.pk, deep=True)
+        reconciling.reconcile(house.token.pk, deep=True)
 
 
 def test_a_rental_made_elsewhere_again_rents_the_same_number(house: House) -> None:
     house.upstream.seed_rentals(1, age=3600.0)
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     imported = Rental.objects.get()
     again = order(house, again_of=imported)
     assert (again.status, again.phone) == (Status.WAITING, imported.phone)
@@ -218,7 +218,7 @@ def test_the_upstreams_clock_may_be_off(house: House) -> None:
     house.token.refresh_from_db()
     assert house.token.clock_skew == pytest.approx(420, abs=3)
     rental = lost(house)
-    reconciling.settle(house.token.pk)
+    reconciling.reconcile(house.token.pk)
     rental.refresh_from_db()
     assert rental.status == Status.WAITING
     assert Token.objects.get().clock_skew is not None

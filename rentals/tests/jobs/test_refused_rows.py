@@ -32,7 +32,7 @@ def test_the_others_are_imported_and_the_refusal_is_listed_for_an_admin(
         cursor.execute((POSTGRESQL if on_postgresql else SQLITE).format(key=keys[3]))
     try:
         with caplog.at_level(logging.WARNING):
-            reconciling.settle(house.token.pk)
+            reconciling.reconcile(house.token.pk)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION refuse_one CASCADE" if on_postgresql else "DROP TRIGGER refuse_one")

@@ -1,7 +1,7 @@
 """The life of rentals under every interleaving that Hypothesis can think of, beside a model of the upstream in memory.
 
-Orders are placed, answered, refused, cut off; workers die between any two steps; sweeps, settlings, polls, callbacks and
-balance readings come doubled, late and out of order. At the end of each run everything is left to come to rest.
+Orders are placed, answered, refused, cut off; workers die between any two steps; sweeps, reconciliations, polls, callbacks
+and balance readings come doubled, late and out of order. At the end of each run everything is left to come to rest.
 """
 
 import contextlib
@@ -160,17 +160,17 @@ class Life(RuleBasedStateMachine):
         placing.sweep()
 
     @rule(hidden=st.sampled_from([0, 0, 1, 3]), answers=st.sampled_from([True, True, False]))
-    def settle(self, hidden: int, answers: bool) -> None:
+    def reconcile(self, hidden: int, answers: bool) -> None:
         self.upstream.hidden, self.upstream.history_answers = min(hidden, len(self.upstream.numbers)), answers
-        with runs.run(JobName.SETTLE, self.token.pk):
-            reconciling.settle(self.token.pk)
+        with runs.run(JobName.RECONCILE, self.token.pk):
+            reconciling.reconcile(self.token.pk)
         self.upstream.hidden, self.upstream.history_answers = 0, True
 
     @rule()
     def the_history_lags_until_an_order_is_given_up(self) -> None:
         self.place(["lost after"], 5.2)
-        self.pass_time(TIMEOUT + reconciling.SETTLE_SECONDS + 5)
-        self.settle(1, True)
+        self.pass_time(TIMEOUT + reconciling.GIVE_UP_SECONDS + 5)
+        self.reconcile(1, True)
 
     @rule(twice=st.booleans())
     def poll_the_token(self, twice: bool) -> None:
@@ -191,7 +191,7 @@ class Life(RuleBasedStateMachine):
     def read_history_and_balance(self, times: int, seconds: int) -> None:
         for _ in range(times):
             self.pass_time(seconds)
-            self.settle(0, True)
+            self.reconcile(0, True)
             balances.read_balance(self.token)
 
     @rule(seconds=st.sampled_from([1, 20, 29]))
@@ -348,7 +348,7 @@ class Life(RuleBasedStateMachine):
         refused = Rental.objects.filter(status=Status.REFUSED, reason=reasons.NOT_TAKEN).values_list("pk", flat=True)
         for pk in {*refused} - self.given_up:
             asked = RentalEvent.objects.filter(rental=pk, kind="asked").latest("pk")
-            assert self._steady - asked.detail["clock"] >= TIMEOUT + reconciling.SETTLE_SECONDS
+            assert self._steady - asked.detail["clock"] >= TIMEOUT + reconciling.GIVE_UP_SECONDS
             self.given_up.add(pk)
 
     @invariant()
@@ -387,16 +387,16 @@ class Life(RuleBasedStateMachine):
             self.pass_time(TIMEOUT + 30)
             placing.place_next(self.token.pk)
         for _ in range(2):
-            self.pass_time(TIMEOUT + reconciling.SETTLE_SECONDS)
+            self.pass_time(TIMEOUT + reconciling.GIVE_UP_SECONDS)
             placing.sweep()
-            self.settle(0, True)
+            self.reconcile(0, True)
             for pk in Rental.objects.exclude(upstream_key="").values_list("pk", flat=True):
                 polling.poll_rental(pk)
         self.pass_time(reconciling.MISSING_MONEY_SECONDS)
-        self.settle(0, True)
+        self.reconcile(0, True)
         for _ in range(14):
             self.pass_time(150)
-            self.settle(0, True)
+            self.reconcile(0, True)
             balances.read_balance(self.token)
         assert not Rental.objects.filter(status__in=[Status.QUEUED, Status.PLACING, Status.UNCONFIRMED]).exists()
         known = set(Rental.objects.exclude(upstream_key="").values_list("upstream_key", flat=True))

@@ -50,7 +50,7 @@ def test_no_job_asks_the_upstream_and_none_fails(house: House, waiting: Rental, 
     for ask in (
         lambda: balances.read_balance(token),
         lambda: catalog.sync_catalog(token),
-        lambda: reconciling.settle(token.pk),
+        lambda: reconciling.reconcile(token.pk),
         lambda: client_for(token),
     ):
         with pytest.raises(KeyMissing, match="DESK_SECRET_KEYS"):

@@ -56,7 +56,7 @@ Tick = Callable[[], list[tuple[str, int]]]
         (Status.QUEUED, TaskName.PLACE),
         (Status.WAITING, TaskName.POLL_TOKEN),
         (Status.RECEIVED, TaskName.POLL_TOKEN),
-        (Status.UNCONFIRMED, TaskName.SETTLE),
+        (Status.UNCONFIRMED, TaskName.RECONCILE),
     ],
 )
 def test_what_was_due_soon_is_due_now(tick: Tick, status: Status, task: TaskName, minutes: int) -> None:
@@ -186,7 +186,7 @@ def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, setti
     longest = {
         Status.QUEUED: max(placing.RETRY_PAUSES),
         Status.WAITING: outcomes.LATE_POLL_SECONDS,
-        Status.UNCONFIRMED: max(reconciling.SETTLE_PAUSES),
+        Status.UNCONFIRMED: max(reconciling.RECONCILE_PAUSES),
     }
     with time_machine.travel(timezone.now(), tick=False):
         now = timezone.now()
