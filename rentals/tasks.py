@@ -216,10 +216,10 @@ def refresh_statistics() -> None:
 def tidy() -> None:
     """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys, end
     what the groups of a provider gave to people who no longer sign in there, and let SQLite look at its tables."""
-    heartbeats.forget_old()
-    call_stats.forget_old()
+    heartbeats.delete_old()
+    call_stats.delete_old()
     try:
-        background.forget_old()
+        background.delete_old()
     except OSError as error:
         logger.warning("old exports are not deleted yet: %s", shared_files.reason(error))
     sessions.delete_expired()
@@ -234,7 +234,7 @@ def keep_private() -> None:
     """Every ten minutes: delete the messages, deliveries and audit records past their retention."""
     retention.delete_old_messages()
     audit.delete_old()
-    retention.forget_exports()
+    retention.delete_old_exports()
     retention.delete_old_deliveries()
 
 

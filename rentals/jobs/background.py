@@ -239,7 +239,7 @@ def _export(job: BackgroundJob) -> None:
         done = progress.done
         _update(job, state=State.DONE, ended_at=timezone.now(), done=done, total=done, file=name)
     except BaseException:
-        with suppress(OSError):  # then `forget_old` deletes it
+        with suppress(OSError):  # then `delete_old` deletes it
             shared_files.exports().delete(name)
             if (part := part_of(job)) is not None:
                 part.unlink(missing_ok=True)
@@ -330,7 +330,7 @@ def _import(job: BackgroundJob) -> None:
     _update(job, state=State.DONE, ended_at=timezone.now(), done=max(0, imported.count() - before))
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete jobs a day old, with their files, and files without a job. Raises `OSError` where the files do not answer;
     the next run goes on."""
     BackgroundJob.objects.filter(created_at__lt=timezone.now() - RETENTION).delete()

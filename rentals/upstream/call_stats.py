@@ -91,6 +91,6 @@ def forget() -> None:
     _tally.forget()
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete the rows older than `RETENTION`."""
     UpstreamMinute.objects.filter(minute__lt=timezone.now() - RETENTION).delete()

@@ -218,11 +218,11 @@ def test_more_rows_than_excel_takes_are_refused(client: Client) -> None:
 def test_files_are_kept_for_a_day(client: Client) -> None:
     job = begin(client)
     background.work(job.pk)
-    background.forget_old()
+    background.delete_old()
     assert len(shared_files.exports().listdir("")[1]) == 1
     BackgroundJob.objects.update(created_at=timezone.now() - background.RETENTION - timedelta(minutes=1))
     with patch("rentals.jobs.background.timezone.now", return_value=timezone.now() + timedelta(hours=2)):
-        background.forget_old()
+        background.delete_old()
     assert not BackgroundJob.objects.exists()
     assert shared_files.exports().listdir("")[1] == []
 

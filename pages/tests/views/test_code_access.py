@@ -200,9 +200,9 @@ def test_what_an_export_held_is_forgotten_with_its_record(team: Team, rental: Re
     kept = audit.record("export", team=team)
     for record in (*old, kept):
         ExportedCode.objects.create(rental=rental, record=record)
-    assert retention.forget_exports() == 0
+    assert retention.delete_old_exports() == 0
     audit.delete_old()
-    assert retention.forget_exports(batch=1) == 2
+    assert retention.delete_old_exports(batch=1) == 2
     assert ExportedCode.objects.get().record == kept
 
 

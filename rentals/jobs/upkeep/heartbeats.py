@@ -131,6 +131,6 @@ def is_beat_there() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete the heartbeats of processes that died a while ago."""
     Heartbeat.objects.filter(at__lt=timezone.now() - RETENTION).delete()

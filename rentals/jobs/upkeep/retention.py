@@ -80,7 +80,7 @@ def _delete_lost_recordings(cutoff: datetime) -> None:
             files.delete(f"calls/{month}")
 
 
-def forget_exports(*, batch: int = BATCH) -> int:
+def delete_old_exports(*, batch: int = BATCH) -> int:
     """Delete which codes an export held once its audit record's own retention has ended. Returns how many were deleted."""
     oldest = AuditRecord.objects.order_by("pk").values_list("pk", flat=True).first()
     if oldest is None:

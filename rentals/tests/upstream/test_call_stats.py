@@ -84,8 +84,8 @@ def test_counting_holds_no_more_than_it_must(token: Token) -> None:
     assert UpstreamMinute.objects.count() == 2
 
 
-def test_old_counts_are_forgotten(token: Token) -> None:
+def test_old_counts_are_deleted(token: Token) -> None:
     old = timezone.now() - timedelta(days=2)
     UpstreamMinute.objects.create(token=token, endpoint="code", minute=old)
-    call_stats.forget_old()
+    call_stats.delete_old()
     assert not UpstreamMinute.objects.exists()

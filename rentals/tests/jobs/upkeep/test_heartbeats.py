@@ -99,8 +99,8 @@ def test_a_ready_worker_writes_its_heartbeat_on_its_own_threads() -> None:
     assert not Heartbeat.objects.exists()
 
 
-def test_old_heartbeats_are_forgotten() -> None:
+def test_old_heartbeats_are_deleted() -> None:
     old = timezone.now() - timedelta(days=2)
     Heartbeat.objects.create(kind="worker", name="w", started_at=old, at=old)
-    heartbeats.forget_old()
+    heartbeats.delete_old()
     assert not Heartbeat.objects.exists()
