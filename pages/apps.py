@@ -1,3 +1,5 @@
+"""The web pages as a Django app: no models."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""Rentals, tokens and money as a Django app."""
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext_lazy as _
