@@ -19,7 +19,7 @@ class _Words:
 
 
 class Failure(Enum):
-    """Why. The names stand in the audit log."""
+    """Why a sign-in failed; the names are written to the audit log."""
 
     DENIED = _Words(
         _("%(provider)s did not let you in, or you cancelled there."),
@@ -37,7 +37,7 @@ class Failure(Enum):
     )
     ANSWER_WRONG = _Words(_("%(provider)s sent an answer that does not hold, so nobody was signed in."), _AGAIN, 502)
     EMAIL_MISSING = _Words(
-        _("%(provider)s did not tell your e-mail address, which a new account needs."),
+        _("%(provider)s did not send your e-mail address, which a new account needs."),
         _("Ask the administrators of %(provider)s to enter it and to send the claim “email” to this desk."),
     )
     EMAIL_TAKEN = _Words(
