@@ -48,7 +48,7 @@ def send_link(request: HttpRequest, person: User, email: str) -> None:
 
 def make_key(person: User, email: str) -> str:
     """Return the secret of the link by which `person` shows that `email` is theirs."""
-    return signing.dumps([person.pk, person.email, email, _password_of(person)], salt=_SALT)
+    return signing.dumps([person.pk, person.email, email, _password_digest(person)], salt=_SALT)
 
 
 def find(key: str, person: User) -> Change | None:
@@ -60,7 +60,7 @@ def find(key: str, person: User) -> Change | None:
         number, old, new, password = signing.loads(key, salt=_SALT, max_age=LINK_SECONDS)
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    is_current = (number, old, password) == (person.pk, person.email, _password_of(person))
+    is_current = (number, old, password) == (person.pk, person.email, _password_digest(person))
     return Change(person, old, new) if is_current else None
 
 
@@ -83,6 +83,6 @@ def confirm(change: Change) -> None:
         raise NotDone(_("Another person has this e-mail already. Choose another one.")) from None
 
 
-def _password_of(person: User) -> str:
+def _password_digest(person: User) -> str:
     """Return a digest that changes with the person's password and tells nothing about it."""
     return digest(person.get_session_auth_hash())[:16]
