@@ -24,7 +24,8 @@ def sign_out(provider: Provider, token: str) -> int:
 
 
 def validate(provider: Provider, token: str) -> dict[str, Any]:
-    """Return the claims of a logout token, each of which is taken once (section 2.6 of the specification)."""
+    """Return the claims of a logout token; a token is taken once (section 2.6 of the specification). Raises `TokenRefused`
+    and `ProviderDown`."""
     if len(token) > MAX_LENGTH:
         raise TokenRefused("it is too long")
     claims = oidc_documents.decode(provider, token, required=("jti", "events"), kinds=("logout+jwt", "JWT"))
@@ -41,8 +42,8 @@ def validate(provider: Provider, token: str) -> dict[str, Any]:
             raise TokenRefused(f"its {name} is no text")
     if not claims.get("sub") and not claims.get("sid"):
         raise TokenRefused("it names neither a person nor a session")
-    number = claims["jti"]
-    once = "logout-token:" + digest(f"{provider.id} {number}")
-    if not number or not cache.add(once, 1, MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS):
+    jti = claims["jti"]
+    once = "logout-token:" + digest(f"{provider.id} {jti}")
+    if not jti or not cache.add(once, 1, MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS):
         raise TokenRefused("it was used already")
     return claims
