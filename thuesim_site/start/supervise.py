@@ -248,16 +248,16 @@ class Supervision:
         return 0 if self.signals.stop else status
 
     def _watch(self, running: processes.Processes) -> None:
-        """Until it is time to stop: hand the callback address over, then say that the first page is there.
+        """Until it is time to stop: pass the callback address on, then say that the first page is there.
 
         The workers begin once the sandbox has its callback address. They would read the services from it at once, and what
         failed is read again only after 15 s.
         """
         end = time.monotonic() + MAX_GROUND_SECONDS
-        hand_over, welcome = self._hand_over_callback_url, self._welcome_once
-        steps = [hand_over, welcome] if self.handed is None else []
+        pass_on, welcome = self._pass_on_callback_url, self._welcome_once
+        steps = [pass_on, welcome] if self.handed is None else []
         while not self.signals.stop:
-            ground_only = hand_over in steps and time.monotonic() < end
+            ground_only = pass_on in steps and time.monotonic() < end
             is_quiet = not steps and not self.is_replacing
             seconds = GROUND_TICK_SECONDS if ground_only else ALIVE_SECONDS if is_quiet else TICK_SECONDS
             running.tend(seconds, ground_only=ground_only)
@@ -298,7 +298,7 @@ class Supervision:
             self.say("Preparing an upgrade …")
             self.preparation = upgrade.begin_preparation(arguments, self.given, self.setup)
 
-    def _hand_over_callback_url(self) -> bool:
+    def _pass_on_callback_url(self) -> bool:
         """Tell the sandbox where to post, over its control address: a command line could be read by others.
 
         Returns whether there is nothing left to do.
