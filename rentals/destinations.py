@@ -20,7 +20,7 @@ from rentals.models.destinations import TEST, new_signing_secret
 MAX_PER_TEAM = 20
 # Both secrets sign for so long, while the receiver is given the new one.
 OVERLAP = timedelta(hours=24)
-# Kept out of the audit log: whoever reads them could post to the receiver, or as the bot.
+# Kept out of the audit log: a reader of them could post to the receiver, or as the bot.
 _SECRETS = frozenset({"address", "secret"})
 
 

@@ -41,8 +41,8 @@ def _may_be_ours(request: HttpRequest) -> bool:
 
 
 def _addresses(request: HttpRequest) -> dict[str, object]:
-    """Return what came and what was expected, for whoever runs the proxy. How the desk is reached behind it is shown to
-    people who are signed in alone, and logged."""
+    """Return what came and what was expected, for the person who runs the proxy. How the desk is reached behind it is
+    logged, and shown only to people who are signed in."""
     came = (request.headers.get("Origin") or _origin_of(request.headers.get("Referer", "")))[:MAX_SHOWN]
     seen = f"{request.scheme}://{request.get_host()}"[:MAX_SHOWN]
     expected = urljoin(settings.PUBLIC_URL, "/").removesuffix("/") or seen

@@ -17,7 +17,7 @@ POSTGRESQL_BACK = """
 DROP TRIGGER accounts_auditrecord_append_only ON accounts_auditrecord;
 DROP FUNCTION accounts_auditrecord_append_only();
 """
-# On SQLite deleting is left to the model: whoever can write the file can drop a trigger as well, and the tests that
+# On SQLite deleting is left to the model: a program that can write the file can drop a trigger as well, and the tests that
 # empty their tables between two runs do it by DELETE.
 SQLITE = """
 CREATE TRIGGER accounts_auditrecord_append_only BEFORE UPDATE ON accounts_auditrecord

@@ -1,7 +1,7 @@
 """Only the job that ends the audit record's retention deletes from it, and nothing empties it.
 
-Whoever deletes must say so first in the same transaction, by a row in `accounts_auditretention`; what is younger than 30
-days stays all the same. PostgreSQL refuses TRUNCATE; SQLite refuses DELETE, and INSERT OR REPLACE, which is one in disguise.
+A transaction that deletes must say so first, by a row in `accounts_auditretention`; what is younger than 30 days
+stays all the same. PostgreSQL refuses TRUNCATE; SQLite refuses DELETE, and INSERT OR REPLACE, which is one in disguise.
 """
 
 from django.db import migrations

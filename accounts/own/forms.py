@@ -15,7 +15,8 @@ PREFERENCES = ("sounds", "notifies", "counts_in_title", "copy_as", "dense_board"
 
 
 class NameForm(OneAccount):
-    """A person's name in one field, also where an admin has entered it in two. `instance` is not for use after it."""
+    """A person's name in one field, also where an admin has entered it in two. Do not save or show `instance`
+    afterwards."""
 
     class Meta:
         model = User

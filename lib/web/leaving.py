@@ -1,4 +1,4 @@
-"""Whether this process is about to leave: it finishes what it has begun, and sends whoever comes to another one."""
+"""Whether this process is about to leave: it finishes what it has begun, and sends new clients to another one."""
 
 import threading
 

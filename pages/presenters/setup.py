@@ -1,6 +1,6 @@
 """Setting up the true service: four steps from a token to the first number. How far it is, the database says by itself.
 
-No step is a condition of the next one but the token: whoever leaves comes back to the first one that is open.
+No step is a condition of the next one but the token: a person who left comes back to the first one that is open.
 """
 
 import ipaddress

@@ -177,7 +177,7 @@ def _work(pk: int, former: BackgroundJob) -> None:
         return
     job = BackgroundJob.objects.select_related("person", "team", "token", "record").get(pk=pk)
     if (part := part_of(former)) is not None:
-        part.unlink(missing_ok=True)  # of a run that is dead: whoever reads it notices
+        part.unlink(missing_ok=True)  # of a run that is dead: its reader notices
     try:
         if job.kind == BackgroundJob.Kind.IMPORT:
             _import(job)

@@ -26,7 +26,7 @@ def _triggers(vendor: str) -> Iterable[tuple[str, str, str, str, str]]:
                 lines += " AND EXISTS (SELECT 1 FROM rentals_spendsum)"
             name = f"{table}_sums_{operation.lower()}"
             event = f"UPDATE OF {', '.join(columns)}" if operation == "UPDATE" else operation
-            # A piece is a rental's: whoever writes one has locked that rental.
+            # A piece is a rental's: its writer has locked that rental.
             yield (
                 name,
                 table,

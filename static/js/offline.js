@@ -8,7 +8,7 @@ async function tryAgain() {
   if (answer?.ok) location.reload();
 }
 
-// Whoever asks for this very page has a connection.
+// A person who opens this very page has a connection.
 if (location.pathname !== page) {
   setInterval(tryAgain, PAUSE);
   addEventListener("online", tryAgain);

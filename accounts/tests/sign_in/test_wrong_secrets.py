@@ -107,7 +107,7 @@ def test_the_refusal_says_when_to_come_back(right: dict[Ask, str]) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
-def test_a_new_password_is_set_by_a_right_link_whoever_guesses_from_the_same_address(right: dict[Ask, str]) -> None:
+def test_a_new_password_is_set_by_a_right_link_while_others_guess_from_the_same_address(right: dict[Ask, str]) -> None:
     for number in range(3 * throttle.WRONG_PER_ADDRESS):
         Client().post(f"/accounts/password/reset/key/1-wrong{number}/", REMOTE_ADDR="203.0.113.7")
     browser = Client(REMOTE_ADDR="203.0.113.7")

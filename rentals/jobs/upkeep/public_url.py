@@ -12,7 +12,7 @@ from rentals import enqueue
 from rentals.models import PublicUrlCheck
 
 THE_ROW = 1  # there is one public address, and one last check of it
-PAUSE = timedelta(seconds=30)  # between two checks, whoever asks
+PAUSE = timedelta(seconds=30)  # between two checks, for all people together
 
 
 def ask() -> bool:
