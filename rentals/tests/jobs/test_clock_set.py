@@ -35,6 +35,12 @@ def clock_set(house: House, minutes: float) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first tick of a test notes how the clock goes, also where another test's has just looked at it."""
+    monkeypatch.setattr(clock_steps, "_looked_at", float("-inf"))
+
+
 @pytest.fixture
 def waiting(house: House) -> Rental:
     """A number that waits, with more of its kind: so the history is asked."""
