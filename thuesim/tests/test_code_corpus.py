@@ -54,23 +54,24 @@ def test_the_corpus_is_large_mixed_and_without_doubles() -> None:
     assert 0.15 < len(HELD_OUT) / len(samples) < 0.25
 
 
-def score(name: str, samples: list[Sample], capsys: pytest.CaptureFixture[str]) -> float:
+def score(name: str, samples: list[Sample]) -> float:
     """Print how the samples do and return the share of codes that are missed. Fails where one is wrong."""
     answers = [(copied(extract_code(sample.text)), sample) for sample in samples]
     wrong = [(answer, sample) for answer, sample in answers if answer and answer != sample.code]
     missed = [sample for answer, sample in answers if sample.code and not answer]
     with_code = sum(bool(sample.code) for sample in samples)
-    with capsys.disabled():
-        print(f"\n{name}: {len(samples)} messages, {with_code} with a code: wrong {len(wrong)}, missed {len(missed)}")
+    print(f"\n{name}: {len(samples)} messages, {with_code} with a code: wrong {len(wrong)}, missed {len(missed)}")
     assert wrong == []
     return len(missed) / with_code
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_code_is_wrong_and_few_are_missed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert score(name, SETS[name], capsys) <= MAX_MISSED_IN_A_FILE
+def test_no_code_is_wrong_and_few_are_missed(name: str) -> None:
+    assert score(name, SETS[name]) <= MAX_MISSED_IN_A_FILE
 
 
 def test_few_are_missed_in_all(capsys: pytest.CaptureFixture[str]) -> None:
-    assert score("held out", HELD_OUT, capsys) <= MAX_MISSED
-    assert score("all", [sample for samples in SETS.values() for sample in samples], capsys) <= MAX_MISSED
+    assert score("held out", HELD_OUT) <= MAX_MISSED
+    with capsys.disabled():  # the figure of a green run
+        missed = score("all", [sample for samples in SETS.values() for sample in samples])
+    assert missed <= MAX_MISSED
