@@ -14,6 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from accounts.models import User
+from lib.desk_command import use_one_connection
 from lib.files import backup
 from lib.key_rotation import undecryptable
 from rentals import lifecycle
@@ -106,12 +107,6 @@ def _refuse_newer(manifest: backup.Manifest) -> None:
         raise backup.BackupFailed(
             f"The backup is of a newer version of the desk ({newer[0]}). Restore it with that version."
         )
-
-
-def use_one_connection() -> None:
-    """Go without the pool: it opens a second connection of its own accord, which would count as another machine's."""
-    connection.close()
-    connection.settings_dict["OPTIONS"].pop("pool", None)
 
 
 def _refuse_running_elsewhere() -> None:

@@ -416,8 +416,9 @@ def test_a_connection_of_another_machine_is_noticed(file: Path, django_db_setup:
 OWN_CONNECTIONS = """
 import time
 from django.db import connection
+from lib.desk_command import use_one_connection
 from rentals.management.commands import restore
-restore.use_one_connection()
+use_one_connection()
 connection.ensure_connection()
 time.sleep(0.5)
 print("others:", restore._other_connections())
