@@ -105,16 +105,17 @@ def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
     theirs, or about an export that held its code. One query; a second one for few rentals."""
     rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
     few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
-    if len(few) <= search.MAX_LOOKED_UP:
-        messages = Message.objects.filter(rental__in=few).order_by()
+    are_few = len(few) <= search.MAX_LOOKED_UP
+    messages = Message.objects.filter(rental__in=few if are_few else rentals).order_by()
+    exports = ExportedCode.objects.filter(rental__in=few if are_few else rentals)
+    yield Q(pk__in=exports.values("record"))
+    if are_few:
         targets = [f"{Numbered.RENTAL} {pk}" for pk in few]
         yield Q(target__in=targets + [f"{Numbered.MESSAGE} {pk}" for pk in messages.values_list("pk", flat=True)])
-        yield Q(pk__in=ExportedCode.objects.filter(rental__in=few).values("record"))
     else:  # one of the newest records soon is about one of them
         kind = f"{Numbered.RENTAL} "
         number = Cast(Substr(OuterRef("target"), len(kind) + 1), BigIntegerField())
         is_rental = Regex(OuterRef("target"), f"^{kind}[0-9]{{1,18}}$")
         yield Q(Exists(rentals.filter(pk=Case(When(is_rental, then=number)))))
         message = Concat(Value(f"{Numbered.MESSAGE} "), Cast("pk", CharField()), output_field=CharField())
-        yield Q(target__in=Message.objects.filter(rental__in=rentals).order_by().values_list(message))
-        yield Q(pk__in=ExportedCode.objects.filter(rental__in=rentals).values("record"))
+        yield Q(target__in=messages.values_list(message))
