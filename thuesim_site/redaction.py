@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
+from lib.redis_access.redis_address import split_hosts
 from thuesim import RedactingFilter, redact
 
 # A shorter value is as likely an ordinary word: then only its place, such as `://user:…@`, gives it away.
@@ -51,7 +52,7 @@ _PATTERNS: Final = (
 
 def setting_secrets() -> list[str]:
     """Return the secret values of the settings, each at least `MIN_VALUE_LENGTH` long."""
-    addresses = [urlsplit(settings.REDIS_URL).password, urlsplit(settings.CELERY_BROKER_URL).password]
+    addresses = [split_hosts(url)[0].password for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL)]
     values = [
         settings.SECRET_KEY,
         *settings.TOKEN_KEYS,

@@ -5,7 +5,7 @@ and password are those of Redis; `?sentinel_username=…&sentinel_password=…` 
 """
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SENTINEL_SCHEME = "redis+sentinel"
 SENTINEL_PORT = 26379
@@ -24,11 +24,10 @@ class Sentinels:
 
 def sentinels(url: str) -> Sentinels | None:
     """Return what an address of Sentinels says, None for one of a single server. Raises ValueError for a wrong one."""
-    parts = urlsplit(url)
+    parts, hosts = split_hosts(url)
     if parts.scheme != SENTINEL_SCHEME:
         return None
     master, _slash, database = parts.path.strip("/").partition("/")
-    hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
     if not master or not all(host.hostname for host in hosts):
         raise ValueError("an address of Sentinels has hosts and the name of a master")
     login = {"username": parts.username, "password": parts.password}
@@ -40,3 +39,14 @@ def sentinels(url: str) -> Sentinels | None:
         {name: unquote(value) for name, value in login.items() if value},
         {name: query[f"sentinel_{name}"][0] for name in login if f"sentinel_{name}" in query},
     )
+
+
+def split_hosts(url: str) -> tuple[SplitResult, list[SplitResult]]:
+    """Return an address with the first of its hosts alone, and each of its hosts. Python itself takes one host, and refuses
+    `[::1]` behind another. Raises ValueError for what is no address."""
+    scheme, colon, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    names, at, several = netloc.rpartition("@")
+    first, *others = several.split(",")
+    parts = urlsplit(f"{scheme}{colon}{names}{at}{first}{slash}{path}")
+    return parts, [parts, *(urlsplit(f"//{host}") for host in others)]

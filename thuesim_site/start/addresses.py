@@ -10,7 +10,7 @@ def celery_url(redis_url: str) -> str:
     """Return `redis_url` as Celery spells it: a Unix socket is `redis+socket:///path?virtual_host=N` there, and each
     Sentinel has an address of its own."""
     if found := redis_address.sentinels(redis_url):
-        login = urlsplit(redis_url).netloc.rpartition("@")
+        login = redis_address.split_hosts(redis_url)[0].netloc.rpartition("@")
         hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts]
         return ";".join(f"sentinel://{login[0]}{login[1]}{host}/{found.database}" for host in hosts)
     parts = urlsplit(redis_url)

@@ -11,12 +11,12 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import environ
 
 from lib.files.buckets import Refused, Unreachable
 from lib.fingerprints import fingerprint
+from lib.redis_access.redis_address import split_hosts
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.variables import NoAnswer, Variable, WrongSetting, first_line
@@ -134,7 +134,7 @@ def _check_shared() -> None:
             "DESK_FILES_DIR must be set where roles are given (or DESK_FILES_URL): it names the folder of recordings and "
             "exports that all machines use."
         )
-    if urlsplit(variables.DATABASE_URL.read()).scheme == "sqlite":
+    if variables.DATABASE_URL.read().startswith("sqlite:"):
         raise WrongSetting(
             "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
         )
@@ -218,7 +218,7 @@ def _check_database(data_dir: Path) -> Applied:
             return _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
         return []
     config: dict[str, Any] = environ.Env.db_url_config(url)
-    if urlsplit(url).scheme != "sqlite":
+    if not url.startswith("sqlite:"):
         return _check_postgresql(config)
     if config["NAME"] in {"", ":memory:"}:
         raise WrongSetting("DATABASE_URL must name a file that processes can share (sqlite:////path/desk.sqlite3).")
@@ -299,7 +299,7 @@ def _redis() -> Path | None:
             client.ping()
             version = _redis_version(client)
     except (redis.RedisError, OSError, ValueError) as error:
-        reason = first_line(error).replace(urlsplit(text).password or text, "…")
+        reason = first_line(error).replace(split_hosts(text)[0].password or text, "…")
         raise NoAnswer(f"REDIS_URL names a Redis that cannot be reached ({reason}).") from None
     if version < embedded_redis.OLDEST:
         raise WrongSetting(f"REDIS_URL names Redis {'.'.join(map(str, version))}; it must be 6.2 or later.")

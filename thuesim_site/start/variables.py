@@ -186,9 +186,9 @@ def _scheme(name: str, text: str) -> str:
     """Return the scheme of an address that may hold a password. Raises `WrongSetting`, without a part of the address:
     Python's own message would repeat what stands before a `/` or `#` of the password."""
     try:
-        parts = urlsplit(text)
-        for host in parts.netloc.rpartition("@")[2].split(","):  # a database with a standby, or Sentinels, have several
-            urlsplit(f"//{host}").port  # noqa: B018 - it raises
+        parts, hosts = redis_address.split_hosts(text)  # a database with a standby, or Sentinels, have several
+        for host in hosts:
+            host.port  # noqa: B018 - it raises
     except ValueError:
         raise WrongSetting(
             f"{name} is no address: its port must be a number, and / # ? @ : [ in a password are written as "

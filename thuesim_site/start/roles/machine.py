@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from urllib.parse import urlsplit
 
 from thuesim_site.start import loading, signs, variables
 
@@ -24,7 +23,8 @@ def note_machine() -> None:
 def other_machines(version: str, roles: str) -> tuple[list[str], list[str]]:
     """Return which machines were heard of lately, and sentences in what they and this one differ. Sets Django up, where the
     database is one that machines share."""
-    if urlsplit(variables.DATABASE_URL.read()).scheme in {"", "sqlite"}:
+    database_url = variables.DATABASE_URL.read()
+    if not database_url or database_url.startswith("sqlite:"):
         return [], []
     os.environ[signs.RUN] = run_sign(version, roles)
     loading.load_django()
