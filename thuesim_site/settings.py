@@ -145,6 +145,7 @@ TEMPLATES = [
         },
     },
 ]
+FORM_RENDERER = "lib.web.form_renderer.FormRenderer"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Database
