@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -119,8 +120,8 @@ def _worker_is_ready(sender: Any, **_: Any) -> None:
 def _beat_begins(sender: Any, **_: Any) -> None:
     pulse = Pulse(Heartbeat.Kind.BEAT, f"beat@{socket.gethostname()}/{os.getpid()}"[:120])
     signals.before_task_publish.connect(pulse.worked, weak=False)
-    # On its own thread: beat must not wait for the database.
-    pulse.start(lambda write: threading.Thread(target=write, daemon=True).start())
+    # On a thread of its own, since beat must not wait for the database; always the same one, which keeps its connection.
+    pulse.start(ThreadPoolExecutor(max_workers=1, thread_name_prefix="heartbeat").submit)
 
 
 def is_beat_there() -> bool:
