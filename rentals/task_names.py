@@ -42,6 +42,6 @@ class TaskName(StrEnum):
     FOLD_SUMS = "rentals.fold_sums"
     REFRESH_STATISTICS = "rentals.refresh_statistics"
     TIDY = "rentals.tidy"
-    KEEP_PRIVATE = "rentals.keep_private"
+    APPLY_RETENTION = "rentals.keep_private"
     FADE = "rentals.fade"
     CHECK_STORAGE = "rentals.check_storage"

@@ -229,8 +229,8 @@ def tidy() -> None:
     planner_statistics.refresh()
 
 
-@shared_task(name=TaskName.KEEP_PRIVATE, ignore_result=True)
-def keep_private() -> None:
+@shared_task(name=TaskName.APPLY_RETENTION, ignore_result=True)
+def apply_retention() -> None:
     """Every ten minutes: delete the messages, deliveries and audit records past their retention."""
     retention.delete_old_messages()
     audit.delete_old()

@@ -102,7 +102,7 @@ app.conf.beat_schedule = {
     "sums": _every(15.0, TaskName.FOLD_SUMS),
     "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),
     "tidy": _every(600.0, TaskName.TIDY),
-    "privacy": _every(600.0, TaskName.KEEP_PRIVATE),
+    "retention": _every(600.0, TaskName.APPLY_RETENTION),
     "fade": _every(15.0, TaskName.FADE),
     "storage": _every(60.0, TaskName.CHECK_STORAGE),
 }

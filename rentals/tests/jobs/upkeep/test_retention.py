@@ -27,6 +27,7 @@ from rentals import lifecycle, orders
 from rentals.jobs import callbacks, outcomes, placing, statistics
 from rentals.jobs.upkeep import retention
 from rentals.models import Callback, CallbackAddress, LedgerEntry, Message, MessageSource, Rental, RentalEvent, Status
+from rentals.task_names import TaskName
 from rentals.tests.factories import make_person, make_rental, make_team
 from rentals.tests.fixtures import House, later
 from thuesim_site.celery import app
@@ -215,8 +216,8 @@ def test_a_batch_takes_as_many_queries_for_many_messages_as_for_few(
 
 
 def test_beat_does_it_every_ten_minutes() -> None:
-    [entry] = [entry for entry in app.conf.beat_schedule.values() if entry["task"] == "rentals.keep_private"]
-    assert entry["schedule"] == 600
+    entry = app.conf.beat_schedule["retention"]
+    assert (entry["task"], entry["schedule"]) == (TaskName.APPLY_RETENTION, 600)
 
 
 def test_audit_records_have_a_retention_of_their_own(settings: Settings) -> None:
