@@ -20,7 +20,7 @@ from celery import current_app, signals
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from lib.each_once import EachOnce
+from lib.deduplicating_threads import DeduplicatingThreads
 from lib.redis_access.redis_state import Store, redis_state
 from rentals import enqueue, tasks
 from rentals.enqueue import Wakeup
@@ -43,7 +43,7 @@ class Ticker:
     """One per worker process."""
 
     def __init__(self) -> None:
-        self._threads = EachOnce(THREADS, "without-broker")
+        self._threads = DeduplicatingThreads(THREADS, "without-broker")
         self._ran_at: dict[str, float] = {}
         self._probed_at = self._away_at = self._message_at = float("-inf")  # monotonic
         # A beat that starts together with this process has time to write its first heartbeat.

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from lib.each_once import EachOnce
+from lib.deduplicating_threads import DeduplicatingThreads
 from rentals import destinations, enqueue
 from rentals.jobs import sending
 from rentals.models import Delivery, Destination
@@ -46,8 +46,8 @@ def due_destinations() -> list[int]:
 
 
 @cache
-def _threads() -> EachOnce:
-    return EachOnce(THREADS, "deliver")
+def _threads() -> DeduplicatingThreads:
+    return DeduplicatingThreads(THREADS, "deliver")
 
 
 def deliver_soon(destination_id: int) -> None:

@@ -11,7 +11,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.management import call_command
 
-from lib.one_at_a_time import alone
+from lib.advisory_lock import advisory_lock
 from sandbox.catalogue import demo_token
 from thuesim_site.start import variables
 from thuesim_site.start.environment import BASE_DIR
@@ -30,7 +30,7 @@ def prepare() -> dict[str, Any]:
     from thuesim_site.start.first_start import first_start  # its models want Django to be set up
 
     # Machines that start together prepare one after the other. SQLite has `run.lock`.
-    with alone(PREPARE_LOCK):
+    with advisory_lock(PREPARE_LOCK):
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         _collect_static()

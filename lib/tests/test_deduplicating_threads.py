@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from lib.each_once import EachOnce
+from lib.deduplicating_threads import DeduplicatingThreads
 from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)  # each thread closes its old database connections
 
 
 def test_what_is_at_work_is_not_taken_twice_and_other_work_does_not_wait() -> None:
-    threads, finish, done = EachOnce(2, "test"), threading.Event(), list[str]()
+    threads, finish, done = DeduplicatingThreads(2, "test"), threading.Event(), list[str]()
 
     def long() -> None:
         finish.wait(60)
@@ -28,7 +28,7 @@ def test_what_is_at_work_is_not_taken_twice_and_other_work_does_not_wait() -> No
 
 
 def test_an_error_is_logged_and_the_work_is_taken_again(caplog: pytest.LogCaptureFixture) -> None:
-    threads, done = EachOnce(1, "test"), list[str]()
+    threads, done = DeduplicatingThreads(1, "test"), list[str]()
 
     def fail() -> None:
         raise ValueError("broken")

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
-from lib import one_at_a_time
+from lib import advisory_lock
 from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -14,17 +14,17 @@ NUMBER = 7_304_899
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is one machine's own")
 def test_an_index_is_made_concurrently_while_others_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_at_a_time, "RETRY_SECONDS", 0.0001)  # so that the index meets them in a statement
+    monkeypatch.setattr(advisory_lock, "RETRY_SECONDS", 0.0001)  # so that the index meets them in a statement
     asked, entered = threading.Event(), threading.Event()
 
     def wait_for_a_turn() -> None:
         asked.set()
-        with one_at_a_time.alone(NUMBER):
+        with advisory_lock.advisory_lock(NUMBER):
             entered.set()
         connection.close()
 
     others = [threading.Thread(target=wait_for_a_turn, daemon=True) for _ in range(2)]
-    with one_at_a_time.alone(NUMBER):
+    with advisory_lock.advisory_lock(NUMBER):
         for other in others:
             other.start()
         asked.wait(60)
@@ -48,5 +48,5 @@ def connections_of_all() -> int:
 
 def test_on_sqlite_nothing_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "vendor", "sqlite")
-    with one_at_a_time.alone(NUMBER), one_at_a_time.alone(NUMBER):
+    with advisory_lock.advisory_lock(NUMBER), advisory_lock.advisory_lock(NUMBER):
         pass

@@ -10,7 +10,7 @@ from django.db import close_old_connections
 logger = logging.getLogger(__name__)
 
 
-class EachOnce:
+class DeduplicatingThreads:
     """A few threads of a worker process. What is at work, or waits for a thread, is not taken a second time."""
 
     def __init__(self, threads: int, name: str) -> None:

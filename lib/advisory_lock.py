@@ -1,4 +1,4 @@
-"""Work that one process at a time does, over all machines that share a PostgreSQL. SQLite is one machine's own."""
+"""Work that one process at a time does, by an advisory lock of PostgreSQL. SQLite is one machine's own: none there."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ RETRY_SECONDS = 0.5
 
 
 @contextmanager
-def alone(number: int) -> Iterator[None]:
+def advisory_lock(number: int) -> Iterator[None]:
     """Do the block while no other process is in one with the same `number`; wait for it.
 
     The lock is asked for again and again, each time in a transaction that ends at once. `CREATE INDEX CONCURRENTLY` of the
