@@ -56,6 +56,12 @@ def test_the_catalogue_has_no_text_that_the_code_has_not(extracted: set[str]) ->
     assert {entry.msgid for entry in polib.pofile(str(VIETNAMESE))} - extracted == set()
 
 
+def test_each_reference_names_a_file_that_is_there() -> None:
+    named = {file for entry in polib.pofile(str(VIETNAMESE)) for file, _line in entry.occurrences}
+    gone = [file for file in sorted(named) if not (settings.BASE_DIR / file).is_file()]
+    assert gone == [], "moved or deleted: correct the `#:` lines, or run makemessages as CONTRIBUTING.md says"
+
+
 @each_catalogue
 def test_every_entry_is_translated(path: Path) -> None:
     catalogue = polib.pofile(str(path))
