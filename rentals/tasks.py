@@ -72,8 +72,8 @@ def wake_workers() -> None:
         enqueue.poll_token(token_id)
     for token_id in reconciling.due_tokens():
         enqueue.reconcile(token_id)
-    _each("callback", callbacks.pending_callbacks(), _apply_callback)
-    for message_id in recordings.waiting_for_audio():
+    _each("callback", callbacks.due_callbacks(), _apply_callback)
+    for message_id in recordings.due_recordings():
         enqueue.fetch_audio(message_id)
     for destination_id in delivering.due_destinations():
         enqueue.deliver(destination_id)
@@ -187,9 +187,9 @@ def background_job(job_id: int) -> None:
 @shared_task(name=TaskName.OPEN_BACKGROUND, ignore_result=True)
 def open_background() -> None:
     """Every 15 s: send again the background jobs whose message or worker was lost."""
-    for job_id in background.open_jobs():
+    for job_id in background.due_jobs():
         enqueue.background(job_id)
-    for check_id in public_url.waiting():
+    for check_id in public_url.due_checks():
         enqueue.check_public_url(check_id)
 
 

@@ -133,7 +133,7 @@ def _file_name(job: BackgroundJob) -> str:
     return f"{job.pk}-{job.run}.{'csv' if job.kind == BackgroundJob.Kind.EXPORT_CSV else 'xlsx'}"
 
 
-def open_jobs() -> list[int]:
+def due_jobs() -> list[int]:
     """Return the keys of the jobs that no worker is doing, the oldest first."""
     return list(BackgroundJob.objects.filter(_free()).order_by("created_at").values_list("pk", flat=True))
 
@@ -152,7 +152,7 @@ def work(pk: int) -> None:
     if job is None or not _may_begin(job):
         return
     _work(pk, former=job)
-    for waiting in open_jobs():
+    for waiting in due_jobs():
         enqueue.background(waiting)
 
 

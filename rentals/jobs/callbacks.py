@@ -76,7 +76,7 @@ def apply_callback(callback: Callback) -> bool:
     return changed
 
 
-def pending_callbacks() -> list[int]:
+def due_callbacks() -> list[int]:
     """The callbacks that are still to be applied: at most 500, the oldest first."""
     known_now = Rental.objects.filter(token=OuterRef("token"), upstream_key=OuterRef("upstream_key"))
     recent = timezone.now() - timedelta(days=1)

@@ -18,7 +18,7 @@ MAX_TRIES = Message.MAX_AUDIO_TRIES
 logger = logging.getLogger(__name__)
 
 
-def waiting_for_audio() -> list[int]:
+def due_recordings() -> list[int]:
     """Return the messages whose recording is not stored yet and may still be fetched; at most 50."""
     recent = timezone.now() - timedelta(hours=2)
     missing = Message.objects.filter(is_call=True, audio="", audio_tries__lt=MAX_TRIES, at__gt=recent)

@@ -16,7 +16,7 @@ SELECT EXISTS (SELECT 1 FROM rentals_rental WHERE status IN ('queued', 'placing'
     OR EXISTS (SELECT 1 FROM rentals_message WHERE at > %(hours_ago)s AND is_call AND audio = '')
     OR EXISTS (SELECT 1 FROM rentals_delivery WHERE state = 'pending' AND next_try <= %(now)s)
 """
-# What `rentals.jobs.clock_steps` brings back, found alike.
+# What `rentals.jobs.upkeep.clock_steps` brings back, found alike.
 _ANYTHING_AHEAD = """SELECT EXISTS (SELECT 1 FROM rentals_rental WHERE status = 'queued' AND due_at > %(queued)s)
     OR EXISTS (SELECT 1 FROM rentals_rental WHERE status = 'unconfirmed' AND due_at > %(unconfirmed)s)
     OR EXISTS (SELECT 1 FROM rentals_rental WHERE status = 'waiting' AND due_at > %(polled)s)

@@ -83,14 +83,14 @@ def test_work_that_is_done_or_under_way_is_not_done_again(client: Client) -> Non
     background.work(job.pk)
     job.refresh_from_db()
     assert (job.state, job.run) == ("running", "another")
-    assert background.open_jobs() == []
+    assert background.due_jobs() == []
 
 
 def test_work_whose_worker_died_is_taken_up_again(client: Client) -> None:
     job = begin(client)
     silent = timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1)
     BackgroundJob.objects.update(state="running", alive_at=silent, run="dead")
-    assert background.open_jobs() == [job.pk]
+    assert background.due_jobs() == [job.pk]
     background.work(job.pk)
     job.refresh_from_db()
     assert job.state == "done"

@@ -27,7 +27,7 @@ def ask() -> bool:
     return bool(asked)
 
 
-def waiting() -> list[int]:
+def due_checks() -> list[int]:
     """Return the checks that no worker has begun."""
     return list(PublicUrlCheck.objects.filter(begun_at=None).values_list("pk", flat=True))
 

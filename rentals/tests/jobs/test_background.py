@@ -74,7 +74,7 @@ def test_it_is_alive_while_an_excel_file_is_put_together(job: BackgroundJob, mon
     def then_put_together(*args: Any, **kwargs: Any) -> None:
         write(*args, **kwargs)
         BackgroundJob.objects.update(alive_at=timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1))
-        wait_until(lambda: background.open_jobs() == [], "the job is seen to be alive")
+        wait_until(lambda: background.due_jobs() == [], "the job is seen to be alive")
 
     monkeypatch.setattr(exports, "write_xlsx", then_put_together)
     background.work(job.pk)

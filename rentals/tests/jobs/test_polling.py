@@ -253,7 +253,7 @@ def test_a_callback_that_comes_before_its_rental_waits_for_it(house: House) -> N
     assert not callbacks.apply_callback(kept)
     kept.refresh_from_db()
     assert kept.state == Callback.State.UNKNOWN
-    assert callbacks.pending_callbacks() == []
+    assert callbacks.due_callbacks() == []
     [rental] = rent_without_check(house)
     assert rental.status == Status.RECEIVED
 
@@ -269,7 +269,7 @@ def test_a_callback_is_found_again_where_a_worker_died_before_applying_it(house:
     kept = callback(house, "77.02")
     callbacks.apply_callback(kept)
     rental = make_rental(Status.WAITING, token=house.token, team=house.team, upstream_id="77.02", upstream_key="77")
-    assert callbacks.pending_callbacks() == [kept.pk]
+    assert callbacks.due_callbacks() == [kept.pk]
     kept.refresh_from_db()
     assert callbacks.apply_callback(kept)
     rental.refresh_from_db()

@@ -30,13 +30,13 @@ def call(house: House, settings: Settings, tmp_path: Path) -> Message:
 
 @pytest.mark.database
 def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> None:
-    assert recordings.waiting_for_audio() == [call.pk]
+    assert recordings.due_recordings() == [call.pk]
     assert recordings.fetch_audio(call.pk)
     assert not recordings.fetch_audio(call.pk)
     call.refresh_from_db()
     assert call.audio_type == "audio/wav"
     assert (tmp_path / str(call.audio.name)).read_bytes().startswith(b"RIFF")
-    assert recordings.waiting_for_audio() == []
+    assert recordings.due_recordings() == []
     assert call.code == "059809"
 
 
@@ -44,9 +44,9 @@ def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> 
 def test_what_is_no_audio_is_not_kept_and_is_tried_a_few_times(house: House, call: Message, fault: str) -> None:
     house.upstream.set_fault(fault, endpoint="audio")
     for _ in range(recordings.MAX_TRIES):
-        assert recordings.waiting_for_audio() == [call.pk]
+        assert recordings.due_recordings() == [call.pk]
         assert not recordings.fetch_audio(call.pk)
-    assert recordings.waiting_for_audio() == []
+    assert recordings.due_recordings() == []
     call.refresh_from_db()
     assert not call.audio
 
@@ -83,7 +83,7 @@ def test_a_recording_that_thuesim_no_longer_has_is_given_up_and_its_player_goes(
     assert not recordings.fetch_audio(call.pk)
     call.refresh_from_db()
     assert not call.is_playable
-    assert recordings.waiting_for_audio() == []
+    assert recordings.due_recordings() == []
 
 
 def test_a_recording_whose_file_is_gone_stays_while_thuesim_does_not_answer(

@@ -52,9 +52,9 @@ def _delivery() -> None:
         (lambda: make_rental(Status.RECEIVED), polling.due_tokens),
         (lambda: make_rental(Status.EXPIRED), polling.due_tokens),
         (lambda: make_rental(Status.UNCONFIRMED), reconciling.due_tokens),
-        (_callback, callbacks.pending_callbacks),
-        (_callback_of_a_number_known_since, callbacks.pending_callbacks),
-        (_recording, recordings.waiting_for_audio),
+        (_callback, callbacks.due_callbacks),
+        (_callback_of_a_number_known_since, callbacks.due_callbacks),
+        (_recording, recordings.due_recordings),
         (_delivery, delivering.due_destinations),
     ],
 )

@@ -178,7 +178,7 @@ def test_a_background_job_whose_worker_died_before_is_found(tick: Tick) -> None:
         )
     tick()
     with time_machine.travel(timezone.now() + timedelta(seconds=background.LOST_SECONDS + 1)):
-        assert background.open_jobs() == [job.pk]
+        assert background.due_jobs() == [job.pk]
 
 
 def test_times_that_are_as_far_ahead_as_they_are_ever_set_stay(tick: Tick, settings: Settings) -> None:

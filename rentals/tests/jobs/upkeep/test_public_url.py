@@ -72,4 +72,4 @@ def test_a_check_whose_message_was_lost_is_sent_again(
         tasks.open_background()
     assert TaskName.CHECK_PUBLIC_URL in {wakeup.task for wakeup in sent}
     public_url.check(public_url.THE_ROW)
-    assert public_url.waiting() == []
+    assert public_url.due_checks() == []

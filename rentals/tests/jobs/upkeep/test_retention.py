@@ -121,7 +121,7 @@ def live_through(house: House, client: Client) -> list[Rental]:
     address = CallbackAddress.issue(house.token).secret.reveal()
     for text in (body, body, f"not json {said}"):
         client.post(f"/callback/{address}/", text.encode(), content_type="application/json")
-    for pk in callbacks.pending_callbacks():
+    for pk in callbacks.due_callbacks():
         callbacks.apply_callback(Callback.objects.get(pk=pk))
     call = thuesim.Message(
         code="", text=said, is_call=True, audio_url="http://upstream.invalid/a.wav?say=" + CODE_CANARY
