@@ -119,9 +119,9 @@ def reconcile(token_id: int, *, in_seconds: float = 0) -> None:
     _on_commit(TaskName.RECONCILE, token_id, TaskQueue.POLLING, in_seconds)
 
 
-def fetch_audio(message_id: int) -> None:
+def fetch_recording(message_id: int) -> None:
     """The recording of a voice call is to be fetched."""
-    _on_commit(TaskName.FETCH_AUDIO, message_id, TaskQueue.SLOW)
+    _on_commit(TaskName.FETCH_RECORDING, message_id, TaskQueue.SLOW)
 
 
 def sync(token_id: int) -> None:

@@ -16,7 +16,7 @@ def missing_sentence(message: Message) -> str:
     may help."""
     if not message.may_fetch_recording:
         return _("The recording is no longer here, and ThueSim does not have it any more.")
-    enqueue.fetch_audio(message.pk)
+    enqueue.fetch_recording(message.pk)
     return _("The recording is no longer here. It is being fetched from ThueSim again: play it in a few seconds.")
 
 

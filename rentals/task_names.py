@@ -28,7 +28,7 @@ class TaskName(StrEnum):
     POLL_RENTAL = "rentals.look"
     CALLBACK = "rentals.callback"
     RECONCILE = "rentals.settle"
-    FETCH_AUDIO = "rentals.fetch_audio"
+    FETCH_RECORDING = "rentals.fetch_audio"
     SYNC_TOKEN = "rentals.sync_token"  # noqa: S105 - a task, not a secret
     DELIVER = "rentals.deliver"
     READ_BALANCE = "rentals.read_balance"

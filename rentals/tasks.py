@@ -74,7 +74,7 @@ def wake_workers() -> None:
         enqueue.reconcile(token_id)
     _each("callback", callbacks.due_callbacks(), _apply_callback)
     for message_id in recordings.due_recordings():
-        enqueue.fetch_audio(message_id)
+        enqueue.fetch_recording(message_id)
     for destination_id in delivering.due_destinations():
         enqueue.deliver(destination_id)
 
@@ -121,10 +121,10 @@ def reconcile(token_id: int) -> None:
         reconciling.reconcile(token_id)
 
 
-@shared_task(name=TaskName.FETCH_AUDIO, ignore_result=True)
-def fetch_audio(message_id: int) -> None:
+@shared_task(name=TaskName.FETCH_RECORDING, ignore_result=True)
+def fetch_recording(message_id: int) -> None:
     """Fetch the recording of a voice call."""
-    recordings.fetch_audio(message_id)
+    recordings.fetch_recording(message_id)
 
 
 @shared_task(name=TaskName.DELIVER, ignore_result=True)

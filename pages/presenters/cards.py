@@ -232,7 +232,7 @@ class Card:
         return " ".join(self.code)
 
     @property
-    def has_audio(self) -> bool:
+    def has_recording(self) -> bool:
         return bool(self.message and self.message.is_playable) and not self.masked
 
     @property

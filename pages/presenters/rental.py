@@ -64,7 +64,7 @@ class ReadableMessage:
     codes: tuple[str, ...]
     text: str
     source: str
-    has_audio: bool
+    has_recording: bool
 
     @property
     def copied(self) -> list[tuple[str, str]]:
@@ -184,7 +184,7 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
         codes=tuple(mask(code, not card.masked) for code in _codes_of(message, card)),
         text=mask(message.text, not card.masked),
         source=str(SOURCES.get(message.source, "")),
-        has_audio=message.is_playable and not card.masked,
+        has_recording=message.is_playable and not card.masked,
     )
 
 

@@ -100,10 +100,10 @@ def test_a_recording_that_could_not_be_kept_is_fetched_again_and_no_try_is_count
     assert message.code == "059809"
     storage_outage.set_down(True)
     for _ in range(2 * recordings.MAX_TRIES):
-        assert not recordings.fetch_audio(message.pk)
+        assert not recordings.fetch_recording(message.pk)
     storage_outage.set_down(False)
     assert recordings.due_recordings() == [message.pk]
-    assert recordings.fetch_audio(message.pk)
+    assert recordings.fetch_recording(message.pk)
     message.refresh_from_db()
     with message.audio.open() as file:
         assert file.read(4) == b"RIFF"

@@ -32,7 +32,7 @@ def apply(rental: Rental, state: thuesim.State, message: thuesim.Message | None,
     if message is not None:
         changed = lifecycle.message_arrived(rental, message, source=source)
         if message.is_call and message.audio_url:
-            _enqueue_audio(rental)
+            _enqueue_recording(rental)
     elif rental.status == Status.WAITING:
         expired_by_clock = source == MessageSource.HISTORY and time_is_up(rental, GRACE_SECONDS)
         if state == thuesim.State.EXPIRED or expired_by_clock:
@@ -106,6 +106,6 @@ def _wants_text(rental: Rental) -> bool:
     return received and _lacks_text(rental)
 
 
-def _enqueue_audio(rental: Rental) -> None:
+def _enqueue_recording(rental: Rental) -> None:
     for message in Message.objects.filter(rental=rental, is_call=True, audio="").exclude(audio_url=""):
-        enqueue.fetch_audio(message.pk)
+        enqueue.fetch_recording(message.pk)

@@ -25,7 +25,7 @@ def due_recordings() -> list[int]:
     return list(missing.exclude(audio_url="").values_list("pk", flat=True)[:50])
 
 
-def fetch_audio(message_id: int) -> bool:
+def fetch_recording(message_id: int) -> bool:
     """Fetch and store the recording of a voice call; again where its file is gone. May run twice: the second run
     changes nothing. Returns whether this run fetched it.
 
@@ -34,7 +34,7 @@ def fetch_audio(message_id: int) -> bool:
     if shared_files.recordings().is_away:
         return False
     try:
-        return _fetch_audio(message_id)
+        return _fetch_recording(message_id)
     except shared_files.Unreachable as error:
         logger.warning(
             "the recording of message %s is not kept yet: the shared files do not answer (%s)", message_id, error
@@ -42,7 +42,7 @@ def fetch_audio(message_id: int) -> bool:
         return False
 
 
-def _fetch_audio(message_id: int) -> bool:
+def _fetch_recording(message_id: int) -> bool:
     message = Message.objects.select_related("rental__token").filter(pk=message_id).first()
     if message is None or message.has_recording_file or not message.may_fetch_recording:
         return False
@@ -61,7 +61,7 @@ def _fetch_audio(message_id: int) -> bool:
         return False
     except (thuesim.Rejected, thuesim.AudioRefused):
         if message.audio:  # its file is gone, and ThueSim no longer has it: the player goes, too
-            lifecycle.audio_lost(message)
+            lifecycle.recording_lost(message)
         return False
     except thuesim.NotRented:
         return False
@@ -71,5 +71,5 @@ def _fetch_audio(message_id: int) -> bool:
     except shared_files.Unreachable:
         Message.objects.filter(pk=message.pk, audio_tries__gt=0).update(audio_tries=F("audio_tries") - 1)
         raise
-    lifecycle.audio_kept(message, name=name, content_type=audio.content_type)
+    lifecycle.recording_kept(message, name=name, content_type=audio.content_type)
     return True

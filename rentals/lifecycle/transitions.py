@@ -462,14 +462,14 @@ def expire(rental: Rental) -> bool:
     )
 
 
-def audio_kept(message: Message, *, name: str, content_type: str) -> None:
+def recording_kept(message: Message, *, name: str, content_type: str) -> None:
     """Note where the recording of a voice call was stored, and show it."""
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(audio=name, audio_type=content_type, audio_tries=0)
         message.rental.announce()
 
 
-def audio_lost(message: Message) -> None:
+def recording_lost(message: Message) -> None:
     """Note that a recording's file is gone and cannot be fetched again, and take its player away."""
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(audio="", audio_type="", audio_tries=Message.MAX_AUDIO_TRIES)

@@ -167,7 +167,7 @@ def test_the_token_appears_nowhere_whatever_goes_wrong(
     Message.objects.create(
         rental=first, at=first.queued_at, is_call=True, audio_url=f"{house.upstream.url}/audio/x.wav", fingerprint="x"
     )
-    recordings.fetch_audio(Message.objects.latest("pk").pk)
+    recordings.fetch_recording(Message.objects.latest("pk").pk)
     address = CallbackAddress.issue(house.token).secret.reveal()
     client.post(
         f"/callback/{address}/", f'{{"requestId": "1", "token": "{canary}"}}'.encode(), content_type="application/json"

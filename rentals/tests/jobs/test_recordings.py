@@ -31,8 +31,8 @@ def call(house: House, settings: Settings, tmp_path: Path) -> Message:
 @pytest.mark.database
 def test_the_audio_is_kept_once_with_its_type(call: Message, tmp_path: Path) -> None:
     assert recordings.due_recordings() == [call.pk]
-    assert recordings.fetch_audio(call.pk)
-    assert not recordings.fetch_audio(call.pk)
+    assert recordings.fetch_recording(call.pk)
+    assert not recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     assert call.audio_type == "audio/wav"
     assert (tmp_path / str(call.audio.name)).read_bytes().startswith(b"RIFF")
@@ -45,7 +45,7 @@ def test_what_is_no_audio_is_not_kept_and_is_tried_a_few_times(house: House, cal
     house.upstream.set_fault(fault, endpoint="audio")
     for _ in range(recordings.MAX_TRIES):
         assert recordings.due_recordings() == [call.pk]
-        assert not recordings.fetch_audio(call.pk)
+        assert not recordings.fetch_recording(call.pk)
     assert recordings.due_recordings() == []
     call.refresh_from_db()
     assert not call.audio
@@ -56,31 +56,31 @@ def test_what_is_no_audio_is_not_kept_and_is_tried_a_few_times(house: House, cal
 )
 def test_nothing_is_fetched_from_another_host(call: Message, address: str) -> None:
     Message.objects.filter(pk=call.pk).update(audio_url=address)
-    assert not recordings.fetch_audio(call.pk)
+    assert not recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     assert not call.audio
 
 
 def test_a_recording_whose_file_is_gone_is_fetched_again(call: Message, tmp_path: Path) -> None:
-    assert recordings.fetch_audio(call.pk)
+    assert recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     file = tmp_path / str(call.audio.name)
     file.unlink()
     assert call.is_playable
-    assert recordings.fetch_audio(call.pk)
+    assert recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     assert (tmp_path / str(call.audio.name)).read_bytes().startswith(b"RIFF")
-    assert not recordings.fetch_audio(call.pk)
+    assert not recordings.fetch_recording(call.pk)
 
 
 def test_a_recording_that_thuesim_no_longer_has_is_given_up_and_its_player_goes(
     house: House, call: Message, tmp_path: Path
 ) -> None:
-    assert recordings.fetch_audio(call.pk)
+    assert recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     (tmp_path / str(call.audio.name)).unlink()
     Message.objects.filter(pk=call.pk).update(audio_url=f"{house.upstream.url}/audio/none.wav")
-    assert not recordings.fetch_audio(call.pk)
+    assert not recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     assert not call.is_playable
     assert recordings.due_recordings() == []
@@ -89,10 +89,10 @@ def test_a_recording_that_thuesim_no_longer_has_is_given_up_and_its_player_goes(
 def test_a_recording_whose_file_is_gone_stays_while_thuesim_does_not_answer(
     house: House, call: Message, tmp_path: Path
 ) -> None:
-    assert recordings.fetch_audio(call.pk)
+    assert recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     (tmp_path / str(call.audio.name)).unlink()
     house.upstream.set_fault("http-500", endpoint="audio")
-    assert not recordings.fetch_audio(call.pk)
+    assert not recordings.fetch_recording(call.pk)
     call.refresh_from_db()
     assert call.is_playable

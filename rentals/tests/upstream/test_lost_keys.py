@@ -46,7 +46,7 @@ def test_no_job_asks_the_upstream_and_none_fails(house: House, waiting: Rental, 
     Rental.objects.filter(pk=waiting.pk).update(due_at=waiting.queued_at)
     polling.poll_token(token.pk)
     polling.poll_rental(waiting.pk)
-    recordings.fetch_audio(message.pk)
+    recordings.fetch_recording(message.pk)
     for ask in (
         lambda: balances.read_balance(token),
         lambda: catalog.sync_catalog(token),

@@ -128,7 +128,7 @@ def live_through(house: House, client: Client) -> list[Rental]:
     )
     outcomes.apply(called, thuesim.State.RECEIVED, call, source=MessageSource.POLL)
     name = default_storage.save("calls/2026/01/1.audio", ContentFile(said.encode()))
-    lifecycle.audio_kept(called.messages.get(), name=name, content_type="audio/wav")
+    lifecycle.recording_kept(called.messages.get(), name=name, content_type="audio/wav")
     entry = thuesim.HistoryEntry(
         id="777.02", phone="+84961234567", service_id="97", service_name="X", state=thuesim.State.RECEIVED, price=1450,
         created_at=timezone.now(), message=message,
