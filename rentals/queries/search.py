@@ -30,7 +30,7 @@ def matching(text: str, access: Access) -> Q:
     for a whole number, nor on SQLite for a text too short for a trigram. In a single condition no index would be used:
     neither database has a plan for an OR over two tables that is sorted by time.
     """
-    if number := whole_number(text):
+    if number := mobile_number(text):
         return Q(phone=number)
     by_service = Service.objects.filter(search_name__contains=searchable(text)).order_by()
     in_rental, in_message = _in_rental(text), _in_message(text)
@@ -73,7 +73,7 @@ def _looked_up(*kinds: QuerySet[Any]) -> list[list[int]]:
     return by_kind
 
 
-def whole_number(text: str) -> str:
+def mobile_number(text: str) -> str:
     """Return a whole Vietnamese mobile number typed in any form as E.164, else `""`. The index on the phone finds it."""
     try:
         number = phones.to_e164(text)
@@ -85,7 +85,7 @@ def whole_number(text: str) -> str:
 def of_number(text: str) -> Q | None:
     """Return the condition that a rental's number is the one typed in any form, or contains it where it is a part, such
     as its end; None for a text that is no number."""
-    if number := whole_number(text):
+    if number := mobile_number(text):
         return Q(phone=number)
     digits = "".join(c for c in text if c.isdigit())
     if len(digits) < MIN_LENGTH or any(c.isalpha() for c in text):

@@ -59,7 +59,7 @@ def hits(text: str, person: User) -> list[int]:
     ],
 )
 def test_a_whole_number_is_known_from_a_part_of_one(typed: str, number: str) -> None:
-    assert search.whole_number(typed) == number
+    assert search.mobile_number(typed) == number
 
 
 @pytest.mark.parametrize("typed", ["0852222127", "222 127", "84852222", "dich vu", "kiểm", "g-195829", "XAC NHAN"])
