@@ -47,8 +47,8 @@ _SEEN: Mapping[str, Promise] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A line of the timeline."""
+class TimelineLine:
+    """What one event of the rental tells, and why it happened."""
 
     event: RentalEvent
     what: str
@@ -96,7 +96,7 @@ class RentalPage:
     a person who may not see who saw the code, and `more_seen` says that it leaves some out."""
 
     card: Card
-    steps: list[Step]
+    timeline: list[TimelineLine]
     messages: list[ReadableMessage]
     silence: str
     ledger: list[LedgerEntry]
@@ -127,7 +127,7 @@ def page_of(rental: Rental, access: Access, *, revealed: bool = False) -> Rental
     seen = _seen(rental, events) if access.may_see_accesses(rental) else None
     return RentalPage(
         card=card,
-        steps=[_step(event) for event in events],
+        timeline=[_timeline_line(event) for event in events],
         messages=[_readable_message(message, card) for message in messages],
         silence=_silence(rental),
         ledger=list(rental.ledger.all()),
@@ -157,7 +157,7 @@ def _silence(rental: Rental) -> str:
     return gettext("No message has arrived.")
 
 
-def _step(event: RentalEvent) -> Step:
+def _timeline_line(event: RentalEvent) -> TimelineLine:
     detail = event.detail if isinstance(event.detail, dict) else {}
     why = reasons.SENTENCES.get(str(detail.get("reason", ""))) or SOURCES.get(str(detail.get("by", ""))) or ""
     if event.kind == EventKind.HANDED_OVER:
@@ -169,7 +169,7 @@ def _step(event: RentalEvent) -> Step:
         prices = {name: dong(detail[name]) for name in ("price", "limit")}
         sentences = (str(why), gettext("It cost %(price)s then.") % prices, str(_LIMITS_SAID[detail["of"]]) % prices)
         why = " ".join(sentences)
-    return Step(event, str(EVENTS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
+    return TimelineLine(event, str(EVENTS.get(event.kind, event.kind)), str(why), str(detail.get("upstream", "")))
 
 
 def _codes_of(message: Message, card: Card) -> tuple[str, ...]:
