@@ -96,7 +96,7 @@ app.conf.beat_schedule = {
     # is still found.
     "tick": _every(15.0, TaskName.TICK, TaskQueue.TICKS),
     "balances": _every(15.0, TaskName.READ_BALANCES),
-    "catalogue": _every(15.0, TaskName.SYNC_CATALOGS),
+    "catalogs": _every(15.0, TaskName.SYNC_CATALOGS),
     "reconcile": _every(15.0, TaskName.RECONCILE_ALL),
     "background": _every(15.0, TaskName.OPEN_BACKGROUND),
     "sums": _every(15.0, TaskName.FOLD_SUMS),

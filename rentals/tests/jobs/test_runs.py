@@ -54,6 +54,6 @@ def test_a_job_is_due_again_after_its_time_and_sooner_after_an_error() -> None:
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
 
 
-@pytest.mark.parametrize("job", ["balances", "catalogue", "reconcile"])
+@pytest.mark.parametrize("job", ["balances", "catalogs", "reconcile"])
 def test_what_failed_is_due_again_at_the_next_run_of_its_job(job: str) -> None:
     assert app.conf.beat_schedule[job]["schedule"] > runs.RETRY_SECONDS
