@@ -37,6 +37,7 @@ class TaskName(StrEnum):
     SYNC_CATALOGS = "rentals.sync_catalogs"
     RECONCILE_ALL = "rentals.import_histories"
     BACKGROUND_JOB = "rentals.background"
+    UPKEEP = "rentals.upkeep"
     OPEN_BACKGROUND = "rentals.open_background"
     CHECK_PUBLIC_URL = "rentals.check_public_url"
     FOLD_SUMS = "rentals.fold_sums"

@@ -98,11 +98,9 @@ app.conf.beat_schedule = {
     "balances": _every(15.0, TaskName.READ_BALANCES),
     "catalogs": _every(15.0, TaskName.SYNC_CATALOGS),
     "reconcile": _every(15.0, TaskName.RECONCILE_ALL),
-    "background": _every(15.0, TaskName.OPEN_BACKGROUND),
-    "sums": _every(15.0, TaskName.FOLD_SUMS),
+    "upkeep": _every(15.0, TaskName.UPKEEP),
     "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),
     "tidy": _every(600.0, TaskName.TIDY),
     "retention": _every(600.0, TaskName.APPLY_RETENTION),
-    "fade": _every(15.0, TaskName.FADE),
     "storage": _every(60.0, TaskName.CHECK_STORAGE),
 }

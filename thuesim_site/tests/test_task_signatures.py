@@ -32,6 +32,7 @@ SIGNATURES = {
     "rentals.sync_token": "(token_id: int)",
     "rentals.tick": "()",
     "rentals.tidy": "()",
+    "rentals.upkeep": "()",
     "rentals.watch": "(token_id: int)",
 }
 QUEUES = ["outgoing", "renting", "slow", "ticks", "watching"]
