@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -20,11 +19,10 @@ from rentals import enqueue
 from thuesim_site import migrated_database
 from thuesim_site.celery import app
 from thuesim_site.start.addresses import celery_url
-from thuesim_site.testing import RedisServer, RunningDesk, no_audit_triggers, wait_until
+from thuesim_site.testing import CHROMIUMS, RedisServer, RunningDesk, find_chromium, no_audit_triggers, wait_until
 
 pytest_plugins = ["rentals.tests.fixtures", "thuesim_site.testing_processes", "thuesim_site.testing_statements"]
 
-CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET_CHROMIUM = [
     "--disable-gpu",
     "--disable-quic",
@@ -210,11 +208,8 @@ def playwright(playwright: Playwright) -> Playwright:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The machine's own Chromium, which asks nothing of the network; as root it has no sandbox.
-
-    `chromium-headless-shell` is the same engine without the window around it: it takes half of the processor time.
-    """
-    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    """The machine's own Chromium, which asks nothing of the network; as root it has no sandbox."""
+    executable = find_chromium()
     if executable is None:
         pytest.fail(f"there is none of {', '.join(CHROMIUMS)} on PATH")
     sandbox = ["--no-sandbox"] if os.getuid() == 0 else []

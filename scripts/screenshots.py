@@ -10,7 +10,6 @@ Needs the development requirements and a Chromium on PATH. Nothing leaves the ma
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(BASE_DIR))
 
 from scripts import film  # noqa: E402
-from thuesim_site.testing import RunningDesk, wait_until  # noqa: E402
+from thuesim_site.testing import RunningDesk, find_chromium, wait_until  # noqa: E402
 
 View = tuple[str, str, int]  # language, theme, width
 VIEWS: list[View] = list(product(("en", "vi"), ("light", "dark"), (1440, 390)))
@@ -246,7 +245,7 @@ def main() -> None:
             desk.sandbox("settings", gap=0.0, message_after=[1, 3])
             write_past(desk)
             browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+                executable_path=find_chromium(),
                 args=["--no-sandbox"] if os.getuid() == 0 else [],
             )
             if not options.all:
