@@ -27,7 +27,7 @@ class BodyParser(Parser):
         if request.content_type != "application/json":
             raise Problem(415)
         try:
-            return json.loads(request.body, object_pairs_hook=_each_once)
+            return json.loads(request.body, object_pairs_hook=_without_duplicates)
         except (ValueError, RecursionError) as error:
             said = _("This is no JSON.")
             if isinstance(error, json.JSONDecodeError):
@@ -38,7 +38,7 @@ class BodyParser(Parser):
             raise Problem(400, errors=[("body", said)]) from None
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON. Raises `Problem` for a field that is there twice: which of the two was meant?"""
     names = dict(pairs)
     if len(names) < len(pairs):
