@@ -36,9 +36,11 @@ def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[Que
         for readable in access.audited()
     ]
     conditions = [*_by_number(text), *_by_person(text)]
-    if address := _from_address(text):
+    address = _from_address(text)
+    if address:
         conditions.append(address)
-    elif numbers := search.of_number(text):
+    # `96.85` begins an address, and is a part of a number.
+    if not (address and ":" in text) and (numbers := search.of_number(text)):
         conditions += _about_phone(numbers, access)
     return by_target + [records.filter(access.any_audited(), condition) for condition in conditions]
 

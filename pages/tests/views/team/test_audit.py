@@ -173,15 +173,36 @@ def test_a_part_of_a_number_that_many_have_is_found(
 
 
 @pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("96.85", {"an address", "rental"}),
+        ("96.85.", {"an address", "rental"}),
+        ("96.85.22.21", {"an address", "rental"}),
+        ("96:85", set()),
+        ("2001:", {"a longer address"}),
+    ],
+)
+def test_digits_and_dots_are_looked_for_in_addresses_and_in_numbers(
+    client: Client, team: Team, typed: str, found: set[str]
+) -> None:
+    rental, other = make_rental(team=team, phone="+84968522217"), make_rental(team=team, phone="+84852001333")
+    named = {"an address": "96.85.22.21", "a longer address": "2001:db8::9", audit.about(rental): None}
+    for target, address in {**named, audit.about(other): None}.items():
+        AuditRecord.objects.create(action="order", team=team, target=target, address=address)
+    assert {"rental" if target == audit.about(rental) else target for target in shown(client, q=typed)} == found
+
+
+@pytest.mark.parametrize(
     ("typed", "indexes"),
     [
         ("Mai", {"audit_team_others"}),
-        ("10.1.2.3", {"audit_team_others", "audit_address"}),
-        ("10.1.", {"audit_team_others", "audit_address"}),
+        ("10.1.2.3", {"audit_team_others", "audit_address", "audit_target"}),
+        ("10.1.", {"audit_team_others", "audit_address", "audit_target"}),
         ("7", {"audit_team_others", "audit_target"}),
     ],
 )
 def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
+    make_rental(team=team, phone="+84901012345")
     AuditRecord.objects.bulk_create(
         AuditRecord(action="order", team=team, person=boss, target=f"rental {n}", address=f"10.{n % 100}.2.{n // 100}")
         for n in range(500)
