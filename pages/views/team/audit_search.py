@@ -1,4 +1,4 @@
-"""The audit log's search box: a target, a person's name, a network address, a number in any form."""
+"""The audit log's search box: a target, an action's label, a person's name, a network address, a number in any form."""
 
 import contextlib
 import ipaddress
@@ -10,14 +10,14 @@ from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef,
 from django.db.models.functions import Cast, Concat, Substr
 from django.db.models.lookups import Contains, Regex
 
-from accounts.audit import Numbered
-from accounts.models import NOT_ON_RENTALS, AuditRecord, User
+from accounts.audit import Action, Numbered
+from accounts.models import ACTIONS_ON_RENTALS, NOT_ON_RENTALS, AuditRecord, User
 from accounts.policy import Access
 from pages.presenters.audit import numbered
 from rentals.models import ExportedCode, Message, Rental
 from rentals.models.plain_text import Plain
 from rentals.queries import search
-from thuesim.folding import without_accents
+from thuesim.folding import fold, without_accents
 
 # More people than this have so many records that the newest ones are found soon.
 _MAX_PEOPLE = 10
@@ -30,24 +30,29 @@ def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[Que
     common.
     """
     others = Q() if _is_part_of_a_kind(text) else NOT_ON_RENTALS
+    labelled = _labelled(text)
+    wanted = Q(target__icontains=text) | Q(action__in=labelled)
     # One team, or none, in each: it is named since PostgreSQL orders by the index of both only so.
-    by_target = [
-        records.filter(readable, others, target__icontains=text).order_by("team_id", "-pk")
-        for readable in access.audited()
-    ]
-    conditions = [*_by_number(text), *_by_person(text)]
+    by_team = [records.filter(readable, others, wanted).order_by("team_id", "-pk") for readable in access.audited()]
+    on_rentals = [Q(action=action) for action in labelled if action in ACTIONS_ON_RENTALS]
+    conditions = [*_by_number(text), *_by_person(text), *on_rentals]
     address = _from_address(text)
     if address:
         conditions.append(address)
     # `96.85` begins an address, and is a part of a number.
     if not (address and ":" in text) and (numbers := search.of_number(text)):
         conditions += _about_phone(numbers, access)
-    return by_target + [records.filter(access.any_audited(), condition) for condition in conditions]
+    return by_team + [records.filter(access.any_audited(), condition) for condition in conditions]
 
 
 def _is_part_of_a_kind(text: str) -> bool:
     """Whether the targets of nearly all records contain the text, such as `rental`. The newest of these are found soon."""
     return any(text.lower() in kind for kind in (Numbered.RENTAL, Numbered.MESSAGE))
+
+
+def _labelled(text: str) -> list[Action]:
+    """Return the actions whose label, as the page has it, contains the text from the beginning of a word on."""
+    return [action for action in Action if f" {fold(text)}" in f" {fold(str(action.label))}"]
 
 
 def _by_number(text: str) -> Iterator[Q]:

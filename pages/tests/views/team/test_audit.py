@@ -130,6 +130,33 @@ def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, 
     assert shown(client, q="Lượt thuê 12") == ["rental 12"]
 
 
+@pytest.mark.parametrize(
+    ("language", "typed", "found"),
+    [
+        ("en", "Signed in", {"sign_in", "break_glass_used"}),
+        ("en", " signed  IN ", {"sign_in", "break_glass_used"}),
+        ("en", "read a", {"read"}),
+        ("en", "code", {"read", "reveal"}),
+        ("en", "igned", set()),  # no word begins so
+        ("en", "Đăng nhập", set()),
+        ("vi", "Đăng nhập", {"sign_in", "break_glass_used"}),
+        ("vi", "dang nhap", {"sign_in", "break_glass_used"}),
+        ("vi", "Signed in", set()),
+    ],
+)
+def test_the_label_of_an_action_is_found_in_the_reader_s_language(
+    client: Client, boss: User, team: Team, language: str, typed: str, found: set[str]
+) -> None:
+    User.objects.filter(pk=boss.pk).update(language=language)
+    for action in ("read", "reveal", "order", "break_glass_used", "limits"):
+        audit.record(action, person=boss, team=team, target="Mai 1")
+    audit.record("sign_in", person=boss)
+    audit.record("sign_in", person=make_person(make_team("Sales")))
+    records = client.get(reverse("team_audit"), {"q": typed}).context["records"]
+    assert {record.action for record, *_ in records} == found
+    assert {record.person for record, *_ in records} <= {boss}
+
+
 @pytest.mark.parametrize("most", [0, 10])
 @pytest.mark.parametrize("typed", ["thuỷ", "Trần", "thuy tran", "Thuỷ Trần (lan)", "LAN"])
 def test_what_a_person_did_is_found_by_the_name_that_the_page_shows(
@@ -199,6 +226,8 @@ def test_digits_and_dots_are_looked_for_in_addresses_and_in_numbers(
         ("10.1.2.3", {"audit_team_others", "audit_address", "audit_target"}),
         ("10.1.", {"audit_team_others", "audit_address", "audit_target"}),
         ("7", {"audit_team_others", "audit_target"}),
+        ("Signed in", {"audit_team_others"}),
+        ("Revealed a code", {"audit_team_others", "audit_action"}),
     ],
 )
 def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
