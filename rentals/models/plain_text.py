@@ -4,6 +4,7 @@ On PostgreSQL by functions that an index may use, on SQLite by a function of our
 `thuesim.folding.without_accents`.
 """
 
+import re
 import sqlite3
 import unicodedata
 from typing import Any
@@ -23,6 +24,18 @@ _ACCENTED = [letter for letter in _SMALL if not letter.isascii()]
 FROM = "".join(_ACCENTED) + "".join(letter.upper() for letter in _ACCENTED)
 TO = "".join(without_accents(letter) for letter in FROM)
 MARKS = "".join((*_TONES, "\u0302", "\u0306", "\u031b"))
+# For each form of a letter, the pattern of all its forms.
+_FORMS = {plain: plain + "".join(a for a, b in zip(FROM, TO, strict=True) if b == plain) for plain in TO}
+_PATTERNS = {form: f"[{forms}][{MARKS}]*" for forms in _FORMS.values() for form in forms}
+
+
+def pattern(text: str) -> str:
+    """Return the regular expression for what contains the text with accents or without: `target__iregex=pattern("hieu")`.
+
+    For a column that no index serves: PostgreSQL folds a value in ten times as long as it matches this.
+    """
+    letters = unicodedata.normalize("NFC", text)
+    return "".join(_PATTERNS.get(letter.lower()) or re.escape(letter) for letter in letters)
 
 
 def postgresql_expression(column: str) -> str:

@@ -15,7 +15,7 @@ from accounts.models import ACTIONS_ON_RENTALS, NOT_ON_RENTALS, AuditRecord, Use
 from accounts.policy import Access
 from pages.presenters.audit import numbered
 from rentals.models import ExportedCode, Message, Rental
-from rentals.models.plain_text import Plain
+from rentals.models.plain_text import Plain, pattern
 from rentals.queries import search
 from thuesim.folding import fold, without_accents
 
@@ -31,7 +31,7 @@ def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[Que
     """
     others = Q() if _is_part_of_a_kind(text) else NOT_ON_RENTALS
     labelled = _labelled(text)
-    wanted = Q(target__icontains=text) | Q(action__in=labelled)
+    wanted = Q(target__iregex=pattern(text)) | Q(action__in=labelled)
     # One team, or none, in each: it is named since PostgreSQL orders by the index of both only so.
     by_team = [records.filter(readable, others, wanted).order_by("team_id", "-pk") for readable in access.audited()]
     on_rentals = [Q(action=action) for action in labelled if action in ACTIONS_ON_RENTALS]
@@ -61,7 +61,7 @@ def _by_number(text: str) -> Iterator[Q]:
     if number is None:
         return
     n = int(number[0])
-    kinds = [kind for kind in Numbered if text.lower() in {str(n), f"{kind} {n}", numbered(kind, n).lower()}]
+    kinds = [kind for kind in Numbered if fold(text) in {str(n), f"{kind} {n}", fold(numbered(kind, n))}]
     if kinds:
         yield Q(target__in=[f"{kind} {n}" for kind in kinds])
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from datetime import timedelta
 from typing import Any
 
@@ -127,7 +128,31 @@ def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, 
     assert set(shown(client, q="12")) == {"rental 12", "file 12", "message 12"}
     assert shown(client, q="lượt thuê 12") == []
     User.objects.filter(pk=boss.pk).update(language="vi")
-    assert shown(client, q="Lượt thuê 12") == ["rental 12"]
+    assert shown(client, q="Lượt thuê 12") == shown(client, q="luot thue 12") == ["rental 12"]
+
+
+@pytest.mark.parametrize(
+    ("target", "typed", "is_found"),
+    [
+        ("Đơn hàng", "đơn", True),
+        ("Đơn hàng", "DON HANG", True),
+        ("ĐƠN HÀNG", "đơn hàng", True),
+        ("don hang", "Đơn", True),
+        (unicodedata.normalize("NFD", "Đơn hàng"), "đơn hàng", True),
+        ("Đơn hàng", unicodedata.normalize("NFD", "đơn hàng"), True),
+        ("Đơn hàng", "đơn.", False),
+        ("Đơn (2)", "đơn (", True),
+        ("Đơn hàng", "[đ]", False),
+        ("Müller", "MÜLL", True),
+        ("a_b%c\\d", "B%C\\D", True),
+        ("a_b%c", "aXb", False),
+    ],
+)
+def test_a_target_is_found_without_case_and_accents(
+    client: Client, team: Team, target: str, typed: str, is_found: bool
+) -> None:
+    audit.record("limits", team=team, target=target)
+    assert shown(client, q=typed) == [target] * is_found
 
 
 @pytest.mark.parametrize(
