@@ -52,7 +52,12 @@ class Period:
         until = query_params.day(query.get("until")) or today
         since = query_params.day(query.get("since")) or until - timedelta(days=29)
         earliest = until - MAX_PERIOD
-        return cls(max(min(since, until), earliest), until, is_shortened=since < earliest)
+        return cls(max(since, earliest), until, is_shortened=since < earliest)
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether it has no day, since its first one is after its last."""
+        return self.since > self.until
 
     @property
     def start(self) -> datetime:

@@ -211,6 +211,11 @@ class HistoryFilter:
         return [name for name, rows in places.items() if not any(each.exists() for each in rows)]
 
     @property
+    def is_backwards(self) -> bool:
+        """Whether no day is asked for, since the first one is after the last."""
+        return self.since is not None and self.until is not None and self.since > self.until
+
+    @property
     def active(self) -> int:
         """How many filters are set."""
         values = (

@@ -140,6 +140,22 @@ def test_a_filter_of_the_address_that_cannot_mean_anything_is_named(
     assert sentence in page
 
 
+@pytest.mark.parametrize(
+    ("query", "is_named"),
+    [
+        ("since=2026-03-11&until=2026-03-10", True),
+        ("since=2026-03-10&until=2026-03-10", False),
+        ("since=2026-03-11", False),
+        ("until=2026-03-10", False),
+    ],
+)
+def test_days_that_end_before_they_begin_are_named(signed_in: Client, query: str, is_named: bool) -> None:
+    page = parse(html(signed_in.get(f"/rentals/?{query}")))
+    named = [element.text for element in page.find_all(data_testid="backwards")]
+    assert named == ["“From” is after “To”, so no day lies between them. Swap the two."] * is_named
+    assert page.find("input", id="f-since").attributes.get("aria-describedby", "") == "backwards" * is_named
+
+
 def test_who_left_the_team_and_a_network_of_an_imported_rental_are_known(signed_in: Client, team: Team) -> None:
     leaver = make_person(make_team("Sales"))
     rental = make_rental(Status.RECEIVED, team=team, person=leaver, network="ITEL")

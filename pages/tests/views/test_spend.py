@@ -96,7 +96,7 @@ def test_another_teams_money_is_not_in_it(team: Team, token: Token, manager: Use
     ("query", "since", "until"),
     [
         ({"since": "2026-10-01", "until": "2026-10-31"}, date(2026, 10, 1), date(2026, 10, 31)),
-        ({"since": "2026-10-31", "until": "2026-10-01"}, date(2026, 10, 1), date(2026, 10, 1)),
+        ({"since": "2026-10-31", "until": "2026-10-01"}, date(2026, 10, 31), date(2026, 10, 1)),
         ({"since": "no day", "until": "2026-10-31"}, date(2026, 10, 2), date(2026, 10, 31)),
         ({"since": "2001-01-01", "until": "2026-10-31"}, date(2025, 10, 30), date(2026, 10, 31)),
         ({"since": "0001-01-01", "until": "9999-12-31"}, date(2026, 10, 24), date(2026, 11, 22)),
@@ -146,6 +146,26 @@ def test_a_token_that_another_team_has_now_keeps_its_name(team: Team, token: Tok
 def test_the_page_says_when_nothing_was_rented(client: Client, manager: User) -> None:
     client.force_login(manager)
     assert "Nothing was rented in these days." in client.get("/spend/").content.decode()
+
+
+@pytest.mark.parametrize("of_person", [False, True])
+def test_days_that_end_before_they_begin_are_named(
+    client: Client, team: Team, token: Token, manager: User, of_person: bool
+) -> None:
+    rented(team, token, 1450, person=manager)
+    client.force_login(manager)
+    today = timezone.localdate()
+    tomorrow = today + timedelta(days=1)
+    person = f"&person={manager.pk}" if of_person else ""
+    page = parse(client.get(f"/spend/?since={tomorrow}&until={today}{person}").content.decode())
+    assert page.find(data_testid="backwards").text == "“From” is after “To”, so no day lies between them. Swap the two."
+    assert page.find(data_testid="spent").text == "0 ₫"
+    shown = page.find("input", id="since"), page.find("input", id="until")
+    assert [field["value"] for field in shown] == [str(tomorrow), str(today)]
+    assert shown[0]["aria-describedby"] == "backwards"
+    page = parse(client.get(f"/spend/?since={today}&until={today}{person}").content.decode())
+    assert not page.find_all(data_testid="backwards")
+    assert page.find(data_testid="spent").text == "1.450 ₫"
 
 
 @pytest.mark.parametrize(("since", "is_shortened"), [("2024-01-01", True), ("2025-12-30", False)])

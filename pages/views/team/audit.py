@@ -42,6 +42,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     records = list(matching.up_to(PAGE_SIZE + 1))
     query = request.GET.copy()
     query.pop("before", None)
+    since, until = day(query.get("since")), day(query.get("until"))
     context = {
         "records": [
             (record, audit.label(record.action), target(record), details(record)) for record in records[:PAGE_SIZE]
@@ -49,6 +50,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
         "next": records[PAGE_SIZE - 1].pk if len(records) > PAGE_SIZE else None,
         "query": query.urlencode(),
         "asked": request.GET,
+        "is_backwards": bool(since and until and since > until),
         "people": User.objects.filter(memberships__team=team).order_by("username"),
         "actions": sorted(((value, str(label)) for value, label in audit.Action.choices), key=lambda pair: pair[1]),
     }

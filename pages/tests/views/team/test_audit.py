@@ -94,6 +94,13 @@ def test_nonsense_in_the_address_breaks_nothing(client: Client, asked: dict[str,
     assert client.get(reverse("team_audit"), asked).status_code == 200
 
 
+def test_days_that_end_before_they_begin_are_named(client: Client) -> None:
+    for until, is_named in (("2026-03-10", True), ("2026-03-11", False), ("", False)):
+        page = parse(client.get(reverse("team_audit"), {"since": "2026-03-11", "until": until}).content.decode())
+        assert len(page.find_all(data_testid="backwards")) == is_named
+        assert page.find("input", id="a-since").attributes.get("aria-describedby", "") == "backwards" * is_named
+
+
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
