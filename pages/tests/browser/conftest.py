@@ -41,6 +41,7 @@ def sign_in(desk: RunningDesk, sessions: dict[str, Any]) -> Callable[[Page, str]
         page.context.add_cookies(sessions.get(person, []))
         page.goto(f"{desk.base_url}/")
         if person not in sessions:
+            expect(page.locator("[name=login]")).to_be_focused()  # else Chromium says that something else has the focus
             page.fill("[name=login]", person)
             page.fill("[name=password]", desk.passwords[person])
             page.click("button[type=submit]")
