@@ -134,7 +134,7 @@ def _check_shared() -> None:
             "DESK_FILES_DIR must be set where roles are given (or DESK_FILES_URL): it names the folder of recordings and "
             "exports that all machines use."
         )
-    if variables.DATABASE_URL.read().startswith("sqlite:"):
+    if variables.is_sqlite(variables.DATABASE_URL.read()):
         raise WrongSetting(
             "DATABASE_URL must name a PostgreSQL where roles are given: SQLite is a file of one machine."
         )
@@ -218,7 +218,7 @@ def _check_database(data_dir: Path) -> Applied:
             return _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
         return []
     config: dict[str, Any] = environ.Env.db_url_config(url)
-    if not url.startswith("sqlite:"):
+    if not variables.is_sqlite(url):
         return _check_postgresql(config)
     if config["NAME"] in {"", ":memory:"}:
         raise WrongSetting("DATABASE_URL must name a file that processes can share (sqlite:////path/desk.sqlite3).")

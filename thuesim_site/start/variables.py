@@ -197,6 +197,11 @@ def _scheme(name: str, text: str) -> str:
     return parts.scheme
 
 
+def is_sqlite(database_url: str) -> bool:
+    """Whether an address that was read names a file of this machine."""
+    return redis_address.split_hosts(database_url)[0].scheme == "sqlite"
+
+
 def _database_url(name: str, text: str) -> str:
     known = _scheme(name, text) in {"sqlite", "postgres", "postgresql"} and bool(environ.Env.db_url_config(text))
     if not known:

@@ -24,7 +24,7 @@ def other_machines(version: str, roles: str) -> tuple[list[str], list[str]]:
     """Return which machines were heard of lately, and sentences in what they and this one differ. Sets Django up, where the
     database is one that machines share."""
     database_url = variables.DATABASE_URL.read()
-    if not database_url or database_url.startswith("sqlite:"):
+    if not database_url or variables.is_sqlite(database_url):
         return [], []
     os.environ[signs.RUN] = run_sign(version, roles)
     loading.load_django()

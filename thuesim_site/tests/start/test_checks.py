@@ -51,6 +51,7 @@ WRONG = [
     ("DATABASE_URL", "desk.sqlite3"),
     ("DATABASE_URL", "sqlite://:memory:"),
     ("DATABASE_URL", "sqlite:////nowhere/desk.sqlite3"),
+    ("DATABASE_URL", "SQLITE://:memory:"),
     ("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1:1/desk"),
     ("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1:1,[::1]:2/desk"),
     ("DATABASE_URL", "postgres://127.0.0.1:1/"),
