@@ -51,7 +51,6 @@ WRONG = [
     ("DATABASE_URL", "desk.sqlite3"),
     ("DATABASE_URL", "sqlite://:memory:"),
     ("DATABASE_URL", "sqlite:////nowhere/desk.sqlite3"),
-    ("DATABASE_URL", "SQLITE://:memory:"),
     ("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1:1/desk"),
     ("DATABASE_URL", "postgres://desk:hunter2@127.0.0.1:1,[::1]:2/desk"),
     ("DATABASE_URL", "postgres://127.0.0.1:1/"),
@@ -149,6 +148,10 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(wrong: Callable[..., str]
     assert said.endswith(".")
     assert "\n" not in said
     assert "hunter2" not in said
+
+
+def test_the_scheme_of_a_database_may_be_in_capitals(wrong: Callable[..., str]) -> None:
+    assert wrong(DATABASE_URL="SQLITE://:memory:") == wrong(DATABASE_URL="sqlite://:memory:")
 
 
 # By the status, systemd starts again what may answer later, and leaves what a person has to mend.
