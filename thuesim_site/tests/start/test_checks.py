@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(wrong: Callable[..., str]
 
 
 def test_the_scheme_of_a_database_may_be_in_capitals(wrong: Callable[..., str]) -> None:
-    assert wrong(DATABASE_URL="SQLITE://:memory:") == wrong(DATABASE_URL="sqlite://:memory:")
+    assert wrong(DATABASE_URL="SQLITE:////nowhere/a.sqlite3") == wrong(DATABASE_URL="sqlite:////nowhere/a.sqlite3")
 
 
 # By the status, systemd starts again what may answer later, and leaves what a person has to mend.
