@@ -212,6 +212,7 @@ def settle(stage: Stage, destinations: Destinations, seconds: float, *, brief: b
     books = [stage.books(token) for token in stage.tokens]
 
     def at_rest() -> bool:
+        destinations.judge_until_now()
         books[:] = [stage.books(token) for token in stage.tokens]
         destinations.send_again()
         return not verdict.under_way(books, brief=brief)
