@@ -151,7 +151,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Database
 _database_url = variables.DATABASE_URL.read()
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": environ.Env.db_url_config(_database_url)
+    "default": variables.database(_database_url)
     if _database_url
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / demo.DATABASE)}
 }

@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import environ
-
 from lib.files.buckets import Refused, Unreachable
 from lib.fingerprints import fingerprint
 from lib.redis_access.redis_address import split_hosts
@@ -217,7 +215,7 @@ def _check_database(data_dir: Path) -> Applied:
         if (data_dir / demo.DATABASE).exists():  # else it is made: the folder can be written to
             return _check_sqlite(str(data_dir / demo.DATABASE), f"DESK_DATA_DIR names {data_dir}, whose database")
         return []
-    config: dict[str, Any] = environ.Env.db_url_config(url)
+    config = variables.database(url)
     if not variables.is_sqlite(url):
         return _check_postgresql(config)
     if config["NAME"] in {"", ":memory:"}:

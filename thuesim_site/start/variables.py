@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import environ
@@ -200,6 +200,15 @@ def _scheme(name: str, text: str) -> str:
 def is_sqlite(database_url: str) -> bool:
     """Whether an address that was read names a file of this machine."""
     return redis_address.split_hosts(database_url)[0].scheme == "sqlite"
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings of the database that an address names. Among several hosts django-environ leaves the brackets
+    around an IPv6 address, which libpq takes for a part of a name."""
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    if not is_sqlite(url):
+        config["HOST"] = config["HOST"].replace("[", "").replace("]", "")
+    return config
 
 
 def _database_url(name: str, text: str) -> str:

@@ -154,6 +154,12 @@ def test_the_scheme_of_a_database_may_be_in_capitals(wrong: Callable[..., str]) 
     assert wrong(DATABASE_URL="SQLITE:////nowhere/a.sqlite3") == wrong(DATABASE_URL="sqlite:////nowhere/a.sqlite3")
 
 
+def test_a_later_host_of_the_database_may_be_an_ipv6_address(wrong: Callable[..., str]) -> None:
+    said = wrong(DATABASE_URL="postgres://desk:hunter2@[::1]:1,[::1]:1/desk")
+    assert "cannot be reached" in said
+    assert "could not translate host name" not in said
+
+
 # By the status, systemd starts again what may answer later, and leaves what a person has to mend.
 @pytest.mark.parametrize(
     ("over", "status"),
