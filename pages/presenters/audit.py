@@ -61,7 +61,12 @@ def target(record: AuditRecord) -> tuple[str, str]:
     if read := audit.read_target(record.target):
         kind, number = read
         return numbered(kind, number), reverse("rental", args=[number]) if kind == Numbered.RENTAL else ""
-    return _("history") if record.target == audit.ALL_RENTALS else record.target, ""
+    return history() if record.target == audit.ALL_RENTALS else record.target, ""
+
+
+def history() -> str:
+    """Return the target `audit.ALL_RENTALS` in the reader's words."""
+    return _("history")
 
 
 def numbered(kind: Numbered, number: int) -> str:

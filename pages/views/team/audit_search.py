@@ -10,10 +10,10 @@ from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef,
 from django.db.models.functions import Cast, Concat, Substr
 from django.db.models.lookups import Contains, Regex
 
-from accounts.audit import Action, Numbered
+from accounts.audit import ALL_RENTALS, Action, Numbered
 from accounts.models import ACTIONS_ON_RENTALS, NOT_ON_RENTALS, AuditRecord, User
 from accounts.policy import Access
-from pages.presenters.audit import numbered
+from pages.presenters.audit import history, numbered
 from rentals.models import ExportedCode, Message, Rental
 from rentals.models.plain_text import Plain, pattern
 from rentals.queries import search
@@ -29,9 +29,13 @@ def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[Que
     Each is served by an index of its own, and an OR of them by none: the whole log would be read. Two may have a record in
     common.
     """
-    others = Q() if _is_part_of_a_kind(text) else NOT_ON_RENTALS
-    labelled = _labelled(text)
+    kinds, labelled = _kinds(text), _labelled(text)
+    others = Q() if _is_part_of_a_kind(text) or Numbered.RENTAL in kinds else NOT_ON_RENTALS
     wanted = Q(target__iregex=pattern(text)) | Q(action__in=labelled)
+    for kind in kinds:
+        wanted |= Q(target__regex=f"^{kind} [0-9]+$")
+    if _begins_a_word(text, history()):
+        wanted |= Q(target=ALL_RENTALS)
     # One team, or none, in each: it is named since PostgreSQL orders by the index of both only so.
     by_team = [records.filter(readable, others, wanted).order_by("team_id", "-pk") for readable in access.audited()]
     on_rentals = [Q(action=action) for action in labelled if action in ACTIONS_ON_RENTALS]
@@ -51,8 +55,19 @@ def _is_part_of_a_kind(text: str) -> bool:
 
 
 def _labelled(text: str) -> list[Action]:
-    """Return the actions whose label, as the page has it, contains the text from the beginning of a word on."""
-    return [action for action in Action if f" {fold(text)}" in f" {fold(str(action.label))}"]
+    """Return the actions whose label, as the page has it, contains the text."""
+    return [action for action in Action if _begins_a_word(text, str(action.label))]
+
+
+def _kinds(text: str) -> list[Numbered]:
+    """Return the kinds of targets whose name, as the page has it, contains the text, such as `lượt thuê`."""
+    has_number = re.search("[0-9]", text)
+    return [] if has_number else [kind for kind in Numbered if _begins_a_word(text, numbered(kind, 0))]
+
+
+def _begins_a_word(text: str, shown: str) -> bool:
+    """Whether what the page shows contains the text from the beginning of a word on."""
+    return f" {fold(text)}" in f" {fold(shown)}"
 
 
 def _by_number(text: str) -> Iterator[Q]:

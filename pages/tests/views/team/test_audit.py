@@ -139,6 +139,29 @@ def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, 
 
 
 @pytest.mark.parametrize(
+    ("language", "typed", "found"),
+    [
+        ("en", "History", {"rentals"}),
+        ("en", "lịch sử", set()),
+        ("vi", "lịch sử", {"rentals"}),
+        ("vi", "LICH", {"rentals"}),
+        ("vi", "ịch sử", set()),  # no word begins so
+        ("vi", "Lượt thuê", {"rental 12"}),
+        ("vi", "tệp", {"file 7"}),
+        ("vi", "tệp 8", set()),
+    ],
+)
+def test_a_target_is_found_by_the_words_in_which_the_page_shows_it(
+    client: Client, boss: User, team: Team, language: str, typed: str, found: set[str]
+) -> None:
+    User.objects.filter(pk=boss.pk).update(language=language)
+    targets = {"rentals": "audit_export", "rental 12": "reveal", "file 7": "limits", "rental of Mai": "limits"}
+    for target, action in targets.items():
+        audit.record(action, team=team, target=target)
+    assert set(shown(client, q=typed)) == found
+
+
+@pytest.mark.parametrize(
     ("target", "typed", "is_found"),
     [
         ("Đơn hàng", "đơn", True),
@@ -260,6 +283,7 @@ def test_digits_and_dots_are_looked_for_in_addresses_and_in_numbers(
         ("7", {"audit_team_others", "audit_target"}),
         ("Signed in", {"audit_team_others"}),
         ("Revealed a code", {"audit_team_others", "audit_action"}),
+        ("History", {"audit_team_others"}),
     ],
 )
 def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
