@@ -13,6 +13,7 @@ from accounts.http import DeskRequest
 from lib.files import shared_files
 from lib.files.shared_files import Unreachable
 from pages.live import downloads
+from pages.presenters.background import with_sentences
 from pages.views.exports import CONTENT_TYPES, file_name
 from rentals.jobs.background import SENTENCES, export_of, file_of, is_lost, jobs_of, part_of
 from rentals.models import BackgroundJob
@@ -26,7 +27,7 @@ def background(request: DeskRequest) -> HttpResponse:
     may_export = request.access.may_export
     running = [job for job in jobs if job.state == BackgroundJob.State.RUNNING]
     context = {
-        "jobs": [(job, SENTENCES.get(job.reason, "")) for job in jobs],
+        "jobs": with_sentences(jobs),
         "any_open": any(job.is_open for job in jobs),
         "growing": [job.pk for job in running if may_export and part_of(job)],
         "no_right": "" if may_export else SENTENCES["no_right"],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -59,6 +60,14 @@ SENTENCES: Mapping[str, Promise] = {
 }
 State = BackgroundJob.State
 logger = logging.getLogger(__name__)
+
+
+class Limit(StrEnum):
+    """Which number of jobs that go on at a time keeps another one waiting."""
+
+    OF_ONE = "exports of one person"
+    OF_ALL = "exports of all"
+    IMPORTS = "imports"
 
 
 class LostToAnother(Exception):
@@ -123,6 +132,11 @@ def part_of(job: BackgroundJob) -> Path | None:
     return growing_files.part_of(Path(files.path(_file_name(job))))
 
 
+def silent_seconds(job: BackgroundJob) -> int:
+    """Return for how long the worker of a running job has shown no sign of life."""
+    return int((timezone.now() - job.alive_at).total_seconds()) if job.alive_at else 0
+
+
 def is_lost(job: BackgroundJob) -> bool:
     """Whether the worker of a running job shows no sign of life."""
     return job.state == State.RUNNING and (job.alive_at is None or job.alive_at < _lost_before())
@@ -149,23 +163,29 @@ def _lost_before() -> datetime:
 def work(pk: int) -> None:
     """Do one job, if no other worker does and it is its turn. May run twice."""
     job = BackgroundJob.objects.filter(pk=pk).first()
-    if job is None or not _may_begin(job):
+    if job is None or limit_met(job, under_way()):
         return
     _work(pk, former=job)
     for waiting in due_jobs():
         enqueue.background(waiting)
 
 
-def _may_begin(job: BackgroundJob) -> bool:
-    """Whether fewer jobs are under way than may be at a time. The same few threads (`SLOW_THREADS`) read balances, the
+def under_way() -> list[tuple[str, int]]:
+    """Return the kind and the person's id of each job that a worker is doing: a few."""
+    running = BackgroundJob.objects.filter(state=State.RUNNING).exclude(_free()).order_by()
+    return list(running.values_list("kind", "person"))
+
+
+def limit_met(job: BackgroundJob, jobs_under_way: list[tuple[str, int]]) -> Limit | None:
+    """Return which limit a waiting job waits for, if any. The same few threads (`SLOW_THREADS`) read balances, the
     catalogue and ThueSim's history, and these shall not wait for exports."""
-    imports = Q(kind=BackgroundJob.Kind.IMPORT)
     is_import = job.kind == BackgroundJob.Kind.IMPORT
-    running = BackgroundJob.objects.filter(imports if is_import else ~imports, state=State.RUNNING).exclude(_free())
-    people = list(running.values_list("person", flat=True))
+    people = [person for kind, person in jobs_under_way if (kind == BackgroundJob.Kind.IMPORT) == is_import]
     if is_import:
-        return not people
-    return len(people) < MAX_EXPORTS and people.count(job.person_id) < MAX_EXPORTS_OF_ONE
+        return Limit.IMPORTS if people else None
+    if people.count(job.person_id) >= MAX_EXPORTS_OF_ONE:
+        return Limit.OF_ONE
+    return Limit.OF_ALL if len(people) >= MAX_EXPORTS else None
 
 
 def _work(pk: int, former: BackgroundJob) -> None:

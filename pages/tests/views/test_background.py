@@ -19,7 +19,7 @@ from pages.tests.views.exporting import read_xlsx, received
 from pages.tests.views.exporting import team as team
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person, make_team, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -185,6 +185,48 @@ def test_three_are_made_at_a_time_two_of_them_for_one_person(
     background.work(third.pk)
     third.refresh_from_db()
     assert third.state == "done", "an import and exports go on side by side"
+
+
+def said(client: Client) -> str:
+    """What the page says of the newest job."""
+    return parse(client.get("/background/").content.decode()).find_all(data_testid="job")[0].text
+
+
+def test_a_job_that_waits_for_others_says_so(client: Client, team: Team) -> None:
+    first, second = begin(client), begin(client, "status=received")
+    begin(client, "since=2020-01-01")
+    assert "waiting to start" in said(client)
+    both = BackgroundJob.objects.filter(pk__in=[first.pk, second.pk])
+    both.update(state="running", alive_at=timezone.now(), run="another")
+    assert "Waiting for another of your exports: 2 of one person are made at a time." in said(client)
+    both.update(person=make_person(team))
+    assert "waiting to start" in said(client)
+    BackgroundJob.objects.create(
+        kind="export_csv", person=make_person(team), team=team, state="running", alive_at=timezone.now()
+    )
+    assert "Waiting for other exports: 3 are made at a time." in said(client)
+    both.update(alive_at=timezone.now() - timedelta(seconds=background.LOST_SECONDS + 1))
+    assert "waiting to start" in said(client), "of the others two are dead"
+
+
+def test_an_import_that_waits_for_another_says_so(client: Client, team: Team, manager: User) -> None:
+    token, now = make_token(team), timezone.now()
+    for person, state in ((make_person(team), "running"), (manager, "waiting")):
+        BackgroundJob.objects.create(
+            kind="import_history", person=person, team=team, state=state, alive_at=now, token=token
+        )
+    assert "Waiting for another import: one is made at a time." in said(client)
+
+
+def test_nobody_is_said_to_count_once_nothing_is_heard_of_the_worker(client: Client) -> None:
+    begin(client)
+    BackgroundJob.objects.update(state="running", alive_at=timezone.now(), run="another")
+    assert "Counting the rows" in said(client)
+    BackgroundJob.objects.update(alive_at=timezone.now() - timedelta(seconds=20.5))
+    with patch("rentals.jobs.background.timezone.now", return_value=timezone.now()):
+        shown = said(client)
+    assert "Counting the rows" not in shown
+    assert "Nothing heard of its worker for 20 seconds: after 60 another one begins anew." in shown
 
 
 def test_what_a_dead_worker_has_written_is_deleted(client: Client) -> None:
