@@ -18,7 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lib.web.asgi import Application, Message, Receive, Send, disconnected
+from lib.web.asgi import Application, Message, Receive, Send, break_off, disconnected
 
 ADDRESS = re.compile(r"/background/[0-9]{1,18}/file/")
 HEADER = "Desk-File"
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """What Django answered. `path` is where the file grows, empty before that; `is_whole` where nothing will be added;
-    `broken` is what ends a file that will not be finished."""
+    """What Django answered. `path` is where the file grows, empty before that and where it will not be finished; `is_whole`
+    where nothing will be added; `broken` is the last line of a download that breaks off after this answer."""
 
     start: Message
     path: str = ""
@@ -111,7 +111,7 @@ class Downloads:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        checked = loop.time()
+        checked, answer = loop.time(), begun
         while not gone.done():
             if part := file.read(PART_BYTES):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -130,8 +130,13 @@ class Downloads:
                 if not is_whole:
                     await asyncio.wait({gone}, timeout=READ_SECONDS)
         if not gone.done():
-            await send({"type": "http.response.body", "body": begun.broken.encode(), "more_body": True})
-            logger.warning("the download of an export is broken off: its file will not be finished")
+            last = answer if answer.is_held else begun
+            await send({"type": "http.response.body", "body": last.broken.encode(), "more_body": True})
+            if answer.is_held:
+                logger.warning("the download of an export is broken off: its file will not be finished")
+            else:
+                logger.info("the download of an export is broken off: its reader may not have it any more")
+            await break_off(scope, gone)
 
     async def _ask(
         self, scope: Message, attempt: str, gone: "asyncio.Future[None]", send: Send | None = None

@@ -63,14 +63,21 @@ def background_file(request: DeskRequest, pk: int) -> FileResponse | HttpRespons
 
 
 def _growing(request: DeskRequest, job: BackgroundJob, attempt: str) -> HttpResponse:
-    """Tell the event loop where the file grows, and whether it is whole; send a person whose export does not begin to the
-    page that has it later."""
-    if attempt == "again" and (is_lost(job) or job.state == BackgroundJob.State.FAILED):
-        raise Http404
+    """Tell the event loop where the file grows, whether it is whole, and its last line where it breaks off; send a person
+    whose export does not begin to the page that has it later."""
     if not attempt or not shared_files.exports().files_grow:
         return redirect("background")
     path = part_of(job)
-    is_there = path is not None and (attempt == "again" or (path.exists() and not is_lost(job)))
+    if attempt == "again":
+        is_there = not (is_lost(job) or job.state == BackgroundJob.State.FAILED)
+        broken = _("INCOMPLETE: the export broke off here. Background work says why, or has all of it.")
+    else:
+        is_there = path is not None and path.exists() and not is_lost(job)
+        # Said where Django does not hand the file out any more, so that nobody can be asked.
+        broken = _(
+            "INCOMPLETE: the download was broken off here, since you are signed out, work in another team or may not export"
+            " any more. The export goes on."
+        )
     if attempt == "last" and not is_there:
         sentence = _(
             "The export has not begun yet: others come first, or no worker is running."
@@ -79,9 +86,8 @@ def _growing(request: DeskRequest, job: BackgroundJob, attempt: str) -> HttpResp
         messages.warning(request, sentence)
         return redirect("background")
     kind = _kind(job)
-    broken = _("INCOMPLETE: the export broke off here. Background work says why.")
     held = {
-        "path": str(path) if is_there else "",
+        "path": str(path) if path and is_there else "",
         "is_whole": job.state == BackgroundJob.State.DONE,
         "broken": f'\r\n"{broken}"\r\n' if kind == "csv" else "",
     }

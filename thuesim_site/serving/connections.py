@@ -17,6 +17,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lib.web import leaving
+from lib.web.asgi import CLOSE
 from thuesim_site.serving.asgi_responses import PART_BYTES, raw_refusal, refusal
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection's start, to the end of the request's head
@@ -108,6 +109,8 @@ class Connection(HttpToolsProtocol):
             raise ValueError("too many requests were sent ahead")  # ends the parser's work on this piece
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self.app = refusal(431)  # for what else comes on this connection as well: it is going to be closed
+        # Not a method of this connection's own: the two would keep each other in memory.
+        self.scope[CLOSE] = self.transport.close  # type: ignore[literal-required]
         super().on_headers_complete()
         if leaving.has_begun():
             self.cycle.keep_alive = False

@@ -1,6 +1,7 @@
 """Exports that are downloaded while a worker writes them, through a real server."""
 
 import http.client
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -137,17 +138,38 @@ def is_begun_anew(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJo
     BackgroundJob.objects.update(run="another")
 
 
-@pytest.mark.parametrize("happens", [ends_rights, loses_its_worker, is_begun_anew])
-def test_a_download_breaks_that_may_not_go_on_or_whose_worker_is_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, happens: Callable[..., None]
+def signs_out(monkeypatch: pytest.MonkeyPatch, desk: Desk, job: BackgroundJob) -> None:
+    monkeypatch.setattr(downloads, "CHECK_SECONDS", 0)
+    desk.client.session.flush()
+
+
+WITHOUT_RIGHT = (
+    "the download was broken off here, since you are signed out, work in another team or may not export any more"
+)
+BROKEN = "the export broke off here. Background work says why, or has all of it."
+
+
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [(ends_rights, WITHOUT_RIGHT), (signs_out, WITHOUT_RIGHT), (loses_its_worker, BROKEN), (is_begun_anew, BROKEN)],
+)
+def test_a_download_breaks_that_may_not_go_on_or_whose_worker_is_lost_and_says_why(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    happens: Callable[..., None],
+    said: str,
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # so that it is seen here
     job = desk.begin()
     desk.work(job)
     with desk.asking(reverse("background_file", args=[job.pk])) as answer:
         answer.read(2)
         happens(monkeypatch, desk, job)
-        with pytest.raises(http.client.IncompleteRead):
+        with pytest.raises(http.client.IncompleteRead) as broken:
             answer.read()
+    assert said in broken.value.partial.splitlines()[-1].decode()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_file_that_is_cut_off_by_a_full_disk_is_not_taken_for_whole(
