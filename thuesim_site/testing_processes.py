@@ -7,19 +7,23 @@ import itertools
 import multiprocessing
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from multiprocessing.sharedctypes import Synchronized
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+from warnings import WarningMessage
 
 import pytest
 
 _FORK = multiprocessing.get_context("fork")
 _RUNNING_DESK = "running_desk"
+_FOLDER = "tmp_path, kept"
 _GRACE_SECONDS = 30.0  # for the processes of a run that ends early to tear their fixtures down
 
 
@@ -38,21 +42,30 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if count < 2 or session.testsfailed or option.collectonly or for_one:
         return None
     queue = _Queue(session.items, count)
-    with tempfile.TemporaryDirectory(prefix="desk-tests-", ignore_cleanup_errors=True) as folder:
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # else each process leaves a folder of its own behind
-        processes: dict[Connection, ForkProcess] = {}
-        try:
-            for _ in range(count):
-                _start(session, queue, processes)
-            _receive(session, processes)
-        except BaseException:  # -x, Ctrl-C
-            _end_early(processes)
-            raise
-        finally:
-            for process in processes.values():
-                process.kill()
-                process.join()
+    folder = Path(tempfile.mkdtemp(prefix="desk-tests-")).resolve()
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)  # else each process leaves a folder of its own behind
+    processes: dict[Connection, ForkProcess] = {}
+    kept: set[Path] = set()
+    try:
+        for _ in range(count):
+            _start(session, queue, processes)
+        _receive(session, processes, kept)
+    except BaseException:  # -x, Ctrl-C
+        _end_early(processes)
+        raise
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.join()
+        _delete(folder, kept)
     return True
+
+
+def _delete(folder: Path, kept: set[Path]) -> None:
+    """Delete the folder of a run; of the failed tests, `tmp_path` is kept."""
+    for path in folder.glob("pytest-of-*/pytest-*[0-9]/*") if kept else [folder]:
+        if path not in kept and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class _Queue:
@@ -149,18 +162,50 @@ def _capture_apart(capture: Any) -> None:
 
 
 class _Sender:
-    """In a process: sends what pytest reports."""
+    """In a process: sends what pytest reports, and the warnings."""
 
     def __init__(self, config: pytest.Config, pipe: Connection) -> None:
         self._config = config
         self._pipe = pipe
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        folder = (getattr(item, "funcargs", None) or {}).get("tmp_path")
+        if report.failed and folder is not None:
+            report.sections.append((_FOLDER, str(folder)))  # pytest prints it with the failure
+        return report
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._pipe.send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
 
+    def pytest_warning_recorded(
+        self, warning_message: WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+    ) -> None:
+        warned = warning_message
+        self._pipe.send(_Warning(str(warned.message), warned.category.__name__, warned.filename, warned.lineno, nodeid))
 
-def _receive(session: pytest.Session, processes: dict[Connection, ForkProcess]) -> None:
-    """Report what the processes send, until each has said that it is done. Raises Failed where one ends before."""
+
+class _Warning(NamedTuple):
+    """A warning as it is sent: its own class may be one that is known in the test alone."""
+
+    text: str
+    category: str
+    file_name: str
+    line: int
+    nodeid: str
+
+    def record(self, config: pytest.Config) -> None:
+        """Let pytest list it at the end."""
+        category = type(self.category, (Warning,), {})
+        message = WarningMessage(self.text, category, self.file_name, self.line)
+        said = {"warning_message": message, "when": "runtest", "nodeid": self.nodeid, "location": None}
+        config.hook.pytest_warning_recorded.call_historic(kwargs=said)
+
+
+def _receive(session: pytest.Session, processes: dict[Connection, ForkProcess], kept: set[Path]) -> None:
+    """Report what the processes send, until each has said that it is done; add the folders of failed tests to `kept`. Raises
+    Failed where a process ends before."""
     hook = session.config.hook
     running: dict[Any, str] = dict.fromkeys(processes, "its start")
     while running:
@@ -174,8 +219,11 @@ def _receive(session: pytest.Session, processes: dict[Connection, ForkProcess]) 
                 del running[pipe]
             elif isinstance(sent, str):
                 running[pipe] = sent
+            elif isinstance(sent, _Warning):
+                sent.record(session.config)
             else:
                 report = hook.pytest_report_from_serializable(config=session.config, data=sent)
+                kept |= {Path(folder) for name, folder in report.sections if name == _FOLDER}
                 hook.pytest_runtest_logreport(report=report)
         for pipe, test in running.items():  # what a test started may keep the pipe open
             if not processes[pipe].is_alive() and not pipe.poll():

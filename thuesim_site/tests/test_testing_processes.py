@@ -21,6 +21,22 @@ def test_fails():
     print("what it printed")
     assert 1 == 2
 """
+LEAVES_A_FILE = """
+def test_fails(tmp_path):
+    (tmp_path / "left").write_text("it")
+    assert 1 == 2
+
+def test_passes(tmp_path):
+    (tmp_path / "left").write_text("it")
+"""
+WARNS = """
+import warnings
+
+def test_warns():
+    class OfTheTest(UserWarning):
+        pass
+    warnings.warn("look here", OfTheTest)
+"""
 # The process that it leaves behind keeps the pipe open.
 DIES = """
 import os, time
@@ -58,6 +74,24 @@ def test_each_test_runs_once_and_a_failure_is_told_with_what_it_printed(tmp_path
     assert run.returncode == 1
     assert "1 failed, 30 passed" in run.stdout
     assert "what it printed" in run.stdout
+
+
+def test_the_folder_of_a_failed_test_alone_is_kept_and_named(tmp_path: Path) -> None:
+    run = _pytest(tmp_path, test_leaves=LEAVES_A_FILE, test_thirty=THIRTY)
+    [left] = tmp_path.glob("desk-tests-*/**/left")
+    assert left.parent.name == "test_fails0"
+    assert str(left.parent) in run.stdout.splitlines()
+    run = _pytest(tmp_path, "--deselect", "test_leaves.py::test_fails")
+    assert run.returncode == 0
+    assert list(tmp_path.glob("desk-tests-*/**/left")) == [left]
+    assert len(list(tmp_path.glob("desk-tests-*"))) == 1
+
+
+def test_a_warning_of_a_test_is_listed_at_the_end(tmp_path: Path) -> None:
+    run = _pytest(tmp_path, test_warns=WARNS, test_thirty=THIRTY)
+    assert "31 passed, 1 warning" in run.stdout
+    assert "test_warns.py::test_warns" in run.stdout
+    assert "OfTheTest: look here" in run.stdout
 
 
 def test_a_process_that_ends_in_a_test_fails_the_run_and_names_the_test(tmp_path: Path) -> None:
