@@ -18,7 +18,7 @@ FIRST_LABEL = 1000
 
 
 class House:
-    """A team whose tokens are those of the stage, with callbacks on, a catalogue and an opened ledger each."""
+    """A team whose tokens are those of the stage, with callbacks on, a catalog and an opened ledger each."""
 
     def __init__(self, stage: Stage, rng: random.Random, *, callbacks: bool = True) -> None:
         self._rng = rng
@@ -31,7 +31,7 @@ class House:
                 secret = CallbackAddress.issue(token).secret.reveal()
                 stage.upstream("callback", token=value, url=f"{stage.desk.base_url}/callback/{secret}/")
         if not settled(self._known, 60, every=0.3):
-            raise TimeoutError("the catalogue or a balance did not come")
+            raise TimeoutError("the catalog or a balance did not come")
 
     def _person(self, number: int) -> User:
         person = User.objects.create_user(f"customer{number}")

@@ -65,7 +65,7 @@ def main(small: Path) -> None:
         try:
             person = Person(desk, "admin")
             say("sign in", person.sign_in())
-            wait_until(lambda: "02.97" in person.get("/").text, "the catalogue is there")
+            wait_until(lambda: "02.97" in person.get("/").text, "the catalog is there")
             say("order", person.rent())
             wait_until(lambda: upstream.books()["waiting"] == 1, "the number was rented")
             time.sleep(3)

@@ -17,7 +17,7 @@ import requests
 from thuesim_site.testing import RunningDesk
 
 MAX_MEGABYTES, MAX_CORE, MAX_START_SECONDS = 300.0, 0.01, 3.0
-QUIET_SECONDS = 45.0  # until the catalogue is read and the first of the recurring work is done
+QUIET_SECONDS = 45.0  # until the catalog is read and the first of the recurring work is done
 
 
 def proportional_megabytes(pid: int) -> float:

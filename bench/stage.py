@@ -22,7 +22,7 @@ import django
 import psycopg
 import requests
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import RedisServer, RunningDesk, free_port, wait_until
 

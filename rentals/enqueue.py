@@ -125,12 +125,12 @@ def fetch_recording(message_id: int) -> None:
 
 
 def sync(token_id: int) -> None:
-    """The token is new, or its catalogue is to be read again."""
+    """The token is new, or its catalog is to be read again."""
     _on_commit(TaskName.SYNC_TOKEN, token_id, TaskQueue.SLOW)
 
 
 def sync_catalog(token_id: int) -> None:
-    """A price of the token's catalogue has changed."""
+    """A price of the token's catalog has changed."""
     _on_commit(TaskName.SYNC_CATALOG, token_id, TaskQueue.SLOW)
 
 

@@ -211,7 +211,7 @@ def _write(order: Order, token: Token) -> Rental:
 
 def _checked(order: Order) -> Token:
     """Return the token to order on. Raises `OrderRefused` for an order that contradicts itself, the team's settings or the
-    catalogue."""
+    catalog."""
     if order.team.purpose_required and not order.purpose:
         raise OrderRefused(_("Say what the number is for: your team requires a purpose with every order."), "purpose")
     if not order.service.active:

@@ -135,7 +135,7 @@ def deliver(destination_id: int) -> None:
 
 @shared_task(name=TaskName.SYNC_TOKEN, ignore_result=True)
 def sync_token(token_id: int) -> None:
-    """Read all that ThueSim tells about a token: balance, catalogue, history. Sent when a token is new."""
+    """Read all that ThueSim tells about a token: balance, catalog, history. Sent when a token is new."""
     read_balance(token_id)
     sync_catalog(token_id)
     with runs.run(JobName.RECONCILE, token_id):
@@ -168,7 +168,7 @@ def read_balances() -> None:
 
 @shared_task(name=TaskName.SYNC_CATALOGS, ignore_result=True)
 def sync_catalogs() -> None:
-    """Every 15 s: read the catalogue of each token whose last good reading is a minute old, or missing."""
+    """Every 15 s: read the catalog of each token whose last good reading is a minute old, or missing."""
     _each("catalog", runs.due(JobName.CATALOG, seconds=catalog.SYNC_SECONDS), sync_catalog)
 
 

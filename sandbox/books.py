@@ -103,7 +103,7 @@ class Rental:
 
     @property
     def service_key(self) -> str:
-        """`SV.ID` of its service, the key in the catalogue."""
+        """`SV.ID` of its service, the key in the catalog."""
         return f"{self.sv}.{self.service_id}" if self.sv else str(self.service_id)
 
     def arrived(self, at: float) -> list[Message]:
@@ -254,7 +254,7 @@ class Books:
             self._journal.save("meta", "stock", self.stock)
 
     def change_service(self, key: str, changes: dict[str, object]) -> None:
-        """Record how a service differs from the catalogue."""
+        """Record how a service differs from the catalog."""
         self.changed_services[key] = self.changed_services.get(key, {}) | changes
         if self._journal:
             self._journal.save("meta", "services", self.changed_services)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox import messages, payloads
 from sandbox.books import EXPIRED, RECEIVED, WAITING, Attempt, Rental
-from sandbox.catalogue import EXTRA_NETWORKS, NETWORKS, draw
+from sandbox.catalog import EXTRA_NETWORKS, NETWORKS, draw
 from sandbox.http_wire import HTML, JSON, Reply, Request
 from sandbox.payloads import Snapshot, Style
 from sandbox.rules import Rules

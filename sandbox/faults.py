@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sandbox.catalogue import draw
+from sandbox.catalog import draw
 
 ENDPOINTS = ("balance", "networks", "service", "rent", "rephone", "code", "history", "audio", "callback")
 _ALIASES = {"register-service": "rent", "services": "service"}

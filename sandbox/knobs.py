@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.books import Call
-from sandbox.catalogue import NETWORKS
+from sandbox.catalog import NETWORKS
 from sandbox.payloads import ENVELOPES
 from sandbox.rules import Rules
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from sandbox.books import EXPIRED, RECEIVED, Message, Rental
-from sandbox.catalogue import Service
+from sandbox.catalog import Service
 
 ENVELOPES = ("page", "A", "B", "C", "mixed")
 PAGE_ENVELOPES = {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sandbox.books import Account, Attempt, Books, Message, Rental
 from sandbox.callback_plan import CallbackPlan, audio_path
 from sandbox.callback_sender import Callback, CallbackSender
-from sandbox.catalogue import CATALOGUE, NETWORK_OF_PREFIX, Service, demo_token, full_stock
+from sandbox.catalog import CATALOG, NETWORK_OF_PREFIX, Service, demo_token, full_stock
 from sandbox.faults import Faults
 from sandbox.settings import Refused, Settings
 from sandbox.stock import Stock
@@ -232,7 +232,7 @@ class Rules:
 
     def change_service(self, key: str, **changes: object) -> None:
         """Change a service's `price`, `seconds` or `name`, or withdraw it with `withdrawn=True`. Raises LookupError."""
-        if key not in CATALOGUE or not changes.keys() <= {"price", "seconds", "name", "withdrawn"}:
+        if key not in CATALOG or not changes.keys() <= {"price", "seconds", "name", "withdrawn"}:
             raise LookupError(f"no service {key!r}, or nothing called {', '.join(changes)} to change")
         with self.transaction():
             self.books.change_service(key, changes)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sandbox import messages
 from sandbox.books import Attempt, Books, Message, Rental
-from sandbox.catalogue import CATALOGUE, NETWORK_OF_PREFIX, Service, draw, find_service, subscriber
+from sandbox.catalog import CATALOG, NETWORK_OF_PREFIX, Service, draw, find_service, subscriber
 from sandbox.faults import Faults
 from sandbox.settings import Refused, Settings
 
@@ -21,9 +21,9 @@ class Stock:
         """Every service on sale by its key, with the changes in the books."""
         changed = self._books.changed_services
         if not changed:
-            return CATALOGUE
+            return CATALOG
         services = {}
-        for key, service in CATALOGUE.items():
+        for key, service in CATALOG.items():
             changes = dict(changed.get(key, {}))
             if not changes.pop("withdrawn", False):
                 services[key] = replace(service, **changes)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ def write_past(desk: RunningDesk) -> None:
     from pages.presenters.tour import TOURS
     from rentals.models import Service
 
-    wait_until(lambda: Service.objects.exists(), "the catalogue is read", 60)
+    wait_until(lambda: Service.objects.exists(), "the catalog is read", 60)
     call_command("demo_data")
     User.objects.update(tours_seen=list(TOURS))
 

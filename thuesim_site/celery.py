@@ -33,7 +33,7 @@ app.autodiscover_tasks()
 class SteadyScheduler(Scheduler):
     """Beat that goes on when the clock is set back: Celery's own waits until the clock has caught up.
 
-    It keeps nothing on disk. At a start every entry is due at once, so that the catalogue is there for the first person.
+    It keeps nothing on disk. At a start every entry is due at once, so that the catalog is there for the first person.
     """
 
     max_interval = 5  # seconds that it may sleep

@@ -341,7 +341,7 @@ def test_whose_role_lets_them_rent_no_more_rents_no_more(program: Program, house
     assert program.post("rentals", {"service": "02.97"}).json()["code"] == "forbidden"
 
 
-def test_the_catalogue_is_as_on_the_pages(program: Program, house: House) -> None:
+def test_the_catalog_is_as_on_the_pages(program: Program, house: House) -> None:
     service = program.get("services/02.97").json()
     assert (service["id"], service["price"], service["success_share"]) == ("02.97", house.service.price, None)
     assert service in program.get("services", {"q": service["name"]}).json()["items"]

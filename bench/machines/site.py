@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 
 from bench.machines import parts
 from bench.machines.network import SUBNET, Machine, Network
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start import embedded_redis
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import known_names, wait_until

@@ -111,7 +111,7 @@ def main() -> int:
 def upgrade(desk: RunningDesk, folder: Path, pairs: int) -> int:
     """Order, upgrade, and print what came of it; returns the exit status."""
     person = Person(desk, "linh")
-    wait_until(lambda: "02.97" in person.get("/").text, "the catalogue was read")
+    wait_until(lambda: "02.97" in person.get("/").text, "the catalog was read")
     screen = Screen(person, f"{desk.base_url}/live/")
     slow = {"name": "slow-reply", "endpoint": "rent", "count": 1, "value": 8000}
     requests.post(f"{desk.sandbox_url}/_sandbox/faults", json=slow, timeout=10).raise_for_status()

@@ -29,7 +29,7 @@ from typing import Any
 import requests
 
 from bench.stage import Postgres, settled
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.testing import free_port, known_names, wait_until
 
@@ -132,7 +132,7 @@ class Visitor:
 
     def rent(self, times: int = 1) -> None:
         """Order numbers. Raises AssertionError where an order is refused."""
-        wait_until(lambda: SERVICE in self._get("/").text, "the catalogue was read", 60)
+        wait_until(lambda: SERVICE in self._get("/").text, "the catalog was read", 60)
         for _ in range(times):
             answer = self._post("/", "/rent/", service=SERVICE)
             assert answer.status_code == 200, answer.text[:500]

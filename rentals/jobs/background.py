@@ -178,7 +178,7 @@ def under_way() -> list[tuple[str, int]]:
 
 def limit_met(job: BackgroundJob, jobs_under_way: list[tuple[str, int]]) -> Limit | None:
     """Return which limit a waiting job waits for, if any. The same few threads (`SLOW_THREADS`) read balances, the
-    catalogue and ThueSim's history, and these shall not wait for exports."""
+    catalog and ThueSim's history, and these shall not wait for exports."""
     is_import = job.kind == BackgroundJob.Kind.IMPORT
     people = [person for kind, person in jobs_under_way if (kind == BackgroundJob.Kind.IMPORT) == is_import]
     if is_import:

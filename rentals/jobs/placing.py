@@ -63,7 +63,7 @@ def place_next(token_id: int) -> None:
 
 
 class _PriceUnread(Exception):
-    """The order has a limit, and the price may have changed since the catalogue was read."""
+    """The order has a limit, and the price may have changed since the catalog was read."""
 
     def __init__(self, rental: Rental) -> None:
         self.rental = rental

@@ -234,7 +234,7 @@ def _note_refused(entry: thuesim.HistoryEntry, error: DatabaseError) -> None:
 
 
 def _services(entries: Sequence[thuesim.HistoryEntry]) -> list[Service]:
-    """Return the service of each entry; one that the catalogue never had is added as not offered."""
+    """Return the service of each entry; one that the catalog never had is added as not offered."""
     by_id: dict[str, list[Service]] = {}
     for service in Service.objects.filter(upstream_id__in={e.service_id.rsplit(".", 1)[-1] for e in entries}):
         by_id.setdefault(service.upstream_id, []).append(service)

@@ -1,7 +1,7 @@
 """ThueSim lists its services with their servers or without, so that one may stand here twice: as `02.97` and as `97`. What
 hangs on the one that is no longer offered moves to the one that is.
 
-Favourites and a team's allowed services follow the catalogue in both directions. Rentals move from the service without a
+Favourites and a team's allowed services follow the catalog in both directions. Rentals move from the service without a
 server alone: the server of the others is needed to rent their numbers again.
 """
 

@@ -50,7 +50,7 @@ OUTGOING = {
     EventKind.REFUSED: OutgoingEvent.REFUSED,
 }
 
-# In the detail of a RENTED event: the reply had no price, so the catalogue's was booked.
+# In the detail of a RENTED event: the reply had no price, so the catalog's was booked.
 PRICE_ASSUMED = "assumed"
 
 

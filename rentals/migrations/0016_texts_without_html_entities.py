@@ -37,7 +37,7 @@ def decode_messages(apps, schema_editor):
 
 
 def decode_services(apps, schema_editor):
-    """The name by which it is searched follows at the next reading of the catalogue."""
+    """The name by which it is searched follows at the next reading of the catalog."""
     Service = apps.get_model("rentals", "Service")
     for service in Service.objects.filter(name__contains="&"):
         Service.objects.filter(pk=service.pk).update(

@@ -1,4 +1,4 @@
-"""The upstream's catalogue, mirrored: networks with their prefixes, services with their prices."""
+"""The upstream's catalog, mirrored: networks with their prefixes, services with their prices."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

@@ -208,7 +208,7 @@ class Rental(models.Model):
         db_index=False,
         verbose_name=_("rented again from"),
     )
-    # The catalogue's price that was shown, the most that the person would pay, and the most that the team allowed when the
+    # The catalog's price that was shown, the most that the person would pay, and the most that the team allowed when the
     # order was taken, then when it was sent or refused. In đồng; None of the team where it had no limit, or none was kept.
     agreed_price = models.PositiveIntegerField(null=True, blank=True)
     max_price = models.PositiveIntegerField(null=True, blank=True)

@@ -177,7 +177,7 @@ def test_the_order_form_takes_the_longest_service_key() -> None:
 
 @several
 @given(listed=rows("ID", "SV", "SERVICE_NAME", "PRICE", "Time"), named=rows("id", "name"))
-def test_an_odd_row_of_the_catalogue_hides_no_other(
+def test_an_odd_row_of_the_catalog_hides_no_other(
     house: House, say: Say, listed: list[dict[str, Any]], named: list[dict[str, Any]]
 ) -> None:
     good = {"ID": "9797", "SV": "02", "SERVICE_NAME": "Good", "PRICE": 1450}

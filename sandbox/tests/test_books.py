@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from sandbox.rules import Rules
 from sandbox.server import Sandbox
 from sandbox.settings import Settings

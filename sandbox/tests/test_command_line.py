@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from sandbox.command_line import DESCRIPTION, EPILOG, add_arguments, build
 from sandbox.faults import KINDS
 from sandbox.tests.conftest import Process

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import LOST, Process, ask, eventually, fetch, slow_until_set
 

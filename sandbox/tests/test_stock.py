@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.catalogue import NETWORKS
+from sandbox.catalog import NETWORKS
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import ask, rent
 

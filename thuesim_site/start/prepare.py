@@ -12,7 +12,7 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.management import call_command
 
 from lib.advisory_lock import advisory_lock
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start import variables
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.kept_secrets import short_digest

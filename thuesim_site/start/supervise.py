@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start import (
     checks,
     demo,

@@ -29,7 +29,7 @@ class Person:
         wait_until(holds, what, every=0.3)
 
     def rent(self) -> None:
-        self.wait_until(lambda: "02.97" in self.get("/").text, "the catalogue was read")
+        self.wait_until(lambda: "02.97" in self.get("/").text, "the catalog was read")
         answer = self._post("/", "/rent/", service="02.97")
         assert answer.status_code == 200
 

@@ -39,7 +39,7 @@ class Command(DeskCommand):
     help = "Write the month that ended yesterday for the first team of a desk in demo mode."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write it once. Raises `CommandError` outside demo mode, before the first catalogue, or where it is there."""
+        """Write it once. Raises `CommandError` outside demo mode, before the first catalog, or where it is there."""
         if not settings.DEMO:
             raise CommandError("This desk works with the true ThueSim; demo data is for the sandbox alone.")
         if not Service.objects.filter(name__in=SERVICES).exists():

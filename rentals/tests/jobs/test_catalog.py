@@ -1,4 +1,4 @@
-"""The catalogue mirrors the upstream's, keeps every price, and survives bad replies."""
+"""The catalog mirrors the upstream's, keeps every price, and survives bad replies."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def empty_catalogue(db: None) -> Iterator[None]:
+def empty_catalog(db: None) -> Iterator[None]:
     Network.objects.all().delete()
     drift.forget()
     yield

@@ -280,7 +280,7 @@ def test_too_many_candidates_are_no_search() -> None:
 # What it really cost.
 
 
-def test_the_history_s_price_takes_the_place_of_the_catalogue_s(house: House, clock: Traveller) -> None:
+def test_the_history_s_price_takes_the_place_of_the_catalog_s(house: House, clock: Traveller) -> None:
     house.upstream.set_fault("refund-never")
     read(house, clock)
     house.upstream.change_settings(envelope="A")  # its reply to an order has no price

@@ -1,4 +1,4 @@
-"""An imported rental belongs to the service that is offered, and can be rented again, however the catalogue is spelled."""
+"""An imported rental belongs to the service that is offered, and can be rented again, however the catalog is spelled."""
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -16,7 +16,7 @@ from rentals.upstream.client import client_for
 pytestmark = pytest.mark.django_db
 
 
-def read_catalogue_without_servers_once(house: House) -> None:
+def read_catalog_without_servers_once(house: House) -> None:
     """The upstream lists its services without SV for a while, then with SV again."""
     listed = client_for(house.token).services()
     without = {
@@ -37,12 +37,12 @@ def imported(house: House) -> Rental:
 
 
 def test_an_import_takes_the_offered_service_though_one_without_a_server_has_the_same_id(house: House) -> None:
-    read_catalogue_without_servers_once(house)
+    read_catalog_without_servers_once(house)
     assert imported(house).service == house.service
 
 
 def test_a_rental_of_the_twin_that_is_not_offered_is_rented_again_on_the_offered_one(house: House) -> None:
-    read_catalogue_without_servers_once(house)
+    read_catalog_without_servers_once(house)
     rental = imported(house)
     twin = Service.objects.get(sv="", upstream_id="97")
     Rental.objects.filter(pk=rental.pk).update(service=twin)  # as an import wrote it before
@@ -54,7 +54,7 @@ def test_a_rental_of_the_twin_that_is_not_offered_is_rented_again_on_the_offered
     assert (again.status, again.phone) == (Status.WAITING, rental.phone)
 
 
-def test_a_rental_of_a_server_is_rented_again_though_the_catalogue_now_names_none() -> None:
+def test_a_rental_of_a_server_is_rented_again_though_the_catalog_now_names_none() -> None:
     there = make_service(sv="", upstream_id="97", name="Yahoo")
     before = make_service(sv="02", upstream_id="97", name="Yahoo", active=False)
     assert before.offered() == there
@@ -83,7 +83,7 @@ def test_an_import_whose_service_never_had_a_name_is_rented_again_by_its_id() ->
     assert nameless.offered() == there
 
 
-# What hangs on a service follows the catalogue
+# What hangs on a service follows the catalog
 
 
 def twins(*, offered: str = "02", gone: str = "") -> tuple[Service, Service]:
@@ -118,7 +118,7 @@ def test_rentals_without_a_server_move_to_the_offered_service_in_batches(monkeyp
     assert service_twins.move_to_offered() == 0
 
 
-def test_rentals_of_a_server_stay_while_the_catalogue_names_none() -> None:
+def test_rentals_of_a_server_stay_while_the_catalog_names_none() -> None:
     _there, on_server = twins(offered="", gone="02")
     make_rental(Status.EXPIRED, service=on_server)
     assert service_twins.move_to_offered() == 0
@@ -145,15 +145,15 @@ def test_another_name_or_another_id_is_no_twin() -> None:
     assert service_twins.move_to_offered() == 0
 
 
-def test_a_catalogue_in_which_nothing_moves_costs_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_catalog_in_which_nothing_moves_costs_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     there, _gone = twins()
     make_rental(Status.EXPIRED, service=there)
     with django_assert_num_queries(1):
         assert service_twins.move_to_offered() == 0
 
 
-def test_the_next_catalogue_moves_what_hung_on_the_twin(house: House) -> None:
-    read_catalogue_without_servers_once(house)
+def test_the_next_catalog_moves_what_hung_on_the_twin(house: House) -> None:
+    read_catalog_without_servers_once(house)
     twin = Service.objects.get(sv="", upstream_id="97")
     StarredService.objects.create(person=house.person, service=twin)
     catalog.sync_catalog(house.token)

@@ -103,7 +103,7 @@ def asked(house: House) -> list[Any]:
     ("own", "of_team", "reason"),
     [(1500, None, reasons.PRICE_ROSE), (None, 1500, reasons.PRICE_ROSE), (9000, 1500, reasons.TEAM_PRICE)],
 )
-def test_what_costs_more_than_a_limit_is_not_ordered_though_the_catalogue_did_not_know(
+def test_what_costs_more_than_a_limit_is_not_ordered_though_the_catalog_did_not_know(
     house: House, own: int | None, of_team: int | None, reason: str
 ) -> None:
     Team.objects.update(max_price=of_team)
@@ -188,15 +188,15 @@ def test_an_order_that_is_cancelled_while_its_price_is_read_is_not_sent(
     assert asked(house) == []
 
 
-def test_a_reply_dearer_than_the_catalogue_is_booked_at_its_price_and_marked(house: House) -> None:
+def test_a_reply_dearer_than_the_catalog_is_booked_at_its_price_and_marked(house: House) -> None:
     rental = order(house)
-    house.upstream.change_service("02.97", price=45_000)  # the catalogue here does not know yet
+    house.upstream.change_service("02.97", price=45_000)  # the catalog here does not know yet
     assert place(house, rental).status == Status.WAITING
     assert (rental.agreed_price, rental.price, rental.is_dearer) == (1450, 45_000, True)
     assert LedgerEntry.objects.get(rental=rental, kind="rent").amount == -45_000
 
 
-def test_a_dearer_reply_is_the_price_from_then_on_and_has_the_catalogue_read(
+def test_a_dearer_reply_is_the_price_from_then_on_and_has_the_catalog_read(
     house: House,
     enqueued: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
@@ -213,7 +213,7 @@ def test_a_dearer_reply_is_the_price_from_then_on_and_has_the_catalogue_read(
 
 
 @pytest.mark.parametrize("price", [1450, 1000])
-def test_a_reply_that_costs_no_more_leaves_the_catalogue_alone(
+def test_a_reply_that_costs_no_more_leaves_the_catalog_alone(
     house: House,
     enqueued: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def demo(settings: Settings) -> None:
-    """A desk in demo mode that has read its catalogue."""
+    """A desk in demo mode that has read its catalog."""
     settings.DEMO = True
     make_token(make_team())
     for name in SERVICES:
@@ -54,7 +54,7 @@ def test_a_desk_on_the_true_service_is_left_alone(demo: None, settings: Settings
     assert not Rental.objects.exists()
 
 
-def test_before_the_first_catalogue_it_says_what_to_do(settings: Settings) -> None:
+def test_before_the_first_catalog_it_says_what_to_do(settings: Settings) -> None:
     settings.DEMO = True
     with pytest.raises(CommandError, match="Within a minute of its start"):
         call_command("demo_data")

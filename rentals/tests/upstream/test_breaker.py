@@ -77,7 +77,7 @@ def test_the_longer_it_fails_the_longer_the_pause_up_to_a_limit() -> None:
 
 CALLS: dict[str, Callable[[Token], object]] = {
     "balance": balances.read_balance,
-    "catalogue": catalog.sync_catalog,
+    "catalog": catalog.sync_catalog,
     "history": lambda token: reconciling.reconcile(token.pk),
     "poll of a token": lambda token: polling.poll_token(token.pk),
     "poll of a number": lambda token: polling.poll_rental(Rental.objects.get(token=token).pk),

@@ -12,7 +12,7 @@ from typing import Any
 
 import time_machine
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from sandbox.server import Sandbox
 
 LATER_SECONDS = 30.0  # the numbers that waited have their messages by then

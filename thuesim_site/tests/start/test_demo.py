@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.catalogue import demo_token
+from sandbox.catalog import demo_token
 from thuesim_site.start import demo
 from thuesim_site.start.kept_secrets import sha256
 from thuesim_site.testing import RunningDesk, known_names, wait_until

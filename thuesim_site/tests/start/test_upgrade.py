@@ -60,7 +60,7 @@ def desk(tmp_path: Path, migrated_file: str) -> Iterator[RunningDesk]:
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the processes are the same on both databases")
 def test_every_process_is_replaced_and_nobody_notices(desk: RunningDesk) -> None:
     person = Person(desk, "linh")
-    person.wait_until(lambda: "02.97" in person.get("/").text, "the catalogue was read")
+    person.wait_until(lambda: "02.97" in person.get("/").text, "the catalog was read")
     before = {pid for pid, command in desk.processes().items() if command[0] == "desk"}
     requests.post(
         f"{desk.sandbox_url}/_sandbox/faults",

@@ -96,7 +96,7 @@ SERVICES = (
     Service(41, "10", "OpenAI / ChatGPT", 3900, 600),
     Service(301, "", "Vé xe khách", 650, None),
 )
-CATALOGUE = {service.key: service for service in SERVICES}
+CATALOG = {service.key: service for service in SERVICES}
 
 
 def find_service(services: Mapping[str, Service], service_id: str) -> Service | None:

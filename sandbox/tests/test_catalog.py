@@ -1,6 +1,6 @@
 """What is on sale: services by their ids, and numbers that all differ."""
 
-from sandbox.catalogue import subscriber
+from sandbox.catalog import subscriber
 from sandbox.server import Sandbox
 from sandbox.tests.conftest import ask, rent
 
