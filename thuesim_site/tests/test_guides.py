@@ -22,7 +22,7 @@ from thuesim_site.testing import free_port
 BASE_DIR: Path = settings.BASE_DIR
 FILES = [*(f"docs/guides/{{language}}/{name}.md" for name in GUIDES), "README.{language}.md"]
 LANGUAGES = ("en", "vi")
-# Words on the screen that are the same in every language, and so in no catalogue.
+# Words on the screen that are the same in every language, and so in no translation.
 UNTRANSLATED = {"excel"}
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -44,7 +44,7 @@ def blocks(path: Path) -> list[tuple[str, str]]:
     return _FENCE.findall(path.read_text())
 
 
-def catalogues() -> list[polib.POFile]:
+def translations() -> list[polib.POFile]:
     ours = BASE_DIR.glob("locale*/vi/LC_MESSAGES/django.po")
     folders = [Path(django.__file__).parent, Path(allauth.__file__).parent]
     theirs = [path for folder in folders for path in folder.rglob("locale/vi/LC_MESSAGES/django.po")]
@@ -54,7 +54,7 @@ def catalogues() -> list[polib.POFile]:
 @pytest.fixture(scope="module")
 def labels() -> dict[str, set[str]]:
     """What the product may have on the screen, by language, in small letters."""
-    entries = [entry for catalogue in catalogues() for entry in catalogue if not entry.obsolete]
+    entries = [entry for file in translations() for entry in file if not entry.obsolete]
     return {
         "en": {text.casefold() for entry in entries for text in (entry.msgid, entry.msgid_plural)} | UNTRANSLATED,
         "vi": {text.casefold() for entry in entries for text in (entry.msgstr, *entry.msgstr_plural.values())}

@@ -1,4 +1,4 @@
-"""The catalogues: every text of the code in Vietnamese, no placeholder lost, in step with what they were compiled to."""
+"""The translations: every text of the code in Vietnamese, no placeholder lost, in step with what they were compiled to."""
 
 import os
 import re
@@ -16,12 +16,12 @@ from django.utils.translation import gettext as translated  # not by a name that
 from django.utils.translation import override
 
 VIETNAMESE = settings.BASE_DIR / "locale/vi/LC_MESSAGES/django.po"
-CATALOGUES = sorted(settings.BASE_DIR.glob("locale*/*/LC_MESSAGES/django.po"))
+TRANSLATIONS = sorted(settings.BASE_DIR.glob("locale*/*/LC_MESSAGES/django.po"))
 # As CONTRIBUTING.md has it.
 MAKEMESSAGES = ["makemessages", "-l", "vi", "--no-wrap", "--add-location", "file", "--no-obsolete"]
 SOURCES = {".py", ".html", ".txt"}
 
-each_catalogue = pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: "-".join(path.parts[-4:-2]))
+each_translation = pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: "-".join(path.parts[-4:-2]))
 
 
 def placeholders(text: str) -> set[str]:
@@ -46,13 +46,13 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return {entry.msgid for entry in polib.pofile(str(root / "locale/vi/LC_MESSAGES/django.po"))}
 
 
-def test_every_text_of_the_code_is_in_the_catalogue(extracted: set[str]) -> None:
+def test_every_text_of_the_code_is_in_the_translation(extracted: set[str]) -> None:
     assert len(extracted) > 500
     missing = extracted - {entry.msgid for entry in polib.pofile(str(VIETNAMESE))}
     assert missing == set(), "without Vietnamese; CONTRIBUTING.md says how a text is translated"
 
 
-def test_the_catalogue_has_no_text_that_the_code_has_not(extracted: set[str]) -> None:
+def test_the_translation_has_no_text_that_the_code_has_not(extracted: set[str]) -> None:
     assert {entry.msgid for entry in polib.pofile(str(VIETNAMESE))} - extracted == set()
 
 
@@ -62,21 +62,21 @@ def test_each_reference_names_a_file_that_is_there() -> None:
     assert gone == [], "moved or deleted: correct the `#:` lines, or run makemessages as CONTRIBUTING.md says"
 
 
-@each_catalogue
+@each_translation
 def test_every_entry_is_translated(path: Path) -> None:
-    catalogue = polib.pofile(str(path))
-    assert [entry.msgid for entry in catalogue if not entry.translated() or entry.fuzzy or entry.obsolete] == []
+    entries = polib.pofile(str(path))
+    assert [entry.msgid for entry in entries if not entry.translated() or entry.fuzzy or entry.obsolete] == []
 
 
-@each_catalogue
+@each_translation
 def test_no_placeholder_is_lost(path: Path) -> None:
     for entry in polib.pofile(str(path)):
         for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
             assert placeholders(text) in (placeholders(entry.msgid), placeholders(entry.msgid_plural)), entry.msgid
 
 
-@each_catalogue
-def test_the_compiled_catalogue_is_in_step(path: Path) -> None:
+@each_translation
+def test_the_compiled_translation_is_in_step(path: Path) -> None:
     compiled = polib.mofile(str(path.with_suffix(".mo")))
     source = polib.pofile(str(path))
     assert {e.msgid: (e.msgstr, e.msgstr_plural) for e in compiled} == {
