@@ -36,7 +36,7 @@ from rentals.jobs.upkeep import clock_steps, heartbeats, public_url, retention, 
 from rentals.models import Callback, JobName, Token
 from rentals.queries.due import is_anything_due
 from rentals.task_names import TaskName
-from rentals.upstream import call_stats
+from rentals.upstream import call_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ def tidy() -> None:
     """Every ten minutes: delete old heartbeats, call statistics, exports, sessions, throttle counts and one-time keys, end
     what the groups of a provider gave to people who no longer sign in there, and let SQLite look at its tables."""
     heartbeats.delete_old()
-    call_stats.delete_old()
+    call_statistics.delete_old()
     try:
         background.delete_old()
     except OSError as error:

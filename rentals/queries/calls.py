@@ -1,4 +1,4 @@
-"""How the upstream answered: the calls that `rentals.upstream.call_stats` counted, per token and endpoint."""
+"""How the upstream answered: the calls that `rentals.upstream.call_statistics` counted, per token and endpoint."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from django.conf import settings
 
 from lib.encryption import Secret
 from rentals.models import Token
-from rentals.upstream.call_stats import counter
+from rentals.upstream.call_statistics import counter
 from rentals.upstream.drift import record
 from thuesim import Client, KeptBack
 

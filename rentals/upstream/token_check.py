@@ -18,7 +18,7 @@ import thuesim
 from lib.encryption import Secret
 from lib.formats import dong
 from rentals.models import Callback, Network, Rental, Token
-from rentals.upstream import breaker, call_stats, callback_addresses, drift
+from rentals.upstream import breaker, call_statistics, callback_addresses, drift
 from thuesim.decoding import Fields, Number
 from thuesim.envelopes import Envelope
 
@@ -119,7 +119,7 @@ def examine(token: Token | None, value: Secret) -> Check:
         return _examine(token, value)
     finally:
         # The web process has no heartbeat that would write down what was counted.
-        call_stats.write()
+        call_statistics.write()
 
 
 def _examine(token: Token | None, value: Secret) -> Check:
@@ -128,7 +128,7 @@ def _examine(token: Token | None, value: Secret) -> Check:
         value.reveal(),
         settings.THUESIM_BASE_URL,
         timeout=settings.THUESIM_TIMEOUT_SECONDS,
-        on_call=call_stats.counter(token.pk) if token else None,
+        on_call=call_statistics.counter(token.pk) if token else None,
         on_drift=observer.on_drift,
         on_reply=observer.on_reply,
     ) as client:

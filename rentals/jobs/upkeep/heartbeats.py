@@ -19,7 +19,7 @@ from django.db import Error, close_old_connections, connection
 from django.utils import timezone
 
 from rentals.models import Heartbeat
-from rentals.upstream import call_stats
+from rentals.upstream import call_statistics
 
 INTERVAL_SECONDS = 10
 STALE_SECONDS = 35
@@ -57,7 +57,7 @@ class Pulse:
                 self._write_all()
             if time.monotonic() - self._began < REPLACED_SECONDS:
                 self._delete_replaced()
-            call_stats.write()
+            call_statistics.write()
         except Error as error:
             logger.warning("no heartbeat could be written: %s", type(error).__name__)
         finally:
@@ -98,7 +98,7 @@ class Pulse:
         """Delete the heartbeat: the process ends in order."""
         self._stop.set()
         try:
-            call_stats.write()
+            call_statistics.write()
             Heartbeat.objects.filter(name=self.name).delete()
         except Error as error:
             logger.warning("a heartbeat stays behind: %s", type(error).__name__)

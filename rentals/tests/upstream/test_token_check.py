@@ -21,7 +21,7 @@ from rentals.models import (
     UpstreamMinute,
 )
 from rentals.tests.factories import make_rental, make_service, make_token
-from rentals.upstream import call_stats, drift
+from rentals.upstream import call_statistics, drift
 from rentals.upstream.token_check import Finding, Level, check_token
 from sandbox.server import Sandbox
 
@@ -61,7 +61,7 @@ def test_it_takes_no_number_and_costs_nothing(token: Token, upstream: Sandbox) -
 
 
 def test_its_calls_are_counted_though_no_worker_makes_them(token: Token) -> None:
-    call_stats.forget()
+    call_statistics.forget()
     check_token(token)
     counted = UpstreamMinute.objects.filter(token=token).values_list("endpoint", "calls")
     assert sorted(counted) == [("balance", 1), ("history", 1), ("networks", 1), ("service", 1)]
