@@ -38,7 +38,7 @@ class TaskName(StrEnum):
     RECONCILE_ALL = "rentals.import_histories"
     BACKGROUND_JOB = "rentals.background"
     UPKEEP = "rentals.upkeep"
-    OPEN_BACKGROUND = "rentals.open_background"
+    RESEND_LOST_WORK = "rentals.open_background"
     CHECK_PUBLIC_URL = "rentals.check_public_url"
     FOLD_SUMS = "rentals.fold_sums"
     REFRESH_STATISTICS = "rentals.refresh_statistics"

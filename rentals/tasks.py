@@ -187,16 +187,16 @@ def background_job(job_id: int) -> None:
 @shared_task(name=TaskName.UPKEEP, ignore_result=True)
 def upkeep() -> None:
     """Every 15 s: what mostly finds nothing to do, by one message, which costs as much of the processor as all of it."""
-    for job in (fade, open_background, fold_sums):
+    for job in (fade, resend_lost_work, fold_sums):
         try:
             job()
         except Exception:  # the edge of a worker: the others are done all the same
             logger.exception("%s failed", job.name)
 
 
-@shared_task(name=TaskName.OPEN_BACKGROUND, ignore_result=True)
-def open_background() -> None:
-    """In `upkeep`: send again the background jobs whose message or worker was lost."""
+@shared_task(name=TaskName.RESEND_LOST_WORK, ignore_result=True)
+def resend_lost_work() -> None:
+    """In `upkeep`: send again the background jobs, and checks of the public address, whose message or worker was lost."""
     for job_id in background.due_jobs():
         enqueue.background(job_id)
     for check_id in public_url.due_checks():

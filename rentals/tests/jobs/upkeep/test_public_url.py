@@ -69,7 +69,7 @@ def test_a_check_whose_message_was_lost_is_sent_again(
 ) -> None:
     public_url.ask()
     with django_capture_on_commit_callbacks(execute=True):
-        tasks.open_background()
+        tasks.resend_lost_work()
     assert TaskName.CHECK_PUBLIC_URL in {wakeup.task for wakeup in sent}
     public_url.check(public_url.THE_ROW)
     assert public_url.due_checks() == []
