@@ -117,7 +117,7 @@ def callback(callback_id: int) -> None:
 @shared_task(name=TaskName.RECONCILE, ignore_result=True)
 def reconcile(token_id: int) -> None:
     """Read the token's history at ThueSim, for orders whose outcome is not known."""
-    with runs.run(JobName.RECONCILE, token_id):
+    with runs.noted_at_end(JobName.RECONCILE, token_id):
         reconciling.reconcile(token_id)
 
 
@@ -138,7 +138,7 @@ def sync_token(token_id: int) -> None:
     """Read all that ThueSim tells about a token: balance, catalog, history. Sent when a token is new."""
     read_balance(token_id)
     sync_catalog(token_id)
-    with runs.run(JobName.RECONCILE, token_id):
+    with runs.noted_at_end(JobName.RECONCILE, token_id):
         reconciling.reconcile(token_id, deep=True)
 
 
@@ -147,7 +147,7 @@ def read_balance(token_id: int) -> None:
     """Read one token's balance."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with runs.run(JobName.BALANCE, token_id):
+        with runs.noted_at_end(JobName.BALANCE, token_id):
             balances.read_balance(token)
 
 
@@ -156,7 +156,7 @@ def sync_catalog(token_id: int) -> None:
     """Copy the networks and services that a token is offered."""
     token = Token.objects.filter(pk=token_id).first()
     if token is not None:
-        with runs.run(JobName.CATALOG, token_id):
+        with runs.noted_at_end(JobName.CATALOG, token_id):
             catalog.sync_catalog(token)
 
 

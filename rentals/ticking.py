@@ -91,7 +91,7 @@ class Ticker:
     def _tick(self, before: datetime | None) -> None:
         """Find what is due, and note that it was looked for, unless another process has since `before`."""
         tasks.wake_workers()
-        self._ticked_at = runs.ran_again(JobName.TICK, before) if before else runs.ran(JobName.TICK)
+        self._ticked_at = runs.note_run_after(JobName.TICK, before) if before else runs.note_run(JobName.TICK)
 
     def _ask_redis(self) -> None:
         """Find out whether messages go through Redis, and have them done here while they do not."""

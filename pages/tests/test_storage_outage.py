@@ -23,7 +23,7 @@ from lib.files.buckets import parse_bucket
 from lib.tests import storage_outage
 from rentals import orders
 from rentals.jobs import background, placing, polling, recordings
-from rentals.jobs.runs import ran
+from rentals.jobs.runs import note_run
 from rentals.jobs.upkeep import retention, storage
 from rentals.models import BackgroundJob, JobName, JobRun, Message, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_team
@@ -181,6 +181,6 @@ def test_the_system_page_says_that_the_shared_files_do_not_answer(client: Client
 
 def test_files_of_one_machine_are_not_tried_out(settings: Settings) -> None:
     settings.FILES_BUCKET, settings.DATA_DIR = None, settings.FILES_DIR
-    ran(JobName.STORAGE, error="of a bucket that was there before")
+    note_run(JobName.STORAGE, error="of a bucket that was there before")
     storage.check()
     assert not JobRun.objects.filter(name=JobName.STORAGE).exists()

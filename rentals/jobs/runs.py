@@ -15,7 +15,7 @@ from rentals.models import JobName, JobRun, Token
 RETRY_SECONDS = 10  # less than the 15 s from one run of these jobs to the next, so that each of them tries again
 
 
-def ran(name: JobName, token_id: int | None = None, *, error: str = "") -> datetime:
+def note_run(name: JobName, token_id: int | None = None, *, error: str = "") -> datetime:
     """Note that a job ran; without an `error` it succeeded. Returns the time that is noted."""
     now = timezone.now()
     fields: dict[str, object] = {"at": now, "fault": error[:200]}
@@ -38,7 +38,7 @@ def last_run(name: JobName) -> datetime | None:
     return at and at.replace(tzinfo=at.tzinfo or UTC)  # SQLite has it in UTC without saying so
 
 
-def ran_again(name: JobName, before: datetime) -> datetime | None:
+def note_run_after(name: JobName, before: datetime) -> datetime | None:
     """Note that a job which was noted at `before` succeeded again; return the time that is noted. None where somebody else
     has noted it since. In SQL, since a tick does this each second."""
     now = timezone.now()
@@ -52,15 +52,15 @@ def ran_again(name: JobName, before: datetime) -> datetime | None:
 
 
 @contextmanager
-def run(name: JobName, token_id: int) -> Iterator[None]:
+def noted_at_end(name: JobName, token_id: int) -> Iterator[None]:
     """Note how a job on a token ends. A `ThueSimError` of the block is noted, and does not pass on."""
     try:
         with log_lines.about(token=token_id):
             yield
     except thuesim.ThueSimError as error:
-        ran(name, token_id, error=f"{type(error).__name__}: {error.message}")
+        note_run(name, token_id, error=f"{type(error).__name__}: {error.message}")
     else:
-        ran(name, token_id)
+        note_run(name, token_id)
 
 
 def due(name: JobName, *, seconds: float) -> list[int]:

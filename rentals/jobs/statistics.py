@@ -117,7 +117,7 @@ def refresh_if_due() -> bool:
     fresh = timezone.now() - timedelta(seconds=REFRESH_SECONDS)
     if JobRun.objects.filter(name=JobName.STATISTICS, token=None, at__gt=fresh).exists():
         return False
-    runs.ran(JobName.STATISTICS)
+    runs.note_run(JobName.STATISTICS)
     for team_id in Team.objects.values_list("pk", flat=True):
         refresh(team_id)
     return True

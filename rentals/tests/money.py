@@ -31,6 +31,6 @@ def read(house: House, clock: Traveller, seconds: float = PAUSE_SECONDS) -> Bala
     """After a pause, poll the numbers, read the history and then the balance, as the recurring jobs do."""
     clock.shift(seconds)
     polling.poll_token(house.token.pk)
-    with runs.run(JobName.RECONCILE, house.token.pk):
+    with runs.noted_at_end(JobName.RECONCILE, house.token.pk):
         reconciling.reconcile(house.token.pk)
     return balances.read_balance(house.token)

@@ -123,7 +123,7 @@ def drive(house: House, fault: str, errors: list[str]) -> None:
     ]
     for ask in asked:
         errors += errors_of(ask)
-    runs.ran(JobName.BALANCE, house.token.pk, error=errors[-1])
+    runs.note_run(JobName.BALANCE, house.token.pk, error=errors[-1])
     type(house.token).objects.update(hold="", hold_until=None, faults=0, next_watch_at=None)
     Rental.objects.filter(pk=rental.pk, status=Status.QUEUED).delete()
 

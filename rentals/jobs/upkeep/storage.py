@@ -15,6 +15,6 @@ def check() -> None:
     try:
         shared_files.try_out(shared_files.exports())
     except OSError as error:
-        runs.ran(JobName.STORAGE, error=shared_files.reason(error))
+        runs.note_run(JobName.STORAGE, error=shared_files.reason(error))
     else:
-        runs.ran(JobName.STORAGE)
+        runs.note_run(JobName.STORAGE)

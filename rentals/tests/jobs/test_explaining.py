@@ -344,7 +344,7 @@ def test_the_last_run_of_the_history_is_what_counts(house: House, clock: Travell
     house.upstream.top_up(50_000)
     read(house, clock)
     clock.shift(10)
-    runs.ran(JobName.RECONCILE, house.token.pk)
+    runs.note_run(JobName.RECONCILE, house.token.pk)
     balances.read_balance(house.token)
     assert booked(house) == []
 

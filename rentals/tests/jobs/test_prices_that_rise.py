@@ -132,7 +132,7 @@ def test_an_order_within_its_limit_is_sent_after_the_prices_were_read(
     rental = place(house, order(house, max_price=1500))
     assert (rental.status, rental.price, rental.is_dearer) == (Status.WAITING, 1500, True)
     assert read == [house.token]
-    with runs.run(JobName.CATALOG, house.token.pk):
+    with runs.noted_at_end(JobName.CATALOG, house.token.pk):
         catalog.sync_catalog(house.token)
     house.upstream.change_service("02.97", price=9000)  # the moment after they were read
     read.clear()

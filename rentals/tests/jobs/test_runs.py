@@ -18,8 +18,8 @@ pytestmark = pytest.mark.django_db
 def test_a_job_keeps_one_last_run_per_token() -> None:
     token = make_token()
     for _ in range(2):
-        runs.ran(JobName.BALANCE, token.pk)
-        runs.ran(JobName.TICK)
+        runs.note_run(JobName.BALANCE, token.pk)
+        runs.note_run(JobName.TICK)
     assert sorted(JobRun.objects.values_list("name", "token")) == [("balance", token.pk), ("tick", None)]
 
 
@@ -29,9 +29,9 @@ def fail(error: thuesim.ThueSimError) -> None:
 
 def test_an_error_of_the_upstream_is_kept_with_the_last_run_and_leaves_the_last_success() -> None:
     token = make_token()
-    with runs.run(JobName.BALANCE, token.pk):
+    with runs.noted_at_end(JobName.BALANCE, token.pk):
         pass
-    with runs.run(JobName.BALANCE, token.pk):
+    with runs.noted_at_end(JobName.BALANCE, token.pk):
         fail(thuesim.TimedOut("no answer"))
     job_run = JobRun.objects.get()
     assert job_run.fault == "TimedOut: no answer"
@@ -43,12 +43,12 @@ def test_an_error_of_the_upstream_is_kept_with_the_last_run_and_leaves_the_last_
 def test_a_job_is_due_again_after_its_time_and_sooner_after_an_error() -> None:
     token = make_token()
     assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
-    runs.ran(JobName.CATALOG, token.pk)
+    runs.note_run(JobName.CATALOG, token.pk)
     assert runs.due(JobName.CATALOG, seconds=600) == []
     later = timezone.now() + timedelta(seconds=601)
     with time_machine.travel(later):
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
-    runs.ran(JobName.CATALOG, token.pk, error="x")
+    runs.note_run(JobName.CATALOG, token.pk, error="x")
     assert runs.due(JobName.CATALOG, seconds=600) == []
     with time_machine.travel(timezone.now() + timedelta(seconds=runs.RETRY_SECONDS + 1)):
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]

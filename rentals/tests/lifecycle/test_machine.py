@@ -162,7 +162,7 @@ class Life(RuleBasedStateMachine):
     @rule(hidden=st.sampled_from([0, 0, 1, 3]), answers=st.sampled_from([True, True, False]))
     def reconcile(self, hidden: int, answers: bool) -> None:
         self.upstream.hidden, self.upstream.history_answers = min(hidden, len(self.upstream.numbers)), answers
-        with runs.run(JobName.RECONCILE, self.token.pk):
+        with runs.noted_at_end(JobName.RECONCILE, self.token.pk):
             reconciling.reconcile(self.token.pk)
         self.upstream.hidden, self.upstream.history_answers = 0, True
 

@@ -158,7 +158,7 @@ def test_a_history_distrusted_before_is_asked_again(tick: Tick) -> None:
 def test_a_job_that_ran_before_is_due(tick: Tick) -> None:
     token = make_token()
     with before_the_step(2):
-        runs.ran(JobName.BALANCE, token.pk)
+        runs.note_run(JobName.BALANCE, token.pk)
         assert runs.due(JobName.BALANCE, seconds=30) == []
         assert statistics.refresh_if_due()
     tick()
