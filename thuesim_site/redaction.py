@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from lib.redis_access.redis_address import split_hosts
+from lib.network.several_hosts import split_hosts
 from thuesim import RedactingFilter, redact
 
 # A shorter value is as likely an ordinary word: then only its place, such as `://user:…@`, gives it away.

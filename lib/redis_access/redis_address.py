@@ -5,7 +5,9 @@ and password are those of Redis; `?sentinel_username=…&sentinel_password=…` 
 """
 
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
+
+from lib.network.several_hosts import split_hosts
 
 SENTINEL_SCHEME = "redis+sentinel"
 SENTINEL_PORT = 26379
@@ -39,14 +41,3 @@ def sentinels(url: str) -> Sentinels | None:
         {name: unquote(value) for name, value in login.items() if value},
         {name: query[f"sentinel_{name}"][0] for name in login if f"sentinel_{name}" in query},
     )
-
-
-def split_hosts(url: str) -> tuple[SplitResult, list[SplitResult]]:
-    """Return an address with the first of its hosts alone, and each of its hosts. Python itself takes one host, and refuses
-    `[::1]` behind another. Raises ValueError for what is no address."""
-    scheme, colon, rest = url.partition("://")
-    netloc, slash, path = rest.partition("/")
-    names, at, several = netloc.rpartition("@")
-    first, *others = several.split(",")
-    parts = urlsplit(f"{scheme}{colon}{names}{at}{first}{slash}{path}")
-    return parts, [parts, *(urlsplit(f"//{host}") for host in others)]

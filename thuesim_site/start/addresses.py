@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from lib.network.several_hosts import split_hosts
 from lib.redis_access import redis_address
 
 
@@ -10,7 +11,7 @@ def celery_url(redis_url: str) -> str:
     """Return `redis_url` as Celery spells it: a Unix socket is `redis+socket:///path?virtual_host=N` there, and each
     Sentinel has an address of its own."""
     if found := redis_address.sentinels(redis_url):
-        login = redis_address.split_hosts(redis_url)[0].netloc.rpartition("@")
+        login = split_hosts(redis_url)[0].netloc.rpartition("@")
         hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts]
         return ";".join(f"sentinel://{login[0]}{login[1]}{host}/{found.database}" for host in hosts)
     parts = urlsplit(redis_url)

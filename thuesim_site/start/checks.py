@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.files.buckets import Refused, Unreachable
 from lib.fingerprints import fingerprint
-from lib.redis_access.redis_address import split_hosts
+from lib.network.several_hosts import split_hosts
 from thuesim_site.start import demo, embedded_redis, modes, variables
 from thuesim_site.start.environment import BASE_DIR, read_dot_env
 from thuesim_site.start.variables import NoAnswer, Variable, WrongSetting, first_line

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from lib.files.buckets import Bucket, parse_bucket
 from lib.network import oidc_providers
 from lib.network.networks import parse_allowed
+from lib.network.several_hosts import split_hosts
 from lib.redis_access import redis_address
 from thuesim_site.start.environment import BASE_DIR, ENVIRON
 
@@ -186,7 +187,7 @@ def _scheme(name: str, text: str) -> str:
     """Return the scheme of an address that may hold a password. Raises `WrongSetting`, without a part of the address:
     Python's own message would repeat what stands before a `/` or `#` of the password."""
     try:
-        parts, hosts = redis_address.split_hosts(text)  # a database with a standby, or Sentinels, have several
+        parts, hosts = split_hosts(text)  # a database with a standby, or Sentinels, have several
         for host in hosts:
             host.port  # noqa: B018 - it raises
     except ValueError:
@@ -199,7 +200,7 @@ def _scheme(name: str, text: str) -> str:
 
 def is_sqlite(database_url: str) -> bool:
     """Whether an address that was read names a file of this machine."""
-    return redis_address.split_hosts(database_url)[0].scheme == "sqlite"
+    return split_hosts(database_url)[0].scheme == "sqlite"
 
 
 def database(url: str) -> dict[str, Any]:
