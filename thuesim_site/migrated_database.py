@@ -45,7 +45,8 @@ def use_copy() -> str:
 
 def empty() -> None:
     """Delete what a test committed, in the tables that have rows; what the migrations wrote is there for the next one."""
-    tables = sorted(set(connection.introspection.django_table_names(only_existing=True, include_views=False)) - _KEPT)
+    of_models = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    tables = sorted({*of_models, settings.CACHES["default"]["LOCATION"]} - _KEPT)
     asked = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in tables)  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(asked)

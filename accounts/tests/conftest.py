@@ -1,4 +1,4 @@
-"""A team and its manager, for the tests of who comes, leaves, and may do what."""
+"""A team, its manager and its operator, for the tests of who comes, leaves, and may do what."""
 
 import pytest
 
@@ -14,3 +14,8 @@ def team() -> Team:
 @pytest.fixture
 def boss(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="boss")
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, username="linh", email="linh@example.com")

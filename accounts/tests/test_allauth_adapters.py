@@ -14,14 +14,8 @@ from pytest_django import Settings
 from accounts.allauth_adapters import ClosedSignup, OneCheck, RequiredTwoFactor, account_named
 from accounts.models import Team, User
 from lib import encryption
-from rentals.tests.factories import make_person
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh", email="linh@example.com")
 
 
 def test_nobody_signs_up_without_an_invitation() -> None:

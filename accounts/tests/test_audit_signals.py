@@ -13,24 +13,9 @@ from django.urls import reverse
 
 from accounts.models import AuditRecord, Role, Team, User
 from pages.live.screens import StreamRequest, open_screens, recheck
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_throttle(db: None) -> None:
-    cache.clear()
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
 
 
 def sign_in(client: Client, name: str = "linh", password: str = "secret-enough", address: str = "10.0.0.1") -> str:

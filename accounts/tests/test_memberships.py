@@ -19,11 +19,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
-
-
-@pytest.fixture
 def access(boss: User) -> Access:
     return access_for(boss)
 

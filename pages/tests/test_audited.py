@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def world(house: House, settings: Settings, tmp_path: Path) -> World:
     settings.MEDIA_ROOT = tmp_path
-    cache.clear()
     boss = make_person(house.team, Role.MANAGER, username="boss")
     root = make_person(house.team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
     return World(house, boss, root, make_person(house.team, username="lan"))

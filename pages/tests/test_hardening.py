@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth import hashers
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -33,11 +32,6 @@ from thuesim_site.redaction import DeskFilter
 from thuesim_site.start.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _fresh_throttle(db: None) -> None:
-    cache.clear()
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """The state that keeps a guesser out outlives a flood, counts networks as well as addresses, and spares the owner."""
 
-from collections.abc import Iterator
-
 import pytest
 import time_machine
 from allauth.mfa.totp.internal import auth as totp
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
@@ -15,28 +12,11 @@ from accounts.allauth_adapters import ClosedSignup
 from accounts.models import AuditRecord, Team, User
 from accounts.sign_in import throttle
 from accounts.tests.test_audit_signals import set_up_totp, sign_in
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 FLOOD = 420  # requests, each from another address
 THROTTLED = "Too many failed"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_throttle(db: None) -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh", email="linh@example.com")
 
 
 def flood() -> None:

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 TOTP, WEBAUTHN, CODES = Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN, Authenticator.Type.RECOVERY_CODES
 
 
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
-
-
 def test_all_methods_and_sessions_end_and_are_recorded(boss: User, linh: User, team: Team) -> None:
     Client().post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
     for kind in (TOTP, WEBAUTHN, CODES):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import time_machine
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -15,7 +14,7 @@ from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from accounts.sign_in import throttle
 from rentals.models import CallbackAddress
-from rentals.tests.factories import make_person, make_team, make_token
+from rentals.tests.factories import make_person, make_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 BODY = b'{"data":{"status":1,"requestId":"58098","code":"486460","smsContent":"486460 la ma","isSound":"false"}}'
@@ -23,21 +22,10 @@ Ask = Callable[[str, str], int]  # the secret, and from where
 
 
 @pytest.fixture(autouse=True)
-def _fresh_throttle(db: None) -> Iterator[None]:
-    cache.clear()
-    with time_machine.travel(timezone.now(), tick=False):  # one minute that does not end under the test
+def _one_minute() -> Iterator[None]:
+    """One that does not end under the test."""
+    with time_machine.travel(timezone.now(), tick=False):
         yield
-    cache.clear()
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team()
-
-
-@pytest.fixture
-def boss(team: Team) -> User:
-    return make_person(team, Role.MANAGER)
 
 
 def callback(secret: str, address: str = "203.0.113.7") -> int:

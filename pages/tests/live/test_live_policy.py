@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -46,11 +45,6 @@ def expected(role: str, whose: str, setting: str) -> str:
         if (who, what) == (role, whose):
             return cells[list(SETTINGS).index(setting)]
     return "nothing"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_throttle(transactional_db: None) -> None:
-    cache.clear()
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Changing an e-mail address and a password: an address is proved before it counts, and its owner hears of every change."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail as django_mail
-from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.test import Client, TestCase
 from django.urls import reverse
@@ -15,7 +13,7 @@ from pytest_django import Settings
 from accounts import mail
 from accounts.models import AuditRecord, Role, Team, User
 from accounts.tests.test_audit_signals import passkey, set_up_totp, sign_in
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 DUMMY = "django.core.mail.backends.dummy.EmailBackend"
@@ -23,16 +21,8 @@ PAGE = "/accounts/email/"
 
 
 @pytest.fixture(autouse=True)
-def _own_address(db: None, settings: Settings) -> Iterator[None]:
+def _own_address(settings: Settings) -> None:
     settings.PUBLIC_URL = "http://testserver"
-    cache.clear()
-    yield
-    cache.clear()
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
 
 
 @pytest.fixture
