@@ -1,9 +1,9 @@
-"""A team that rents one service at 3,000 ₫, and its manager's browser."""
+"""A team that rents one service at 3,000 ₫, its operator, and its manager's browser."""
 
 import pytest
 from django.test import Client
 
-from accounts.models import Role, Team
+from accounts.models import Role, Team, User
 from rentals.models import Service, Token
 from rentals.tests.factories import make_person, make_service, make_team, make_token
 
@@ -11,6 +11,11 @@ from rentals.tests.factories import make_person, make_service, make_team, make_t
 @pytest.fixture
 def team(db: None) -> Team:
     return make_team("Support")
+
+
+@pytest.fixture
+def linh(team: Team) -> User:
+    return make_person(team, username="linh")
 
 
 @pytest.fixture

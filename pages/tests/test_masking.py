@@ -18,7 +18,7 @@ from accounts.models import AuditRecord, Role, Team, User
 from pages.live.screens import StreamRequest, compose, open_screens
 from rentals import code_access
 from rentals.models import Message, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -37,11 +37,6 @@ READERS: dict[str, tuple[Role, dict[str, object], bool]] = {
         False,
     ),
 }
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
 
 
 @pytest.fixture

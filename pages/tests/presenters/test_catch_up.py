@@ -13,16 +13,11 @@ from accounts.policy import access_for
 from pages.presenters import catch_up
 from rentals.models import Message, Status
 from rentals.queries.filters import BoardFilter
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_token
 
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
 
 
 @pytest.fixture

@@ -14,14 +14,9 @@ from pages.tests.markup import parse
 from rentals import lifecycle
 from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_token
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Role, Team, User
-from pages.tests.views.test_desk import HTMX, elements, html, operator, signed_in, team, with_code
+from pages.tests.views.test_desk import HTMX, elements, html, operator, signed_in, with_code
 from rentals.models import LedgerEntry, Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental
 
 pytestmark = pytest.mark.one_database
 
-__all__ = ["operator", "signed_in", "team"]  # the fixtures
+__all__ = ["operator", "signed_in"]  # the fixtures
 
 
 def test_a_card_says_all_there_is_to_say(signed_in: Client, team: Team, operator: User) -> None:

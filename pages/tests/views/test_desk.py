@@ -21,11 +21,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def team(db: None) -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
 def operator(team: Team) -> User:
     return make_person(team, username="linh")
 

@@ -5,16 +5,11 @@ from django.test import Client
 
 from accounts.models import Role, Team
 from pages.tests.markup import Element, html, parse
-from rentals.tests.factories import make_destination, make_person, make_service, make_team, make_token
+from rentals.tests.factories import make_destination, make_person, make_service, make_token
 
 pytestmark = pytest.mark.django_db
 
 ADD_TOKEN = "/setup/token/"
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
 
 
 def read(client: Client, path: str) -> Element:

@@ -26,16 +26,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
-
-
-@pytest.fixture
 def mai(team: Team) -> User:
     return make_person(team, username="mai")
 

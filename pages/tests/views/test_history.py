@@ -25,11 +25,6 @@ from rentals.tests.factories import make_person, make_rental, make_service, make
 
 
 @pytest.fixture
-def team(db: None) -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
 def operator(team: Team) -> User:
     return make_person(team, username="linh", first_name="Linh")
 

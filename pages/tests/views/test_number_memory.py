@@ -19,16 +19,6 @@ pytestmark = pytest.mark.django_db
 PHONE = "+84912345678"
 
 
-@pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
-
-
 def had(team: Team, service: Service, status: Status, *, days: int, person: User | None = None) -> Rental:
     token = team.tokens.first() or make_token(team)
     at = timezone.now() - timedelta(days=days)

@@ -24,11 +24,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Support")
-
-
-@pytest.fixture
 def admin(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
 

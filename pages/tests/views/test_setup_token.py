@@ -11,14 +11,14 @@ from pytest_django import Settings
 from accounts.models import AuditRecord, Team
 from lib.encryption import Secret
 from pages.tests.markup import html, parse
-from pages.tests.views.test_setup import add, admin, read, root, team
+from pages.tests.views.test_setup import add, admin, read, root
 from rentals import token_adding
 from rentals.models import Token
 from rentals.tests.factories import make_token
 from rentals.upstream import token_check
 from sandbox.server import Sandbox
 
-__all__ = ["admin", "root", "team"]  # the fixtures
+__all__ = ["admin", "root"]  # the fixtures
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 WRONG = "7-" + "7" * 32

@@ -17,11 +17,6 @@ from rentals.tests.factories import make_person, make_rental, make_team
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
-@pytest.fixture
-def linh(team: Team) -> User:
-    return make_person(team, username="linh")
-
-
 def browser(person: User) -> Client:
     """Signed in as people do: only then is the session listed."""
     client = Client()
