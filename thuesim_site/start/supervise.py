@@ -36,7 +36,7 @@ from thuesim_site.start import (
     prepare,
     processes,
     programs,
-    public_address,
+    public_url_check,
     signs,
     upgrade,
     variables,
@@ -402,7 +402,7 @@ def _check(roles: set[checks.Role], *, newer_database_is_fine: bool) -> int:
         return int(bool(differences))
     say(f"\nAsking {setup.public_url}/ from here; that takes about twenty seconds …")
     answers_here = checks.Role.WEB in setup.roles and not is_running
-    findings = public_address.findings(setup, answers_here=answers_here)
+    findings = public_url_check.findings(setup, answers_here=answers_here)
     lines = [f"Warning: {sentence}" if is_warning else sentence for sentence, is_warning in findings]
     for line in lines or ["All arrives as it should."]:
         say(textwrap.fill(f"- {line}", 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

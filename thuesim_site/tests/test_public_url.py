@@ -21,7 +21,7 @@ from pages.tests.live.conftest import serving
 from thuesim_site.serving.connections import client_of
 from thuesim_site.serving.probe_responses import Probes
 from thuesim_site.serving.proxies import behind_proxies
-from thuesim_site.start import public_address
+from thuesim_site.start import public_url_check
 from thuesim_site.testing import free_port
 from thuesim_site.testing_tls import Authority
 
@@ -326,8 +326,8 @@ def test_a_finding_is_kept_and_read_again() -> None:
 def test_the_check_of_run_answers_its_probes_where_the_desk_does_not_run() -> None:
     port = free_port()
     setup: Any = SimpleNamespace(public_url=f"http://127.0.0.1:{port}", host="127.0.0.1", port=port)
-    assert public_address.findings(setup, answers_here=True) == []
-    [(sentence, is_warning)] = public_address.findings(setup, answers_here=False)
+    assert public_url_check.findings(setup, answers_here=True) == []
+    [(sentence, is_warning)] = public_url_check.findings(setup, answers_here=False)
     assert is_warning  # a machine may not reach its own public address
     assert sentence.startswith(f"127.0.0.1 cannot be reached on port {port}")
 
@@ -336,6 +336,6 @@ def test_the_check_of_run_blames_the_path_where_the_proxy_changes_it() -> None:
     port = free_port()
     # A desk at the root, asked below a path that nobody takes away.
     setup: Any = SimpleNamespace(public_url=f"http://127.0.0.1:{port}/changed", host="127.0.0.1", port=port)
-    [(sentence, is_warning)] = public_address.findings(setup, answers_here=True)
+    [(sentence, is_warning)] = public_url_check.findings(setup, answers_here=True)
     assert not is_warning
     assert "changes its path" in sentence

@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 import lib.files
-from thuesim_site.start import embedded_redis, public_address, supervise
+from thuesim_site.start import embedded_redis, public_url_check, supervise
 from thuesim_site.start.checks import Role, Setup, check, check_providers, environment_for, fingerprints
 from thuesim_site.start.environment import BASE_DIR
 from thuesim_site.start.supervise import hold
@@ -351,7 +351,7 @@ def test_the_check_fails_for_what_people_would_notice(
     line: str,
 ) -> None:
     found(DESK_PUBLIC_URL="http://desk.example.com")
-    monkeypatch.setattr(public_address, "findings", lambda setup, *, answers_here: findings)
+    monkeypatch.setattr(public_url_check, "findings", lambda setup, *, answers_here: findings)
     assert supervise._check(set(Role), newer_database_is_fine=False) == status
     assert line in capsys.readouterr().out.splitlines()
 
