@@ -7,7 +7,7 @@ from typing import Final
 
 from ..entities import without_entities
 from ..folding import without_marks
-from .others import NO_CODES, REFERENCE
+from .no_codes import NO_CODES, REFERENCE
 from .words import CERTAIN_NAME, LIKELY_NAME, LINK, OFFER, OTHER_TOPIC, SENDERS
 
 # The bounds here and those in the patterns keep hostile text from taking long.

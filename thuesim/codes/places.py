@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
+from .no_codes import NO_CODES
 from .numbers import Candidate
-from .others import NO_CODES
 from .words import SECRECY, SENDERS
 
 START: Final = re.compile(r"(?:(?:^|\n)[^\w:]*|[.!?\])}>】]\s?)[\"'(\[<#*]{0,3}$")

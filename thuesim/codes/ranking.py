@@ -14,6 +14,7 @@ from typing import Final
 from . import places
 from .between import CHINESE, REACH, are_fillers, ends_as_a_code, following_number, is_linked_before, says_what_for
 from .choice import LEAST, let_rivals_in
+from .no_codes import THING
 from .numbers import (
     CUT,
     MAX_CANDIDATES,
@@ -24,7 +25,6 @@ from .numbers import (
     letters_in,
     without_other_numbers,
 )
-from .others import THING
 from .words import (
     AFTER_UNTIED,
     AFTER_WEAK,
