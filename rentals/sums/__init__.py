@@ -6,10 +6,10 @@ rentals from before the triggers (`Uncounted`) are added by `count_older` in bat
 Days, months and years are those of `placed_at` in the desk's zone. docs/scale.md has the reasons.
 """
 
+from rentals.sums.folding import count_older, differences, fold, start_over
 from rentals.sums.reading import Spent, Sum, read, read_days_of, read_kinds, spent
 from rentals.sums.rows import Kind, Span
 from rentals.sums.triggers import add_years, after_migrations, before_migrations, install, remove
-from rentals.sums.upkeep import count_older, differences, fold, start_over
 
 __all__ = [
     "Kind",

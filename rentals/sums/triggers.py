@@ -6,8 +6,8 @@ from typing import Any
 from django.db import connections
 
 from rentals.models import SpendSum
+from rentals.sums.folding import start_over
 from rentals.sums.rows import COLUMNS, NAMES, add, of_refund, of_rental, rows_of
-from rentals.sums.upkeep import start_over
 
 
 def _triggers(vendor: str) -> Iterable[tuple[str, str, str, str, str]]:

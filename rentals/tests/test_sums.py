@@ -22,7 +22,7 @@ import thuesim
 from accounts.models import Team
 from rentals import lifecycle, sums, word_index
 from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
-from rentals.sums import Kind, Sum, reading, upkeep
+from rentals.sums import Kind, Sum, folding, reading
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -135,8 +135,8 @@ def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_
 ) -> None:
     pauses: list[float] = []
     # This module's alone: a thread that an earlier test left behind sleeps meanwhile.
-    monkeypatch.setattr(upkeep, "time", mock.Mock(wraps=time, sleep=pauses.append))
-    monkeypatch.setattr(upkeep, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(folding, "time", mock.Mock(wraps=time, sleep=pauses.append))
+    monkeypatch.setattr(folding, "SHORT_SECONDS", 0.0)
     for _ in range(3):
         make_rental(Status.RECEIVED, team=office.teams[0], token=office.token, service=office.services[0])
     is_sqlite = connection.vendor == "sqlite"
@@ -147,7 +147,7 @@ def test_on_sqlite_merging_and_counting_leave_other_writers_a_turn_after_a_long_
     sums.start_over()
     assert sums.count_older(batch=1)
     assert len(pauses) == (Rental.objects.count() if is_sqlite else 0)
-    assert all(0 < pause <= upkeep.MAX_PAUSE_SECONDS for pause in pauses)
+    assert all(0 < pause <= folding.MAX_PAUSE_SECONDS for pause in pauses)
     assert_exact(*office.teams)
 
 
