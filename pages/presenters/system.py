@@ -37,7 +37,7 @@ from rentals.models import (
     Token,
     labels,
 )
-from rentals.queries.calls import EndpointCalls, calls_by_endpoint
+from rentals.queries.call_statistics import EndpointCalls, calls_by_endpoint
 from rentals.task_names import TaskQueue
 from rentals.upstream import breaker
 

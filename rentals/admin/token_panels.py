@@ -10,7 +10,7 @@ from django.utils import timezone
 from lib.charts import StepChart, step_chart
 from lib.formats import dong
 from rentals.models import BalanceReading, Hold, Status, Token
-from rentals.queries.calls import EndpointCalls, calls_by_endpoint
+from rentals.queries.call_statistics import EndpointCalls, calls_by_endpoint
 from rentals.upstream import breaker, callback_addresses
 
 SHOWN = timedelta(days=1)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import thuesim
 from rentals.models import Token, UpstreamMinute
-from rentals.queries.calls import calls_by_endpoint
+from rentals.queries.call_statistics import calls_by_endpoint
 from rentals.tests.factories import make_token
 from rentals.tests.fixtures import House
 from rentals.upstream import call_statistics
