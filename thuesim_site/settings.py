@@ -300,7 +300,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "thuesim_site.static_files.HashedModulesStorage"
+        else "thuesim_site.hashed_static_files.HashedModulesStorage"
     },
 }
 if FILES_BUCKET is not None:
