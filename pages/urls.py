@@ -3,7 +3,6 @@
 from django.urls import path
 
 from pages.views import (
-    audio,
     background,
     board,
     desk,
@@ -12,6 +11,7 @@ from pages.views import (
     help,
     history,
     installable,
+    recording,
     rental,
     services,
     setup,
@@ -36,7 +36,7 @@ urlpatterns = [
     path("rentals/<int:pk>/check/", rental.check, name="check"),
     path("rentals/<int:pk>/reveal/", rental.reveal, name="reveal"),
     path("rentals/<int:pk>/copied/", rental.copied, name="copied"),
-    path("rentals/<int:pk>/audio/", audio.audio, name="audio"),
+    path("rentals/<int:pk>/audio/", recording.recording, name="recording"),
     path("rentals/export.csv", exports.export, {"kind": "csv"}, name="export_csv"),
     path("rentals/export.xlsx", exports.export, {"kind": "xlsx"}, name="export_xlsx"),
     path("background/", background.background, name="background"),

@@ -37,11 +37,11 @@ METHODS = ("GET", "POST")
 POLICY = """
 GET  desk board tokens history team budgets                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 GET  rental number_memory                                           in   ok   ok   ok   ok  | in   404  404  404  404
-GET  audio                                                          in   404  ok   ok   ok  | in   404  404  404  404
+GET  recording                                                      in   404  ok   ok   ok  | in   404  404  404  404
 POST desk board tokens history team budgets rental number_memory    in   405  405  405  405 | in   405  405  405  405
 GET  rent rent_again order_like cancel check reveal copied          in   405  405  405  405 | in   405  405  405  405
 POST rent                                                           in   403  ok   ok   ok  | in   403  422  422  422
-POST audio                                                          in   405  405  405  405 | in   405  405  405  405
+POST recording                                                      in   405  405  405  405 | in   405  405  405  405
 GET  hand_over                                                      in   403  ok   ok   ok  | in   404  404  404  404
 POST hand_over                                                      in   403  ok   ok   ok  | in   404  404  404  404
 POST rent_again order_like cancel check reveal copied               in   403  ok   ok   ok  | in   404  404  404  404

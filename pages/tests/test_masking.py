@@ -153,7 +153,7 @@ def call(rental: Rental, settings: Settings, tmp_path: Path) -> Rental:
 
 
 def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Rental) -> None:
-    client, address = browser(make_person(team)), reverse("audio", args=[call.pk])
+    client, address = browser(make_person(team)), reverse("recording", args=[call.pk])
     assert client.get(address).status_code == 404
     client.post(reverse("reveal", args=[call.pk]))
     assert AuditRecord.objects.filter(action="reveal").count() == 1
@@ -170,6 +170,6 @@ def test_one_reveal_plays_one_call(team: Team, owner: User, call: Rental) -> Non
     message = Message.objects.create(rental=other, at=timezone.now(), code="1", text="1", source="poll", is_call=True)
     message.audio.save("other.wav", ContentFile(b"RIFF"))
     client.post(reverse("reveal", args=[call.pk]))
-    assert client.get(reverse("audio", args=[other.pk])).status_code == 404
+    assert client.get(reverse("recording", args=[other.pk])).status_code == 404
     person.memberships.update(role=Role.VIEWER)
-    assert client.get(reverse("audio", args=[call.pk])).status_code == 404
+    assert client.get(reverse("recording", args=[call.pk])).status_code == 404

@@ -70,11 +70,11 @@ def test_playing_says_that_the_storage_does_not_answer_and_no_one_counts_as_a_li
     client: Client, call: Message
 ) -> None:
     storage_outage.set_down(True)
-    answer = client.get(reverse("audio", args=[call.rental_id]))
+    answer = client.get(reverse("recording", args=[call.rental_id]))
     assert answer.status_code == 503
     assert answer.content.decode().startswith("The storage of recordings does not answer")
     storage_outage.set_down(False)
-    assert b"".join(client.get(reverse("audio", args=[call.rental_id]))) == b"RIFF"
+    assert b"".join(client.get(reverse("recording", args=[call.rental_id]))) == b"RIFF"
 
 
 def test_the_api_says_it_as_a_problem(client: Client, call: Message) -> None:

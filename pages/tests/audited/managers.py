@@ -58,7 +58,7 @@ def copying_a_code(world: World) -> None:
 def playing_a_recording(world: World) -> None:
     message = received(world).messages.get()
     message.audio.save("call.wav", ContentFile(b"RIFF"))
-    b"".join(world.client("boss").get(reverse("audio", args=[message.rental_id])))
+    b"".join(world.client("boss").get(reverse("recording", args=[message.rental_id])))
 
 
 @case("hand_over", "boss", "rental ")

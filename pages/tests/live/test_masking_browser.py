@@ -290,7 +290,7 @@ def test_a_revealed_call_is_played(
     page = look(colleague)
     card = page.locator(f"#rental-{rental.pk}")
     expect(card.locator("audio")).to_have_count(0)
-    address = f"{site}{reverse('audio', args=[rental.pk])}"
+    address = f"{site}{reverse('recording', args=[rental.pk])}"
     assert page.request.get(address).status == 404
     card.get_by_role("button", name="Reveal").click()
     expect(card.get_by_test_id("code")).to_have_text(CODE)

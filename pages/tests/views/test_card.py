@@ -83,7 +83,7 @@ def test_a_viewer_may_not_reveal(client: Client, team: Team) -> None:
     assert "778899" not in html(response)
 
 
-@pytest.mark.parametrize("name", ["rental", "audio"])
+@pytest.mark.parametrize("name", ["rental", "recording"])
 def test_another_teams_rental_is_not_there(signed_in: Client, name: str) -> None:
     assert signed_in.get(reverse(name, args=[make_rental(Status.WAITING).pk])).status_code == 404
 
@@ -145,7 +145,7 @@ def test_a_calls_audio_is_played_in_ranges(
     message = rental.messages.get()
     message.audio.save("call.wav", ContentFile(b"0123456789"))
     Message.objects.update(audio_type="audio/wav", is_call=True)
-    address = reverse("audio", args=[rental.pk])
+    address = reverse("recording", args=[rental.pk])
     player = elements(signed_in.get("/")).find("audio")
     assert (player["src"], player["preload"], "controls" in player) == (address, "none", True)
     whole = signed_in.get(address)
@@ -169,7 +169,7 @@ def test_a_masked_calls_audio_is_not_given(client: Client, team: Team, settings:
     rental = with_code(make_rental(Status.RECEIVED, team=team, person=make_person(team)))
     rental.messages.get().audio.save("call.wav", ContentFile(b"x"))
     client.force_login(make_person(team))
-    assert client.get(reverse("audio", args=[rental.pk])).status_code == 404
+    assert client.get(reverse("recording", args=[rental.pk])).status_code == 404
 
 
 def test_the_page_of_a_rental_tells_its_story(signed_in: Client, team: Team, operator: User) -> None:

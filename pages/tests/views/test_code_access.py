@@ -156,7 +156,7 @@ def test_playing_a_recording_is_recorded_once_a_day_whatever_parts_are_asked_for
     message = rental.messages.get()
     message.audio.save("call.wav", ContentFile(b"RIFF"))
     for headers in ({}, {"Range": "bytes=0-1"}, {"Range": "bytes=2-3"}):
-        answer = browser(linh).get(reverse("audio", args=[rental.pk]), headers=headers)
+        answer = browser(linh).get(reverse("recording", args=[rental.pk]), headers=headers)
         assert b"".join(answer) in {b"RIFF", b"RI", b"FF"}
     assert records("listen", rental) == ["linh"]
 

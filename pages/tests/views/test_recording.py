@@ -35,7 +35,7 @@ def lose(call: Message) -> None:
 
 
 def play(client: Client, call: Message) -> tuple[int, str]:
-    answer = client.get(reverse("audio", args=[call.rental_id]))
+    answer = client.get(reverse("recording", args=[call.rental_id]))
     return answer.status_code, b"".join(answer).decode()
 
 

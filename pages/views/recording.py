@@ -17,7 +17,7 @@ from rentals.models import Rental
 
 @require_safe
 @never_cache
-def audio(request: DeskRequest, pk: int) -> HttpResponseBase:
+def recording(request: DeskRequest, pk: int) -> HttpResponseBase:
     """Play a recording: the latest, or that of `?message=`. Serves byte ranges, which Safari asks for."""
     rental = get_object_or_404(Rental.objects.for_cards().visible_to(request.access), pk=pk)
     if not request.access.sees_code(rental) and not code_access.was_revealed_to(request.access, rental):
