@@ -19,7 +19,7 @@ from django.db import OperationalError, connection, models
 from django.utils import timezone
 
 import thuesim
-from accounts.models import Team
+from accounts.models import ApiKey, Team, User
 from rentals import lifecycle, sums, word_index
 from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
 from rentals.sums import Kind, Sum, folding, reading
@@ -240,6 +240,54 @@ def test_rentals_that_are_not_counted_yet_are_read_all_the_same(office: Office) 
         sums.count_older(seconds=-1 if batch == 7 else 10, batch=batch)
     assert not Uncounted.objects.exists()
     assert_exact(*office.teams)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_one_person_spent_is_added_up_by_the_database(monkeypatch: pytest.MonkeyPatch, *, counted: bool) -> None:
+    team = make_team()
+    tokens = [make_token(team) for _ in range(4)]
+    person, other = make_person(team), make_person(team)
+    # Whose number begins alike.
+    alike = User.objects.create_user("alike", pk=int(f"{person.pk}0"))
+    key, other_key = (ApiKey.objects.create(person=person, team=team, name=name, secret_digest=name) for name in "ab")
+    for token, price in zip(tokens, (1, 10, 100, 1000), strict=True):
+        order = {"team": team, "token": token, "price": price, "placed_at": timezone.now()}
+        make_rental(Status.RECEIVED, **order, person=person)
+        make_rental(Status.RECEIVED, **order, person=person, api_key=key)
+        make_rental(Status.RECEIVED, **order, person=person, api_key=other_key)
+        make_rental(Status.RECEIVED, **order, person=other)
+        make_rental(Status.RECEIVED, **order, person=alike)
+        make_rental(Status.RECEIVED, **order, person=person, imported=True)
+    make_rental(Status.QUEUED, team=team, token=tokens[0], person=person, service=make_service(price=20_000))
+    if not counted:
+        sums.start_over()
+    fetched = []
+
+    def read(*asked: Any) -> Any:
+        fetched.append(reading_rows(*asked))
+        return fetched[-1]
+
+    reading_rows = reading._read
+    monkeypatch.setattr(reading, "_read", read)
+    spent = sums.spent(team.pk, [Status.QUEUED], only=(person.pk, key.pk))
+    assert sorted((row.person_id == person.pk, row.key_id == key.pk, *row[2:]) for row in spent) == [
+        (False, False, 2222, 8, 2222),
+        (True, False, 22_222, 9, 22_222),
+        (True, True, 1111, 4, 1111),
+    ]
+    assert len(fetched[-1]) == 6  # today's and the month's, whatever the tokens
+    every = sums.spent(team.pk, [Status.QUEUED])
+    assert sorted((row.person_id, row.key_id or 0, row.day) for row in every) == sorted(
+        [
+            (person.pk, 0, 21_111),
+            (person.pk, key.pk, 1111),
+            (person.pk, other_key.pk, 1111),
+            (other.pk, 0, 1111),
+            (alike.pk, 0, 1111),
+        ]
+    )
+    if connection.vendor == "postgresql":
+        assert len(fetched[-1]) == 10
 
 
 def test_the_command_finds_a_wrong_sum_and_counts_anew(office: Office, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def person(request: DeskRequest, pk: int) -> HttpResponse:
 def _page(request: DeskRequest, membership: Membership, form: BudgetsForm | None = None) -> HttpResponse:
     access = request.access
     may_change = access.may_change_account(membership.user)
-    day, month, rentals = budgets.spent_by_person(membership.team).get(membership.user_id, (0, 0, 0))
+    day, month, rentals = budgets.spent_by(membership.user_id, membership.team)
     context = {
         "membership": membership,
         "form": form or BudgetsForm(instance=membership),
