@@ -5,7 +5,7 @@ elsewhere with the same token count too: they were paid from the same balance. A
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -30,6 +30,8 @@ from thuesim import phones
 MAX_PERIOD = timedelta(days=366)
 # The rest of a table is one line.
 MAX_LINES = 15
+# Purposes are ranked up to so many sums of days, months and years: where each is used once, there is one for each rental.
+MAX_RANKED = 20_000
 MAX_QUESTIONS = 20
 MAX_BOOKED = 50
 _OF_A_QUESTION = ("since", "until", "amount", "token__name")
@@ -121,11 +123,12 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Spending by one thing, most expensive first."""
+    """Spending by one thing, most expensive first. Not `is_ranked` where there are too many to be ranked on a page."""
 
     key: str
     label: Promise
     lines: list[Line]
+    is_ranked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +170,14 @@ def rows(spent: Spending) -> Iterator[list[str | int | None]]:
             yield [label, line.label, line.rentals, line.charged, line.refunded, line.spent, line.codes]
 
 
-def spending(access: Access, period: Period) -> Spending:
-    """Return what the person's team spent. One query, and one for each table's names."""
-    most = {Kind.DAY: None, Kind.SERVICE: None, Kind.PAYER: None, Kind.PURPOSE: MAX_LINES + 1}
+def spending(access: Access, period: Period, *, ranks_all: bool = False) -> Spending:
+    """Return what the person's team spent. Two queries, and one for each table's names.
+
+    Purposes are left unranked where they are too many, unless it `ranks_all` of them, however long that takes.
+    """
+    most: dict[Kind, int | None] = {Kind.DAY: None, Kind.SERVICE: None, Kind.PAYER: None, Kind.PURPOSE: MAX_LINES + 1}
+    if not ranks_all and sums.has_more_than(MAX_RANKED, access.team_id, Kind.PURPOSE, period.since, period.until):
+        del most[Kind.PURPOSE]
     read = sums.read_kinds(access.team_id, most, period.since, period.until, dearer=[Kind.DAY])
     by_day = read[Kind.DAY]
     days = _days(period, by_day)
@@ -186,11 +194,12 @@ def spending(access: Access, period: Period) -> Spending:
 
     by_service = [(key, row) for key, _network, _prefix, row in parts]
     by_network = [((order[key], key, network, prefix), row) for key, network, prefix, row in parts]
-    purposes = [(row.name, row) for row in read[Kind.PURPOSE]]
+    purposes = [(row.name, row) for row in read.get(Kind.PURPOSE, [])]
+    by_purpose = grouping("purpose", gettext_lazy("Purpose"), purposes, _purpose_lines)
     groupings = [
         grouping("service", gettext_lazy("Service"), by_service, _service_lines(services)),
         grouping("person", gettext_lazy("Person"), [(payer, row) for payer, _token, row in payers], _person_lines),
-        grouping("purpose", gettext_lazy("Purpose"), purposes, _purpose_lines),
+        by_purpose if Kind.PURPOSE in read else replace(by_purpose, is_ranked=False),
         grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines(tokens)),
     ]
     in_detail = grouping("network", gettext_lazy("Service, network and prefix"), by_network, _network_lines(services))

@@ -69,7 +69,7 @@ def spend_export(request: DeskRequest) -> HttpResponse:
         detail=detail,
     )
     file = BytesIO()
-    table = rows(_spending(request, period, person))
+    table = rows(_spending(request, period, person, ranks_all=True))
     exports.write_xlsx(table, file, title=_("Spend"), columns=headings())
     name = f"spend-{period.since:%Y-%m-%d}-{period.until:%Y-%m-%d}.xlsx"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -149,8 +149,10 @@ def _query(person: User | None) -> str:
     return f"&person={person.pk}" if person else ""
 
 
-def _spending(request: DeskRequest, period: Period, person: User | None) -> Spending:
-    return spending_of(person, request.access, period) if person else spending(request.access, period)
+def _spending(request: DeskRequest, period: Period, person: User | None, *, ranks_all: bool = False) -> Spending:
+    if person:
+        return spending_of(person, request.access, period)
+    return spending(request.access, period, ranks_all=ranks_all)
 
 
 @lru_cache(maxsize=100)

@@ -92,16 +92,22 @@ def _signed(part: Part) -> str:
     return NAMES if part.sign > 0 else ", ".join(f"-{figure}" for figure in FIGURES)
 
 
+def _where(team_id: int, kind: Kind, part: Part) -> tuple[str, list[Any]]:
+    """Return the SQL of which rows a part has, with its values."""
+    days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
+    values = [team_id, kind_of(kind, part.span), part.span != Span.DAY, *days]
+    return "team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s", values
+
+
 def _of_sums(team_id: int, kind: Kind, parts: Iterable[Part]) -> tuple[str, list[Any]]:
     """Return the SQL of the rows of all parts, and of a nameless one where some rentals are uncounted; and its values."""
     selects, values = [], []
     for part in parts:
+        condition, theirs = _where(team_id, kind, part)
         selects.append(
-            f"SELECT '{part.tag}' AS tag, day, name, {_signed(part)} FROM rentals_spendsum"
-            " WHERE team_id = %s AND kind = %s AND is_month = %s AND day >= %s AND day < %s"
+            f"SELECT '{part.tag}' AS tag, day, name, {_signed(part)} FROM rentals_spendsum WHERE {condition}"
         )
-        days = [connection.ops.adapt_datefield_value(day) for day in (part.start, part.end)]
-        values += [team_id, kind_of(kind, part.span), part.span != Span.DAY, *days]
+        values += theirs
     selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in FIGURES)} FROM rentals_uncounted")
     return " UNION ALL ".join(selects), values
 
@@ -184,6 +190,20 @@ def read_kinds(
     for kind, *row in _read(team_id or 0, *asked):
         found[kind].append(Sum(*row))
     return {kind: rows[: most[kind]] for kind, rows in found.items()}
+
+
+def has_more_than(rows: int, team_id: int | None, kind: Kind, since: date, until: date) -> bool:
+    """Whether more than so many sums, one for each name and span, are read for a kind in a period, both days included. What
+    is not merged yet is left out, since it may be of few names. One query, which reads the index alone, and so many rows."""
+    selects, values = [], []
+    for part in parts_of(since, until, kind):
+        condition, theirs = _where(team_id or 0, kind, part)
+        selects.append(f"SELECT 1 FROM rentals_spendsum WHERE {condition} AND piece = 0")
+        values += theirs
+    with connection.cursor() as cursor:
+        # SQLite knows no OFFSET without a LIMIT.
+        cursor.execute(f"{' UNION ALL '.join(selects)} LIMIT 1 OFFSET {rows:d}", values)
+        return cursor.fetchone() is not None
 
 
 def _asked(kind: Kind, most: int | None, since: date, until: date, *, dearer: bool) -> _Asked:

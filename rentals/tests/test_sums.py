@@ -16,6 +16,7 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, models
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import thuesim
@@ -224,6 +225,26 @@ def test_the_most_expensive_names_come_first() -> None:
     rows = sums.read(team.pk, Kind.PURPOSE, SINCE, UNTIL, most=3)
     assert [row.name for row in rows] == ["b", "d", "c"]
     assert rows[0] == Sum("b", 1, 1, 300, 0, 0, 0)
+
+
+def test_names_are_counted_up_to_a_bound_and_of_the_index_alone() -> None:
+    team, today = make_team(), timezone.localdate()
+    for purpose in "abcc":
+        make_rental(Status.RECEIVED, team=team, price=1, purpose=purpose, placed_at=timezone.now())
+    bounds = (0, 2, 3)
+    assert [sums.has_more_than(n, team.pk, Kind.PURPOSE, today, today) for n in bounds] == [False, False, False]
+    sums.fold()
+    with CaptureQueriesContext(connection) as queries:
+        assert [sums.has_more_than(n, team.pk, Kind.PURPOSE, today, today) for n in bounds] == [True, True, False]
+    yesterday = today - timedelta(days=1)
+    assert not sums.has_more_than(0, team.pk, Kind.PURPOSE, yesterday, yesterday)
+    assert not sums.has_more_than(0, make_team().pk, Kind.PURPOSE, today, today)
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {queries[0]['sql']}")
+            plan = str(cursor.fetchall())
+        assert "USING COVERING INDEX" in plan
+        assert "(team_id=? AND kind=? AND is_month=? AND day>? AND day<?)" in plan
 
 
 def test_rentals_that_are_not_counted_yet_are_read_all_the_same(office: Office) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -85,6 +87,42 @@ def test_what_does_not_fit_is_one_line(team: Team, token: Token, manager: User) 
     purposes = spend.spending(access_for(manager), this_month()).groupings[2].lines
     assert len(purposes) == spend.MAX_LINES + 1
     assert (purposes[-1].label, purposes[-1].rentals, purposes[-1].spent) == ("all others", 3, 3003)
+
+
+def test_too_many_purposes_are_not_ranked_but_all_are_counted(
+    client: Client, team: Team, token: Token, manager: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.language = "en"
+    manager.save()
+    client.force_login(manager)
+    monkeypatch.setattr(spend, "MAX_RANKED", 3)
+    today = timezone.localdate()
+    address = f"/spend/?since={today}&until={today}"
+    for n in range(6):  # not merged yet, as for some seconds
+        rented(team, token, 100, purpose=f"Shop {n % 3}")
+    for is_merged in (False, True):
+        if is_merged:
+            sums.fold()
+        shown = client.get(address).content.decode()
+        assert "Shop 1" in shown
+        assert "not-ranked" not in shown
+    rented(team, token, 5000, purpose="Another")
+    sums.fold()
+    with CaptureQueriesContext(connection) as queries:
+        shown = client.get(address).content.decode()
+    page = parse(shown)
+    assert "too many different purposes" in page.find(data_testid="not-ranked").text
+    assert "Shop 1" not in shown
+    assert page.find(data_testid="spent").text == "5.600 ₫"
+    assert page.find_all("section", aria_labelledby="by-person")[0].find_all("table")
+    # Of purposes, so many rows and one more are looked at, and none is read.
+    [asked] = [query["sql"] for query in queries if "'purpose'" in query["sql"]]
+    assert asked.endswith("LIMIT 1 OFFSET 3")
+    yesterday = today - timedelta(days=1)
+    assert "not-ranked" not in client.get(f"/spend/?since={yesterday}&until={yesterday}").content.decode()
+    response = client.post(f"/spend/export.xlsx?since={today}&until={today}")
+    with zipfile.ZipFile(io.BytesIO(response.content)) as book:
+        assert all(name in book.read("xl/worksheets/sheet1.xml").decode() for name in ("Another", "Shop 1"))
 
 
 def test_another_teams_money_is_not_in_it(team: Team, token: Token, manager: User) -> None:
