@@ -211,8 +211,8 @@ def spending_of(person: User, access: Access, period: Period) -> Spending:
     by_day = sums.read_days_of(person.pk, access.team_id, period.since, period.until)
     days = _days(period, by_day, f"payer={person.pk}&")
     total = _sum(_("Total"), days)
-    payers = [(*_payer_of(row.name), row) for row in sums.read(access.team_id, Kind.PAYER, period.since, period.until)]
-    tokens = [(token, row) for payer, token, row in payers if payer == person.pk]
+    payers = sums.read_payers_of(person.pk, access.team_id, period.since, period.until)
+    tokens = [(_payer_of(row.name)[1], row) for row in payers]
     team_tokens = tokens_of(access)
 
     def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:

@@ -7,7 +7,7 @@ Days, months and years are those of `placed_at` in the desk's zone. docs/scale.m
 """
 
 from rentals.sums.folding import count_older, differences, fold, start_over
-from rentals.sums.reading import Spent, Sum, has_more_than, read, read_days_of, read_kinds, spent
+from rentals.sums.reading import Spent, Sum, has_more_than, read, read_days_of, read_kinds, read_payers_of, spent
 from rentals.sums.rows import Kind, Span
 from rentals.sums.triggers import add_years, after_migrations, before_migrations, install, remove
 
@@ -27,6 +27,7 @@ __all__ = [
     "read",
     "read_days_of",
     "read_kinds",
+    "read_payers_of",
     "remove",
     "spent",
     "start_over",

@@ -227,6 +227,14 @@ def read_days_of(person_id: int, team_id: int | None, since: date, until: date) 
     return [Sum(str(day), *figures) for _tag, day, *figures in rows]
 
 
+def read_payers_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
+    """Return the sums of `Kind.PAYER` of one person in a period, both days included. One query."""
+    figures = ", ".join(_SUMS.values())
+    statement = f"SELECT '', name, {figures} FROM ({{}}) AS part WHERE name IS NULL OR name LIKE %s GROUP BY name"
+    asked = _Asked(statement, Kind.PAYER, parts_of(since, until, Kind.PAYER), ("", [f"{person_id}.%"]))
+    return [Sum(*row) for _tag, *row in _read(team_id or 0, asked)]
+
+
 class Spent(NamedTuple):
     """What one person ordered with one API key, or without: đồng and numbers, today and this month."""
 

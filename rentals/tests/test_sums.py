@@ -264,6 +264,26 @@ def test_rentals_that_are_not_counted_yet_are_read_all_the_same(office: Office) 
 
 
 @pytest.mark.parametrize("counted", [True, False])
+def test_the_sums_of_one_payer_are_read_without_those_of_others(*, counted: bool) -> None:
+    team = make_team()
+    person = make_person(team)
+    alike = User.objects.create_user("alike", pk=int(f"{person.pk}0"))
+    tokens = [make_token(team) for _ in range(2)]
+    for payer in (person, alike, make_person(team)):
+        for token in tokens:
+            make_rental(Status.RECEIVED, team=team, person=payer, token=token, price=100, placed_at=timezone.now())
+    if not counted:
+        sums.start_over()
+    today = timezone.localdate()
+    for since in (today, today - timedelta(days=29), today - timedelta(days=364)):
+        rows = sums.read_payers_of(person.pk, team.pk, since, today)
+        assert sorted(rows) == [Sum(f"{person.pk}.{token.pk}..0", 1, 1, 100, 0) for token in tokens]
+    assert sums.read_payers_of(person.pk, make_team().pk, today, today) == []
+    before = sums.read_payers_of(person.pk, team.pk, today - timedelta(days=9), today - timedelta(days=1))
+    assert not any(figure for row in before for figure in row[1:])
+
+
+@pytest.mark.parametrize("counted", [True, False])
 def test_what_one_person_spent_is_added_up_by_the_database(monkeypatch: pytest.MonkeyPatch, *, counted: bool) -> None:
     team = make_team()
     tokens = [make_token(team) for _ in range(4)]
