@@ -31,7 +31,7 @@ MAX_PERIOD = timedelta(days=366)
 # The rest of a table is one line.
 MAX_LINES = 15
 # Purposes are ranked up to so many sums of days, months and years: where each is used once, there is one for each rental.
-MAX_RANKED = 20_000
+MAX_RANKED = 12_000
 MAX_QUESTIONS = 20
 MAX_BOOKED = 50
 _OF_A_QUESTION = ("since", "until", "amount", "token__name")
