@@ -21,6 +21,8 @@ from thuesim.folding import fold, without_accents
 
 # More people than this have so many records that the newest ones are found soon.
 _MAX_PEOPLE = 10
+# What a number in a target has at most.
+_MAX_DIGITS = 18
 
 
 def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[QuerySet[AuditRecord]]:
@@ -72,7 +74,7 @@ def _begins_a_word(text: str, shown: str) -> bool:
 
 def _by_number(text: str) -> Iterator[Q]:
     """Yield the condition that the target is the one with this number: `7`, `rental 7`, or as the page has it."""
-    number = re.search("[0-9]{1,18}$", text)
+    number = re.search(f"[0-9]{{1,{_MAX_DIGITS}}}$", text)
     if number is None:
         return
     n = int(number[0])
@@ -83,17 +85,18 @@ def _by_number(text: str) -> Iterator[Q]:
 
 def _by_person(text: str) -> Iterator[Q]:
     """Yield conditions that the person's name contains the text. One each: the ids of a person are in order."""
-    people = [*User.objects.filter(_is_named(text)).order_by().values_list("pk", flat=True)[: _MAX_PEOPLE + 1]]
+    people = [*User.objects.filter(_is_named(text)).order_by().values_list("pk", flat=True)]
     if len(people) > _MAX_PEOPLE:
-        yield _is_named(text, "person__")
+        # Their ids rather than a join: the database knows how many records these people have.
+        yield Q(person__in=people)
     else:
         yield from (Q(person=person) for person in people)
 
 
-def _is_named(text: str, person: str = "") -> Q:
+def _is_named(text: str) -> Q:
     """Return the condition that a person's name contains the text, with accents or without: see `User.named`."""
-    full_name = Concat(f"{person}first_name", Value(" "), f"{person}last_name", output_field=CharField())
-    shown = Concat(full_name, Value(" ("), f"{person}username", Value(")"), output_field=CharField())
+    full_name = Concat("first_name", Value(" "), "last_name", output_field=CharField())
+    shown = Concat(full_name, Value(" ("), "username", Value(")"), output_field=CharField())
     return Q(Contains(Plain(shown), without_accents(text)))
 
 
@@ -128,16 +131,22 @@ def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
     rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
     few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
     are_few = len(few) <= search.MAX_LOOKED_UP
-    messages = Message.objects.filter(rental__in=few if are_few else rentals).order_by()
     exports = ExportedCode.objects.filter(rental__in=few if are_few else rentals)
     yield Q(pk__in=exports.values("record"))
     if are_few:
+        messages = Message.objects.filter(rental__in=few).order_by()
         targets = [f"{Numbered.RENTAL} {pk}" for pk in few]
         yield Q(target__in=targets + [f"{Numbered.MESSAGE} {pk}" for pk in messages.values_list("pk", flat=True)])
-    else:  # one of the newest records soon is about one of them
-        kind = f"{Numbered.RENTAL} "
-        number = Cast(Substr(OuterRef("target"), len(kind) + 1), BigIntegerField())
-        is_rental = Regex(OuterRef("target"), f"^{kind}[0-9]{{1,18}}$")
-        yield Q(Exists(rentals.filter(pk=Case(When(is_rental, then=number)))))
-        message = Concat(Value(f"{Numbered.MESSAGE} "), Cast("pk", CharField()), output_field=CharField())
-        yield Q(target__in=messages.values_list(message))
+    else:
+        # One of the newest records soon is about one of them.
+        yield Q(Exists(rentals.filter(pk=_number_of(Numbered.RENTAL))))
+        # Few records are about a message, or none: they are read by the index of targets, each with its message.
+        about_message = Q(target__range=(f"{Numbered.MESSAGE} 0", f"{Numbered.MESSAGE} {10**_MAX_DIGITS - 1}"))
+        messages = Message.objects.filter(pk=_number_of(Numbered.MESSAGE), rental__in=rentals)
+        yield about_message & Q(Exists(messages))
+
+
+def _number_of(kind: Numbered) -> Case:
+    """Return the number in the target of the outer query's audit record where it is of this kind, else NULL."""
+    number = Cast(Substr(OuterRef("target"), len(kind) + 2), BigIntegerField())
+    return Case(When(Regex(OuterRef("target"), f"^{kind} [0-9]{{1,{_MAX_DIGITS}}}$"), then=number))

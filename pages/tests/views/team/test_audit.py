@@ -21,6 +21,7 @@ from accounts.policy import access_for
 from pages.tests.markup import parse
 from pages.views.team import audit as audit_view
 from pages.views.team import audit_search
+from rentals.models import Message
 from rentals.queries import search
 from rentals.tests.factories import make_person, make_rental, make_team
 
@@ -51,6 +52,19 @@ def exported(client: Client, **asked: Any) -> list[list[str]]:
 def at(days: int, **over: Any) -> AuditRecord:
     with time_machine.travel(timezone.now() - timedelta(days=days)):
         return audit.record(**over)
+
+
+def plans_of(typed: str, team: Team, boss: User) -> list[str]:
+    """How the database looks for a text where nearly all records are about rentals."""
+    AuditRecord.objects.bulk_create(
+        AuditRecord(action="order", team=team, person=boss, target=f"rental {n}", address=f"10.{n % 100}.2.{n // 100}")
+        for n in range(500)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE sqlite_schema" if connection.vendor == "sqlite" else "SET LOCAL enable_seqscan = off")
+    parts = audit_search.parts(typed, AuditRecord.objects.order_by("-pk"), access_for(boss, team_id=team.pk))
+    return [part[: audit_view.PAGE_SIZE].explain() for part in parts]
 
 
 def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, boss: User, team: Team) -> None:
@@ -242,16 +256,44 @@ def test_what_matches_in_several_ways_is_there_once_and_pages_leave_nothing_out(
     assert len(exported(client, q="lan")) == 1 + len(wanted)
 
 
+@pytest.mark.parametrize("most", [2, 5000])
 def test_a_part_of_a_number_that_many_have_is_found(
-    client: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+    client: Client, team: Team, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     rentals = [make_rental(team=team, phone=f"+8491234567{n}") for n in range(3)]
     other = make_rental(team=team, phone="+84987000111")
-    for rental in [*rentals, other]:
-        audit.record("order", team=team, target=audit.about(rental))
-    audit.record("role", team=team, target="rental of nobody")  # is no number
+    message, other_message = (
+        Message.objects.create(rental=rental, at=timezone.now(), fingerprint=str(rental.pk))
+        for rental in (rentals[0], other)
+    )
+    about_them = [*rentals, message]
+    for thing in [*about_them, other, other_message]:
+        audit.record("reveal", team=team, target=audit.about(thing))
+    for target in ("rental of nobody", "message 7 of Mai", "message 0"):
+        audit.record("role", team=team, target=target)
+    monkeypatch.setattr(search, "MAX_LOOKED_UP", most)
+    assert shown(client, q="34567") == [audit.about(thing) for thing in reversed(about_them)]
+
+
+def test_messages_of_very_many_numbers_are_looked_for_by_their_records(
+    team: Team, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        make_rental(team=team, phone=f"+8491234567{n}")
     monkeypatch.setattr(search, "MAX_LOOKED_UP", 2)
-    assert shown(client, q="34567") == [audit.about(rental) for rental in reversed(rentals)]
+    *_, plan = plans_of("34567", team, boss)
+    assert "audit_target" in plan
+
+
+def test_people_who_are_many_are_looked_for_by_their_ids(
+    team: Team, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        make_person(team, username=f"linh{n}")
+    monkeypatch.setattr(audit_search, "_MAX_PEOPLE", 2)
+    *_, part = audit_search.parts("linh", AuditRecord.objects.all(), access_for(boss, team_id=team.pk))
+    assert '"accounts_auditrecord"."person_id" IN (' in str(part.query)
+    assert "username" not in str(part.query)
 
 
 @pytest.mark.parametrize(
@@ -288,16 +330,7 @@ def test_digits_and_dots_are_looked_for_in_addresses_and_in_numbers(
 )
 def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
     make_rental(team=team, phone="+84901012345")
-    AuditRecord.objects.bulk_create(
-        AuditRecord(action="order", team=team, person=boss, target=f"rental {n}", address=f"10.{n % 100}.2.{n // 100}")
-        for n in range(500)
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-        cursor.execute("ANALYZE sqlite_schema" if connection.vendor == "sqlite" else "SET LOCAL enable_seqscan = off")
-    records = AuditRecord.objects.order_by("-pk")
-    parts = audit_search.parts(typed, records, access_for(boss, team_id=team.pk))
-    plans = [part[: audit_view.PAGE_SIZE].explain() for part in parts]
+    plans = plans_of(typed, team, boss)
     used = {index for plan in plans for index in re.findall("audit_[a-z]+(?:_[a-z]+)?", plan)}
     assert used == indexes, "\n\n".join(plans)
 
