@@ -281,6 +281,8 @@ def test_messages_of_very_many_numbers_are_looked_for_by_their_records(
     for n in range(3):
         make_rental(team=team, phone=f"+8491234567{n}")
     monkeypatch.setattr(search, "MAX_LOOKED_UP", 2)
+    *_, part = audit_search.parts("34567", AuditRecord.objects.all(), access_for(boss, team_id=team.pk))
+    assert '"accounts_auditrecord"."target" BETWEEN message 0 AND message 9' in str(part.query)
     *_, plan = plans_of("34567", team, boss)
     assert "audit_target" in plan
 
