@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -375,6 +376,39 @@ def test_pages_follow_one_another_where_a_clock_was_set_back(
     assert found == newest_first
     in_file = [row[3] for row in exported(client, **asked)[1:] if row[3]]
     assert in_file == [record.target for record in newest_first]
+
+
+@pytest.mark.parametrize("asked", [{"person": True}, {"action": "role"}, {"q": "Mai"}])
+def test_days_long_past_are_read_between_their_own_ids(client: Client, boss: User, team: Team, asked: Any) -> None:
+    records = [at(days, action="role", person=boss, team=team, target="Mai") for days in (9, 7, 7, 6, 5, 5, 3)]
+    day = timezone.localdate()
+    days = {"since": day - timedelta(days=7), "until": day - timedelta(days=5)}
+    with CaptureQueriesContext(connection) as queries:
+        found = shown(client, **days, **({"person": boss.pk} if "person" in asked else asked))
+    assert found == ["Mai"] * 5
+    bounds = f'"accounts_auditrecord"."id" BETWEEN {records[1].pk} AND {records[5].pk}'
+    of_records = [query["sql"] for query in queries if '"accounts_auditrecord"."target"' in query["sql"]]
+    assert of_records
+    assert all(bounds in sql for sql in of_records)
+
+
+def test_days_are_found_whole_where_clocks_differ(
+    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_view, "AT_EACH_END", 3)
+    # Two machines, one a day behind the other; and once the clock was a year ahead, once a year behind.
+    for n, days in enumerate((9, -365, 8, 9, 8, 7, 8, 365, 7, 6, 7)):
+        at(days, action="order", person=boss, team=team, target=str(n))
+    day = timezone.localdate()
+    for first, last, found in (
+        (8, 8, "642"),
+        (8, 7, "1086542"),
+        (9, 8, "64320"),
+        (400, 300, "7"),
+        (7, -400, "109851"),
+    ):
+        asked = {"since": day - timedelta(days=first), "until": day - timedelta(days=last), "action": "order"}
+        assert "".join(shown(client, **asked)) == found
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
