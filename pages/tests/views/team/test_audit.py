@@ -22,7 +22,7 @@ from accounts.policy import access_for
 from pages.tests.markup import parse
 from pages.views.team import audit as audit_view
 from pages.views.team import audit_search
-from rentals.models import Message
+from rentals.models import ExportedCode, Message
 from rentals.queries import search
 from rentals.tests.factories import make_person, make_rental, make_team
 
@@ -270,10 +270,14 @@ def test_a_part_of_a_number_that_many_have_is_found(
     about_them = [*rentals, message]
     for thing in [*about_them, other, other_message]:
         audit.record("reveal", team=team, target=audit.about(thing))
+    for rental in (rentals[1], other):
+        export = audit.record("export", team=team, target=f"of {rental.phone}")
+        ExportedCode.objects.create(rental=rental, record=export)
     for target in ("rental of nobody", "message 7 of Mai", "message 0"):
         audit.record("role", team=team, target=target)
     monkeypatch.setattr(search, "MAX_LOOKED_UP", most)
-    assert shown(client, q="34567") == [audit.about(thing) for thing in reversed(about_them)]
+    found = [f"of {rentals[1].phone}", *(audit.about(thing) for thing in reversed(about_them))]
+    assert shown(client, q="345 67") == found
 
 
 def test_messages_of_very_many_numbers_are_looked_for_by_their_records(
