@@ -1,5 +1,7 @@
 """What the history's search box finds, and that no person finds what they may not read."""
 
+import time
+
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -8,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Role, Team, User
 from accounts.policy import access_for
 from rentals.models import Message, MessageSource, Rental, Status
+from rentals.models.plain_text import postgresql_expression
 from rentals.queries import search
 from rentals.tests.factories import make_person, make_rental, make_service, make_team
 
@@ -141,3 +144,30 @@ def test_a_code_is_found_in_any_form(rental: Rental, kept: str, typed: list[str]
     for text in typed:
         assert hits(text, rental.person) == [rental.pk], text
     assert hits("072465", rental.person) == []
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has tables of trigrams instead")
+@pytest.mark.parametrize(
+    ("model", "column", "index"),
+    [(Message, "text", "message_text_folded"), (Rental, "purpose", "rental_purpose_folded")],
+)
+def test_an_index_serves_words_at_scale(model: type[Message] | type[Rental], column: str, index: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = model.objects.filter(**{f"{column}__plain__contains": "xac nhan"}).order_by().explain()
+    assert index in plan
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite folds by a function of ours")
+def test_a_text_of_ascii_letters_alone_is_folded_without_comparing_each_letter() -> None:
+    sql = postgresql_expression("%s::text")
+    text = "Ma xac thuc cua ban la 123456. KHONG chia se. " * 4000
+
+    def seconds(expression: str) -> float:
+        with connection.cursor() as cursor:
+            started = time.perf_counter()
+            cursor.execute(f"SELECT LENGTH({expression})", [text] * expression.count("%s"))
+            return time.perf_counter() - started
+
+    slow = sql.partition(" ELSE ")[2].removesuffix(" END")
+    assert min(seconds(sql) for _ in range(3)) < min(seconds(slow) for _ in range(3)) / 2
