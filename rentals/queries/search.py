@@ -8,17 +8,20 @@ import re
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, Value
+from django.db.models import Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Value
 
 from accounts.policy import Access
 from rentals import word_index
-from rentals.models import Message, Rental, Service
+from rentals.models import Message, Rental, Service, Status
 from rentals.models.catalog import searchable
 from thuesim import codes, phones
 from thuesim.folding import without_accents
 
 # With more hits than this, most rows fit: reading the newest ones finds a page soon.
 MAX_LOOKED_UP = 5000
+# Unless fewer than `FEW_OF_NEWEST` of the `NEWEST` rentals with a message fit, as where senders word it otherwise by now:
+# up to `MAX_OF_OLD` hits are then found sooner by the index of words.
+NEWEST, FEW_OF_NEWEST, MAX_OF_OLD = 1000, 100, 40_000
 # A shorter text has no trigram, and would find half of everything: it is looked for as a whole word.
 MIN_LENGTH = 3
 
@@ -50,13 +53,30 @@ def matching(text: str, access: Access) -> Q:
     )
     condition = Q(service__in=services)
     condition |= Q(pk__in=by_rental) if len(by_rental) <= MAX_LOOKED_UP else in_rental
-    condition |= Q(pk__in=with_message) if len(with_message) <= MAX_LOOKED_UP else _has_message(in_message, access)
-    return condition
+    if len(with_message) <= MAX_LOOKED_UP:
+        return condition | Q(pk__in=with_message)
+    return condition | (_has_message(text, team) & access.readable())
 
 
-def _has_message(in_message: Q, access: Access) -> Q:
-    """Return the condition that a message fits which the person may read."""
-    return Q(Exists(Message.objects.filter(in_message, rental=OuterRef("pk")))) & access.readable()
+def _has_message(text: str, team: QuerySet[Rental]) -> Q:
+    """Return the condition that one of many messages that contain the text is the rental's. Two queries at most.
+
+    Rental by rental, where those of the newest show that a page is found soon; else among the hits, and near them alone.
+    """
+    in_message = _in_message(text)
+    # No rental but these has a message: of the others none is looked for.
+    by_rental = Q(Exists(Message.objects.filter(in_message, rental=OuterRef("pk"))), status=Status.RECEIVED)
+    newest = team.filter(status=Status.RECEIVED).order_by("-queued_at")[:NEWEST]
+    if Rental.objects.filter(by_rental, pk__in=newest).count() >= FEW_OF_NEWEST:
+        return by_rental
+    messages = Message.objects.filter(in_message).order_by()
+    if connection.vendor == "sqlite":
+        messages = word_index.narrowed(messages, _parts_of_message(text))
+    hits = messages[: MAX_OF_OLD + 1]
+    found = hits.aggregate(many=Count("pk"), first=Min("rental"), last=Max("rental"))
+    if not 0 < found["many"] <= MAX_OF_OLD:  # 0 where they were deleted meanwhile
+        return by_rental
+    return Q(pk__in=hits.values("rental"), pk__range=(found["first"], found["last"]))
 
 
 def _looked_up(*kinds: QuerySet[Any]) -> list[list[int]]:

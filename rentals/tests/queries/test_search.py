@@ -1,6 +1,7 @@
 """What the history's search box finds, and that no person finds what they may not read."""
 
 import unicodedata
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -35,15 +36,14 @@ def rental(team: Team) -> Rental:
         phone="+84852222127",
         purpose="Kiểm thử",
     )
-    Message.objects.create(
-        rental=rental,
-        at=timezone.now(),
-        code="G-195829",
-        text="ma xac nhan",
-        source=MessageSource.POLL,
-        fingerprint="1",
-    )
+    make_message(rental, "ma xac nhan", code="G-195829")
     return rental
+
+
+def make_message(rental: Rental, text: str, code: str = "") -> None:
+    Message.objects.create(
+        rental=rental, at=timezone.now(), code=code, text=text, source=MessageSource.POLL, fingerprint="1"
+    )
 
 
 def hits(text: str, person: User) -> list[int]:
@@ -110,12 +110,53 @@ def test_a_text_below_three_characters_is_a_whole_purpose_and_no_message(rental:
 
 
 @pytest.mark.parametrize("typed", ["xac nhan", "kiểm", "dich vu"])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param({"FEW_OF_NEWEST": 1}, id="the newest fit"),
+        pytest.param({}, id="the newest do not fit"),
+        pytest.param({"MAX_OF_OLD": 0}, id="very many old ones"),
+    ],
+)
 def test_more_hits_than_are_looked_up_change_nothing(
-    rental: Rental, team: Team, typed: str, monkeypatch: pytest.MonkeyPatch
+    rental: Rental, team: Team, typed: str, limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = make_person(team, Role.MANAGER)
-    monkeypatch.setattr(search, "MAX_LOOKED_UP", 0)
+    make_message(make_rental(Status.RECEIVED), "ma xac nhan")  # of another team
+    for name, limit in {"MAX_LOOKED_UP": 0, **limits}.items():
+        monkeypatch.setattr(search, name, limit)
     assert hits(typed, manager) == [rental.pk]
+    assert hits(typed, make_person(team, Role.VIEWER)) == ([] if typed == "xac nhan" else [rental.pk])
+
+
+@pytest.mark.parametrize(("newest", "is_near_the_hits"), [("ma xac nhan", False), ("ma khac", True)])
+def test_many_messages_are_walked_to_only_where_the_newest_ones_fit(
+    rental: Rental, team: Team, newest: str, is_near_the_hits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MAX_LOOKED_UP", 0)
+    monkeypatch.setattr(search, "NEWEST", 1)
+    monkeypatch.setattr(search, "FEW_OF_NEWEST", 1)
+    later = make_rental(Status.RECEIVED, team=team, queued_at=rental.queued_at + timedelta(minutes=1))
+    make_message(later, newest)
+    access = access_for(make_person(team, Role.MANAGER))
+
+    rentals = Rental.objects.visible_to(access).filter(search.matching("xac nhan", access))
+
+    assert ("BETWEEN" in str(rentals.query)) == is_near_the_hits
+    assert len(rentals) == (1 if is_near_the_hits else 2)
+
+
+def test_rentals_that_have_no_message_are_not_asked_for_many(
+    rental: Rental, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MAX_LOOKED_UP", 0)
+    monkeypatch.setattr(search, "FEW_OF_NEWEST", 1)
+    access = access_for(make_person(team, Role.MANAGER))
+    refused = make_rental(Status.REFUSED, team=team, purpose="xac nhan lai")
+    matching = search.matching("xac nhan", access)
+
+    assert '"rentals_rental"."status" = received' in str(Rental.objects.filter(matching).query)
+    assert list(Rental.objects.filter(matching, status=Status.REFUSED)) == [refused]
 
 
 def test_a_condition_costs_one_query_on_postgresql_and_three_on_sqlite(
