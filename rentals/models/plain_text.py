@@ -28,7 +28,7 @@ MARKS = "".join((*_TONES, "\u0302", "\u0306", "\u031b"))
 _FORMS = {plain: plain + "".join(a for a, b in zip(FROM, TO, strict=True) if b == plain) for plain in TO}
 _PATTERNS = {form: f"[{forms}][{MARKS}]*" for forms in _FORMS.values() for form in forms}
 
-_TIMES = 4
+_TIMES = 4  # that `postgresql_expression` names the column
 
 
 def pattern(text: str) -> str:
@@ -43,10 +43,12 @@ def pattern(text: str) -> str:
 def postgresql_expression(column: str) -> str:
     """Return the SQL that folds a column, `_TIMES` in it: an index of exactly this expression serves the search.
 
-    TRANSLATE compares each letter with all of `FROM`, which takes 0.1 ms a message, and is spared where all are ASCII.
+    TRANSLATE compares each letter with all that it is given. So letters and their accents are taken apart first: to give it
+    every letter that has one takes six times as long. Where all are ASCII, both are spared. In the locale C, LOWER knows
+    ASCII letters alone.
     """
-    folded = f"TRANSLATE(LOWER({column}), '{FROM}{MARKS}', '{TO}')"
-    return f"CASE WHEN OCTET_LENGTH({column}) = LENGTH({column}) THEN LOWER({column}) ELSE {folded} END"
+    plain = f"TRANSLATE(NORMALIZE({column}, NFD), 'đĐ{MARKS}', 'dd')"
+    return f"LOWER(CASE WHEN OCTET_LENGTH({column}) = LENGTH({column}) THEN {column} ELSE {plain} END)"
 
 
 @CharField.register_lookup
