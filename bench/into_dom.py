@@ -7,7 +7,6 @@ one after the other. Chromium, the streams and the desk share the machine's core
 
 import asyncio
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import requests
 from playwright.sync_api import Page, sync_playwright
 
 from bench.live import Client, sessions_for
-from thuesim_site.testing import RunningDesk, wait_until
+from thuesim_site.testing import RunningDesk, find_chromium, wait_until
 
 CODES = 25  # with each number of screens; a person may order so many in a minute, twice
 MAX_MILLISECONDS = 100.0  # for 95 of a hundred, with 200 screens
@@ -109,7 +108,7 @@ def main(*sizes: int) -> int:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright runs an event loop in this thread
         desk.start(seconds=240)
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            executable_path=find_chromium(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         try:

@@ -4,12 +4,17 @@ Needs the development requirements and a Chromium on PATH.
 """
 
 import os
-import shutil
+import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-OUT = Path(__file__).resolve().parent.parent / "static" / "app"
+BASE_DIR = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BASE_DIR))
+
+from thuesim_site.testing import find_chromium  # noqa: E402
+
+OUT = BASE_DIR / "static" / "app"
 # File: size in pixels, corner radius and width of the card, both as shares of the size. A maskable icon and Apple's reach
 # to the edge, since the system cuts their corners; what must stay is within the inner 80 %.
 ICONS = {
@@ -38,7 +43,7 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            executable_path=find_chromium(),
             args=["--no-sandbox"] if os.getuid() == 0 else [],
         )
         for name, (size, radius, card) in ICONS.items():
