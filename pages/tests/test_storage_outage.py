@@ -9,7 +9,6 @@ from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -25,8 +24,8 @@ from rentals import orders
 from rentals.jobs import background, placing, polling, recordings
 from rentals.jobs.runs import note_run
 from rentals.jobs.upkeep import retention, storage
-from rentals.models import BackgroundJob, JobName, JobRun, Message, Rental, Status, Token
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.models import BackgroundJob, JobName, JobRun, Message, Rental, Token
+from rentals.tests.factories import make_person, make_team, make_voice_call
 from rentals.tests.fixtures import House
 
 pytestmark = pytest.mark.django_db
@@ -50,13 +49,8 @@ def call(client: Client) -> Message:
     """A voice call of a signed-in manager, whose recording is in the bucket."""
     team = make_team()
     person = make_person(team, Role.MANAGER)
-    rental = make_rental(Status.RECEIVED, team=team, person=person, received_at=timezone.now())
-    message = Message.objects.create(
-        rental=rental, at=timezone.now(), code="059809", is_call=True, source="poll", fingerprint="x"
-    )
-    message.audio.save("call.wav", ContentFile(b"RIFF"))
     client.force_login(person)
-    return message
+    return make_voice_call(person, team)
 
 
 def test_pages_with_a_player_ask_the_bucket_nothing(client: Client, call: Message) -> None:

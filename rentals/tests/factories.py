@@ -4,11 +4,12 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from lib.encryption import Secret
-from rentals.models import Destination, OutgoingEvent, Rental, Service, Status, Token
+from rentals.models import Destination, Message, OutgoingEvent, Rental, Service, Status, Token
 from rentals.models.catalog import searchable
 from rentals.models.destinations import new_signing_secret
 
@@ -69,6 +70,15 @@ def make_rental(status: Status = Status.QUEUED, **over: Any) -> Rental:
     if status in {Status.RECEIVED, Status.EXPIRED, Status.REFUSED, Status.CANCELLED}:
         fields["ended_at"] = now
     return Rental.objects.create(**{**fields, **over})
+
+
+def make_voice_call(person: User, team: Team) -> Message:
+    """A voice call of a person, whose recording was kept: `RIFF`."""
+    now = timezone.now()
+    rental = make_rental(Status.RECEIVED, team=team, person=person, received_at=now)
+    message = Message.objects.create(rental=rental, at=now, code="059809", is_call=True, source="poll", fingerprint="x")
+    message.audio.save("call.wav", ContentFile(b"RIFF"))
+    return message
 
 
 def make_destination(team: Team | None = None, **over: Any) -> Destination:

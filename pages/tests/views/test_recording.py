@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import pytest
-from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 from pytest_django import Settings
 
-from rentals.models import Message, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.models import Message
+from rentals.tests.factories import make_person, make_team, make_voice_call
 
 pytestmark = pytest.mark.django_db
 
@@ -21,13 +19,8 @@ def call(client: Client, settings: Settings, tmp_path: Path) -> Message:
     settings.MEDIA_ROOT = tmp_path
     team = make_team()
     person = make_person(team)
-    rental = make_rental(Status.RECEIVED, team=team, person=person, received_at=timezone.now())
-    message = Message.objects.create(
-        rental=rental, at=timezone.now(), code="059809", is_call=True, source="poll", fingerprint="x"
-    )
-    message.audio.save("call.wav", ContentFile(b"RIFF"))
     client.force_login(person)
-    return message
+    return make_voice_call(person, team)
 
 
 def lose(call: Message) -> None:
