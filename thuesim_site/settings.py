@@ -172,8 +172,12 @@ else:
     # The pool tries again after 1, 2, 4 … seconds, for so long; then it is the next page that tries.
     _pool = {"min_size": 1, "max_size": 28, "timeout": 3, "reconnect_timeout": 4}
     _pgbouncer = variables.PGBOUNCER.read()
+    _parameters = silent_machines.postgresql_options(for_server=not _pgbouncer)
+    if not _pgbouncer:
+        # PostgreSQL compiles what it takes for much work, which takes longer than any statement of ours: 70 to 200 ms a page.
+        _parameters["options"] = f"{_parameters['options']} -c jit=off"
     DATABASES["default"]["OPTIONS"] = {
-        **silent_machines.postgresql_options(for_server=not _pgbouncer),
+        **_parameters,
         **DATABASES["default"].get("OPTIONS", {}),
         "pool": _pool,
     }
