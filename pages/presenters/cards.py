@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -23,8 +24,12 @@ from rentals.queries.warnings import not_as_requested, warnings_of
 from rentals.upstream import breaker
 from thuesim import codes, phones
 
+if TYPE_CHECKING:
+    from rentals.models.rentals import RentalQuerySet
+
 MAX_WORDS = 40  # characters of what stands before one of several codes
-MAX_ENDED = 100  # that the board shows; the open rentals are all on it
+# That the board shows, of the open ones and of those that ended.
+MAX_OPEN, MAX_ENDED = 200, 100
 
 # Why an order waits while its token takes none. Without a hold, all waiting places are taken.
 _WAITS_FOR: Mapping[Hold, str] = {
@@ -462,32 +467,45 @@ def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The desk's cards in their order. `more_ended` rentals that ended a short while ago are left out."""
+    """The desk's cards in their order. `more_open` rentals that are open are left out, and `more_ended` that ended a short
+    while ago."""
 
     cards: list[Card]
+    more_open: int
     more_ended: int
 
 
 def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = False) -> Board:
-    """Return all open rentals and the newest of those that ended a short while ago, newest first.
+    """Return the newest of the open rentals and of those that ended a short while ago, newest first.
 
     With `codes_first`, the rentals with a message stand before the others, the newest message first. Three queries,
-    one per token that has orders in its queue, and one where there are more that ended.
+    one per token that has orders in its queue, and one each where there are more that are open, or that ended.
     """
     rentals = board_filter.apply_to_all(Rental.objects.all(), access).order_by("-queued_at", "-pk")
     ended = rentals.exclude(status__in=Status.open()).filter(ended_at__gt=timezone.now() - ON_THE_BOARD)
+    open_ones = rentals.filter(status__in=Status.open())
     # The keys first, each kind by its own index: with an OR of the two, SQLite reads the team's whole history; and in one
     # query with the rows, PostgreSQL reads everybody's, since it takes so many joins in the order in which they stand.
-    newest = Rental.objects.filter(pk__in=ended.values("pk")[: MAX_ENDED + 1]).order_by().values_list("pk", "status")
-    open_ones = rentals.filter(status__in=Status.open()).order_by().values_list("pk", "status")
-    keys = dict(open_ones.union(newest, all=True))
+    keys = dict(_newest(open_ones, MAX_OPEN).union(_newest(ended, MAX_ENDED), all=True))
     rows = Rental.objects.filter(pk__in=keys).order_by("-queued_at", "-pk")
     shown = rows.for_board(access, with_tokens=Status.QUEUED in keys.values())
-    extra = [rental for rental in shown if rental.status not in Status.open()][MAX_ENDED:]
-    cards = cards_for([rental for rental in shown if rental not in extra], access)
+    more_open = [rental for rental in shown if rental.status in Status.open()][MAX_OPEN:]
+    more_ended = [rental for rental in shown if rental.status not in Status.open()][MAX_ENDED:]
+    left_out = {rental.pk for rental in more_open + more_ended}
+    cards = cards_for([rental for rental in shown if rental.pk not in left_out], access)
     if codes_first:
         cards.sort(key=lambda card: card.message.at.timestamp() if card.message else 0, reverse=True)
-    return Board(cards, ended.order_by().count() - MAX_ENDED if extra else 0)
+    return Board(
+        cards,
+        more_open=open_ones.order_by().count() - MAX_OPEN if more_open else 0,
+        more_ended=ended.order_by().count() - MAX_ENDED if more_ended else 0,
+    )
+
+
+def _newest(rentals: "RentalQuerySet", most: int) -> Any:
+    """Return the keys and statuses of the newest, and of one more; to be joined with others."""
+    keys = rentals.values("pk")[: most + 1]
+    return Rental.objects.filter(pk__in=keys).order_by().values_list("pk", "status")
 
 
 def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> SafeString:

@@ -249,6 +249,24 @@ def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, 
 
 
 @pytest.mark.database
+def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_beside(
+    signed_in: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.presenters.cards.MAX_OPEN", 2)
+    now, token = timezone.now(), make_token(team)
+    ages = (3, 1, 0, 2)
+    rentals = [make_rental(team=team, token=token, queued_at=now - timedelta(minutes=age)) for age in ages]
+    ended = make_rental(Status.EXPIRED, team=team, token=token, queued_at=now, ended_at=now)
+    page = elements(signed_in.get("/board/"))
+    shown = [card["data-rental-id"] for card in page.find_all("article")]
+    assert shown == [str(rental.pk) for rental in (ended, rentals[2], rentals[1])]
+    more = page.find("p", id="board-more")
+    assert more.text.startswith("And 2 more that are still open: History")
+    found = elements(signed_in.get(more.find("a")["href"]))
+    assert len(found.find("tbody", id="history-rows").find_all("tr")) == 4
+
+
+@pytest.mark.database
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
