@@ -18,12 +18,11 @@ from thuesim import codes, phones
 
 
 def shown(request: ApiRequest, rentals: Iterable[Rental]) -> list[schemas.Rental]:
-    """Return rentals that come from `for_cards()`, and record which codes are read. One query per token with a queue."""
+    """Return rentals that come from `for_cards()`, and record which codes are read. Two queries where some are
+    in the queue."""
     rentals = list(rentals)
     code_access.record_reads(request.reader, rentals, request=request)
-    places: dict[int, tuple[int, int | None]] = {}
-    for token in {rental.token for rental in rentals if rental.status == Status.QUEUED}:
-        places |= queue.places_in_queue(token)
+    places = queue.places_in_queue({rental.token for rental in rentals if rental.status == Status.QUEUED})
     return [_shown(rental, request.reader, places.get(rental.pk)) for rental in rentals]
 
 

@@ -456,11 +456,9 @@ def _short_wait(seconds: int) -> timedelta:
 
 
 def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
-    """Return a card for each rental, in their order. One query per token that has orders in its queue."""
+    """Return a card for each rental, in their order. Two queries where some are in the queue."""
     rentals = list(rentals)
-    places: dict[int, tuple[int, int | None]] = {}
-    for token in {rental.token for rental in rentals if rental.status == Status.QUEUED}:
-        places |= queue.places_in_queue(token)
+    places = queue.places_in_queue({rental.token for rental in rentals if rental.status == Status.QUEUED})
     now = timezone.now()
     return [card_for(rental, access, place=places.get(rental.pk), now=now) for rental in rentals]
 
@@ -479,7 +477,7 @@ def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = Fals
     """Return the newest of the open rentals and of those that ended a short while ago, newest first.
 
     With `codes_first`, the rentals with a message stand before the others, the newest message first. Three queries,
-    one per token that has orders in its queue, and one each where there are more that are open, or that ended.
+    two where orders are in the queue, and one each where more are open, or more ended.
     """
     rentals = board_filter.apply_to_all(Rental.objects.all(), access).order_by("-queued_at", "-pk")
     ended = rentals.exclude(status__in=Status.open()).filter(ended_at__gt=timezone.now() - ON_THE_BOARD)

@@ -154,7 +154,7 @@ class PriceLimit(NamedTuple):
 class Rental(models.Model):
     """One order for one number, and its outcome. Prices are whole đồng, phones are E.164."""
 
-    # Without an index of their own, here and at the token: others begin with them.
+    # Without an index of their own, here, at the person and at the token: others begin with them.
     team = models.ForeignKey(
         "accounts.Team", on_delete=models.PROTECT, related_name="rentals", db_index=False, verbose_name=_("team")
     )
@@ -164,6 +164,7 @@ class Rental(models.Model):
         null=True,
         blank=True,
         related_name="rentals",
+        db_index=False,
         verbose_name=_("person"),
     )
     # Who ordered and paid it, where it was handed over to `person` since.
@@ -263,6 +264,8 @@ class Rental(models.Model):
             models.Index(fields=["team", "placed_at"], name="rental_team_placed"),
             models.Index(fields=["team", "ended_at"], name="rental_team_ended"),
             models.Index(fields=["token", "status", "due_at"], name="rental_token_due"),
+            # Who was served when, by which the queue takes turns.
+            models.Index(fields=["person", "token", "attempt_at"], name="rental_person_served"),
             models.Index(
                 fields=["status", "due_at"],
                 condition=Q(status__in=["queued", "placing", "unconfirmed", "waiting"]),

@@ -1,10 +1,12 @@
 """The queue of a token: the order in which it is served, places in it, and which token serves an order first."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 
-from django.db.models import Count, F, Max, Q, QuerySet, Subquery, Window
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -49,39 +51,54 @@ def holding_a_place(prefix: str = "") -> Q:
     return Q(**{f"{prefix}status__in": [Status.PLACING, Status.WAITING]}) | doubtful
 
 
-def queue_of(token_id: int) -> QuerySet[Rental]:
+def queue_of(*token_ids: int) -> QuerySet[Rental]:
     """Return the token's queue in the order in which it is served: each person's first order, then each person's second,
-    and so on. Among equals, the person served longest ago comes first, then the older order."""
-    served = Max("person__rentals__attempt_at", filter=Q(person__rentals__token=token_id))
+    and so on. Among equals, the person served longest ago comes first, then the older order. Of several tokens, one queue
+    after the other."""
+    # One by one, by an index that ends with the newest: a join of people with all that they ever rented grows with both.
+    attempts = Rental.objects.filter(
+        person=OuterRef("person"), token=OuterRef("token"), attempt_at__isnull=False
+    ).order_by("-attempt_at")
     return (
-        Rental.objects.filter(token=token_id, status=Status.QUEUED)
+        Rental.objects.filter(token__in=token_ids, status=Status.QUEUED)
         .annotate(
-            turn=Window(RowNumber(), partition_by=F("person"), order_by=[F("queued_at").asc(), F("pk").asc()]),
-            served=served,
+            turn=Window(
+                RowNumber(),
+                partition_by=[F("token"), F("person")],
+                order_by=[F("queued_at").asc(), F("pk").asc()],
+            ),
+            served=Subquery(attempts.values("attempt_at")[:1]),
         )
-        .order_by("turn", F("served").asc(nulls_first=True), "queued_at", "pk")
+        .order_by("token", "turn", F("served").asc(nulls_first=True), "queued_at", "pk")
     )
 
 
 def place_in_queue(rental: Rental) -> tuple[int, int | None]:
     """Return the order's place in its team, from 1, and the likely seconds to its turn; (0, 0) where it is not queued."""
-    return places_in_queue(rental.token).get(rental.pk, (0, 0))
+    return places_in_queue([rental.token]).get(rental.pk, (0, 0))
 
 
-def places_in_queue(token: Token) -> dict[int, tuple[int, int | None]]:
-    """Return place and likely seconds of each queued order of the token, by rental id. One query.
+def places_in_queue(tokens: Iterable[Token]) -> dict[int, tuple[int, int | None]]:
+    """Return place and likely seconds of each queued order of the tokens, by rental id. Two queries at most, none
+    without tokens.
 
     The place is the one among the orders of its own team; the seconds count those of all teams that share the token. They
     are None where nobody can know them: no waiting place is free, or the token takes no order now.
     """
-    first, gap = pacing.seconds_to_turn(token), pacing.gap_seconds()
-    holding = Rental.objects.filter(holding_a_place(), token=token).order_by().values("token").annotate(n=Count("pk"))
-    team_places: Counter[int] = Counter()
+    by_id = {token.pk: token for token in tokens}
+    if not by_id:
+        return {}
+    gap = pacing.gap_seconds()
+    limited = [token.pk for token in by_id.values() if token.waiting_limit is not None]
+    holding = Rental.objects.filter(holding_a_place(), token__in=limited).order_by().values_list("token")
+    held = dict(holding.annotate(n=Count("pk"))) if limited else {}
     places: dict[int, tuple[int, int | None]] = {}
-    in_turn = queue_of(token.pk).annotate(held=Subquery(holding.values("n")))
-    for ahead, (pk, team, held) in enumerate(in_turn.values_list("pk", "team", "held")):
-        team_places[team] += 1
-        is_full = token.waiting_limit is not None and (held or 0) >= token.waiting_limit
+    for token_id, orders in groupby(queue_of(*by_id).values_list("token", "pk", "team"), itemgetter(0)):
+        token, team_places = by_id[token_id], Counter[int]()
+        is_full = token.waiting_limit is not None and held.get(token_id, 0) >= token.waiting_limit
         is_known = not is_full and not token.paused and breaker.hold_of(token) == Hold.NONE
-        places[pk] = (team_places[team], round(first + ahead * gap) if is_known else None)
+        first = pacing.seconds_to_turn(token)
+        for ahead, (_token, pk, team) in enumerate(orders):
+            team_places[team] += 1
+            places[pk] = (team_places[team], round(first + ahead * gap) if is_known else None)
     return places

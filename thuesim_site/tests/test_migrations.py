@@ -19,7 +19,9 @@ RELEASES = BASE_DIR / "thuesim_site" / "tests" / "releases"
 # The last migrations that were written for an upgrade with a stop: for the way from 0.2.0.
 WITH_A_STOP = {"accounts": "0013", "rentals": "0030"}
 # What breaks a rule and does no harm, with the reason: `app.migration: operation`.
-HARMLESS: dict[str, str] = {}
+HARMLESS: dict[str, str] = {
+    "rentals.0036_people_served: Custom state/database change combination": "makes one index, and drops what it begins with",
+}
 
 
 def test_the_version_before_can_live_with_each_migration() -> None:
