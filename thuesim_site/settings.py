@@ -174,7 +174,7 @@ else:
     _pgbouncer = variables.PGBOUNCER.read()
     _parameters = silent_machines.postgresql_options(for_server=not _pgbouncer)
     if not _pgbouncer:
-        # PostgreSQL compiles what it takes for much work, which takes longer than any statement of ours: 70 to 200 ms a page.
+        # PostgreSQL compiles what it takes for much work: 70 to 200 ms, which is longer than any statement of a page.
         _parameters["options"] = f"{_parameters['options']} -c jit=off"
     DATABASES["default"]["OPTIONS"] = {
         **_parameters,

@@ -24,7 +24,7 @@ from lib.web.query_params import desk_midnight
 from rentals import bookkeeping, sums
 from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Token
 from rentals.queries.filters import DESK_DAYS
-from rentals.sums import Kind, Sum
+from rentals.sums import Kind, Payers, Sum
 from thuesim import phones
 
 MAX_PERIOD = timedelta(days=366)
@@ -175,7 +175,8 @@ def spending(access: Access, period: Period, *, ranks_all: bool = False) -> Spen
 
     Purposes are left unranked where they are too many, unless it `ranks_all` of them, however long that takes.
     """
-    most: dict[Kind, int | None] = {Kind.DAY: None, Kind.SERVICE: None, Kind.PAYER: None, Kind.PURPOSE: MAX_LINES + 1}
+    most: dict[Kind | Payers, int | None] = {Kind.DAY: None, Kind.SERVICE: None}
+    most |= dict.fromkeys([Payers.PEOPLE, Payers.TOKENS, Kind.PURPOSE], MAX_LINES + 1)
     if not ranks_all and sums.has_more_than(MAX_RANKED, access.team_id, Kind.PURPOSE, period.since, period.until):
         del most[Kind.PURPOSE]
     read = sums.read_kinds(access.team_id, most, period.since, period.until, dearer=[Kind.DAY])
@@ -183,7 +184,8 @@ def spending(access: Access, period: Period, *, ranks_all: bool = False) -> Spen
     days = _days(period, by_day)
     total = _sum(_("Total"), days)
     parts = [(*_service_of(row.name), row) for row in read[Kind.SERVICE]]
-    payers = [(*_payer_of(row.name), row) for row in read[Kind.PAYER]]
+    people = [(int(row.name) if row.name else None, row) for row in read[Payers.PEOPLE]]
+    by_token = [(int(row.name), row) for row in read[Payers.TOKENS]]
     used = Service.objects.filter(pk__in={key for key, *_rest in parts})
     services = {service.pk: service for service in used.only("name", "sv", "upstream_id")}
     order = {key: (service.name, service.sv, service.upstream_id) for key, service in services.items()}
@@ -198,9 +200,9 @@ def spending(access: Access, period: Period, *, ranks_all: bool = False) -> Spen
     by_purpose = grouping("purpose", gettext_lazy("Purpose"), purposes, _purpose_lines)
     groupings = [
         grouping("service", gettext_lazy("Service"), by_service, _service_lines(services)),
-        grouping("person", gettext_lazy("Person"), [(payer, row) for payer, _token, row in payers], _person_lines),
+        grouping("person", gettext_lazy("Person"), people, _person_lines),
         by_purpose if Kind.PURPOSE in read else replace(by_purpose, is_ranked=False),
-        grouping("token", gettext_lazy("Token"), [(token, row) for _payer, token, row in payers], _token_lines(tokens)),
+        grouping("token", gettext_lazy("Token"), by_token, _token_lines(tokens)),
     ]
     in_detail = grouping("network", gettext_lazy("Service, network and prefix"), by_network, _network_lines(services))
     return Spending(total, days, groupings, in_detail, _dearer(by_day), tokens)
@@ -212,7 +214,7 @@ def spending_of(person: User, access: Access, period: Period) -> Spending:
     days = _days(period, by_day, f"payer={person.pk}&")
     total = _sum(_("Total"), days)
     payers = sums.read_payers_of(person.pk, access.team_id, period.since, period.until)
-    tokens = [(_payer_of(row.name)[1], row) for row in payers]
+    tokens = [(_token_of(row.name), row) for row in payers]
     team_tokens = tokens_of(access)
 
     def naming(keys: list[Any]) -> dict[Any, tuple[str, str]]:
@@ -259,10 +261,9 @@ def _service_of(name: str) -> tuple[int, str, str]:
     return int(service), network, prefix
 
 
-def _payer_of(name: str) -> tuple[int | None, int]:
-    """Return the keys of who ordered and of the token of a sum of `Kind.PAYER`."""
-    person, token, _key, _imported = name.split(".")
-    return int(person) if person else None, int(token)
+def _token_of(name: str) -> int:
+    """Return the token's key of a sum of `Kind.PAYER`."""
+    return int(name.split(".")[1])
 
 
 def _days(period: Period, rows: Iterable[Sum], query: str = "") -> list[Line]:

@@ -7,12 +7,23 @@ Days, months and years are those of `placed_at` in the desk's zone. docs/scale.m
 """
 
 from rentals.sums.folding import count_older, differences, fold, start_over
-from rentals.sums.reading import Spent, Sum, has_more_than, read, read_days_of, read_kinds, read_payers_of, spent
+from rentals.sums.reading import (
+    Payers,
+    Spent,
+    Sum,
+    has_more_than,
+    read,
+    read_days_of,
+    read_kinds,
+    read_payers_of,
+    spent,
+)
 from rentals.sums.rows import Kind, Span
 from rentals.sums.triggers import add_years, after_migrations, before_migrations, install, remove
 
 __all__ = [
     "Kind",
+    "Payers",
     "Span",
     "Spent",
     "Sum",

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from itertools import chain, product
 from typing import Any, NamedTuple
@@ -30,6 +31,24 @@ class Sum(NamedTuple):
     refunded: int
     dearer: int = 0
     more: int = 0
+
+
+class Payers(StrEnum):
+    """A part of the names of `Kind.PAYER`, by which the database adds them up: a team has far fewer people and tokens than
+    people × tokens."""
+
+    PEOPLE = "people"
+    TOKENS = "tokens"
+
+
+_AFTER_PERSON = "substr(name, instr(name, '.') + 1)"
+_PART_OF_NAME = {
+    "postgresql": {Payers.PEOPLE: "split_part(name, '.', 1)", Payers.TOKENS: "split_part(name, '.', 2)"},
+    "sqlite": {
+        Payers.PEOPLE: "substr(name, 1, instr(name, '.') - 1)",
+        Payers.TOKENS: f"substr({_AFTER_PERSON}, 1, instr({_AFTER_PERSON}, '.') - 1)",
+    },
+}
 
 
 class Part(NamedTuple):
@@ -177,16 +196,21 @@ def read(
 
 
 def read_kinds(
-    team_id: int | None, most: Mapping[Kind, int | None], since: date, until: date, *, dearer: Container[Kind]
-) -> dict[Kind, list[Sum]]:
-    """Return the sums of each name of some kinds in a period, both days included; where `most` has a number for the kind, so
-    many, the most expensive ones first. One query.
+    team_id: int | None,
+    most: Mapping[Kind | Payers, int | None],
+    since: date,
+    until: date,
+    *,
+    dearer: Container[Kind | Payers],
+) -> dict[Kind | Payers, list[Sum]]:
+    """Return the sums of each name of some kinds, or of each person or token in the names of payers, in a period, both days
+    included; where `most` has a number for the kind, so many, the most expensive ones first. One query.
 
     Those of `Kind.DAY` are named by their day instead, as in `2026-10-31`, and come in any order. `Sum.dearer` and
     `Sum.more` are 0 but for the kinds in `dearer`, which takes less time.
     """
     asked = [_asked(kind, most[kind], since, until, dearer=kind in dearer) for kind in most]
-    found: dict[Kind, list[Sum]] = {kind: [] for kind in most}
+    found: dict[Kind | Payers, list[Sum]] = {kind: [] for kind in most}
     for kind, *row in _read(team_id or 0, *asked):
         found[kind].append(Sum(*row))
     return {kind: rows[: most[kind]] for kind, rows in found.items()}
@@ -206,8 +230,11 @@ def has_more_than(rows: int, team_id: int | None, kind: Kind, since: date, until
         return cursor.fetchone() is not None
 
 
-def _asked(kind: Kind, most: int | None, since: date, until: date, *, dearer: bool) -> _Asked:
+def _asked(kind: Kind | Payers, most: int | None, since: date, until: date, *, dearer: bool) -> _Asked:
     name = "CAST(day AS varchar(10))" if kind == Kind.DAY else "name"
+    read_kind = kind
+    if isinstance(kind, Payers):
+        name, read_kind = _PART_OF_NAME[connection.vendor][kind], Kind.PAYER
     figures = ", ".join(_SUMS[figure] if dearer or figure not in _MORE else "0" for figure in FIGURES)
     statement = f"SELECT '{kind}' AS kind, {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
     if most is not None:
@@ -215,7 +242,7 @@ def _asked(kind: Kind, most: int | None, since: date, until: date, *, dearer: bo
         # The row that says that some are uncounted has no name, and comes first.
         statement += f" ORDER BY {name} IS NOT NULL, {spent} DESC, SUM(rentals) DESC, {name}"
         statement += f" LIMIT {most + 1:d}"
-    return _Asked(statement, kind, parts_of(since, until, kind))
+    return _Asked(statement, Kind(read_kind), parts_of(since, until, Kind(read_kind)))
 
 
 def read_days_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
@@ -259,6 +286,21 @@ def _only(person_id: int | None, key_id: int | None) -> str:
     return f"CASE WHEN name IS NOT NULL THEN {person} || '..' || {key} || '.0' END"
 
 
+# Orders under way as rows of sums. Their services' prices are read once for those of one payer and service; by no join, from
+# which SQLite would begin with the services, and read all their rentals.
+_UNDER_WAY = """
+    UNION ALL SELECT tag, NULL, COALESCE(person || '', '') || '..' || COALESCE(api_key || '', '') || '.0',
+        n, 0, cost, 0, 0, 0
+    FROM (SELECT person, api_key, SUM(n) AS n,
+            SUM(n * COALESCE((SELECT s.price FROM rentals_service s WHERE s.id = service), 0)) AS cost
+        FROM (SELECT COALESCE(x.ordered_by_id, x.person_id) AS person, x.api_key_id AS api_key, x.service_id AS service,
+                COUNT(*) AS n
+            FROM rentals_rental x WHERE {} GROUP BY COALESCE(x.ordered_by_id, x.person_id), x.api_key_id, x.service_id
+        ) AS of_service GROUP BY person, api_key
+    ) AS orders CROSS JOIN (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags
+"""
+
+
 def spent(team_id: int, under_way: Sequence[str], *, only: tuple[int | None, int | None] | None = None) -> list[Spent]:
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query.
@@ -270,14 +312,7 @@ def spent(team_id: int, under_way: Sequence[str], *, only: tuple[int | None, int
     parts = [Part("day", Span.DAY, today, MAX_DAY), Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
     # In the same statement: between two, an order could stop being under way and be counted by neither.
     marks = ", ".join(["%s"] * len(under_way))
-    orders = (
-        " UNION ALL SELECT tag, NULL, COALESCE(COALESCE(x.ordered_by_id, x.person_id) || '', '') || '..'"
-        " || COALESCE(x.api_key_id || '', '') || '.0', 1, 0,"
-        # No join, from which SQLite would begin with the services, and read all their rentals.
-        " COALESCE((SELECT s.price FROM rentals_service s WHERE s.id = x.service_id), 0), 0, 0, 0"
-        " FROM rentals_rental x CROSS JOIN (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags"
-        f" WHERE x.team_id = %s AND NOT x.imported AND x.status IN ({marks})"
-    )
+    orders = _UNDER_WAY.format(f"x.team_id = %s AND NOT x.imported AND x.status IN ({marks})")
     payer = _only(*only) if only else _NO_TOKEN[connection.vendor]
     statement = (
         f"SELECT tag, {payer}, {_SUMS['charged']} - {_SUMS['refunded']}, SUM(rentals) FROM ({{}}) AS part"

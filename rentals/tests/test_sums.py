@@ -23,7 +23,7 @@ import thuesim
 from accounts.models import ApiKey, Team, User
 from rentals import lifecycle, sums, word_index
 from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
-from rentals.sums import Kind, Sum, folding, reading
+from rentals.sums import Kind, Payers, Sum, folding, reading
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = pytest.mark.django_db
@@ -225,6 +225,32 @@ def test_the_most_expensive_names_come_first() -> None:
     rows = sums.read(team.pk, Kind.PURPOSE, SINCE, UNTIL, most=3)
     assert [row.name for row in rows] == ["b", "d", "c"]
     assert rows[0] == Sum("b", 1, 1, 300, 0, 0, 0)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_people_and_tokens_are_added_up_by_the_database(*, counted: bool) -> None:
+    team = make_team()
+    tokens, people = [make_token(team) for _ in range(3)], [make_person(team) for _ in range(2)]
+    key = ApiKey.objects.create(person=people[0], team=team, name="key", secret_digest="key")
+    now, today = timezone.now(), timezone.localdate()
+    paid: dict[str, Any] = {"status": Status.RECEIVED, "team": team, "placed_at": now}
+    for n, token in enumerate(tokens):
+        for person in people:
+            make_rental(**paid, token=token, person=person, price=10**n)
+        make_rental(**paid, token=token, person=people[0], api_key=key, price=5000)
+    make_rental(**paid, token=tokens[0], person=None, imported=True, price=7)
+    if not counted:
+        sums.start_over()
+    most: dict[Kind | Payers, int | None] = {Payers.PEOPLE: None, Payers.TOKENS: 2}
+    for since in (today, today - timedelta(days=29), today - timedelta(days=364)):
+        found = sums.read_kinds(team.pk, most, since, today, dearer=())
+        assert sorted((row.name, row.rentals, row.charged) for row in found[Payers.PEOPLE]) == sorted(
+            [(str(people[0].pk), 6, 15_111), (str(people[1].pk), 3, 111), ("", 1, 7)]
+        )
+        assert [row[:4] for row in found[Payers.TOKENS]] == [
+            (str(tokens[2].pk), 3, 3, 5200),
+            (str(tokens[1].pk), 3, 3, 5020),
+        ]
 
 
 def test_names_are_counted_up_to_a_bound_and_of_the_index_alone() -> None:
