@@ -11,6 +11,7 @@ from accounts.models import Team, User
 from accounts.policy import Access, access_for
 from lib import announce
 from lib.web.kept_form import kept_form
+from lib.web.query_params import whole_number
 
 # In a form, and in the address of the stream; the header goes with every request of a script.
 FIELD, HEADER = "page_team", "X-Page-Team"
@@ -91,4 +92,4 @@ def _refused(request: HttpRequest, team: Team | None) -> HttpResponse:
 
 
 def _named(number: str, access: Access) -> Team | None:
-    return next((team for team in access.teams if str(team.pk) == number), None)
+    return access.reachable_teams().filter(pk=whole_number(number) or 0).first()

@@ -34,11 +34,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django_stubs_ext import WithAnnotations
 
 from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
@@ -61,6 +62,10 @@ SIGN_IN_ACTIONS = (
 )
 
 
+# So many teams are read for a person's team switch. Who may work in more looks the others up on a page of their own.
+MAX_TEAMS = 50
+
+
 class TeamRental(Protocol):
     """What the rules read of a rental: whose it is, and when its code came."""
 
@@ -75,7 +80,8 @@ class TeamRental(Protocol):
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one person may do in the team they are working in now. `team` is None where they have none, or where it
-    requires two-factor authentication and they have none."""
+    requires two-factor authentication and they have none. `teams` are those they may work in: some of them, where an admin
+    has more than `MAX_TEAMS`."""
 
     person_id: int
     is_admin: bool
@@ -89,6 +95,15 @@ class Access:
     @property
     def team_id(self) -> int | None:
         return self.team.pk if self.team else None
+
+    @property
+    def has_many_teams(self) -> bool:
+        """Whether they have more teams than a list is good for."""
+        return len(self.teams) > MAX_TEAMS
+
+    def reachable_teams(self) -> QuerySet[Team]:
+        """Return all the teams that they may work in, by name."""
+        return Team.objects.filter(Q() if self.is_admin else Q(memberships__user=self.person_id)).order_by("name", "pk")
 
     @property
     def may_rent(self) -> bool:
@@ -211,6 +226,10 @@ class Access:
         return not (person.is_staff or person.is_superuser) and self.team_id in teams and teams <= set(managed)
 
 
+class _Strict(TypedDict):
+    any_is_strict: bool
+
+
 def access_for(person: User, *, team_id: int | None = None) -> Access:
     """Return what `person` may do: in the team they last worked in, else in their first one. Three queries at most.
 
@@ -225,7 +244,8 @@ def accesses_for(people: Collection[User], *, team_id: int | None = None) -> dic
     memberships: dict[int, dict[int, Membership]] = {person.pk: {} for person in active}
     for membership in _memberships([person.pk for person in active]):
         memberships[membership.user_id][membership.team_id] = membership
-    every_team = tuple(Team.objects.all()) if any(person.is_staff for person in active) else ()
+    admins = [person for person in active if person.is_staff]
+    every_team = tuple(_teams_of_admins({person.team_id for person in admins} | {team_id})) if admins else ()
 
     @cache  # read only where a team requires it
     def with_two_factor() -> frozenset[int]:
@@ -238,20 +258,28 @@ def accesses_for(people: Collection[User], *, team_id: int | None = None) -> dic
         is_admin = person.is_staff
         own_teams = tuple(membership.team for membership in own.values())
         teams = every_team if is_admin else own_teams
-        by_id = {team.pk: team for team in teams}
+        by_id = {team.pk: team for team in own_teams + teams}
         last = by_id.get(person.team_id or 0)
         chosen = last or next(iter(own_teams), None) or next(iter(teams), None)
         team = chosen if team_id is None else by_id.get(team_id)
         if team is None:
             return Access(person.pk, is_admin, None, None, teams)
         # An admin reaches every team, by the switch and in the Django admin, so any team's rule is theirs.
-        strict = any(team.requires_second_step for team in teams) if is_admin else team.requires_second_step
+        strict = any(team.any_is_strict for team in every_team) if is_admin else team.requires_second_step
         if strict and not person.two_factor_at_provider and person.pk not in with_two_factor():
             return Access(person.pk, is_admin, None, None, teams, needs_two_factor=True)
         role = Role.MANAGER if is_admin else Role(own[team.pk].role)
         return Access(person.pk, is_admin, team, role, teams, membership=own.get(team.pk))
 
     return {person.pk: access(person) for person in people}
+
+
+def _teams_of_admins(named: Collection[int | None]) -> "QuerySet[WithAnnotations[Team, _Strict]]":
+    """Return the first teams by name, one more than `MAX_TEAMS`, and those with the ids `named`. `any_is_strict` says of all
+    whether any team there is requires two-factor authentication."""
+    first = Team.objects.order_by("name", "pk").values("pk")[: MAX_TEAMS + 1]
+    shown = Team.objects.filter(Q(pk__in=first) | Q(pk__in=[pk for pk in named if pk is not None]))
+    return shown.order_by("name", "pk").annotate(any_is_strict=Exists(Team.objects.filter(requires_second_step=True)))
 
 
 # Written out: every request asks it, and Django takes five times as long to put a queryset into SQL as to answer this.

@@ -47,7 +47,7 @@ POST hand_over                                                      in   403  ok
 POST rent_again order_like cancel check reveal copied               in   403  ok   ok   ok  | in   404  404  404  404
 GET  preferences                                                    in   405  405  405  405 | in   405  405  405  405
 POST preferences                                                    in   ok   ok   ok   ok  | in   ok   ok   ok   ok
-GET  team_switch                                                    in   405  405  405  405 | in   405  405  405  405
+GET  team_switch                                                    in   ok   ok   ok   ok  | in   ok   ok   ok   ok
 POST team_switch                                                    in   ok   ok   ok   ok  | in   404  404  404  ok
 
 GET  export_csv export_xlsx spend_export                            in   405  405  405  405 | in   405  405  405  405

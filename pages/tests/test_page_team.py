@@ -40,6 +40,7 @@ def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
         "_view_switches.html",
         "_shortcuts_switch.html",
         "_tour_again.html",
+        "team_switch.html",
         "join.html",
         "account/page.html",
         "account/_providers.html",
