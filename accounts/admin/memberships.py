@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -20,6 +21,7 @@ from accounts.admin.base import StaffInline, access_in
 from accounts.forms import BudgetsForm
 from accounts.models import Membership, Role, Team, User
 
+MAX_SHOWN = 50
 BUDGETS = ("budget_day", "budget_month", "rentals_per_day")
 
 
@@ -53,9 +55,33 @@ class MembershipForm(BudgetsForm):
                 self.initial[name] = getattr(self.instance, name)
 
 
+class MembershipFormSet(forms.BaseInlineFormSet[Membership, Any, Any]):
+    """The first `MAX_SHOWN` memberships of a person or a team: a form with five fields takes 5 ms."""
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        """Return what the page shows; of one that was sent all, since others may have joined since."""
+        return super().get_queryset() if self.is_bound else self._first
+
+    @cached_property
+    def _first(self) -> QuerySet[Membership]:
+        return super().get_queryset()[:MAX_SHOWN]
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        is_full = len(self.initial_forms) >= MAX_SHOWN
+        return super().get_queryset().count() - len(self.initial_forms) if is_full else 0
+
+    @property
+    def of_team(self) -> bool:
+        return isinstance(self.instance, Team)
+
+
 class MembershipInline(StaffInline, admin.TabularInline[Membership, Any]):
     model = Membership
     form = MembershipForm
+    formset = MembershipFormSet
+    template = "admin/accounts/memberships.html"
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:

@@ -254,3 +254,39 @@ def test_a_team_of_many_takes_as_many_queries_as_a_small_one(
     with django_assert_max_num_queries(len(few.captured_queries)):
         page = client.get(address).content.decode()
     assert page.count('name="memberships-') > 20
+
+
+def test_a_large_team_shows_its_first_people_and_leads_to_the_others(
+    staff: User, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.admin.memberships.MAX_SHOWN", 2)
+    make_team()  # with one team alone, nobody is left out of the list of all
+    people = [make_person(team, username=name) for name in ("anh", "binh", "chi", "dung")]
+    client = browser(staff)
+    address = reverse("admin:accounts_team_change", args=[team.pk])
+    page = client.get(address)
+    forms = page.context["inline_admin_formsets"][0].formset.initial_forms
+    assert [form.instance.user for form in forms] == people[:2]
+    list_of_all = f"{reverse('admin:accounts_user_changelist')}?memberships__team__id__exact={team.pk}"
+    html = " ".join(page.content.decode().split())
+    assert f'And 2 more people: <a href="{list_of_all}">' in html
+    assert list(client.get(list_of_all).context["cl"].queryset.order_by("username")) == people
+    shown = [Membership.objects.get(user=person) for person in people[:2]]
+    sent: dict[str, Any] = {"name": team.name, "memberships-INITIAL_FORMS": 2, "memberships-TOTAL_FORMS": 2}
+    for n, membership in enumerate(shown):
+        sent |= row(n, membership, role="viewer") | {f"memberships-{n}-team": team.pk}
+    assert client.post(address, sent).status_code == 302
+    roles = dict(team.memberships.values_list("user__username", "role"))
+    assert roles == {"anh": "viewer", "binh": "viewer", "chi": "operator", "dung": "operator"}
+
+
+def test_a_person_of_many_teams_has_the_first_of_them_on_their_page(
+    staff: User, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.admin.memberships.MAX_SHOWN", 2)
+    person = make_person(team)
+    for _ in range(3):
+        Membership.objects.create(user=person, team=make_team(), role=Role.VIEWER)
+    page = browser(staff).get(reverse("admin:accounts_user_change", args=[person.pk]))
+    assert len(page.context["inline_admin_formsets"][0].formset.initial_forms) == 2
+    assert "And 2 more teams:" in page.content.decode()
