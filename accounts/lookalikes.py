@@ -7,6 +7,7 @@ names. The pairs follow Unicode's confusables (UTS #39), as far as they look lik
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from django.db.models import Q
 from django.utils.translation import gettext_lazy
@@ -31,6 +32,7 @@ _LATIN = str.maketrans(
 )
 
 
+@lru_cache(maxsize=10_000)
 def skeleton(name: str) -> str:
     """Return the skeleton of a name: two names that look alike have the same one."""
     letters = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)

@@ -29,6 +29,7 @@ from pages.presenters import account as presenter
 from pages.presenters.audit import details, target
 
 PAGE_SIZE = 50
+MAX_SHOWN = 20  # of the browsers and of the API keys
 
 
 @require_safe
@@ -42,6 +43,8 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
     person, access = request.user, request.access
     methods = list(Authenticator.objects.filter(user=person))
     kinds = [method.type for method in methods]
+    sessions = own_account.sessions(person)
+    keys = ApiKey.objects.filter(person=person, revoked_at=None).select_related("team")
     codes = [method.wrap() for method in methods if method.type == Authenticator.Type.RECOVERY_CODES]
     context = {
         "name_form": NameForm(instance=_fresh(person)),
@@ -51,8 +54,10 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
         "has_app": Authenticator.Type.TOTP in kinds,
         "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),
         "recovery_codes": sum(len(each.get_unused_codes()) for each in codes),
-        "sessions": own_account.sessions(person),
-        "keys": ApiKey.objects.filter(person=person, revoked_at=None).select_related("team"),
+        "sessions": sessions[:MAX_SHOWN],
+        "more_sessions": sessions.count() - MAX_SHOWN,
+        "keys": keys[:MAX_SHOWN],
+        "more_keys": keys.count() - MAX_SHOWN,
         "connections": connections.of(person),
         "fresh": request.GET.get("fresh", ""),
         "recorded": presenter.recorded(access),

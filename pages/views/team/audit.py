@@ -46,6 +46,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("before", None)
     since, until = day(query.get("since")), day(query.get("until"))
+    people = User.objects.filter(memberships__team=team).order_by("username")
     context = {
         "records": [
             (record, audit.label(record.action), target(record), details(record)) for record in records[:PAGE_SIZE]
@@ -54,7 +55,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
         "query": query.urlencode(),
         "asked": request.GET,
         "is_backwards": bool(since and until and since > until),
-        "people": User.objects.filter(memberships__team=team).order_by("username"),
+        "people": [(str(person.pk), str(person)) for person in people.only("first_name", "last_name", "username")],
         "actions": sorted(((value, str(label)) for value, label in audit.Action.choices), key=lambda pair: pair[1]),
     }
     return render(request, "pages/team/audit.html", context)

@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -15,7 +16,8 @@ from accounts.memberships import NotDone
 from accounts.models import ApiKey, Scope
 from lib.web.urls import root_url
 
-MAX_REVOKED = 20  # that the page still shows
+# That the page shows, of those in use and of those that were revoked; a search finds the others.
+MAX_KEYS, MAX_REVOKED = 50, 20
 
 
 @require_safe
@@ -28,6 +30,9 @@ def team_keys(request: DeskRequest) -> HttpResponse:
 def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpResponse:
     _require_rights(request)
     keys = ApiKey.objects.filter(request.access.keys()).select_related("person")
+    q = request.GET.get("q", "").strip()[:80]
+    used = keys.filter(Q(name__icontains=q) | Q(start__startswith=q), revoked_at=None)
+    shown_keys = list(used[: MAX_KEYS + 1])
     labels = dict(Scope.choices)
 
     def shown(key: ApiKey) -> tuple[ApiKey, list[tuple[str, str]]]:
@@ -35,7 +40,9 @@ def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpRespons
 
     context = {
         "form": form,
-        "keys": [shown(key) for key in keys.filter(revoked_at=None)],
+        "q": q,
+        "keys": [shown(key) for key in shown_keys[:MAX_KEYS]],
+        "more": used.count() - MAX_KEYS if len(shown_keys) > MAX_KEYS else 0,
         "revoked": keys.exclude(revoked_at=None).order_by("-revoked_at")[:MAX_REVOKED],
     }
     return render(request, "pages/team/keys.html", context, status=status)

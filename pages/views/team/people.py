@@ -23,6 +23,7 @@ from accounts.sign_in import two_factor
 from pages.views.team.team import managed_team, roles
 from rentals import budgets
 
+MAX_SESSIONS = 20  # that the page shows
 _Action = Callable[[DeskRequest, Membership], HttpResponse | str]
 
 
@@ -43,14 +44,17 @@ def _page(request: DeskRequest, membership: Membership, form: BudgetsForm | None
     access = request.access
     may_change = access.may_change_account(membership.user)
     day, month, rentals = budgets.spent_by(membership.user_id, membership.team)
+    # Other people's sessions are shown only to those who may end them.
+    every_session = UserSession.objects.filter(user=membership.user).order_by("-last_seen_at")
+    sessions = list(every_session[: MAX_SESSIONS + 1]) if may_change else []
     context = {
         "membership": membership,
         "form": form or BudgetsForm(instance=membership),
         "roles": roles(),
         "may_change_account": may_change,
         "has_two_factor": has_two_factor(membership.user),
-        # Other people's sessions are shown only to those who may end them.
-        "sessions": UserSession.objects.filter(user=membership.user).order_by("-last_seen_at") if may_change else (),
+        "sessions": sessions[:MAX_SESSIONS],
+        "more_sessions": every_session.count() - MAX_SESSIONS if len(sessions) > MAX_SESSIONS else 0,
         "spent": {"day": day, "month": month, "rentals": rentals},
     }
     return render(request, "pages/team/person.html", context, status=422 if form else 200)

@@ -18,10 +18,16 @@ from accounts import audit, lookalikes
 from accounts.audit import Action, about
 from accounts.forms import InviteForm, TeamNameForm, TeamSettingsForm
 from accounts.http import DeskRequest
-from accounts.models import Invitation, Membership, Role, Team
+from accounts.models import Invitation, Membership, Role, Team, User
 from lib import announce
 from rentals import budgets
 from rentals.models import Service
+from thuesim.folding import without_accents
+
+# By which people are named.
+_NAMES = ("first_name", "last_name", "username")
+# That the page shows; a search finds the other people, and the other invitations end by themselves.
+MAX_PEOPLE, MAX_INVITATIONS = 100, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +68,52 @@ def page(
     team = request.access.team
     if team is None:
         raise Http404
-    context: dict[str, object] = {"members": _members(team), "budgets": budgets.remaining_for(request.access)}
+    q = request.GET.get("q", "").strip()[:80]
+    members, found, count = _members(team, q, with_money=request.access.manages)
+    context: dict[str, object] = {
+        "members": members,
+        "more_people": found - len(members),
+        "people": count,
+        "q": q,
+        "budgets": budgets.remaining_for(request.access),
+    }
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
+        usable = team.invitations.filter(Invitation.usable()).select_related("invited_by")
+        invitations = list(usable[: MAX_INVITATIONS + 1])
         context |= {
             "settings_form": settings_form or TeamSettingsForm(instance=team, by=request.user),
             "invite_form": invite_form or InviteForm(),
-            "invitations": team.invitations.filter(Invitation.usable()).select_related("invited_by"),
+            "invitations": invitations[:MAX_INVITATIONS],
+            "more_invitations": usable.count() - MAX_INVITATIONS if len(invitations) > MAX_INVITATIONS else 0,
             "services": chosen,
-            "other_services": Service.objects.filter(active=True).exclude(pk__in=[service.pk for service in chosen]),
+            "other_services": _others(chosen),
         }
     return render(request, "pages/team/team.html", context, status=status)
 
 
-def _members(team: Team) -> list[Member]:
-    spent = budgets.spent_by_person(team)
-    memberships = list(team.memberships.select_related("user").order_by("-user__is_active", "user__username"))
-    doubles = lookalikes.resembling(m.user for m in memberships)
-    return [Member(m, *spent.get(m.user_id, (0, 0, 0)), m.user_id in doubles) for m in memberships]
+def _members(team: Team, q: str, *, with_money: bool) -> tuple[list[Member], int, int]:
+    """Return the first members by name whose name contains `q`, how many such there are, and how many people the team has.
+    What each spent is read where it is shown, `with_money`."""
+    people = list(
+        User.objects.filter(memberships__team=team).order_by("-is_active", "username").only(*_NAMES, "is_active")
+    )
+    doubles = lookalikes.resembling(people)
+    wanted = without_accents(q)
+    found = [person.pk for person in people if wanted in without_accents(str(person))]
+    memberships = team.memberships.filter(user__in=found[:MAX_PEOPLE]).select_related("user")
+    spent = budgets.spent_by_person(team) if with_money else {}
+    members = [
+        Member(m, *spent.get(m.user_id, (0, 0, 0)), m.user_id in doubles)
+        for m in memberships.order_by("-user__is_active", "user__username")
+    ]
+    return members, len(found), len(people)
+
+
+def _others(chosen: list[Service]) -> list[tuple[str, str]]:
+    """Return the keys and texts of the services that may be chosen beside these."""
+    services = Service.objects.filter(active=True).exclude(pk__in=[service.pk for service in chosen])
+    return [(service.key, f"{service.name} ({service.key})") for service in services.only("sv", "upstream_id", "name")]
 
 
 @require_POST
