@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.one_time_keys import Key
 from accounts.policy import Access, people_who_may_rent
 from lib.formats import dong, span
+from lib.web.long_select import LongSelect
 from lib.web.query_params import whole_number
 from rentals import bookkeeping, orders
 from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
@@ -277,6 +278,7 @@ class HandOverForm(forms.Form):
     person = forms.ModelChoiceField(
         label=gettext_lazy("To whom"),
         queryset=User.objects.none(),
+        widget=LongSelect,
         empty_label=gettext_lazy("Choose a person"),
         error_messages={
             "required": gettext_lazy("Choose the person who gets the number."),
@@ -327,7 +329,9 @@ def _entry_kinds() -> list[tuple[str, str]]:
 class EntryForm(forms.Form):
     """A top-up or a correction that a manager enters, in whole đồng."""
 
-    token = forms.ModelChoiceField(label=gettext_lazy("Token"), queryset=Token.objects.none(), empty_label=None)
+    token = forms.ModelChoiceField(
+        label=gettext_lazy("Token"), queryset=Token.objects.none(), empty_label=None, widget=LongSelect
+    )
     kind = forms.TypedChoiceField(
         label=gettext_lazy("Kind"),
         choices=_entry_kinds,

@@ -15,6 +15,7 @@ from accounts.models import Team, User
 from lib.encryption import Secret
 from lib.network import outgoing
 from lib.network.outgoing import Problem
+from lib.web.long_select import LongSelect
 from rentals.jobs.sending import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
 from rentals.models import Destination, OutgoingEvent, Service
 
@@ -62,6 +63,7 @@ class DestinationForm(forms.Form):
         label=gettext_lazy("Whose rentals"),
         queryset=User.objects.none(),
         required=False,
+        widget=LongSelect,
         empty_label=gettext_lazy("everyone's"),
     )
     includes_codes = forms.BooleanField(
@@ -78,7 +80,8 @@ class DestinationForm(forms.Form):
             more["initial"] = _initial(instance)
         super().__init__(*args, **more)
         self.kind, self.instance = Kind(kind), instance
-        self.fields["person"].queryset = User.objects.filter(memberships__team=team).order_by("username")  # type: ignore[attr-defined]
+        people = User.objects.filter(memberships__team=team).order_by("username")
+        self.fields["person"].queryset = people.only("first_name", "last_name", "username")  # type: ignore[attr-defined]
         if self.kind == Kind.TELEGRAM:
             del self.fields["address"]
         else:
