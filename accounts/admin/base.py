@@ -25,6 +25,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
+from accounts.admin import long_filter
 from accounts.memberships import NotDone
 from accounts.models import Role, Team, User
 from accounts.policy import Access
@@ -32,6 +33,7 @@ from lib.formats import dong
 
 admin.site.site_header = admin.site.site_title = "ThueSim Desk"
 admin.site.index_title = _("Administration")
+long_filter.register()
 # Through the product's own sign-in, so that its throttle, two-factor authentication and audit records apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # What an admin sets up stands apart from what is only looked up.
