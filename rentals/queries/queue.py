@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
+from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -89,16 +89,24 @@ def places_in_queue(tokens: Iterable[Token]) -> dict[int, tuple[int, int | None]
     if not by_id:
         return {}
     gap = pacing.gap_seconds()
-    limited = [token.pk for token in by_id.values() if token.waiting_limit is not None]
-    holding = Rental.objects.filter(holding_a_place(), token__in=limited).order_by().values_list("token")
-    held = dict(holding.annotate(n=Count("pk"))) if limited else {}
+    counted = (
+        Rental.objects.filter(holding_a_place(), token__in=by_id).order_by().values("token").annotate(n=Count("pk"))
+    )
+    in_turn = queue_of(*by_id)
+    if len(by_id) == 1:  # in the same query, which reads it once; of several tokens it would read it for each order
+        in_turn = in_turn.annotate(held=Subquery(counted.values("n")))
+        held = {}
+    else:
+        in_turn = in_turn.annotate(held=Value(None, IntegerField()))
+        held = dict(counted.values_list("token", "n"))
     places: dict[int, tuple[int, int | None]] = {}
-    for token_id, orders in groupby(queue_of(*by_id).values_list("token", "pk", "team"), itemgetter(0)):
+    for token_id, orders in groupby(in_turn.values_list("token", "pk", "team", "held"), itemgetter(0)):
         token, team_places = by_id[token_id], Counter[int]()
-        is_full = token.waiting_limit is not None and held.get(token_id, 0) >= token.waiting_limit
-        is_known = not is_full and not token.paused and breaker.hold_of(token) == Hold.NONE
+        takes_orders = not token.paused and breaker.hold_of(token) == Hold.NONE
         first = pacing.seconds_to_turn(token)
-        for ahead, (_token, pk, team) in enumerate(orders):
+        for ahead, (_token, pk, team, held_by_one) in enumerate(orders):
             team_places[team] += 1
+            holding = held_by_one or held.get(token_id, 0)
+            is_known = takes_orders and (token.waiting_limit is None or holding < token.waiting_limit)
             places[pk] = (team_places[team], round(first + ahead * gap) if is_known else None)
     return places
