@@ -180,6 +180,18 @@ class RentForm(forms.Form):
         return token_lines(self.access)
 
     @property
+    def token_choices(self) -> list[tuple[str, str]]:
+        """The tokens by key, each with its balance and how many of its waiting places are taken."""
+        return [
+            (str(line.token.pk), f"{line.token.name} · {dong(line.balance) or '–'} · {line.places}")
+            for line in self.tokens
+        ]
+
+    @property
+    def chosen_token(self) -> str:
+        return str(self["token"].value() or "")
+
+    @property
     def are_tokens_refused(self) -> bool:
         """Whether ThueSim refuses each token of the team, so that no services can be read."""
         return bool(self.tokens) and all(line.token.hold == Hold.INVALID for line in self.tokens)

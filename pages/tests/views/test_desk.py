@@ -248,6 +248,21 @@ def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, 
     assert f'data-rental-id="{gone.pk}"' not in page
 
 
+def test_of_very_many_tokens_the_desk_lists_those_that_take_no_orders_first(
+    signed_in: Client, team: Team, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.templatetags.desk.MAX_TOKENS", 2)
+    for name in ("Alpha", "Beta"):
+        make_token(team, name=name)
+    make_token(team, name="Zeta", paused=True)
+    page = elements(signed_in.get("/"))
+    listed = [name.text for name in page.find("div", id="tokens").find_all("span", **{"class": "token-name"})]
+    assert listed == ["Zeta", "Alpha"]
+    assert page.find(**{"data-testid": "more-tokens"}).text == "2 of 4 tokens. All of them"
+    offered = [option.text.partition(" ·")[0] for option in page.find("select", id="token").find_all("option")]
+    assert offered == ["automatic", "Alpha", "Beta", "Main", "Zeta"]
+
+
 @pytest.mark.database
 def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_beside(
     signed_in: Client, team: Team, monkeypatch: pytest.MonkeyPatch
