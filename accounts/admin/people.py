@@ -65,6 +65,9 @@ class Columns(TypedDict):
     two_factor: bool
 
 
+MAX_ROLES = 5  # that the list shows of a person
+
+
 @admin.register(User)
 class PersonAdmin(StaffAdmin, UserAdmin[User]):
     form = PersonForm
@@ -92,7 +95,8 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
 
     @admin.display(description=_("teams and roles"))
     def roles(self, person: User) -> str:
-        return ", ".join(f"{m.team} ({m.get_role_display()})" for m in person.memberships.all())
+        roles = [f"{m.team} ({m.get_role_display()})" for m in person.memberships.all()]
+        return ", ".join(roles[:MAX_ROLES]) + (f", … ({len(roles)})" if len(roles) > MAX_ROLES else "")
 
     @admin.display(description=_("admin"), boolean=True, ordering="is_staff")
     def may_administrate(self, person: User) -> bool:

@@ -290,3 +290,12 @@ def test_a_person_of_many_teams_has_the_first_of_them_on_their_page(
     page = browser(staff).get(reverse("admin:accounts_user_change", args=[person.pk]))
     assert len(page.context["inline_admin_formsets"][0].formset.initial_forms) == 2
     assert "And 2 more teams:" in page.content.decode()
+
+
+def test_the_list_of_people_names_five_teams_of_a_person(staff: User) -> None:
+    person = make_person()
+    teams = [make_team(f"Team {n}") for n in range(7)]
+    Membership.objects.bulk_create(Membership(user=person, team=team, role=Role.VIEWER) for team in teams)
+    page = browser(staff).get(reverse("admin:accounts_user_changelist")).content.decode()
+    assert "Team 4 (viewer), … (7)" in page
+    assert "Team 6 (viewer)" not in page
