@@ -186,20 +186,28 @@ def why_not_placed(rental: Rental) -> str:
     return ""
 
 
-def remaining_for(access: Access, api_key: ApiKey | None = None) -> RemainingBudgets:
-    """Return what remains for the person in the team they work in, and for the API key. Two queries at most."""
+def remaining_for(
+    access: Access, api_key: ApiKey | None = None, *, spent: list[sums.Spent] | None = None
+) -> RemainingBudgets:
+    """Return what remains for the person in the team they work in, and for the API key. Two queries at most, one where
+    what the team `spent_now` is known."""
     team = access.team
     if team is None:
         return RemainingBudgets((), ())
     low = Token.objects.filter(teams=team, balance__lt=team.low_balance) if team.low_balance is not None else ()
     membership = access.membership if access.may_rent else None
-    return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY, api_key)), tuple(low))
+    return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY, api_key, spent)), tuple(low))
 
 
-def spent_by_person(team: Team) -> dict[int, tuple[int, int, int]]:
-    """Return by person id: đồng spent today, đồng spent this month, rentals today. One query."""
+def spent_now(team: Team) -> list[sums.Spent]:
+    """Return what was spent today and this month, for `spent_by_person` and `remaining_for`. One query."""
+    return sums.spent(team.pk, UNDER_WAY)
+
+
+def spent_by_person(spent: list[sums.Spent]) -> dict[int, tuple[int, int, int]]:
+    """Return by person id: đồng spent today, đồng spent this month, rentals today."""
     by_person: dict[int, list[int]] = {}
-    for row in sums.spent(team.pk, UNDER_WAY):
+    for row in spent:
         if row.person_id is not None:
             counted = by_person.setdefault(row.person_id, [0, 0, 0])
             by_person[row.person_id] = list(map(add, counted, (row.day, row.month, row.day_rentals)))
@@ -251,13 +259,21 @@ def _reason(exceeded: Budget) -> str:
 
 
 def _budgets(
-    team: Team, membership: Membership | None, under_way: Sequence[Status], api_key: ApiKey | None = None
+    team: Team,
+    membership: Membership | None,
+    under_way: Sequence[Status],
+    api_key: ApiKey | None = None,
+    spent: list[sums.Spent] | None = None,
 ) -> list[Budget]:
-    """Return the budgets that are set, with what is used of each. No query where none is set, else one."""
+    """Return the budgets that are set, with what is used of each. No query where none is set or what was `spent` is known,
+    else one."""
     own, of_key = membership or Membership(), api_key or ApiKey()
     if all(most is None for most in (team.budget_day, team.budget_month, *_own_budgets(own), *_own_budgets(of_key))):
         return []
-    used = _used(team, membership.user_id if membership else None, under_way, api_key)
+    person_id = membership.user_id if membership else None
+    if spent is None:
+        spent = sums.spent(team.pk, under_way, only=(person_id, api_key.pk if api_key else None))
+    used = _used(spent, person_id, api_key)
     all_budgets = (
         (_("Your budget for today"), own.budget_day, used.person_day, True, False, "person_day"),
         (_("Your budget for this month"), own.budget_month, used.person_month, True, False, "person_month"),
@@ -279,8 +295,7 @@ def _own_budgets(own: Membership | ApiKey) -> tuple[int | None, int | None, int 
     return own.budget_day, own.budget_month, own.rentals_per_day
 
 
-def _used(team: Team, person_id: int | None, under_way: Sequence[Status], api_key: ApiKey | None) -> _Used:
-    rows = sums.spent(team.pk, under_way, only=(person_id, api_key.pk if api_key else None))
+def _used(rows: list[sums.Spent], person_id: int | None, api_key: ApiKey | None) -> _Used:
     own = [row for row in rows if row.person_id == person_id and person_id is not None]
     of_key = [row for row in rows if api_key is not None and row.key_id == api_key.pk]
     return _Used(

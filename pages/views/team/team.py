@@ -69,13 +69,15 @@ def page(
     if team is None:
         raise Http404
     q = request.GET.get("q", "").strip()[:80]
-    members, found, count = _members(team, q, with_money=request.access.manages)
+    # What each spent is shown to managers alone.
+    spent = budgets.spent_now(team) if request.access.manages else None
+    members, found, count = _members(team, q, budgets.spent_by_person(spent or []))
     context: dict[str, object] = {
         "members": members,
         "more_people": found - len(members),
         "people": count,
         "q": q,
-        "budgets": budgets.remaining_for(request.access),
+        "budgets": budgets.remaining_for(request.access, spent=spent),
     }
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
@@ -92,9 +94,9 @@ def page(
     return render(request, "pages/team/team.html", context, status=status)
 
 
-def _members(team: Team, q: str, *, with_money: bool) -> tuple[list[Member], int, int]:
+def _members(team: Team, q: str, spent: Mapping[int, tuple[int, int, int]]) -> tuple[list[Member], int, int]:
     """Return the first members by name whose name contains `q`, how many such there are, and how many people the team has.
-    What each spent is read where it is shown, `with_money`."""
+    `spent` has what each spent."""
     people = list(
         User.objects.filter(memberships__team=team).order_by("-is_active", "username").only(*_NAMES, "is_active")
     )
@@ -102,7 +104,6 @@ def _members(team: Team, q: str, *, with_money: bool) -> tuple[list[Member], int
     wanted = without_accents(q)
     found = [person.pk for person in people if wanted in without_accents(str(person))]
     memberships = team.memberships.filter(user__in=found[:MAX_PEOPLE]).select_related("user")
-    spent = budgets.spent_by_person(team) if with_money else {}
     members = [
         Member(m, *spent.get(m.user_id, (0, 0, 0)), m.user_id in doubles)
         for m in memberships.order_by("-user__is_active", "user__username")

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import ApiKey, Invitation, Role, Team, User
+from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from pages.tests.markup import Element, parse
 from rentals.tests.factories import make_person
 
@@ -53,9 +55,17 @@ def test_a_large_team_is_its_first_people_and_a_search(
 def test_what_each_spent_is_not_read_for_people_who_are_not_shown_it(
     client: Client, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.views.team.team.budgets.spent_by_person", None)
+    monkeypatch.setattr("pages.views.team.team.budgets.spent_now", None)
     client.force_login(make_person(team))
     assert client.get("/team/").status_code == 200
+
+
+def test_the_team_page_reads_what_was_spent_once(client: Client, team: Team, manager: User) -> None:
+    Team.objects.filter(pk=team.pk).update(budget_day=1)
+    Membership.objects.filter(user=manager).update(budget_month=1)
+    with CaptureQueriesContext(connection) as queries:
+        assert "Your budget for this month" in client.get("/team/").content.decode()
+    assert len([query for query in queries if "rentals_spendsum" in query["sql"]]) == 1
 
 
 def test_open_invitations_are_the_newest(
