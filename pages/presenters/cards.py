@@ -158,7 +158,7 @@ class Card:
         shown = {self.copied_code, *map(codes.copied, self.read.equal_codes)}
         others: list[OtherCode] = []
         for message, code, is_second in self._codes_beside:
-            pasted = codes.copied(code)
+            pasted = codes.copied(code) if code else ""
             if code and pasted not in shown:
                 shown.add(pasted)
                 others.append(OtherCode(code, pasted, message, is_second, message != self.message))
