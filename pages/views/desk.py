@@ -11,7 +11,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import one_time_keys
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import CopyAs
 from lib.web.confirmation import never_asks
 from pages.forms import RentForm

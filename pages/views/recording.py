@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.audit import OncePerDay
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from lib.files.shared_files import Unreachable
 from rentals import code_access, recordings
 from rentals.models import Rental

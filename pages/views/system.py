@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.presenters.system import system_state
 from rentals.jobs import background
 from rentals.jobs.upkeep import public_url

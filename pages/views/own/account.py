@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.i18n import set_language
 
 from accounts import audit
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
 from accounts.own import account as own_account
 from accounts.own.forms import LanguageForm, NameForm, PreferencesForm

@@ -9,7 +9,7 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest, local_address
+from accounts.desk_request import DeskRequest, local_address
 from accounts.models import CopyAs, User
 from accounts.own.forms import PREFERENCES
 

@@ -4,7 +4,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest, local_address
+from accounts.desk_request import DeskRequest, local_address
 from accounts.page_team import work_in
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import one_time_keys
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.views.team.destination_form import PROBLEMS, DestinationForm
 from pages.views.team.team import managed_team
 from rentals import destinations as rules
