@@ -15,7 +15,7 @@ from accounts.models import Team, User
 from lib.encryption import Secret
 from lib.network import outgoing
 from lib.network.outgoing import Problem
-from rentals.jobs.sending import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
+from rentals.jobs.delivery_attempt import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
 from rentals.models import Destination, OutgoingEvent, Service
 
 Kind = Destination.Kind

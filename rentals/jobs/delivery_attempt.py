@@ -1,4 +1,4 @@
-"""What a destination is sent: the request or the e-mail of one delivery, by the destination's kind.
+"""One attempt at a delivery: the signed webhook, the message to Telegram or Slack, or the e-mail of a destination.
 
 Webhooks follow Standard Webhooks (https://www.standardwebhooks.com). The others get a few lines for people.
 """
