@@ -7,9 +7,9 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
+from accounts.account_forms import PREFERENCES
 from accounts.audit import Action
 from accounts.models import ApiKey, AuditRecord, Role, Team, User
-from accounts.own.forms import PREFERENCES
 from accounts.policy import access_for
 from accounts.tests.test_audit_signals import set_up_totp, sign_in
 from pages.tests.markup import Element, html, parse
