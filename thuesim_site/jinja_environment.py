@@ -12,7 +12,7 @@ from lib.formats import dong, grouped, span
 from lib.web import confirmation
 from pages.templatetags.charts import seconds, share_bar, steps
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
-from pages.templatetags.help import explain
+from pages.templatetags.help import term_help
 
 
 def environment(**options: Any) -> Environment:
@@ -26,7 +26,7 @@ def environment(**options: Any) -> Environment:
         "dong": dong,
         "epoch": epoch,
         "exact": exact,
-        "explain": explain,
+        "term_help": term_help,
         "form_key": form_key,
         "grouped": grouped,
         "icon": icon,

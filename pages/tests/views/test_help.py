@@ -344,8 +344,8 @@ def test_dots_are_explained_on_the_card(client: Client, operator: User, language
     User.objects.update(language=language)
     client.force_login(operator)
     own, masked = sorted(read(client, "/").find_all("article"), key=lambda card: "111111" not in card.text)
-    assert own.find_all("details", **{"class": "explain"}) == []
-    [explained] = masked.find_all("details", **{"class": "explain"})
+    assert own.find_all("details", **{"class": "term-help"}) == []
+    [explained] = masked.find_all("details", **{"class": "term-help"})
     with translation.override(language):
         assert presenter.term("masked").text in explained.text
 
