@@ -207,10 +207,10 @@ def _signed_in() -> Any:
     from accounts.models import Membership, Team, User
 
     Team.objects.filter(name="Measured").update(budget_day=10**12, budget_month=10**13)
-    boss = User.objects.get(username="boss")
-    Membership.objects.filter(user=boss).update(budget_day=10**12, budget_month=10**13)
+    manager = User.objects.get(username="boss")
+    Membership.objects.filter(user=manager).update(budget_day=10**12, budget_month=10**13)
     client = Client()
-    client.force_login(boss, backend="accounts.allauth_adapters.OneCheck")
+    client.force_login(manager, backend="accounts.allauth_adapters.OneCheck")
     return client
 
 

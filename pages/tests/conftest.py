@@ -29,7 +29,7 @@ def service(token: Token) -> Service:
 
 
 @pytest.fixture
-def boss(team: Team, service: Service) -> Client:
+def as_manager(team: Team, service: Service) -> Client:
     client = Client()
     client.force_login(make_person(team, Role.MANAGER, username="boss"))
     return client

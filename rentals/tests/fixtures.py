@@ -92,15 +92,15 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def someone() -> User:
-    return make_person(username="boss", is_staff=True)
+def admin() -> User:
+    return make_person(username="admin", is_staff=True)
 
 
 @pytest.fixture
-def boss(someone: User) -> Client:
+def as_admin(admin: User) -> Client:
     """Signed in as an admin who is no superuser."""
     client = Client()
-    client.force_login(someone)
+    client.force_login(admin)
     return client
 
 

@@ -188,18 +188,18 @@ def test_a_person_who_lost_every_group_is_signed_out_and_refused_and_comes_back_
     assert User.objects.count() == 1
 
 
-def test_a_role_by_groups_is_changed_at_the_provider_alone(team: Team, boss: User, linh: User) -> None:
+def test_a_role_by_groups_is_changed_at_the_provider_alone(team: Team, manager: User, linh: User) -> None:
     give("a", "operator", team)
     apply(linh, "a")
     membership = Membership.objects.select_related("user", "team").get(user=linh)
     with pytest.raises(memberships.NotDone, match="company"):
-        memberships.change_role(boss, access_for(boss), membership, Role.MANAGER)
+        memberships.change_role(manager, access_for(manager), membership, Role.MANAGER)
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     page = client.get(f"/team/people/{linh.pk}/").content.decode()
     assert "<fieldset disabled>" in page
     assert "Save the role" not in page
-    memberships.set_budgets(boss, access_for(boss), membership, {"budget_day": 5})
+    memberships.set_budgets(manager, access_for(manager), membership, {"budget_day": 5})
     apply(linh, "a")
     assert Membership.objects.get(user=linh).budget_day == 5
 

@@ -103,10 +103,10 @@ def test_the_account_speaks_of_the_provider_in_place_of_a_password(off: None, te
     assert "change your password at your provider" in page
 
 
-def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, boss: User) -> None:
+def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, manager: User) -> None:
     person = make_person(team)
     with pytest.raises(NotDone, match="switched off"):
-        password_link(boss, access_for(boss), person)
+        password_link(manager, access_for(manager), person)
 
 
 def test_the_page_of_the_account_asks_for_no_password(off: None, team: Team) -> None:

@@ -97,10 +97,10 @@ def test_a_new_person_whose_groups_have_no_rule_is_sent_to_their_admin_and_gets_
 
 
 def test_an_invitation_lets_a_new_person_in_through_the_provider(
-    company: FakeProvider, team: Team, boss: User, settings: Settings
+    company: FakeProvider, team: Team, manager: User, settings: Settings
 ) -> None:
     settings.PASSWORDS = False
-    _invitation, secret = invitations.invite(boss, team, role=Role.VIEWER)
+    _invitation, secret = invitations.invite(manager, team, role=Role.VIEWER)
     client = Client()
     page = client.get(f"/join/{secret}/").content.decode()
     assert "Sign in with Company" in page

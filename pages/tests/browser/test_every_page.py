@@ -70,15 +70,15 @@ def things(transactional_db: None, settings: Any, tmp_path: Any) -> dict[str, An
 @pytest.fixture
 def clients(things: dict[str, Any]) -> dict[str, Client]:
     """A manager whose background work is in each status, a person with every two-factor method, and a visitor."""
-    boss = User.objects.get(username="own-boss")
-    _work_in_every_state(boss, things)
+    manager = User.objects.get(username="own-boss")
+    _work_in_every_state(manager, things)
     safe = make_person(things["team"], username="safe")
     TOTP.activate(safe, generate_totp_secret())
     RecoveryCodes.activate(safe)
     Authenticator.objects.create(
         user=safe, type=Authenticator.Type.WEBAUTHN, data={"name": "Laptop", "credential": PASSKEY}
     )
-    return {"boss": _just_signed_in(boss), "safe": _just_signed_in(safe), "visitor": Client()}
+    return {"boss": _just_signed_in(manager), "safe": _just_signed_in(safe), "visitor": Client()}
 
 
 def _just_signed_in(person: User) -> Client:
@@ -91,7 +91,7 @@ def _just_signed_in(person: User) -> Client:
     return client
 
 
-def _work_in_every_state(boss: User, things: dict[str, Any]) -> None:
+def _work_in_every_state(manager: User, things: dict[str, Any]) -> None:
     kinds, states = BackgroundJob.Kind, BackgroundJob.State
     now = timezone.now()
     for fields in (
@@ -101,7 +101,7 @@ def _work_in_every_state(boss: User, things: dict[str, Any]) -> None:
         {"kind": kinds.EXPORT_CSV, "state": states.DONE, "done": 200_000, "total": 200_000, "ended_at": now},
         {"kind": kinds.EXPORT_XLSX, "state": states.FAILED, "reason": "too_many", "ended_at": now},
     ):
-        BackgroundJob.objects.create(person=boss, team=things["team"], alive_at=now, **fields)
+        BackgroundJob.objects.create(person=manager, team=things["team"], alive_at=now, **fields)
 
 
 def _pages(desk: str, client: Client, things: dict[str, Any], begins: tuple[str, ...]) -> dict[str, set[str]]:

@@ -71,8 +71,8 @@ def newcomer(browser: Browser, where: str, admin: Person) -> Callable[[str], Per
     """Invites a person and lets them join, so that no test turns two-factor on for the accounts that others use."""
 
     def join(name: str) -> Person:
-        with browser.new_context(locale="en") as boss, browser.new_context(locale="en") as theirs:
-            page = boss.new_page()
+        with browser.new_context(locale="en") as managers, browser.new_context(locale="en") as theirs:
+            page = managers.new_page()
             sign_in(page, where, admin)
             page.wait_for_url(f"{where}/")
             page.goto(f"{where}/team/")

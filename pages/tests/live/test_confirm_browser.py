@@ -17,24 +17,28 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def boss(team: Team, sign_in: SignIn) -> Browser:
+def as_manager(team: Team, sign_in: SignIn) -> Browser:
     return sign_in(team, Role.MANAGER)
 
 
 @pytest.fixture
-def page_of_boss(real_redis: RedisServer, boss: Browser, context: BrowserContext) -> Iterator[tuple[Page, str]]:
+def page_of_manager(
+    real_redis: RedisServer, as_manager: Browser, context: BrowserContext
+) -> Iterator[tuple[Page, str]]:
     with pages(real_redis) as site:
-        yield signed_in(context, site, boss), site
+        yield signed_in(context, site, as_manager), site
 
 
 def test_a_number_is_rented_again_from_the_history_after_a_yes(
-    page_of_boss: tuple[Page, str], boss: Browser, team: Team
+    page_of_manager: tuple[Page, str], as_manager: Browser, team: Team
 ) -> None:
-    page, site = page_of_boss
+    page, site = page_of_manager
     token = Token.objects.create(name="Main", value="1-" + "0" * 32)
     team.tokens.add(token)
     service = Service.objects.create(sv="02", upstream_id="97", name="Zalo", price=2500)
-    make_rental(Status.RECEIVED, team=team, person=boss.person, token=token, service=service, ended_at=timezone.now())
+    make_rental(
+        Status.RECEIVED, team=team, person=as_manager.person, token=token, service=service, ended_at=timezone.now()
+    )
     page.goto(f"{site}/rentals/")
     again = page.get_by_role("button", name="Rent again")
     for leave in ("Escape", "Enter"):  # Enter is on “Leave it”
@@ -53,9 +57,9 @@ def test_a_number_is_rented_again_from_the_history_after_a_yes(
 
 
 def test_a_person_is_deactivated_removed_and_uninvited_after_a_yes(
-    page_of_boss: tuple[Page, str], sign_in: SignIn, team: Team, boss: Browser
+    page_of_manager: tuple[Page, str], sign_in: SignIn, team: Team, as_manager: Browser
 ) -> None:
-    page, site = page_of_boss
+    page, site = page_of_manager
     person = sign_in(team).person
     page.goto(f"{site}/team/people/{person.pk}/")
     for name, question in [

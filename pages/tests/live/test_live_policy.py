@@ -135,13 +135,15 @@ def ended(stream: Stream) -> None:
 
 # What ends a person's streams at once, with no event of their team meanwhile.
 ENDS: dict[str, Callable[[Client, Client, User], Any]] = {
-    "deactivated by a manager": lambda boss, own, person: boss.post(reverse("person_deactivate", args=[person.pk])),
-    "signed out by a manager": lambda boss, own, person: boss.post(reverse("person_sign_out", args=[person.pk])),
-    "signed out": lambda boss, own, person: own.post(reverse("account_logout")),
-    "signed out on the page of sessions": lambda boss, own, person: signed_in(person).post(
+    "deactivated by a manager": lambda manager, own, person: manager.post(
+        reverse("person_deactivate", args=[person.pk])
+    ),
+    "signed out by a manager": lambda manager, own, person: manager.post(reverse("person_sign_out", args=[person.pk])),
+    "signed out": lambda manager, own, person: own.post(reverse("account_logout")),
+    "signed out on the page of sessions": lambda manager, own, person: signed_in(person).post(
         reverse("usersessions_list")
     ),
-    "password changed elsewhere": lambda boss, own, person: signed_in(person).post(
+    "password changed elsewhere": lambda manager, own, person: signed_in(person).post(
         reverse("account_change_password"),
         {"oldpassword": "secret-enough", "password1": "nine tall trees", "password2": "nine tall trees"},
     ),
@@ -152,9 +154,9 @@ ENDS: dict[str, Callable[[Client, Client, User], Any]] = {
 def test_a_stream_ends_at_once_when_its_person_is(
     screens: Screens, team: Team, people: dict[str, User], how: str
 ) -> None:
-    boss, own = signed_in(people["manager"]), signed_in(people["operator"])
+    manager, own = signed_in(people["manager"]), signed_in(people["operator"])
     stream, another = screens.watch(own), screens.watch(signed_in(people["viewer"]))
-    ENDS[how](boss, own, people["operator"])
+    ENDS[how](manager, own, people["operator"])
     ended(stream)
     announce.team(team.pk, "end")
     assert another.next() == ("end", "")

@@ -194,10 +194,10 @@ def test_changes_of_two_factor_authentication_are_told(client_of_linh: Client, l
 
 
 def test_what_a_manager_does_is_told_with_their_name(linh: User, team: Team) -> None:
-    boss = make_person(team, Role.MANAGER, username="boss")
+    manager = make_person(team, Role.MANAGER, username="boss")
     passkey(linh, "Laptop")
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     with TestCase.captureOnCommitCallbacks(execute=True):
         client.post(reverse("person_two_factor", args=[linh.pk]))
     assert subjects() == ["Two-factor authentication reset"]
