@@ -16,13 +16,6 @@ ADD = reverse("admin:accounts_grouprule_add")
 
 
 @pytest.fixture
-def as_admin() -> Client:
-    client = Client()
-    client.force_login(make_person(username="staff", is_staff=True))
-    return client
-
-
-@pytest.fixture
 def root() -> Client:
     client = Client()
     client.force_login(make_person(username="root", is_staff=True, is_superuser=True))

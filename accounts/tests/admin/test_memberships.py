@@ -6,33 +6,20 @@ from typing import Any
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.messages import get_messages
-from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from lib import announce
 from pages.live.screens import StreamRequest, open_screens, recheck
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person, make_team, signed_in_by_form
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
-def admin() -> User:
-    return make_person(username="admin", is_staff=True)
-
-
-@pytest.fixture
 def linh(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="linh")
-
-
-def browser(person: User) -> Client:
-    """Signed in as people do: only then is the session listed."""
-    client = Client()
-    client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
-    return client
 
 
 def row(number: int, membership: Membership | None = None, **over: Any) -> dict[str, Any]:
@@ -51,7 +38,7 @@ def save_team(by: User, team: Team, *rows: dict[str, Any]) -> str:
     sent["memberships-TOTAL_FORMS"] = len(rows)
     for n, fields in enumerate(rows):
         sent |= fields | {f"memberships-{n}-team": team.pk}
-    answer = browser(by).post(reverse("admin:accounts_team_change", args=[team.pk]), sent)
+    answer = signed_in_by_form(by).post(reverse("admin:accounts_team_change", args=[team.pk]), sent)
     assert answer.status_code == 302, answer.context["errors"]
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
@@ -65,7 +52,7 @@ def save_person(by: User, person: User, *rows: dict[str, Any], **over: Any) -> s
     for n, each in enumerate(rows):
         fields |= each | {f"memberships-{n}-user": person.pk}
     sent = {name: value for name, value in {**fields, **over}.items() if value is not None}
-    answer = browser(by).post(reverse("admin:accounts_user_change", args=[person.pk]), sent)
+    answer = signed_in_by_form(by).post(reverse("admin:accounts_user_change", args=[person.pk]), sent)
     assert answer.status_code == 302, answer.context["errors"]
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
@@ -153,7 +140,7 @@ def test_deactivating_in_the_admin_ends_sessions_streams_and_invitations_at_once
     admin: User, team: Team, linh: User
 ) -> None:
     make_person(team, Role.MANAGER)
-    theirs = browser(linh)
+    theirs = signed_in_by_form(linh)
     [screen] = open_screens([StreamRequest.read(theirs.get("/").wsgi_request, theirs.session.session_key)])
     assert screen is not None
     theirs.post(reverse("invite"), {"role": "operator", "days": 3})
@@ -187,9 +174,9 @@ def test_who_is_no_admin_any_more_invites_nobody_where_they_manage_nothing(team:
     other = make_team("Sales")
     lan = make_person(other, Role.MANAGER, username="lan", is_staff=True)
     User.objects.filter(pk=lan.pk).update(team=team)
-    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    signed_in_by_form(lan).post(reverse("invite"), {"role": "operator", "days": 3})
     User.objects.filter(pk=lan.pk).update(team=other)
-    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    signed_in_by_form(lan).post(reverse("invite"), {"role": "operator", "days": 3})
     lan.refresh_from_db()
     save_person(root, lan, row(0, own(lan)), is_staff=None)
     open_ones = Invitation.objects.filter(Invitation.usable())
@@ -198,9 +185,9 @@ def test_who_is_no_admin_any_more_invites_nobody_where_they_manage_nothing(team:
 
 
 def test_a_password_set_by_an_admin_ends_the_sessions_of_the_old_one(admin: User, linh: User) -> None:
-    theirs = browser(linh)
+    theirs = signed_in_by_form(linh)
     new = {"password1": "a fine long one 9", "password2": "a fine long one 9", "usable_password": "true"}
-    browser(admin).post(reverse("admin:auth_user_password_change", args=[linh.pk]), new)
+    signed_in_by_form(admin).post(reverse("admin:auth_user_password_change", args=[linh.pk]), new)
     assert theirs.get("/").status_code == 302
     assert not UserSession.objects.filter(user=linh).exists()
     assert AuditRecord.objects.get(action="user_change").detail == {"id": linh.pk, "password": "replaced"}
@@ -208,7 +195,7 @@ def test_a_password_set_by_an_admin_ends_the_sessions_of_the_old_one(admin: User
 
 def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_superuser(admin: User, linh: User) -> None:
     root = make_person(username="root", is_superuser=True, is_staff=True)
-    theirs, above, mine = browser(linh), browser(root), browser(admin)
+    theirs, above, mine = signed_in_by_form(linh), signed_in_by_form(root), signed_in_by_form(admin)
     chosen = [linh.pk, root.pk, admin.pk]
     sent = {"action": "sign_out_selected", "_selected_action": chosen}
     mine.post(reverse("admin:accounts_user_changelist"), sent)
@@ -222,9 +209,9 @@ def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_super
 
 @pytest.mark.database
 def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(admin: User, linh: User) -> None:
-    browser(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
+    signed_in_by_form(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
     invitation = Invitation.objects.get()
-    client = browser(admin)
+    client = signed_in_by_form(admin)
     page = client.get(reverse("admin:accounts_invitation_change", args=[invitation.pk])).content.decode()
     assert invitation.secret_digest not in page
     assert 'name="_save"' not in page
@@ -245,7 +232,7 @@ def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(admin: 
 def test_a_team_of_many_takes_as_many_queries_as_a_small_one(
     admin: User, team: Team, linh: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    client = browser(admin)
+    client = signed_in_by_form(admin)
     address = reverse("admin:accounts_team_change", args=[team.pk])
     with django_assert_max_num_queries(14) as few:
         client.get(address)

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import audit, invitations
 from accounts.models import AuditRecord, Membership, Role, Team, User
-from rentals.tests.factories import make_service
+from rentals.tests.factories import make_service, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
@@ -22,12 +22,6 @@ PASSWORD = "a-long-enough-secret"
 
 def make_user(username: str, **over: Any) -> User:
     return User.objects.create_user(username, password=PASSWORD, **over)
-
-
-def signed_in(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 @pytest.fixture

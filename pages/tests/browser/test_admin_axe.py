@@ -12,11 +12,11 @@ from django.utils import timezone
 from playwright.sync_api import Browser
 
 from accounts.models import Role
-from pages.tests.browser.variants import VARIANTS, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANTS, in_variant, problems_of
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BalanceReading, EventKind, JobName, JobRun, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.factories import make_person, make_rental, make_team, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -17,11 +17,11 @@ from django.views.defaults import server_error
 from playwright.sync_api import Browser, Page, Route
 
 from accounts.models import Role, User
-from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.factories import make_person, make_rental, make_team, signed_in
 from thuesim_site.csrf_failure import csrf_failure
 
 pytestmark = pytest.mark.browser

@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, expect
 
 from accounts import invitations
 from accounts.models import Role
-from pages.tests.browser.variants import in_variant, signed_in
+from pages.tests.browser.variants import in_variant
 from rentals.models import Message, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token, signed_in
 
 pytestmark = pytest.mark.browser
 

@@ -7,9 +7,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Role, User
-from pages.tests.browser.variants import signed_in
 from rentals.models import Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -7,8 +7,9 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Invitation, Membership, Role, Team, User
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
+from pages.tests.live.server import pages
 from rentals.models import Rental, Service, Status, Token
 from rentals.tests.factories import make_rental
 from thuesim_site.testing import RedisServer
@@ -26,7 +27,7 @@ def page_of_manager(
     real_redis: RedisServer, as_manager: Browser, context: BrowserContext
 ) -> Iterator[tuple[Page, str]]:
     with pages(real_redis) as site:
-        yield signed_in(context, site, as_manager), site
+        yield open_desk(context, site, as_manager), site
 
 
 def test_a_number_is_rented_again_from_the_history_after_a_yes(

@@ -48,13 +48,6 @@ def multiply(model: type[models.Model], count: int, **over: str) -> None:
 
 
 @pytest.fixture
-def as_admin() -> Client:
-    client = Client()
-    client.force_login(make_person(username="admin", is_staff=True))
-    return client
-
-
-@pytest.fixture
 def first() -> dict[str, Any]:
     """A few rows of everything."""
     now = timezone.now()

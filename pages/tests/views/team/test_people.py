@@ -12,22 +12,14 @@ from accounts.models import AuditRecord, Invitation, Membership, Role, Team, Use
 from pages.live.screens import StreamRequest, open_screens, recheck
 from pages.tests.markup import html, parse
 from rentals.models import Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.factories import make_person, make_rental, make_team, signed_in_by_form
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
-def browser(person: User) -> Client:
-    """Signed in as people do: only then is the session listed."""
-    client = Client()
-    answer = client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
-    assert answer.status_code == 302
-    return client
-
-
 def act(by: User, what: str, person: User, **sent: Any) -> str:
     """Press a button on the page of `person`; return what was said."""
-    answer = browser(by).post(reverse(f"person_{what}", args=[person.pk]), sent)
+    answer = signed_in_by_form(by).post(reverse(f"person_{what}", args=[person.pk]), sent)
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
 
@@ -84,7 +76,7 @@ def test_budgets_are_set_and_recorded_with_what_they_were(manager: User, linh: U
 
 
 def test_a_budget_that_is_none_is_refused_at_its_field(manager: User, linh: User) -> None:
-    answer = browser(manager).post(reverse("person_budgets", args=[linh.pk]), {"budget_day": "much"})
+    answer = signed_in_by_form(manager).post(reverse("person_budgets", args=[linh.pk]), {"budget_day": "much"})
     assert answer.status_code == 422
     assert "id_budget_day_error" in answer.content.decode()
     assert Membership.objects.get(user=linh).budget_day is None
@@ -99,7 +91,7 @@ def test_who_is_removed_keeps_their_account(manager: User, linh: User) -> None:
 
 
 def test_deactivating_ends_sessions_streams_and_links_at_once(manager: User, linh: User, team: Team) -> None:
-    theirs = browser(linh)
+    theirs = signed_in_by_form(linh)
     page = theirs.get("/")
     [screen] = open_screens([StreamRequest.read(page.wsgi_request, theirs.session.session_key)])
     assert screen is not None
@@ -118,7 +110,7 @@ def test_deactivating_ends_sessions_streams_and_links_at_once(manager: User, lin
 
 
 def test_who_is_activated_again_signs_in_anew(manager: User, linh: User) -> None:
-    theirs = browser(linh)
+    theirs = signed_in_by_form(linh)
     act(manager, "deactivate", linh)
     act(manager, "activate", linh)
     assert theirs.get("/").status_code == 302
@@ -126,7 +118,7 @@ def test_who_is_activated_again_signs_in_anew(manager: User, linh: User) -> None
 
 
 def test_sessions_end_from_afar(manager: User, linh: User) -> None:
-    theirs = [browser(linh), browser(linh)]
+    theirs = [signed_in_by_form(linh), signed_in_by_form(linh)]
     assert "2 sessions ended" in act(manager, "sign_out", linh)
     assert [client.get("/").status_code for client in theirs] == [302, 302]
     assert AuditRecord.objects.filter(action="sessions_ended", person=manager, target=f"linh #{linh.pk}").exists()
@@ -137,7 +129,7 @@ def test_the_browsers_of_a_person_are_named_as_on_their_own_page(manager: User, 
     agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
     UserSession.objects.create(user=linh, session_key="k", ip="192.0.2.7", user_agent=agent)
     address = reverse("person", args=[linh.pk])
-    page = parse(html(browser(manager).get(address, headers={"accept-language": language})))
+    page = parse(html(signed_in_by_form(manager).get(address, headers={"accept-language": language})))
     [shown] = page.find("ul", **{"class": "sessions"}).find_all("li")
     assert shown.text.startswith("Chrome · Linux")
     assert "Mozilla" not in shown.text
@@ -145,7 +137,7 @@ def test_the_browsers_of_a_person_are_named_as_on_their_own_page(manager: User, 
 
 
 def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> None:
-    here, there = browser(linh), browser(linh)
+    here, there = signed_in_by_form(linh), signed_in_by_form(linh)
     [screen] = open_screens([StreamRequest.read(there.get("/").wsgi_request, there.session.session_key)])
     assert screen is not None
     here.get("/")
@@ -156,7 +148,7 @@ def test_a_session_that_its_owner_ends_takes_its_screen_along(linh: User) -> Non
 
 
 def link_for(by: User, person: User) -> str:
-    page = browser(by).post(reverse("person_password", args=[person.pk])).content.decode()
+    page = signed_in_by_form(by).post(reverse("person_password", args=[person.pk])).content.decode()
     return page.split('data-testid="link"')[0].rsplit('value="', 1)[1].split('"')[0].replace("http://testserver", "")
 
 
@@ -184,7 +176,7 @@ def test_a_password_link_is_not_made_for_somebody_who_also_works_elsewhere(manag
 @pytest.mark.database
 def test_settings_are_changed_and_recorded(manager: User, team: Team) -> None:
     sent = {"name": "Support", "budget_day": "1.000.000", "shares_codes": "on", "codes_fade_minutes": "10"}
-    browser(manager).post(reverse("team_settings"), sent)
+    signed_in_by_form(manager).post(reverse("team_settings"), sent)
     team.refresh_from_db()
     assert (team.budget_day, team.shares_codes, team.codes_fade_minutes) == (1_000_000, True, 10)
     assert AuditRecord.objects.get(action="team_settings").detail == {
@@ -195,7 +187,9 @@ def test_settings_are_changed_and_recorded(manager: User, team: Team) -> None:
 
 
 def test_a_person_without_two_factor_cannot_require_it(manager: User, team: Team) -> None:
-    answer = browser(manager).post(reverse("team_settings"), {"name": "Support", "requires_second_step": "on"})
+    answer = signed_in_by_form(manager).post(
+        reverse("team_settings"), {"name": "Support", "requires_second_step": "on"}
+    )
     assert answer.status_code == 422
     team.refresh_from_db()
     assert not team.requires_second_step
@@ -204,13 +198,13 @@ def test_a_person_without_two_factor_cannot_require_it(manager: User, team: Team
 def test_the_name_of_another_team_of_theirs_is_taken(manager: User, team: Team) -> None:
     User.objects.filter(pk=manager.pk).update(team=team)
     make_team("Sales").memberships.create(user=manager, role=Role.VIEWER)
-    assert browser(manager).post(reverse("team_settings"), {"name": "Sales"}).status_code == 422
+    assert signed_in_by_form(manager).post(reverse("team_settings"), {"name": "Sales"}).status_code == 422
 
 
 def test_the_record_speaks_the_words_of_the_settings(manager: User, linh: User) -> None:
     act(manager, "role", linh, role="viewer")
     act(manager, "budgets", linh, budget_day="20.000")
-    page = parse(browser(manager).get(reverse("team_audit")).content.decode())
+    page = parse(signed_in_by_form(manager).get(reverse("team_audit")).content.decode())
     assert {"–", "operator"} <= {before.text for before in page.find_all("del")}
     assert {"20.000 ₫", "viewer"} <= {after.text for after in page.find_all("ins")}
     assert "budget per day, đồng: – " in page.text
