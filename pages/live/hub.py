@@ -282,8 +282,10 @@ class Hub(Listener):
                         screen.offer(data)
                 if reads:
                     self._recorder.submit(_record, reads)
-            told = await self._in_thread(self._reader, handed_over_frames, handed_over, screens) if handed_over else []
-            for group, data in told:
+            notices = (
+                await self._in_thread(self._reader, handed_over_frames, handed_over, screens) if handed_over else []
+            )
+            for group, data in notices:
                 for screen in group:
                     screen.offer(data)
         except Exception:  # neither a broken card nor a missing database may end the other streams

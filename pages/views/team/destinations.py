@@ -112,13 +112,13 @@ def _action(view: _Action) -> Callable[..., HttpResponse]:
     def act(request: DeskRequest, pk: int) -> HttpResponse:
         destination = _of_team(request, pk)
         try:
-            said = view(request, destination)
+            done = view(request, destination)
         except rules.NotDone as refused:
             messages.error(request, refused.sentence)
             return redirect("destination", pk)
-        if isinstance(said, HttpResponse):
-            return said
-        messages.success(request, said)
+        if isinstance(done, HttpResponse):
+            return done
+        messages.success(request, done)
         return redirect("destination", pk)
 
     return act
