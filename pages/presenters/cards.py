@@ -67,8 +67,9 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class OtherCode:
-    """A code beside the main one, and as it is pasted. `is_second` says that it is the other reading of its message, and
-    `is_older` that its message is not the one of the main code, so that its time is told."""
+    """A code beside the main one, and as it is pasted. `is_second`: it is the other reading of its message. `is_older`:
+    it came with an older message than the main code, and the card tells its time.
+    """
 
     code: str
     copied: str
@@ -437,7 +438,7 @@ def permissions(rental: Rental, access: Access, read: Readable) -> Permissions:
 
 
 def handed_over_sentence(rental: Rental, person_id: int) -> str:
-    """Return what a person is told whose number was handed over to a colleague, or to whom it was."""
+    """Return the notice for the former and for the new owner of a number that was handed over."""
     values = {"phone": phones.pretty(rental.phone), "service": rental.service.name, "person": rental.person}
     if rental.person_id == person_id:
         return _("%(phone)s, %(service)s, was handed over to you: its code will be yours.") % values
@@ -471,8 +472,8 @@ class Board:
 def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = False) -> Board:
     """Return all open rentals and the newest of those that ended a short while ago, newest first.
 
-    With `codes_first`, the rentals with a message stand before the others, the newest message first. Three queries,
-    one per token that has orders in its queue, and one where there are more that ended.
+    With `codes_first`, the rentals with a message stand before the others, the newest message first. Three queries, one
+    for each token with orders in its queue, and one if more have ended than are shown.
     """
     rentals = board_filter.apply_to_all(Rental.objects.all(), access).order_by("-queued_at", "-pk")
     ended = rentals.exclude(status__in=Status.open()).filter(ended_at__gt=timezone.now() - ON_THE_BOARD)

@@ -1,4 +1,4 @@
-"""The recording of a voice call, for those who may read its code or whose reveal of it was recorded."""
+"""The recording of a voice call, for people who may read its code, or have revealed it."""
 
 from http import HTTPStatus
 

@@ -44,8 +44,8 @@ class ServiceFigure(models.Model):
 class CountedDay(models.Model):
     """What `rentals.jobs.statistics` counted of a team's rentals of one day, by service, network and prefix: `figures`.
 
-    `rentals.sums.fold` raises `changes` after a change of these rentals; `counted` is the value that the count has seen, so
-    that the day is counted again where they differ.
+    `rentals.sums.fold` raises `changes` after a change of these rentals; `counted` is the value that the last count
+    saw: while they differ, the day is to be counted again.
     """
 
     team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, db_index=False, related_name="+")
