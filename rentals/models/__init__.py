@@ -2,9 +2,8 @@
 
 from rentals.models import plain_text
 from rentals.models.callbacks import Callback
-from rentals.models.catalog import Network, Prefix, Service, ServicePrice
+from rentals.models.catalog import Network, Prefix, Service, ServicePrice, StarredService
 from rentals.models.destinations import Delivery, Destination, OutgoingEvent
-from rentals.models.figures import CountedDay, ServiceFigure, SpendSum, StarredService, Uncounted
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
 from rentals.models.reason_codes import reason_code
 from rentals.models.rentals import (
@@ -17,6 +16,8 @@ from rentals.models.rentals import (
     equal_codes,
     several_codes,
 )
+from rentals.models.statistics import CountedDay, ServiceFigure
+from rentals.models.sums import SpendSum, Uncounted
 from rentals.models.system import (
     BackgroundJob,
     ContractDrift,
