@@ -270,15 +270,15 @@ def test_a_part_of_a_number_that_many_have_is_found(
         for rental in (rentals[0], other)
     )
     about_them = [*rentals, message]
-    for thing in [*about_them, other, other_message]:
-        audit.record("reveal", team=team, target=audit.about(thing))
+    for row in [*about_them, other, other_message]:
+        audit.record("reveal", team=team, target=audit.about(row))
     for rental in (rentals[1], other):
         export = audit.record("export", team=team, target=f"of {rental.phone}")
         ExportedCode.objects.create(rental=rental, record=export)
     for target in ("rental of nobody", "message 7 of Mai", "message 0"):
         audit.record("role", team=team, target=target)
     monkeypatch.setattr(search, "MAX_LOOKED_UP", most)
-    found = [f"of {rentals[1].phone}", *(audit.about(thing) for thing in reversed(about_them))]
+    found = [f"of {rentals[1].phone}", *(audit.about(row) for row in reversed(about_them))]
     assert shown(client, q="345 67") == found
 
 
