@@ -193,12 +193,6 @@ def running_desk(tmp_path_factory: pytest.TempPathFactory, migrated_file: str) -
 
 
 @pytest.fixture(scope="session")
-def desk(running_desk: RunningDesk) -> RunningDesk:
-    """The running desk. Elsewhere `desk` is an open page: so a test is known by `running_desk` to use this one."""
-    return running_desk
-
-
-@pytest.fixture(scope="session")
 def playwright(playwright: Playwright) -> Playwright:
     """Playwright's event loop would make Django refuse the database for the rest of the session."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"

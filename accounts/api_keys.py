@@ -93,8 +93,8 @@ def parse_addresses(text: str) -> list[str]:
         try:
             networks.append(_network(word))
         except ValueError:
-            said = _("“%(word)s” is no address. Write addresses such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32.")
-            raise NotDone(said % {"word": word[:50]}) from None
+            sentence = _("“%(word)s” is no address. Write addresses such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32.")
+            raise NotDone(sentence % {"word": word[:50]}) from None
     if len(networks) > MAX_ADDRESSES:
         raise NotDone(_("A key takes at most %(n)s addresses.") % {"n": MAX_ADDRESSES})
     return list(dict.fromkeys(networks))
@@ -150,8 +150,8 @@ def make(
         one_time_keys.raise_if_used(form_key, "key")
         return one_time_keys.once(form_key, "key", write, refusal=NotDone), secret
     except one_time_keys.DoneAlready:
-        said = _("This form has made a key already, and it was shown then. Revoke that one if you do not have it.")
-        raise NotDone(said) from None
+        sentence = _("This form has made a key already, and it was shown then. Revoke that one if you do not have it.")
+        raise NotDone(sentence) from None
 
 
 def revoke(by: User, access: Access, key: ApiKey) -> bool:

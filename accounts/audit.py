@@ -202,17 +202,17 @@ def _key_of(request: HttpRequest | None) -> int | None:
     return key.pk if key else None
 
 
-def about(thing: models.Model) -> str:
+def about(row: models.Model) -> str:
     """Return what `AuditRecord.target` says of a row: its kind and number, as in `rental 7`, or its text, as in `Mai`.
 
     A person is named with their number, as in `Linh Trần (linh) #7`: names can be changed.
     """
-    model = thing._meta.model_name or ""
+    model = row._meta.model_name or ""
     kind = _STORED_WORDS.get(model, model)
-    if isinstance(thing, User):
-        number = f" #{thing.pk}"
-        return str(thing)[: MAX_TARGET - len(number)] + number
-    return f"{kind} {thing.pk}" if kind in set(Numbered) else str(thing)
+    if isinstance(row, User):
+        number = f" #{row.pk}"
+        return str(row)[: MAX_TARGET - len(number)] + number
+    return f"{kind} {row.pk}" if kind in set(Numbered) else str(row)
 
 
 def read_target(target: str) -> tuple[Numbered, int] | None:

@@ -61,7 +61,7 @@ def resembled_in(
 
 
 def resembling(people: Iterable[User]) -> set[int]:
-    """Return the ids of those among `people` whose names look like those of another of them."""
+    """Return the ids of the `people` whose names resemble that of another one among them."""
     seen: dict[str, set[int]] = {}
     for person in people:
         for form in skeletons(person.username, person.get_full_name()):

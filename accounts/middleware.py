@@ -14,7 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts import audit
-from accounts.http import asking_address
+from accounts.desk_request import asking_address
 from accounts.policy import access_for
 from lib.time_zones import reading_in
 

@@ -1,4 +1,4 @@
-"""E-mails that tell a person what happened to their account, so that they notice what another person did to it."""
+"""E-mails to a person about changes of their account, since another person may have made them."""
 
 from allauth.account.adapter import get_adapter
 from django.db import transaction

@@ -1,8 +1,8 @@
 """What is asked for twice is done once: a form sent again by a browser or a proxy, a request repeated by a program.
 
-Who asks sends a key with the request, and the same key when it is the same request. The key is written in the
-transaction of what it asked for, under a unique constraint: of two requests at once one makes it, and the other one is
-answered with what was made, whichever process takes it and whatever died in between.
+Who asks sends a key with the request (`form_key`, or the API's `Idempotency-Key`), and the same key when it is the same
+request. The key is written in the transaction of what it asked for, under a unique constraint: of two requests at once
+one makes it, and the other one is answered with what was made, whichever process takes it and whatever died in between.
 """
 
 import hashlib

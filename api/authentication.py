@@ -72,8 +72,8 @@ class Bearer(HttpBearer):
 def require(key: ApiKey, scope: Scope) -> None:
     """Raise `Problem` where the key lacks the scope."""
     if scope not in key.scopes:
-        said = _("This key lacks the scope “%(scope)s”.") % {"scope": scope.value}
-        raise Problem(403, detail=said, more={"scope": scope.value})
+        sentence = _("This key lacks the scope “%(scope)s”.") % {"scope": scope.value}
+        raise Problem(403, detail=sentence, more={"scope": scope.value})
 
 
 def usage_of(request: HttpRequest) -> Usage | None:

@@ -29,13 +29,13 @@ class BodyParser(Parser):
         try:
             return json.loads(request.body, object_pairs_hook=_without_duplicates)
         except (ValueError, RecursionError) as error:
-            said = _("This is no JSON.")
+            sentence = _("This is no JSON.")
             if isinstance(error, json.JSONDecodeError):
-                said = _("This is no JSON: line %(line)s, column %(column)s.") % {
+                sentence = _("This is no JSON: line %(line)s, column %(column)s.") % {
                     "line": error.lineno,
                     "column": error.colno,
                 }
-            raise Problem(400, errors=[("body", said)]) from None
+            raise Problem(400, errors=[("body", sentence)]) from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The API's waits and event streams, held on the event loop: an ASGI application in front of Django's pages.
 
-Django answers each such request on a page thread, as any other: with the key, the rights, the masking and the audit log of
-that moment. Where the answer is "not yet", it carries the header `Desk-Hold`, and no client sees it: the request stays here,
-without a thread and without a database connection, and Django is asked again when an announcement from Redis says that
-the rental changed, that the person lost a right, or that messages may have been missed.
+Django answers each such request on a page thread, as any other: with the key, the rights, the masking and the audit log
+of that moment. The answer "not yet" carries the header `Desk-Hold`, and no client sees it: the request stays here,
+without a thread and a database connection. Django is asked again after an announcement from Redis: the rental changed,
+the person lost a right, or messages may have been missed.
 """
 
 import asyncio
@@ -71,8 +71,8 @@ class Answer:
 
     def __init__(self, start: Message, body: bytes) -> None:
         self.start, self.body = start, body
-        told = [value for name, value in start["headers"] if name == HOLD]
-        self.hold: dict[str, Any] | None = json.loads(told[0]) if told else None
+        holds = [value for name, value in start["headers"] if name == HOLD]
+        self.hold: dict[str, Any] | None = json.loads(holds[0]) if holds else None
 
     async def send(self, send: Send) -> None:
         await send(self.start)

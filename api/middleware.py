@@ -32,8 +32,8 @@ class ApiMiddleware:
             request.COOKIES = {}
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             with _language_of(request):
-                said = _("Use the https address of the desk, and replace this key: it was sent in the clear.")
-                return Problem(403, "https_required", said).response()
+                sentence = _("Use the https address of the desk, and replace this key: it was sent in the clear.")
+                return Problem(403, "https_required", sentence).response()
         response = self.get_response(request)
         if response.status_code >= 400 and response.headers.get("Content-Type") != CONTENT_TYPE:
             response = _as_problem(request, response)

@@ -27,12 +27,12 @@ class Usage(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """The headers that tell it."""
-        told = {
+        usual = {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(max(0, self.limit - self.used)),
             "RateLimit-Reset": str(self.seconds),
         }
-        return {**told, "Retry-After": str(self.seconds)} if self.is_exceeded else told
+        return {**usual, "Retry-After": str(self.seconds)} if self.is_exceeded else usual
 
 
 class Counter:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.measures import percentile_95
 from bench.stage import MIGRATED, Postgres, processor_seconds
 
 BAR_MS, BAR_QUERIES, BAR_RATIO = 60.0, 8, 10.0
@@ -215,16 +216,18 @@ class _Timings:
         """Print every line; return whether all bars are met."""
         ours = [label for label in self._seconds if not label.startswith("admin")]
         for label, times in self._seconds.items():
-            median, p95 = statistics.median(times) * 1000, _p95(times) * 1000
+            median, p95 = statistics.median(times) * 1000, percentile_95(times) * 1000
             worked = self._worked[label] / len(times) * 1000
             mark = "  ← over the bar" if p95 > BAR_MS and label in ours else ""
             queries = f"{self._queries[label]} queries"
             print(f"{label:36} median {median:7.1f} ms  p95 {p95:7.1f} ms  processor {worked:7.1f} ms  {queries}{mark}")
         every = [seconds for label in ours for seconds in self._seconds[label]]
-        worst = max(_p95(self._seconds[label]) for label in ours) * 1000
+        worst = max(percentile_95(self._seconds[label]) for label in ours) * 1000
         ratios = {peer: self._median(f"{peer}:") / statistics.median(every) for peer in PEERS}
         queries_most = max(self._queries[label] for label in ours)
-        print(f"all pages p95 {_p95(every) * 1000:.1f} ms, worst kind p95 {worst:.1f} ms (bar {BAR_MS:.0f} ms)")
+        print(
+            f"all pages p95 {percentile_95(every) * 1000:.1f} ms, worst kind p95 {worst:.1f} ms (bar {BAR_MS:.0f} ms)"
+        )
         print(f"queries at most {queries_most} (bar {BAR_QUERIES})")
         print(f"load {os.getloadavg()[0]:.1f}")
         for peer, ratio in ratios.items():
@@ -235,10 +238,6 @@ class _Timings:
         return statistics.median(
             seconds for label, times in self._seconds.items() if label.startswith(labels) for seconds in times
         )
-
-
-def _p95(values: list[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
 
 
 if __name__ == "__main__":

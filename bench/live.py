@@ -25,6 +25,7 @@ from typing import Any, cast
 import redis
 import uvloop
 
+from bench.measures import cpu_seconds
 from bench.peers import require
 from thuesim_site.testing import RedisServer, free_port, wait_until
 
@@ -198,11 +199,6 @@ def _status(pid: int, name: str) -> int:
     return int(re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))  # type: ignore[union-attr]
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _database_files(pid: int) -> int:
     links = (os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
     return sum(link.endswith(".sqlite3") for link in links)
@@ -253,7 +249,7 @@ async def _measure(peer: Peer, pid: int, port: int, sessions: list[str], rental:
     outcome = Outcome(len(clients))
     outcome.kilobytes_each = (_status(pid, "VmRSS") - before) / len(clients)
     outcome.threads, outcome.database_files = _status(pid, "Threads"), _database_files(pid)
-    cpu = _cpu_seconds(pid)
+    cpu = cpu_seconds(pid)
     for number in range(first_code, first_code + EVENTS):
         code = f"{number:06}"
         at = await asyncio.to_thread(commit, rental, code, peer.tell)
@@ -265,7 +261,7 @@ async def _measure(peer: Peer, pid: int, port: int, sessions: list[str], rental:
         await asyncio.sleep(PAUSE_SECONDS / 4)
         outcome.latencies += arrived
         outcome.missed += len(clients) - len(arrived)
-    outcome.cpu_each = (_cpu_seconds(pid) - cpu) / EVENTS
+    outcome.cpu_each = (cpu_seconds(pid) - cpu) / EVENTS
     for client in clients:
         client.transport.abort()
     return outcome

@@ -4,7 +4,6 @@ No callbacks. The sandbox's own books tell when a message could be known and whi
 """
 
 import argparse
-import math
 import random
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 
 import requests
 
-from bench.rest import cpu_seconds
+from bench.measures import cpu_seconds, percentile_95
 from bench.stage import DATABASES, Stage, settled
 
 POLL_SECONDS = 3.0
@@ -116,11 +115,7 @@ def many(options: argparse.Namespace) -> bool:
             print(f"BROKEN only {len(by_token)} of 20 tokens were polled")
             return False
         print(f"       {len(log)} calls in {seconds:.0f} s, mean {statistics.fmean(gaps):.2f} s, max {max(gaps):.2f} s")
-        return _say("2,000 numbers, one worker, polled every (p95)", _p95(gaps), 4.0, "s")
-
-
-def _p95(values: list[float]) -> float:
-    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+        return _say("2,000 numbers, one worker, polled every (p95)", percentile_95(gaps), 4.0, "s")
 
 
 def _watched(stage: Stage, per_token: int, seconds: float) -> tuple[list[dict[str, Any]], float]:

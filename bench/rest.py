@@ -14,6 +14,7 @@ from pathlib import Path
 
 import requests
 
+from bench.measures import cpu_seconds
 from thuesim_site.testing import RunningDesk
 
 MAX_MEGABYTES, MAX_CORE, MAX_START_SECONDS = 300.0, 0.01, 3.0
@@ -26,12 +27,6 @@ def proportional_megabytes(pid: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise ValueError(f"/proc/{pid}/smaps_rollup names no Pss")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return how long a process has run on a core."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Desk(RunningDesk):

@@ -210,7 +210,7 @@ def make_people() -> dict[str, int]:
         )
         for n in range(40)
     ]
-    boss = User.objects.create_superuser("boss", password="only-for-benchmarks")
-    Membership.objects.create(user=boss, team=team, role="manager")
+    manager = User.objects.create_superuser("boss", password="only-for-benchmarks")
+    Membership.objects.create(user=manager, team=team, role="manager")
     first = {"team": team, "other": other, "person": people[0], "token": tokens[0], "service": services[0]}
     return {name: row.pk for name, row in first.items()}

@@ -18,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.measures import percentile_95
 from bench.stage import Postgres
 
 # The pages that an empty signed-in page is compared with stand after it.
@@ -207,10 +208,10 @@ def _signed_in() -> Any:
     from accounts.models import Membership, Team, User
 
     Team.objects.filter(name="Measured").update(budget_day=10**12, budget_month=10**13)
-    boss = User.objects.get(username="boss")
-    Membership.objects.filter(user=boss).update(budget_day=10**12, budget_month=10**13)
+    manager = User.objects.get(username="boss")
+    Membership.objects.filter(user=manager).update(budget_day=10**12, budget_month=10**13)
     client = Client()
-    client.force_login(boss, backend="accounts.allauth_adapters.OneCheck")
+    client.force_login(manager, backend="accounts.allauth_adapters.OneCheck")
     return client
 
 
@@ -288,10 +289,6 @@ def _backend_seconds() -> float:
     connection.ensure_connection()
     path = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
     return int(path.read_text().split()[0]) / 1e9
-
-
-def _p95(values: Sequence[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
 
 
 def _timed_exports(team_id: int) -> dict[str, Any]:
@@ -414,7 +411,12 @@ def _report_pages(figures: dict[str, dict[str, list[Any]]], load: float) -> None
         line, before = f"{page:24}", 0.0
         for label in labels:
             seconds, worked, queries = zip(*by_label[label], strict=True)
-            shown = [statistics.median(seconds), _p95(seconds), statistics.median(worked), _p95(worked)]
+            shown = [
+                statistics.median(seconds),
+                percentile_95(seconds),
+                statistics.median(worked),
+                percentile_95(worked),
+            ]
             line += "".join(f"{1000 * value:8.1f}" for value in shown) + f"{max(queries):8}"
             history = [answer[1] for answer in figures.get("history", {}).get(label, [])]
             bars.append(_bar(page, label, shown[3], before, figures[EMPTY][label], history))
@@ -427,13 +429,13 @@ def _search_bar(page: str, label: str, worked: float, history: list[float]) -> s
     """Return whether a search stays within three times the history's first page."""
     if not history:
         return ""
-    verdict = "ok    " if worked <= 3 * _p95(history) else "BROKEN"
-    return f"{verdict} {page}, {label}: {1000 * worked:.0f} ms; {worked / _p95(history):.2f} of 3 times the history"
+    verdict = "ok    " if worked <= 3 * percentile_95(history) else "BROKEN"
+    return f"{verdict} {page}, {label}: {1000 * worked:.0f} ms; {worked / percentile_95(history):.2f} of 3 times the history"
 
 
 def _bar(page: str, label: str, worked: float, before: float, empty: list[Any], history: list[float]) -> str:
     """Return whether a page's processor time is within the bars: against the next smaller database, and an empty page."""
-    most = MOST_OF_EMPTY * _p95([answer[1] for answer in empty])
+    most = MOST_OF_EMPTY * percentile_95([answer[1] for answer in empty])
     if page.startswith("search") and not label.startswith("SQLite"):
         return _search_bar(page, label, worked, history)
     if not before:

@@ -91,7 +91,14 @@ class Listener(ABC):
             self._subscribed.set()
             self._missed()
         elif message["type"] == "message":
-            self._take(json.loads(message["data"]))
+            try:
+                self._take(json.loads(message["data"]))
+            except (ValueError, LookupError, TypeError):
+                # As of another version, while the desk is upgraded. Here it would end the subscription for good.
+                logger.exception(
+                    "A message from Redis is not understood by %s, which reads everything again.", self._who
+                )
+                self._missed()
 
 
 async def messages(redis_url: str) -> AsyncIterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ def boot() -> str:
 
 
 def steady() -> float:
-    """Return the machine's monotonic clock in seconds, the time in which it was suspended included where that is known."""
+    """Return the machine's monotonic clock in seconds, with the time of a suspension if the system counts it."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
     if boot_time is None:
         return time.monotonic()

@@ -18,7 +18,7 @@ from pages.views import (
     spend,
     system,
 )
-from pages.views.own import account, language, preferences, team_switch, tour
+from pages.views.account import account, language, preferences, team_switch, tour
 from pages.views.programs import callback, health, metrics
 
 urlpatterns = [

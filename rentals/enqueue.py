@@ -63,7 +63,11 @@ def unsent() -> "queue.Queue[Wakeup]":
 
     def send_all() -> None:
         while True:
-            _send(wakeups.get())
+            wakeup = wakeups.get()
+            try:
+                _send(wakeup)
+            except Exception:  # else this process would send nothing more until it is started anew
+                logger.exception("%s not sent", wakeup.task)
             wakeups.task_done()
 
     threading.Thread(target=send_all, name="enqueue", daemon=True).start()

@@ -50,10 +50,10 @@ class ReadableMessage:
 class Readable:
     """A rental's messages as one person may read them. Where `masked`, codes and texts are the mask.
 
-    `message` is the one that counts: the newest with a new code, or with several of which none is clear, else the newest
-    with a code, else the newest. `others` are the rest, newest first. `fades_at` is when all are masked by themselves; None
-    where they stay, and where they were revealed. `newer` is the newest message where it came after that of the code and
-    has no clear code, and `void_by` the one that says that the code no longer holds; it is not told where masked.
+    `message` is the one that counts: the newest with a new code, or with several of which none is clear, else the
+    newest with a code, else the newest. `others` are the rest, newest first. `fades_at` is when all are masked by
+    themselves; None where they stay, and where they were revealed. `newer` is the newest message, if it came after the
+    code's and has no clear code of its own. `void_by` is the message that takes the code back; None while masked.
     """
 
     message: Message | None

@@ -1,4 +1,4 @@
-"""Take an order: check it, choose its token, write it, and wake a worker. Calls no upstream."""
+"""Take an order: check it and the price that was shown, choose its token, write it, and wake a worker. Calls no upstream."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -26,8 +26,9 @@ def unreachable_sentence() -> str:
 
 
 def ranged(request: HttpRequest, message: Message) -> HttpResponseBase:
-    """Return the recording, or the part of it that `Range` asks for. Raises `OSError` where the file is not here,
-    `shared_files.Unreachable` where that is not known."""
+    """Return the recording, or the part of it that `Range` asks for. Raises `OSError` if the file is not here,
+    `shared_files.Unreachable` if the storage does not say.
+    """
     size = message.audio.size
     asked = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", request.headers.get("Range", ""))
     first = int(asked.group(1)) if asked else 0

@@ -75,8 +75,9 @@ def _has_words(using: str) -> bool:
 
 
 def narrowed(rows: Rows, parts: Collection[str]) -> Rows:
-    """Return those of `rows`, messages or rentals, whose words contain one of `parts`, which are folded. All of them where a
-    part is too short for the index."""
+    """Return the messages or rentals of `rows` with a word that contains one of the folded `parts`; all of them if a
+    part is too short for the index.
+    """
     if min(map(len, parts)) < MIN_LENGTH:
         return rows
     table = rows.model._meta.db_table

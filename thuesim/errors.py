@@ -16,9 +16,9 @@ from .redaction import redact
 class ThueSimError(Exception):
     """Any failure of a call.
 
-    `message` is the upstream's own words where it had some (without tokens, at most 300 characters), else ours;
-    `code` is its status code, or the HTTP status, or `""`. `blames_upstream` is true where the failure says that the
-    upstream or the token is not well, and false where it is about this one request.
+    `message` is the upstream's own words where it had some (without tokens, at most 300 characters), else ours; `code`
+    is its status code, or the HTTP status, or `""`. `blames_upstream`: the upstream or the token is not well; false
+    where only this one request failed.
     """
 
     blames_upstream: ClassVar[bool] = False

@@ -71,8 +71,8 @@ def _multipart(body: bytes, content_type: str) -> list[tuple[str, str]]:
 def _delimiter(body: bytes, content_type: str) -> bytes | None:
     parameter = _BOUNDARY_PARAMETER.search(content_type)
     if parameter:
-        told = b"--" + (parameter[1] or parameter[2]).encode("utf-8", "replace")
-        if told in body:
-            return told
+        named = b"--" + (parameter[1] or parameter[2]).encode("utf-8", "replace")
+        if named in body:
+            return named
     first = _FIRST_DELIMITER.match(body)
     return b"--" + first[1] if first else None

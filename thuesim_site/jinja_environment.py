@@ -8,10 +8,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from jinja2 import Environment
 
-from lib.formats import dong, grouped
+from lib.formats import dong, grouped, span
 from lib.web import confirmation
+from pages.templatetags.charts import seconds, share_bar, steps
 from pages.templatetags.desk import clock, epoch, exact, form_key, icon, is_long, moment
-from pages.templatetags.help import explain
+from pages.templatetags.help import term_help
 
 
 def environment(**options: Any) -> Environment:
@@ -25,12 +26,14 @@ def environment(**options: Any) -> Environment:
         "dong": dong,
         "epoch": epoch,
         "exact": exact,
-        "explain": explain,
+        "term_help": term_help,
         "form_key": form_key,
         "grouped": grouped,
         "icon": icon,
         "is_long": is_long,
         "moment": moment,
+        "share_bar": share_bar,
+        "steps": steps,
         "url": reverse,
     }
     # Called without a context, which takes half of the time of a function; of a constant, once: `"alert"|icon`.
@@ -42,6 +45,8 @@ def environment(**options: Any) -> Environment:
         "grouped": grouped,
         "icon": icon,
         "moment": moment,
+        "seconds": seconds,
+        "span": span,
     }
     return jinja
 

@@ -79,8 +79,8 @@ def answers_two_factor(provider: Provider, claims: Mapping[str, Any]) -> bool:
     """Whether the provider says that it checked a second factor: by `amr` or `acr`, as the setting names their values."""
     if "*" in provider.two_factor:
         return True
-    said = {*_texts(claims.get("amr")), *_texts(claims.get("acr"))}
-    return not said.isdisjoint(provider.two_factor)
+    methods = {*_texts(claims.get("amr")), *_texts(claims.get("acr"))}
+    return not methods.isdisjoint(provider.two_factor)
 
 
 def _texts(value: Any) -> list[str]:

@@ -35,8 +35,8 @@ class Connection:
     @property
     def who(self) -> str:
         """How the person is called there."""
-        told = self.account.extra_data if self.account else {}
-        return str(told.get("email") or told.get("preferred_username") or told.get("name") or "")
+        claims = self.account.extra_data if self.account else {}
+        return str(claims.get("email") or claims.get("preferred_username") or claims.get("name") or "")
 
 
 def of(person: User) -> Sequence[Connection]:

@@ -66,10 +66,10 @@ class DeskOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # al
         subject = signed["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
             raise Refused(Failure.ANSWER_WRONG, "the subject is no text that fits")
-        told = oidc_documents.userinfo(self.named_provider, token.token)
-        if told and told.get("sub") != subject:
+        more_claims = oidc_documents.userinfo(self.named_provider, token.token)
+        if more_claims and more_claims.get("sub") != subject:
             raise Refused(Failure.ANSWER_WRONG, "userinfo is about another person")
-        claims = {**signed, **{name: value for name, value in told.items() if name not in _SIGNED}}
+        claims = {**signed, **{name: value for name, value in more_claims.items() if name not in _SIGNED}}
         login: SocialLogin = self.get_provider().sociallogin_from_response(request, claims)
         login.claims, login.id_token = claims, raw
         return login

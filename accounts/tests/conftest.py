@@ -12,7 +12,7 @@ def team() -> Team:
 
 
 @pytest.fixture
-def boss(team: Team) -> User:
+def manager(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="boss")
 
 

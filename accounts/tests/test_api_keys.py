@@ -65,17 +65,17 @@ def test_a_key_acts_as_its_person_in_its_team_wherever_they_work_now(team: Team,
 
 @pytest.mark.parametrize("end", ["revoked", "removed", "deactivated", "expired"])
 def test_a_key_ends(team: Team, lan: User, end: str) -> None:
-    boss = make_person(team, Role.MANAGER, username="boss")
+    manager = make_person(team, Role.MANAGER, username="boss")
     key, secret = _made(lan, team)
-    access = access_for(boss, team_id=team.pk)
+    access = access_for(manager, team_id=team.pk)
     if end == "revoked":
-        assert api_keys.revoke(boss, access, key)
+        assert api_keys.revoke(manager, access, key)
     elif end == "removed":
-        memberships.remove(boss, access, lan.memberships.get())
+        memberships.remove(manager, access, lan.memberships.get())
         make_person(team, username="other")  # that lan joins again does not bring the key back
         lan.memberships.create(team=team)
     elif end == "deactivated":
-        memberships.deactivate(boss, access, lan)
+        memberships.deactivate(manager, access, lan)
     else:
         ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(api_keys.KeyRefused):

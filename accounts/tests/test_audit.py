@@ -69,7 +69,7 @@ def test_a_target_is_the_kind_and_number_or_the_name() -> None:
     team, person = Team.objects.create(name="Support"), User.objects.create_user("linh")
     invitation, _secret = invitations.invite(person, team, role=Role.VIEWER)
     rental, job = make_rental(), BackgroundJob(pk=3)
-    targets = [audit.about(thing) for thing in (rental, invitation, job, Message(pk=5), Callback(pk=6), team, person)]
+    targets = [audit.about(row) for row in (rental, invitation, job, Message(pk=5), Callback(pk=6), team, person)]
     assert targets == [
         f"rental {rental.pk}", f"invitation {invitation.pk}", "file 3", "message 5", "callback 6", "Support",
         f"linh #{person.pk}",

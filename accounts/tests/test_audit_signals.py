@@ -214,15 +214,19 @@ def test_a_manager_turns_two_factor_off_for_a_person_who_lost_it(linh: User, tea
     sign_in(client)
     set_up_totp(client)
     require_two_factor(team)
-    boss = make_person(team, Role.MANAGER, username="boss")
-    Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
-    boss_client = Client()
-    boss_client.force_login(boss)
-    boss_client.post(reverse("person_two_factor", args=[linh.pk]))
+    manager = make_person(team, Role.MANAGER, username="boss")
+    Authenticator.objects.create(user=manager, type=Authenticator.Type.TOTP, data={})
+    as_manager = Client()
+    as_manager.force_login(manager)
+    as_manager.post(reverse("person_two_factor", args=[linh.pk]))
     assert not Authenticator.objects.filter(user=linh).exists()
     assert client.get("/")["Location"].startswith(reverse("account_login"))
     record = AuditRecord.objects.get(action="second_step_reset")
-    assert (record.person, record.target, record.detail["kinds"]) == (boss, f"linh #{linh.pk}", "recovery_codes, totp")
+    assert (record.person, record.target, record.detail["kinds"]) == (
+        manager,
+        f"linh #{linh.pk}",
+        "recovery_codes, totp",
+    )
     cache.clear()
     fresh = Client()
     assert sign_in(fresh) == "/"
@@ -230,11 +234,11 @@ def test_a_manager_turns_two_factor_off_for_a_person_who_lost_it(linh: User, tea
 
 
 def test_a_manager_turns_two_factor_off_neither_for_themselves_nor_for_an_admin(linh: User, team: Team) -> None:
-    boss = make_person(team, Role.MANAGER, username="boss")
+    manager = make_person(team, Role.MANAGER, username="boss")
     admin = make_person(team, username="root", is_staff=True)
     client = Client()
-    client.force_login(boss)
-    for person in (boss, admin):
+    client.force_login(manager)
+    for person in (manager, admin):
         Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={})
         client.post(reverse("person_two_factor", args=[person.pk]))
     assert Authenticator.objects.count() == 2

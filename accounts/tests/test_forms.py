@@ -110,17 +110,17 @@ def test_an_amount_is_shown_with_points() -> None:
 
 
 @pytest.mark.django_db
-def test_two_factor_is_required_of_a_team_only_by_a_person_who_has_it(team: Team, boss: User) -> None:
+def test_two_factor_is_required_of_a_team_only_by_a_person_who_has_it(team: Team, manager: User) -> None:
     fields = {"name": "Support", "requires_second_step": "on"}
-    assert "requires_second_step" in TeamSettingsForm(fields, instance=team, by=boss).errors
-    Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
-    assert TeamSettingsForm(fields, instance=Team.objects.get(), by=boss).is_valid()
+    assert "requires_second_step" in TeamSettingsForm(fields, instance=team, by=manager).errors
+    Authenticator.objects.create(user=manager, type=Authenticator.Type.TOTP, data={})
+    assert TeamSettingsForm(fields, instance=Team.objects.get(), by=manager).is_valid()
 
 
 @pytest.mark.django_db
-def test_a_team_that_requires_two_factor_already_is_saved_by_a_person_without_it(team: Team, boss: User) -> None:
+def test_a_team_that_requires_two_factor_already_is_saved_by_a_person_without_it(team: Team, manager: User) -> None:
     Team.objects.update(requires_second_step=True)
-    form = TeamSettingsForm({"name": "Sales", "requires_second_step": "on"}, instance=Team.objects.get(), by=boss)
+    form = TeamSettingsForm({"name": "Sales", "requires_second_step": "on"}, instance=Team.objects.get(), by=manager)
     assert form.is_valid()
 
 

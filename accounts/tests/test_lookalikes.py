@@ -78,9 +78,9 @@ REFUSED = "looks like that of a person in this team"
     "over", [{"username": "mа"}, {"first_name": "mа"}, {"first_name": "MA nguyễn"}, {"username": "Boss."}]
 )
 def test_nobody_joins_under_a_name_that_looks_like_anothers(
-    ma: User, boss: User, team: Team, over: dict[str, str]
+    ma: User, manager: User, team: Team, over: dict[str, str]
 ) -> None:
-    _invitation, secret = invitations.invite(boss, team, role=Role.OPERATOR)
+    _invitation, secret = invitations.invite(manager, team, role=Role.OPERATOR)
     before = Membership.objects.count()
     assert REFUSED in join(secret, **over)
     assert Membership.objects.count() == before
@@ -95,26 +95,26 @@ def test_the_refusal_stands_at_the_name_that_is_meant(ma: User, team: Team, fiel
     assert list(form.errors) == [field]
 
 
-def test_nor_under_that_of_an_admin_who_is_in_no_team(boss: User, team: Team) -> None:
+def test_nor_under_that_of_an_admin_who_is_in_no_team(manager: User, team: Team) -> None:
     make_person(username="root", is_staff=True)
-    _invitation, secret = invitations.invite(boss, team, role=Role.OPERATOR)
+    _invitation, secret = invitations.invite(manager, team, role=Role.OPERATOR)
     assert REFUSED in join(secret, first_name="Rооt")
 
 
-def test_another_team_has_its_own_names(ma: User, boss: User) -> None:
+def test_another_team_has_its_own_names(ma: User, manager: User) -> None:
     other = make_team("Other")
     assert resembled_in([other], "mа") is None
 
 
-def test_an_account_of_another_team_does_not_join_beside_its_double(ma: User, boss: User, team: Team) -> None:
+def test_an_account_of_another_team_does_not_join_beside_its_double(ma: User, manager: User, team: Team) -> None:
     double = make_person(make_team("Other"), username="mа")
-    invitation, _secret = invitations.invite(boss, team, role=Role.OPERATOR)
+    invitation, _secret = invitations.invite(manager, team, role=Role.OPERATOR)
     with pytest.raises(NotDone, match=REFUSED):
         invitations.accept(invitation, double)
     assert not Membership.objects.filter(user=double, team=team).exists()
 
 
-def test_an_admin_gives_nobody_such_a_name(ma: User, boss: User, team: Team) -> None:
+def test_an_admin_gives_nobody_such_a_name(ma: User, manager: User, team: Team) -> None:
     client = Client(headers={"accept-language": "en"})
     client.force_login(make_person(username="root", is_staff=True, is_superuser=True))
     lan = make_person(team, username="lan", language="en")
@@ -128,11 +128,11 @@ def test_an_admin_gives_nobody_such_a_name(ma: User, boss: User, team: Team) -> 
     )
 
 
-def test_doubles_of_before_are_marked_and_go_on(ma: User, boss: User, team: Team) -> None:
+def test_doubles_of_before_are_marked_and_go_on(ma: User, manager: User, team: Team) -> None:
     double = make_person(team, username="mа")
-    assert resembling([ma, boss, double]) == {ma.pk, double.pk}
+    assert resembling([ma, manager, double]) == {ma.pk, double.pk}
     client = Client(headers={"accept-language": "en"})
-    client.force_login(boss)
+    client.force_login(manager)
     page = client.get(reverse("team")).content.decode()
     assert page.count("name looks like another") == 2
     client.force_login(double)
@@ -148,7 +148,7 @@ def test_a_person_is_named_with_the_user_name(ma: User) -> None:
     assert str(User(username="lan", first_name="lan")) == "lan"
 
 
-def test_a_record_names_its_target_with_its_number(ma: User, boss: User, team: Team) -> None:
+def test_a_record_names_its_target_with_its_number(ma: User, manager: User, team: Team) -> None:
     assert audit.about(ma) == f"Ma Nguyễn (ma) #{ma.pk}"
     long = User(pk=7, username="u" * 150, first_name="n" * 150)
     assert audit.about(long).endswith(" #7")

@@ -3,17 +3,11 @@
 import threading
 
 import pytest
-from django.core import mail as django_mail
 from django.core.mail import EmailMessage
 from pytest_django import Settings
 
 from accounts import mail
-
-
-def sent() -> list[EmailMessage]:
-    """Wait until the sender has nothing left to do; return what it sent."""
-    mail.sender.submit(lambda: None).result(60)
-    return django_mail.outbox
+from accounts.tests.mailbox import sent
 
 
 @pytest.mark.parametrize(

@@ -75,14 +75,14 @@ def events(request: HttpRequest) -> HttpResponse:
     if held == "first":
         response.content = f"retry: {RETRY_MS}\n\n".encode() + response.content
     if held:
-        told = {
+        hold = {
             "team": caller.access.team_id,
             "person": caller.person.pk,
             "start": start,
             "sent": [event.pk for event in part],
             "more": len(part) == MAX_EVENTS,
         }
-        response.headers[HOLD] = json.dumps(told)
+        response.headers[HOLD] = json.dumps(hold)
     return response
 
 

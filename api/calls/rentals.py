@@ -120,8 +120,8 @@ def _check(filters: Filters) -> None:
         try:
             phones.prefix(filters.prefix)
         except ValueError:
-            said = _("“%(word)s” is not a prefix. Write digits such as 96 or 097.")
-            raise wrong_field("prefix", said % {"word": filters.prefix[:20]}) from None
+            sentence = _("“%(word)s” is not a prefix. Write digits such as 96 or 097.")
+            raise wrong_field("prefix", sentence % {"word": filters.prefix[:20]}) from None
 
 
 def _cursor(rental: Rental) -> str:
@@ -232,8 +232,8 @@ def _services(text: str) -> list[Service]:
     sv, _dot, upstream_id = text.rpartition(".")
     named = Service.objects.filter(upstream_id=upstream_id, **({"sv": sv} if sv else {})).order_by("-active", "sv")
     if not named:
-        said = _("There is no service “%(text)s”. “services” lists them.")
-        raise wrong_field("service", said % {"text": text})
+        sentence = _("There is no service “%(text)s”. “services” lists them.")
+        raise wrong_field("service", sentence % {"text": text})
     return list(named)
 
 
@@ -242,8 +242,8 @@ def _networks(names: list[str], taken: Rental | None) -> list[str]:
     offered = {name.upper(): name for name in (*active, *(taken.networks if taken else ()))}
     for name in names:
         if name.upper() not in offered:
-            said = _("ThueSim does not offer the network “%(value)s” now. Choose another one.")
-            raise wrong_field("networks", said % {"value": name})
+            sentence = _("ThueSim does not offer the network “%(value)s” now. Choose another one.")
+            raise wrong_field("networks", sentence % {"value": name})
     return [offered[name.upper()] for name in names]
 
 
@@ -280,8 +280,8 @@ def cancel(request: HttpRequest, rental_id: int) -> schemas.Rental:
     is_cancelled = lifecycle.cancel(found, person=caller.person)
     found = visible(request, rental_id)
     if not is_cancelled and found.status != RentalStatus.CANCELLED:
-        said = _("Too late: the order has left the queue. A rented number cannot be returned.")
-        raise Problem(409, "too_late", said)
+        sentence = _("Too late: the order has left the queue. A rented number cannot be returned.")
+        raise Problem(409, "too_late", sentence)
     return rendering.one(caller, found)
 
 

@@ -21,7 +21,7 @@ from api.rate_limits import WAITS_PER_MINUTE
 from api.tests.conftest import Program, make_program
 from lib.web.asgi import Message as AsgiMessage
 from lib.web.asgi import Receive, Send
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from rentals import lifecycle
 from rentals.models import Message, Rental, Status
 from rentals.tests.factories import make_person, make_rental, make_team, make_token

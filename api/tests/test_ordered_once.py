@@ -20,7 +20,7 @@ from django.db import connection
 
 from accounts.models import OneTimeKey
 from api.tests.conftest import Program
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from rentals.jobs import placing, reconciling
 from rentals.models import Rental, Status
 from rentals.tests.factories import make_rental

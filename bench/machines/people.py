@@ -16,7 +16,7 @@ from typing import cast
 import requests
 import uvloop
 
-SILENCE_SECONDS = 8.5  # as live-worker.js takes a stream for dead
+SILENCE_SECONDS = 8.5  # as stream-worker.js takes a stream for dead
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 POLL_SECONDS = 4.0  # as stream.js reads its part while Redis is away
 READER_PAUSE_SECONDS, READER_PATIENCE_SECONDS = 0.5, 30.0

@@ -195,20 +195,20 @@ def _of_facts(facts: dict[str, Any], address: SplitResult) -> Iterator[Finding]:
         yield Finding(Problem.SECRET_MISSING, {"peer": peer})
         return
     if address.scheme == "https" and facts["scheme"] != "https":
-        said = facts["said_scheme"].rpartition(",")[2].strip().lower() == "https"
-        yield Finding(Problem.SCHEME_NOT_BELIEVED if said else Problem.SCHEME_LOST, {"peer": peer})
+        is_https = facts["said_scheme"].rpartition(",")[2].strip().lower() == "https"
+        yield Finding(Problem.SCHEME_NOT_BELIEVED if is_https else Problem.SCHEME_LOST, {"peer": peer})
     yield from _of_client(facts, peer)
 
 
 def _of_client(facts: dict[str, Any], peer: str) -> Iterator[Finding]:
-    said = [one.strip() for one in facts["said_client"].split(",") if one.strip()]
+    addresses = [one.strip() for one in facts["said_client"].split(",") if one.strip()]
     if not facts["peer_is_proxy"]:
         yield Finding(Problem.CLIENT_NOT_BELIEVED, {"peer": peer})
-    elif not said:
+    elif not addresses:
         yield Finding(Problem.CLIENT_LOST, {"peer": peer})
     # Where this machine is in DESK_PROXIES and asks itself, its own address, which the proxy added, is passed over.
-    is_added = facts["asked_from"] in said[1:]
-    if said == [CLAIMED_ADDRESS] or (facts["client"] == CLAIMED_ADDRESS and not is_added):
+    is_added = facts["asked_from"] in addresses[1:]
+    if addresses == [CLAIMED_ADDRESS] or (facts["client"] == CLAIMED_ADDRESS and not is_added):
         yield Finding(Problem.CLIENT_CLAIMED, {"claimed": CLAIMED_ADDRESS})
 
 

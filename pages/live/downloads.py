@@ -4,9 +4,9 @@ Django answers each request for an export on a page thread, with the rights of t
 file, or has not begun, the answer carries the header `Desk-File`, and no client sees it: the event loop sends what is there
 of the file and what is added to it, without a thread and a database connection, and asks Django again now and then.
 
-A file that is not finished, since its worker died or its disk is full, ends without the last chunk of HTTP, so that the
-browser says that the download failed. Caddy before 2.8 adds that chunk (https://github.com/caddyserver/caddy/pull/5952), so
-the last line of a CSV file says it, too; an Excel file without its end cannot be opened.
+A file stays unfinished if its worker died or its disk is full. It ends without the last chunk of HTTP, and the browser
+says that the download failed. Caddy before 2.8 adds that chunk (https://github.com/caddyserver/caddy/pull/5952), so the
+last line of a CSV file says it, too; an Excel file without its end cannot be opened.
 """
 
 import asyncio
@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """What Django answered. `path` is where the file grows, empty before that and where it will not be finished; `is_whole`
-    where nothing will be added; `broken` is the last line of a download that breaks off after this answer."""
+    """What Django answered. `path` is where the file grows, empty while it does not. `is_whole`: nothing will be added.
+    `broken` is the last line of a download that breaks off after this answer.
+    """
 
     start: Message
     path: str = ""

@@ -1,4 +1,4 @@
-"""The live stream: an ASGI application in front of Django that holds thousands of open screens on one event loop.
+"""The event stream: an ASGI application in front of Django that holds thousands of open screens on one event loop.
 
 A screen costs neither a thread nor a database connection. One subscription to Redis per process wakes it; what
 changed is then read from the database once for all screens.
@@ -48,7 +48,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # How often a stream is written to, with the server's time in ms since 1970. Browsers take two beats' silence for a lost
-# connection (`SILENCE` in live-worker.js and stream.js).
+# connection (`SILENCE` in stream-worker.js and stream.js).
 BEAT_SECONDS = 4.0
 CHECK_SECONDS = 10.0  # how often the viewers of silent streams are checked; others are at every event
 MAX_RENTALS = 25  # that are read together
@@ -76,7 +76,7 @@ def open_streams() -> int:
 
 
 class Hub(Listener):
-    """Answers `GET /live/` with an endless stream of events, which `static/js/live-worker.js` reads.
+    """Answers `GET /live/` with an endless stream of events, which `static/js/stream-worker.js` reads.
 
     `hello` (data: `live`, or `waiting` while Redis is away), `rental` (the card's HTML), `gone` (a rental's id: not in
     this screen's filter), `refresh` (read the board again), `waiting` (Redis went away: read the board now and then),
@@ -282,8 +282,10 @@ class Hub(Listener):
                         screen.offer(data)
                 if reads:
                     self._recorder.submit(_record, reads)
-            told = await self._in_thread(self._reader, handed_over_frames, handed_over, screens) if handed_over else []
-            for group, data in told:
+            notices = (
+                await self._in_thread(self._reader, handed_over_frames, handed_over, screens) if handed_over else []
+            )
+            for group, data in notices:
                 for screen in group:
                     screen.offer(data)
         except Exception:  # neither a broken card nor a missing database may end the other streams

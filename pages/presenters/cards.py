@@ -72,8 +72,9 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class OtherCode:
-    """A code beside the main one, and as it is pasted. `is_second` says that it is the other reading of its message, and
-    `is_older` that its message is not the one of the main code, so that its time is told."""
+    """A code beside the main one, and as it is pasted. `is_second`: it is the other reading of its message. `is_older`:
+    it came with an older message than the main code, and the card tells its time.
+    """
 
     code: str
     copied: str
@@ -163,7 +164,7 @@ class Card:
         shown = {self.copied_code, *map(codes.copied, self.read.equal_codes)}
         others: list[OtherCode] = []
         for message, code, is_second in self._codes_beside:
-            pasted = codes.copied(code)
+            pasted = codes.copied(code) if code else ""
             if code and pasted not in shown:
                 shown.add(pasted)
                 others.append(OtherCode(code, pasted, message, is_second, message != self.message))
@@ -442,7 +443,7 @@ def permissions(rental: Rental, access: Access, read: Readable) -> Permissions:
 
 
 def handed_over_sentence(rental: Rental, person_id: int) -> str:
-    """Return what a person is told whose number was handed over to a colleague, or to whom it was."""
+    """Return the notice for the former and for the new owner of a number that was handed over."""
     values = {"phone": phones.pretty(rental.phone), "service": rental.service.name, "person": rental.person}
     if rental.person_id == person_id:
         return _("%(phone)s, %(service)s, was handed over to you: its code will be yours.") % values

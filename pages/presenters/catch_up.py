@@ -72,8 +72,8 @@ def news(access: Access, board_filter: BoardFilter, since: datetime) -> News:
     ended = Q(ended_at__gt=since)
     received = Q(received_at__gt=since)
     # A voice call counts as a code: it may be heard.
-    said = Message.objects.filter(rental=OuterRef("pk"))
-    without_code = Exists(said) & ~Exists(said.filter(~Q(code="") | Q(is_call=True)))
+    messages = Message.objects.filter(rental=OuterRef("pk"))
+    without_code = Exists(messages) & ~Exists(messages.filter(~Q(code="") | Q(is_call=True)))
     counts = rentals.annotate(without_code=without_code).aggregate(
         codes=Count("pk", filter=received & Q(without_code=False)),
         messages=Count("pk", filter=received & Q(without_code=True)),

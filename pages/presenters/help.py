@@ -154,9 +154,10 @@ def question(text: str) -> Question:
 
 
 def search(asked: Question) -> list[Result]:
-    """Return the texts in which, or in whose heading, all words of the question begin: those with the very question first,
-    then those of a fitting heading, a short one before a long one, then those with the whole words. Accents count where
-    they are typed."""
+    """Return the texts that have, with their heading, a word beginning with each word of the question. First come those
+    with the very question, then those of a fitting heading, short before long, then those with the whole words. Accents
+    count where they are typed.
+    """
     ranked = [
         ((rank, len(section.title) if rank == HEADING else 0), Result(guide, section, _marked(one.shown, asked.words)))
         for guide in (guides().values() if asked.words else ())

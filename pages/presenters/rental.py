@@ -92,8 +92,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class RentalPage:
-    """All that the page of a rental shows. `silence` is the sentence that says why no message is shown. `seen` is None for
-    a person who may not see who saw the code, and `more_seen` says that it leaves some out."""
+    """All that the page of a rental shows. `silence` says why no message is shown. `seen` has who saw the code, None
+    for a person without that right; `more_seen`: it leaves some out.
+    """
 
     card: Card
     timeline: list[TimelineLine]
@@ -189,7 +190,9 @@ def _readable_message(message: Message, card: Card) -> ReadableMessage:
 
 
 def _seen(rental: Rental, events: Iterable[RentalEvent]) -> list[Seen]:
-    """Return who ordered the number, to whom it was handed over, and who saw its code how, oldest first. Two queries."""
+    """Return who ordered the number, who got it when it was handed over, and who saw its code and how; oldest first.
+    Two queries.
+    """
     owned = [Seen(event.at, event.person, str(_SEEN[event.kind])) for event in events if event.kind in _SEEN]
     owned += [
         Seen(event.at, event.person, gettext("handed the number over to %(to)s") % event.detail)

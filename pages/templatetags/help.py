@@ -13,7 +13,7 @@ register = template.Library()
 
 
 @register.simple_tag
-def explain(name: str) -> SafeString:
+def term_help(name: str) -> SafeString:
     """Draw the "?" beside a term, one of `presenter.TERMS`, with its first two sentences and the way to the guide."""
     return _drawn(name, get_language() or "")
 
@@ -21,4 +21,4 @@ def explain(name: str) -> SafeString:
 @cache
 def _drawn(name: str, language: str) -> SafeString:
     """Return the "?" in the active language, `language`: a board may have sixty of them."""
-    return SafeString(render_to_string("pages/_explain.html", {"term": presenter.term(name)}))
+    return SafeString(render_to_string("pages/_term_help.html", {"term": presenter.term(name)}))

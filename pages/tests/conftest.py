@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import Role, Team, User
 from rentals.models import Service, Token
-from rentals.tests.factories import make_person, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_service, make_team, make_token, signed_in
 
 
 @pytest.fixture
@@ -29,7 +29,5 @@ def service(token: Token) -> Service:
 
 
 @pytest.fixture
-def boss(team: Team, service: Service) -> Client:
-    client = Client()
-    client.force_login(make_person(team, Role.MANAGER, username="boss"))
-    return client
+def as_manager(team: Team, service: Service) -> Client:
+    return signed_in(make_person(team, Role.MANAGER, username="boss"))

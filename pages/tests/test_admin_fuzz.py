@@ -94,8 +94,8 @@ class Fuzz:
 
 
 def test_no_odd_request_is_answered_with_an_error_page(world: World) -> None:
-    boss = Client(raise_request_exception=False)
-    boss.force_login(User.objects.get(username="admin"))
+    as_admin = Client(raise_request_exception=False)
+    as_admin.force_login(User.objects.get(username="admin"))
     errors: Counter[str] = Counter()
     raised: list[str] = []
 
@@ -108,7 +108,7 @@ def test_no_odd_request_is_answered_with_an_error_page(world: World) -> None:
         for _ in range(COUNT):
             method, address, form = fuzz.request()
             with transaction.atomic():
-                response = boss.post(address, form) if method == "POST" else boss.get(address)
+                response = as_admin.post(address, form) if method == "POST" else as_admin.get(address)
                 transaction.set_rollback(True)
             statuses[response.status_code] += 1
             if response.status_code >= 500:

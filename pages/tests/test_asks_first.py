@@ -48,15 +48,15 @@ FORMS = [
 @pytest.fixture(scope="module")
 def signed_in(world: World) -> Iterator[SimpleCookie]:
     """A manager and admin, signed in on two browsers, with an account at a provider. The team may rent one service."""
-    boss = make_person(world.ours, Role.MANAGER, is_staff=True, is_superuser=True)
+    person = make_person(world.ours, Role.MANAGER, is_staff=True, is_superuser=True)
     world.ours.services.add(world.things["own"]["service"])
     TOTP.activate(world.things["own"]["user"], generate_totp_secret())
     provider = Provider("company", "Company", "https://company.invalid", "desk", "not-a-true-secret")
-    SocialAccount.objects.create(user=boss, provider=provider.id, uid="boss")
+    SocialAccount.objects.create(user=person, provider=provider.id, uid="boss")
     with override_settings(OIDC_PROVIDERS={provider.id: provider}):
         clients = [Client(), Client()]
         for client in clients:  # signed in as people do: only then is the session listed
-            client.post(reverse("account_login"), {"login": boss.username, "password": "secret-enough"})
+            client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
         clients[0].post(reverse("account_reauthenticate"), {"password": "secret-enough"})  # for the provider
         for _ in range(2):
             clients[0].post(reverse("admin:rentals_token_callback", args=[world.things["own"]["token"].pk]))
@@ -64,7 +64,7 @@ def signed_in(world: World) -> Iterator[SimpleCookie]:
 
 
 @pytest.fixture
-def boss(db: None, signed_in: SimpleCookie) -> Client:
+def as_manager(db: None, signed_in: SimpleCookie) -> Client:
     client = Client()
     client.cookies = copy(signed_in)
     return client
@@ -102,19 +102,19 @@ def state() -> list[int]:
 
 @pytest.mark.parametrize(("name", "view"), FORMS)
 def test_a_form_that_destroys_or_buys_asks_and_does_it_after_a_yes(
-    world: World, boss: Client, name: str, view: str
+    world: World, as_manager: Client, name: str, view: str
 ) -> None:
     if view == "order_like":
         Rental.objects.filter(pk=world.things["own"]["rental"].pk).update(status=Status.EXPIRED)
-    action, sent = the_form(world, boss, name, view)
+    action, sent = the_form(world, as_manager, name, view)
     before = state()
-    asked = boss.post(action, sent, headers={"referer": f"http://testserver{address(world, name)}?x=1"})
+    asked = as_manager.post(action, sent, headers={"referer": f"http://testserver{address(world, name)}?x=1"})
     page = parse(asked.content.decode())
     assert sent[QUESTION][0] in page.text
     assert page.find("a", href=f"{address(world, name)}?x=1").text == "Back"
     assert state() == before
     form = page.find("section").find("form", method="post")
-    done = boss.post(form["action"], form.values())
+    done = as_manager.post(form["action"], form.values())
     assert done.status_code in {200, 302}
     assert "Please confirm" not in html(done)
     assert state() != before
@@ -128,18 +128,18 @@ def test_every_form_that_asks_is_among_them() -> None:
     assert asking == len(FORMS) - 1
 
 
-def test_what_a_script_sends_is_not_asked_about(world: World, boss: Client) -> None:
-    action, sent = the_form(world, boss, "desk", "rent_again")
-    answer = boss.post(action, sent, headers={"HX-Request": "true"})
+def test_what_a_script_sends_is_not_asked_about(world: World, as_manager: Client) -> None:
+    action, sent = the_form(world, as_manager, "desk", "rent_again")
+    answer = as_manager.post(action, sent, headers={"HX-Request": "true"})
     assert "Ordered again" in html(answer)
 
 
-def test_a_yes_after_a_yes_buys_once(world: World, boss: Client) -> None:
-    action, sent = the_form(world, boss, "history", "rent_again")
-    form = parse(boss.post(action, sent).content.decode()).find("section").find("form", method="post")
+def test_a_yes_after_a_yes_buys_once(world: World, as_manager: Client) -> None:
+    action, sent = the_form(world, as_manager, "history", "rent_again")
+    form = parse(as_manager.post(action, sent).content.decode()).find("section").find("form", method="post")
     before = Rental.objects.count()
     for _ in range(2):
-        boss.post(form["action"], form.values())
+        as_manager.post(form["action"], form.values())
     assert Rental.objects.count() == before + 1
 
 
@@ -153,14 +153,14 @@ def test_nobody_elses_page_asks_anything_here(world: World) -> None:
 
 
 @pytest.mark.parametrize("referer", ["", "https://elsewhere.example/team/", "http://testserver", "http://[::1"])
-def test_without_a_page_of_ours_before_it_back_leads_to_the_desk(boss: Client, referer: str) -> None:
-    answer = boss.post("/team/", {QUESTION: "Sure?"}, headers={"referer": referer} if referer else {})
+def test_without_a_page_of_ours_before_it_back_leads_to_the_desk(as_manager: Client, referer: str) -> None:
+    answer = as_manager.post("/team/", {QUESTION: "Sure?"}, headers={"referer": referer} if referer else {})
     assert parse(answer.content.decode()).find("section").find("a")["href"] == "/"
 
 
-def test_the_question_of_another_form_does_not_hold_up_an_order(world: World, boss: Client) -> None:
-    page = parse(boss.get("/").content.decode())
+def test_the_question_of_another_form_does_not_hold_up_an_order(world: World, as_manager: Client) -> None:
+    page = parse(as_manager.get("/").content.decode())
     sent = {**page.find("form", id="rent").values(), "service": world.things["own"]["service"].key, QUESTION: "Sure?"}
     before = Rental.objects.count()
-    boss.post("/rent/", sent)
+    as_manager.post("/rent/", sent)
     assert Rental.objects.count() == before + 1

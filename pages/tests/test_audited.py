@@ -24,9 +24,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def world(house: House, settings: Settings, tmp_path: Path) -> World:
     settings.MEDIA_ROOT = tmp_path
-    boss = make_person(house.team, Role.MANAGER, username="boss")
+    manager = make_person(house.team, Role.MANAGER, username="boss")
     root = make_person(house.team, Role.MANAGER, username="root", is_staff=True, is_superuser=True)
-    return World(house, boss, root, make_person(house.team, username="lan"))
+    return World(house, manager, root, make_person(house.team, username="lan"))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -18,7 +18,7 @@ from accounts.models import AuditRecord, Role, Team, User
 from pages.live.screens import StreamRequest, compose, open_screens
 from rentals import code_access
 from rentals.models import Message, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_token
+from rentals.tests.factories import make_person, make_rental, make_token, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -52,12 +52,6 @@ def rental(team: Team, owner: User) -> Rental:
     )
     Message.objects.create(rental=rental, at=at, code=CODE, text=TEXT, source="poll")
     return rental
-
-
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 def streamed(client: Client, rental: Rental) -> str:
@@ -101,7 +95,7 @@ def everything(client: Client, rental: Rental, *, may_export: bool) -> dict[str,
 def test_a_code_is_sent_to_those_who_read_it_and_to_nobody_else(team: Team, rental: Rental, reader: str) -> None:
     role, settings, reads = READERS[reader]
     Team.objects.filter(pk=team.pk).update(**settings)
-    found = everything(browser(make_person(team, role)), rental, may_export=role == Role.MANAGER)
+    found = everything(signed_in(make_person(team, role)), rental, may_export=role == Role.MANAGER)
     carrying = {what for what, sent in found.items() if CODE in sent or "Zebra" in sent}
     seen_in = {"desk", "board", "history", "search by code", "rental", "stream"}
     if role != Role.VIEWER:
@@ -113,14 +107,14 @@ def test_a_code_is_sent_to_those_who_read_it_and_to_nobody_else(team: Team, rent
 
 def test_the_owner_reads_their_code_after_it_faded(team: Team, owner: User, rental: Rental) -> None:
     Team.objects.update(codes_fade_minutes=5)
-    assert CODE in browser(owner).get("/").content.decode()
+    assert CODE in signed_in(owner).get("/").content.decode()
 
 
 def test_a_search_finds_nothing_by_a_code_that_is_masked(team: Team, rental: Rental) -> None:
     for text in (CODE, "Zebra"):
-        page = browser(make_person(team)).get(reverse("history"), {"q": text}).content.decode()
+        page = signed_in(make_person(team)).get(reverse("history"), {"q": text}).content.decode()
         assert 'data-testid="rental"' not in page
-        page = browser(make_person(team, Role.MANAGER)).get(reverse("history"), {"q": text}).content.decode()
+        page = signed_in(make_person(team, Role.MANAGER)).get(reverse("history"), {"q": text}).content.decode()
         assert 'data-testid="rental"' in page
 
 
@@ -128,7 +122,7 @@ def test_a_search_finds_nothing_by_a_code_that_is_masked(team: Team, rental: Ren
 def test_revealing_is_one_click_and_one_record(team: Team, rental: Rental, htmx: bool) -> None:
     person = make_person(team)
     headers = {"HX-Request": "true"} if htmx else {}
-    page = browser(person).post(reverse("reveal", args=[rental.pk]), headers=headers).content.decode()
+    page = signed_in(person).post(reverse("reveal", args=[rental.pk]), headers=headers).content.decode()
     assert CODE in page
     record = AuditRecord.objects.get(action="reveal")
     assert (record.person, record.team, record.target) == (person, team, f"rental {rental.pk}")
@@ -137,7 +131,7 @@ def test_revealing_is_one_click_and_one_record(team: Team, rental: Rental, htmx:
 
 
 def test_a_viewer_reveals_nothing(team: Team, rental: Rental) -> None:
-    answer = browser(make_person(team, Role.VIEWER)).post(reverse("reveal", args=[rental.pk]))
+    answer = signed_in(make_person(team, Role.VIEWER)).post(reverse("reveal", args=[rental.pk]))
     assert answer.status_code == 403
     assert CODE not in answer.content.decode()
     assert not AuditRecord.objects.filter(action="reveal").exists()
@@ -153,19 +147,19 @@ def call(rental: Rental, settings: Settings, tmp_path: Path) -> Rental:
 
 
 def test_a_masked_call_plays_once_its_reveal_is_recorded(team: Team, call: Rental) -> None:
-    client, address = browser(make_person(team)), reverse("recording", args=[call.pk])
+    client, address = signed_in(make_person(team)), reverse("recording", args=[call.pk])
     assert client.get(address).status_code == 404
     client.post(reverse("reveal", args=[call.pk]))
     assert AuditRecord.objects.filter(action="reveal").count() == 1
     answer = client.get(address)
     assert (answer.status_code, b"".join(answer)) == (200, b"RIFF")
-    assert browser(make_person(team)).get(address).status_code == 404  # the reveal was another person's
+    assert signed_in(make_person(team)).get(address).status_code == 404  # the reveal was another person's
     with time_machine.travel(timezone.now() + code_access.REVEAL_LASTS, tick=False):
         assert client.get(address).status_code == 404
 
 
 def test_one_reveal_plays_one_call(team: Team, owner: User, call: Rental) -> None:
-    client, person = browser(make_person(team, username="minh")), User.objects.get(username="minh")
+    client, person = signed_in(make_person(team, username="minh")), User.objects.get(username="minh")
     other = make_rental(Status.RECEIVED, team=team, person=owner, received_at=timezone.now())
     message = Message.objects.create(rental=other, at=timezone.now(), code="1", text="1", source="poll", is_call=True)
     message.audio.save("other.wav", ContentFile(b"RIFF"))

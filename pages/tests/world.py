@@ -65,8 +65,8 @@ def furnish(team: Team, mark: str) -> dict[str, Any]:
     """Give a team one of everything; what is written says `mark`."""
     person = make_person(team, username=f"{mark}-colleague")
     token = make_token(team, name=f"{mark}-token", balance=7_654_321)
-    boss = make_person(team, Role.MANAGER, username=f"{mark}-boss")
-    invitation, secret = invitations.invite(boss, team, role=Role.VIEWER, note=f"{mark}-guest")
+    manager = make_person(team, Role.MANAGER, username=f"{mark}-boss")
+    invitation, secret = invitations.invite(manager, team, role=Role.VIEWER, note=f"{mark}-guest")
     rental = _received(team, person, token, mark)
     reading = BalanceReading.objects.create(token=token, at=timezone.now(), balance=1, expected=1)
     asked = BalanceQuestion.objects.create(

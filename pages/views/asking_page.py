@@ -3,7 +3,7 @@
 from django.http import QueryDict
 from django.urls import reverse
 
-from accounts.http import DeskRequest, asking_address
+from accounts.desk_request import DeskRequest, asking_address
 from rentals.models import Rental
 from rentals.queries.filters import BoardFilter
 

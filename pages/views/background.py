@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from lib.files import shared_files
 from lib.files.shared_files import Unreachable
 from pages.live import downloads

@@ -6,7 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.presenters import cards, catch_up
 from pages.views.fragments import part_of
 from rentals import code_access

@@ -11,14 +11,14 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import one_time_keys
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import CopyAs
 from lib.web.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards, setup
 from pages.presenters.tour import Tour, tour_of
+from pages.views.account.tour import ASKED_FOR
 from pages.views.asking_page import has_room_for
-from pages.views.own.tour import ASKED_FOR
 from rentals import code_access, orders
 from rentals.models import Rental, Status
 from rentals.queries.filters import BoardFilter

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts import audit
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from lib.files import shared_files
 from lib.files.spreadsheets import csv_chunks
 from rentals.jobs import background, exports

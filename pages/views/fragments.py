@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 
 _View = Callable[..., HttpResponse]
 

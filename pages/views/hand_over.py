@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import User
 from pages.forms import HandOverForm
 from rentals import lifecycle

@@ -6,7 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.presenters.history import REFUNDS, SORTINGS, chosen, options, page_of, unmatched
 from rentals import code_access
 from rentals.models import Status

@@ -1,4 +1,4 @@
-"""The recording of a voice call, for those who may read its code or whose reveal of it was recorded."""
+"""The recording of a voice call, for people who may read its code, or have revealed it."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.audit import OncePerDay
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from lib.files.shared_files import Unreachable
 from rentals import code_access, recordings
 from rentals.models import Rental

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
 from accounts.audit import OncePerDay
-from accounts.http import DeskRequest, local_address
+from accounts.desk_request import DeskRequest, local_address
 from lib.web.query_params import whole_number
 from pages.presenters import cards
 from pages.presenters.rental import RentalPage, page_of

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.http import DeskRequest, local_address
+from accounts.desk_request import DeskRequest, local_address
 from lib import charts
 from rentals import budgets
 from rentals.jobs import statistics

@@ -22,8 +22,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import audit, invitations, one_time_keys
 from accounts.audit import Action
+from accounts.desk_request import DeskRequest
 from accounts.forms import InviteForm, TeamNameForm
-from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Role, Team
 from lib import announce

@@ -18,7 +18,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, one_time_keys
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import User
 from lib import charts
 from lib.web.query_params import whole_number

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.presenters.system import system_state
 from rentals.jobs import background
 from rentals.jobs.upkeep import public_url
@@ -45,5 +45,5 @@ def import_history(request: DeskRequest, pk: int) -> HttpResponse:
     if not request.access.manages or request.access.team is None:
         raise PermissionDenied(_("Only a manager can import a history. Ask a manager of your team."))
     background.begin(BackgroundJob.Kind.IMPORT, person=request.user, team=request.access.team, token=token)
-    messages.success(request, _("The import has begun. You may leave this page; it goes on."))
+    messages.success(request, _("The import is listed here. You may leave this page; it goes on."))
     return redirect("background")

@@ -3,6 +3,6 @@
 Importing the package registers the pages, one module for each module of `rentals.models`.
 """
 
-from rentals.admin import callbacks, catalog, money, operations, rentals, tokens
+from rentals.admin import callbacks, catalog, money, rentals, system, tokens
 
-__all__ = ["callbacks", "catalog", "money", "operations", "rentals", "tokens"]
+__all__ = ["callbacks", "catalog", "money", "rentals", "system", "tokens"]

@@ -1,8 +1,8 @@
 """Long work that a person starts, leaves and finds again: exports of many rows, imports of a token's history.
 
 The row is the truth: a worker claims it by a conditional update and writes every two seconds how far it is. A worker that
-writes nothing for `LOST_SECONDS` is dead, and another begins anew: so the work may be done twice, and its last step counts
-only for the run that still holds the job.
+writes nothing for `LOST_SECONDS` is dead, and another one begins the work anew, for nothing resumes in the middle. So it may
+be done twice, and its last step counts only for the run that still holds the job.
 """
 
 import logging

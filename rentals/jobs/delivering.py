@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from lib.deduplicating_threads import DeduplicatingThreads
 from rentals import destinations, enqueue
-from rentals.jobs import sending
+from rentals.jobs import delivery_attempt
 from rentals.models import Delivery, Destination
 
 RETRY_SECONDS = (5, 30, 120, 600, 3600, 6 * 3600)
@@ -73,7 +73,7 @@ def deliver(destination_id: int) -> int:
         delivery, claim = _begin_next(destination_id, claim) if claim is not None else (None, None)
     while delivery is not None:
         started = time.monotonic()
-        outcome = sending.send(delivery)
+        outcome = delivery_attempt.send(delivery)
         attempts, well = attempts + 1, outcome.is_delivered
         with transaction.atomic():
             _write_down(delivery, outcome, milliseconds=round(1000 * (time.monotonic() - started)))
@@ -157,7 +157,7 @@ def _begin(delivery: Delivery) -> bool:
     return True
 
 
-def _write_down(delivery: Delivery, outcome: sending.Outcome, *, milliseconds: int) -> None:
+def _write_down(delivery: Delivery, outcome: delivery_attempt.Outcome, *, milliseconds: int) -> None:
     """Write down what came of an attempt."""
     now = timezone.now()
     values = {
@@ -172,7 +172,7 @@ def _write_down(delivery: Delivery, outcome: sending.Outcome, *, milliseconds: i
     _note(delivery.destination, outcome, now)
 
 
-def _after(delivery: Delivery, outcome: sending.Outcome, now: datetime) -> dict[str, object]:
+def _after(delivery: Delivery, outcome: delivery_attempt.Outcome, now: datetime) -> dict[str, object]:
     """Return how a delivery goes on."""
     if outcome.is_delivered:
         return {"state": Delivery.State.DELIVERED}
@@ -185,7 +185,7 @@ def _after(delivery: Delivery, outcome: sending.Outcome, now: datetime) -> dict[
     return {"next_try": next_try}
 
 
-def _note(destination: Destination, outcome: sending.Outcome, now: datetime) -> None:
+def _note(destination: Destination, outcome: delivery_attempt.Outcome, now: datetime) -> None:
     """Note on a destination how it does, and switch it off where it is gone for good or has failed for days."""
     row = Destination.objects.filter(pk=destination.pk)
     if outcome.is_delivered:

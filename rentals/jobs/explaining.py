@@ -117,8 +117,8 @@ class _Pass:
         return any(self._ask(step) for step in overdue)
 
     def _is_ripe(self, step: Step) -> bool:
-        told = self._history_at is not None and self._history_at >= step.until + HISTORY_MARGIN
-        return told or self._now - step.until > MAX_WAIT
+        history_was_read = self._history_at is not None and self._history_at >= step.until + HISTORY_MARGIN
+        return history_was_read or self._now - step.until > MAX_WAIT
 
     def _expiry_is_unseen(self, step: Step) -> bool:
         """Whether a number may have expired before the step without our knowing yet: it was not polled since."""

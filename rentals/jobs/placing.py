@@ -72,7 +72,7 @@ class _PriceUnread(Exception):
 def _claim_within_limit(token: Token) -> tuple[Rental, float] | None:
     """Claim as `_claim`. An order with a limit has the prices read first: what costs more is not ordered.
 
-    While they are read, and a while longer where that fails, the order is not due, so that the others get their turn.
+    The order is not due meanwhile, nor for a while after a failure: the others get their turn.
     """
     try:
         return _claim(token)

@@ -197,7 +197,7 @@ def refuse(rental: Rental, *, reason: str, detail: str = "") -> bool:
 
 
 def refuse_for_price(rental: Rental, *, reason: str) -> bool:
-    """End an order at whose turn the service costs more than it may, and keep what it cost and the limit that held."""
+    """End an order because the service costs too much at its turn. Keeps that price and the limit."""
     rental.team_max_price = rental.team.max_price
     held = next(limit for limit in rental.price_limits if (limit.of == "team") == (reason == reasons.TEAM_PRICE))
     detail = {"reason": reason, "price": rental.service.price, "limit": held.amount, "of": held.of}

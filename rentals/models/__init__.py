@@ -2,22 +2,9 @@
 
 from rentals.models import plain_text
 from rentals.models.callbacks import Callback
-from rentals.models.catalog import Network, Prefix, Service, ServicePrice
+from rentals.models.catalog import Network, Prefix, Service, ServicePrice, StarredService
 from rentals.models.destinations import Delivery, Destination, OutgoingEvent
-from rentals.models.figures import CountedDay, ServiceFigure, SpendSum, StarredService, Uncounted
 from rentals.models.money import BalanceQuestion, BalanceReading, LedgerEntry
-from rentals.models.operations import (
-    BackgroundJob,
-    ContractDrift,
-    ExportedCode,
-    Heartbeat,
-    JobName,
-    JobRun,
-    Machine,
-    MachineClock,
-    PublicUrlCheck,
-    UpstreamMinute,
-)
 from rentals.models.reason_codes import reason_code
 from rentals.models.rentals import (
     EventKind,
@@ -28,6 +15,20 @@ from rentals.models.rentals import (
     Status,
     equal_codes,
     several_codes,
+)
+from rentals.models.statistics import CountedDay, ServiceFigure
+from rentals.models.sums import SpendSum, Uncounted
+from rentals.models.system import (
+    BackgroundJob,
+    ContractDrift,
+    ExportedCode,
+    Heartbeat,
+    JobName,
+    JobRun,
+    Machine,
+    MachineClock,
+    PublicUrlCheck,
+    UpstreamMinute,
 )
 from rentals.models.tokens import CallbackAddress, Hold, Token
 

@@ -113,3 +113,18 @@ class ServicePrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.price} ₫"
+
+
+class StarredService(models.Model):
+    """A service that a person wants to see first."""
+
+    person = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", verbose_name=_("person"))
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+", verbose_name=_("service"))
+
+    class Meta:
+        verbose_name = _("starred service")
+        verbose_name_plural = _("starred services")
+        constraints = [models.UniqueConstraint(fields=["person", "service"], name="one_star_per_person_and_service")]
+
+    def __str__(self) -> str:
+        return f"{self.person} ★ {self.service}"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from rentals.models.operations import Heartbeat, JobName
 from rentals.models.rentals import EventKind, MessageSource
+from rentals.models.system import Heartbeat, JobName
 
 EVENTS: Mapping[str, Promise] = {
     EventKind.ORDERED: _("Ordered"),

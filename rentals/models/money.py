@@ -121,7 +121,7 @@ class BalanceReading(models.Model):
 
 
 class BalanceQuestion(models.Model):
-    """Money that came to a token (or went, where negative) between two readings, and that several things or none explain.
+    """Money that came to a token between two readings, or went if negative. Several things explain it, or none.
 
     A manager answers it. An open question is dropped when a rental found later changes the readings it came from, unless
     it was `reopened`: then a manager has taken back the line that explained it.

@@ -93,8 +93,8 @@ class RentalQuerySet(models.QuerySet["Rental"]):
     def for_board(self, access: "Access", *, with_tokens: bool) -> "list[Rental]":
         """Return the rentals of the person's team as `for_cards` does, in two queries.
 
-        The team, which is known, and the token, which an order in the queue alone shows, are half of what is fetched for
-        many rentals.
+        The team is known already, and only an order in the queue shows its token: the two are half of what is fetched
+        for many rentals.
         """
         related = {"service": Service, **({"token": Token} if with_tokens else {})}
         whole = [f"{name}__{column}" for name, model in related.items() for column in _columns(model)]
@@ -144,8 +144,9 @@ class RentalQuerySet(models.QuerySet["Rental"]):
 
 
 class PriceLimit(NamedTuple):
-    """The most that a number might cost, in đồng. `of` is "order" where the person set it, "shown" where it is the price
-    that they saw, and "team" where a manager set it."""
+    """The most that a number might cost, in đồng. `of` says whose limit it is: "order", set by the person; "shown", the
+    price that they saw; or "team", set by a manager.
+    """
 
     of: str
     amount: int | None

@@ -67,8 +67,8 @@ _DAYS_OF_A_MONTH, _MONTHS_OF_A_YEAR = 5, 3
 
 
 def parts_of(since: date, until: date, kind: Kind) -> list[Part]:
-    """Return the days of a period; or months and years, and the days and months by which they differ from it, where those
-    have fewer rows.
+    """Return the days of a period. Or, if these have fewer rows: whole years and months, with the months and days to
+    add or to take away.
 
     Thirty days until the 27th are this month and three days of the last one: the days to come have no rows.
     """

@@ -5,6 +5,8 @@ from itertools import count
 from typing import Any
 
 from django.core.files.base import ContentFile
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
@@ -28,6 +30,21 @@ def make_person(team: Team | None = None, role: Role = Role.OPERATOR, *, usernam
     if team is not None:
         Membership.objects.create(user=person, team=team, role=role)
     return person
+
+
+def signed_in(person: User) -> Client:
+    """The browser of a person, without the way there."""
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def signed_in_by_form(person: User) -> Client:
+    """The browser of a person who signed in as people do: only then is the session in the list of sessions."""
+    client = Client()
+    answer = client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
+    assert answer.status_code == 302
+    return client
 
 
 def make_token(*teams: Team, value: str = "", **over: Any) -> Token:

@@ -16,10 +16,10 @@ from pytest_django import Settings
 from accounts import audit
 from accounts.models import Team, User
 from rentals import enqueue, orders
-from rentals.jobs import catalog
+from rentals.jobs import catalog, placing
 from rentals.lifecycle import likely_network
 from rentals.models import Rental, Service, Token
-from rentals.tests.factories import make_person, make_team, make_token
+from rentals.tests.factories import make_person, make_team, make_token, signed_in
 from sandbox.server import Sandbox
 
 
@@ -42,6 +42,13 @@ def order(house: House, **over: object) -> Rental:
     """Take an ordinary order in the house; `over` are the fields of the order that the test is about."""
     arguments = {"person": house.person, "team": house.team, "service": house.service, **over}
     return orders.take_order(orders.Order(**arguments))  # type: ignore[arg-type]
+
+
+def place(rental: Rental) -> Rental:
+    """Place the next order in the queue of the rental's token, and read the rental again."""
+    placing.place_next(rental.token_id)
+    rental.refresh_from_db()
+    return rental
 
 
 @contextmanager
@@ -92,16 +99,14 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def someone() -> User:
-    return make_person(username="boss", is_staff=True)
+def admin() -> User:
+    return make_person(username="admin", is_staff=True)
 
 
 @pytest.fixture
-def boss(someone: User) -> Client:
+def as_admin(admin: User) -> Client:
     """Signed in as an admin who is no superuser."""
-    client = Client()
-    client.force_login(someone)
-    return client
+    return signed_in(admin)
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import time_machine
 
-from rentals import lifecycle, orders
-from rentals.jobs import balances, placing, polling, reconciling, runs
+from rentals import lifecycle
+from rentals.jobs import balances, polling, reconciling, runs
 from rentals.models import BalanceReading, JobName, Rental
-from rentals.tests.fixtures import House
+from rentals.tests.fixtures import House, order, place
 
 Traveller = time_machine.Traveller
 # Between two readings of a balance.
@@ -14,11 +14,7 @@ PAUSE_SECONDS = 65.0
 
 def rent(house: House, **over: object) -> Rental:
     """Order a number and place the order."""
-    wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = orders.take_order(orders.Order(**wishes))  # type: ignore[arg-type]
-    placing.place_next(house.token.pk)
-    rental.refresh_from_db()
-    return rental
+    return place(order(house, **over))
 
 
 def expire(house: House, rental: Rental) -> None:

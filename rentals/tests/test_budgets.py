@@ -10,11 +10,10 @@ from accounts import api_keys
 from accounts.models import AuditRecord, Membership, Role, Team, User
 from accounts.policy import access_for
 from rentals import budgets, lifecycle, orders
-from rentals.jobs import placing
 from rentals.lifecycle import reasons
 from rentals.models import LedgerEntry, Rental, Service, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
-from rentals.tests.fixtures import House
+from rentals.tests.fixtures import House, place
 
 pytestmark = pytest.mark.django_db
 
@@ -200,12 +199,6 @@ def test_an_order_that_is_taken_is_an_audit_record(team: Team, person: User, tok
     record = AuditRecord.objects.get(action="order")
     assert (record.person, record.team, record.target) == (person, team, f"rental {rental.pk}")
     assert record.detail["price"] == 1000
-
-
-def place(rental: Rental) -> Rental:
-    placing.place_next(rental.token_id)
-    rental.refresh_from_db()
-    return rental
 
 
 def test_a_budget_that_was_cut_meanwhile_lets_the_first_orders_through(house: House) -> None:

@@ -53,3 +53,21 @@ def test_a_broker_that_is_away_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPa
     wait_for(tried)
     enqueue.unsent().queue.clear()
     assert tried
+
+
+def test_what_the_broker_s_client_was_not_expected_to_raise_stops_no_later_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[int] = []
+
+    def send(task: str, *, args: tuple[int], **options: object) -> None:
+        if args == (1,):
+            raise AttributeError("'NoneType' object has no attribute 'put'")
+        sent.append(*args)
+
+    monkeypatch.setattr(app, "send_task", send)
+    enqueue.place(1)
+    enqueue.place(2)
+    wait_for(sent)
+    assert sent == [2]
+    assert "rentals.place not sent" in caplog.text

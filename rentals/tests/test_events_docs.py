@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 from playwright._impl._driver import compute_driver_executable
 
-from rentals.jobs.sending import signed
+from rentals.jobs.delivery_attempt import signed
 from rentals.models import Delivery, Destination
 from rentals.models.destinations import new_signing_secret
 

@@ -3,7 +3,7 @@ import { announce, countUnseen, CODE_NOTES, isOn, MESSAGE_NOTES, notify, ring, s
 import { fadesAt } from "./fading.js";
 import "./favicon.js";
 import { CODE, copy, copyCode, isTyping } from "./keys.js";
-import { cards, sortBoard } from "./live.js";
+import { cards, sortBoard } from "./board.js";
 import { serverTime } from "./server-clock.js";
 import { sentence, toast } from "./toasts.js";
 import { addToTray, listed } from "./tray.js";

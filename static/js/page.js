@@ -72,7 +72,7 @@ document.addEventListener("copy", () => {
   for (const part of document.querySelectorAll("[data-fading]:not(.sr)")) if (!selection.isCollapsed && selection.containsNode(part, true)) recordCopy(part);
 });
 
-const OPEN_MENUS = "details.menu[open], details.filter[open], details.view[open], details.explain[open]";
+const OPEN_MENUS = "details.menu[open], details.filter[open], details.view[open], details.term-help[open]";
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll(OPEN_MENUS)) if (!menu.contains(event.target)) menu.open = false;
   const button = event.target.closest("[data-copy], [data-copy-phone], [data-theme-choice], [data-opens]");

@@ -1,7 +1,7 @@
 // The way to the event stream. All tabs of one browser share one connection, since a browser has six to a server over
 // HTTP/1.1: by a SharedWorker; where the browser has none, one tab has the stream in a Worker and passes its events on.
 //
-// Each way has connect(key, url), disconnect() and takeOver(); the events go to `receive`, as live-worker.js says.
+// Each way has connect(key, url), disconnect() and takeOver(); the events go to `receive`, as stream-worker.js says.
 const MAX_STREAMS = 4; // of different keys
 const ELECTION = 200; // ms that another tab has to say that it has the stream; a tab that is busy takes up to twice that
 

@@ -5,7 +5,7 @@
 // Where a colleague did something that concerns the person, document gets `desk:notice` {sentence}. The stream's event
 // `tokens` triggers what has hx-trigger="sse:tokens".
 //
-// templates/pages/_live.html brings the sign and the addresses; htmx is a classic script, and there before.
+// templates/pages/_live_sign.html brings the sign and the addresses; htmx is a classic script, and there before.
 import { csrfToken } from "./csrf.js";
 import { learnServerTime, readServerClock, serverTime, timeOfDay } from "./server-clock.js";
 import { openPort } from "./stream-port.js";

@@ -2,7 +2,7 @@
 // An entry goes when its code is copied or dismissed, fades or is masked, or when its card leaves the board. It is hidden
 // while its card shows the code in sight.
 import { fadesAt, goWith } from "./fading.js";
-import { cards } from "./live.js";
+import { cards } from "./board.js";
 import { serverTime } from "./server-clock.js";
 
 const YOUNG = 600_000; // ms: an older code that comes with the page is no news

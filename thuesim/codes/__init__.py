@@ -1,4 +1,4 @@
-"""Find the code in a message, where the upstream gave the text alone.
+"""Recognise the code in the text of an SMS, where the upstream gave the text alone.
 
 No code is better than a wrong one: what is shown is copied, heard and pasted without a second look. So the text is made
 plain, the numbers that are surely no code are cut out, the words that name a code each vote for the number they speak
@@ -84,7 +84,7 @@ def read(given: str, text: str) -> Reading:
 def _may_be_meant(given: str, text: str) -> bool:
     """Whether the text has a word for this number, too."""
     candidates = scored(normalised(text))
-    return any(one.value == copied(given) and one.score >= HINT for one in candidates)
+    return any(number.value == copied(given) and number.score >= HINT for number in candidates)
 
 
 def _is_another_number(given: str, text: str) -> bool:
@@ -95,7 +95,7 @@ def _is_another_number(given: str, text: str) -> bool:
     digits, plain = copied(given), normalised(text)
     if not re.fullmatch("[0-9]{4,8}", digits) or digits not in re.sub(r"[ .,-]", "", plain):
         return False
-    return not any(one.value == digits and one.score >= 0 for one in scored(plain))
+    return not any(number.value == digits and number.score >= 0 for number in scored(plain))
 
 
 def copied(code: str) -> str:

@@ -20,7 +20,7 @@ _NAMED: Final = re.compile(r"^[^.;\n]{0,40}(?:\bla|\bis|[:=])\s?$", re.IGNORECAS
 
 def following_number(end: int, text: str, candidates: Sequence[Candidate]) -> tuple[Candidate | None, str]:
     """Return the number that a name ending at `end` may speak of, in its sentence, and what stands between them."""
-    behind = (one for one in candidates if one.start >= end)
+    behind = (number for number in candidates if number.start >= end)
     following = next(behind, None)
     then = next(behind, None)
     if following and then and re.fullmatch(r"\s?(?:la|is|[:=])\s?", text[following.end : then.start], re.IGNORECASE):

@@ -28,33 +28,33 @@ _ANY_NAME_AFTER: Final = re.compile(
 def clearly_best(candidates: Sequence[Candidate]) -> str:
     """Return the value that is ahead of all others by far enough, `""` where none is."""
     scores: dict[str, int] = {}
-    for one in candidates:
-        scores[one.value] = max(scores.get(one.value, one.score), one.score)
+    for number in candidates:
+        scores[number.value] = max(scores.get(number.value, number.score), number.score)
     ranking = sorted(scores, key=lambda value: scores[value], reverse=True)
     if not ranking or scores[ranking[0]] < LEAST:
         return ""
     if len(ranking) > 1 and scores[ranking[0]] - scores[ranking[1]] < _AHEAD:
         return ""
-    prefix = max(one.prefix for one in candidates if one.value == ranking[0])
+    prefix = max(number.prefix for number in candidates if number.value == ranking[0])
     return prefix + ranking[0]
 
 
 def equally_good(candidates: Sequence[Candidate]) -> tuple[str, ...]:
     """Return the values of which each could be the code, none clearly ahead of the others, in their order; else `()`."""
-    best = max((one.score for one in candidates), default=0)
-    values = [one.prefix + one.value for one in candidates if one.score >= max(LEAST, best - _AHEAD + 1)]
+    best = max((number.score for number in candidates), default=0)
+    values = [number.prefix + number.value for number in candidates if number.score >= max(LEAST, best - _AHEAD + 1)]
     several = tuple(dict.fromkeys(values))
     return several if 2 <= len(several) <= _MAX_EQUAL else ()
 
 
 def let_rivals_in(text: str, candidates: Sequence[Candidate]) -> None:
     """Put a number with a name of its own beside the best one: of two named codes, neither stands out."""
-    best = max((one.score for one in candidates), default=0)
+    best = max((number.score for number in candidates), default=0)
     if best < LEAST:
         return
-    for one in candidates:
-        if not 0 <= one.score < best:
+    for number in candidates:
+        if not 0 <= number.score < best:
             continue
-        before, after = text[max(0, one.start - REACH) : one.start], text[one.end : one.end + REACH]
+        before, after = text[max(0, number.start - REACH) : number.start], text[number.end : number.end + REACH]
         if _ANY_NAME.search(before) or _ANY_NAME_AFTER.match(after):
-            one.raise_to(best)
+            number.raise_to(best)

@@ -164,7 +164,7 @@ def letters_in(text: str) -> list[Candidate]:
     words = [match for match in words if _HAS_DIGIT.search(match[0]) or _ENDS.match(text, match.end())]
     words += _LETTER_GROUPS.finditer(text)
     found = [Candidate(match.start(), match.end(), match[0], "", plain=True, letters=True) for match in words]
-    found = [one for one in found if one.value.lower() not in SENDERS and not _NAME_AND_DIGITS.fullmatch(one.value)]
+    found = [word for word in found if word.value.lower() not in SENDERS and not _NAME_AND_DIGITS.fullmatch(word.value)]
     return found[:MAX_CANDIDATES]
 
 

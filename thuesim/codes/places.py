@@ -22,19 +22,19 @@ def begins(before: str) -> bool:
     return all(word[:1].isupper() or word.lower() in SENDERS for word in words) or bool(SECRECY.match(prefix["sender"]))
 
 
-def has_a_line(text: str, one: Candidate) -> bool:
-    return text[: one.start].rstrip(" ").endswith("\n") and text[one.end :].lstrip(" ")[:1] in {"", "\n"}
+def has_a_line(text: str, number: Candidate) -> bool:
+    return text[: number.start].rstrip(" ").endswith("\n") and text[number.end :].lstrip(" ")[:1] in {"", "\n"}
 
 
-def nothing_else(plain: str, one: Candidate) -> bool:
+def nothing_else(plain: str, number: Candidate) -> bool:
     """Whether the message is this number alone, or with a web address, or with the name of a sender that is known."""
     plain = re.sub(r"^\[call\]", "", plain, flags=re.IGNORECASE)
     for address in NO_CODES[:2]:
         plain = address.sub(" ", plain)
     words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=\d)[ .,-]{1,2}(?=\d)", "", plain))
-    if not words or "?" in plain or "@" in plain or any(word.isdecimal() and word != one.value for word in words):
+    if not words or "?" in plain or "@" in plain or any(word.isdecimal() and word != number.value for word in words):
         return False
     senders = [word.lower() for word in words if not word.isdecimal()]
     if not senders:
-        return one.plain
-    return len(senders) == 1 and senders[0] in SENDERS and len(one.value) >= 5
+        return number.plain
+    return len(senders) == 1 and senders[0] in SENDERS and len(number.value) >= 5

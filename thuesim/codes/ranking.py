@@ -146,21 +146,21 @@ def scored(plain: str) -> list[Candidate]:
     if len(numbers) > MAX_CANDIDATES or len(names) > _MAX_NAMES:
         return []
     letters = [] if message.offers else letters_in(message.text)
-    candidates = sorted([*numbers, *letters], key=lambda one: one.start)
+    candidates = sorted([*numbers, *letters], key=lambda number: number.start)
     _vote(message, candidates, names)
-    if len({one.value for one in numbers}) == 1 and not is_date_or_year(numbers[0].value):
+    if len({number.value for number in numbers}) == 1 and not is_date_or_year(numbers[0].value):
         announced = (
             WEAK_NAME.search(message.text) and places.has_a_line(message.text, numbers[0]) and not message.doubtful
         )
         if announced or places.nothing_else(plain, numbers[0]):
             numbers[0].raise_to(_WEAK)
     wary, counts = WARNING.search(plain), COUNTS.search(plain)
-    for one in candidates:
-        if one.score > 0 and (counts or (wary and one.score < _CERTAIN)):
-            one.score = 0
-        elif one.score == 0 and message.offers:
-            one.score -= _DOUBT
-    return [one for one in candidates if one.score > 0 or not one.letters]
+    for number in candidates:
+        if number.score > 0 and (counts or (wary and number.score < _CERTAIN)):
+            number.score = 0
+        elif number.score == 0 and message.offers:
+            number.score -= _DOUBT
+    return [number for number in candidates if number.score > 0 or not number.letters]
 
 
 def for_autofill(plain: str) -> str:
@@ -222,18 +222,19 @@ def _vote(message: _Message, candidates: Sequence[Candidate], names: Sequence[_N
     text = message.text
     for name in names:
         _vote_for(name, message, candidates)
-    named = {one.value for one in candidates if one.score >= LEAST}
-    for one in candidates:
-        if not one.letters and not message.doubtful:
-            _vote_by_place(message, one, names, alone=named <= {one.value})
-        if one.plain and is_date_or_year(one.value) and one.score <= _LIKELY:
-            one.score -= _DOUBT
-        if SPENT.match(text[one.end : one.end + 40]) or EXAMPLE.search(text[max(0, one.start - REACH) : one.start]):
-            one.score = _SPENT
+    named = {number.value for number in candidates if number.score >= LEAST}
+    for number in candidates:
+        if not number.letters and not message.doubtful:
+            _vote_by_place(message, number, names, alone=named <= {number.value})
+        if number.plain and is_date_or_year(number.value) and number.score <= _LIKELY:
+            number.score -= _DOUBT
+        before = text[max(0, number.start - REACH) : number.start]
+        if SPENT.match(text[number.end : number.end + 40]) or EXAMPLE.search(before):
+            number.score = _SPENT
     let_rivals_in(text, candidates)
-    for one, other in pairwise(candidates):
-        if ALTERNATIVE.fullmatch(_ASIDE.sub("", text[one.end : other.start])):
-            one.score = other.score = max(one.score, other.score)
+    for number, other in pairwise(candidates):
+        if ALTERNATIVE.fullmatch(_ASIDE.sub("", text[number.end : other.start])):
+            number.score = other.score = max(number.score, other.score)
 
 
 # "Nhap 529310 vao ung dung", "enter 529310."
@@ -241,13 +242,13 @@ _ENDS: Final = re.compile(r"\s?(?:$|[.,;\n]|(?:tai|vao|trong|lam|as|in|on|khi)(?
 _SENTENCE_ENDS: Final = re.compile(r"\s?(?:$|\n|[.!]\s|[.!]$)")
 
 
-def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name], *, alone: bool) -> None:
+def _vote_by_place(message: _Message, number: Candidate, names: Sequence[_Name], *, alone: bool) -> None:
     """Raise a number for what is said around it, where no name is tied to it; `alone` where none is to another one."""
     text = message.text
-    before, after = text[max(0, one.start - 100) : one.start], text[one.end : one.end + 60]
-    entered, begins = ENTER.search(before[-60:]), places.begins(text[: one.start])
-    secret = _is_secret(text[: one.start], after)
-    prefixed = (one.prefix, len(one.value)) in {("G-", 6), ("FB-", 5), ("FB-", 6)}
+    before, after = text[max(0, number.start - 100) : number.start], text[number.end : number.end + 60]
+    entered, begins = ENTER.search(before[-60:]), places.begins(text[: number.start])
+    secret = _is_secret(text[: number.start], after)
+    prefixed = (number.prefix, len(number.value)) in {("G-", 6), ("FB-", 5), ("FB-", 6)}
     if (
         ((entered or begins) and PURPOSE.match(after))
         or (entered and message.signing_in and _ENDS.match(after))
@@ -255,12 +256,12 @@ def _vote_by_place(message: _Message, one: Candidate, names: Sequence[_Name], *,
         or (SECRECY_BEFORE.search(before) and _SENTENCE_ENDS.match(after))
         or prefixed
     ):
-        one.raise_to(_WEAK)
-    named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, one.end)
+        number.raise_to(_WEAK)
+    named = any(name.worth >= _LIKELY for name in names) or POINTS_BACK.search(text, number.end)
     sender = places.SENDER_AND_COLON.search(before[-_NEAR:])
     from_sender = sender is not None and sender["sender"].lower() in SENDERS
     if alone and named and (places.START.search(before[-_NEAR:]) or from_sender) and _SENTENCE_ENDS.match(after):
-        one.raise_to(_LIKELY)
+        number.raise_to(_LIKELY)
 
 
 def _is_secret(before: str, after: str) -> bool:
@@ -277,7 +278,7 @@ def _vote_for(name: _Name, message: _Message, candidates: Sequence[Candidate]) -
     """Raise the number behind the name, or the one before it, that is tied to it."""
     text = message.text
     following, between = following_number(name.end, text, candidates)
-    previous = next((one for one in reversed(candidates) if one.end <= name.start), None)
+    previous = next((number for number in reversed(candidates) if number.end <= name.start), None)
     if following:
         tie = _tie_behind(between, text[following.end : following.end + 40], name, length=len(following.value))
         confirms_order = (
@@ -363,10 +364,10 @@ def _speaks_of_signing_in(message: _Message, name: _Name) -> bool:
     return any(end <= name.start or start >= name.end for start, end in message.signing_in)
 
 
-def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> bool:
+def _is_supported(name: _Name, number: Candidate, message: _Message, tie: str) -> bool:
     """Whether more than a weak name speaks for a number: signing in, a known sender, or that it begins the message."""
     before = message.text[max(0, name.start - 60) : name.start]
-    after = message.text[one.end : one.end + 60]
+    after = message.text[number.end : number.end + 60]
     last = next(iter(re.findall(r"\w+", before[-_NEAR:])[-1:]), "").lower()
     own = _OWN.search(before[-_NEAR:]) is not None
     signing_in = _speaks_of_signing_in(message, name)
@@ -383,7 +384,7 @@ def _is_supported(name: _Name, one: Candidate, message: _Message, tie: str) -> b
         return True
     # "Ma 529310. Hotline …", "The code is 529310"
     alone = yours or re.match(r"[\s\"')]{0,3}(?:$|[.\n]|,(?!.{0,20}:))", after)
-    long_enough = len(one.value) >= 5 or len(message.text.strip()) < 15
+    long_enough = len(number.value) >= 5 or len(message.text.strip()) < 15
     long_enough = long_enough and (own or "confirm" not in name.text.lower())
     begins = places.START.search(_LEADING_WORDS.sub("", before)) or (whose and _is_sender(message.text[: name.start]))
     return bool(long_enough and alone and begins)
@@ -408,18 +409,18 @@ _LEADING_WORDS: Final = re.compile(
 )
 
 
-def _may_be_letters(name: _Name, one: Candidate, text: str, tie: str) -> bool:
+def _may_be_letters(name: _Name, number: Candidate, text: str, tie: str) -> bool:
     """Whether the name is good enough for a code of letters: behind "code" alone stand offers, such as "SALE50"."""
-    if tie == _BESIDE and not any(c.isdecimal() for c in one.value):
+    if tie == _BESIDE and not any(c.isdecimal() for c in number.value):
         return False
     if name.text.lower().endswith("pin"):
         return False
     if name.weak:
-        return len(text.strip()) < 15 and not re.search("[AEIOUY]", one.value)
+        return len(text.strip()) < 15 and not re.search("[AEIOUY]", number.value)
     return tie == _LINKED or name.kind is CERTAIN_NAME
 
 
-def _may_be_first(one: Candidate, text: str, between: str, name: _Name) -> bool:
+def _may_be_first(number: Candidate, text: str, between: str, name: _Name) -> bool:
     """Whether the number before a name that no link ties to it begins something, or the name stands in brackets."""
-    in_brackets = between.strip() == "(" and name.kind is CERTAIN_NAME and len(one.value) >= 6
-    return in_brackets or places.begins(text[: one.start])
+    in_brackets = between.strip() == "(" and name.kind is CERTAIN_NAME and len(number.value) >= 6
+    return in_brackets or places.begins(text[: number.start])

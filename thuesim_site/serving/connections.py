@@ -1,9 +1,9 @@
 """uvicorn's HTTP connection with the limits that uvicorn has not, for `uvicorn --http`.
 
 uvicorn waits without end for the rest of a request's head, takes a head of any size, and keeps a connection whose
-answer is not read. Here each of these ends: 408 for a head that is slow, 431 for one that is large, 429 for an
-address with too many connections, and an abort where nothing of an answer is read for a while. What a request may do
-once it is complete is limited by `request_limits` and `wsgi_threads`.
+answer is not read. Here each of these ends: a slow head with 408, a large one with 431, too many connections of one
+address with 429, and an answer of which nothing is read for a while with an abort. What a request may do once it is
+complete is limited by `request_limits` and `wsgi_threads`.
 """
 
 import asyncio

@@ -38,8 +38,8 @@ class StaticFiles:
         request = {_READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
         response = self._files[scope["path"]].get_response(scope["method"], request)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        said = {name for name, _ in headers}
-        headers += [header for header in self._headers if header[0] not in said]
+        named = {name for name, _ in headers}
+        headers += [header for header in self._headers if header[0] not in named]
         await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
         if response.file is None:
             await send({"type": "http.response.body"})

@@ -52,11 +52,11 @@ def _unanswered(url: str) -> str:
 def main() -> int:
     """Return the exit status."""
     try:
-        said = problem(demo.data_dir())
+        found = problem(demo.data_dir())
     except WrongSetting as wrong:
-        said = str(wrong)
-    print(said or "well")
-    return int(bool(said))
+        found = str(wrong)
+    print(found or "well")
+    return int(bool(found))
 
 
 if __name__ == "__main__":

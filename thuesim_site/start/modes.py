@@ -23,7 +23,7 @@ CONTAINER_SECRETS = Path("/run/secrets")
 def tighten(data_dir: Path) -> None:
     """Take away what other users may do with the data directory, `.env` and the files that `NAME_FILE` names.
 
-    Raises `WrongSetting` with the one command that mends it where that is not ours to change.
+    Raises `WrongSetting`, with the command that mends it, for a file that this user may not change.
     """
     _tighten_data_dir(data_dir)
     if (BASE_DIR / ".env").is_file():

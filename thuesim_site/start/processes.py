@@ -241,8 +241,8 @@ class Former:
 
 
 class Processes:
-    """Keeps programs running. `say` prints that one has ended, `relay` (else `say`) a line that the one of that name wrote.
-    `tend` is to be called all the time.
+    """Keeps programs running. `say` prints that a program has ended; `relay` (else `say`) prints a line of the program
+    of that name. `tend` is to be called all the time.
 
     `former` are the processes of the version before. What serves the others is taken over as it is; the rest is replaced:
     see `replacing`. `wakes` is a file that can be read once a signal has come.
@@ -258,42 +258,44 @@ class Processes:
         wakes: int | None = None,
     ) -> None:
         self._wakes = [] if wakes is None else [wakes]
-        found = {one.name: one for one in former}
+        found = {process.name: process for process in former}
         self._say, self._relay = say, relay or (lambda _name, line: say(line))
         self._all = [
             Running(program, found.pop(program.name, None) if program.ground else None) for program in programs
         ]
-        self._former = [Running(one.program, one) for one in found.values()]
-        self._waiting = [one for one in self._all if not one.program.ground] if self._former else []
+        self._former = [Running(process.program, process) for process in found.values()]
+        self._waiting = [process for process in self._all if not process.program.ground] if self._former else []
         self._gave_up = False
 
     def tend(self, seconds: float, *, ground_only: bool = False) -> None:
         """Start what is not running (or only what serves the others), and print what comes within `seconds`."""
         if self._gave_up:
             still = {old.program.name for old in self._former}
-            self._waiting = [one for one in self._waiting if one.program.name in still]
-        for one in self._all:
-            if (ground_only and not one.program.ground) or one in self._waiting:
+            self._waiting = [process for process in self._waiting if process.program.name in still]
+        for process in self._all:
+            if (ground_only and not process.program.ground) or process in self._waiting:
                 continue
-            if one.has_ended():
-                self._say(f"{one.program.name} ended; it is started again.")
-            if one.pid is None and time.monotonic() >= one.start_at:
-                one.start()
-        for one in list(self._former):
-            one.kill_if_late()
-            if one.has_ended():
+            if process.has_ended():
+                self._say(f"{process.program.name} ended; it is started again.")
+            if process.pid is None and time.monotonic() >= process.start_at:
+                process.start()
+        for process in list(self._former):
+            process.kill_if_late()
+            if process.has_ended():
                 self._print(0)  # its last lines, too
-                self._former.remove(one)
-                one.close()
+                self._former.remove(process)
+                process.close()
         self._print(
-            min(seconds, HURRY_SECONDS) if self._former or any(one.pid is None for one in self._all) else seconds
+            min(seconds, HURRY_SECONDS)
+            if self._former or any(process.pid is None for process in self._all)
+            else seconds
         )
 
     @property
     def are_well(self) -> bool:
         """Whether each has a process, and none ends again and again."""
-        here = [one for one in self._all if one not in self._waiting]
-        return all(one.pid is not None and one.failures < MAX_FAILURES for one in here)
+        here = [process for process in self._all if process not in self._waiting]
+        return all(process.pid is not None and process.failures < MAX_FAILURES for process in here)
 
     @property
     def is_replacing(self) -> bool:
@@ -306,46 +308,46 @@ class Processes:
         Returns False where that is not ready within `seconds`: then those that are not replaced yet stay, and each is
         started from the new code once it has ended.
         """
-        one = next(iter(self._waiting), None)
-        if one is None:
+        process = next(iter(self._waiting), None)
+        if process is None:
             for old in self._former:
                 if not old.leaves:
                     old.leave()
-        elif not one.started_at:
-            one.start(replaces=True)
-        elif one.is_ready():
-            self._waiting.remove(one)
+        elif not process.started_at:
+            process.start(replaces=True)
+        elif process.is_ready():
+            self._waiting.remove(process)
             for old in self._former:
-                if old.program.name == one.program.name:
+                if old.program.name == process.program.name:
                     old.leave()
-        elif one.has_ended() or time.monotonic() - one.started_at > seconds:
+        elif process.has_ended() or time.monotonic() - process.started_at > seconds:
             self._gave_up = True
-            one.send(signal.SIGKILL)
+            process.send(signal.SIGKILL)
         return not self._gave_up
 
     def former_for_next(self) -> list[Former]:
         """Return all processes, for the version that takes them over."""
-        return [former for one in (*self._all, *self._former) if (former := one.former) is not None]
+        return [former for process in (*self._all, *self._former) if (former := process.former) is not None]
 
     def send_to_web(self, number: signal.Signals) -> None:
         """Send a signal to the web processes."""
-        for one in (*self._all, *self._former):
-            if one.program.listens:
-                one.send(number)
+        for process in (*self._all, *self._former):
+            if process.program.listens:
+                process.send(number)
 
     def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
         """Stop all, those that serve the others last; what does not stop in time, or when it is to `hurry`, is killed."""
         for is_ground in (False, True):
-            level = [one for one in (*self._all, *self._former) if one.program.ground == is_ground]
+            level = [process for process in (*self._all, *self._former) if process.program.ground == is_ground]
             begun = time.monotonic()
-            for one in level:
-                one.send(signal.SIGTERM)
-            while running := [one for one in level if one.pid]:
-                for one in running:
-                    late = time.monotonic() - begun - (one.program.stop_seconds or STOP_SECONDS)
+            for process in level:
+                process.send(signal.SIGTERM)
+            while running := [process for process in level if process.pid]:
+                for process in running:
+                    late = time.monotonic() - begun - (process.program.stop_seconds or STOP_SECONDS)
                     if late > 0 or hurry():
-                        one.send(signal.SIGKILL)
-                    one.has_ended()
+                        process.send(signal.SIGKILL)
+                    process.has_ended()
                 if late > STOP_SECONDS:
                     break
                 self._print(0.02)

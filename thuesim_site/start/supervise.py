@@ -128,8 +128,9 @@ def _locks(roles: Iterable[checks.Role]) -> list[str]:
 
 
 class Supervision:
-    """One run, from the preparation to the last process's end. `given` is the environment that it was started with, `handed`
-    what the version before has left in an upgrade, `locks` the files that lock the data directory."""
+    """One run, from the preparation to the last process's end. `given` is the environment at its start, `handed` the
+    processes and files of the former version in an upgrade, `locks` the files that lock the data directory.
+    """
 
     def __init__(
         self, setup: checks.Setup, given: dict[str, str], handed: upgrade.HandedOver | None, locks: list[int]

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from pytest_django import Settings
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from pages.views.programs import health
 from thuesim_site.asgi import desk
 from thuesim_site.middleware.static_files import StaticFilesMiddleware

@@ -17,7 +17,7 @@ from lib.network import probes, public_url
 from lib.network.public_url import CLAIMED_ADDRESS, Finding, examine
 from lib.network.public_url_problems import SENTENCES, Problem
 from lib.web.asgi import Application, Message, Receive, Send
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from thuesim_site.serving.connections import client_of
 from thuesim_site.serving.probe_responses import Probes
 from thuesim_site.serving.proxies import behind_proxies

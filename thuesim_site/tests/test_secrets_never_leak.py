@@ -46,12 +46,12 @@ def visit(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Visi
     settings.METRICS_TOKEN = METRICS_TOKEN
     monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", DATABASE_PASSWORD)
     team = make_team()
-    boss = make_person(team, Role.MANAGER, is_staff=True)
+    manager = make_person(team, Role.MANAGER, is_staff=True)
     token = make_token(team, value="8-00112233445566778899aabbccddeeff")
     callback = CallbackAddress.issue(token).secret.reveal()
-    _invitation, join = invitations.invite(boss, team, role=Role.VIEWER)
+    _invitation, join = invitations.invite(manager, team, role=Role.VIEWER)
     browser = Client(raise_request_exception=False, enforce_csrf_checks=True)
-    browser.force_login(boss)
+    browser.force_login(manager)
     browser.get("/accounts/password/change/")
     session, csrf = browser.cookies["sessionid"].value, browser.cookies["csrftoken"].value
     form = {"csrfmiddlewaretoken": csrf}
@@ -60,7 +60,7 @@ def visit(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Visi
         ("GET", f"/join/{join}/", {}),
         ("POST", f"/join/{join}/", {**form, "username": "linh", "password1": TYPED, "password2": TYPED}),
         ("GET", f"/accounts/login/?next=%2Fjoin%2F{join}%2F", {}),
-        ("POST", "/accounts/login/", {**form, "login": boss.username, "password": TYPED}),
+        ("POST", "/accounts/login/", {**form, "login": manager.username, "password": TYPED}),
         ("GET", f"/accounts/password/reset/key/1-{RESET_KEY}/", {}),
         ("POST", "/accounts/password/change/", {**form, "oldpassword": TYPED, "password1": TYPED, "password2": TYPED}),
         ("POST", "/admin/rentals/token/add/", {**form, "name": "new", "teams": str(team.pk), "new_value": API_TOKEN}),

@@ -16,13 +16,6 @@ ADD = reverse("admin:accounts_grouprule_add")
 
 
 @pytest.fixture
-def staff() -> Client:
-    client = Client()
-    client.force_login(make_person(username="staff", is_staff=True))
-    return client
-
-
-@pytest.fixture
 def root() -> Client:
     client = Client()
     client.force_login(make_person(username="root", is_staff=True, is_superuser=True))
@@ -35,14 +28,16 @@ def add(client: Client, **sent: Any) -> int:
     return GroupRule.objects.count()
 
 
-def test_an_admin_gives_roles_and_only_a_superuser_gives_admin_rights(staff: Client, root: Client, team: Team) -> None:
-    assert add(staff, right="manager", team=team.pk) == 1
-    assert add(staff, right="admin") == 1
+def test_an_admin_gives_roles_and_only_a_superuser_gives_admin_rights(
+    as_admin: Client, root: Client, team: Team
+) -> None:
+    assert add(as_admin, right="manager", team=team.pk) == 1
+    assert add(as_admin, right="admin") == 1
     assert add(root, right="admin") == 2
     of_admins = GroupRule.objects.get(right="admin")
     address = reverse("admin:accounts_grouprule_change", args=[of_admins.pk])
     with two_providers():
-        staff.post(address, {"provider": "company", "group": "everybody", "right": "admin", "is_on": "on"})
+        as_admin.post(address, {"provider": "company", "group": "everybody", "right": "admin", "is_on": "on"})
     of_admins.refresh_from_db()
     assert of_admins.group == "a"
 

@@ -6,33 +6,20 @@ from typing import Any
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.messages import get_messages
-from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditRecord, Invitation, Membership, Role, Team, User
 from lib import announce
 from pages.live.screens import StreamRequest, open_screens, recheck
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person, make_team, signed_in_by_form
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
-def staff() -> User:
-    return make_person(username="boss", is_staff=True)
-
-
-@pytest.fixture
 def linh(team: Team) -> User:
     return make_person(team, Role.MANAGER, username="linh")
-
-
-def browser(person: User) -> Client:
-    """Signed in as people do: only then is the session listed."""
-    client = Client()
-    client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
-    return client
 
 
 def row(number: int, membership: Membership | None = None, **over: Any) -> dict[str, Any]:
@@ -51,7 +38,7 @@ def save_team(by: User, team: Team, *rows: dict[str, Any]) -> str:
     sent["memberships-TOTAL_FORMS"] = len(rows)
     for n, fields in enumerate(rows):
         sent |= fields | {f"memberships-{n}-team": team.pk}
-    answer = browser(by).post(reverse("admin:accounts_team_change", args=[team.pk]), sent)
+    answer = signed_in_by_form(by).post(reverse("admin:accounts_team_change", args=[team.pk]), sent)
     assert answer.status_code == 302, answer.context["errors"]
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
@@ -65,7 +52,7 @@ def save_person(by: User, person: User, *rows: dict[str, Any], **over: Any) -> s
     for n, each in enumerate(rows):
         fields |= each | {f"memberships-{n}-user": person.pk}
     sent = {name: value for name, value in {**fields, **over}.items() if value is not None}
-    answer = browser(by).post(reverse("admin:accounts_user_change", args=[person.pk]), sent)
+    answer = signed_in_by_form(by).post(reverse("admin:accounts_user_change", args=[person.pk]), sent)
     assert answer.status_code == 302, answer.context["errors"]
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
@@ -81,103 +68,103 @@ def records() -> Iterator[tuple[str, str, Any]]:
 
 
 def test_a_role_and_a_budget_are_changed_and_recorded_as_on_the_team_s_page(
-    staff: User, team: Team, linh: User
+    admin: User, team: Team, linh: User
 ) -> None:
     lan = make_person(team, username="lan")
     Membership.objects.filter(user=lan).update(budget_day=5000)
-    save_team(staff, team, row(0, own(lan), role="viewer", budget_day="20.000"), row(1, own(linh)))
+    save_team(admin, team, row(0, own(lan), role="viewer", budget_day="20.000"), row(1, own(linh)))
     assert (own(lan).role, own(lan).budget_day) == (Role.VIEWER, 20_000)
     assert list(records()) == [
         ("role", f"lan #{lan.pk}", {"role": ["operator", "viewer"]}),
         ("limits", f"lan #{lan.pk}", {"budget_day": [5000, 20_000]}),
     ]
     record = AuditRecord.objects.get(action="limits")
-    assert (record.person, record.team, record.address) == (staff, team, "127.0.0.1")
+    assert (record.person, record.team, record.address) == (admin, team, "127.0.0.1")
 
 
-def test_a_person_is_added_with_budgets_and_recorded(staff: User, team: Team, linh: User) -> None:
+def test_a_person_is_added_with_budgets_and_recorded(admin: User, team: Team, linh: User) -> None:
     lan = make_person(username="lan")
-    save_team(staff, team, row(0, own(linh)), row(1, user=lan.pk, role="operator", rentals_per_day="7"))
+    save_team(admin, team, row(0, own(linh)), row(1, user=lan.pk, role="operator", rentals_per_day="7"))
     assert own(lan).rentals_per_day == 7
     assert list(records()) == [("added", f"lan #{lan.pk}", {"role": [None, "operator"], "rentals_per_day": [None, 7]})]
 
 
-def test_a_role_is_given_on_the_person_s_page(staff: User, team: Team) -> None:
+def test_a_role_is_given_on_the_person_s_page(admin: User, team: Team) -> None:
     lan = make_person(username="lan")
-    save_person(staff, lan, row(0, team=team.pk, role="manager"))
+    save_person(admin, lan, row(0, team=team.pk, role="manager"))
     assert own(lan).role == Role.MANAGER
     assert list(records()) == [("added", f"lan #{lan.pk}", {"role": [None, "manager"]})]
 
 
 @pytest.mark.parametrize("change", [{"role": "operator"}, {"DELETE": "on"}])
-def test_the_last_manager_stays_one_on_both_pages(staff: User, team: Team, linh: User, change: dict[str, str]) -> None:
-    assert "last manager" in save_team(staff, team, row(0, own(linh), **change))
-    assert "last manager" in save_person(staff, linh, row(0, own(linh), **change))
+def test_the_last_manager_stays_one_on_both_pages(admin: User, team: Team, linh: User, change: dict[str, str]) -> None:
+    assert "last manager" in save_team(admin, team, row(0, own(linh), **change))
+    assert "last manager" in save_person(admin, linh, row(0, own(linh), **change))
     assert own(linh).role == Role.MANAGER
     assert list(records()) == []
 
 
-def test_what_is_refused_changes_nothing_else_on_the_page_either(staff: User, team: Team, linh: User) -> None:
-    save_person(staff, linh, row(0, own(linh), role="viewer"), first_name="Changed")
+def test_what_is_refused_changes_nothing_else_on_the_page_either(admin: User, team: Team, linh: User) -> None:
+    save_person(admin, linh, row(0, own(linh), role="viewer"), first_name="Changed")
     linh.refresh_from_db()
     assert linh.first_name == ""
 
 
-def test_a_manager_may_follow_another_in_one_go(staff: User, team: Team, linh: User) -> None:
+def test_a_manager_may_follow_another_in_one_go(admin: User, team: Team, linh: User) -> None:
     lan = make_person(team, username="lan")
-    save_team(staff, team, row(0, own(lan), role="manager"), row(1, own(linh), role="operator"))
+    save_team(admin, team, row(0, own(lan), role="manager"), row(1, own(linh), role="operator"))
     assert (own(lan).role, own(linh).role) == (Role.MANAGER, Role.OPERATOR)
-    save_team(staff, team, row(0, own(lan), DELETE="on"), row(1, own(linh), role="manager"))
+    save_team(admin, team, row(0, own(lan), DELETE="on"), row(1, own(linh), role="manager"))
     assert (own(linh).role, lan.memberships.count()) == (Role.MANAGER, 0)
     assert [action for action, _target, _detail in records()] == ["role", "role", "role", "removed"]
 
 
-def test_a_membership_is_not_handed_to_somebody_else(staff: User, team: Team, linh: User) -> None:
+def test_a_membership_is_not_handed_to_somebody_else(admin: User, team: Team, linh: User) -> None:
     lan = make_person(username="lan")
-    save_team(staff, team, row(0, own(linh), user=lan.pk))
+    save_team(admin, team, row(0, own(linh), user=lan.pk))
     assert own(linh).team == team
     assert not lan.memberships.exists()
 
 
 @pytest.mark.database
 def test_screens_hear_of_a_role_changed_in_the_admin(
-    staff: User, team: Team, linh: User, monkeypatch: pytest.MonkeyPatch
+    admin: User, team: Team, linh: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
     monkeypatch.setattr(announce, "person", told.append)
-    save_team(staff, team, row(0, own(linh), rentals_per_day="3"))
+    save_team(admin, team, row(0, own(linh), rentals_per_day="3"))
     assert linh.pk in told
 
 
 def test_deactivating_in_the_admin_ends_sessions_streams_and_invitations_at_once(
-    staff: User, team: Team, linh: User
+    admin: User, team: Team, linh: User
 ) -> None:
     make_person(team, Role.MANAGER)
-    theirs = browser(linh)
+    theirs = signed_in_by_form(linh)
     [screen] = open_screens([StreamRequest.read(theirs.get("/").wsgi_request, theirs.session.session_key)])
     assert screen is not None
     theirs.post(reverse("invite"), {"role": "operator", "days": 3})
-    save_person(staff, linh, row(0, own(linh)), is_active=None)
+    save_person(admin, linh, row(0, own(linh)), is_active=None)
     assert recheck([screen]) == {screen: None}
     assert not UserSession.objects.filter(user=linh).exists()
     assert theirs.get("/").status_code == 302
     assert Invitation.objects.get().revoked_at is not None
     record = AuditRecord.objects.get(action="deactivated")
-    assert (record.person, record.target) == (staff, f"linh #{linh.pk}")
+    assert (record.person, record.target) == (admin, f"linh #{linh.pk}")
     assert record.detail == {"is_active": [True, False], "sessions": 1}
     assert not AuditRecord.objects.filter(action="user_change").exists()
 
 
-def test_an_account_opens_again_in_the_admin(staff: User) -> None:
+def test_an_account_opens_again_in_the_admin(admin: User) -> None:
     lan = make_person(username="lan", is_active=False)
-    save_person(staff, lan, is_active="on")
+    save_person(admin, lan, is_active="on")
     lan.refresh_from_db()
     assert lan.is_active
     assert list(records()) == [("activated", f"lan #{lan.pk}", {"is_active": [False, True]})]
 
 
-def test_the_last_manager_of_a_team_is_not_deactivated(staff: User, linh: User) -> None:
-    assert "last manager" in save_person(staff, linh, row(0, own(linh)), is_active=None)
+def test_the_last_manager_of_a_team_is_not_deactivated(admin: User, linh: User) -> None:
+    assert "last manager" in save_person(admin, linh, row(0, own(linh)), is_active=None)
     linh.refresh_from_db()
     assert linh.is_active
 
@@ -187,9 +174,9 @@ def test_who_is_no_admin_any_more_invites_nobody_where_they_manage_nothing(team:
     other = make_team("Sales")
     lan = make_person(other, Role.MANAGER, username="lan", is_staff=True)
     User.objects.filter(pk=lan.pk).update(team=team)
-    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    signed_in_by_form(lan).post(reverse("invite"), {"role": "operator", "days": 3})
     User.objects.filter(pk=lan.pk).update(team=other)
-    browser(lan).post(reverse("invite"), {"role": "operator", "days": 3})
+    signed_in_by_form(lan).post(reverse("invite"), {"role": "operator", "days": 3})
     lan.refresh_from_db()
     save_person(root, lan, row(0, own(lan)), is_staff=None)
     open_ones = Invitation.objects.filter(Invitation.usable())
@@ -197,19 +184,19 @@ def test_who_is_no_admin_any_more_invites_nobody_where_they_manage_nothing(team:
     assert AuditRecord.objects.get(action="user_change").detail == {"id": lan.pk, "is_staff": [True, False]}
 
 
-def test_a_password_set_by_an_admin_ends_the_sessions_of_the_old_one(staff: User, linh: User) -> None:
-    theirs = browser(linh)
+def test_a_password_set_by_an_admin_ends_the_sessions_of_the_old_one(admin: User, linh: User) -> None:
+    theirs = signed_in_by_form(linh)
     new = {"password1": "a fine long one 9", "password2": "a fine long one 9", "usable_password": "true"}
-    browser(staff).post(reverse("admin:auth_user_password_change", args=[linh.pk]), new)
+    signed_in_by_form(admin).post(reverse("admin:auth_user_password_change", args=[linh.pk]), new)
     assert theirs.get("/").status_code == 302
     assert not UserSession.objects.filter(user=linh).exists()
     assert AuditRecord.objects.get(action="user_change").detail == {"id": linh.pk, "password": "replaced"}
 
 
-def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_superuser(staff: User, linh: User) -> None:
+def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_superuser(admin: User, linh: User) -> None:
     root = make_person(username="root", is_superuser=True, is_staff=True)
-    theirs, above, mine = browser(linh), browser(root), browser(staff)
-    chosen = [linh.pk, root.pk, staff.pk]
+    theirs, above, mine = signed_in_by_form(linh), signed_in_by_form(root), signed_in_by_form(admin)
+    chosen = [linh.pk, root.pk, admin.pk]
     sent = {"action": "sign_out_selected", "_selected_action": chosen}
     mine.post(reverse("admin:accounts_user_changelist"), sent)
     history = reverse("history")  # the desk leads an admin without a token to the set-up
@@ -221,10 +208,10 @@ def test_several_people_are_signed_out_from_the_list_but_not_oneself_nor_a_super
 
 
 @pytest.mark.database
-def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(staff: User, linh: User) -> None:
-    browser(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
+def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(admin: User, linh: User) -> None:
+    signed_in_by_form(linh).post(reverse("invite"), {"role": "operator", "days": 3, "note": "Mai"})
     invitation = Invitation.objects.get()
-    client = browser(staff)
+    client = signed_in_by_form(admin)
     page = client.get(reverse("admin:accounts_invitation_change", args=[invitation.pk])).content.decode()
     assert invitation.secret_digest not in page
     assert 'name="_save"' not in page
@@ -234,7 +221,7 @@ def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(staff: 
     invitation.refresh_from_db()
     assert invitation.revoked_at is not None
     record = AuditRecord.objects.get(action="invite_withdrawn")
-    assert (record.person, record.team, record.target) == (staff, linh.memberships.get().team, "Mai")
+    assert (record.person, record.team, record.target) == (admin, linh.memberships.get().team, "Mai")
     assert "Mai" not in client.get(address, {"state": "open"}).content.decode()
     assert "Mai" in client.get(address, {"state": "withdrawn"}).content.decode()
 
@@ -243,9 +230,9 @@ def test_an_invitation_is_revoked_in_the_admin_and_not_changed_otherwise(staff: 
 
 
 def test_a_team_of_many_takes_as_many_queries_as_a_small_one(
-    staff: User, team: Team, linh: User, django_assert_max_num_queries: DjangoAssertNumQueries
+    admin: User, team: Team, linh: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    client = browser(staff)
+    client = signed_in_by_form(admin)
     address = reverse("admin:accounts_team_change", args=[team.pk])
     with django_assert_max_num_queries(14) as few:
         client.get(address)
@@ -257,12 +244,12 @@ def test_a_team_of_many_takes_as_many_queries_as_a_small_one(
 
 
 def test_a_large_team_shows_its_first_people_and_leads_to_the_others(
-    staff: User, team: Team, monkeypatch: pytest.MonkeyPatch
+    admin: User, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("accounts.admin.memberships.MAX_SHOWN", 2)
     make_team()  # with one team alone, nobody is left out of the list of all
     people = [make_person(team, username=name) for name in ("anh", "binh", "chi", "dung")]
-    client = browser(staff)
+    client = signed_in_by_form(admin)
     address = reverse("admin:accounts_team_change", args=[team.pk])
     page = client.get(address)
     forms = page.context["inline_admin_formsets"][0].formset.initial_forms
@@ -281,21 +268,21 @@ def test_a_large_team_shows_its_first_people_and_leads_to_the_others(
 
 
 def test_a_person_of_many_teams_has_the_first_of_them_on_their_page(
-    staff: User, team: Team, monkeypatch: pytest.MonkeyPatch
+    admin: User, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("accounts.admin.memberships.MAX_SHOWN", 2)
     person = make_person(team)
     for _ in range(3):
         Membership.objects.create(user=person, team=make_team(), role=Role.VIEWER)
-    page = browser(staff).get(reverse("admin:accounts_user_change", args=[person.pk]))
+    page = signed_in_by_form(admin).get(reverse("admin:accounts_user_change", args=[person.pk]))
     assert len(page.context["inline_admin_formsets"][0].formset.initial_forms) == 2
     assert "And 2 more teams:" in page.content.decode()
 
 
-def test_the_list_of_people_names_five_teams_of_a_person(staff: User) -> None:
+def test_the_list_of_people_names_five_teams_of_a_person(admin: User) -> None:
     person = make_person()
     teams = [make_team(f"Team {n}") for n in range(7)]
     Membership.objects.bulk_create(Membership(user=person, team=team, role=Role.VIEWER) for team in teams)
-    page = browser(staff).get(reverse("admin:accounts_user_changelist")).content.decode()
+    page = signed_in_by_form(admin).get(reverse("admin:accounts_user_changelist")).content.decode()
     assert "Team 4 (viewer), … (7)" in page
     assert "Team 6 (viewer)" not in page

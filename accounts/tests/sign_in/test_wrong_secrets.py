@@ -46,12 +46,12 @@ def metrics(secret: str, address: str = "203.0.113.7") -> int:
 
 
 @pytest.fixture
-def right(team: Team, boss: User, settings: Settings) -> dict[Ask, str]:
+def right(team: Team, manager: User, settings: Settings) -> dict[Ask, str]:
     settings.PUBLIC_URL, settings.METRICS_TOKEN = "http://testserver", "metrics-bearer-value"
-    link = password_link(boss, access_for(boss), make_person(team))
+    link = password_link(manager, access_for(manager), make_person(team))
     return {
         callback: CallbackAddress.issue(make_token(team)).secret.reveal(),
-        join: invitations.invite(boss, team, role=Role.VIEWER)[1],
+        join: invitations.invite(manager, team, role=Role.VIEWER)[1],
         reset: link.rstrip("/").rpartition("/")[2],
         metrics: settings.METRICS_TOKEN,
     }

@@ -20,7 +20,7 @@ from accounts.single_sign_on import claims, groups
 from accounts.single_sign_on.failures import Failure, Refused
 from accounts.single_sign_on.groups import Granted
 from accounts.tests.single_sign_on.fake_provider import FakeProvider
-from accounts.tests.single_sign_on.test_sign_in import LINH, failure, signed_in
+from accounts.tests.single_sign_on.test_sign_in import LINH, failure, signed_in_person
 from lib.network.oidc_providers import Provider
 from rentals.tests.factories import make_person, make_team
 
@@ -68,7 +68,7 @@ def test_a_name_with_accents_is_the_same_however_it_is_composed(
     give(normalize(in_rule, "Vận hành"), "operator", team)
     client = Client()
     company.sign_in(client, **LINH, groups=[normalize(at_provider, "Vận hành")])
-    person = signed_in(client)
+    person = signed_in_person(client)
     assert person is not None
     assert roles(person) == {"Support": ("operator", "company")}
 
@@ -181,25 +181,25 @@ def test_a_person_who_lost_every_group_is_signed_out_and_refused_and_comes_back_
     person = User.objects.get()
     api_keys.make(person, access_for(person), name="ci", scopes=Scope.values)
     assert failure(company.sign_in(again, **LINH, groups=[])) == "no_team"
-    assert signed_in(again) is None
+    assert signed_in_person(again) is None
     assert client.get("/").headers["Location"].startswith("/accounts/login/")
     assert ApiKey.objects.get().revoked_at is not None
     assert company.sign_in(again, **LINH, groups=["a"]).url == "/"
     assert User.objects.count() == 1
 
 
-def test_a_role_by_groups_is_changed_at_the_provider_alone(team: Team, boss: User, linh: User) -> None:
+def test_a_role_by_groups_is_changed_at_the_provider_alone(team: Team, manager: User, linh: User) -> None:
     give("a", "operator", team)
     apply(linh, "a")
     membership = Membership.objects.select_related("user", "team").get(user=linh)
     with pytest.raises(memberships.NotDone, match="company"):
-        memberships.change_role(boss, access_for(boss), membership, Role.MANAGER)
+        memberships.change_role(manager, access_for(manager), membership, Role.MANAGER)
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     page = client.get(f"/team/people/{linh.pk}/").content.decode()
     assert "<fieldset disabled>" in page
     assert "Save the role" not in page
-    memberships.set_budgets(boss, access_for(boss), membership, {"budget_day": 5})
+    memberships.set_budgets(manager, access_for(manager), membership, {"budget_day": 5})
     apply(linh, "a")
     assert Membership.objects.get(user=linh).budget_day == 5
 

@@ -20,7 +20,7 @@ from accounts.models import AuditRecord, Role, Team, User
 from accounts.policy import access_for
 from accounts.single_sign_on import break_glass
 from accounts.tests.single_sign_on.fake_provider import FakeProvider
-from accounts.tests.single_sign_on.test_sign_in import signed_in
+from accounts.tests.single_sign_on.test_sign_in import signed_in_person
 from rentals.tests.factories import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
@@ -52,7 +52,7 @@ def test_the_form_is_gone_and_the_right_password_opens_nothing(off: None, team: 
     assert "Sign in with Company" in page
     response = client.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
     assert "Passwords are switched off" in response.content.decode()
-    assert signed_in(client) is None
+    assert signed_in_person(client) is None
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_the_account_speaks_of_the_provider_in_place_of_a_password(off: None, te
     assert "change your password at your provider" in page
 
 
-def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, boss: User) -> None:
+def test_a_manager_makes_no_link_for_a_password(off: None, team: Team, manager: User) -> None:
     person = make_person(team)
     with pytest.raises(NotDone, match="switched off"):
-        password_link(boss, access_for(boss), person)
+        password_link(manager, access_for(manager), person)
 
 
 def test_the_page_of_the_account_asks_for_no_password(off: None, team: Team) -> None:
@@ -131,10 +131,10 @@ def test_an_emergency_link_signs_an_admin_in_once_loudly(
     path = link.removeprefix("http://127.0.0.1:8000")
     client = Client()
     assert "root" in client.get(path).content.decode()
-    assert signed_in(client) is None  # a preview of the link uses nothing up
+    assert signed_in_person(client) is None  # a preview of the link uses nothing up
     with django_capture_on_commit_callbacks(execute=True):
         assert client.post(path).headers["Location"] == "/"
-    assert signed_in(client) == root
+    assert signed_in_person(client) == root
     assert client.get("/admin/").status_code == 200
     assert Client().post(path).status_code == 404
     actions = list(AuditRecord.objects.order_by("pk").values_list("action", flat=True))

@@ -40,7 +40,7 @@ def failure(response: Any) -> str:
     return str(context.get("failure", ""))
 
 
-def signed_in(client: Client) -> User | None:
+def signed_in_person(client: Client) -> User | None:
     pk = client.session.get("_auth_user_id")
     return User.objects.get(pk=pk) if pk else None
 
@@ -49,7 +49,7 @@ def test_a_new_person_gets_an_account_and_the_team_of_their_group(company: FakeP
     client = Client()
     response = company.sign_in(client, **LINH, groups=["operators", "football"])
     assert (response.status_code, response.url) == (302, "/")
-    person = signed_in(client)
+    person = signed_in_person(client)
     assert person is not None
     assert (person.username, str(person), person.email) == ("linh", "Linh Trần (linh)", "linh@example.com")
     assert not person.has_usable_password()
@@ -91,16 +91,16 @@ def test_a_new_person_whose_groups_have_no_rule_is_sent_to_their_admin_and_gets_
     assert (response.status_code, failure(response)) == (403, "no_team")
     assert "Ask your admin" in response.content.decode()
     assert not User.objects.exists()
-    assert signed_in(client) is None
+    assert signed_in_person(client) is None
     record = AuditRecord.objects.get()
     assert record.detail == {"single sign-on": "company", "why": "no_team"}
 
 
 def test_an_invitation_lets_a_new_person_in_through_the_provider(
-    company: FakeProvider, team: Team, boss: User, settings: Settings
+    company: FakeProvider, team: Team, manager: User, settings: Settings
 ) -> None:
     settings.PASSWORDS = False
-    _invitation, secret = invitations.invite(boss, team, role=Role.VIEWER)
+    _invitation, secret = invitations.invite(manager, team, role=Role.VIEWER)
     client = Client()
     page = client.get(f"/join/{secret}/").content.decode()
     assert "Sign in with Company" in page
@@ -136,7 +136,7 @@ def test_a_verified_address_of_a_trusted_provider_connects_and_ends_what_was_set
     before.post("/accounts/login/", {"login": "linh", "password": "secret-enough"})
     client = Client()
     assert company.sign_in(client, **LINH).status_code == 302
-    assert signed_in(client) == person
+    assert signed_in_person(client) == person
     person.refresh_from_db()
     assert not person.has_usable_password()
     assert ApiKey.objects.get().revoked_at is not None
@@ -180,7 +180,7 @@ def test_names_that_are_taken_or_look_like_another_get_a_number(
     make_person(team, username="Linh")
     client = Client()
     company.sign_in(client, **LINH, groups=["operators"])
-    person = signed_in(client)
+    person = signed_in_person(client)
     assert person is not None
     assert person.username == "linh-2"
 
@@ -203,7 +203,7 @@ def test_a_deactivated_person_is_told_so(company: FakeProvider, rule: GroupRule)
     User.objects.update(is_active=False)
     client = Client()
     assert failure(company.sign_in(client, **LINH, groups=["operators"])) == "deactivated"
-    assert signed_in(client) is None
+    assert signed_in_person(client) is None
 
 
 def test_claims_that_the_setting_requires_are_asked_for(
@@ -291,7 +291,7 @@ def test_an_id_token_that_does_not_hold_signs_nobody_in(company: FakeProvider, r
     for signed in forged:
         company.signed = signed
         assert failure(company.sign_in(client, **LINH, groups=["operators"])) == "answer_wrong", signed
-        assert signed_in(client) is None
+        assert signed_in_person(client) is None
     assert not User.objects.exists()
 
 
@@ -318,12 +318,12 @@ def test_the_desks_two_factor_is_asked_for_unless_the_provider_answers_for_it(
     assert (
         company.sign_in(client, **LINH, groups=["operators"], amr=["pwd", "mfa"]).url == "/accounts/2fa/authenticate/"
     )
-    assert signed_in(client) is None
+    assert signed_in_person(client) is None
     configure(two_factor=("mfa",))
     client = Client()
     assert company.sign_in(client, **LINH, groups=["operators"], amr=["pwd"]).url == "/accounts/2fa/authenticate/"
     assert company.sign_in(client, **LINH, groups=["operators"], amr=["pwd", "mfa"]).url == "/"
-    assert signed_in(client) == person
+    assert signed_in_person(client) == person
 
 
 def test_the_providers_second_factor_counts_for_a_team_that_requires_one_and_ends_sessions_without_it(

@@ -147,7 +147,7 @@ class Rental:
     def wait_for_number(self, timeout: float = 120) -> PhoneNumber:
         """Return the number once there is one; `timeout` in seconds.
 
-        Raises `NotRented` where there will be none, `NumberTimeout`, or what a call raises that is final.
+        Raises `NotRented` if there will be none, `NumberTimeout`, or the final error of a call.
         """
         number = self.phone or self._wait("number", timeout, None, errors.NumberTimeout, lambda: self.phone)
         if number is None:

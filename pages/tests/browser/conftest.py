@@ -34,18 +34,18 @@ def sessions() -> dict[str, Any]:
 
 
 @pytest.fixture
-def sign_in(desk: RunningDesk, sessions: dict[str, Any]) -> Callable[[Page, str], None]:
+def sign_in(running_desk: RunningDesk, sessions: dict[str, Any]) -> Callable[[Page, str], None]:
     """Sign in to the running desk, as `linh` (operator) or `admin`: once by the form, then by the cookies it gave."""
 
     def do(page: Page, person: str = "linh") -> None:
         page.context.add_cookies(sessions.get(person, []))
-        page.goto(f"{desk.base_url}/")
+        page.goto(f"{running_desk.base_url}/")
         if person not in sessions:
             expect(page.locator("[name=login]")).to_be_focused()  # else Chromium says that something else has the focus
             page.fill("[name=login]", person)
-            page.fill("[name=password]", desk.passwords[person])
+            page.fill("[name=password]", running_desk.passwords[person])
             page.click("button[type=submit]")
-            page.wait_for_url(f"{desk.base_url}/")
+            page.wait_for_url(f"{running_desk.base_url}/")
             sessions[person] = page.context.cookies()
         expect(page.locator("#no-services")).to_have_count(0)  # read within seconds of the first start
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 
 from accounts.models import Role, User
-from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, in_variant, problems_of
 from rentals.models import Message, Network, Prefix, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token, signed_in
 
 pytestmark = pytest.mark.browser
 

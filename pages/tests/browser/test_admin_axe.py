@@ -12,11 +12,11 @@ from django.utils import timezone
 from playwright.sync_api import Browser
 
 from accounts.models import Role
-from pages.tests.browser.variants import VARIANTS, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANTS, in_variant, problems_of
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BalanceReading, EventKind, JobName, JobRun, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.factories import make_person, make_rental, make_team, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -40,7 +40,7 @@ def things(settings: Any, tmp_path: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def boss(things: dict[str, Any]) -> Client:
+def as_admin(things: dict[str, Any]) -> Client:
     return signed_in(make_person(things["team"], Role.MANAGER, is_staff=True, is_superuser=True))
 
 
@@ -61,14 +61,14 @@ def _pages(site: str, client: Client, things: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_the_admin(browser: Browser, live_server: Any, things: dict[str, Any], boss: Client) -> None:
-    pages = _pages(live_server.url, boss, things)
+def test_the_admin(browser: Browser, live_server: Any, things: dict[str, Any], as_admin: Client) -> None:
+    pages = _pages(live_server.url, as_admin, things)
     models = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
     expected = {f"admin:{model}_{page}" for model in models for page in ("changelist", "change")}
     assert pages.keys() >= expected | {f"admin:{model}_add" for model in ADDED_BY_HAND} | {"admin:index", HISTORY}
     problems: list[str] = []
     for variant in VARIANTS:
-        with in_variant(browser, variant, live_server.url, boss) as context:
+        with in_variant(browser, variant, live_server.url, as_admin) as context:
             page = context.new_page()
             for name, address in pages.items():
                 page.goto(address)
@@ -78,13 +78,13 @@ def test_the_admin(browser: Browser, live_server: Any, things: dict[str, Any], b
 
 
 def test_a_table_that_scrolls_sideways_can_be_scrolled_by_the_keyboard(
-    browser: Browser, live_server: Any, things: dict[str, Any], boss: Client
+    browser: Browser, live_server: Any, things: dict[str, Any], as_admin: Client
 ) -> None:
     token = things["token"]
     for hours in range(3):
         at = timezone.now() - timedelta(hours=hours)
         BalanceReading.objects.create(token=token, at=at, balance=987_654_321 + hours, expected=123_456_789)
-    with in_variant(browser, ("vi", "light", 320), live_server.url, boss) as context:
+    with in_variant(browser, ("vi", "light", 320), live_server.url, as_admin) as context:
         page = context.new_page()
         page.goto(f"{live_server.url}/admin/rentals/token/{token.pk}/change/")
         assert page.evaluate(
@@ -94,7 +94,7 @@ def test_a_table_that_scrolls_sideways_can_be_scrolled_by_the_keyboard(
 
 
 def test_no_field_of_the_admin_is_out_of_reach_on_a_phone(
-    browser: Browser, live_server: Any, things: dict[str, Any], boss: Client
+    browser: Browser, live_server: Any, things: dict[str, Any], as_admin: Client
 ) -> None:
     """A field ends within the box that it stands in, or the box scrolls to it."""
     cut = """() => [...document.querySelectorAll("#content :is(input, select, textarea, .help)")].filter((field) => {
@@ -106,7 +106,7 @@ def test_no_field_of_the_admin_is_out_of_reach_on_a_phone(
       }
       return false;
     }).map((field) => field.id || field.name)"""
-    with in_variant(browser, ("vi", "dark", 390), live_server.url, boss) as context:
+    with in_variant(browser, ("vi", "dark", 390), live_server.url, as_admin) as context:
         page = context.new_page()
         for path in (
             "grouprule/add/",

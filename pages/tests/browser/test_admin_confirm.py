@@ -7,8 +7,8 @@ from django.urls import reverse
 from playwright.sync_api import Browser, expect
 
 from accounts.models import Role
-from pages.tests.browser.variants import VARIANTS, in_variant, signed_in
-from rentals.tests.factories import make_person, make_team, make_token
+from pages.tests.browser.variants import VARIANTS, in_variant
+from rentals.tests.factories import make_person, make_team, make_token, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -17,11 +17,11 @@ from django.views.defaults import server_error
 from playwright.sync_api import Browser, Page, Route
 
 from accounts.models import Role, User
-from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of
 from pages.tests.world import address_of, addresses, furnish
 from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_team
+from rentals.tests.factories import make_person, make_rental, make_team, signed_in
 from thuesim_site.csrf_failure import csrf_failure
 
 pytestmark = pytest.mark.browser
@@ -70,15 +70,15 @@ def things(transactional_db: None, settings: Any, tmp_path: Any) -> dict[str, An
 @pytest.fixture
 def clients(things: dict[str, Any]) -> dict[str, Client]:
     """A manager whose background work is in each status, a person with every two-factor method, and a visitor."""
-    boss = User.objects.get(username="own-boss")
-    _work_in_every_state(boss, things)
+    manager = User.objects.get(username="own-boss")
+    _work_in_every_state(manager, things)
     safe = make_person(things["team"], username="safe")
     TOTP.activate(safe, generate_totp_secret())
     RecoveryCodes.activate(safe)
     Authenticator.objects.create(
         user=safe, type=Authenticator.Type.WEBAUTHN, data={"name": "Laptop", "credential": PASSKEY}
     )
-    return {"boss": _just_signed_in(boss), "safe": _just_signed_in(safe), "visitor": Client()}
+    return {"boss": _just_signed_in(manager), "safe": _just_signed_in(safe), "visitor": Client()}
 
 
 def _just_signed_in(person: User) -> Client:
@@ -91,7 +91,7 @@ def _just_signed_in(person: User) -> Client:
     return client
 
 
-def _work_in_every_state(boss: User, things: dict[str, Any]) -> None:
+def _work_in_every_state(manager: User, things: dict[str, Any]) -> None:
     kinds, states = BackgroundJob.Kind, BackgroundJob.State
     now = timezone.now()
     for fields in (
@@ -101,7 +101,7 @@ def _work_in_every_state(boss: User, things: dict[str, Any]) -> None:
         {"kind": kinds.EXPORT_CSV, "state": states.DONE, "done": 200_000, "total": 200_000, "ended_at": now},
         {"kind": kinds.EXPORT_XLSX, "state": states.FAILED, "reason": "too_many", "ended_at": now},
     ):
-        BackgroundJob.objects.create(person=boss, team=things["team"], alive_at=now, **fields)
+        BackgroundJob.objects.create(person=manager, team=things["team"], alive_at=now, **fields)
 
 
 def _pages(desk: str, client: Client, things: dict[str, Any], begins: tuple[str, ...]) -> dict[str, set[str]]:

@@ -44,7 +44,7 @@ def test_tests_of_the_running_desk_are_begun_before_all_others(request: pytest.F
 
 
 def test_a_code_appears_by_itself_for_the_whole_team(
-    page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn
+    page: Page, browser: Browser, running_desk: RunningDesk, sign_in: SignIn
 ) -> None:
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
@@ -63,12 +63,12 @@ def test_a_code_appears_by_itself_for_the_whole_team(
         assert re.fullmatch(r"0\d{3} \d{3} \d{3}", card.get_by_test_id("phone").text_content() or "")
         expect(page.locator("#announce")).to_contain_text("New code")
         expect(other.locator(f"#rental-{rental}").get_by_test_id("code")).to_have_text(code.text_content() or "-")
-    assert hosts == {urlsplit(desk.base_url).netloc}
+    assert hosts == {urlsplit(running_desk.base_url).netloc}
     expect(page.locator(f"#rental-{rental}")).to_be_focused()  # from where Tab leads to the code
 
 
-def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.base_url)
+def test_the_newest_code_is_copied_by_a_key(page: Page, running_desk: RunningDesk, sign_in: SignIn) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=running_desk.base_url)
     sign_in(page)
     card = page.locator(f"#rental-{rent(page)}")
     expect(card.get_by_test_id("code")).to_be_visible()
@@ -83,10 +83,10 @@ def test_the_newest_code_is_copied_by_a_key(page: Page, desk: RunningDesk, sign_
     expect(page.locator("#toasts")).to_contain_text("+84")
     phone = (card.get_by_test_id("phone").text_content() or "").replace(" ", "")
     assert page.evaluate("navigator.clipboard.readText()") == "+84" + phone[1:]
-    page.goto(f"{desk.base_url}/rentals/")  # and so on every page
+    page.goto(f"{running_desk.base_url}/rentals/")  # and so on every page
     page.get_by_test_id("phone").first.click()
     expect(page.locator("#toasts")).to_contain_text("+84")
-    page.goto(f"{desk.base_url}/")  # the desk is one for all tests
+    page.goto(f"{running_desk.base_url}/")  # the desk is one for all tests
     page.select_option("#copy-as", before)
     expect(page.locator("#preferences")).to_have_attribute("data-copy-as", before)
 
@@ -145,7 +145,7 @@ def test_keys_can_be_read_and_switched_off(page: Page, sign_in: SignIn) -> None:
 
 
 def test_what_one_switches_on_is_on_in_another_browser(
-    page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn
+    page: Page, browser: Browser, running_desk: RunningDesk, sign_in: SignIn
 ) -> None:
     sign_in(page)
     for switch in ("#sound-switch", "#count-switch"):
@@ -163,7 +163,7 @@ def test_what_one_switches_on_is_on_in_another_browser(
         expect(page.locator(switch)).to_have_attribute("aria-pressed", default)
 
 
-def test_notifications_want_the_browsers_leave_too(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+def test_notifications_want_the_browsers_leave_too(page: Page, running_desk: RunningDesk, sign_in: SignIn) -> None:
     page.context.clear_permissions()
     sign_in(page)
     page.evaluate("Notification.requestPermission = async () => 'denied'")
@@ -177,16 +177,16 @@ def test_notifications_want_the_browsers_leave_too(page: Page, desk: RunningDesk
     expect(page.locator("#notify-switch")).to_have_attribute("aria-pressed", "false")
 
 
-def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+def test_filters_live_in_the_address(page: Page, running_desk: RunningDesk, sign_in: SignIn) -> None:
     sign_in(page)
     rental = rent(page)
     page.get_by_role("link", name="Mine").click()
-    page.wait_for_url(f"{desk.base_url}/?mine=1")
+    page.wait_for_url(f"{running_desk.base_url}/?mine=1")
     expect(page.locator(f"#rental-{rental}")).to_be_visible()
     page.locator("details.filter > summary").click()
     page.select_option("#filter-status", "cancelled")
     page.get_by_role("button", name="Show").click()
-    page.wait_for_url(f"{desk.base_url}/?mine=1&status=cancelled")
+    page.wait_for_url(f"{running_desk.base_url}/?mine=1&status=cancelled")
     expect(page.locator(f"#rental-{rental}")).to_have_count(0)
     before = rentals(page)
     page.fill("input#service", "khac")
@@ -195,32 +195,34 @@ def test_filters_live_in_the_address(page: Page, desk: RunningDesk, sign_in: Sig
     expect(page.locator("#toasts")).to_contain_text("The filter hides it")  # ordered, and said so
     assert rentals(page) == before
     page.locator(".filter-chip").click()
-    page.wait_for_url(f"{desk.base_url}/?mine=1")
+    page.wait_for_url(f"{running_desk.base_url}/?mine=1")
 
 
 def test_who_is_signed_out_meanwhile_is_led_to_the_sign_in_and_back(
-    page: Page, desk: RunningDesk, sign_in: SignIn
+    page: Page, running_desk: RunningDesk, sign_in: SignIn
 ) -> None:
     def sign_out_before_it_is_sent(route: Route) -> None:
         page.context.clear_cookies(name="sessionid")
         route.continue_()
 
     sign_in(page)
-    page.goto(f"{desk.base_url}/?mine=1")
+    page.goto(f"{running_desk.base_url}/?mine=1")
     expect(page.locator("#live-state")).to_contain_text("Live")
     page.route("**/rent/", sign_out_before_it_is_sent)
     page.fill("input#service", "khac")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     # By the answer to the order, or by what the page reads by itself in the meantime, which says `ended`.
-    page.wait_for_url(re.compile(rf"{desk.base_url}/accounts/login/\?(next=/|ended=1&next=%2F)%3Fmine%3D1$"))
+    page.wait_for_url(re.compile(rf"{running_desk.base_url}/accounts/login/\?(next=/|ended=1&next=%2F)%3Fmine%3D1$"))
     page.fill("[name=login]", "linh")
-    page.fill("[name=password]", desk.passwords["linh"])
+    page.fill("[name=password]", running_desk.passwords["linh"])
     page.click("button[type=submit]")
-    page.wait_for_url(f"{desk.base_url}/?mine=1")
+    page.wait_for_url(f"{running_desk.base_url}/?mine=1")
 
 
-def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
+def test_all_that_one_does_with_a_card_leaves_the_console_empty(
+    page: Page, running_desk: RunningDesk, sign_in: SignIn
+) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     blocked = "Service Worker registration blocked by Playwright"  # as conftest.py asks
@@ -233,13 +235,13 @@ def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk
     page.wait_for_function("n => document.querySelectorAll('[data-testid=rental]').length > n", arg=len(before))
     # As long as that one waits for its code, the number is not rented once more.
     expect(page.locator(f"#rental-{rentals(page)[0]}").get_by_test_id("code")).to_be_visible()
-    page.goto(f"{desk.base_url}/rentals/{before[0]}/")
+    page.goto(f"{running_desk.base_url}/rentals/{before[0]}/")
     page.get_by_role("button", name="Rent again").click()
-    page.wait_for_url(f"{desk.base_url}/")  # where the number will show
+    page.wait_for_url(f"{running_desk.base_url}/")  # where the number will show
     expect(page.locator(".notice.is-good")).to_contain_text("Ordered again")
-    desk.sandbox("stock", count=0)
+    running_desk.sandbox("stock", count=0)
     try:
-        page.goto(f"{desk.base_url}/")
+        page.goto(f"{running_desk.base_url}/")
         page.locator("#keep_trying").select_option("10")
         waiting = rent(page)
         waits = page.locator(f"#rental-{waiting}")
@@ -251,7 +253,7 @@ def test_all_that_one_does_with_a_card_leaves_the_console_empty(page: Page, desk
                 break
         expect(waits).to_have_attribute("data-status", "cancelled")
     finally:
-        desk.sandbox("stock", count=None)
+        running_desk.sandbox("stock", count=None)
     assert [text for text in said if text != blocked] == []
 
 
@@ -263,8 +265,8 @@ def test_a_code_counts_in_the_title_while_the_page_is_hidden(page: Page, sign_in
     page.wait_for_function("document.title.startsWith('(1)')")
 
 
-def test_the_countdown_runs(page: Page, desk: RunningDesk, sign_in: SignIn) -> None:
-    desk.sandbox("settings", message_after=None)
+def test_the_countdown_runs(page: Page, running_desk: RunningDesk, sign_in: SignIn) -> None:
+    running_desk.sandbox("settings", message_after=None)
     try:
         sign_in(page)
         left = page.locator(f"#rental-{rent(page)}").get_by_test_id("expires")
@@ -274,10 +276,10 @@ def test_the_countdown_runs(page: Page, desk: RunningDesk, sign_in: SignIn) -> N
             "before => document.querySelector('[data-testid=expires]').textContent !== before", arg=before
         )
     finally:
-        desk.sandbox("settings", message_after=[1, 2])
+        running_desk.sandbox("settings", message_after=[1, 2])
 
 
-def test_the_first_view_is_small(page: Page, browser: Browser, desk: RunningDesk, sign_in: SignIn) -> None:
+def test_the_first_view_is_small(page: Page, browser: Browser, running_desk: RunningDesk, sign_in: SignIn) -> None:
     sign_in(page)
     with browser.new_context() as fresh:
         fresh.add_cookies([cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"])  # type: ignore[misc]
@@ -286,7 +288,7 @@ def test_the_first_view_is_small(page: Page, browser: Browser, desk: RunningDesk
         fonts: list[int] = []
         answered: list[Request] = []
         first.on("requestfinished", lambda request: answered.append(request))
-        first.goto(f"{desk.base_url}/")
+        first.goto(f"{running_desk.base_url}/")
         expect(first.locator("#live-state")).to_have_attribute("data-state", "live")
         for request in answered:
             measured = request.sizes()
@@ -297,7 +299,7 @@ def test_the_first_view_is_small(page: Page, browser: Browser, desk: RunningDesk
     assert sum(fonts) < 90_000
 
 
-def test_all_but_liveness_works_without_scripts(browser: Browser, desk: RunningDesk, sign_in: SignIn) -> None:
+def test_all_but_liveness_works_without_scripts(browser: Browser, running_desk: RunningDesk, sign_in: SignIn) -> None:
     with browser.new_context(java_script_enabled=False, locale="en") as context:
         page = context.new_page()
         sign_in(page)

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import ApiKey, Role, User
-from pages.tests.browser.variants import VARIANTS, in_variant, signed_in
+from pages.tests.browser.variants import VARIANTS, in_variant
 from rentals.models import Destination
-from rentals.tests.factories import make_person, make_team
+from rentals.tests.factories import make_person, make_team, signed_in
 
 pytestmark = pytest.mark.browser
 

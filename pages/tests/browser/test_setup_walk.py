@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Role
-from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of, signed_in
+from pages.tests.browser.variants import VARIANT_NAMES, VARIANTS, Variant, in_variant, problems_of
 from rentals.models import CallbackAddress, Token
-from rentals.tests.factories import make_person, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_service, make_team, make_token, signed_in
 from sandbox.server import Sandbox
 from thuesim_site.testing import RunningDesk
 

@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, expect
 
 from accounts import invitations
 from accounts.models import Role
-from pages.tests.browser.variants import in_variant, signed_in
+from pages.tests.browser.variants import in_variant
 from rentals.models import Message, Status
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token, signed_in
 
 pytestmark = pytest.mark.browser
 
@@ -67,7 +67,7 @@ CUT = """() => {
         const outside = text.right > room.right || text.left < room.left;
         if (!whole || outside) found.push(`${name.innerText}: ${text.left} to ${text.right}`);
     }
-    for (const help of document.querySelectorAll(".explain > summary")) {
+    for (const help of document.querySelectorAll(".term-help > summary")) {
         const size = help.getBoundingClientRect();
         if (size.width && (size.width < 44 || size.height < 44)) found.push(`? of ${size.width} by ${size.height}`);
     }
@@ -99,8 +99,8 @@ def test_by_touch_icons_have_their_whole_names_and_a_finger_hits_the_help(
         for path in ("/", "/rentals/"):
             page.goto(live_server.url + path)
             page.wait_for_selector("[data-testid=rental]")
-            page.locator("details:not(.explain)").evaluate_all("all => all.forEach(one => one.open = true)")
-            assert page.locator(".explain > summary:visible").count() > 0
+            page.locator("details:not(.term-help)").evaluate_all("all => all.forEach(one => one.open = true)")
+            assert page.locator(".term-help > summary:visible").count() > 0
             assert page.evaluate(CUT) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") == width, path
         assert page.locator(".tool .touch-shown:visible").count() == 1

@@ -18,13 +18,13 @@ Person = tuple[str, str]
 
 
 @pytest.fixture
-def where(desk: RunningDesk) -> str:
-    return desk.base_url.replace("127.0.0.1", "localhost")
+def where(running_desk: RunningDesk) -> str:
+    return running_desk.base_url.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture
-def admin(desk: RunningDesk) -> Person:
-    return "admin", desk.passwords["admin"]
+def admin(running_desk: RunningDesk) -> Person:
+    return "admin", running_desk.passwords["admin"]
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def newcomer(browser: Browser, where: str, admin: Person) -> Callable[[str], Per
     """Invites a person and lets them join, so that no test turns two-factor on for the accounts that others use."""
 
     def join(name: str) -> Person:
-        with browser.new_context(locale="en") as boss, browser.new_context(locale="en") as theirs:
-            page = boss.new_page()
+        with browser.new_context(locale="en") as managers, browser.new_context(locale="en") as theirs:
+            page = managers.new_page()
             sign_in(page, where, admin)
             page.wait_for_url(f"{where}/")
             page.goto(f"{where}/team/")
@@ -138,11 +138,13 @@ def test_a_passkey_is_added_signs_in_and_is_removed(
     page.wait_for_url(f"{where}/")
 
 
-def test_what_goes_wrong_with_a_passkey_is_said(page: Page, device: CDPSession, desk: RunningDesk, where: str) -> None:
+def test_what_goes_wrong_with_a_passkey_is_said(
+    page: Page, device: CDPSession, running_desk: RunningDesk, where: str
+) -> None:
     page.goto(f"{where}/accounts/login/")
     page.get_by_role("button", name="Sign in with a passkey").click()  # the device knows none
     expect(page.get_by_role("alert")).to_contain_text("The passkey was not used")
-    page.goto(f"{desk.base_url}/accounts/login/")  # an address without a name
+    page.goto(f"{running_desk.base_url}/accounts/login/")  # an address without a name
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_role("alert")).to_contain_text("not by an IP address")
 

@@ -7,8 +7,6 @@ from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from accounts.models import User
-
 # Colours differ by theme, sizes by width, lengths by language: two variants show all of them.
 VARIANTS = [("en", "light", 1440), ("vi", "dark", 390)]
 VARIANT_NAMES = ["-".join(map(str, variant)) for variant in VARIANTS]
@@ -53,13 +51,6 @@ def in_variant(
             session = client.cookies["sessionid"].value
             context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
         yield context
-
-
-def signed_in(person: User) -> Client:
-    """A test client of a person who has just signed in."""
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 # Typefaces are there, and what fades in or changes its colour has done so; what turns without an end stands still, for each

@@ -1,26 +1,21 @@
-"""A real Redis and a real web server for the live stream, both on this machine."""
+"""The event stream, its screens and its readers, on a real web server with a real Redis."""
 
-import asyncio
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from pages.live.hub import Hub
+from pages.tests.live.server import pages, serving
 from rentals.models import Message, Rental, Service, Status, Token
 from rentals.tests.factories import EVERY_TOUR
-from thuesim_site.serving.connections import Connection
-from thuesim_site.testing import RedisServer, wait_until
+from thuesim_site.testing import RedisServer
 
 
 class Stream:
@@ -93,34 +88,11 @@ class Screens:
         return stream
 
 
-@contextmanager
-def serving(
-    application: Any, hub: Hub | None = None, *, port: int = 0, certificate: Path | None = None
-) -> Iterator[int]:
-    """uvicorn in a thread, on the port that is yielded, over TLS with a certificate. The streams of `hub` end first, as a
-    signal would end them."""
-    listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        lifespan="off",
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-        ssl_certfile=certificate,
-        proxy_headers=False,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
-    thread.start()
-    try:
-        wait_until(lambda: server.started, "the server has started")
-        yield listener.getsockname()[1]
-    finally:
-        if hub is not None:
-            hub.stop()
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
+@pytest.fixture
+def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
+    """The address of the pages and the stream, with the database of the test."""
+    with pages(real_redis) as address:
+        yield address
 
 
 @pytest.fixture

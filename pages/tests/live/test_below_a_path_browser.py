@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from accounts.models import Team
 from lib.web.asgi import Message, Receive, Send
 from pages.live.hub import Hub
-from pages.tests.live.conftest import SignIn, serving
+from pages.tests.live.conftest import SignIn
+from pages.tests.live.server import serving
 from pages.tests.live.test_live_browser import receive
 from pages.tests.test_below_a_path import below_the_path
 from rentals.models import Rental, Status

@@ -9,10 +9,10 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import AuditRecord, Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import SignIn
 from rentals.models import Status
-from thuesim_site.testing import RedisServer, wait_until
+from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -22,12 +22,6 @@ SELECT = """part => {
   getSelection().removeAllRanges();
   getSelection().addRange(range);
 }"""
-
-
-@pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
 
 
 def copied() -> int:
@@ -40,7 +34,7 @@ def desk(browser: Chromium, site: str, team: Team, sign_in: SignIn, make_rental:
     client, now = sign_in(team), timezone.now()
     make_rental(team, code="749216", person=client.person, status=Status.RECEIVED, received_at=now, ended_at=now)
     context = browser.new_context(locale="en")
-    page = signed_in(context, site, client)
+    page = open_desk(context, site, client)
     expect(page.get_by_test_id("code")).to_have_text("749216")
     yield page
     context.close()

@@ -7,8 +7,9 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Invitation, Membership, Role, Team, User
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
+from pages.tests.live.server import pages
 from rentals.models import Rental, Service, Status, Token
 from rentals.tests.factories import make_rental
 from thuesim_site.testing import RedisServer
@@ -17,24 +18,28 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def boss(team: Team, sign_in: SignIn) -> Browser:
+def as_manager(team: Team, sign_in: SignIn) -> Browser:
     return sign_in(team, Role.MANAGER)
 
 
 @pytest.fixture
-def page_of_boss(real_redis: RedisServer, boss: Browser, context: BrowserContext) -> Iterator[tuple[Page, str]]:
+def page_of_manager(
+    real_redis: RedisServer, as_manager: Browser, context: BrowserContext
+) -> Iterator[tuple[Page, str]]:
     with pages(real_redis) as site:
-        yield signed_in(context, site, boss), site
+        yield open_desk(context, site, as_manager), site
 
 
 def test_a_number_is_rented_again_from_the_history_after_a_yes(
-    page_of_boss: tuple[Page, str], boss: Browser, team: Team
+    page_of_manager: tuple[Page, str], as_manager: Browser, team: Team
 ) -> None:
-    page, site = page_of_boss
+    page, site = page_of_manager
     token = Token.objects.create(name="Main", value="1-" + "0" * 32)
     team.tokens.add(token)
     service = Service.objects.create(sv="02", upstream_id="97", name="Zalo", price=2500)
-    make_rental(Status.RECEIVED, team=team, person=boss.person, token=token, service=service, ended_at=timezone.now())
+    make_rental(
+        Status.RECEIVED, team=team, person=as_manager.person, token=token, service=service, ended_at=timezone.now()
+    )
     page.goto(f"{site}/rentals/")
     again = page.get_by_role("button", name="Rent again")
     for leave in ("Escape", "Enter"):  # Enter is on “Leave it”
@@ -53,9 +58,9 @@ def test_a_number_is_rented_again_from_the_history_after_a_yes(
 
 
 def test_a_person_is_deactivated_removed_and_uninvited_after_a_yes(
-    page_of_boss: tuple[Page, str], sign_in: SignIn, team: Team, boss: Browser
+    page_of_manager: tuple[Page, str], sign_in: SignIn, team: Team, as_manager: Browser
 ) -> None:
-    page, site = page_of_boss
+    page, site = page_of_manager
     person = sign_in(team).person
     page.goto(f"{site}/team/people/{person.pk}/")
     for name, question in [

@@ -23,7 +23,7 @@ from accounts.models import Membership, Role, Team, User
 from lib.files import shared_files
 from pages.live import downloads
 from pages.live.downloads import Downloads
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from pages.tests.views.exporting import read_xlsx, received
 from rentals.jobs import background, exports
 from rentals.models import BackgroundJob

@@ -1,16 +1,15 @@
 """The icon of the tab tells numbers that wait and codes that came, in a real browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from pages.tests.live.test_tray_browser import receive
 from rentals.models import Rental
-from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
 # As another tab does that is chosen, or left.
@@ -21,19 +20,13 @@ HIDE = """(hidden) => {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
-
-
-@pytest.fixture
 def operator(team: Team, sign_in: SignIn) -> Browser:
     return sign_in(team)
 
 
 @pytest.fixture
 def desk(context: BrowserContext, site: str, operator: Browser) -> Page:
-    return signed_in(context, site, operator)
+    return open_desk(context, site, operator)
 
 
 def test_the_icon_of_the_tab_tells_numbers_that_wait_and_codes_that_came(

@@ -9,10 +9,9 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from accounts.models import Role, Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from rentals.models import Rental, Status
-from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
 
@@ -36,12 +35,6 @@ HOSTILE = {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
-
-
-@pytest.fixture
 def manager(team: Team, sign_in: SignIn) -> Browser:
     return sign_in(team, Role.MANAGER)
 
@@ -51,7 +44,7 @@ def page(browser: Chromium, site: str, manager: Browser) -> Iterator[Page]:
     """A phone. Whatever runs or is stopped by the CSP fails the test: both are said in the console."""
     said: list[str] = []
     with browser.new_context(viewport={"width": 390, "height": 844}, locale="en") as context:
-        page = signed_in(context, site, manager)
+        page = open_desk(context, site, manager)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
         page.on("dialog", lambda dialog: said.append(dialog.message))

@@ -70,6 +70,18 @@ def test_a_message_that_names_the_wrong_team_shows_nothing(
     assert f'id="rental-{own.pk}"' in stranger.next()[1]
 
 
+@pytest.mark.parametrize("unreadable", ["{", "7", '{"rental": 7}', '{"event": "tokens"}'])
+def test_a_message_that_is_not_understood_refreshes_the_screens_and_the_next_one_is_heard(
+    screens: Screens, team: Team, sign_in: SignIn, make_rental: Any, real_redis: RedisServer, unreadable: str
+) -> None:
+    stream = screens.watch(sign_in(team))
+    redis.Redis.from_url(real_redis.url).publish(CHANNEL, unreadable)
+    assert stream.next()[0] == "refresh"
+    rental = make_rental(team)
+    rental.announce()
+    assert f'id="rental-{rental.pk}"' in stream.next()[1]
+
+
 def test_each_person_reads_what_the_policy_lets_them_read(
     screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
 ) -> None:

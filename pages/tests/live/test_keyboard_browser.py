@@ -97,7 +97,7 @@ def test_a_group_is_one_tab_stop_with_arrows_inside(desk: Page) -> None:
     stops = []
     for _ in range(10):
         desk.keyboard.press("Tab")
-        is_help = desk.evaluate("document.activeElement.matches('.explain > summary')")
+        is_help = desk.evaluate("document.activeElement.matches('.term-help > summary')")
         stop = desk.evaluate("document.activeElement.name || document.activeElement.className || 'idea'")
         stops.append("?" if is_help else stop)
         if stops[-1] == "purpose":
@@ -183,15 +183,15 @@ def test_escape_gives_the_focus_back_to_the_question_mark_that_was_opened(
 ) -> None:
     make_rental(team, person=operator.person).announce()
     expect(desk.locator("#board > [data-rental-id]")).to_have_count(1)
-    desk.locator("#rent details:not(.explain)").evaluate_all("all => all.forEach(more => more.open = true)")
-    marks = desk.locator(".explain > summary:visible")
+    desk.locator("#rent details:not(.term-help)").evaluate_all("all => all.forEach(more => more.open = true)")
+    marks = desk.locator(".term-help > summary:visible")
     assert marks.count() >= 3
     for number in range(marks.count()):
         marks.nth(number).focus()
         desk.keyboard.press("Enter")
-        expect(desk.locator(".explain[open]")).to_have_count(1)
+        expect(desk.locator(".term-help[open]")).to_have_count(1)
         desk.keyboard.press("Escape")
-        expect(desk.locator(".explain[open]")).to_have_count(0)
+        expect(desk.locator(".term-help[open]")).to_have_count(0)
         expect(marks.nth(number)).to_be_focused()
 
 

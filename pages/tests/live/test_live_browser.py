@@ -12,8 +12,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from accounts.models import Membership, Team, User
 from lib import announce
 from pages.live.hub import Hub
-from pages.tests.live.browsing import static_files
-from pages.tests.live.conftest import Browser, SignIn, serving
+from pages.tests.live.conftest import Browser, SignIn
+from pages.tests.live.server import serving, static_files
 from rentals.models import Hold, Message, Rental, Service, Status, Token
 from thuesim_site.asgi import web
 from thuesim_site.serving.wsgi_threads import Pages

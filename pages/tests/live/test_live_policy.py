@@ -15,7 +15,7 @@ from accounts.models import Role, Team, User
 from lib import announce
 from pages.tests.live.conftest import Screens, Stream
 from rentals.models import Message, Rental, Status
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_team, make_token, signed_in_by_form
 
 ROLES = ("visitor", "viewer", "operator", "manager", "admin")
 SETTINGS: dict[str, dict[str, object]] = {
@@ -59,13 +59,6 @@ def people(team: Team) -> dict[str, User]:
     return people
 
 
-def signed_in(person: User) -> Client:
-    """Signed in as people do: only then is the session in the list of sessions."""
-    client = Client()
-    client.post(reverse("account_login"), {"login": person.username, "password": "secret-enough"})
-    return client
-
-
 def received(team: Team, person: User, code: str) -> Rental:
     at = timezone.now() - CAME
     over = {"team": team, "person": person, "token": make_token(team), "received_at": at}
@@ -103,13 +96,13 @@ def test_a_stream_says_what_the_policy_says(
     }
     streams, rentals = {}, {}
     for number, (role, person) in enumerate(people.items()):
-        streams[role] = screens.watch(signed_in(person))
+        streams[role] = screens.watch(signed_in_by_form(person))
         rentals[role] = {
             **shared,
             "own": (received(team, person, f"71000{number}"), f"71000{number}"),
             "own, in the other team": (received(other, person, f"72000{number}"), f"72000{number}"),
         }
-    theirs = screens.watch(signed_in(stranger))
+    theirs = screens.watch(signed_in_by_form(stranger))
     for rental in {pair[0].pk: pair[0] for pairs in rentals.values() for pair in pairs.values()}.values():
         rental.announce()
     for each in (team, other):
@@ -135,13 +128,15 @@ def ended(stream: Stream) -> None:
 
 # What ends a person's streams at once, with no event of their team meanwhile.
 ENDS: dict[str, Callable[[Client, Client, User], Any]] = {
-    "deactivated by a manager": lambda boss, own, person: boss.post(reverse("person_deactivate", args=[person.pk])),
-    "signed out by a manager": lambda boss, own, person: boss.post(reverse("person_sign_out", args=[person.pk])),
-    "signed out": lambda boss, own, person: own.post(reverse("account_logout")),
-    "signed out on the page of sessions": lambda boss, own, person: signed_in(person).post(
+    "deactivated by a manager": lambda manager, own, person: manager.post(
+        reverse("person_deactivate", args=[person.pk])
+    ),
+    "signed out by a manager": lambda manager, own, person: manager.post(reverse("person_sign_out", args=[person.pk])),
+    "signed out": lambda manager, own, person: own.post(reverse("account_logout")),
+    "signed out on the page of sessions": lambda manager, own, person: signed_in_by_form(person).post(
         reverse("usersessions_list")
     ),
-    "password changed elsewhere": lambda boss, own, person: signed_in(person).post(
+    "password changed elsewhere": lambda manager, own, person: signed_in_by_form(person).post(
         reverse("account_change_password"),
         {"oldpassword": "secret-enough", "password1": "nine tall trees", "password2": "nine tall trees"},
     ),
@@ -152,9 +147,9 @@ ENDS: dict[str, Callable[[Client, Client, User], Any]] = {
 def test_a_stream_ends_at_once_when_its_person_is(
     screens: Screens, team: Team, people: dict[str, User], how: str
 ) -> None:
-    boss, own = signed_in(people["manager"]), signed_in(people["operator"])
-    stream, another = screens.watch(own), screens.watch(signed_in(people["viewer"]))
-    ENDS[how](boss, own, people["operator"])
+    manager, own = signed_in_by_form(people["manager"]), signed_in_by_form(people["operator"])
+    stream, another = screens.watch(own), screens.watch(signed_in_by_form(people["viewer"]))
+    ENDS[how](manager, own, people["operator"])
     ended(stream)
     announce.team(team.pk, "end")
     assert another.next() == ("end", "")
@@ -163,8 +158,8 @@ def test_a_stream_ends_at_once_when_its_person_is(
 def test_who_is_taken_out_of_the_team_sees_nothing_more_of_it(
     screens: Screens, team: Team, people: dict[str, User]
 ) -> None:
-    stream = screens.watch(signed_in(people["operator"]))
-    signed_in(people["manager"]).post(reverse("person_remove", args=[people["operator"].pk]))
+    stream = screens.watch(signed_in_by_form(people["operator"]))
+    signed_in_by_form(people["manager"]).post(reverse("person_remove", args=[people["operator"].pk]))
     assert stream.next()[0] == "refresh"
     received(team, people["manager"], "700001").announce()
     announce.person(people["operator"].pk)
@@ -173,9 +168,9 @@ def test_who_is_taken_out_of_the_team_sees_nothing_more_of_it(
 
 
 def test_who_becomes_a_viewer_reads_no_code_from_then_on(screens: Screens, team: Team, people: dict[str, User]) -> None:
-    stream = screens.watch(signed_in(people["operator"]))
+    stream = screens.watch(signed_in_by_form(people["operator"]))
     rental = received(team, people["operator"], "700001")
-    signed_in(people["manager"]).post(reverse("person_role", args=[people["operator"].pk]), {"role": "viewer"})
+    signed_in_by_form(people["manager"]).post(reverse("person_role", args=[people["operator"].pk]), {"role": "viewer"})
     assert stream.next()[0] == "refresh"
     rental.announce()
     announce.team(team.pk, "end")
@@ -188,7 +183,7 @@ def test_a_stream_ends_at_once_when_its_person_switches_to_another_team(
     person = people["operator"]
     other = make_team("Sales")
     person.memberships.create(team=other, role=Role.OPERATOR)
-    browser = signed_in(person)
+    browser = signed_in_by_form(person)
     stream = screens.watch(browser, f"?page_team={team.pk}")
     browser.post(reverse("team_switch"), {"team": other.pk})
     received(other, person, "700002").announce()

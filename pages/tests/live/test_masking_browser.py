@@ -13,11 +13,11 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, Playwright, expect
 
 from accounts.models import AuditRecord, Role, Team, User
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import SignIn
 from rentals.jobs.upkeep import retention
 from rentals.models import Message, Rental, Status
-from thuesim_site.testing import RedisServer, wait_until
+from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -47,12 +47,6 @@ Object.defineProperty(document, "hidden", { value: true, configurable: true });
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
-
-
-@pytest.fixture
 def look(browser: Chromium, site: str) -> Iterator[Callable[..., Page]]:
     """Opens the desk for a person who is told of codes in every way; keeps what the stream brings."""
     contexts = []
@@ -61,7 +55,7 @@ def look(browser: Chromium, site: str) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(locale="en")
         contexts.append(context)
         context.add_init_script(EAVESDROP)
-        return signed_in(context, site, person)
+        return open_desk(context, site, person)
 
     yield do
     for context in contexts:
@@ -256,7 +250,7 @@ def test_a_page_that_the_back_button_brings_shows_no_faded_code(
     keeping = playwright.chromium.launch(
         **browser_type_launch_args, ignore_default_args=["--disable-back-forward-cache"]
     )
-    page = signed_in(keeping.new_context(locale="en"), site, manager)
+    page = open_desk(keeping.new_context(locale="en"), site, manager)
     rental = about_to_fade(owner.person, 50)
     page.add_init_script(
         "window.atShow = [];"

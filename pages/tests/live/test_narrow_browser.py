@@ -1,6 +1,6 @@
 """On a narrow phone nothing covers what is beside it, and all of a message can be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
@@ -8,18 +8,11 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Locator, expect
 
 from accounts.models import Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import SignIn
 from rentals.models import Message, Rental, Status
-from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
 
 
 def covers(one: Locator, other: Locator) -> bool:
@@ -45,7 +38,7 @@ def test_in_the_history_the_icon_of_a_long_status_leaves_the_number_free(
     with browser.new_context(
         locale="en", viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True
     ) as context:
-        page = signed_in(context, site, owner)
+        page = open_desk(context, site, owner)
         page.goto(f"{site}/rentals/")
         status = page.locator(".row-status .status")
         assert "no code recognised" in status.inner_text()
@@ -77,7 +70,7 @@ def test_a_narrow_card_opens_its_message_by_a_click_and_by_the_keyboard(
         text=words, is_call=True, audio="call.wav", audio_url="http://127.0.0.1:9/call.wav"
     )
     with browser.new_context(locale="en", viewport={"width": 390, "height": 800}, has_touch=touch) as context:
-        page = signed_in(context, site, owner)
+        page = open_desk(context, site, owner)
         message = page.get_by_test_id("sms")
         expect(page.locator(".audio")).to_be_visible()
         is_cut = "each => each.scrollHeight > each.clientHeight"

@@ -7,12 +7,12 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from pages.tests.live.test_tray_browser import receive
 from pages.views import installable
 from rentals.models import Rental
-from thuesim_site.testing import RedisServer, wait_until
+from thuesim_site.testing import wait_until
 
 pytestmark = pytest.mark.browser
 OFFLINE = "The desk cannot be reached"
@@ -29,12 +29,6 @@ UPDATE = """async () => {
   await fetch(scriptURL, { cache: "reload" });
   await (await navigator.serviceWorker.ready).update();
 }"""
-
-
-@pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ def complaints() -> list[str]:
 @pytest.fixture
 def page(context: BrowserContext, site: str, operator: Browser, complaints: list[str]) -> Page:
     """The desk, under the service worker."""
-    page = signed_in(context, site, operator)
+    page = open_desk(context, site, operator)
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     wait_until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"), "the service worker is there")

@@ -44,15 +44,15 @@ def test_both_are_told_of_a_number_handed_over_and_nobody_else(
     screens: Screens, team: Team, sign_in: SignIn, make_rental: Any
 ) -> None:
     giver, taker, other = sign_in(team), sign_in(team), sign_in(team)
-    boss = sign_in(team, Role.MANAGER)
+    as_manager = sign_in(team, Role.MANAGER)
     streams = {name: screens.watch(client) for name, client in
-               {"giver": giver, "taker": taker, "other": other, "boss": boss}.items()}  # fmt: skip
+               {"giver": giver, "taker": taker, "other": other, "manager": as_manager}.items()}  # fmt: skip
     rental = make_rental(team, person=giver.person, status=Status.WAITING)
-    assert lifecycle.hand_over(Rental.objects.for_cards().get(pk=rental.pk), to=taker.person, by=boss.person)
+    assert lifecycle.hand_over(Rental.objects.for_cards().get(pk=rental.pk), to=taker.person, by=as_manager.person)
     assert "was handed over to person1, who reads its code now" in streams["giver"].skip_to("notice")
     assert "was handed over to you: its code will be yours" in streams["taker"].skip_to("notice")
     make_rental(team).announce()
-    for name in ("other", "boss"):
+    for name in ("other", "manager"):
         assert [streams[name].next()[0] for _ in range(2)] == ["rental", "rental"]
 
 

@@ -7,8 +7,9 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import SignIn
+from pages.tests.live.server import pages
 from rentals.models import Network, Rental, Service, ServiceFigure, Token
 from thuesim_site.testing import RedisServer
 
@@ -44,7 +45,7 @@ def desk(
     real_redis: RedisServer, team: Team, services: None, sign_in: SignIn, context: BrowserContext
 ) -> Iterator[Page]:
     with pages(real_redis) as site:
-        yield signed_in(context, site, sign_in(team))
+        yield open_desk(context, site, sign_in(team))
 
 
 def test_enter_chooses_and_the_button_buys_at_the_price_that_it_says(desk: Page) -> None:

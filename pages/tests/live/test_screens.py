@@ -23,7 +23,7 @@ from rentals.tests.factories import make_person, make_team
 pytestmark = pytest.mark.django_db
 
 
-def signed_in(person: User) -> str:
+def session_key_of(person: User) -> str:
     client = Client()
     client.force_login(person)
     return str(client.session.session_key)
@@ -37,7 +37,7 @@ def test_hundreds_of_screens_ask_the_database_no_more_than_one() -> None:
     strict, other = make_team("Strict", requires_second_step=True), make_team("Other")
     people = [make_person(team, username=f"{team.name}{number}") for team in (strict, other) for number in range(10)]
     people.append(make_person(username="admin", is_staff=True))
-    keys = [signed_in(person) for person in people]
+    keys = [session_key_of(person) for person in people]
     with CaptureQueriesContext(connection) as queries:
         screens = opened(*keys, "nobody", "")
     assert len(queries) <= 8
@@ -89,7 +89,7 @@ def change_session(**values: Any) -> Callable[[User, str], None]:
 )
 def test_a_screen_opens_for_whom_django_takes_for_signed_in(change: Callable[[User, str], None]) -> None:
     person, colleague = make_person(make_team(), username="linh"), make_person(make_team(), Role.MANAGER)
-    key, others_key = signed_in(person), signed_in(colleague)
+    key, others_key = session_key_of(person), session_key_of(colleague)
     change(person, key)
     theirs, others = opened(key, others_key)
     assert theirs is None
@@ -101,7 +101,7 @@ def test_a_screen_opens_for_whom_django_takes_for_signed_in(change: Callable[[Us
 
 
 def test_a_session_of_before_the_secret_key_was_changed_stays_open(settings: Any) -> None:
-    key = signed_in(make_person(make_team()))
+    key = session_key_of(make_person(make_team()))
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next one"
     assert opened(key) != [None]

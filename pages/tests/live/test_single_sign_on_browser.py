@@ -9,7 +9,7 @@ from pytest_django import Settings
 from accounts.models import GroupRule, Membership, Team
 from bench.provider.office import PEOPLE, Office
 from lib.network import oidc_documents, oidc_providers
-from pages.tests.live import browsing
+from pages.tests.live import server
 from thuesim_site.testing import RedisServer, free_port
 
 pytestmark = [pytest.mark.alone, pytest.mark.browser]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.browser]
 
 @pytest.fixture
 def site(real_redis: RedisServer, transactional_db: None, settings: Settings) -> Iterator[str]:
-    with browsing.pages(real_redis) as address:
+    with server.pages(real_redis) as address:
         yield address
 
 

@@ -1,6 +1,6 @@
 """A code is never out of sight: the tray of new codes, dense rows, and the order of the board."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,21 +10,14 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from accounts.models import Team
 from pages.presenters import cards
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from rentals.models import Message, Rental, Status
-from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
 # No card fits into it, so each code is in the tray.
 TOO_LOW: ViewportSize = {"width": 1280, "height": 120}
 WIDTHS = pytest.mark.parametrize("width", [1440, 390])
-
-
-@pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
 
 
 @pytest.fixture
@@ -69,7 +62,7 @@ def test_the_code_of_the_last_of_sixty_cards_is_in_view(
     browser: Chromium, site: str, operator: Browser, sixty: list[Rental], width: int
 ) -> None:
     with browser.new_context(viewport={"width": width, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         assert ids_on(page) == [rental.pk for rental in sixty]
         receive(sixty[-1], "529310")
         expect(entries(page).locator(".tray-code")).to_have_text("529310")
@@ -99,7 +92,7 @@ def test_own_codes_come_first_and_a_copied_one_goes(
     own, colleagues = make_rental(team, person=operator.person), make_rental(team, person=sign_in(team).person)
     with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(own, "111111")
         expect(entries(page)).to_have_count(1)
         receive(colleagues, "222222")
@@ -114,7 +107,7 @@ def test_a_masked_code_is_in_no_tray_and_one_that_is_masked_leaves_it(
 ) -> None:
     colleagues = make_rental(team, person=sign_in(team).person)
     with browser.new_context(viewport=TOO_LOW, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(colleagues, "333333")
         expect(entries(page).locator(".tray-code:visible")).to_have_text("333333")
         Team.objects.update(shares_codes=False)
@@ -127,7 +120,7 @@ def test_a_code_whose_card_is_in_sight_is_in_no_tray_until_it_is_scrolled_away(
     browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
 ) -> None:
     with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(sixty[0], "529310")
         expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
         page.wait_for_timeout(1500)
@@ -142,7 +135,7 @@ def test_a_code_that_comes_while_the_page_is_hidden_is_in_the_tray_when_it_is_se
     browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
 ) -> None:
     with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
         receive(sixty[0], "529310")
         expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
@@ -160,7 +153,7 @@ def test_a_card_under_something_else_is_not_in_sight(
     operator.person.dense_board = dense
     operator.person.save()
     with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(sixty[0], "529310")
         expect(page.locator(f"#rental-{sixty[0].pk}").get_by_test_id("code")).to_have_text("529310")
         page.wait_for_timeout(1500)
@@ -180,7 +173,7 @@ def test_a_card_under_the_tray_is_not_in_sight(
     browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
 ) -> None:
     with browser.new_context(viewport={"width": 700, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(sixty[-1], "111111")
         expect(entries(page).locator(".tray-code:visible")).to_have_text(["111111"])
         receive(sixty[3], "222222")
@@ -210,7 +203,7 @@ def test_a_code_that_was_copied_on_its_card_leaves_the_tray_for_good(
 ) -> None:
     with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         receive(sixty[-1], "FB-31902")
         expect(entries(page).locator(".tray-code")).to_have_text(["FB-31902"])
         page.locator(f"#code-{sixty[-1].pk}").click()
@@ -225,7 +218,7 @@ def test_dense_rows_and_codes_first_are_switched_without_a_reload(
     browser: Chromium, site: str, operator: Browser, sixty: list[Rental]
 ) -> None:
     with browser.new_context(viewport={"width": 1440, "height": 800}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         height = page.locator("#board").bounding_box()["height"]  # type: ignore[index]
         page.locator(".view > summary").click()
         page.get_by_role("switch", name="Dense rows").click()
@@ -251,7 +244,7 @@ def test_an_open_rental_is_on_the_board_however_many_ended_after_it(
     for n in range(cards.MAX_ENDED + 30):
         make_rental(team, status=Status.EXPIRED, upstream_key=f"x{n}", ended_at=timezone.now())
     with browser.new_context(viewport=TOO_LOW, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         assert len(ids_on(page)) == cards.MAX_ENDED + 1
         expect(page.locator("#board-more")).to_contain_text("And 30 more")
         receive(number, "529310")
@@ -272,7 +265,7 @@ def test_a_code_that_is_taken_back_is_struck_out_and_not_copied_by_its_key(
     rental = make_rental(team, person=operator.person)
     with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         page.evaluate("navigator.clipboard.writeText('nothing')")
         say(rental, "ZaloPay: Ma OTP 551208 de thanh toan", "551208", minutes_ago=3)
         expect(entries(page).locator(".tray-code")).to_have_text("551208")
@@ -300,7 +293,7 @@ def test_two_codes_of_a_message_are_one_row_with_the_words_of_each(
 ) -> None:
     rental = make_rental(team, person=operator.person)
     with browser.new_context(viewport={"width": width, "height": 420}, locale="en") as context:
-        page = signed_in(context, site, operator)
+        page = open_desk(context, site, operator)
         page.evaluate("document.body.style.paddingBlockStart = '100vh'")  # the card is out of sight
         say(rental, "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512")
         expect(entries(page)).to_have_count(1)

@@ -1,6 +1,6 @@
 """The typeface in a real browser: asked for at once, from the desk itself, no more than a page needs; nothing moves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -10,12 +10,11 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page
 
 from accounts.models import Team
-from pages.tests.live.browsing import pages, signed_in
+from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from pages.tests.live.test_tray_browser import receive
 from rentals.models import Rental
 from rentals.tests.factories import make_token
-from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
 SHIFTS = """
@@ -34,12 +33,6 @@ WIDTHS_OF = """(text) => {
 
 
 @pytest.fixture
-def site(real_redis: RedisServer, transactional_db: None) -> Iterator[str]:
-    with pages(real_redis) as address:
-        yield address
-
-
-@pytest.fixture
 def operator(team: Team, sign_in: SignIn, make_rental: Callable[..., Rental]) -> Browser:
     person = sign_in(team)
     for _ in range(12):
@@ -55,7 +48,7 @@ def test_a_page_loads_each_file_of_the_typeface_once_and_from_the_desk(
 ) -> None:
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
-    page = signed_in(context, site, operator)
+    page = open_desk(context, site, operator)
     page.evaluate("document.fonts.ready")
     fonts = sorted(urlsplit(address).path for address in asked if address.endswith(".woff2"))
     assert fonts == [
@@ -67,7 +60,7 @@ def test_a_page_loads_each_file_of_the_typeface_once_and_from_the_desk(
 def test_figures_are_of_one_width_and_letters_that_look_alike_differ(
     context: BrowserContext, site: str, operator: Browser
 ) -> None:
-    page = signed_in(context, site, operator)
+    page = open_desk(context, site, operator)
     page.evaluate("document.fonts.ready")
     assert page.evaluate("getComputedStyle(document.querySelector('[data-testid=code]')).fontFamily").startswith(
         '"Plex Mono"'
@@ -82,7 +75,7 @@ def test_figures_are_of_one_width_and_letters_that_look_alike_differ(
 def test_nothing_moves_while_the_desk_arrives(browser: Chromium, site: str, operator: Browser, width: int) -> None:
     with browser.new_context(viewport={"width": width, "height": 900}, locale="vi", service_workers="block") as context:
         context.add_init_script(SHIFTS)
-        page: Page = signed_in(context, site, operator)
+        page: Page = open_desk(context, site, operator)
         page.wait_for_timeout(500)
         shifts = page.evaluate("window.shifts")
         assert sum(value for value, *_parts in shifts) < 0.002, shifts

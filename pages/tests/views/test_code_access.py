@@ -164,19 +164,19 @@ def test_playing_a_recording_is_recorded_once_a_day_whatever_parts_are_asked_for
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_an_export_notes_the_codes_that_it_holds(team: Team, rental: Rental, kind: str) -> None:
     make_rental(Status.WAITING, team=team, token=rental.token)
-    boss = make_person(team, Role.MANAGER, username="boss")
-    browser(boss).post(reverse(f"export_{kind}"))
+    manager = make_person(team, Role.MANAGER, username="boss")
+    browser(manager).post(reverse(f"export_{kind}"))
     record = AuditRecord.objects.get(action="export")
     assert list(ExportedCode.objects.values_list("record", "rental")) == [(record.pk, rental.pk)]
-    assert "boss exported the code" in listed(boss, rental)
+    assert "boss exported the code" in listed(manager, rental)
 
 
 def test_an_export_in_which_the_code_is_masked_is_not_in_the_list(team: Team, rental: Rental) -> None:
     Team.objects.update(codes_fade_minutes=5)
     Rental.objects.update(received_at=timezone.now() - timedelta(minutes=6))
-    boss = make_person(team, Role.MANAGER, username="boss")
-    browser(boss).post(reverse("export_csv"))
-    assert listed(boss, rental) == ["Linh Trần (linh) ordered the number"]
+    manager = make_person(team, Role.MANAGER, username="boss")
+    browser(manager).post(reverse("export_csv"))
+    assert listed(manager, rental) == ["Linh Trần (linh) ordered the number"]
 
 
 @pytest.mark.database
@@ -208,15 +208,15 @@ def test_what_an_export_held_is_forgotten_with_its_record(team: Team, rental: Re
 
 def test_the_rentals_page_lists_everybody_who_saw_the_code(team: Team, linh: User, rental: Rental) -> None:
     Team.objects.update(shares_codes=False)
-    boss = make_person(team, Role.MANAGER, username="boss")
+    manager = make_person(team, Role.MANAGER, username="boss")
     mai = browser(make_person(team, username="mai"))
     mai.post(reverse("reveal", args=[rental.pk]))
     mai.post(reverse("copied", args=[rental.pk]))
     browser(linh).get("/")
     root = make_person(username="root", is_staff=True, is_superuser=True, team=team)
     browser(root).get(reverse("admin:rentals_rental_change", args=[rental.pk]))
-    browser(boss).post(reverse("export_csv"))
-    assert listed(boss, rental) == [
+    browser(manager).post(reverse("export_csv"))
+    assert listed(manager, rental) == [
         "Linh Trần (linh) ordered the number",
         "mai revealed the code",
         "mai copied the code",
@@ -246,8 +246,8 @@ def test_a_program_that_read_the_code_is_named_with_its_key(
     assert lines[1] == expected
     assert [line for line in lines if "CI" in line] == [expected]
     assert len(lines) == 3  # ordered, read by the program, read on a page
-    boss = browser(make_person(team, Role.MANAGER, username="boss"))
-    page = boss.get(reverse("team_audit"), {"action": "read"}).content.decode()
+    as_manager = browser(make_person(team, Role.MANAGER, username="boss"))
+    page = as_manager.get(reverse("team_audit"), {"action": "read"}).content.decode()
     assert f"API key {key}" in " ".join(parse(page).text.split())
 
 
@@ -296,10 +296,10 @@ def test_the_audit_log_finds_a_number_in_any_form(team: Team, linh: User, rental
     other = make_rental(Status.RECEIVED, team=team, phone="+84987000111")
     audit.record("cancel", team=team, target=audit.about(other))
     audit.record("reveal", team=team, target=f"message {rental.messages.get().pk}")
-    boss = browser(make_person(team, Role.MANAGER, username="boss"))
-    boss.get("/")
-    boss.post(reverse("export_csv"))
-    answer = boss.get(reverse("team_audit"), {"q": typed})
+    as_manager = browser(make_person(team, Role.MANAGER, username="boss"))
+    as_manager.get("/")
+    as_manager.post(reverse("export_csv"))
+    answer = as_manager.get(reverse("team_audit"), {"q": typed})
     found = {(record.action, record.target) for record, *_words in answer.context["records"]}
     assert found == {
         ("read", audit.about(rental)),
@@ -309,11 +309,11 @@ def test_the_audit_log_finds_a_number_in_any_form(team: Team, linh: User, rental
 
 
 def test_the_audit_log_shows_reads_where_somebody_asks_for_them(team: Team, rental: Rental) -> None:
-    boss = browser(make_person(team, Role.MANAGER, username="boss"))
-    boss.get("/")
+    as_manager = browser(make_person(team, Role.MANAGER, username="boss"))
+    as_manager.get("/")
 
     def actions(**asked: str) -> set[str]:
-        return {record.action for record, *_words in boss.get(reverse("team_audit"), asked).context["records"]}
+        return {record.action for record, *_words in as_manager.get(reverse("team_audit"), asked).context["records"]}
 
     assert "read" not in actions()
     assert actions(action="read") == actions(q="0912345678") == {"read"}
@@ -323,5 +323,5 @@ def test_the_audit_log_finds_no_number_of_another_team(team: Team) -> None:
     theirs = make_rental(Status.RECEIVED, phone="+84912345678")
     audit.record("reveal", team=theirs.team, target=audit.about(theirs))
     audit.record("reveal", team=team, target=audit.about(theirs))  # cannot be, and would say that they have it
-    boss = browser(make_person(team, Role.MANAGER, username="boss"))
-    assert not boss.get(reverse("team_audit"), {"q": "0912345678"}).context["records"]
+    as_manager = browser(make_person(team, Role.MANAGER, username="boss"))
+    assert not as_manager.get(reverse("team_audit"), {"q": "0912345678"}).context["records"]

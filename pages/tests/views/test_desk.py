@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import api_keys
 from accounts.models import Role, Scope, Team, User
 from accounts.policy import access_for
-from pages.tests.markup import Element, parse
+from pages.tests.markup import Element, html, parse
 from rentals.jobs import statistics
 from rentals.models import Hold, Message, Network, Rental, Service, StarredService, Status, Token
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
@@ -26,7 +26,7 @@ def operator(team: Team) -> User:
 
 
 @pytest.fixture
-def signed_in(client: Client, operator: User) -> Client:
+def as_operator(client: Client, operator: User) -> Client:
     client.force_login(operator)
     return client
 
@@ -44,11 +44,6 @@ def with_code(rental: Rental, code: str = "059809", text: str = "059809 is your 
     return rental
 
 
-def html(response: Any) -> str:
-    """What was answered, on one line."""
-    return " ".join(response.content.decode().split())
-
-
 def elements(response: Any) -> Element:
     return parse(html(response))
 
@@ -57,29 +52,29 @@ def test_the_desk_asks_strangers_to_sign_in(client: Client, db: None) -> None:
     assert client.get("/").headers["Location"] == "/accounts/login/?next=/"
 
 
-def test_the_desk_shows_balance_places_and_hold(signed_in: Client, team: Team, service: Service) -> None:
+def test_the_desk_shows_balance_places_and_hold(as_operator: Client, team: Team, service: Service) -> None:
     make_token(team, name="Spare", balance=None, paused=True)
-    page = elements(signed_in.get("/"))
+    page = elements(as_operator.get("/"))
     assert "123.456 ₫" in [balance.text for balance in page.find_all(data_testid="balance")]
     assert "0/10 waiting" in page.text
     assert "paused" in page.text
 
 
-def test_an_outage_stands_at_the_top_until_thuesim_answers(signed_in: Client, team: Team, service: Service) -> None:
+def test_an_outage_stands_at_the_top_until_thuesim_answers(as_operator: Client, team: Team, service: Service) -> None:
     make_token(team, name="Other")
-    assert "hidden" in elements(signed_in.get("/")).find(data_testid="outage")
+    assert "hidden" in elements(as_operator.get("/")).find(data_testid="outage")
     # A hold that ran out while the next attempt is under way is no answer.
     Token.objects.exclude(name="Other").update(hold=Hold.DOWN, hold_until=timezone.now() - timedelta(seconds=1))
     name = Token.objects.exclude(name="Other").get().name
     for address in ("/", "/tokens/"):
-        outage = elements(signed_in.get(address)).find(data_testid="outage")
+        outage = elements(as_operator.get(address)).find(data_testid="outage")
         assert "hidden" not in outage
         assert outage.text == f"ThueSim does not answer on {name}: orders there wait, and codes may come late."
 
 
 @pytest.mark.parametrize("typed", ["02.97", "97", "DV KHÁC (TEST)", "dv khac (test)"])
-def test_an_order_takes_the_service_in_any_form(signed_in: Client, service: Service, typed: str) -> None:
-    response = signed_in.post(
+def test_an_order_takes_the_service_in_any_form(as_operator: Client, service: Service, typed: str) -> None:
+    response = as_operator.post(
         "/rent/", {"service": typed, "networks": ["VIETTEL"], "prefixes": "96|097", "purpose": "QA"}
     )
     assert response.headers["Location"] == "/"
@@ -88,19 +83,19 @@ def test_an_order_takes_the_service_in_any_form(signed_in: Client, service: Serv
     assert (rental.networks, rental.prefixes, rental.purpose) == (["VIETTEL"], ["96", "97"], "QA")
 
 
-def test_an_order_by_htmx_answers_with_the_form_and_the_new_card(signed_in: Client, service: Service) -> None:
-    page = elements(signed_in.post("/rent/", {"service": "02.97", "purpose": "QA"}, headers=HTMX))
+def test_an_order_by_htmx_answers_with_the_form_and_the_new_card(as_operator: Client, service: Service) -> None:
+    page = elements(as_operator.post("/rent/", {"service": "02.97", "purpose": "QA"}, headers=HTMX))
     card = page.find(data_testid="rental")
     assert (card["hx-swap-oob"], card["data-status"]) == ("true", "queued")
     assert page.find("form", id="rent").values()["purpose"] == ["QA"]
 
 
-def test_a_second_enter_buys_nothing(signed_in: Client, service: Service) -> None:
+def test_a_second_enter_buys_nothing(as_operator: Client, service: Service) -> None:
     order = {"service": "02.97", "networks": ["VIETTEL"], "purpose": "QA", "keep_trying": "5"}
-    form = elements(signed_in.post("/rent/", order, headers=HTMX)).find("form", id="rent")
+    form = elements(as_operator.post("/rent/", order, headers=HTMX)).find("form", id="rent")
     values = form.values()
     assert (values["networks"], values["purpose"], values["keep_trying"]) == (["VIETTEL"], ["QA"], ["5"])
-    again = signed_in.post("/rent/", values, headers=HTMX)
+    again = as_operator.post("/rent/", values, headers=HTMX)
     assert again.status_code == 422
     assert "Choose a service first" in html(again)
     assert Rental.objects.count() == 1
@@ -117,10 +112,10 @@ def test_a_second_enter_buys_nothing(signed_in: Client, service: Service) -> Non
     ],
 )
 def test_a_new_card_comes_where_the_asking_page_has_room_for_it(
-    signed_in: Client, service: Service, page_it_comes_from: str, shown: bool
+    as_operator: Client, service: Service, page_it_comes_from: str, shown: bool
 ) -> None:
     headers = {**HTMX, "HX-Current-URL": f"http://testserver{page_it_comes_from}"}
-    page = html(signed_in.post("/rent/", {"service": "02.97"}, headers=headers))
+    page = html(as_operator.post("/rent/", {"service": "02.97"}, headers=headers))
     assert ('data-testid="rental"' in page) == shown
     assert ("Ordered: DV KHÁC (TEST). The filter hides it." in page) != shown
 
@@ -140,28 +135,28 @@ def test_a_new_card_comes_where_the_asking_page_has_room_for_it(
 )
 @pytest.mark.parametrize("headers", [{}, HTMX])
 def test_bad_input_is_said_and_nothing_is_lost(
-    signed_in: Client, service: Service, wrong: dict[str, Any], sentence: str, headers: dict[str, str]
+    as_operator: Client, service: Service, wrong: dict[str, Any], sentence: str, headers: dict[str, str]
 ) -> None:
-    response = signed_in.post("/rent/", {"service": "02.97", "purpose": "Thử", **wrong}, headers=headers)
+    response = as_operator.post("/rent/", {"service": "02.97", "purpose": "Thử", **wrong}, headers=headers)
     assert response.status_code == 422
     assert sentence in html(response)
     assert 'value="Thử"' in html(response)
     assert not Rental.objects.exists()
 
 
-def test_a_bare_id_on_two_servers_must_be_chosen(signed_in: Client, service: Service) -> None:
+def test_a_bare_id_on_two_servers_must_be_chosen(as_operator: Client, service: Service) -> None:
     make_service(name="Other", sv="03", upstream_id="97")
-    assert "is on several servers" in html(signed_in.post("/rent/", {"service": "97"}))
+    assert "is on several servers" in html(as_operator.post("/rent/", {"service": "97"}))
 
 
-def test_a_purpose_is_wanted_where_the_team_says_so(signed_in: Client, team: Team, service: Service) -> None:
+def test_a_purpose_is_wanted_where_the_team_says_so(as_operator: Client, team: Team, service: Service) -> None:
     Team.objects.update(purpose_required=True)
-    assert "Say what the number is for" in html(signed_in.post("/rent/", {"service": "02.97"}))
+    assert "Say what the number is for" in html(as_operator.post("/rent/", {"service": "02.97"}))
 
 
-def test_another_teams_token_is_refused(signed_in: Client, service: Service) -> None:
+def test_another_teams_token_is_refused(as_operator: Client, service: Service) -> None:
     foreign = make_token(make_team())
-    assert "not one of your team" in html(signed_in.post("/rent/", {"service": "02.97", "token": foreign.pk}))
+    assert "not one of your team" in html(as_operator.post("/rent/", {"service": "02.97", "token": foreign.pk}))
 
 
 def test_a_viewer_cannot_rent(client: Client, team: Team, service: Service) -> None:
@@ -172,12 +167,12 @@ def test_a_viewer_cannot_rent(client: Client, team: Team, service: Service) -> N
     assert "Ask a manager of your team" in html(response)
 
 
-def test_rent_wants_a_post(signed_in: Client) -> None:
-    assert signed_in.get("/rent/").status_code == 405
+def test_rent_wants_a_post(as_operator: Client) -> None:
+    assert as_operator.get("/rent/").status_code == 405
 
 
 def test_starred_services_come_first_then_the_teams_most_used_with_how_often_a_code_came(
-    signed_in: Client, team: Team, operator: User, service: Service
+    as_operator: Client, team: Team, operator: User, service: Service
 ) -> None:
     often, starred, seldom = (make_service(name=name, price=1600) for name in ("Zalo", "Yahoo", "Wechat"))
     for status in [Status.RECEIVED] * 4 + [Status.EXPIRED]:
@@ -186,7 +181,7 @@ def test_starred_services_come_first_then_the_teams_most_used_with_how_often_a_c
     StarredService.objects.create(person=operator, service=starred)
     StarredService.objects.create(person=make_person(team), service=seldom)  # another person's star
     statistics.refresh(team.pk)
-    form = elements(signed_in.get("/")).find("form", id="rent")
+    form = elements(as_operator.get("/")).find("form", id="rent")
     groups = form.find("select", name="service").find_all("optgroup")
     offers = {group["label"]: [option.text for option in group.find_all("option")] for group in groups}
     assert list(offers.items()) == [
@@ -198,14 +193,16 @@ def test_starred_services_come_first_then_the_teams_most_used_with_how_often_a_c
     assert form.find("option", data_rated="").text.startswith("Zalo")
 
 
-def test_a_service_that_the_team_may_not_order_is_not_offered(signed_in: Client, team: Team, service: Service) -> None:
+def test_a_service_that_the_team_may_not_order_is_not_offered(
+    as_operator: Client, team: Team, service: Service
+) -> None:
     team.services.add(make_service(name="Zalo"))
-    assert "DV KHÁC (TEST)" not in html(signed_in.get("/"))
-    assert "may not rent numbers for this service" in html(signed_in.post("/rent/", {"service": "02.97"}))
+    assert "DV KHÁC (TEST)" not in html(as_operator.get("/"))
+    assert "may not rent numbers for this service" in html(as_operator.post("/rent/", {"service": "02.97"}))
 
 
 def test_the_last_purpose_stands_in_the_form_and_earlier_ones_are_offered(
-    signed_in: Client, team: Team, operator: User, service: Service
+    as_operator: Client, team: Team, operator: User, service: Service
 ) -> None:
     now = timezone.now()
     for minutes, purpose in enumerate(["Shop A", "Kiểm thử", "Shop A", ""]):
@@ -213,7 +210,7 @@ def test_the_last_purpose_stands_in_the_form_and_earlier_ones_are_offered(
             team=team, person=operator, service=service, purpose=purpose, queued_at=now - timedelta(minutes=minutes)
         )
     make_rental(team=team, person=make_person(team), service=service, purpose="Of another", queued_at=now)
-    page = elements(signed_in.get("/"))
+    page = elements(as_operator.get("/"))
     field = page.find("input", name="purpose")
     assert (field["value"], field["maxlength"]) == ("Shop A", "120")
     offered = page.find("datalist", id=field["list"])
@@ -221,41 +218,41 @@ def test_the_last_purpose_stands_in_the_form_and_earlier_ones_are_offered(
 
 
 def test_neither_a_program_nor_a_colleague_sets_the_purpose_of_the_next_order(
-    signed_in: Client, team: Team, operator: User, service: Service
+    as_operator: Client, team: Team, operator: User, service: Service
 ) -> None:
     key, _secret = api_keys.make(operator, access_for(operator), name="CI", scopes=[Scope.RENTALS_WRITE])
     now = timezone.now()
     own: dict[str, Any] = {"team": team, "person": operator, "service": service}
     make_rental(**own, purpose="test_sign_up[chromium]", api_key=key, queued_at=now)
-    assert elements(signed_in.get("/")).find("input", name="purpose")["value"] == ""
+    assert elements(as_operator.get("/")).find("input", name="purpose")["value"] == ""
     make_rental(**own, purpose="Handed over", ordered_by=make_person(team), queued_at=now)
     make_rental(**own, purpose="Shop A", queued_at=now - timedelta(days=1))
-    page = elements(signed_in.get("/"))
+    page = elements(as_operator.get("/"))
     assert page.find("input", name="purpose")["value"] == "Shop A"
     assert [option["value"] for option in page.find("datalist", id="purposes").find_all("option")] == ["Shop A"]
 
 
 @pytest.mark.database
-def test_the_board_shows_the_teams_open_rentals_newest_first(signed_in: Client, team: Team, service: Service) -> None:
+def test_the_board_shows_the_teams_open_rentals_newest_first(as_operator: Client, team: Team, service: Service) -> None:
     now = timezone.now()
     old = make_rental(Status.WAITING, team=team, queued_at=now - timedelta(minutes=2))
     new = make_rental(Status.QUEUED, team=team, queued_at=now)
     make_rental(Status.WAITING)
     gone = make_rental(Status.EXPIRED, team=team, queued_at=now - timedelta(hours=2), ended_at=now - timedelta(hours=1))
-    page = html(signed_in.get("/board/"))
+    page = html(as_operator.get("/board/"))
     assert page.index(f'data-rental-id="{new.pk}"') < page.index(f'data-rental-id="{old.pk}"')
     assert page.count('data-testid="rental"') == 2
     assert f'data-rental-id="{gone.pk}"' not in page
 
 
 def test_of_very_many_tokens_the_desk_lists_those_that_take_no_orders_first(
-    signed_in: Client, team: Team, service: Service, monkeypatch: pytest.MonkeyPatch
+    as_operator: Client, team: Team, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pages.templatetags.desk.MAX_TOKENS", 2)
     for name in ("Alpha", "Beta"):
         make_token(team, name=name)
     make_token(team, name="Zeta", paused=True)
-    page = elements(signed_in.get("/"))
+    page = elements(as_operator.get("/"))
     listed = [name.text for name in page.find("div", id="tokens").find_all("span", **{"class": "token-name"})]
     assert listed == ["Zeta", "Alpha"]
     assert page.find(**{"data-testid": "more-tokens"}).text == "2 of 4 tokens. All of them"
@@ -265,19 +262,19 @@ def test_of_very_many_tokens_the_desk_lists_those_that_take_no_orders_first(
 
 @pytest.mark.database
 def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_beside(
-    signed_in: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+    as_operator: Client, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pages.presenters.cards.MAX_OPEN", 2)
     now, token = timezone.now(), make_token(team)
     ages = (3, 1, 0, 2)
     rentals = [make_rental(team=team, token=token, queued_at=now - timedelta(minutes=age)) for age in ages]
     ended = make_rental(Status.EXPIRED, team=team, token=token, queued_at=now, ended_at=now)
-    page = elements(signed_in.get("/board/"))
+    page = elements(as_operator.get("/board/"))
     shown = [card["data-rental-id"] for card in page.find_all("article")]
     assert shown == [str(rental.pk) for rental in (ended, rentals[2], rentals[1])]
     more = page.find("p", id="board-more")
     assert more.text.startswith("And 2 more that are still open: History")
-    found = elements(signed_in.get(more.find("a")["href"]))
+    found = elements(as_operator.get(more.find("a")["href"]))
     assert len(found.find("tbody", id="history-rows").find_all("tr")) == 4
 
 
@@ -296,7 +293,7 @@ def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_bes
     ],
 )
 def test_filters_in_the_address_hold_for_the_board_and_for_each_card(
-    signed_in: Client, team: Team, operator: User, service: Service, query: str, shown: set[str]
+    as_operator: Client, team: Team, operator: User, service: Service, query: str, shown: set[str]
 ) -> None:
     from django.http import QueryDict
 
@@ -307,7 +304,7 @@ def test_filters_in_the_address_hold_for_the_board_and_for_each_card(
         "mine": make_rental(Status.WAITING, team=team, person=operator, service=service, network="VIETTEL"),
         "theirs": make_rental(Status.RECEIVED, team=team, network="MOBIFONE", phone="+84771234567"),
     }
-    page = html(signed_in.get(f"/?{query}"))
+    page = html(as_operator.get(f"/?{query}"))
     board_filter = BoardFilter.from_query(QueryDict(query))
     access = access_for(operator)
     for name, rental in rentals.items():
@@ -316,7 +313,7 @@ def test_filters_in_the_address_hold_for_the_board_and_for_each_card(
 
 
 def test_the_desk_takes_the_same_queries_however_full_it_is(
-    signed_in: Client,
+    as_operator: Client,
     team: Team,
     operator: User,
     service: Service,
@@ -328,31 +325,31 @@ def test_the_desk_takes_the_same_queries_however_full_it_is(
         for _ in range(5):
             with_code(make_rental(status, team=team, person=operator, token=token), str(Rental.objects.count()))
     with django_capture_on_commit_callbacks(execute=True), django_assert_max_num_queries(15):
-        signed_in.get("/")  # the first view of the day records who reads the codes
+        as_operator.get("/")  # the first view of the day records who reads the codes
     with django_assert_max_num_queries(14):
-        signed_in.get("/")
+        as_operator.get("/")
     with django_assert_max_num_queries(8):
-        signed_in.get("/board/")
+        as_operator.get("/board/")
 
 
 def test_an_order_reads_the_services_and_networks_once(
-    signed_in: Client, service: Service, django_assert_max_num_queries: Any
+    as_operator: Client, service: Service, django_assert_max_num_queries: Any
 ) -> None:
     with django_assert_max_num_queries(25) as queries:
-        signed_in.post("/rent/", {"service": "02.97", "networks": ["VIETTEL"], "purpose": "QA"}, headers=HTMX)
+        as_operator.post("/rent/", {"service": "02.97", "networks": ["VIETTEL"], "purpose": "QA"}, headers=HTMX)
     assert Rental.objects.exists()
     statements = [query["sql"] for query in queries.captured_queries]
     for table in ("rentals_servicefigure", "rentals_network"):
         assert sum(f'FROM "{table}"' in statement for statement in statements) == 1
 
 
-def test_a_person_of_several_teams_can_switch(signed_in: Client, operator: User, team: Team) -> None:
+def test_a_person_of_several_teams_can_switch(as_operator: Client, operator: User, team: Team) -> None:
     other = make_team("Tests")
     operator.memberships.create(team=other, role=Role.OPERATOR)
     here = make_rental(Status.WAITING, team=other)
-    signed_in.post("/team/switch/", {"team": other.pk})
-    assert f'data-rental-id="{here.pk}"' in html(signed_in.get("/"))
-    assert signed_in.post("/team/switch/", {"team": make_team().pk}).status_code == 404
+    as_operator.post("/team/switch/", {"team": other.pk})
+    assert f'data-rental-id="{here.pk}"' in html(as_operator.get("/"))
+    assert as_operator.post("/team/switch/", {"team": make_team().pk}).status_code == 404
 
 
 def test_sign_in_says_what_is_wrong(client: Client, operator: User) -> None:
@@ -361,39 +358,43 @@ def test_sign_in_says_what_is_wrong(client: Client, operator: User) -> None:
     assert 'value="linh"' in html(response)
 
 
-def test_demo_mode_is_said_with_a_way_to_send_an_sms(signed_in: Client, settings: Any) -> None:
+def test_demo_mode_is_said_with_a_way_to_send_an_sms(as_operator: Client, settings: Any) -> None:
     settings.DEMO = True
     settings.THUESIM_BASE_URL = "http://127.0.0.1:8001"
-    page = elements(signed_in.get("/", headers={"host": "127.0.0.1:8000"}))
+    page = elements(as_operator.get("/", headers={"host": "127.0.0.1:8000"}))
     assert page.find_all("a", href="http://127.0.0.1:8001/")
 
 
-def test_a_missing_page_is_designed(signed_in: Client) -> None:
-    response = signed_in.get("/rentals/999999/")
+def test_a_missing_page_is_designed(as_operator: Client) -> None:
+    response = as_operator.get("/rentals/999999/")
     assert response.status_code == 404
     assert "Page not found" in html(response)
 
 
-def test_services_stand_in_the_order_in_which_people_count(signed_in: Client, service: Service) -> None:
+def test_services_stand_in_the_order_in_which_people_count(as_operator: Client, service: Service) -> None:
     for name in ("Bank 10", "Bank 2", "Bank 1", "bank 1 b", "Bank 100"):
         make_service(name=name, sv="02", upstream_id=name.replace(" ", ""))
-    options = elements(signed_in.get("/")).find("select", id="service").find_all("option")
+    options = elements(as_operator.get("/")).find("select", id="service").find_all("option")
     names = [option.text.split(" · ")[0] for option in options]
     assert [name for name in names if "ank" in name] == ["Bank 1", "bank 1 b", "Bank 2", "Bank 10", "Bank 100"]
 
 
-def test_a_card_has_the_whole_name_of_its_service(signed_in: Client, team: Team, service: Service) -> None:
+def test_a_card_has_the_whole_name_of_its_service(as_operator: Client, team: Team, service: Service) -> None:
     name = "Ngân hàng TMCP Sài Gòn Thương Tín chi nhánh số 100"
     make_rental(team=team, service=make_service(name=name, upstream_id="100"))
-    card = elements(signed_in.get("/")).find(data_testid="rental")
+    card = elements(as_operator.get("/")).find(data_testid="rental")
     assert card.find("a")["title"] == name
 
 
 def test_an_order_costs_the_database_few_questions(
-    signed_in: Client, service: Service, django_assert_max_num_queries: Any
+    as_operator: Client, service: Service, django_assert_max_num_queries: Any
 ) -> None:
-    order = {**elements(signed_in.get("/")).find("form", id="rent").values(), "service": "02.97", "price_seen": "1450"}
+    order = {
+        **elements(as_operator.get("/")).find("form", id="rent").values(),
+        "service": "02.97",
+        "price_seen": "1450",
+    }
     with django_assert_max_num_queries(24):
-        assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
+        assert as_operator.post("/rent/", order, headers=HTMX).status_code == 200
     with django_assert_max_num_queries(15):
-        assert signed_in.post("/rent/", order, headers=HTMX).status_code == 200
+        assert as_operator.post("/rent/", order, headers=HTMX).status_code == 200

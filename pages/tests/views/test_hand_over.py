@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -20,7 +19,7 @@ from pages.presenters.spend import Period, spending
 from rentals import budgets, lifecycle
 from rentals.models import LedgerEntry, MessageSource, Rental, Status
 from rentals.queries.filters import HistoryFilter
-from rentals.tests.factories import make_person, make_rental, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_team, make_token, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -39,15 +38,9 @@ def rental(team: Team, linh: User) -> Rental:
     return rental
 
 
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 def hand_over(by: User, rental: Rental, to: User | None) -> int:
     sent = {"person": to.pk} if to else {}
-    return browser(by).post(reverse("hand_over", args=[rental.pk]), sent).status_code
+    return signed_in(by).post(reverse("hand_over", args=[rental.pk]), sent).status_code
 
 
 def test_the_colleague_owns_the_number_and_reads_its_code(linh: User, mai: User, rental: Rental) -> None:
@@ -67,14 +60,14 @@ def test_the_colleague_owns_the_number_and_reads_its_code(linh: User, mai: User,
 def test_it_stands_in_the_timeline_the_audit_log_and_among_those_who_saw_the_code(
     team: Team, linh: User, mai: User, rental: Rental
 ) -> None:
-    boss = make_person(team, Role.MANAGER, username="boss")
-    hand_over(boss, rental, mai)
+    manager = make_person(team, Role.MANAGER, username="boss")
+    hand_over(manager, rental, mai)
     event = rental.events.get()
-    assert (event.kind, event.person, event.before, event.after) == ("handed over", boss, "waiting", "waiting")
+    assert (event.kind, event.person, event.before, event.after) == ("handed over", manager, "waiting", "waiting")
     record = AuditRecord.objects.get(action="hand_over")
-    assert (record.person, record.team, record.target) == (boss, team, audit.about(rental))
+    assert (record.person, record.team, record.target) == (manager, team, audit.about(rental))
     assert record.detail == {"person": ["linh", "mai"]}
-    page = browser(mai).get(reverse("rental", args=[rental.pk])).content.decode()
+    page = signed_in(mai).get(reverse("rental", args=[rental.pk])).content.decode()
     assert "From linh to mai, who reads the code. The price stays with the person who ordered." in page
     assert "handed the number over to mai" in page
     assert "ordered by linh" in " ".join(page.split())
@@ -106,8 +99,8 @@ def test_a_number_is_not_handed_over_to_the_person_whose_it_is(
         (linh, "0912 345 678 is mai's already."),  # who sent the form twice
         (make_person(team, Role.MANAGER), "0912 345 678 is mai's already."),
     ]:
-        signed_in = browser(by)
-        answer = signed_in.post(reverse("hand_over", args=[rental.pk]), {"person": mai.pk}, follow=True)
+        client = signed_in(by)
+        answer = client.post(reverse("hand_over", args=[rental.pk]), {"person": mai.pk}, follow=True)
         assert [str(message) for message in answer.context["messages"]] == [sentence]
     rental.refresh_from_db()
     assert (rental.person, rental.ordered_by) == (mai, None)
@@ -117,7 +110,7 @@ def test_a_number_is_not_handed_over_to_the_person_whose_it_is(
 def test_of_two_managers_the_second_is_told_whose_it_is_now(
     team: Team, linh: User, mai: User, rental: Rental, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boss, third = make_person(team, Role.MANAGER), make_person(team)
+    manager, third = make_person(team, Role.MANAGER), make_person(team)
     hand_over_in_time = lifecycle.hand_over
 
     def lose(given: Rental, *, to: User, by: User) -> bool:
@@ -125,7 +118,7 @@ def test_of_two_managers_the_second_is_told_whose_it_is_now(
         return hand_over_in_time(given, to=to, by=by)
 
     monkeypatch.setattr(lifecycle, "hand_over", lose)
-    answer = browser(boss).post(reverse("hand_over", args=[rental.pk]), {"person": third.pk}, follow=True)
+    answer = signed_in(manager).post(reverse("hand_over", args=[rental.pk]), {"person": third.pk}, follow=True)
     assert [str(message) for message in answer.context["messages"]] == ["0912 345 678 is mai's already."]
 
 
@@ -145,7 +138,7 @@ def test_only_a_number_that_waits_changes_hands(team: Team, linh: User, mai: Use
     rental.refresh_from_db()
     assert (rental.person, rental.ordered_by) == (linh, None)
     assert not AuditRecord.objects.filter(action="hand_over").exists()
-    assert 'id="hand-over-' not in browser(linh).get("/").content.decode()
+    assert 'id="hand-over-' not in signed_in(linh).get("/").content.decode()
 
 
 def test_a_number_that_was_rented_elsewhere_is_nobodys_to_give(team: Team, mai: User) -> None:
@@ -154,10 +147,10 @@ def test_a_number_that_was_rented_elsewhere_is_nobodys_to_give(team: Team, mai: 
 
 
 def test_the_second_of_two_changes_nothing(team: Team, linh: User, mai: User, rental: Rental) -> None:
-    other, boss = make_person(team), make_person(team, Role.MANAGER)
+    other, manager = make_person(team), make_person(team, Role.MANAGER)
     stale = Rental.objects.for_cards().get()
     assert lifecycle.hand_over(Rental.objects.for_cards().get(), to=mai, by=linh)
-    assert not lifecycle.hand_over(stale, to=other, by=boss)
+    assert not lifecycle.hand_over(stale, to=other, by=manager)
     rental.refresh_from_db()
     assert rental.person == mai
     assert rental.events.count() == AuditRecord.objects.filter(action="hand_over").count() == 1
@@ -184,8 +177,8 @@ def test_what_it_cost_stays_with_the_person_who_ordered(team: Team, linh: User, 
     }
     assert used == {"linh": [900, 1], "mai": [0, 0], "third": [0, 0]}
     today = timezone.localdate()
-    boss = access_for(make_person(team, Role.MANAGER))
-    by_person = next(g for g in spending(boss, Period(today, today)).groupings if g.key == "person")
+    access = access_for(make_person(team, Role.MANAGER))
+    by_person = next(g for g in spending(access, Period(today, today)).groupings if g.key == "person")
     assert [(line.label, line.charged) for line in by_person.lines] == [("linh", 900)]
 
 
@@ -200,7 +193,7 @@ def test_the_history_finds_it_by_whose_it_is_and_by_who_ordered_it(
 
     assert [found(person=str(person.pk)) for person in (linh, mai)] == [{own}, {rental}]
     assert [found(payer=str(person.pk)) for person in (linh, mai)] == [{own, rental}, set()]
-    page = browser(mai).get(f"{reverse('history')}?payer={linh.pk}").content.decode()
+    page = signed_in(mai).get(f"{reverse('history')}?payer={linh.pk}").content.decode()
     assert "ordered by linh" in page
 
 
@@ -216,14 +209,14 @@ def test_the_card_offers_it_without_another_query(
 
 
 def test_the_page_says_when_nobody_else_may_rent(linh: User, rental: Rental) -> None:
-    page = browser(linh).get(reverse("hand_over", args=[rental.pk]))
+    page = signed_in(linh).get(reverse("hand_over", args=[rental.pk]))
     assert "Nobody else in your team may rent." in page.content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_at_once_one_wins() -> None:
     team = make_team()
-    linh, boss = make_person(team), make_person(team, Role.MANAGER)
+    linh, manager = make_person(team), make_person(team, Role.MANAGER)
     takers = [make_person(team), make_person(team)]
     rental = make_rental(Status.WAITING, team=team, person=linh)
     results: list[bool] = []
@@ -232,7 +225,7 @@ def test_of_two_at_once_one_wins() -> None:
     def work(to: User) -> None:
         read = Rental.objects.for_cards().get(pk=rental.pk)
         start.wait()
-        results.append(lifecycle.hand_over(read, to=to, by=boss))
+        results.append(lifecycle.hand_over(read, to=to, by=manager))
         connection.close()
 
     threads: list[Any] = [threading.Thread(target=work, args=[to]) for to in takers]

@@ -327,10 +327,10 @@ def test_terms_are_explained_beside_their_fields(client: Client, operator: User)
     ],
 )
 def test_terms_are_explained_where_lists_are_read(client: Client, path: str, titles: list[str]) -> None:
-    boss = make_person(make_team("Support"), Role.MANAGER)
-    team = boss.memberships.get().team
-    make_rental(Status.EXPIRED, team=team, person=boss, purpose="QA")
-    client.force_login(boss)
+    manager = make_person(make_team("Support"), Role.MANAGER)
+    team = manager.memberships.get().team
+    make_rental(Status.EXPIRED, team=team, person=manager, purpose="QA")
+    client.force_login(manager)
     found = {summary["aria-label"] for summary in read(client, path).find_all("summary") if summary.text == "?"}
     assert found == {f"What is this: {title}" for title in titles}
 
@@ -344,8 +344,8 @@ def test_dots_are_explained_on_the_card(client: Client, operator: User, language
     User.objects.update(language=language)
     client.force_login(operator)
     own, masked = sorted(read(client, "/").find_all("article"), key=lambda card: "111111" not in card.text)
-    assert own.find_all("details", **{"class": "explain"}) == []
-    [explained] = masked.find_all("details", **{"class": "explain"})
+    assert own.find_all("details", **{"class": "term-help"}) == []
+    [explained] = masked.find_all("details", **{"class": "term-help"})
     with translation.override(language):
         assert presenter.term("masked").text in explained.text
 

@@ -30,7 +30,7 @@ def operator(team: Team) -> User:
 
 
 @pytest.fixture
-def signed_in(client: Client, operator: User) -> Client:
+def as_operator(client: Client, operator: User) -> Client:
     client.force_login(operator)
     return client
 
@@ -46,12 +46,12 @@ def say(rental: Rental, code: str, text: str = "") -> Rental:
     return rental
 
 
-def test_the_history_is_the_teams_newest_first(signed_in: Client, team: Team) -> None:
+def test_the_history_is_the_teams_newest_first(as_operator: Client, team: Team) -> None:
     now = timezone.now()
     old = make_rental(Status.EXPIRED, team=team, queued_at=now - timedelta(days=40))
     new = make_rental(Status.RECEIVED, team=team)
     make_rental(Status.RECEIVED)
-    assert shown(signed_in) == [new.pk, old.pk]
+    assert shown(as_operator) == [new.pk, old.pk]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_history_is_the_teams_newest_first(signed_in: Client, team: Team) ->
         ("since=soon&person=me", True),
     ],
 )
-def test_each_filter(signed_in: Client, team: Team, operator: User, query: str, finds: bool) -> None:
+def test_each_filter(as_operator: Client, team: Team, operator: User, query: str, finds: bool) -> None:
     # One second before midnight in Vietnam, which is the day before in London.
     at = datetime(2026, 3, 10, 23, 59, 59, tzinfo=timezone.get_default_timezone())
     service = make_service(sv="02", upstream_id="97")
@@ -90,22 +90,22 @@ def test_each_filter(signed_in: Client, team: Team, operator: User, query: str, 
     )
     stranger = make_person(team)
     query = query.format(person=operator.pk, stranger=stranger.pk, token=rental.token_id)
-    assert shown(signed_in, query) == ([rental.pk] if finds else [])
+    assert shown(as_operator, query) == ([rental.pk] if finds else [])
 
 
-def test_a_row_says_what_the_card_warns_of(signed_in: Client, team: Team, operator: User) -> None:
+def test_a_row_says_what_the_card_warns_of(as_operator: Client, team: Team, operator: User) -> None:
     rental = make_rental(Status.RECEIVED, team=team, person=operator, unasked=["network"])
     say(rental, "551208", "Ma OTP 551208")
     Message.objects.update(at=timezone.now() - timedelta(minutes=2))
     at = timezone.now() - timedelta(minutes=1)
     Message.objects.create(rental=rental, at=at, text="Ma OTP 551208 da het han", source="poll", fingerprint="later")
-    page = parse(signed_in.get("/rentals/").content.decode())
+    page = parse(as_operator.get("/rentals/").content.decode())
     warning = "ThueSim gave a number of a different network than requested."
     assert page.find(data_testid="not-as-requested").text == warning
     assert page.find(data_testid="caution").text == "ThueSim's sender says that this code no longer holds."
     assert page.find(data_testid="caution-sms").text == "Ma OTP 551208 da het han"
     assert "data-void" in page.find("button", data_copy="551208")
-    page = parse(signed_in.get(f"/rentals/{rental.pk}/").content.decode())
+    page = parse(as_operator.get(f"/rentals/{rental.pk}/").content.decode())
     buttons = page.find_all("button", data_copy="551208")  # on the card, and among the messages
     assert len(buttons) == 2
     assert all("data-void" in button for button in buttons)
@@ -127,10 +127,10 @@ def test_a_row_says_what_the_card_warns_of(signed_in: Client, team: Team, operat
     ],
 )
 def test_a_filter_of_the_address_that_cannot_mean_anything_is_named(
-    signed_in: Client, team: Team, query: str, sentence: str
+    as_operator: Client, team: Team, query: str, sentence: str
 ) -> None:
     make_rental(Status.RECEIVED, team=team)
-    page = html(signed_in.get(f"/rentals/?{query}"))
+    page = html(as_operator.get(f"/rentals/?{query}"))
     assert page.count('data-testid="unmatched"') == 1
     assert sentence in page
 
@@ -144,22 +144,22 @@ def test_a_filter_of_the_address_that_cannot_mean_anything_is_named(
         ("until=2026-03-10", False),
     ],
 )
-def test_days_that_end_before_they_begin_are_named(signed_in: Client, query: str, is_named: bool) -> None:
-    page = parse(html(signed_in.get(f"/rentals/?{query}")))
+def test_days_that_end_before_they_begin_are_named(as_operator: Client, query: str, is_named: bool) -> None:
+    page = parse(html(as_operator.get(f"/rentals/?{query}")))
     named = [element.text for element in page.find_all(data_testid="backwards")]
     assert named == ["“From” is after “To”, so no day lies between them. Swap the two."] * is_named
     assert page.find("input", id="f-since").attributes.get("aria-describedby", "") == "backwards" * is_named
 
 
-def test_who_left_the_team_and_a_network_of_an_imported_rental_are_known(signed_in: Client, team: Team) -> None:
+def test_who_left_the_team_and_a_network_of_an_imported_rental_are_known(as_operator: Client, team: Team) -> None:
     leaver = make_person(make_team("Sales"))
     rental = make_rental(Status.RECEIVED, team=team, person=leaver, network="ITEL")
     other = make_rental(Status.RECEIVED, team=leaver.memberships.get().team, network="LOCAL")
     for query in (f"person={leaver.pk}", f"payer={leaver.pk}", "network=ITEL", f"token={rental.token_id}"):
-        assert 'data-testid="unmatched"' not in html(signed_in.get(f"/rentals/?{query}&q=nothing")), query
+        assert 'data-testid="unmatched"' not in html(as_operator.get(f"/rentals/?{query}&q=nothing")), query
     stranger = make_person(other.team)
     for query in (f"person={stranger.pk}", "network=LOCAL", f"token={other.token_id}"):  # of another team
-        assert 'data-testid="unmatched"' in html(signed_in.get(f"/rentals/?{query}")), query
+        assert 'data-testid="unmatched"' in html(as_operator.get(f"/rentals/?{query}")), query
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_who_left_the_team_and_a_network_of_an_imported_rental_are_known(signed_
         "2127", "222 127", "0852", "kiểm thử", "dich vu", "Đ",
     ],
 )  # fmt: skip
-def test_search_by_any_form_of_the_number_by_purpose_and_service(signed_in: Client, team: Team, typed: str) -> None:
+def test_search_by_any_form_of_the_number_by_purpose_and_service(as_operator: Client, team: Team, typed: str) -> None:
     service = make_service(name="Dịch vụ Đỏ")
     rental = make_rental(Status.WAITING, team=team, service=service, phone="+84852222127", purpose="Kiểm thử")
     make_rental(Status.WAITING, team=team, phone="+84961234567")
-    assert shown(signed_in, f"q={typed}") == [rental.pk]
+    assert shown(as_operator, f"q={typed}") == [rental.pk]
 
 
 @pytest.mark.parametrize("typed", ["G-195829", "g-195829", "ma xac nhan"])
@@ -208,20 +208,20 @@ def test_search_by_code_and_text_finds_only_what_one_may_read(
 )
 @pytest.mark.parametrize("decomposed", [False, True])
 def test_search_minds_neither_accents_nor_capitals(
-    signed_in: Client, team: Team, operator: User, typed: str, decomposed: bool
+    as_operator: Client, team: Team, operator: User, typed: str, decomposed: bool
 ) -> None:
     text = unicodedata.normalize("NFD" if decomposed else "NFC", "Mã ĐĂNG NHẬP 195829, hiệu lực 5 phút")
     by_text = say(make_rental(Status.RECEIVED, team=team, person=operator), "195829", text)
     by_purpose = make_rental(Status.WAITING, team=team, person=operator, purpose=text)
     say(make_rental(Status.RECEIVED, team=team, person=operator), "195829", "Mã đang gửi, lực lượng hiếu học")
     expected = [by_purpose.pk, by_text.pk]
-    assert [pk for pk in shown(signed_in, f"q={typed}") if pk in expected] == expected
-    assert len(shown(signed_in, f"q={typed}")) == (3 if typed == "DANG" else 2)
+    assert [pk for pk in shown(as_operator, f"q={typed}") if pk in expected] == expected
+    assert len(shown(as_operator, f"q={typed}")) == (3 if typed == "DANG" else 2)
 
 
 @pytest.mark.parametrize("typed", ["xac nhan", "195829", "QA", "Shopee"])
 def test_a_search_finds_the_same_where_most_rows_fit(
-    signed_in: Client, team: Team, operator: User, monkeypatch: Any, typed: str
+    as_operator: Client, team: Team, operator: User, monkeypatch: Any, typed: str
 ) -> None:
     service = make_service(name="Shopee")
     mine = [
@@ -234,24 +234,24 @@ def test_a_search_finds_the_same_where_most_rows_fit(
     ]
     say(make_rental(Status.RECEIVED, team=team, person=make_person(team)), "195829", "xac nhan")
     make_rental(Status.RECEIVED, person=operator, service=service, purpose="QA")
-    few = shown(signed_in, f"q={typed}")
+    few = shown(as_operator, f"q={typed}")
     monkeypatch.setattr("rentals.queries.search.MAX_LOOKED_UP", 1)
-    assert shown(signed_in, f"q={typed}") == few == [rental.pk for rental in reversed(mine)]
+    assert shown(as_operator, f"q={typed}") == few == [rental.pk for rental in reversed(mine)]
 
 
-def test_two_characters_are_looked_for_as_a_whole(signed_in: Client, team: Team, operator: User) -> None:
+def test_two_characters_are_looked_for_as_a_whole(as_operator: Client, team: Team, operator: User) -> None:
     say(make_rental(Status.RECEIVED, team=team, person=operator, purpose="QA payments"), "195829", "QA")
     whole = make_rental(Status.WAITING, team=team, purpose="qa")
-    assert shown(signed_in, "q=QA") == [whole.pk]
+    assert shown(as_operator, "q=QA") == [whole.pk]
 
 
-def test_a_search_that_finds_nothing_says_what_to_do(signed_in: Client) -> None:
-    page = signed_in.get("/rentals/?q=nothing").content.decode()
+def test_a_search_that_finds_nothing_says_what_to_do(as_operator: Client) -> None:
+    page = as_operator.get("/rentals/?q=nothing").content.decode()
     assert "No rental matches these filters." in page
 
 
 @pytest.mark.parametrize("sort", ["newest", "oldest", "dearest", "cheapest"])
-def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Team, sort: str) -> None:
+def test_pages_bring_each_rental_once_forth_and_back(as_operator: Client, team: Team, sort: str) -> None:
     now = timezone.now()
     token, service = make_token(team), make_service()
     # Many of the same moment and price: the cursor must tell them apart.
@@ -265,7 +265,7 @@ def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Te
     seen: list[list[int]] = []
     address: str | None = f"/rentals/?sort={sort}"
     while address:
-        response = signed_in.get(address)
+        response = as_operator.get(address)
         seen.append([rental.pk for rental in response.context["page"].rentals])
         after = response.context["page"].after
         address = f"/rentals/?sort={sort}&after={after}" if after else None
@@ -275,30 +275,30 @@ def test_pages_bring_each_rental_once_forth_and_back(signed_in: Client, team: Te
     key = {row.pk: (row.price or 0) if sort in {"dearest", "cheapest"} else row.queued_at for row in rows}
     places = [(key[pk], pk) for pk in everything]
     assert places == sorted(places, reverse=sort in {"newest", "dearest"})
-    back = signed_in.get(f"/rentals/?sort={sort}&before={last.context['page'].before}")
+    back = as_operator.get(f"/rentals/?sort={sort}&before={last.context['page'].before}")
     assert [rental.pk for rental in back.context["page"].rentals] == seen[-2]
     assert back.context["page"].after
     assert back.context["page"].before
 
 
-def test_the_links_to_other_pages_keep_the_filters(signed_in: Client, team: Team) -> None:
+def test_the_links_to_other_pages_keep_the_filters(as_operator: Client, team: Team) -> None:
     token, service = make_token(team), make_service()
     for _ in range(PAGE_SIZE + 1):
         make_rental(Status.REFUSED, team=team, token=token, service=service)
-    response = signed_in.get("/rentals/?status=refused")
+    response = as_operator.get("/rentals/?status=refused")
     link = next(part for part in response.content.decode().split('href="') if part.startswith("?") and "after=" in part)
     query = urlsplit(link.split('"')[0].replace("&amp;", "&")).query
     assert "status=refused" in query
-    assert len(shown(signed_in, query)) == 1
+    assert len(shown(as_operator, query)) == 1
 
 
-def test_each_filter_that_is_set_can_be_taken_away(signed_in: Client, team: Team, operator: User) -> None:
+def test_each_filter_that_is_set_can_be_taken_away(as_operator: Client, team: Team, operator: User) -> None:
     make_service(sv="02", upstream_id="97", name="Zalo")
     address = (
         f"/rentals/?q=098&status=received&status=expired&service=02.97&person={operator.pk}&prefix=096"
         "&since=2026-03-10&sort=oldest&after=1-1"
     )
-    chosen = signed_in.get(address).context["chosen"]
+    chosen = as_operator.get(address).context["chosen"]
     assert [says for says, _ in chosen] == [
         "“098”", "expired without a code", "code received", "Zalo", "Linh (linh)", "096", "from 10/03/2026",
     ]  # fmt: skip
@@ -309,18 +309,20 @@ def test_each_filter_that_is_set_can_be_taken_away(signed_in: Client, team: Team
 
 
 @pytest.mark.parametrize("cursor", ["after=x", "after=1-", "before=-1-2", "after=99999999999999999999-1"])
-def test_a_broken_cursor_shows_the_first_page(signed_in: Client, team: Team, cursor: str) -> None:
+def test_a_broken_cursor_shows_the_first_page(as_operator: Client, team: Team, cursor: str) -> None:
     rental = make_rental(Status.WAITING, team=team)
-    assert shown(signed_in, cursor) == [rental.pk]
+    assert shown(as_operator, cursor) == [rental.pk]
 
 
-def test_counting_stops_where_it_would_cost_more_than_the_page(signed_in: Client, team: Team, monkeypatch: Any) -> None:
+def test_counting_stops_where_it_would_cost_more_than_the_page(
+    as_operator: Client, team: Team, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("pages.presenters.history.MAX_COUNTED", 3)
     token, service = make_token(team), make_service()
     for _ in range(5):
         make_rental(Status.WAITING, team=team, token=token, service=service)
     assert MAX_COUNTED >= 1000
-    assert "more than 3 rentals" in signed_in.get("/rentals/").content.decode()
+    assert "more than 3 rentals" in as_operator.get("/rentals/").content.decode()
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
@@ -331,7 +333,7 @@ def test_numbers_are_written_as_amounts_are(language: str) -> None:
 
 
 def test_a_page_takes_a_handful_of_queries(
-    signed_in: Client,
+    as_operator: Client,
     team: Team,
     operator: User,
     django_assert_max_num_queries: Any,
@@ -341,42 +343,42 @@ def test_a_page_takes_a_handful_of_queries(
     for number in range(20):
         say(make_rental(Status.RECEIVED, team=team, person=operator), str(number), f"G{number:05}")
     with django_capture_on_commit_callbacks(execute=True), django_assert_max_num_queries(7):
-        signed_in.get("/rentals/")  # the first view of the day records who reads the codes
+        as_operator.get("/rentals/")  # the first view of the day records who reads the codes
     for query in ("", f"person={operator.pk}&sort=dearest", "q=0852222127", "after=1-1"):
         with django_assert_max_num_queries(6):
-            page = signed_in.get(f"/rentals/?{query}").content.decode()
+            page = as_operator.get(f"/rentals/?{query}").content.decode()
         assert "Linh" in page
     # What the words are in is looked up: on SQLite by a query for services, rentals and messages each.
     with django_assert_max_num_queries(7 if connection.vendor == "postgresql" else 9):
-        assert len(shown(signed_in, "q=G0000")) == 10
+        assert len(shown(as_operator, "q=G0000")) == 10
 
 
-def test_marks_are_on_each_row(signed_in: Client, team: Team, operator: User) -> None:
+def test_marks_are_on_each_row(as_operator: Client, team: Team, operator: User) -> None:
     say(make_rental(Status.RECEIVED, team=team, person=operator), "059809", "là 059809")
     make_rental(Status.EXPIRED, team=team, reason="no_code")
     make_rental(Status.WAITING, team=team)
-    page = signed_in.get("/rentals/").content.decode()
+    page = as_operator.get("/rentals/").content.decode()
     for mark in ("rental", "phone", "code", "sms", "network", "price", "expires", "reason"):
         assert f'data-testid="{mark}"' in page
 
 
 def test_messages_that_were_deleted_after_their_time_are_said_to_be(
-    signed_in: Client, team: Team, settings: Settings
+    as_operator: Client, team: Team, settings: Settings
 ) -> None:
     settings.KEEP_MESSAGES_DAYS = 30
     long_ago = timezone.now() - timedelta(days=31)
     gone = make_rental(Status.RECEIVED, team=team, received_at=long_ago)
     said = "Deleted after 30 days, as all messages are."
-    assert said in signed_in.get("/rentals/").content.decode()
-    page = signed_in.get(f"/rentals/{gone.pk}/").content.decode()
+    assert said in as_operator.get("/rentals/").content.decode()
+    page = as_operator.get(f"/rentals/{gone.pk}/").content.decode()
     assert said in page
     assert "No message has arrived." not in page
     # None came to these, however old they are; and of this one ThueSim has told no words yet.
     silent = make_rental(Status.EXPIRED, team=team, ended_at=long_ago)
     wordless = make_rental(Status.RECEIVED, team=team, received_at=timezone.now())
-    assert "No message has arrived." in signed_in.get(f"/rentals/{silent.pk}/").content.decode()
-    assert "has not given its text" in signed_in.get(f"/rentals/{wordless.pk}/").content.decode()
-    assert signed_in.get("/rentals/").content.decode().count(said) == 1
+    assert "No message has arrived." in as_operator.get(f"/rentals/{silent.pk}/").content.decode()
+    assert "has not given its text" in as_operator.get(f"/rentals/{wordless.pk}/").content.decode()
+    assert as_operator.get("/rentals/").content.decode().count(said) == 1
 
 
 @pytest.mark.django_db
@@ -400,20 +402,20 @@ def test_a_day_that_cannot_be_is_no_filter(client: Client, day: str) -> None:
 
 
 def test_the_person_filter_offers_an_admin_where_they_ordered_for_the_team(
-    signed_in: Client, team: Team, operator: User
+    as_operator: Client, team: Team, operator: User
 ) -> None:
     make_person(is_staff=True, username="anteam-switcheds-admin")
     helper = make_person(is_staff=True, username="helping-admin")
     make_rental(Status.RECEIVED, team=team, person=helper)
-    page = signed_in.get("/rentals/").content.decode()
+    page = as_operator.get("/rentals/").content.decode()
     assert "helping-admin" in page
     assert "anteam-switcheds-admin" not in page
 
 
-def test_every_code_of_a_row_has_a_button_that_copies_it(signed_in: Client, team: Team, operator: User) -> None:
+def test_every_code_of_a_row_has_a_button_that_copies_it(as_operator: Client, team: Team, operator: User) -> None:
     rental = say(make_rental(Status.RECEIVED, team=team, person=operator), "G-195829", "G-195829 la ma cua ban")
     say(rental, "072-464", "Ma moi: 072-464")
-    page = signed_in.get("/rentals/").content.decode()
+    page = as_operator.get("/rentals/").content.decode()
     assert sorted(re.findall(r'data-copy="(\w+)"', page)) == ["072464", "195829"]
     assert "2 messages</a>" in page
 
@@ -443,10 +445,10 @@ def who_of(client: Client) -> str:
 
 
 def test_two_codes_of_one_message_both_have_a_button_and_are_found(
-    signed_in: Client, operator: User, team: Team
+    as_operator: Client, operator: User, team: Team
 ) -> None:
     rental = make_rental(Status.RECEIVED, team=team, person=operator)
     say(rental, "119020", "Ma OTP dang ky the: 119020. Ma OTP kich hoat: 884512")
-    page = signed_in.get("/rentals/").content.decode()
+    page = as_operator.get("/rentals/").content.decode()
     assert re.findall(r'class="row-digits" data-copy="(\d+)"', page) == ["119020", "884512"]
-    assert shown(signed_in, "q=884512") == shown(signed_in, "q=119020") == [rental.pk]
+    assert shown(as_operator, "q=884512") == shown(as_operator, "q=119020") == [rental.pk]

@@ -18,8 +18,8 @@ ADDRESSES = ("/manifest.webmanifest", "/service-worker.js", "/offline/")
 
 
 @pytest.fixture
-def boss(db: None) -> User:
-    return make_person(make_team("Support"), username="boss")
+def linh(db: None) -> User:
+    return make_person(make_team("Support"), username="linh")
 
 
 @pytest.mark.parametrize(("language", "history"), [("en", "History"), ("vi", "Lịch sử")])
@@ -68,12 +68,12 @@ def test_another_offline_page_is_another_service_worker(client: Client, monkeypa
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_they_are_the_same_for_everybody_and_set_no_cookie(client: Client, boss: User, address: str) -> None:
+def test_they_are_the_same_for_everybody_and_set_no_cookie(client: Client, linh: User, address: str) -> None:
     visitors = client.get(address, {"language": "en"})
-    client.force_login(boss)
+    client.force_login(linh)
     theirs = client.get(address, {"language": "en"}, headers={"Accept-Language": "vi"})
     assert visitors.content == theirs.content
-    assert "boss" not in theirs.text
+    assert "linh" not in theirs.text
     assert "Support" not in theirs.text
     assert not theirs.cookies
 

@@ -15,7 +15,7 @@ from pages.presenters import setup
 from pages.tests.markup import Element, html, parse
 from rentals.jobs import catalog
 from rentals.models import Callback, CallbackAddress, Hold, Rental, Status, Token
-from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token, signed_in
 from sandbox.server import Sandbox
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
@@ -30,9 +30,7 @@ def admin(team: Team) -> User:
 
 @pytest.fixture
 def root(admin: User) -> Client:
-    client = Client()
-    client.force_login(admin)
-    return client
+    return signed_in(admin)
 
 
 @pytest.fixture

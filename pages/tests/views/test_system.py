@@ -110,7 +110,7 @@ def test_it_turns_stale_by_itself(token: Token, person: User) -> None:
     ("language", "one_failed", "no_answer"),
     [
         ("en", "the last call failed", "ThueSim does not answer"),
-        ("vi", "lần gọi gần nhất bị lỗi", "ThueSim không trả lời"),
+        ("vi", "lần gọi gần nhất bị lỗi", "ThueSim không phản hồi"),
     ],
 )
 def test_that_thuesim_does_not_answer_is_said_from_the_first_failed_call_until_an_answer(

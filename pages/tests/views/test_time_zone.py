@@ -50,14 +50,16 @@ def rental(team: Team, token: Token, service: Service, reader: User) -> Rental:
     )
 
 
-def test_a_page_writes_times_in_the_reader_s_zone_and_says_so(client: Client, rental: Rental, boss: Client) -> None:
+def test_a_page_writes_times_in_the_reader_s_zone_and_says_so(
+    client: Client, rental: Rental, as_manager: Client
+) -> None:
     address = f"/rentals/{rental.pk}/"
     page = parse(html(client.get(address)))
     assert "10/03/2026 21:30:00" in {time["title"] for time in page.find_all("time") if "title" in time}
     assert "Times are those of Europe/Berlin (now UTC+" in page.find("footer").text
     assert page.find("body")["data-time-zone"] == "Europe/Berlin"
     # and nobody else's
-    assert "11/03/2026 03:30:00" in html(boss.get(address))
+    assert "11/03/2026 03:30:00" in html(as_manager.get(address))
     assert not timezone.get_current_timezone_name().startswith("Europe")
 
 
@@ -71,13 +73,13 @@ def test_the_days_of_the_history_are_the_reader_s_but_those_of_a_sum_are_vietnam
     assert len(page.find_all("tr", data_testid="rental")) == found
 
 
-def test_the_spend_leads_to_the_numbers_that_it_has_counted(client: Client, rental: Rental, boss: Client) -> None:
+def test_the_spend_leads_to_the_numbers_that_it_has_counted(client: Client, rental: Rental, as_manager: Client) -> None:
     address = "/spend/?since=2026-03-11&until=2026-03-11"
     links = [link["href"] for link in parse(html(client.get(address))).find_all("a") if "days=vn" in link["href"]]
     assert links
     for link in links:
         assert len(parse(html(client.get(link))).find_all("tr", data_testid="rental")) == 1, link
-    assert "days=vn" not in html(boss.get(address))
+    assert "days=vn" not in html(as_manager.get(address))
     days = parse(html(client.get(links[0])))
     assert days.find("form", action="/rentals/").find("input", name="days")["value"] == "vn"
     assert "days of Vietnam" in days.find("p", **{"class": "chosen"}).text

@@ -1,4 +1,4 @@
-"""Health checks for monitoring: is the process alive, can it work."""
+"""Health checks for monitoring: `/healthz` says that the process is alive, `/readyz` that it can work."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse

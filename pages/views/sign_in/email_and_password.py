@@ -13,8 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts import mail
+from accounts.desk_request import DeskRequest
 from accounts.forms import EmailForm
-from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.sign_in import email_change, throttle
 

@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.memberships import NotDone
 from accounts.sign_in import throttle
 from accounts.single_sign_on import back_channel, break_glass, connections, provider_sessions

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 
 
 @login_not_required

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from accounts.models import AuditRecord, User
 from accounts.page_team import FIELD
 from accounts.policy import Access

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.views.fragments import part_of
 from rentals.budgets import remaining_for
 

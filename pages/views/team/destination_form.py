@@ -16,7 +16,7 @@ from lib.encryption import Secret
 from lib.network import outgoing
 from lib.network.outgoing import Problem
 from lib.web.long_select import LongSelect
-from rentals.jobs.sending import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
+from rentals.jobs.delivery_attempt import KEY_LOST, MAIL_REFUSED, NO_MAIL, TELEGRAM
 from rentals.models import Destination, OutgoingEvent, Service
 
 Kind = Destination.Kind

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import one_time_keys
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 from pages.views.team.destination_form import PROBLEMS, DestinationForm
 from pages.views.team.team import managed_team
 from rentals import destinations as rules
@@ -112,13 +112,13 @@ def _action(view: _Action) -> Callable[..., HttpResponse]:
     def act(request: DeskRequest, pk: int) -> HttpResponse:
         destination = _of_team(request, pk)
         try:
-            said = view(request, destination)
+            done = view(request, destination)
         except rules.NotDone as refused:
             messages.error(request, refused.sentence)
             return redirect("destination", pk)
-        if isinstance(said, HttpResponse):
-            return said
-        messages.success(request, said)
+        if isinstance(done, HttpResponse):
+            return done
+        messages.success(request, done)
         return redirect("destination", pk)
 
     return act

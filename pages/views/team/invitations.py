@@ -13,8 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import invitations, one_time_keys
+from accounts.desk_request import DeskRequest
 from accounts.forms import InviteForm, JoinForm
-from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import Invitation, Membership, Role, User
 from accounts.sign_in import throttle

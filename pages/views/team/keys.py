@@ -10,8 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import api_keys, one_time_keys
+from accounts.desk_request import DeskRequest
 from accounts.forms import KeyForm
-from accounts.http import DeskRequest
 from accounts.memberships import NotDone
 from accounts.models import ApiKey, Scope
 from lib.web.urls import root_url

@@ -15,8 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import memberships
+from accounts.desk_request import DeskRequest
 from accounts.forms import BudgetsForm
-from accounts.http import DeskRequest
 from accounts.models import Membership, Role
 from accounts.policy import has_two_factor
 from accounts.sign_in import two_factor

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, lookalikes
 from accounts.audit import Action, about
+from accounts.desk_request import DeskRequest
 from accounts.forms import InviteForm, TeamNameForm, TeamSettingsForm
-from accounts.http import DeskRequest
 from accounts.models import Invitation, Membership, Role, Team, User
 from lib import announce
 from rentals import budgets

@@ -131,13 +131,13 @@ def _rental(
 
 def _message(rental: Rental, rng: random.Random) -> Message:
     code = f"{rng.randrange(10**6):06d}"
-    said = f"{rental.service.name}: {code} la ma xac minh cua ban, hieu luc trong 5 phut."
+    text = f"{rental.service.name}: {code} la ma xac minh cua ban, hieu luc trong 5 phut."
     assert rental.received_at is not None
     return Message(
         rental=rental,
         at=rental.received_at,
         code=code,
-        text=said,
+        text=text,
         several_codes="",
         source=MessageSource.POLL,
         fingerprint=rental.upstream_key,

@@ -64,43 +64,43 @@ def rows() -> dict[type, Any]:
 
 
 @pytest.mark.parametrize("model", [*READ_ONLY, Token, Network], ids=lambda model: model.__name__)
-def test_no_row_can_be_deleted(boss: Client, rows: dict[type, Any], model: Any) -> None:
+def test_no_row_can_be_deleted(as_admin: Client, rows: dict[type, Any], model: Any) -> None:
     name = model._meta.model_name
-    assert boss.post(at(f"{name}_delete", rows[model].pk), {"post": "yes"}).status_code == 403
+    assert as_admin.post(at(f"{name}_delete", rows[model].pk), {"post": "yes"}).status_code == 403
     chosen = {"action": "delete_selected", "_selected_action": [rows[model].pk], "post": "yes"}
-    boss.post(at(f"{name}_changelist"), chosen)
+    as_admin.post(at(f"{name}_changelist"), chosen)
     assert model.objects.filter(pk=rows[model].pk).exists()
 
 
 @pytest.mark.database
 @pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
-def test_what_the_product_writes_can_only_be_read(boss: Client, rows: dict[type, Any], model: Any) -> None:
+def test_what_the_product_writes_can_only_be_read(as_admin: Client, rows: dict[type, Any], model: Any) -> None:
     name = model._meta.model_name
-    assert boss.get(at(f"{name}_add")).status_code == 403
-    assert boss.post(at(f"{name}_change", rows[model].pk), {"status": "queued"}).status_code == 403
-    page = boss.get(at(f"{name}_change", rows[model].pk))
+    assert as_admin.get(at(f"{name}_add")).status_code == 403
+    assert as_admin.post(at(f"{name}_change", rows[model].pk), {"status": "queued"}).status_code == 403
+    page = as_admin.get(at(f"{name}_change", rows[model].pk))
     assert page.status_code == 200
     assert b'name="_save"' not in page.content
 
 
 @pytest.mark.parametrize("model", [*READ_ONLY, Token, Network], ids=lambda model: model.__name__)
-def test_no_list_shows_a_code(boss: Client, rows: dict[type, Any], model: Any) -> None:
-    page = boss.get(at(f"{model._meta.model_name}_changelist"))
+def test_no_list_shows_a_code(as_admin: Client, rows: dict[type, Any], model: Any) -> None:
+    page = as_admin.get(at(f"{model._meta.model_name}_changelist"))
     assert page.status_code == 200
     assert b"059809" not in page.content
 
 
-def test_each_value_of_a_list_has_the_name_of_its_column(boss: Client, rows: dict[type, Any]) -> None:
-    page = boss.get(at("token_changelist")).content.decode()
+def test_each_value_of_a_list_has_the_name_of_its_column(as_admin: Client, rows: dict[type, Any]) -> None:
+    page = as_admin.get(at("token_changelist")).content.decode()
     assert '<td data-label="Status" class="field-' in page
     assert '<td class="action-checkbox">' in page
 
 
 @pytest.mark.parametrize("model", [Rental, Message, Callback], ids=lambda model: model.__name__)
 def test_the_page_of_one_row_shows_the_code_and_escapes_the_text(
-    boss: Client, rows: dict[type, Any], model: Any
+    as_admin: Client, rows: dict[type, Any], model: Any
 ) -> None:
-    page = boss.get(at(f"{model._meta.model_name}_change", rows[model].pk)).content
+    page = as_admin.get(at(f"{model._meta.model_name}_change", rows[model].pk)).content
     assert b"059809" in page
     assert b"<script>alert" not in page
 
@@ -158,36 +158,36 @@ def _fill(count: int) -> None:
 
 @pytest.mark.parametrize("model", [*READ_ONLY, Token, Network], ids=lambda model: model.__name__)
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
-    boss: Client, django_assert_max_num_queries: DjangoAssertNumQueries, model: Any
+    as_admin: Client, django_assert_max_num_queries: DjangoAssertNumQueries, model: Any
 ) -> None:
     address = at(f"{model._meta.model_name}_changelist")
     _fill(2)
     with django_assert_max_num_queries(11) as few:
-        boss.get(address)
+        as_admin.get(address)
     _fill(8)
     with django_assert_max_num_queries(len(few.captured_queries)):
-        boss.get(address)
+        as_admin.get(address)
 
 
 def test_a_rental_with_much_behind_it_takes_few_queries(
-    boss: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+    as_admin: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     rental = make_rental(Status.RECEIVED)
     for n in range(20):
         RentalEvent.objects.create(rental=rental, at=timezone.now(), kind="seen", person=make_person())
         Message.objects.create(rental=rental, at=timezone.now(), source="poll", fingerprint=str(n))
     with django_assert_max_num_queries(12):
-        boss.get(at("rental_change", rental.pk))
+        as_admin.get(at("rental_change", rental.pk))
 
 
 # Finding
 
 
 @pytest.mark.parametrize("term", ["0961234567", "+84961234567", "096 123 4567", "961234567", "84961234567"])
-def test_a_rental_is_found_by_its_number_in_any_form(boss: Client, term: str) -> None:
+def test_a_rental_is_found_by_its_number_in_any_form(as_admin: Client, term: str) -> None:
     found = make_rental(Status.RECEIVED, phone="+84961234567", network="FOUND")
     make_rental(Status.RECEIVED, phone="+84987654321", network="OTHER")
-    page = boss.get(at("rental_changelist"), {"q": term}).content.decode()
+    page = as_admin.get(at("rental_changelist"), {"q": term}).content.decode()
     assert f"#{found.pk}" in page
     assert "FOUND" in page
     assert "OTHER" not in page
@@ -195,27 +195,27 @@ def test_a_rental_is_found_by_its_number_in_any_form(boss: Client, term: str) ->
 
 @pytest.mark.database
 @pytest.mark.parametrize("form", ["{id}", "{key}", "#{pk}", "{pk}"])
-def test_a_rental_is_found_by_its_ids(boss: Client, form: str) -> None:
+def test_a_rental_is_found_by_its_ids(as_admin: Client, form: str) -> None:
     rental = make_rental(Status.RECEIVED, network="FOUND")
     term = form.format(id=rental.upstream_id, key=rental.upstream_key, pk=rental.pk)
-    assert "FOUND" in boss.get(at("rental_changelist"), {"q": term}).content.decode()
+    assert "FOUND" in as_admin.get(at("rental_changelist"), {"q": term}).content.decode()
 
 
 @pytest.mark.database
 @pytest.mark.parametrize("term", ["x" * 500, "9" * 40, "²³", "%", "'"])
-def test_a_search_for_nonsense_finds_nothing_and_breaks_nothing(boss: Client, term: str) -> None:
+def test_a_search_for_nonsense_finds_nothing_and_breaks_nothing(as_admin: Client, term: str) -> None:
     make_rental(Status.RECEIVED, network="FOUND")
-    answer = boss.get(at("rental_changelist"), {"q": term})
+    answer = as_admin.get(at("rental_changelist"), {"q": term})
     assert answer.status_code == 200
     assert "FOUND" not in answer.content.decode()
 
 
 @pytest.mark.database
 @pytest.mark.parametrize("term", ["dich vu do", "Dịch vụ", "02.4711", "4711"])
-def test_a_service_is_found_with_or_without_accents(boss: Client, term: str) -> None:
+def test_a_service_is_found_with_or_without_accents(as_admin: Client, term: str) -> None:
     make_service(name="DỊCH VỤ Đỏ", upstream_id="4711")
     make_service(name="Khác", upstream_id="4712")
-    page = boss.get(at("service_changelist"), {"q": term}).content.decode()
+    page = as_admin.get(at("service_changelist"), {"q": term}).content.decode()
     assert "DỊCH VỤ Đỏ" in page
     assert "Khác" not in page
 
@@ -233,12 +233,12 @@ def _prefixes(network: Network, *digits: str) -> dict[str, Any]:
 
 @pytest.mark.database
 def test_a_prefix_added_counts_at_once_and_is_audited(
-    boss: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    as_admin: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     network = Network.objects.create(name="NEWCOMER")
     assert likely_network.likely_network("+84601234567") == ""
     with django_capture_on_commit_callbacks(execute=True):
-        boss.post(at("network_change", network.pk), _prefixes(network, "060"))
+        as_admin.post(at("network_change", network.pk), _prefixes(network, "060"))
     assert Prefix.objects.get(network=network).digits == "60"
     assert likely_network.likely_network("+84601234567") == "NEWCOMER"
     assert audited() == ["network_change"]
@@ -246,11 +246,11 @@ def test_a_prefix_added_counts_at_once_and_is_audited(
 
 @pytest.mark.database
 @pytest.mark.parametrize("digits", ["abc", "", "0", "12345678"])
-def test_a_prefix_that_is_none_is_refused(boss: Client, digits: str) -> None:
+def test_a_prefix_that_is_none_is_refused(as_admin: Client, digits: str) -> None:
     network = Network.objects.create(name="NEWCOMER")
-    boss.post(at("network_change", network.pk), _prefixes(network, digits))
+    as_admin.post(at("network_change", network.pk), _prefixes(network, digits))
     assert not network.prefixes.exists()
 
 
-def test_a_network_is_added_by_the_upstream_alone(boss: Client) -> None:
-    assert boss.get(at("network_add")).status_code == 403
+def test_a_network_is_added_by_the_upstream_alone(as_admin: Client) -> None:
+    assert as_admin.get(at("network_add")).status_code == 403

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from django.contrib import admin
+from django.contrib.admin import site
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -15,7 +15,7 @@ from rentals.tests.factories import make_person, make_rental, make_service
 
 pytestmark = pytest.mark.django_db
 
-MODELS: list[type[Model]] = list(admin.site._registry)
+MODELS: list[type[Model]] = list(site._registry)
 HIDDEN = [
     ("/admin/rentals/message/", "code__startswith"),
     ("/admin/rentals/message/", "code"),
@@ -45,8 +45,8 @@ def told(client: Client, address: str, query: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize(("address", "lookup"), HIDDEN, ids=[lookup for _address, lookup in HIDDEN])
-def test_a_hidden_column_cannot_be_asked(boss: Client, address: str, lookup: str) -> None:
-    assert "cannot be asked" in told(boss, address, {lookup: "1"})
+def test_a_hidden_column_cannot_be_asked(as_admin: Client, address: str, lookup: str) -> None:
+    assert "cannot be asked" in told(as_admin, address, {lookup: "1"})
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_hidden_column_cannot_be_asked(boss: Client, address: str, lookup: str
         {"q": "word " * 3000},
     ],
 )
-def test_odd_values_that_match_nothing_are_answered_with_a_list(boss: Client, query: dict[str, str]) -> None:
-    assert boss.get(at("rental_changelist"), query).status_code == 200
+def test_odd_values_that_match_nothing_are_answered_with_a_list(as_admin: Client, query: dict[str, str]) -> None:
+    assert as_admin.get(at("rental_changelist"), query).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -76,34 +76,34 @@ def test_odd_values_that_match_nothing_are_answered_with_a_list(boss: Client, qu
         {"e": "1"},
     ],
 )
-def test_nonsense_is_answered_with_a_sentence_and_the_whole_list(boss: Client, query: dict[str, str]) -> None:
-    assert "cannot be asked" in told(boss, at("rental_changelist"), query)
+def test_nonsense_is_answered_with_a_sentence_and_the_whole_list(as_admin: Client, query: dict[str, str]) -> None:
+    assert "cannot be asked" in told(as_admin, at("rental_changelist"), query)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=[model.__name__ for model in MODELS])
-def test_every_link_of_a_lists_filters_works(boss: Client, someone: User, model: type[Model]) -> None:
-    rental = make_rental(Status.RECEIVED, person=someone)
+def test_every_link_of_a_lists_filters_works(as_admin: Client, admin: User, model: type[Model]) -> None:
+    rental = make_rental(Status.RECEIVED, person=admin)
     make_service(sv="", upstream_id="301")
     Message.objects.create(rental=rental, at=timezone.now(), code="059809", source="poll", fingerprint="1")
     for endpoint in ("code", "rent"):
         ContractDrift.objects.create(endpoint=endpoint, form="x", first_at=timezone.now(), last_at=timezone.now())
     page_address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
-    page = boss.get(page_address).content.decode()
+    page = as_admin.get(page_address).content.decode()
     filters = page.partition('id="changelist-filter"')[2]
     links = [link.replace("&amp;", "&") for link in re.findall(r'href="(\?[^"]+)"', filters)]
     assert not re.search(r"<a [^>]*>\s*</a>", filters)  # nothing to click
-    assert links or not admin.site._registry[model].list_filter
+    assert links or not site._registry[model].list_filter
     for link in links:
-        assert boss.get(page_address + link).status_code == 200, link
+        assert as_admin.get(page_address + link).status_code == 200, link
 
 
-def test_a_code_that_is_read_in_the_admin_is_recorded_but_for_the_admins_own(boss: Client, someone: User) -> None:
-    for person in (make_person(), someone):
+def test_a_code_that_is_read_in_the_admin_is_recorded_but_for_the_admins_own(as_admin: Client, admin: User) -> None:
+    for person in (make_person(), admin):
         rental = make_rental(Status.RECEIVED, person=person)
         message = Message.objects.create(
             rental=rental, at=timezone.now(), code="059809", source="poll", fingerprint="1"
         )
         for address in (at("rental_change", rental.pk), at("message_change", message.pk)):
-            assert "059809" in boss.get(address).content.decode()
-        recorded = AuditRecord.objects.filter(action="reveal", target=f"rental {rental.pk}", person=someone)
-        assert recorded.count() == (0 if person == someone else 2)
+            assert "059809" in as_admin.get(address).content.decode()
+        recorded = AuditRecord.objects.filter(action="reveal", target=f"rental {rental.pk}", person=admin)
+        assert recorded.count() == (0 if person == admin else 2)

@@ -21,7 +21,7 @@ from lib.encryption import Secret
 from lib.network import outgoing
 from lib.network.outgoing import Answer, NotSent, Problem
 from rentals import destinations, tasks
-from rentals.jobs import delivering, sending
+from rentals.jobs import delivering, delivery_attempt
 from rentals.jobs.upkeep import retention
 from rentals.models import Delivery, Destination, Message, Rental, Status
 from rentals.tests.factories import make_destination, make_person, make_rental
@@ -279,7 +279,11 @@ def test_what_a_receiver_repeats_of_ours_does_not_stay_in_the_log(receiver: Rece
 def test_telegram_gets_lines_and_its_token_stays_out_of_the_log(receiver: Receiver) -> None:
     token = "123456:AAbbCCddEEff"
     destination = make_destination(
-        kind="telegram", address=Secret(sending.TELEGRAM), secret=Secret(token), chat="-100", includes_codes=True
+        kind="telegram",
+        address=Secret(delivery_attempt.TELEGRAM),
+        secret=Secret(token),
+        chat="-100",
+        includes_codes=True,
     )
     receiver.answer = lambda: Answer(404, f"no bot {token}")
     delivery, _message = _code(destination, data={"rental": _rental_data()})
@@ -305,7 +309,7 @@ def test_a_text_for_people_says_where_no_code_stands_out(receiver: Receiver, tex
     delivery, message = _code(destination, data={"rental": _rental_data()})
     assert message is not None
     message.code, message.text = "", text
-    assert sending.text(delivery, message).splitlines()[-2:] == [line, text]
+    assert delivery_attempt.text(delivery, message).splitlines()[-2:] == [line, text]
 
 
 def _rental_data() -> dict[str, Any]:

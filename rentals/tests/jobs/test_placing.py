@@ -20,20 +20,14 @@ from rentals.lifecycle import reasons
 from rentals.models import Hold, LedgerEntry, Rental, Status, Token
 from rentals.queries import queue
 from rentals.tests.factories import make_person, make_rental, make_token
-from rentals.tests.fixtures import House, order
+from rentals.tests.fixtures import House, order, place
 from rentals.upstream import breaker, pacing
 
 pytestmark = pytest.mark.django_db
 
 
-def place(house: House, rental: Rental) -> Rental:
-    placing.place_next(rental.token_id)
-    rental.refresh_from_db()
-    return rental
-
-
 def test_an_order_gets_a_number_with_the_filters_asked_for(house: House) -> None:
-    rental = place(house, order(house, networks=["VIETTEL"], prefixes=["96", "97"], exclude_prefixes=["98"]))
+    rental = place(order(house, networks=["VIETTEL"], prefixes=["96", "97"], exclude_prefixes=["98"]))
     assert rental.status == Status.WAITING
     assert rental.phone[3:5] in {"96", "97"}
     assert rental.network == "VIETTEL"
@@ -45,7 +39,7 @@ def test_an_order_gets_a_number_with_the_filters_asked_for(house: House) -> None
 
 def test_a_number_that_was_not_asked_for_is_kept_and_marked(house: House) -> None:
     house.upstream.set_fault("filter-ignored")
-    rental = place(house, order(house, networks=["VIETTEL"], prefixes=["96"]))
+    rental = place(order(house, networks=["VIETTEL"], prefixes=["96"]))
     assert rental.status == Status.WAITING
     assert "prefix" in rental.unasked
 
@@ -62,7 +56,7 @@ def test_a_number_that_was_not_asked_for_is_kept_and_marked(house: House) -> Non
 )
 def test_a_refusal_becomes_a_reason_and_costs_nothing(house: House, fault: str, reason: str) -> None:
     house.upstream.set_fault(fault)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert (rental.status, rental.reason) == (Status.REFUSED, reason)
     assert reason in reasons.SENTENCES
     assert not LedgerEntry.objects.filter(rental=rental).exists()
@@ -76,7 +70,7 @@ def test_where_a_number_may_have_been_taken_the_order_is_unconfirmed_and_not_sen
     house: House, fault: str
 ) -> None:
     house.upstream.set_fault(fault, count=1)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert rental.status == Status.UNCONFIRMED
     placing.place_next(house.token.pk)
     assert len(house.upstream.books()["attempts"]) <= 1
@@ -86,36 +80,36 @@ def test_where_a_number_may_have_been_taken_the_order_is_unconfirmed_and_not_sen
 
 def test_told_too_soon_the_order_simply_takes_its_turn_again(house: House, settings: Settings) -> None:
     house.upstream.set_fault("too-soon", count=1)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
-    assert place(house, rental).status == Status.WAITING
+    assert place(rental).status == Status.WAITING
 
 
 def test_the_waiting_limit_is_learned_and_then_respected_before_asking(house: House) -> None:
     house.upstream.change_settings(waiting_limit=1)
-    assert place(house, order(house)).status == Status.WAITING
-    second = place(house, order(house))
+    assert place(order(house)).status == Status.WAITING
+    second = place(order(house))
     assert (second.status, second.reason) == (Status.QUEUED, reasons.LIMIT)
     house.token.refresh_from_db()
     assert house.token.waiting_limit == 1
     asked = len(house.upstream.books()["attempts"])
     with time_machine.travel(timezone.now() + timedelta(seconds=breaker.LIMIT_SECONDS + 1), tick=True):
-        assert place(house, second).status == Status.QUEUED
+        assert place(second).status == Status.QUEUED
     assert len(house.upstream.books()["attempts"]) == asked
 
 
 def test_an_order_that_keeps_trying_waits_for_stock_until_its_time_is_over(house: House) -> None:
     house.upstream.set_fault("out-of-stock", count=1)
-    rental = place(house, order(house, keep_trying_minutes=5))
+    rental = place(order(house, keep_trying_minutes=5))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.OUT_OF_STOCK)
     assert rental.due_at is not None
-    assert place(house, rental).status == Status.QUEUED, "not before it is due"
+    assert place(rental).status == Status.QUEUED, "not before it is due"
     with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=True):
-        assert place(house, rental).status == Status.WAITING
+        assert place(rental).status == Status.WAITING
     house.upstream.set_fault("out-of-stock")
-    late = place(house, order(house, keep_trying_minutes=5))
+    late = place(order(house, keep_trying_minutes=5))
     with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
-        assert (place(house, late).status, late.reason) == (Status.REFUSED, reasons.GAVE_UP)
+        assert (place(late).status, late.reason) == (Status.REFUSED, reasons.GAVE_UP)
 
 
 def test_another_token_of_the_team_serves_where_one_has_no_money(house: House) -> None:
@@ -127,30 +121,30 @@ def test_another_token_of_the_team_serves_where_one_has_no_money(house: House) -
     placing.place_next(poor.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.token) == (Status.QUEUED, rich)
-    assert place(house, rental).status == Status.WAITING
+    assert place(rental).status == Status.WAITING
 
 
 def test_a_token_that_was_chosen_is_not_exchanged_for_another(house: House) -> None:
     make_token(house.team, value=house.upstream.add_token(balance=100_000))
     house.upstream.set_balance(0)
-    rental = place(house, order(house, token=house.token))
+    rental = place(order(house, token=house.token))
     assert (rental.status, rental.reason, rental.token) == (Status.REFUSED, reasons.LOW_BALANCE, house.token)
 
 
 def test_a_paused_token_keeps_its_queue_and_takes_no_order(house: House) -> None:
     rental = order(house)
     Token.objects.update(paused=True)
-    assert place(house, rental).status == Status.QUEUED
+    assert place(rental).status == Status.QUEUED
     with pytest.raises(orders.OrderRefused, match="paused"):
         order(house)
     Token.objects.update(paused=False)
-    assert place(house, rental).status == Status.WAITING
+    assert place(rental).status == Status.WAITING
 
 
 def test_the_number_is_rented_again_with_its_id_and_server(house: House) -> None:
-    first = place(house, order(house))
+    first = place(order(house))
     Rental.objects.filter(pk=first.pk).update(status=Status.EXPIRED)
-    again = place(house, order(house, again_of=first))
+    again = place(order(house, again_of=first))
     assert (again.status, again.phone, again.again_of) == (Status.WAITING, first.phone, first)
     attempt = house.upstream.books()["attempts"][-1]
     assert attempt["asked"]["thuesim1"] == f"{first.upstream_key}.{first.service.sv}"
@@ -162,9 +156,9 @@ def test_ten_orders_of_one_person_do_not_keep_another_waiting(house: House) -> N
     other = make_person(house.team)
     late = order(house, person=other)
     assert queue.place_in_queue(late)[0] == 2
-    place(house, busy[0])
+    place(busy[0])
     assert queue.place_in_queue(late)[0] == 1, "the one just served goes behind"
-    assert place(house, late).status == Status.WAITING
+    assert place(late).status == Status.WAITING
 
 
 def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +174,7 @@ def test_the_gap_counts_from_the_call_that_left_late(house: House, monkeypatch: 
         raise thuesim.TimedOut("")
 
     monkeypatch.setattr(thuesim.Client, "rent", rent)
-    place(house, order(house))
+    place(order(house))
     house.token.refresh_from_db()
     assert house.token.turn_clock == 1004.0
 
@@ -209,7 +203,7 @@ def test_a_worker_that_stood_still_beyond_its_turn_does_not_send(
         return turn
 
     monkeypatch.setattr(pacing, "claim_turn", claim_and_stand_still)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
     assert house.upstream.books()["attempts"] == []
 
@@ -229,7 +223,7 @@ def test_a_call_whose_connecting_outlasted_its_turn_is_kept_back(
         return rent(client, service, before_send=connected, **options)
 
     monkeypatch.setattr(thuesim.Client, "rent", rent_slowly)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert (rental.status, rental.reason) == (Status.QUEUED, reasons.TOO_SOON)
     assert house.upstream.books()["attempts"] == []
     house.token.refresh_from_db()
@@ -282,7 +276,7 @@ def test_placing_is_committed_before_the_request_leaves(house: House, monkeypatc
         raise thuesim.TimedOut("")
 
     monkeypatch.setattr(thuesim.Client, "rent", rent)
-    place(house, rental)
+    place(rental)
     assert seen == [Status.PLACING]
 
 
@@ -307,41 +301,41 @@ def test_a_reply_that_comes_after_the_sweep_still_counts(house: House) -> None:
 def test_orders_wait_while_we_back_off_from_an_upstream_that_is_down(house: House) -> None:
     house.upstream.set_fault("http-500")
     for _ in range(3):
-        place(house, order(house))
+        place(order(house))
     house.token.refresh_from_db()
     assert breaker.hold_of(house.token) == Hold.DOWN
-    waiting = place(house, order(house))
+    waiting = place(order(house))
     assert waiting.status == Status.QUEUED
     house.upstream.clear_faults()
     with time_machine.travel(timezone.now() + timedelta(seconds=11), tick=True):
-        assert place(house, waiting).status == Status.WAITING
+        assert place(waiting).status == Status.WAITING
 
 
 def test_a_good_answer_ends_the_pause_even_to_a_call_from_before_it(house: House) -> None:
     asked_before = Token.objects.get(pk=house.token.pk)
     breaker.put_on_hold(house.token, Hold.DOWN, seconds=10)
     breaker.answered(asked_before)
-    assert place(house, order(house)).status == Status.WAITING
+    assert place(order(house)).status == Status.WAITING
 
 
 def test_no_order_is_risked_on_an_upstream_that_is_still_down(house: House) -> None:
     house.upstream.set_fault("http-500")
     for _ in range(3):
-        place(house, order(house))
+        place(order(house))
     waiting = order(house)
     for seconds in (11, 22, 33):
         with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True):
-            assert place(house, waiting).status == Status.QUEUED
+            assert place(waiting).status == Status.QUEUED
     assert len(house.upstream.books()["attempts"]) == 3
     house.upstream.clear_faults()
     with time_machine.travel(timezone.now() + timedelta(seconds=44), tick=True):
-        assert place(house, waiting).status == Status.WAITING
+        assert place(waiting).status == Status.WAITING
 
 
 def test_orders_in_doubt_do_not_block_the_waiting_places_for_long(house: House) -> None:
     Token.objects.update(waiting_limit=1)
     make_rental(Status.UNCONFIRMED, token=house.token, team=house.team, service=house.service)
-    rental = place(house, order(house))
+    rental = place(order(house))
     assert rental.status == Status.QUEUED
     with time_machine.travel(timezone.now() + timedelta(seconds=queue.DOUBTFUL_SECONDS + 1), tick=True):
-        assert place(house, rental).status == Status.WAITING
+        assert place(rental).status == Status.WAITING

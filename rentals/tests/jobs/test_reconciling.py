@@ -11,29 +11,21 @@ from pytest_django import DjangoAssertNumQueries
 
 import thuesim
 from accounts.models import Role
-from rentals import orders
-from rentals.jobs import background, balances, placing, reconciling
+from rentals.jobs import background, balances, reconciling
 from rentals.lifecycle import reasons
 from rentals.models import BackgroundJob, LedgerEntry, Rental, Status, Token
 from rentals.tests.factories import make_person, make_rental
 from rentals.tests.fixtures import House, later
+from rentals.tests.money import rent
 from rentals.upstream.client import client_for
 
 pytestmark = pytest.mark.django_db
 GIVEN_UP = timedelta(seconds=reconciling.GIVE_UP_SECONDS + 30)
 
 
-def order(house: House, **over: object) -> Rental:
-    wishes = {"person": house.person, "team": house.team, "service": house.service, **over}
-    rental = orders.take_order(orders.Order(**wishes))  # type: ignore[arg-type]
-    placing.place_next(house.token.pk)
-    rental.refresh_from_db()
-    return rental
-
-
 def lost(house: House, fault: str = "lost-reset", **over: object) -> Rental:
     house.upstream.set_fault(fault, count=1)
-    rental = order(house, **over)
+    rental = rent(house, **over)
     assert rental.status == Status.UNCONFIRMED
     return rental
 
@@ -83,7 +75,7 @@ def test_two_lost_orders_of_which_one_was_taken_take_one_number(house: House) ->
 
 
 def test_a_re_rent_is_matched_by_its_phone(house: House) -> None:
-    earlier = order(house)
+    earlier = rent(house)
     house.upstream.expire(earlier.upstream_key)
     Rental.objects.filter(pk=earlier.pk).update(status=Status.EXPIRED)
     again = lost(house, again_of=earlier)
@@ -163,7 +155,7 @@ def test_what_was_rented_elsewhere_appears_once_and_marked(house: House) -> None
 
 
 def test_a_rental_of_ours_is_not_imported_whatever_form_its_id_comes_in(house: House) -> None:
-    order(house)
+    rent(house)
     for fault in ("history-bare-id", "history-full-id", "id-drop-zero"):
         house.upstream.clear_faults()
         house.upstream.set_fault(fault)
@@ -172,7 +164,7 @@ def test_a_rental_of_ours_is_not_imported_whatever_form_its_id_comes_in(house: H
 
 
 def test_a_late_message_in_the_history_reaches_an_expired_rental(house: House) -> None:
-    rental = order(house)
+    rental = rent(house)
     house.upstream.expire(rental.upstream_key)
     Rental.objects.filter(pk=rental.pk).update(status=Status.EXPIRED, due_at=None)
     house.upstream.deliver(rental.upstream_key, "Ma: 246802", "246802")
@@ -208,13 +200,13 @@ def test_a_rental_made_elsewhere_again_rents_the_same_number(house: House) -> No
     house.upstream.seed_rentals(1, age=3600.0)
     reconciling.reconcile(house.token.pk)
     imported = Rental.objects.get()
-    again = order(house, again_of=imported)
+    again = rent(house, again_of=imported)
     assert (again.status, again.phone) == (Status.WAITING, imported.phone)
 
 
 def test_the_upstreams_clock_may_be_off(house: House) -> None:
     house.upstream.set_fault("clock-skew", value=420)
-    order(house)
+    rent(house)
     house.token.refresh_from_db()
     assert house.token.clock_skew == pytest.approx(420, abs=3)
     rental = lost(house)

@@ -23,7 +23,7 @@ EXECUTE FUNCTION refuse_one()"""
 
 
 def test_the_others_are_imported_and_the_refusal_is_listed_for_an_admin(
-    house: House, boss: Client, caplog: pytest.LogCaptureFixture
+    house: House, as_admin: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     drift.forget()
     keys = [client_for(house.token).rent("02.97").id.partition(".")[0] for _ in range(7)]  # elsewhere
@@ -40,4 +40,4 @@ def test_the_others_are_imported_and_the_refusal_is_listed_for_an_admin(
     assert keys[3] in caplog.text
     form = "a row that the database refused: IntegrityError"
     assert ContractDrift.objects.get(form=form).endpoint == "history"
-    assert form in boss.get("/admin/rentals/contractdrift/").content.decode()
+    assert form in as_admin.get("/admin/rentals/contractdrift/").content.decode()

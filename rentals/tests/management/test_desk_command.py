@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
-COMMANDS = [["rebuild_sums"], ["rotate_keys"], ["demo_data"], ["break_glass", "boss"], ["backup", "backup.tar"]]
+COMMANDS = [["rebuild_sums"], ["rotate_keys"], ["demo_data"], ["break_glass", "root"], ["backup", "backup.tar"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

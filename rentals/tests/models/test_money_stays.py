@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib import admin
+from django.contrib.admin import site
 from django.db.models import Model, ProtectedError, RestrictedError
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -50,14 +50,14 @@ def test_a_token_that_has_readings_alone_stays_too() -> None:
 
 @pytest.mark.parametrize("is_superuser", [False, True])
 def test_no_page_and_no_action_of_the_admin_deletes_anything(rental: Rental, is_superuser: bool) -> None:
-    boss = make_person(is_staff=True, is_superuser=is_superuser)
+    admin = make_person(is_staff=True, is_superuser=is_superuser)
     client = Client()
-    client.force_login(boss)
+    client.force_login(admin)
     request = RequestFactory().get("/")
-    request.user = boss
-    Invitation.objects.create(team=rental.team, invited_by=boss, secret_digest="x", expires_at=timezone.now())
+    request.user = admin
+    Invitation.objects.create(team=rental.team, invited_by=admin, secret_digest="x", expires_at=timezone.now())
     before = money(), Team.objects.count(), User.objects.count(), Token.objects.count(), Membership.objects.count()
-    for model, page in admin.site._registry.items():
+    for model, page in site._registry.items():
         assert not page.has_delete_permission(request), model
         assert "delete_selected" not in page.get_actions(request), model
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
@@ -71,13 +71,13 @@ def test_no_page_and_no_action_of_the_admin_deletes_anything(rental: Rental, is_
 
 
 def test_only_prefixes_and_memberships_are_taken_away_inside_a_page(rental: Rental) -> None:
-    boss = make_person(is_staff=True, is_superuser=True)
+    admin = make_person(is_staff=True, is_superuser=True)
     request = RequestFactory().get("/")
-    request.user = boss
-    rows: dict[type[Model], Model] = {Team: rental.team, User: boss, Token: rental.token, Rental: rental}
+    request.user = admin
+    rows: dict[type[Model], Model] = {Team: rental.team, User: admin, Token: rental.token, Rental: rental}
     deletable = {
         inline.model._meta.model_name
-        for model, page in admin.site._registry.items()
+        for model, page in site._registry.items()
         for inline in page.get_inline_instances(request, rows.get(model))
         if inline.has_delete_permission(request, rows.get(model))
     }

@@ -88,13 +88,13 @@ def test_every_secret_without_its_key_is_named(settings: Settings) -> None:
         assert undecryptable() == [f"token {token.pk}", f"callback address {address.pk}"]
 
 
-def test_the_admins_page_and_the_system_page_say_which_key_is_missing(boss: Client, settings: Settings) -> None:
+def test_the_admins_page_and_the_system_page_say_which_key_is_missing(as_admin: Client, settings: Settings) -> None:
     token = make_token()
     pages = (f"/admin/rentals/token/{token.pk}/change/", "/system/")
     sentence = "missing from DESK_SECRET_KEYS"
-    assert [sentence in boss.get(page).content.decode() for page in pages] == [False, False]
+    assert [sentence in as_admin.get(page).content.decode() for page in pages] == [False, False]
     lose_the_key(settings)
-    shown = [boss.get(page).content.decode() for page in pages]
+    shown = [as_admin.get(page).content.decode() for page in pages]
     assert [sentence in page for page in shown] == [True, True]
     assert ["key missing" in page.lower() for page in shown] == [True, True]
 

@@ -31,19 +31,19 @@ def token(upstream: Sandbox) -> Token:
     return make_token(make_team(), value=OLD, name="Main", hold=Hold.INVALID, faults=3)
 
 
-def replace(boss: Client, token: Token, value: str, **sent: str) -> Any:
-    return boss.post(at("token_replace", token.pk), {"new_value": value, **sent})
+def replace(as_admin: Client, token: Token, value: str, **sent: str) -> Any:
+    return as_admin.post(at("token_replace", token.pk), {"new_value": value, **sent})
 
 
 def test_a_value_that_the_upstream_takes_replaces_the_old_one_and_wakes_the_queue(
-    boss: Client,
+    as_admin: Client,
     token: Token,
     upstream: Sandbox,
     enqueued: list[tuple[str, int]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        answer = replace(boss, token, f"  {upstream.token}\n")
+        answer = replace(as_admin, token, f"  {upstream.token}\n")
     assert answer.status_code == 302
     token.refresh_from_db()
     assert (token.value.reveal(), token.value_digest) == (upstream.token, digest(upstream.token))
@@ -51,10 +51,10 @@ def test_a_value_that_the_upstream_takes_replaces_the_old_one_and_wakes_the_queu
     assert {("rentals.sync_token", token.pk), ("rentals.place", token.pk), ("rentals.watch", token.pk)} <= set(enqueued)
 
 
-def test_what_was_in_the_queue_is_ordered_with_the_new_value(boss: Client, house: House) -> None:
+def test_what_was_in_the_queue_is_ordered_with_the_new_value(as_admin: Client, house: House) -> None:
     rental = orders.take_order(orders.Order(person=house.person, team=house.team, service=house.service))
     new = house.upstream.add_token()
-    replace(boss, house.token, new)
+    replace(as_admin, house.token, new)
     placing.place_next(house.token.pk)
     rental.refresh_from_db()
     assert (rental.status, rental.token) == (Status.WAITING, house.token)
@@ -70,10 +70,10 @@ def test_nothing_of_the_old_value_is_left_in_the_process(token: Token, upstream:
 
 @pytest.mark.parametrize("fault", ["invalid-token", "maintenance", "reset-before", "http-500"])
 def test_a_value_that_the_upstream_does_not_take_is_not_kept(
-    boss: Client, token: Token, upstream: Sandbox, fault: str
+    as_admin: Client, token: Token, upstream: Sandbox, fault: str
 ) -> None:
     upstream.set_fault(fault)
-    answer = replace(boss, token, upstream.token)
+    answer = replace(as_admin, token, upstream.token)
     assert answer.status_code == 422
     assert "Nothing was changed." in answer.content.decode()
     token.refresh_from_db()
@@ -81,24 +81,24 @@ def test_a_value_that_the_upstream_does_not_take_is_not_kept(
     assert AuditRecord.objects.get(action="token_rotate_refused").detail["why"] == "refused by ThueSim"
 
 
-def test_a_value_of_another_account_wants_a_word_more(boss: Client, token: Token, upstream: Sandbox) -> None:
+def test_a_value_of_another_account_wants_a_word_more(as_admin: Client, token: Token, upstream: Sandbox) -> None:
     make_rental(Status.WAITING, token=token)
     upstream.seed_rentals(3)
-    page = replace(boss, token, upstream.token).content.decode()
+    page = replace(as_admin, token, upstream.token).content.decode()
     assert "it seems to belong to another account" in page
     assert 'name="surely_ours"' in page
     token.refresh_from_db()
     assert token.value.reveal() == OLD
-    assert replace(boss, token, upstream.token, surely_ours="on").status_code == 302
+    assert replace(as_admin, token, upstream.token, surely_ours="on").status_code == 302
     token.refresh_from_db()
     assert token.value.reveal() == upstream.token
     assert audited() == ["token_rotate_refused", "token_rotate"]
 
 
 @pytest.mark.parametrize("value", ["", "two words", OLD, "9-" + "9" * 32])
-def test_what_is_no_new_value_is_not_asked_about(boss: Client, token: Token, upstream: Sandbox, value: str) -> None:
+def test_what_is_no_new_value_is_not_asked_about(as_admin: Client, token: Token, upstream: Sandbox, value: str) -> None:
     make_token(value="9-" + "9" * 32, name="Other")
-    assert replace(boss, token, value).status_code == 422
+    assert replace(as_admin, token, value).status_code == 422
     assert not upstream.calls()
     token.refresh_from_db()
     assert token.value.reveal() == OLD
@@ -106,7 +106,7 @@ def test_what_is_no_new_value_is_not_asked_about(boss: Client, token: Token, ups
 
 @pytest.mark.database
 def test_of_two_who_replace_at_once_the_first_wins(
-    boss: Client, token: Token, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
+    as_admin: Client, token: Token, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examine = token_check.examine
 
@@ -116,57 +116,57 @@ def test_of_two_who_replace_at_once_the_first_wins(
         return examine(token, value)
 
     monkeypatch.setattr(token_replacement, "examine", other_first)
-    assert "Another person replaced the value" in replace(boss, token, upstream.token).content.decode()
+    assert "Another person replaced the value" in replace(as_admin, token, upstream.token).content.decode()
     token.refresh_from_db()
     assert token.value.reveal() == "2-" + "2" * 32
 
 
-def test_the_record_says_that_and_nothing_of_the_value(boss: Client, token: Token, upstream: Sandbox) -> None:
-    replace(boss, token, upstream.token)
+def test_the_record_says_that_and_nothing_of_the_value(as_admin: Client, token: Token, upstream: Sandbox) -> None:
+    replace(as_admin, token, upstream.token)
     assert AuditRecord.objects.get(action="token_rotate").detail == {"id": token.pk}
 
 
 # Never shown
 
 
-def shown_anywhere(boss: Client, token: Token) -> str:
+def shown_anywhere(as_admin: Client, token: Token) -> str:
     """All pages of the admin that tell of a token, Django's own log, and the audit log."""
     addresses = [at("token_changelist"), at("token_history", token.pk), at("token_add"), "/admin/"]
     addresses += [at(f"token_{name}", token.pk) for name in ("change", "replace")]
-    pages = [boss.get(address, follow=True).content.decode() for address in addresses]
+    pages = [as_admin.get(address, follow=True).content.decode() for address in addresses]
     logged = [f"{entry.change_message} {entry.object_repr}" for entry in LogEntry.objects.all()]
     return "\n".join([*pages, *logged, *(str(record.detail) for record in AuditRecord.objects.all())])
 
 
-def test_neither_value_is_on_a_page_or_in_a_log_afterwards(boss: Client, token: Token, upstream: Sandbox) -> None:
-    replace(boss, token, upstream.token)
-    boss.post(at("token_add"), token_form(make_team(), new_value="7-" + "7" * 32, name="Another"))
-    shown = shown_anywhere(boss, token)
+def test_neither_value_is_on_a_page_or_in_a_log_afterwards(as_admin: Client, token: Token, upstream: Sandbox) -> None:
+    replace(as_admin, token, upstream.token)
+    as_admin.post(at("token_add"), token_form(make_team(), new_value="7-" + "7" * 32, name="Another"))
+    shown = shown_anywhere(as_admin, token)
     for value in (OLD, upstream.token, "7-" + "7" * 32):
         assert value.partition("-")[2] not in shown
 
 
-def test_a_value_is_not_given_back_with_a_mistake(boss: Client, token: Token, upstream: Sandbox) -> None:
+def test_a_value_is_not_given_back_with_a_mistake(as_admin: Client, token: Token, upstream: Sandbox) -> None:
     upstream.set_fault("invalid-token")
-    assert upstream.token not in replace(boss, token, upstream.token).content.decode()
-    assert "two words" not in replace(boss, token, "two words").content.decode()
+    assert upstream.token not in replace(as_admin, token, upstream.token).content.decode()
+    assert "two words" not in replace(as_admin, token, "two words").content.decode()
 
 
 @pytest.mark.parametrize("value", ["7-" + "7" * 32, "-".join(["unlike", "any", "other", "secret"])])
 def test_an_error_page_for_developers_has_neither(
-    boss: Client, token: Token, upstream: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str
+    as_admin: Client, token: Token, upstream: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("broken on purpose")
 
     settings.DEBUG = True
-    boss.raise_request_exception = False
+    as_admin.raise_request_exception = False
     monkeypatch.setattr(token_replacement, "examine", fail)
-    pages = [replace(boss, token, value)]
+    pages = [replace(as_admin, token, value)]
     form = token_form(make_team(), name="Another", new_value=value)
     pre_save.connect(fail, sender=Token)
     try:
-        pages.append(boss.post(at("token_add"), form))
+        pages.append(as_admin.post(at("token_add"), form))
     finally:
         pre_save.disconnect(fail, sender=Token)
     for page in pages:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from thuesim_site.serving import connections
 from thuesim_site.serving.connections import MAX_HEAD_BYTES, client_of
 from thuesim_site.testing import wait_until

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from pytest_django import Settings
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from pages.views.programs import health
 from thuesim_site.serving import health_responses
 from thuesim_site.serving.health_responses import Health, Metrics

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from thuesim_site.serving.connections import client_of
 from thuesim_site.serving.request_limits import RequestLimit
 from thuesim_site.testing import wait_until

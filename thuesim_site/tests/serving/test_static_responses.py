@@ -11,7 +11,7 @@ import pytest
 from pytest_django import Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from thuesim_site.serving.static_responses import StaticFiles
 from thuesim_site.tests.serving.test_wsgi_threads import unread
 

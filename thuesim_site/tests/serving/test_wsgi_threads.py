@@ -15,7 +15,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
-from pages.tests.live.conftest import serving
+from pages.tests.live.server import serving
 from thuesim_site.serving import wsgi_threads
 from thuesim_site.serving.wsgi_threads import MAX_BODY_BYTES, Pages
 from thuesim_site.testing import wait_until

@@ -62,11 +62,11 @@ def test_the_first_team_has_a_name_in_the_language_of_the_desk(start: Start, lan
 
 def test_the_admin_that_the_environment_names_is_made(start: Start, tmp_path: Path) -> None:
     about = start(
-        DJANGO_SUPERUSER_USERNAME="boss", DJANGO_SUPERUSER_PASSWORD="$ecret", DJANGO_SUPERUSER_EMAIL="boss@EXAMPLE.com"
+        DJANGO_SUPERUSER_USERNAME="root", DJANGO_SUPERUSER_PASSWORD="$ecret", DJANGO_SUPERUSER_EMAIL="root@EXAMPLE.com"
     )
-    boss = User.objects.get()
-    assert (boss.username, boss.email, boss.check_password("$ecret")) == ("boss", "boss@example.com", True)
-    assert about["people"] == [{"username": "boss", "role": "admin", "password": "", "password_file": ""}]
+    admin = User.objects.get()
+    assert (admin.username, admin.email, admin.check_password("$ecret")) == ("root", "root@example.com", True)
+    assert about["people"] == [{"username": "root", "role": "admin", "password": "", "password_file": ""}]
     assert list(tmp_path.glob("*-password")) == []
 
 
@@ -80,8 +80,8 @@ def test_a_password_that_was_replaced_is_neither_shown_nor_set_back(start: Start
 
 
 def test_a_later_start_without_a_name_keeps_the_admin_there_is(start: Start) -> None:
-    start(DJANGO_SUPERUSER_USERNAME="boss", DJANGO_SUPERUSER_PASSWORD="long enough")
-    assert start(DJANGO_SUPERUSER_USERNAME="", DJANGO_SUPERUSER_PASSWORD="")["people"][0]["username"] == "boss"
+    start(DJANGO_SUPERUSER_USERNAME="root", DJANGO_SUPERUSER_PASSWORD="long enough")
+    assert start(DJANGO_SUPERUSER_USERNAME="", DJANGO_SUPERUSER_PASSWORD="")["people"][0]["username"] == "root"
     assert User.objects.count() == 1
 
 

@@ -16,7 +16,7 @@ from thuesim_site.testing import wait_until
 pytestmark = pytest.mark.programs
 
 # In a process of its own, as it forks. Every program says its name when it begins and when it is asked to stop.
-HOUSE = """
+KEEPER = """
 import sys
 from thuesim_site.start import processes
 from thuesim_site.start.programs import Program
@@ -50,13 +50,13 @@ print("all stopped", flush=True)
 """
 
 
-class House:
-    """Programs that are kept running, with what they print."""
+class Keeper:
+    """A process that keeps programs running, with what they print."""
 
     def __init__(self, folder: Path, *names: str, stop_seconds: float = 30) -> None:
         self._output = folder / "output.txt"
         with self._output.open("w") as output:
-            command = [sys.executable, "-c", HOUSE, str(stop_seconds), *names]
+            command = [sys.executable, "-c", KEEPER, str(stop_seconds), *names]
             self.process = subprocess.Popen(command, cwd=BASE_DIR, stdout=output, stderr=output)
 
     def lines(self) -> list[str]:
@@ -77,12 +77,12 @@ class House:
 
 
 @pytest.fixture
-def houses() -> Iterator[list[House]]:
-    opened: list[House] = []
+def keepers() -> Iterator[list[Keeper]]:
+    opened: list[Keeper] = []
     yield opened
-    for house in opened:
-        house.process.kill()
-        house.process.wait()
+    for keeper in opened:
+        keeper.process.kill()
+        keeper.process.wait()
 
 
 def is_alive(pid: int) -> bool:
@@ -92,67 +92,67 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_what_serves_the_others_stops_last(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "steady", "upper"))
-    wait_until(lambda: house.pids("steady") and house.pids("upper"), "both run")
-    lines = house.stop()
+def test_what_serves_the_others_stops_last(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "steady", "upper"))
+    wait_until(lambda: keeper.pids("steady") and keeper.pids("upper"), "both run")
+    lines = keeper.stop()
     assert [line for line in lines if "stop" in line] == ["stopping upper", "stopping steady", "all stopped"]
-    assert house.process.returncode == 0
+    assert keeper.process.returncode == 0
 
 
-def test_what_serves_the_others_can_begin_before_them(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "upper", "steady"))
-    wait_until(lambda: house.pids("steady") and house.pids("upper"), "both run")
-    lines = house.stop()
+def test_what_serves_the_others_can_begin_before_them(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "upper", "steady"))
+    wait_until(lambda: keeper.pids("steady") and keeper.pids("upper"), "both run")
+    lines = keeper.stop()
     upper = next(number for number, line in enumerate(lines) if line.startswith("upper "))
     assert lines.index("the rest begins") < upper
 
 
-def test_one_that_is_killed_is_started_again(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "steady", "upper"))
-    for pids in (partial(house.pids, "steady"), partial(house.pids, "upper")):
+def test_one_that_is_killed_is_started_again(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "steady", "upper"))
+    for pids in (partial(keeper.pids, "steady"), partial(keeper.pids, "upper")):
         wait_until(pids, "it runs")
         os.kill(pids()[0], signal.SIGKILL)
         wait_until(lambda pids=pids: len(pids()) == 2, "it is back")  # type: ignore[misc]
-    assert "upper ended; it is started again." in house.stop()
+    assert "upper ended; it is started again." in keeper.stop()
 
 
-def test_one_that_ends_at_once_is_started_again_ever_more_slowly(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "brief", "steady"))
-    wait_until(lambda: len(house.pids("brief")) >= 3 and house.pids("steady"), "it was started again")
-    begun = [float(line.split()[1]) for line in house.stop() if line.startswith("at ")]
+def test_one_that_ends_at_once_is_started_again_ever_more_slowly(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "brief", "steady"))
+    wait_until(lambda: len(keeper.pids("brief")) >= 3 and keeper.pids("steady"), "it was started again")
+    begun = [float(line.split()[1]) for line in keeper.stop() if line.startswith("at ")]
     assert begun[1] - begun[0] > 1
     assert begun[2] - begun[1] > 2
-    assert len(house.pids("steady")) == 1
+    assert len(keeper.pids("steady")) == 1
 
 
-def test_one_that_ignores_its_signal_is_killed(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "deaf", "upper", stop_seconds=0.5))
-    wait_until(lambda: "deaf" in house.lines() and house.pids("upper"), "both run")
-    assert house.stop()[-1] == "all stopped"
-    assert not is_alive(house.pids("deaf")[0])
+def test_one_that_ignores_its_signal_is_killed(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "deaf", "upper", stop_seconds=0.5))
+    wait_until(lambda: "deaf" in keeper.lines() and keeper.pids("upper"), "both run")
+    assert keeper.stop()[-1] == "all stopped"
+    assert not is_alive(keeper.pids("deaf")[0])
 
 
-def test_none_outlives_the_one_that_keeps_them(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "deaf", "upper"))
-    wait_until(lambda: "deaf" in house.lines() and house.pids("upper"), "both run")
-    house.process.kill()
-    wait_until(lambda: not any(is_alive(house.pids(name)[0]) for name in ("deaf", "upper")), "all are gone")
+def test_none_outlives_the_one_that_keeps_them(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "deaf", "upper"))
+    wait_until(lambda: "deaf" in keeper.lines() and keeper.pids("upper"), "both run")
+    keeper.process.kill()
+    wait_until(lambda: not any(is_alive(keeper.pids(name)[0]) for name in ("deaf", "upper")), "all are gone")
 
 
-def test_of_a_quiet_one_only_errors_are_shown(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "quiet"))
-    wait_until(lambda: "a failure" in house.lines(), "the error is shown")
-    assert house.pids("quiet") == []
+def test_of_a_quiet_one_only_errors_are_shown(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "quiet"))
+    wait_until(lambda: "a failure" in keeper.lines(), "the error is shown")
+    assert keeper.pids("quiet") == []
 
 
-def test_a_forked_process_is_shown_by_its_name(tmp_path: Path, houses: list[House]) -> None:
-    houses.append(house := House(tmp_path, "upper"))
-    wait_until(lambda: house.pids("upper"), "it runs")
-    [pid] = house.pids("upper")
+def test_a_forked_process_is_shown_by_its_name(tmp_path: Path, keepers: list[Keeper]) -> None:
+    keepers.append(keeper := Keeper(tmp_path, "upper"))
+    wait_until(lambda: keeper.pids("upper"), "it runs")
+    [pid] = keeper.pids("upper")
     assert Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") == ["desk", "upper"]
     assert Path(f"/proc/{pid}/comm").read_text() == "desk-upper\n"
-    assert f"upper {pid} upper" in house.stop()  # DESK_PROCESS, for its log
+    assert f"upper {pid} upper" in keeper.stop()  # DESK_PROCESS, for its log
 
 
 UPGRADE = """

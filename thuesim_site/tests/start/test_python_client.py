@@ -30,17 +30,19 @@ print(api_keys.make(linh, access_for(linh), name="CI", scopes=list(Scope.values)
 
 
 @pytest.fixture(scope="module")
-def settings_of_user(desk: RunningDesk) -> dict[str, str]:
+def settings_of_user(running_desk: RunningDesk) -> dict[str, str]:
     """The environment of a program that has a key of the operator."""
     command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", MAKE_KEY]
-    made = subprocess.run(command, cwd=BASE_DIR, env=desk.environment, capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        command, cwd=BASE_DIR, env=running_desk.environment, capture_output=True, text=True, check=True
+    )
     outside = {
         name: value for name, value in os.environ.items() if not name.startswith(("DESK_", "DJANGO_", "PYTEST_"))
     }
     return {
         **outside,
         "PYTHONPATH": str(CLIENT),
-        "THUESIM_DESK_URL": desk.base_url,
+        "THUESIM_DESK_URL": running_desk.base_url,
         "THUESIM_DESK_KEY": made.stdout.split()[-1],
         "CHROMIUM": shutil.which("chromium-headless-shell") or shutil.which("chromium") or "",
     }
@@ -51,18 +53,18 @@ def client(settings_of_user: dict[str, str]) -> Desk:
     return Desk(settings_of_user["THUESIM_DESK_URL"], settings_of_user["THUESIM_DESK_KEY"])
 
 
-def test_a_wait_goes_on_when_the_web_process_is_killed(desk: RunningDesk, client: Desk) -> None:
-    desk.sandbox("settings", message_after=[4, 5])
+def test_a_wait_goes_on_when_the_web_process_is_killed(running_desk: RunningDesk, client: Desk) -> None:
+    running_desk.sandbox("settings", message_after=[4, 5])
     try:
         with client.rent(SERVICE, purpose="sign-up", max_price=5000) as rental:
             assert rental.wait_for_number(timeout=120).startswith("0")
-            [web] = desk.pids_of("desk", "web")
+            [web] = running_desk.pids_of("desk", "web")
             killing = threading.Timer(1, os.kill, (web, signal.SIGKILL))
             killing.start()
             code = rental.wait_for_code(timeout=120)
         killing.join()
     finally:
-        desk.sandbox("settings", message_after=[1, 2])
+        running_desk.sandbox("settings", message_after=[1, 2])
     assert code.message is not None
     assert code in code.message.text
     assert next(client.rentals(purpose="sign-up")).id == rental.id

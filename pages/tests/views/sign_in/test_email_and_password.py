@@ -4,14 +4,12 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.core import mail as django_mail
-from django.core.mail import EmailMessage
 from django.test import Client, TestCase
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import mail
 from accounts.models import AuditRecord, Role, Team, User
+from accounts.tests.mailbox import sent
 from accounts.tests.test_audit_signals import passkey, set_up_totp, sign_in
 from rentals.tests.factories import make_person
 
@@ -35,12 +33,6 @@ def client_of_linh(linh: User) -> Client:
     client = Client()
     sign_in(client)
     return client
-
-
-def sent() -> list[EmailMessage]:
-    """Wait until the sender has nothing left to do; return what it sent."""
-    mail.sender.submit(lambda: None).result(60)
-    return django_mail.outbox
 
 
 def prove(client: Client, password: str = "secret-enough") -> None:
@@ -194,10 +186,10 @@ def test_changes_of_two_factor_authentication_are_told(client_of_linh: Client, l
 
 
 def test_what_a_manager_does_is_told_with_their_name(linh: User, team: Team) -> None:
-    boss = make_person(team, Role.MANAGER, username="boss")
+    manager = make_person(team, Role.MANAGER, username="boss")
     passkey(linh, "Laptop")
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     with TestCase.captureOnCommitCallbacks(execute=True):
         client.post(reverse("person_two_factor", args=[linh.pk]))
     assert subjects() == ["Two-factor authentication reset"]

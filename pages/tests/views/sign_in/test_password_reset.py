@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 from allauth.core import context
-from django.core import mail as django_mail
 from django.core.mail import EmailMessage
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import translation
 from pytest_django import Settings
 
-from accounts import mail
 from accounts.allauth_adapters import ClosedSignup
 from accounts.models import AuditRecord, Role, User
+from accounts.tests.mailbox import sent
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -33,12 +32,6 @@ def _own_address(settings: Settings) -> Iterator[None]:
 @pytest.fixture
 def linh(db: None) -> User:
     return make_person(make_team("Support"), username="linh", email="linh@example.com", language="en")
-
-
-def sent() -> list[EmailMessage]:
-    """Wait until the sender has nothing left to do; return what it sent."""
-    mail.sender.submit(lambda: None).result(60)
-    return django_mail.outbox
 
 
 def ask(address: str) -> tuple[int, str, str]:

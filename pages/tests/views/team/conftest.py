@@ -1,3 +1,3 @@
 """The team and its manager of the accounts' tests."""
 
-from accounts.tests.conftest import boss as boss
+from accounts.tests.conftest import manager as manager

@@ -38,8 +38,8 @@ def at_once(*requests: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.fixture
-def link(team: Team, boss: User) -> str:
-    return reverse("join", args=[invitations.invite(boss, team, role=Role.OPERATOR)[1]])
+def link(team: Team, manager: User) -> str:
+    return reverse("join", args=[invitations.invite(manager, team, role=Role.OPERATOR)[1]])
 
 
 def joins(link: str, name: str) -> Callable[[], int]:
@@ -56,27 +56,27 @@ def test_one_invitation_used_by_many_at_once_makes_exactly_one_account(link: str
     assert AuditRecord.objects.filter(action="join").count() == 1
 
 
-def test_the_same_name_taken_at_once_through_several_links_is_one_account(team: Team, boss: User) -> None:
-    links = [reverse("join", args=[invitations.invite(boss, team, role=Role.VIEWER)[1]]) for _ in range(4)]
+def test_the_same_name_taken_at_once_through_several_links_is_one_account(team: Team, manager: User) -> None:
+    links = [reverse("join", args=[invitations.invite(manager, team, role=Role.VIEWER)[1]]) for _ in range(4)]
     answers = at_once(*(joins(link, "hoa") for link in links))
     assert Counter(answers) == {302: 1, 422: 3}
     assert User.objects.filter(username="hoa").count() == 1
     assert Invitation.objects.filter(used_at=None).count() == 3
 
 
-def test_two_links_used_at_once_by_one_person_are_one_membership(team: Team, boss: User) -> None:
+def test_two_links_used_at_once_by_one_person_are_one_membership(team: Team, manager: User) -> None:
     person, client = make_person(username="minh"), Client()
     client.force_login(person)
-    links = [reverse("join", args=[invitations.invite(boss, team, role=Role.VIEWER)[1]]) for _ in range(4)]
+    links = [reverse("join", args=[invitations.invite(manager, team, role=Role.VIEWER)[1]]) for _ in range(4)]
     answers = at_once(*((lambda link=link: client.post(link).status_code) for link in links))
     assert answers == [302] * 4
     assert Membership.objects.filter(user=person, team=team).count() == 1
     assert Invitation.objects.filter(used_at=None).count() == 3
 
 
-def test_a_link_revoked_while_it_is_used_is_either_revoked_or_used(link: str, team: Team, boss: User) -> None:
+def test_a_link_revoked_while_it_is_used_is_either_revoked_or_used(link: str, team: Team, manager: User) -> None:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     revoke = reverse("invite_revoke", args=[Invitation.objects.get().pk])
     joined, _revoked = at_once(joins(link, "hoa"), lambda: client.post(revoke).status_code)
     invitation = Invitation.objects.get()
@@ -98,22 +98,22 @@ def acts(by: User, what: str, person: User, **sent: str) -> Callable[[], str]:
 
 @pytest.mark.parametrize(("what", "sent"), [("role", {"role": "operator"}), ("remove", {}), ("deactivate", {})])
 def test_two_managers_who_end_each_other_at_once_leave_one(
-    team: Team, boss: User, what: str, sent: dict[str, str]
+    team: Team, manager: User, what: str, sent: dict[str, str]
 ) -> None:
     other = make_person(team, Role.MANAGER, username="other")
-    at_once(acts(boss, what, other, **sent), acts(other, what, boss, **sent))
+    at_once(acts(manager, what, other, **sent), acts(other, what, manager, **sent))
     left = Membership.objects.filter(team=team, role=Role.MANAGER, user__is_active=True)
     assert left.count() == 1
 
 
-def test_the_last_manager_stays_however_many_admins_press_at_once(team: Team, boss: User) -> None:
+def test_the_last_manager_stays_however_many_admins_press_at_once(team: Team, manager: User) -> None:
     admins = [make_person(username=f"admin{number}", is_staff=True, team=team) for number in range(3)]
     ways: list[tuple[str, dict[str, str]]] = [("role", {"role": "viewer"}), ("remove", {}), ("deactivate", {})]
-    said = at_once(*(acts(admin, what, boss, **sent) for admin, (what, sent) in zip(admins, ways, strict=True)))
+    said = at_once(*(acts(admin, what, manager, **sent) for admin, (what, sent) in zip(admins, ways, strict=True)))
     assert all("last manager" in sentence for sentence in said)
-    boss.refresh_from_db()
-    assert boss.is_active
-    assert boss.memberships.get().role == Role.MANAGER
+    manager.refresh_from_db()
+    assert manager.is_active
+    assert manager.memberships.get().role == Role.MANAGER
 
 
 def test_one_code_of_an_authenticator_app_signs_in_one_of_many_at_once(

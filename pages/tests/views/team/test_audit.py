@@ -30,9 +30,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def client(boss: User) -> Client:
+def client(manager: User) -> Client:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     return client
 
 
@@ -55,24 +55,26 @@ def at(days: int, **over: Any) -> AuditRecord:
         return audit.record(**over)
 
 
-def plans_of(typed: str, team: Team, boss: User) -> list[str]:
+def plans_of(typed: str, team: Team, manager: User) -> list[str]:
     """How the database looks for a text where nearly all records are about rentals."""
     AuditRecord.objects.bulk_create(
-        AuditRecord(action="order", team=team, person=boss, target=f"rental {n}", address=f"10.{n % 100}.2.{n // 100}")
+        AuditRecord(
+            action="order", team=team, person=manager, target=f"rental {n}", address=f"10.{n % 100}.2.{n // 100}"
+        )
         for n in range(500)
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         cursor.execute("ANALYZE sqlite_schema" if connection.vendor == "sqlite" else "SET LOCAL enable_seqscan = off")
-    parts = audit_search.parts(typed, AuditRecord.objects.order_by("-pk"), access_for(boss, team_id=team.pk))
+    parts = audit_search.parts(typed, AuditRecord.objects.order_by("-pk"), access_for(manager, team_id=team.pk))
     return [part[: audit_view.PAGE_SIZE].explain() for part in parts]
 
 
-def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, boss: User, team: Team) -> None:
+def test_it_is_searched_by_thing_person_address_action_and_day(client: Client, manager: User, team: Team) -> None:
     lan = make_person(team, username="lan")
     at(9, action="reveal", person=lan, team=team, target="rental 12")
-    at(3, action="order", person=boss, team=team, target="rental 34")
-    at(0, action="role", person=boss, team=team, target="lan")
+    at(3, action="order", person=manager, team=team, target="rental 34")
+    at(0, action="role", person=manager, team=team, target="lan")
     day = timezone.localdate()
     searches: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["lan", "rental 34", "rental 12"]),
@@ -144,12 +146,12 @@ def test_an_address_is_found_whole_or_by_the_parts_it_begins_with(
     assert [record.address for record, *_ in answer.context["records"]] == found
 
 
-def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, boss: User, team: Team) -> None:
+def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, manager: User, team: Team) -> None:
     for target in ("rental 12", "rental 123", "file 12", "message 12", "Mai 12"):
         audit.record("order", team=team, target=target)
     assert set(shown(client, q="12")) == {"rental 12", "file 12", "message 12"}
     assert shown(client, q="lượt thuê 12") == []
-    User.objects.filter(pk=boss.pk).update(language="vi")
+    User.objects.filter(pk=manager.pk).update(language="vi")
     assert shown(client, q="Lượt thuê 12") == shown(client, q="luot thue 12") == ["rental 12"]
 
 
@@ -167,9 +169,9 @@ def test_a_number_as_the_page_has_it_is_found_in_both_languages(client: Client, 
     ],
 )
 def test_a_target_is_found_by_the_words_in_which_the_page_shows_it(
-    client: Client, boss: User, team: Team, language: str, typed: str, found: set[str]
+    client: Client, manager: User, team: Team, language: str, typed: str, found: set[str]
 ) -> None:
-    User.objects.filter(pk=boss.pk).update(language=language)
+    User.objects.filter(pk=manager.pk).update(language=language)
     targets = {"rentals": "audit_export", "rental 12": "reveal", "file 7": "limits", "rental of Mai": "limits"}
     for target, action in targets.items():
         audit.record(action, team=team, target=target)
@@ -215,41 +217,41 @@ def test_a_target_is_found_without_case_and_accents(
     ],
 )
 def test_the_label_of_an_action_is_found_in_the_reader_s_language(
-    client: Client, boss: User, team: Team, language: str, typed: str, found: set[str]
+    client: Client, manager: User, team: Team, language: str, typed: str, found: set[str]
 ) -> None:
-    User.objects.filter(pk=boss.pk).update(language=language)
+    User.objects.filter(pk=manager.pk).update(language=language)
     for action in ("read", "reveal", "order", "break_glass_used", "limits"):
-        audit.record(action, person=boss, team=team, target="Mai 1")
-    audit.record("sign_in", person=boss)
+        audit.record(action, person=manager, team=team, target="Mai 1")
+    audit.record("sign_in", person=manager)
     audit.record("sign_in", person=make_person(make_team("Sales")))
     records = client.get(reverse("team_audit"), {"q": typed}).context["records"]
     assert {record.action for record, *_ in records} == found
-    assert {record.person for record, *_ in records} <= {boss}
+    assert {record.person for record, *_ in records} <= {manager}
 
 
 @pytest.mark.parametrize("most", [0, 10])
 @pytest.mark.parametrize("typed", ["thuỷ", "Trần", "thuy tran", "Thuỷ Trần (lan)", "LAN"])
 def test_what_a_person_did_is_found_by_the_name_that_the_page_shows(
-    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int, typed: str
+    client: Client, manager: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int, typed: str
 ) -> None:
     monkeypatch.setattr(audit_search, "_MAX_PEOPLE", most)
     lan = make_person(team, username="lan", first_name="Thuỷ", last_name="Trần")
     audit.record("role", person=lan, team=team, target="Mai")
-    audit.record("role", person=boss, team=team, target="Hoa")
+    audit.record("role", person=manager, team=team, target="Hoa")
     assert shown(client, q=typed) == ["Mai"]
 
 
 @pytest.mark.parametrize("most", [0, 10])
 def test_what_matches_in_several_ways_is_there_once_and_pages_leave_nothing_out(
-    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int
+    client: Client, manager: User, team: Team, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(audit_search, "_MAX_PEOPLE", most)
     lan, linh = make_person(team, username="lan"), make_person(team, username="lan2")
     records = [
-        audit.record("role", person=(lan, linh, boss)[n % 3], team=team, target=f"lan {n}" if n % 2 else "")
+        audit.record("role", person=(lan, linh, manager)[n % 3], team=team, target=f"lan {n}" if n % 2 else "")
         for n in range(2 * audit_view.PAGE_SIZE)
     ]
-    wanted = [record.pk for record in reversed(records) if record.target or record.person != boss]
+    wanted = [record.pk for record in reversed(records) if record.target or record.person != manager]
     first = client.get(reverse("team_audit"), {"q": "lan"})
     second = client.get(reverse("team_audit"), {"q": "lan", "before": first.context["next"]})
     assert [record.pk for page in (first, second) for record, *_ in page.context["records"]] == wanted
@@ -268,37 +270,37 @@ def test_a_part_of_a_number_that_many_have_is_found(
         for rental in (rentals[0], other)
     )
     about_them = [*rentals, message]
-    for thing in [*about_them, other, other_message]:
-        audit.record("reveal", team=team, target=audit.about(thing))
+    for row in [*about_them, other, other_message]:
+        audit.record("reveal", team=team, target=audit.about(row))
     for rental in (rentals[1], other):
         export = audit.record("export", team=team, target=f"of {rental.phone}")
         ExportedCode.objects.create(rental=rental, record=export)
     for target in ("rental of nobody", "message 7 of Mai", "message 0"):
         audit.record("role", team=team, target=target)
     monkeypatch.setattr(search, "MAX_LOOKED_UP", most)
-    found = [f"of {rentals[1].phone}", *(audit.about(thing) for thing in reversed(about_them))]
+    found = [f"of {rentals[1].phone}", *(audit.about(row) for row in reversed(about_them))]
     assert shown(client, q="345 67") == found
 
 
 def test_messages_of_very_many_numbers_are_looked_for_by_their_records(
-    team: Team, boss: User, monkeypatch: pytest.MonkeyPatch
+    team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         make_rental(team=team, phone=f"+8491234567{n}")
     monkeypatch.setattr(search, "MAX_LOOKED_UP", 2)
-    *_, part = audit_search.parts("34567", AuditRecord.objects.all(), access_for(boss, team_id=team.pk))
+    *_, part = audit_search.parts("34567", AuditRecord.objects.all(), access_for(manager, team_id=team.pk))
     assert '"accounts_auditrecord"."target" BETWEEN message 0 AND message 9' in str(part.query)
-    *_, plan = plans_of("34567", team, boss)
+    *_, plan = plans_of("34567", team, manager)
     assert "audit_target" in plan
 
 
 def test_people_who_are_many_are_looked_for_by_their_ids(
-    team: Team, boss: User, monkeypatch: pytest.MonkeyPatch
+    team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         make_person(team, username=f"linh{n}")
     monkeypatch.setattr(audit_search, "_MAX_PEOPLE", 2)
-    *_, part = audit_search.parts("linh", AuditRecord.objects.all(), access_for(boss, team_id=team.pk))
+    *_, part = audit_search.parts("linh", AuditRecord.objects.all(), access_for(manager, team_id=team.pk))
     assert '"accounts_auditrecord"."person_id" IN (' in str(part.query)
     assert "username" not in str(part.query)
 
@@ -335,14 +337,14 @@ def test_digits_and_dots_are_looked_for_in_addresses_and_in_numbers(
         ("History", {"audit_team_others"}),
     ],
 )
-def test_a_text_is_looked_for_by_indexes(team: Team, boss: User, typed: str, indexes: set[str]) -> None:
+def test_a_text_is_looked_for_by_indexes(team: Team, manager: User, typed: str, indexes: set[str]) -> None:
     make_rental(team=team, phone="+84901012345")
-    plans = plans_of(typed, team, boss)
+    plans = plans_of(typed, team, manager)
     used = {index for plan in plans for index in re.findall("audit_[a-z]+(?:_[a-z]+)?", plan)}
     assert used == indexes, "\n\n".join(plans)
 
 
-def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, boss: User) -> None:
+def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, manager: User) -> None:
     theirs = make_team("Sales")
     stranger = make_person(theirs, username="stranger")
     audit.record("reveal", person=stranger, team=theirs, target="rental 99")
@@ -352,9 +354,9 @@ def test_what_is_another_team_s_is_neither_found_nor_exported(client: Client, bo
     assert shown(client, person=stranger.pk) == []
 
 
-def test_pages_follow_one_another_without_gap_or_repeat(client: Client, boss: User, team: Team) -> None:
+def test_pages_follow_one_another_without_gap_or_repeat(client: Client, manager: User, team: Team) -> None:
     for n in range(audit_view.PAGE_SIZE + 7):
-        audit.record("reveal", person=boss, team=team, target=f"rental {n}")
+        audit.record("reveal", person=manager, team=team, target=f"rental {n}")
     first = client.get(reverse("team_audit"), {"action": "reveal"})
     second = client.get(reverse("team_audit"), {"action": "reveal", "before": first.context["next"]})
     targets = [record.target for page in (first, second) for record, *_ in page.context["records"]]
@@ -364,15 +366,15 @@ def test_pages_follow_one_another_without_gap_or_repeat(client: Client, boss: Us
 
 @pytest.mark.parametrize("of_person", [False, True])
 def test_pages_follow_one_another_where_a_clock_was_set_back(
-    client: Client, boss: User, team: Team, of_person: bool
+    client: Client, manager: User, team: Team, of_person: bool
 ) -> None:
     now, records = timezone.now(), []
     for n in range(audit_view.PAGE_SIZE + 7):
         # Three at a moment, each moment before the one that was recorded last; in the team, and of a person.
         with time_machine.travel(now + timedelta(hours=1) - timedelta(minutes=n // 3), tick=False):
             kind: dict[str, Any] = {"action": "order", "team": team} if n % 2 else {"action": "sign_in"}
-            records.append(audit.record(person=boss, target=str(n), **kind))
-    asked = {"person": boss.pk} if of_person else {}
+            records.append(audit.record(person=manager, target=str(n), **kind))
+    asked = {"person": manager.pk} if of_person else {}
     first = client.get(reverse("team_audit"), asked)
     second = client.get(reverse("team_audit"), {**asked, "before": first.context["next"]})
     found = [record for page in (first, second) for record, *_ in page.context["records"] if record.target]
@@ -383,12 +385,12 @@ def test_pages_follow_one_another_where_a_clock_was_set_back(
 
 
 @pytest.mark.parametrize("asked", [{"person": True}, {"action": "role"}, {"q": "Mai"}])
-def test_days_long_past_are_read_between_their_own_ids(client: Client, boss: User, team: Team, asked: Any) -> None:
-    records = [at(days, action="role", person=boss, team=team, target="Mai") for days in (9, 7, 7, 6, 5, 5, 3)]
+def test_days_long_past_are_read_between_their_own_ids(client: Client, manager: User, team: Team, asked: Any) -> None:
+    records = [at(days, action="role", person=manager, team=team, target="Mai") for days in (9, 7, 7, 6, 5, 5, 3)]
     day = timezone.localdate()
     days = {"since": day - timedelta(days=7), "until": day - timedelta(days=5)}
     with CaptureQueriesContext(connection) as queries:
-        found = shown(client, **days, **({"person": boss.pk} if "person" in asked else asked))
+        found = shown(client, **days, **({"person": manager.pk} if "person" in asked else asked))
     assert found == ["Mai"] * 5
     bounds = f'"accounts_auditrecord"."id" BETWEEN {records[1].pk} AND {records[5].pk}'
     of_records = [query["sql"] for query in queries if '"accounts_auditrecord"."target"' in query["sql"]]
@@ -397,12 +399,12 @@ def test_days_long_past_are_read_between_their_own_ids(client: Client, boss: Use
 
 
 def test_days_are_found_whole_where_clocks_differ(
-    client: Client, boss: User, team: Team, monkeypatch: pytest.MonkeyPatch
+    client: Client, manager: User, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_view, "AT_EACH_END", 3)
     # Two machines, one a day behind the other; and once the clock was a year ahead, once a year behind.
     for n, days in enumerate((9, -365, 8, 9, 8, 7, 8, 365, 7, 6, 7)):
-        at(days, action="order", person=boss, team=team, target=str(n))
+        at(days, action="order", person=manager, team=team, target=str(n))
     day = timezone.localdate()
     for first, last, found in (
         (8, 8, "642"),
@@ -416,16 +418,16 @@ def test_days_are_found_whole_where_clocks_differ(
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-def test_no_cell_of_the_file_is_a_formula(client: Client, boss: User, team: Team, formula: str) -> None:
-    User.objects.filter(pk=boss.pk).update(username=f"{formula}boss")
-    audit.record("invite", person=boss, team=team, target=f"{formula}Mai")
+def test_no_cell_of_the_file_is_a_formula(client: Client, manager: User, team: Team, formula: str) -> None:
+    User.objects.filter(pk=manager.pk).update(username=f"{formula}boss")
+    audit.record("invite", person=manager, team=team, target=f"{formula}Mai")
     row = exported(client, action="invite")[1]
     assert row[1] == f"'{formula}boss"
     assert row[3] == f"'{formula}Mai"
 
 
-def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Client, boss: User, team: Team) -> None:
-    audit.record("limits", person=boss, team=team, target="lan", detail={"budget_day": [None, 5000], "note": "đồng"})
+def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Client, manager: User, team: Team) -> None:
+    audit.record("limits", person=manager, team=team, target="lan", detail={"budget_day": [None, 5000], "note": "đồng"})
     head, row = exported(client, action="limits")
     assert head == ["at", "person", "action", "on what", "detail", "address", "API key"]
     assert row[0].endswith("+07:00")
@@ -433,16 +435,16 @@ def test_the_file_has_the_moment_the_detail_and_the_address_of_each(client: Clie
     assert "đồng" in row[4]
 
 
-def test_taking_it_away_is_recorded_itself(client: Client, boss: User, team: Team) -> None:
+def test_taking_it_away_is_recorded_itself(client: Client, manager: User, team: Team) -> None:
     exported(client, q="lan", action="role", page_team=team.pk)
     record = AuditRecord.objects.get(action="audit_export")
-    assert (record.person, record.team, record.detail) == (boss, team, {"asked": {"q": "lan", "action": "role"}})
+    assert (record.person, record.team, record.detail) == (manager, team, {"asked": {"q": "lan", "action": "role"}})
 
 
-def test_it_speaks_the_reader_s_language_and_leads_to_the_rental(client: Client, boss: User, team: Team) -> None:
-    audit.record("order", person=boss, team=team, target="rental 12", detail={"purpose": "CSKH"})
-    audit.record("sign_in", person=boss, detail={"by": ["password", "totp"]})
-    User.objects.filter(pk=boss.pk).update(language="vi")
+def test_it_speaks_the_reader_s_language_and_leads_to_the_rental(client: Client, manager: User, team: Team) -> None:
+    audit.record("order", person=manager, team=team, target="rental 12", detail={"purpose": "CSKH"})
+    audit.record("sign_in", person=manager, detail={"by": ["password", "totp"]})
+    User.objects.filter(pk=manager.pk).update(language="vi")
     page = parse(client.get(reverse("team_audit")).content.decode())
     assert page.find("a", href="/rentals/12/").text == "lượt thuê 12"
     assert "mục đích: CSKH" in page.text

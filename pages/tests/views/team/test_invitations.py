@@ -26,28 +26,28 @@ NEW = {
 
 
 @pytest.fixture
-def secret(team: Team, boss: User) -> str:
-    return invitations.invite(boss, team, role=Role.OPERATOR, note="Hoa")[1]
+def secret(team: Team, manager: User) -> str:
+    return invitations.invite(manager, team, role=Role.OPERATOR, note="Hoa")[1]
 
 
 def join(secret: str, client: Client | None = None, **over: str) -> int:
     return (client or Client()).post(reverse("join", args=[secret]), {**NEW, **over}).status_code
 
 
-def test_a_manager_makes_a_link_and_sees_it_once(boss: User, team: Team) -> None:
+def test_a_manager_makes_a_link_and_sees_it_once(manager: User, team: Team) -> None:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     page = client.post(reverse("invite"), {"role": "viewer", "days": 7, "note": "Hoa"}).content.decode()
     secret = page.split("/join/")[1].split("/")[0]
     invitation = Invitation.objects.get()
     assert invitations.find(secret) == invitation
-    assert (invitation.team, invitation.role, invitation.invited_by) == (team, Role.VIEWER, boss)
+    assert (invitation.team, invitation.role, invitation.invited_by) == (team, Role.VIEWER, manager)
     assert secret not in client.get(reverse("team")).content.decode()
-    assert AuditRecord.objects.filter(action="invite", person=boss, team=team).exists()
+    assert AuditRecord.objects.filter(action="invite", person=manager, team=team).exists()
     assert secret not in str(list(AuditRecord.objects.values()))
 
 
-def test_a_new_person_joins_and_is_signed_in(secret: str, team: Team, boss: User) -> None:
+def test_a_new_person_joins_and_is_signed_in(secret: str, team: Team, manager: User) -> None:
     client = Client()
     assert join(secret, client) == 302
     person = User.objects.get(username="hoa")
@@ -70,16 +70,16 @@ def test_a_link_expires(secret: str) -> None:
         assert join(secret) == 404
 
 
-def test_a_revoked_link_lets_nobody_in(secret: str, boss: User) -> None:
+def test_a_revoked_link_lets_nobody_in(secret: str, manager: User) -> None:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     client.post(reverse("invite_revoke", args=[Invitation.objects.get().pk]))
     assert join(secret) == 404
     assert AuditRecord.objects.filter(action="invite_withdrawn").exists()
 
 
-def test_the_links_of_a_deactivated_person_let_nobody_in(secret: str, boss: User) -> None:
-    User.objects.filter(pk=boss.pk).update(is_active=False)
+def test_the_links_of_a_deactivated_person_let_nobody_in(secret: str, manager: User) -> None:
+    User.objects.filter(pk=manager.pk).update(is_active=False)
     assert join(secret) == 404
 
 
@@ -95,11 +95,11 @@ def test_somebody_with_an_account_joins_with_it(secret: str, team: Team) -> None
     assert not User.objects.filter(username="hoa").exists()
 
 
-def test_a_member_does_not_use_a_link_up(secret: str, boss: User) -> None:
+def test_a_member_does_not_use_a_link_up(secret: str, manager: User) -> None:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     join(secret, client)
-    assert Membership.objects.get(user=boss).role == Role.MANAGER
+    assert Membership.objects.get(user=manager).role == Role.MANAGER
     assert join(secret) == 302
 
 
@@ -114,8 +114,8 @@ def test_a_member_does_not_use_a_link_up(secret: str, boss: User) -> None:
         ("email", "no address"),
     ],
 )
-def test_what_is_wrong_is_said_and_uses_nothing_up(secret: str, boss: User, field: str, value: str) -> None:
-    User.objects.filter(pk=boss.pk).update(email="Boss@example.com")
+def test_what_is_wrong_is_said_and_uses_nothing_up(secret: str, manager: User, field: str, value: str) -> None:
+    User.objects.filter(pk=manager.pk).update(email="Boss@example.com")
     assert Client().post(reverse("join", args=[secret]), {**NEW, field: value}).status_code == 422
     assert not User.objects.filter(username="hoa").exists()
     assert join(secret) == 302
@@ -144,7 +144,9 @@ def test_a_short_password_is_told_and_focused_where_it_is_typed_first(
         ("password2", "something else", "password1"),  # both are typed anew
     ],
 )
-def test_the_first_field_to_mend_has_the_focus(secret: str, boss: User, field: str, value: str, focused: str) -> None:
+def test_the_first_field_to_mend_has_the_focus(
+    secret: str, manager: User, field: str, value: str, focused: str
+) -> None:
     page = parse(html(Client().post(reverse("join", args=[secret]), {**NEW, field: value})))
     assert [item["name"] for item in page.find_all("input") if "autofocus" in item] == [focused]
 
@@ -176,28 +178,28 @@ def test_name_and_e_mail_are_told_apart_in_the_note(note: str, name: str, email:
     assert invitations.name_and_email(note) == (name, email)
 
 
-def invited(boss: User, team: Team, note: str, client: Client | None = None) -> Element:
+def invited(manager: User, team: Team, note: str, client: Client | None = None) -> Element:
     """The page that the invited person opens."""
-    secret = invitations.invite(boss, team, role=Role.OPERATOR, note=note)[1]
+    secret = invitations.invite(manager, team, role=Role.OPERATOR, note=note)[1]
     return parse(html((client or Client()).get(reverse("join", args=[secret]), headers={"accept-language": "en"})))
 
 
-def test_the_invited_person_sees_for_whom_it_is_and_finds_it_filled_in(boss: User, team: Team) -> None:
-    page = invited(boss, team, "Hoa Vũ <hoa@example.com>")
+def test_the_invited_person_sees_for_whom_it_is_and_finds_it_filled_in(manager: User, team: Team) -> None:
+    page = invited(manager, team, "Hoa Vũ <hoa@example.com>")
     assert "This invitation is for Hoa Vũ <hoa@example.com>." in page.find("p", data_testid="for-whom").text
     assert page.find(id="id_first_name")["value"] == "Hoa Vũ"
     assert page.find(id="id_email")["value"] == "hoa@example.com"
     assert "value" not in page.find(id="id_username")
 
 
-def test_a_person_with_an_account_sees_for_whom_it_is_too(boss: User, team: Team) -> None:
+def test_a_person_with_an_account_sees_for_whom_it_is_too(manager: User, team: Team) -> None:
     client = Client()
     client.force_login(make_person(make_team("Elsewhere"), language="en"))
-    assert "for Hoa." in invited(boss, team, "Hoa", client).find("p", data_testid="for-whom").text
+    assert "for Hoa." in invited(manager, team, "Hoa", client).find("p", data_testid="for-whom").text
 
 
-def test_an_invitation_for_nobody_in_particular_says_nothing(boss: User, team: Team) -> None:
-    page = invited(boss, team, "")
+def test_an_invitation_for_nobody_in_particular_says_nothing(manager: User, team: Team) -> None:
+    page = invited(manager, team, "")
     assert page.find_all(data_testid="for-whom") == []
     assert "value" not in page.find(id="id_first_name")
 
@@ -209,9 +211,9 @@ def test_what_is_typed_instead_counts_and_the_log_keeps_for_whom_it_was(secret: 
     assert AuditRecord.objects.get(action="join").detail["for"] == "Hoa"
 
 
-def test_open_invitations_say_for_whom_they_are(secret: str, boss: User) -> None:
+def test_open_invitations_say_for_whom_they_are(secret: str, manager: User) -> None:
     client = Client()
-    client.force_login(boss)
+    client.force_login(manager)
     page = parse(html(client.get(reverse("team"))))
     assert "Hoa" in page.find("ul", **{"class": "invitations"}).text
     note = page.find(id="id_note")

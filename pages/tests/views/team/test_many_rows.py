@@ -101,7 +101,7 @@ def test_many_keys_are_the_newest_and_a_search(
 def test_an_account_shows_some_browsers_and_keys(
     client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.views.own.account.MAX_SHOWN", 2)
+    monkeypatch.setattr("pages.views.account.account.MAX_SHOWN", 2)
     for n in range(3):
         ApiKey.objects.create(name=str(n), start=str(n), secret_digest=str(n), team=team, person=manager, scopes=[])
         _sign_in_elsewhere(manager)

@@ -139,8 +139,8 @@ def live_through(house: House, client: Client) -> list[Rental]:
 
 
 def look_everywhere(house: House, client: Client, rentals: list[Rental]) -> None:
-    boss = make_person(house.team, Role.MANAGER, is_staff=True, is_superuser=True)
-    client.force_login(boss)
+    admin = make_person(house.team, Role.MANAGER, is_staff=True, is_superuser=True)
+    client.force_login(admin)
     for rental in rentals:
         client.get(f"/rentals/{rental.pk}/")
         client.post(f"/rentals/{rental.pk}/reveal/")

@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.http import DeskRequest, local_address
+from accounts.desk_request import DeskRequest, local_address
 from accounts.page_team import work_in
 from lib.web.query_params import whole_number
 from thuesim.folding import without_accents

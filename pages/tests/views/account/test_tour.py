@@ -15,7 +15,7 @@ from accounts.models import Role, Team, User
 from pages.presenters.tour import TOURS, Tour, tour_of
 from pages.tests.markup import Element, html, parse
 from rentals.models import Service, Status
-from rentals.tests.factories import EVERY_TOUR, make_person, make_rental, make_team
+from rentals.tests.factories import EVERY_TOUR, make_person, make_rental, make_team, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 ROLES = ("viewer", "operator", "manager", "admin")
@@ -27,12 +27,6 @@ def newcomer(team: Team, role: str, **over: Any) -> User:
     if role == "admin":
         return make_person(team, Role.MANAGER, is_staff=True, tours_seen=[], **over)
     return make_person(team, Role(role), tours_seen=[], **over)
-
-
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 def read(client: Client, path: str = "/", language: str = "en") -> Element:
@@ -50,7 +44,7 @@ def steps_of(client: Client, language: str = "en") -> list[dict[str, str]]:
 def test_each_role_is_shown_its_own_few_steps_in_both_languages(
     team: Team, service: Service, role: str, language: str
 ) -> None:
-    client = browser(newcomer(team, role))
+    client = signed_in(newcomer(team, role))
     steps = steps_of(client, language)
     with translation.override(language):
         assert [(step["part"], step["title"]) for step in steps] == [(s.part, str(s.title)) for s in TOURS[role]]
@@ -65,7 +59,7 @@ def test_each_role_is_shown_its_own_few_steps_in_both_languages(
 
 @each_role
 def test_every_step_points_at_a_part_that_the_desk_has(team: Team, service: Service, role: str) -> None:
-    page = read(browser(newcomer(team, role)))
+    page = read(signed_in(newcomer(team, role)))
     parts = {part for element in page.find_all() for part in element.attributes.get("data-tour", "").split()}
     assert {step.part for step in TOURS[role]} <= parts
 
@@ -73,12 +67,12 @@ def test_every_step_points_at_a_part_that_the_desk_has(team: Team, service: Serv
 @each_role
 def test_left_or_ended_it_does_not_come_again_until_it_is_asked_for(team: Team, service: Service, role: str) -> None:
     person = newcomer(team, role)
-    client = browser(person)
+    client = signed_in(person)
     assert client.post("/tour/").status_code == 204
     person.refresh_from_db()
     assert person.tours_seen == [role]
     assert read(client).find_all(id="tour") == []
-    assert browser(person).get("/").content.count(b"tour.js") == 0  # on another browser neither
+    assert signed_in(person).get("/").content.count(b"tour.js") == 0  # on another browser neither
     again = client.post("/tour/", {"again": "yes"})
     assert again["Location"] == "/"
     assert read(client).find(id="tour")
@@ -91,7 +85,7 @@ def test_left_or_ended_it_does_not_come_again_until_it_is_asked_for(team: Team, 
 @pytest.mark.database
 def test_who_gets_another_role_gets_its_tour_once(team: Team, service: Service) -> None:
     person = newcomer(team, "operator")
-    client = browser(person)
+    client = signed_in(person)
     client.post("/tour/")
     person.memberships.update(role=Role.MANAGER)
     assert [step["part"] for step in steps_of(client)] == [step.part for step in TOURS["manager"]]
@@ -103,7 +97,9 @@ def test_who_gets_another_role_gets_its_tour_once(team: Team, service: Service) 
 
 @each_role
 def test_it_is_found_again_in_the_menu_and_on_the_help_pages(team: Team, service: Service, role: str) -> None:
-    client = browser(make_person(team, is_staff=role == "admin", role=Role(role) if role != "admin" else Role.MANAGER))
+    client = signed_in(
+        make_person(team, is_staff=role == "admin", role=Role(role) if role != "admin" else Role.MANAGER)
+    )
     for path, places in (("/", 1), ("/help/", 2), ("/help/operator/", 2)):
         forms = read(client, path).find_all("form", action="/tour/")
         assert [button["name"] for form in forms for button in form.find_all("button")] == ["again"] * places
@@ -112,7 +108,7 @@ def test_it_is_found_again_in_the_menu_and_on_the_help_pages(team: Team, service
 @pytest.mark.parametrize("status", Status.open())
 def test_it_waits_until_no_number_of_the_person_s_own_waits(team: Team, service: Service, status: Status) -> None:
     person = newcomer(team, "admin")
-    client = browser(person)
+    client = signed_in(person)
     make_rental(status, team=team, service=service, person=make_person(team))  # a colleague's
     assert read(client).find(id="tour")
     own = make_rental(status, team=team, service=service, person=person)
@@ -125,7 +121,7 @@ def test_it_waits_until_no_number_of_the_person_s_own_waits(team: Team, service:
 
 def test_asked_for_it_comes_while_a_number_waits_too(team: Team, service: Service) -> None:
     person = newcomer(team, "operator")
-    client = browser(person)
+    client = signed_in(person)
     make_rental(Status.WAITING, team=team, service=service, person=person)
     client.post("/tour/", {"again": "yes"})
     assert read(client).find(id="tour")
@@ -136,7 +132,7 @@ def test_asked_for_it_comes_while_a_number_waits_too(team: Team, service: Servic
 
 @pytest.mark.database
 def test_without_a_team_or_an_account_there_is_no_tour(team: Team) -> None:
-    alone = browser(make_person(tours_seen=[]))
+    alone = signed_in(make_person(tours_seen=[]))
     assert read(alone).find_all(id="tour") == []
     assert alone.post("/tour/").status_code == 204
     visitor = Client()
@@ -147,7 +143,7 @@ def test_without_a_team_or_an_account_there_is_no_tour(team: Team) -> None:
 
 
 def test_an_operator_s_step_about_the_form_is_left_out_where_there_is_none(team: Team) -> None:
-    access = browser(newcomer(team, "viewer")).get("/").wsgi_request.access  # type: ignore[attr-defined]
+    access = signed_in(newcomer(team, "viewer")).get("/").wsgi_request.access  # type: ignore[attr-defined]
     tour = tour_of(access, [])
     assert isinstance(tour, Tour)
     assert tour.place == "board"
@@ -167,7 +163,7 @@ def test_who_had_signed_in_before_there_were_tours_gets_none(db: None) -> None:
 
 def test_the_tour_costs_no_query_and_loads_nothing_where_it_is_over(team: Team, service: Service) -> None:
     person = newcomer(team, "operator")
-    client = browser(person)
+    client = signed_in(person)
     client.get("/")
     with CaptureQueriesContext(connection) as with_tour:
         client.get("/")

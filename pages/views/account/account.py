@@ -17,11 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django.views.i18n import set_language
 
+from accounts import account as own_account
 from accounts import audit
-from accounts.http import DeskRequest
+from accounts.account_forms import LanguageForm, NameForm, PreferencesForm
+from accounts.desk_request import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
-from accounts.own import account as own_account
-from accounts.own.forms import LanguageForm, NameForm, PreferencesForm
 from accounts.single_sign_on import connections
 from lib.time_zones import reading_in
 from lib.web.query_params import whole_number
@@ -63,7 +63,7 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
         "recorded": presenter.recorded(access),
         "message_days": settings.KEEP_MESSAGES_DAYS,
     }
-    return render(request, "pages/account/page.html", context, status=422 if forms else 200)
+    return render(request, "pages/account/account.html", context, status=422 if forms else 200)
 
 
 def _fresh(person: User) -> User:

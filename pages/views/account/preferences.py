@@ -9,9 +9,9 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest, local_address
+from accounts.account_forms import PREFERENCES
+from accounts.desk_request import DeskRequest, local_address
 from accounts.models import CopyAs, User
-from accounts.own.forms import PREFERENCES
 
 
 @require_POST

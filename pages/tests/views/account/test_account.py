@@ -7,9 +7,9 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
+from accounts.account_forms import PREFERENCES
 from accounts.audit import Action
 from accounts.models import ApiKey, AuditRecord, Role, Team, User
-from accounts.own.forms import PREFERENCES
 from accounts.policy import access_for
 from accounts.tests.test_audit_signals import set_up_totp, sign_in
 from pages.tests.markup import Element, html, parse
@@ -54,18 +54,20 @@ def test_everyone_has_the_page_in_the_menu_with_all_its_parts(client: Client, te
     assert parts == {"you", "language", "desk", "sign-in", "browsers", "keys-of-yours", "recorded"}
 
 
-def test_a_name_is_changed_for_every_page_and_recorded(client: Client, linh: User, team: Team, boss: Client) -> None:
+def test_a_name_is_changed_for_every_page_and_recorded(
+    client: Client, linh: User, team: Team, as_manager: Client
+) -> None:
     assert read(client).find(id="id_first_name")["value"] == "Linh Trần"
     rental = make_rental(Status.WAITING, team=team, person=linh)
     assert saved(client, "name", first_name="Linh Đan") == "Saved. You are shown as Linh Đan (linh)."
     linh.refresh_from_db()
     assert (linh.first_name, linh.last_name) == ("Linh Đan", "")
-    for page in (boss.get("/"), boss.get("/team/"), boss.get(f"/rentals/{rental.pk}/")):
+    for page in (as_manager.get("/"), as_manager.get("/team/"), as_manager.get(f"/rentals/{rental.pk}/")):
         assert "Linh Đan (linh)" in html(page)
     record = AuditRecord.objects.get(action=Action.NAME_CHANGED)
     assert (record.person, record.detail) == (linh, {"name": ["Linh Trần", "Linh Đan"]})
     # The managers of the person's teams read it.
-    assert "Linh Đan (linh)" in html(boss.get("/team/audit/?action=name_changed"))
+    assert "Linh Đan (linh)" in html(as_manager.get("/team/audit/?action=name_changed"))
 
 
 @pytest.mark.database

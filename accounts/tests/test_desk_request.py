@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from accounts.http import local_address
+from accounts.desk_request import local_address
 
 
 @pytest.mark.parametrize("address", ["/", "/rentals/?q=1#5", "/team/"])

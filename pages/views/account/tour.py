@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from accounts.http import DeskRequest
+from accounts.desk_request import DeskRequest
 
 ASKED_FOR = "tour_asked_for"  # in the session, until the tour is left or ended
 

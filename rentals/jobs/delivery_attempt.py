@@ -1,4 +1,4 @@
-"""What a destination is sent: the request or the e-mail of one delivery, by the destination's kind.
+"""One attempt at a delivery: the signed webhook, the message to Telegram or Slack, or the e-mail of a destination.
 
 Webhooks follow Standard Webhooks (https://www.standardwebhooks.com). The others get a few lines for people.
 """
@@ -142,11 +142,11 @@ def _send_email(delivery: Delivery, message: Message | None) -> Outcome:
     if not mail.is_set_up():
         return Outcome(problem=NO_MAIL)
     lines = text(delivery, message)
-    letter = EmailMessage(f"ThueSim Desk: {lines.splitlines()[0]}", lines + "\n", to=[_to(delivery.destination)])
-    letter.extra_headers["Message-ID"] = f"<{delivery.webhook_id}@thuesim-desk>"
+    email = EmailMessage(f"ThueSim Desk: {lines.splitlines()[0]}", lines + "\n", to=[_to(delivery.destination)])
+    email.extra_headers["Message-ID"] = f"<{delivery.webhook_id}@thuesim-desk>"
     try:
-        letter.connection = get_connection(timeout=outgoing.TIMEOUT_SECONDS)
-        letter.send()
+        email.connection = get_connection(timeout=outgoing.TIMEOUT_SECONDS)
+        email.send()
     except (OSError, SMTPException):  # its text may name the recipient
         return Outcome(problem=MAIL_REFUSED)
     return Outcome()

@@ -40,7 +40,7 @@ def test_many_teams_are_a_page_of_their_own(client: Client, person: User) -> Non
 def test_the_page_says_how_many_teams_it_does_not_show(
     client: Client, person: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.views.own.team_switch.MAX_SHOWN", 2)
+    monkeypatch.setattr("pages.views.account.team_switch.MAX_SHOWN", 2)
     client.force_login(person)
     page = parse(client.get("/team/switch/").content.decode())
     assert len(page.find_all("button", name="team")) == 2

@@ -1,13 +1,11 @@
 """What a person prefers: kept with them, changed by one click, the same on every browser."""
 
-from typing import Any
-
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import CopyAs, User
-from pages.tests.markup import parse
+from pages.tests.markup import html, parse
 from rentals.tests.factories import make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -20,11 +18,6 @@ def operator(client: Client) -> User:
     person = make_person(make_team("Support"), username="linh")
     client.force_login(person)
     return person
-
-
-def html(response: Any) -> str:
-    """What was answered, on one line."""
-    return " ".join(response.content.decode().split())
 
 
 @pytest.mark.parametrize("name", ["sounds", "notifies", "counts_in_title", "single_keys", "dense_board", "codes_first"])

@@ -1,1 +1,0 @@
-"""What people change of their own account: name, language, preferences, sessions."""

@@ -1,1 +1,0 @@
-"""Pages of a person's own: the account, the preferences, the language, the team they work in, the tour."""
