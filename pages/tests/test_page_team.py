@@ -42,7 +42,7 @@ def test_every_form_of_a_team_says_which_team_it_is_of() -> None:
         "_tour_again.html",
         "team_switch.html",
         "join.html",
-        "account/page.html",
+        "account/account.html",
         "account/_providers.html",
     }
     lacking = [
