@@ -49,8 +49,6 @@ _PARTS: Mapping[str, str] = {
 }
 # What XML cannot hold.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-# What a text may not hold as it is; Excel reads `_x0041_` as `A`, and drops spaces at an end that are not marked.
-_SPECIAL = re.compile(f"{_UNWRITABLE.pattern}|[&<>\r]|_x|^\\s|\\s$")
 _ENCODED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
 
@@ -106,18 +104,29 @@ def _head(columns: int, widths: Mapping[int, int]) -> str:
 
 
 def _row(number: int, letters: Sequence[str], cells: Sequence[Cell], *, text_format: int = 1) -> str:
-    """Return a row in XML. Empty cells are left out."""
+    """Return a row in XML. Empty cells are left out; a text that is too long for a cell is cut."""
     parts = [f'<row r="{number}">']
+    of_text = f'{number}" s="{text_format}" t="inlineStr"><is>'
     for letter, cell in zip(letters, cells, strict=True):
         if isinstance(cell, int):
             parts.append(f'<c r="{letter}{number}"><v>{cell}</v></c>')
         elif cell:
-            text = _text(cell) if _SPECIAL.search(cell) else f"<t>{cell}</t>"
-            parts.append(f'<c r="{letter}{number}" s="{text_format}" t="inlineStr"><is>{text}</is></c>')
+            # Most texts may stand as they are. A regular expression that finds out takes as long as all else in a row.
+            is_plain = (
+                cell.isprintable()  # so no white space but spaces
+                and cell[0] != " " != cell[-1]
+                and "&" not in cell
+                and "<" not in cell
+                and ">" not in cell
+                and "_x" not in cell
+                and len(cell) <= MAX_TEXT
+            )
+            parts.append(f'<c r="{letter}{of_text}{f"<t>{cell}</t>" if is_plain else _text(cell)}</is></c>')
     parts.append("</row>")
     return "".join(parts)
 
 
 def _text(text: str) -> str:
-    writable = _ENCODED.sub("_x005F_", _UNWRITABLE.sub("\ufffd", text))
+    """Return a text that may hold anything. Excel reads `_x0041_` as `A`, and drops spaces at an end that are not marked."""
+    writable = _ENCODED.sub("_x005F_", _UNWRITABLE.sub("\ufffd", text[:MAX_TEXT]))
     return f'<t xml:space="preserve">{escape(writable, {chr(13): "_x000D_"})}</t>'

@@ -401,5 +401,4 @@ def write_xlsx(
 ) -> None:
     """Write the Excel file. `title` and `columns` name the sheet and its columns; by default they are the history's."""
     widths = {} if columns else _WIDTHS
-    rows = ([cell[: xlsx.MAX_TEXT] if isinstance(cell, str) else cell for cell in row] for row in table)
-    xlsx.write(file, title or _("History"), columns or headings(), rows, widths=widths, count=count)
+    xlsx.write(file, title or _("History"), columns or headings(), table, widths=widths, count=count)

@@ -44,7 +44,8 @@ def test_the_first_row_is_bold_stays_in_sight_and_columns_have_widths() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a < b & c > d", " with spaces ", "two\nlines", "tab\tbed", "mã xác thực 🙂", '"quoted"']
+    "text",
+    ["a<b", "]]>", "a&b", " with spaces ", " ", "\u3000", "two\nlines", "mã 🙂", '"quoted"', "soft\xadhyphen", "_x"],
 )
 def test_a_text_comes_back_as_it_was(text: str) -> None:
     assert sheet_of(written([1, text]))[2][1].value == text
@@ -59,6 +60,18 @@ def test_what_looks_like_an_encoded_character_is_written_as_text() -> None:
     with ZipFile(BytesIO(written([1, "_x0041_ and _xyz"]))) as book:
         xml = book.read("xl/worksheets/sheet1.xml").decode()
     assert "_x005F_x0041_ and _xyz" in xml
+
+
+@pytest.mark.parametrize("text", [" before", "behind ", "line\n"])
+def test_white_space_at_an_end_is_marked_since_excel_drops_it_else(text: str) -> None:
+    with ZipFile(BytesIO(written([1, text]))) as book:
+        assert f'<t xml:space="preserve">{text}</t>' in book.read("xl/worksheets/sheet1.xml").decode()
+
+
+def test_a_text_that_is_too_long_for_a_cell_is_cut() -> None:
+    longest = "đ" * xlsx.MAX_TEXT
+    sheet = sheet_of(written([1, longest], [2, f"{longest}more"], [3, f"{longest[:-1]}<more"]))
+    assert [sheet[row][1].value for row in (2, 3, 4)] == [longest, longest, f"{longest[:-1]}<"]
 
 
 def test_columns_past_z_have_two_letters() -> None:
