@@ -87,7 +87,8 @@ class _Local(Func):
     output_field = CharField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
-        template = f"to_char(%(expressions)s AT TIME ZONE '{_zone()}', 'YYYY-MM-DD HH24:MI:SS')"
+        # `to_char` takes twice as long.
+        template = f"date_trunc('second', %(expressions)s AT TIME ZONE '{_zone()}')::text"
         return super().as_sql(compiler, connection, template=template, **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:

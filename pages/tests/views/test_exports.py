@@ -125,10 +125,11 @@ def test_a_plain_order_says_nothing_more(client: Client, team: Team, manager: Us
     assert [row[name] for name in ("About the price", "Handed over", "API key")] in (["", "", ""], [None, None, None])
 
 
+@pytest.mark.database
 def test_a_code_has_the_time_of_its_own_message_and_the_others_a_column(
     client: Client, team: Team, manager: User
 ) -> None:
-    first = datetime(2026, 3, 1, 7, 26, tzinfo=UTC)
+    first = datetime(2026, 3, 1, 7, 26, 59, 999_999, tzinfo=UTC)  # seconds are cut, not rounded
     rental = received(team, received_at=first)
     Message.objects.update(at=first)
     text = "Ma OTP 551-902"
@@ -137,7 +138,7 @@ def test_a_code_has_the_time_of_its_own_message_and_the_others_a_column(
         rental=rental, at=at, code="551-902", second_code="1533", text=text, source="poll", fingerprint="y"
     )
     (row,) = read(client)
-    assert (row["Code"], row["Code at (UTC+7)"]) == ("551-902", "2026-03-01 14:31:00")
+    assert (row["Code"], row["Code at (UTC+7)"]) == ("551-902", "2026-03-01 14:31:59")
     assert row["Other codes"] == "1533, 059809"
 
 
