@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from rentals.models.rentals import RentalQuerySet
 
 T = TypeVar("T")
-BATCH = 1000
-MAX_KEYS = 20 * BATCH  # in memory at once
+FIRST = 1000  # rows of the first batch, so that one comes at once
+BATCH = 4000  # of each other: with a thousand, putting its queries together takes a fifth of Django's time
+MAX_KEYS = 5 * BATCH  # in memory at once
 # Columns wider than 16 characters, or narrower.
 _WIDTHS = {3: 24, 8: 48, 18: 40, 21: 48, 22: 24, 25: 40, 26: 40}
 
@@ -195,7 +196,7 @@ def _service(name: str, server: str, key: str) -> tuple[str, str]:
 
 
 def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) -> Iterator[list[str | int | None]]:
-    """Yield a row for each rental of `filtered_rentals` that is there now. Three queries per thousand.
+    """Yield a row for each rental of `filtered_rentals` that is there now. Three queries per batch.
 
     No query stays open between two rows: on SQLite it would block every writer, the progress of the export too. With
     `record`, the audit record of the export, it is noted whose codes are handed out, before they are.
@@ -215,9 +216,9 @@ def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) 
 
 
 def _batches_of_keys(rentals: "RentalQuerySet") -> Iterator[list[int]]:
-    """Yield the keys of the rentals, a thousand at a time. One query for the first thousand, so that a row comes at once,
-    and one for each `MAX_KEYS` that follow."""
-    rest, size = rentals, BATCH
+    """Yield the keys of the rentals, the `FIRST` and then a `BATCH` at a time. One query for the `FIRST`, and one for each
+    `MAX_KEYS` that follow."""
+    rest, size = rentals, FIRST
     # As text, of which only the last one is read.
     while rows := list(rest.annotate(at=Cast("queued_at", TextField())).values_list("at", "pk")[:size]):
         for start in range(0, len(rows), BATCH):

@@ -259,6 +259,7 @@ def test_the_record_of_an_export_holds_no_code_that_was_searched_for(client: Cli
 def test_a_long_export_has_each_rental_once_newest_first(
     client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(exports, "FIRST", 3)
     monkeypatch.setattr(exports, "BATCH", 2)
     monkeypatch.setattr(exports, "MAX_KEYS", 4)
     now = timezone.now()

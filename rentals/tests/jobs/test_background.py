@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _quick(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FILES_DIR = tmp_path
     monkeypatch.setattr(background, "PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr(exports, "FIRST", 1)
     monkeypatch.setattr(exports, "BATCH", 1)
 
 
