@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 import thuesim
 from lib import log_lines
-from rentals.models import JobName, JobRun, Token
+from rentals.models import JobName, JobRun
 
 RETRY_SECONDS = 10  # less than the 15 s from one run of these jobs to the next, so that each of them tries again
 
@@ -64,13 +63,16 @@ def noted_at_end(name: JobName, token_id: int) -> Iterator[None]:
 
 
 def due(name: JobName, *, seconds: float) -> list[int]:
-    """Return the tokens for which a job has not succeeded for so long. After an error it is due again in 10 s.
+    """Return the tokens, by name, for which a job has not succeeded for so long. After an error it is due again in 10 s.
 
-    A paused token is among them: its numbers still wait.
+    A paused token is among them: its numbers still wait. In SQL, since three jobs ask every 15 seconds.
     """
     now = timezone.now()
-    runs = JobRun.objects.filter(name=name, token=OuterRef("pk"))
-    fresh = runs.filter(
-        Q(fault="", at__gt=now - timedelta(seconds=seconds)) | Q(at__gt=now - timedelta(seconds=RETRY_SECONDS))
-    )
-    return list(Token.objects.filter(~Exists(fresh)).values_list("pk", flat=True))
+    ages = (now - timedelta(seconds=seconds), now - timedelta(seconds=RETRY_SECONDS))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM rentals_token AS token WHERE NOT EXISTS (SELECT 1 FROM rentals_jobrun WHERE name = %s"
+            " AND token_id = token.id AND (fault = '' AND at > %s OR at > %s)) ORDER BY token.name",
+            [name, *map(connection.ops.adapt_datetimefield_value, ages)],
+        )
+        return [pk for (pk,) in cursor.fetchall()]

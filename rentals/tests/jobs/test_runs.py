@@ -54,6 +54,14 @@ def test_a_job_is_due_again_after_its_time_and_sooner_after_an_error() -> None:
         assert runs.due(JobName.CATALOG, seconds=600) == [token.pk]
 
 
+def test_only_the_same_job_on_the_same_token_counts_and_tokens_come_by_name() -> None:
+    second, first, fresh = make_token(name="B"), make_token(name="A"), make_token(name="C")
+    runs.note_run(JobName.CATALOG, fresh.pk)
+    runs.note_run(JobName.BALANCE, first.pk)
+    runs.note_run(JobName.TICK)
+    assert runs.due(JobName.CATALOG, seconds=600) == [first.pk, second.pk]
+
+
 @pytest.mark.parametrize("job", ["balances", "catalogs", "reconcile"])
 def test_what_failed_is_due_again_at_the_next_run_of_its_job(job: str) -> None:
     assert app.conf.beat_schedule[job]["schedule"] > runs.RETRY_SECONDS
