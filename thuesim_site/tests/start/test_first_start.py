@@ -79,6 +79,22 @@ def test_a_password_that_was_replaced_is_neither_shown_nor_set_back(start: Start
     assert User.objects.get().check_password("my own words")
 
 
+def test_a_made_password_is_hashed_once_until_it_or_the_account_changes(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    check = User.check_password
+    monkeypatch.setattr(User, "check_password", lambda user, text: hashed.append(text) or check(user, text))
+    made = start(demo=True)["people"]
+    assert [start(demo=True)["people"] for _ in range(3)] == [made] * 3
+    assert sorted(hashed) == sorted(person["password"] for person in made)
+    (tmp_path / "linh-password").write_text("another one")
+    admin = User.objects.get(username="admin")
+    admin.set_password("my own words")
+    admin.save()
+    assert [person["password"] for person in start(demo=True)["people"]] == ["", ""]
+
+
 def test_a_later_start_without_a_name_keeps_the_admin_there_is(start: Start) -> None:
     start(DJANGO_SUPERUSER_USERNAME="root", DJANGO_SUPERUSER_PASSWORD="long enough")
     assert start(DJANGO_SUPERUSER_USERNAME="", DJANGO_SUPERUSER_PASSWORD="")["people"][0]["username"] == "root"
