@@ -84,7 +84,12 @@ def test_a_made_password_is_hashed_once_until_it_or_the_account_changes(
 ) -> None:
     hashed: list[str] = []
     check = User.check_password
-    monkeypatch.setattr(User, "check_password", lambda user, text: hashed.append(text) or check(user, text))
+
+    def counted(user: User, text: str) -> bool:
+        hashed.append(text)
+        return check(user, text)
+
+    monkeypatch.setattr(User, "check_password", counted)
     made = start(demo=True)["people"]
     assert [start(demo=True)["people"] for _ in range(3)] == [made] * 3
     assert sorted(hashed) == sorted(person["password"] for person in made)
