@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -19,17 +18,12 @@ from rentals.lifecycle import reasons
 from rentals.masking import Readable, ReadableMessage, readable
 from rentals.models import Hold, Message, Rental, Status
 from rentals.queries import queue
-from rentals.queries.filters import ON_THE_BOARD, BoardFilter, left_the_board_at
+from rentals.queries.filters import left_the_board_at
 from rentals.queries.warnings import not_as_requested, warnings_of
 from rentals.upstream import breaker
 from thuesim import codes, phones
 
-if TYPE_CHECKING:
-    from rentals.models.rentals import RentalQuerySet
-
 MAX_WORDS = 40  # characters of what stands before one of several codes
-# That the board shows, of the open ones and of those that ended.
-MAX_OPEN, MAX_ENDED = 200, 100
 
 # Why an order waits while its token takes none. Without a hold, all waiting places are taken.
 _WAITS_FOR: Mapping[Hold, str] = {
@@ -462,49 +456,6 @@ def cards_for(rentals: Iterable[Rental], access: Access) -> list[Card]:
     places = queue.places_in_queue({rental.token for rental in rentals if rental.status == Status.QUEUED})
     now = timezone.now()
     return [card_for(rental, access, place=places.get(rental.pk), now=now) for rental in rentals]
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """The desk's cards in their order. `more_open` rentals that are open are left out, and `more_ended` that ended a short
-    while ago."""
-
-    cards: list[Card]
-    more_open: int
-    more_ended: int
-
-
-def board(access: Access, board_filter: BoardFilter, *, codes_first: bool = False) -> Board:
-    """Return the newest of the open rentals and of those that ended a short while ago, newest first.
-
-    With `codes_first`, the rentals with a message stand before the others, the newest message first. Three queries,
-    two where orders are in the queue, and one each where more are open, or more ended.
-    """
-    rentals = board_filter.apply_to_all(Rental.objects.all(), access).order_by("-queued_at", "-pk")
-    ended = rentals.exclude(status__in=Status.open()).filter(ended_at__gt=timezone.now() - ON_THE_BOARD)
-    open_ones = rentals.filter(status__in=Status.open())
-    # The keys first, each kind by its own index: with an OR of the two, SQLite reads the team's whole history; and in one
-    # query with the rows, PostgreSQL reads everybody's, since it takes so many joins in the order in which they stand.
-    keys = dict(_newest(open_ones, MAX_OPEN).union(_newest(ended, MAX_ENDED), all=True))
-    rows = Rental.objects.filter(pk__in=keys).order_by("-queued_at", "-pk")
-    shown = rows.for_board(access, with_tokens=Status.QUEUED in keys.values())
-    more_open = [rental for rental in shown if rental.status in Status.open()][MAX_OPEN:]
-    more_ended = [rental for rental in shown if rental.status not in Status.open()][MAX_ENDED:]
-    left_out = {rental.pk for rental in more_open + more_ended}
-    cards = cards_for([rental for rental in shown if rental.pk not in left_out], access)
-    if codes_first:
-        cards.sort(key=lambda card: card.message.at.timestamp() if card.message else 0, reverse=True)
-    return Board(
-        cards,
-        more_open=open_ones.order_by().count() - MAX_OPEN if more_open else 0,
-        more_ended=ended.order_by().count() - MAX_ENDED if more_ended else 0,
-    )
-
-
-def _newest(rentals: "RentalQuerySet", most: int) -> Any:
-    """Return the keys and statuses of the newest, and of one more; to be joined with others."""
-    keys = rentals.values("pk")[: most + 1]
-    return Rental.objects.filter(pk__in=keys).order_by().values_list("pk", "status")
 
 
 def render_card(rental: Rental, access: Access, *, oob: bool = False, revealed: bool = False) -> SafeString:

@@ -7,7 +7,8 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.desk_request import DeskRequest
-from pages.presenters import cards, catch_up
+from pages.presenters import catch_up
+from pages.presenters.board import board_for
 from pages.views.fragments import part_of
 from rentals import code_access
 from rentals.queries.filters import BoardFilter
@@ -22,7 +23,7 @@ def board(request: DeskRequest) -> HttpResponse:
     """Show the whole board for the filter in the address, with `?since=` (ms since 1970) also the news since then."""
     board_filter = BoardFilter.from_query(request.GET)
     since = catch_up.moment_of(request.GET.get("since", ""))
-    shown = cards.board(request.access, board_filter, codes_first=request.user.codes_first)
+    shown = board_for(request.access, board_filter, codes_first=request.user.codes_first)
     code_access.record_reads(request.access, [card.rental for card in shown.cards], request=request)
     context = {
         "board": shown,

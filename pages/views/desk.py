@@ -16,6 +16,7 @@ from accounts.models import CopyAs
 from lib.web.confirmation import never_asks
 from pages.forms import RentForm
 from pages.presenters import cards, setup
+from pages.presenters.board import Board, board_for
 from pages.presenters.tour import Tour, tour_of
 from pages.views.account.tour import ASKED_FOR
 from pages.views.asking_page import has_room_for
@@ -43,7 +44,7 @@ def desk(request: DeskRequest) -> HttpResponse:
 
 def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpResponse:
     board_filter = BoardFilter.from_query(request.GET)
-    shown = cards.board(request.access, board_filter, codes_first=request.user.codes_first)
+    shown = board_for(request.access, board_filter, codes_first=request.user.codes_first)
     code_access.record_reads(request.access, [card.rental for card in shown.cards], request=request)
     context = {
         "form": form,
@@ -64,10 +65,10 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
     return render(request, "pages/desk.html", context, status=status)
 
 
-def _tour(request: DeskRequest, board: cards.Board) -> Tour | None:
+def _tour(request: DeskRequest, shown: Board) -> Tour | None:
     """Return the person's tour. While a number of theirs waits it would be in the way, but for one they asked for."""
     waits = any(
-        card.rental.person_id == request.user.pk and card.rental.status in Status.open() for card in board.cards
+        card.rental.person_id == request.user.pk and card.rental.status in Status.open() for card in shown.cards
     )
     if waits and ASKED_FOR not in request.session:
         return None

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from accounts.models import Team
-from pages.presenters import cards
+from pages.presenters.board import MAX_ENDED
 from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import Browser, SignIn
 from rentals.models import Message, Rental, Status
@@ -241,11 +241,11 @@ def test_an_open_rental_is_on_the_board_however_many_ended_after_it(
     browser: Chromium, site: str, operator: Browser, team: Team, make_rental: Callable[..., Rental]
 ) -> None:
     number = make_rental(team, person=operator.person)
-    for n in range(cards.MAX_ENDED + 30):
+    for n in range(MAX_ENDED + 30):
         make_rental(team, status=Status.EXPIRED, upstream_key=f"x{n}", ended_at=timezone.now())
     with browser.new_context(viewport=TOO_LOW, locale="en") as context:
         page = open_desk(context, site, operator)
-        assert len(ids_on(page)) == cards.MAX_ENDED + 1
+        assert len(ids_on(page)) == MAX_ENDED + 1
         expect(page.locator("#board-more")).to_contain_text("And 30 more")
         receive(number, "529310")
         expect(page.locator(f"#rental-{number.pk}").get_by_test_id("code")).to_have_text("529310")

@@ -264,7 +264,7 @@ def test_of_very_many_tokens_the_desk_lists_those_that_take_no_orders_first(
 def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_beside(
     as_operator: Client, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.presenters.cards.MAX_OPEN", 2)
+    monkeypatch.setattr("pages.presenters.board.MAX_OPEN", 2)
     now, token = timezone.now(), make_token(team)
     ages = (3, 1, 0, 2)
     rentals = [make_rental(team=team, token=token, queued_at=now - timedelta(minutes=age)) for age in ages]
@@ -276,6 +276,12 @@ def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_bes
     assert more.text.startswith("And 2 more that are still open: History")
     found = elements(as_operator.get(more.find("a")["href"]))
     assert len(found.find("tbody", id="history-rows").find_all("tr")) == 4
+    rentals[0].person = rentals[3].person = User.objects.get(username="linh")
+    Rental.objects.bulk_update(rentals, ["person"])
+    page = elements(as_operator.get("/board/"))
+    own = [str(rental.pk) for rental in (ended, rentals[2], rentals[1], rentals[3], rentals[0])]
+    assert [card["data-rental-id"] for card in page.find_all("article")] == own, "nobody's own one leaves it"
+    assert "hidden" in page.find("p", id="board-more")
 
 
 @pytest.mark.database
