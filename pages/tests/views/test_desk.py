@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import api_keys
@@ -282,6 +284,18 @@ def test_the_board_shows_the_newest_open_rentals_and_says_how_many_there_are_bes
     own = [str(rental.pk) for rental in (ended, rentals[2], rentals[1], rentals[3], rentals[0])]
     assert [card["data-rental-id"] for card in page.find_all("article")] == own, "nobody's own one leaves it"
     assert "hidden" in page.find("p", id="board-more")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite goes by no statistics here")
+def test_the_board_finds_the_open_rentals_without_reading_the_history(as_operator: Client, team: Team) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        as_operator.get("/board/")
+    (keys,) = [query["sql"] for query in queries if "UNION ALL" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {keys}")
+        steps = [row[-1] for row in cursor.fetchall()]
+    assert any("rental_team_status" in step for step in steps)
+    assert not [step for step in steps if step.startswith("SCAN") or step.endswith("(team_id=?)")], steps
 
 
 @pytest.mark.database
