@@ -23,6 +23,7 @@ from accounts.account_forms import LanguageForm, NameForm, PreferencesForm
 from accounts.desk_request import DeskRequest
 from accounts.models import ApiKey, AuditRecord, User
 from accounts.single_sign_on import connections
+from lib.first_rows import first_rows
 from lib.time_zones import reading_in
 from lib.web.query_params import whole_number
 from pages.presenters import account as presenter
@@ -43,8 +44,10 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
     person, access = request.user, request.access
     methods = list(Authenticator.objects.filter(user=person))
     kinds = [method.type for method in methods]
-    sessions = own_account.sessions(person)
-    keys = ApiKey.objects.filter(person=person, revoked_at=None).select_related("team")
+    sessions, more_sessions = first_rows(own_account.sessions(person), MAX_SHOWN)
+    keys, more_keys = first_rows(
+        ApiKey.objects.filter(person=person, revoked_at=None).select_related("team"), MAX_SHOWN
+    )
     codes = [method.wrap() for method in methods if method.type == Authenticator.Type.RECOVERY_CODES]
     context = {
         "name_form": NameForm(instance=_fresh(person)),
@@ -54,10 +57,10 @@ def _page(request: DeskRequest, **forms: ModelForm[User]) -> HttpResponse:
         "has_app": Authenticator.Type.TOTP in kinds,
         "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),
         "recovery_codes": sum(len(each.get_unused_codes()) for each in codes),
-        "sessions": sessions[:MAX_SHOWN],
-        "more_sessions": sessions.count() - MAX_SHOWN,
-        "keys": keys[:MAX_SHOWN],
-        "more_keys": keys.count() - MAX_SHOWN,
+        "sessions": sessions,
+        "more_sessions": more_sessions,
+        "keys": keys,
+        "more_keys": more_keys,
         "connections": connections.of(person),
         "fresh": request.GET.get("fresh", ""),
         "recorded": presenter.recorded(access),

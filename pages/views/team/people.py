@@ -20,6 +20,7 @@ from accounts.forms import BudgetsForm
 from accounts.models import Membership, Role
 from accounts.policy import has_two_factor
 from accounts.sign_in import two_factor
+from lib.first_rows import first_rows
 from pages.views.team.team import managed_team, roles
 from rentals import budgets
 
@@ -46,15 +47,15 @@ def _page(request: DeskRequest, membership: Membership, form: BudgetsForm | None
     day, month, rentals = budgets.spent_by(membership.user_id, membership.team)
     # Other people's sessions are shown only to those who may end them.
     every_session = UserSession.objects.filter(user=membership.user).order_by("-last_seen_at")
-    sessions = list(every_session[: MAX_SESSIONS + 1]) if may_change else []
+    sessions, more_sessions = first_rows(every_session, MAX_SESSIONS) if may_change else ([], 0)
     context = {
         "membership": membership,
         "form": form or BudgetsForm(instance=membership),
         "roles": roles(),
         "may_change_account": may_change,
         "has_two_factor": has_two_factor(membership.user),
-        "sessions": sessions[:MAX_SESSIONS],
-        "more_sessions": every_session.count() - MAX_SESSIONS if len(sessions) > MAX_SESSIONS else 0,
+        "sessions": sessions,
+        "more_sessions": more_sessions,
         "spent": {"day": day, "month": month, "rentals": rentals},
     }
     return render(request, "pages/team/person.html", context, status=422 if form else 200)
