@@ -11,7 +11,6 @@ from accounts.models import Team, User
 from accounts.policy import Access, access_for
 from lib import announce
 from lib.web.kept_form import kept_form
-from lib.web.query_params import whole_number
 
 # In a form, and in the address of the stream; the header goes with every request of a script.
 FIELD, HEADER = "page_team", "X-Page-Team"
@@ -59,7 +58,7 @@ class PageTeamMiddleware:
         named = request.headers.get(HEADER) or request.POST.get(FIELD, "")
         if not differs(named, access):
             return None
-        team = _named(named, access)
+        team = access.reachable_team(named)
         if team is None or RETURNS not in request.POST:
             return _refused(request, team)
         work_in(request, team)
@@ -89,7 +88,3 @@ def _refused(request: HttpRequest, team: Team | None) -> HttpResponse:
     response = render(request, "_team_switched.html", context, status=409)
     response["HX-Reswap"] = "none"  # what was typed stays
     return response
-
-
-def _named(number: str, access: Access) -> Team | None:
-    return access.reachable_teams().filter(pk=whole_number(number) or 0).first()

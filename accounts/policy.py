@@ -43,6 +43,7 @@ from django_stubs_ext import WithAnnotations
 
 from accounts.audit import Action
 from accounts.models import Membership, Role, Team, User
+from lib.web.query_params import whole_number
 
 # What a manager reads of the team's people in the audit log, beside what was done in the team itself.
 SIGN_IN_ACTIONS = (
@@ -104,6 +105,10 @@ class Access:
     def reachable_teams(self) -> QuerySet[Team]:
         """Return all the teams that they may work in, by name."""
         return Team.objects.filter(Q() if self.is_admin else Q(memberships__user=self.person_id)).order_by("name", "pk")
+
+    def reachable_team(self, number: str | None) -> Team | None:
+        """Return the team of a number from a form or an address, if they may work in it."""
+        return self.reachable_teams().filter(pk=whole_number(number) or 0).first()
 
     @property
     def may_rent(self) -> bool:
