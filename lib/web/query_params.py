@@ -1,5 +1,6 @@
-"""Read days, row numbers and other whole numbers from the query of an address, where any text may stand."""
+"""Read texts, days, row numbers and other whole numbers from the query of an address, where any text may stand."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, time, tzinfo
 
 from django.utils import timezone
@@ -14,6 +15,12 @@ def whole_number(text: str | None, *, max_digits: int = MAX_DIGITS) -> int | Non
     """Return a number such as a row's; None for what is none, or is larger than a database's."""
     text = text or ""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= max_digits else None
+
+
+def text(query: Mapping[str, str], name: str) -> str:
+    """Return what was typed in a field, without white space around it; `""` for nothing, and at most 80 characters."""
+    # PostgreSQL takes no NUL in a text, not even to compare with.
+    return (query.get(name) or "").replace("\0", "").strip()[:80]
 
 
 def day(text: str | None) -> date | None:

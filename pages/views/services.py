@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.desk_request import DeskRequest, local_address
 from lib import charts
+from lib.web import query_params
 from rentals import budgets
 from rentals.jobs import statistics
 from rentals.models import Service, ServicePrice, StarredService
@@ -30,7 +31,7 @@ PER_PAGE = 100
 def services(request: DeskRequest) -> HttpResponse:
     """Show the services on offer: `?q=` a part of a name, `?show=starred|all`."""
     lines = statistics.service_lines(request.access, all_services=True)
-    text, show = request.GET.get("q", "").strip()[:80], request.GET.get("show", "")
+    text, show = query_params.text(request.GET, "q"), request.GET.get("show", "")
     total = statistics.overall(lines)
     if text:
         name = searchable(text)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Membership
 from accounts.policy import Access
 from lib.web import query_params
-from lib.web.query_params import desk_midnight, midnight
+from lib.web.query_params import desk_midnight, midnight, text
 from rentals.models import LedgerEntry, Network, Rental, Service, Status, Token
 from rentals.queries import search
 from thuesim import phones
@@ -45,14 +45,9 @@ def _values(query: Query, name: str, allowed: frozenset[str] | None = None) -> t
     return tuple(sorted(value for value in stripped if value and (allowed is None or value in allowed)))
 
 
-def _value(query: Query, name: str) -> str:
-    # PostgreSQL takes no NUL in a text, not even to compare with.
-    return (query.get(name) or "").replace("\0", "").strip()[:80]
-
-
 def _row(query: Query, name: str) -> str:
     """Return a row's number; `""` where it is none, or larger than a database's."""
-    value = _value(query, name)
+    value = text(query, name)
     return "" if query_params.whole_number(value) is None else value
 
 
@@ -100,11 +95,11 @@ class BoardFilter:
     @classmethod
     def from_query(cls, query: Query) -> "BoardFilter":
         return cls(
-            mine=_value(query, "mine") == "1",
+            mine=text(query, "mine") == "1",
             statuses=_values(query, "status", _STATUSES),
-            service=_value(query, "service"),
-            network=_value(query, "network"),
-            prefix=_prefix(_value(query, "prefix")),
+            service=text(query, "service"),
+            network=text(query, "network"),
+            prefix=_prefix(text(query, "prefix")),
         )
 
     @property
@@ -170,25 +165,25 @@ class HistoryFilter:
     @classmethod
     def from_query(cls, query: Query) -> "HistoryFilter":
         return cls(
-            q=_value(query, "q"),
+            q=text(query, "q"),
             person=_row(query, "person"),
             payer=_row(query, "payer"),
             statuses=_values(query, "status", _STATUSES),
-            service=_value(query, "service"),
-            network=_value(query, "network"),
-            prefix=_prefix(_value(query, "prefix")),
+            service=text(query, "service"),
+            network=text(query, "network"),
+            prefix=_prefix(text(query, "prefix")),
             token=_row(query, "token"),
-            refund=_value(query, "refund") if _value(query, "refund") in REFUND_CHOICES else "",
-            since=query_params.day(_value(query, "since")),
-            until=query_params.day(_value(query, "until")),
-            of_desk_days=_value(query, "days") == DESK_DAYS,
+            refund=text(query, "refund") if text(query, "refund") in REFUND_CHOICES else "",
+            since=query_params.day(text(query, "since")),
+            until=query_params.day(text(query, "until")),
+            of_desk_days=text(query, "days") == DESK_DAYS,
         )
 
     @staticmethod
     def ignored(query: Query) -> list[tuple[str, str]]:
         """Return the names and values of the query that are not understood, and so narrow nothing."""
         understood = HistoryFilter.from_query(query)
-        unread = [(name, value) for name in _READ if (value := _value(query, name)) and not getattr(understood, name)]
+        unread = [(name, value) for name in _READ if (value := text(query, name)) and not getattr(understood, name)]
         return [("status", value) for value in _values(query, "status") if value not in _STATUSES] + unread
 
     def unknown(self, access: Access) -> list[str]:

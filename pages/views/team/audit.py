@@ -22,6 +22,7 @@ from accounts.models import AuditRecord, User
 from accounts.page_team import FIELD
 from accounts.policy import Access
 from lib.files.spreadsheets import csv_chunks
+from lib.web import query_params
 from lib.web.query_params import day, midnight, whole_number
 from pages.presenters.audit import details, target
 from pages.views.team import audit_search
@@ -100,7 +101,7 @@ def _matching(query: QueryDict, access: Access, *, before: int | None = None) ->
         raise PermissionDenied
     of_days = _of_days(query)
     matching: QuerySet[AuditRecord] = AuditRecord.objects.select_related("person", "key").filter(of_days)
-    text, person, action = query.get("q", "").strip()[:80], whole_number(query.get("person")), query.get("action")
+    text, person, action = query_params.text(query, "q"), whole_number(query.get("person")), query.get("action")
     if not text and not action:
         # Every code has several, so they are listed only for a text, or for this action.
         matching = matching.exclude(action=audit.Action.READ)

@@ -14,6 +14,8 @@ from accounts.desk_request import DeskRequest
 from accounts.forms import KeyForm
 from accounts.memberships import NotDone
 from accounts.models import ApiKey, Scope
+from lib.first_rows import first_rows
+from lib.web.query_params import text
 from lib.web.urls import root_url
 
 # That the page shows, of those in use and of those that were revoked; a search finds the others.
@@ -30,9 +32,9 @@ def team_keys(request: DeskRequest) -> HttpResponse:
 def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpResponse:
     _require_rights(request)
     keys = ApiKey.objects.filter(request.access.keys()).select_related("person")
-    q = request.GET.get("q", "").strip()[:80]
+    q = text(request.GET, "q")
     used = keys.filter(Q(name__icontains=q) | Q(start__startswith=q), revoked_at=None)
-    shown_keys = list(used[: MAX_KEYS + 1])
+    shown_keys, more = first_rows(used, MAX_KEYS)
     labels = dict(Scope.choices)
 
     def shown(key: ApiKey) -> tuple[ApiKey, list[tuple[str, str]]]:
@@ -41,8 +43,8 @@ def _page(request: DeskRequest, form: KeyForm, status: int = 200) -> HttpRespons
     context = {
         "form": form,
         "q": q,
-        "keys": [shown(key) for key in shown_keys[:MAX_KEYS]],
-        "more": used.count() - MAX_KEYS if len(shown_keys) > MAX_KEYS else 0,
+        "keys": [shown(key) for key in shown_keys],
+        "more": more,
         "revoked": keys.exclude(revoked_at=None).order_by("-revoked_at")[:MAX_REVOKED],
     }
     return render(request, "pages/team/keys.html", context, status=status)

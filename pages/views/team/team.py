@@ -20,6 +20,8 @@ from accounts.desk_request import DeskRequest
 from accounts.forms import InviteForm, TeamNameForm, TeamSettingsForm
 from accounts.models import Invitation, Membership, Role, Team, User
 from lib import announce
+from lib.first_rows import first_rows
+from lib.web.query_params import text
 from rentals import budgets
 from rentals.models import Service
 from thuesim.folding import without_accents
@@ -68,7 +70,7 @@ def page(
     team = request.access.team
     if team is None:
         raise Http404
-    q = request.GET.get("q", "").strip()[:80]
+    q = text(request.GET, "q")
     # What each spent is shown to managers alone.
     spent = budgets.spent_now(team) if request.access.manages else None
     members, found, count = _members(team, q, budgets.spent_by_person(spent or []))
@@ -82,12 +84,12 @@ def page(
     if request.access.manages:
         chosen = list(team.services.order_by("search_name"))
         usable = team.invitations.filter(Invitation.usable()).select_related("invited_by")
-        invitations = list(usable[: MAX_INVITATIONS + 1])
+        invitations, more_invitations = first_rows(usable, MAX_INVITATIONS)
         context |= {
             "settings_form": settings_form or TeamSettingsForm(instance=team, by=request.user),
             "invite_form": invite_form or InviteForm(),
-            "invitations": invitations[:MAX_INVITATIONS],
-            "more_invitations": usable.count() - MAX_INVITATIONS if len(invitations) > MAX_INVITATIONS else 0,
+            "invitations": invitations,
+            "more_invitations": more_invitations,
             "services": chosen,
             "other_services": _others(chosen),
         }
