@@ -231,10 +231,10 @@ def has_more_than(rows: int, team_id: int | None, kind: Kind, since: date, until
 
 
 def _asked(kind: Kind | Payers, most: int | None, since: date, until: date, *, dearer: bool) -> _Asked:
-    name = "CAST(day AS varchar(10))" if kind == Kind.DAY else "name"
-    read_kind = kind
     if isinstance(kind, Payers):
-        name, read_kind = _PART_OF_NAME[connection.vendor][kind], Kind.PAYER
+        name, stored = _PART_OF_NAME[connection.vendor][kind], Kind.PAYER
+    else:
+        name, stored = "CAST(day AS varchar(10))" if kind == Kind.DAY else "name", kind
     figures = ", ".join(_SUMS[figure] if dearer or figure not in _MORE else "0" for figure in FIGURES)
     statement = f"SELECT '{kind}' AS kind, {name}, {figures} FROM ({{}}) AS part GROUP BY {name}"
     if most is not None:
@@ -242,7 +242,7 @@ def _asked(kind: Kind | Payers, most: int | None, since: date, until: date, *, d
         # The row that says that some are uncounted has no name, and comes first.
         statement += f" ORDER BY {name} IS NOT NULL, {spent} DESC, SUM(rentals) DESC, {name}"
         statement += f" LIMIT {most + 1:d}"
-    return _Asked(statement, Kind(read_kind), parts_of(since, until, Kind(read_kind)))
+    return _Asked(statement, stored, parts_of(since, until, stored))
 
 
 def read_days_of(person_id: int, team_id: int | None, since: date, until: date) -> list[Sum]:
