@@ -1,23 +1,23 @@
 """The triggers that write the sums, in the transaction of whatever changes a rental or its refund."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections
 
+from lib.triggers import Trigger
 from rentals.models import SpendSum
 from rentals.sums.folding import start_over
 from rentals.sums.rows import COLUMNS, NAMES, add, of_refund, of_rental, rows_of
 
 
-def _triggers(vendor: str) -> Iterable[tuple[str, str, str, str, str]]:
-    """Yield each trigger's name, table, operation, condition and statement."""
+def _triggers(vendor: str) -> Iterator[Trigger]:
     for table, of_row in (("rentals_rental", of_rental), ("rentals_ledgerentry", of_refund)):
         key = "id" if table == "rentals_rental" else "rental_id"
         columns = COLUMNS if table == "rentals_rental" else ("rental_id", "kind", "amount", "taken_back")
         for operation, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
             counts = "{}.placed_at IS NOT NULL" if table == "rentals_rental" else "{}.kind = 'refund'"
-            condition = f"({' OR '.join(counts.format(row) for row in rows)})"
+            condition = " OR ".join(counts.format(row) for row in rows)
             source = " UNION ALL ".join(of_row(row, 1 if row == "NEW" else -1) for row in rows)
             lines = rows_of(source, vendor)
             lines += " AND NOT EXISTS (SELECT 1 FROM rentals_uncounted u WHERE r.id > u.after AND r.id <= u.upto)"
@@ -25,15 +25,10 @@ def _triggers(vendor: str) -> Iterable[tuple[str, str, str, str, str]]:
                 # A counted rental has its sums; where all tables are being emptied, nothing is written into this one again.
                 lines += " AND EXISTS (SELECT 1 FROM rentals_spendsum)"
             name = f"{table}_sums_{operation.lower()}"
-            event = f"UPDATE OF {', '.join(columns)}" if operation == "UPDATE" else operation
+            event = f"AFTER UPDATE OF {', '.join(columns)}" if operation == "UPDATE" else f"AFTER {operation}"
             # A piece is a rental's: its writer has locked that rental.
-            yield (
-                name,
-                table,
-                f"{event} ON {table}",
-                condition,
-                _locking(vendor, key, rows) + add(lines, piece="MAX(piece)"),
-            )
+            statement = _locking(vendor, key, rows) + add(lines, piece="MAX(piece)")
+            yield Trigger(name, table, event, condition, statement)
 
 
 def _locking(vendor: str, key: str, rows: Sequence[str]) -> str:
@@ -44,22 +39,10 @@ def _locking(vendor: str, key: str, rows: Sequence[str]) -> str:
     return f"PERFORM 1 FROM rentals_rental WHERE id IN ({keys}) ORDER BY id FOR SHARE; "
 
 
-def _function(name: str, statement: str) -> str:
-    return (
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN {statement}; RETURN NULL; END $$"
-    )
-
-
 def install(execute: Callable[[str], Any], vendor: str) -> None:
     """Make the triggers. Those that are there stay on SQLite, and are replaced on PostgreSQL."""
-    for name, table, event, condition, statement in _triggers(vendor):
-        if vendor == "postgresql":
-            execute(_function(name, statement))
-            execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
-            execute(f"CREATE TRIGGER {name} AFTER {event} FOR EACH ROW WHEN {condition} EXECUTE FUNCTION {name}()")
-        else:
-            execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} WHEN {condition} BEGIN {statement}; END")
+    for trigger in _triggers(vendor):
+        trigger.install(execute, vendor)
 
 
 def add_years(execute: Callable[[str], Any]) -> None:
@@ -67,8 +50,8 @@ def add_years(execute: Callable[[str], Any]) -> None:
     # No change may be under way with the triggers of before, nor a batch of older rentals.
     execute("SELECT pg_advisory_xact_lock(hashtext('rentals_spendsum'))")
     execute("LOCK TABLE rentals_rental, rentals_ledgerentry IN SHARE ROW EXCLUSIVE MODE")
-    for name, _table, _event, _condition, statement in _triggers("postgresql"):
-        execute(_function(name, statement))
+    for trigger in _triggers("postgresql"):
+        trigger.replace_function(execute)
     lines = (
         f"SELECT team_id, kind || '-year' AS kind, is_month, date_trunc('year', day)::date AS day, name, {NAMES}"
         " FROM rentals_spendsum WHERE is_month AND kind NOT LIKE '%-year'"
@@ -78,11 +61,8 @@ def add_years(execute: Callable[[str], Any]) -> None:
 
 def remove(execute: Callable[[str], Any], vendor: str) -> None:
     """Drop the triggers."""
-    for name, *_others in _triggers(vendor):
-        if vendor == "postgresql":
-            execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
-        else:
-            execute(f"DROP TRIGGER IF EXISTS {name}")
+    for trigger in _triggers(vendor):
+        trigger.remove(execute, vendor)
 
 
 def before_migrations(*, using: str, plan: Sequence[Any] = (), **_others: Any) -> None:
