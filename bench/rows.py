@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from rentals import sums
+from rentals import missing_refunds, sums
 from rentals.sums.rows import add, of_rental, rows_of
 
 DAYS = 730
@@ -102,7 +102,8 @@ def fill(rentals: int) -> dict[str, int]:
     first, began = make_people(), time.monotonic()
     postgresql = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
-        sums.remove(cursor.execute, connection.vendor)
+        for triggers in (sums, missing_refunds):
+            triggers.remove(cursor.execute, connection.vendor)
         if postgresql:
             cursor.execute(POSTGRESQL)
             # The rows refer to one another rightly by themselves.
@@ -116,7 +117,9 @@ def fill(rentals: int) -> dict[str, int]:
             cursor.execute(index)
         cursor.execute("SET session_replication_role = DEFAULT" if postgresql else "PRAGMA synchronous = FULL")
         count_sums(cursor)
-        sums.install(cursor.execute, connection.vendor)
+        missing_refunds.correct()
+        for triggers in (sums, missing_refunds):
+            triggers.install(cursor.execute, connection.vendor)
         cursor.execute("VACUUM ANALYZE" if postgresql else "ANALYZE")
     print(f"{rentals:,} rentals in {time.monotonic() - began:.0f} s", flush=True)
     return first

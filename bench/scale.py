@@ -234,6 +234,7 @@ def _addresses(first: dict[str, int]) -> dict[str, str]:
         "desk, board alone": "/board/",
         "history": "/rentals/",
         "history, a filter": "/rentals/?service=02.1007&network=VIETTEL",
+        "history, not refunded": "/rentals/?refund=missing",
         "rental": f"/rentals/{old.pk}/",
         "services": "/services/",
         "service": f"/services/{first['service']}/",

@@ -11,9 +11,9 @@ class RentalsConfig(AppConfig):
 
     def ready(self) -> None:
         from lib import planner_statistics
-        from rentals import sums, word_index
+        from rentals import missing_refunds, sums, word_index
 
-        for module in (sums, word_index):
+        for module in (sums, missing_refunds, word_index):
             pre_migrate.connect(module.before_migrations, sender=self, dispatch_uid=module.__name__)
             post_migrate.connect(module.after_migrations, sender=self, dispatch_uid=module.__name__)
         post_migrate.connect(planner_statistics.after_migrations, sender=self, dispatch_uid="planner statistics")

@@ -223,6 +223,8 @@ class Rental(models.Model):
     phone = models.CharField(_("phone"), max_length=limits.MAX_PHONE_LENGTH, blank=True)
     network = models.CharField(_("network"), max_length=limits.MAX_NETWORK_LENGTH, blank=True)
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
+    # Whether it expired, had a price, and was not refunded. Written by the triggers of `rentals.missing_refunds` alone.
+    refund_missing = models.BooleanField(default=False, db_default=False, editable=False)
     unasked = models.JSONField(
         _("not as requested"), default=list, blank=True
     )  # filters that ThueSim ignored: "network", "prefix", "exclude_prefix"
@@ -287,6 +289,7 @@ class Rental(models.Model):
             models.Index(fields=["team", "status", "-queued_at"], name="rental_team_status"),
             models.Index(fields=["team", "token", "-queued_at"], name="rental_team_token"),
             models.Index(fields=["team", "network", "-queued_at"], name="rental_team_network"),
+            models.Index(fields=["team", "-queued_at"], condition=Q(refund_missing=True), name="rental_refund_missing"),
             models.Index("team", Coalesce("price", 0), "id", name="rental_team_price"),
         ]
 

@@ -246,9 +246,7 @@ class HistoryFilter:
             rentals = rentals.filter(token=int(self.token))
         if self.refund:
             refunds = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.REFUND, taken_back=False, rental=OuterRef("pk"))
-            is_refunded = Exists(refunds)
-            missing = ~is_refunded & Q(status=Status.EXPIRED, price__gt=0)
-            rentals = rentals.filter(is_refunded if self.refund == "yes" else missing)
+            rentals = rentals.filter(Exists(refunds) if self.refund == "yes" else Q(refund_missing=True))
         begin = desk_midnight if self.of_desk_days else midnight
         if self.since:
             rentals = rentals.filter(queued_at__gte=begin(self.since))

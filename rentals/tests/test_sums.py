@@ -21,10 +21,11 @@ from django.utils import timezone
 
 import thuesim
 from accounts.models import ApiKey, Team, User
-from rentals import lifecycle, sums, word_index
-from rentals.models import BalanceReading, LedgerEntry, MessageSource, Rental, SpendSum, Status, Uncounted
+from rentals import lifecycle, missing_refunds, sums, word_index
+from rentals.models import LedgerEntry, Rental, SpendSum, Status, Uncounted
 from rentals.sums import Kind, Payers, Sum, folding, reading
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
+from rentals.tests.office import Office, assert_missing_refunds_are_known
 
 pytestmark = pytest.mark.django_db
 
@@ -64,54 +65,6 @@ def assert_exact(*teams: Team) -> None:
         for kind in Kind:
             assert summed(team, kind) == recounted(team, kind), kind
     assert sums.differences() == []
-
-
-class Office:
-    """Two teams on one token, whose people order, wait, get codes and refunds at random."""
-
-    def __init__(self) -> None:
-        self.teams = [make_team(), make_team()]
-        self.token = make_token(*self.teams)
-        self.services = [make_service() for _ in range(3)]
-        self.people = {team.pk: [make_person(team) for _ in range(3)] for team in self.teams}
-        self.reading = BalanceReading.objects.create(token=self.token, at=timezone.now(), balance=0)
-
-    def live(self, rng: random.Random) -> None:
-        """Let one number live its life, with all that may happen to what it cost."""
-        team = rng.choice(self.teams)
-        people = self.people[team.pk]
-        rental = lifecycle.queue(
-            team=team,
-            person=rng.choice(people),
-            token=self.token,
-            service=rng.choice(self.services),
-            purpose=rng.choice(["", "Shop A", "Shop B"]),
-            agreed_price=rng.choice([None, 1000, 2000]),
-        )
-        lifecycle.start_attempt(rental)
-        if rng.random() < 0.2:
-            lifecycle.refuse(rental, reason="out_of_stock")
-            return
-        key = str(rng.getrandbits(50))
-        phone = rng.choice(["", f"+8496{rng.randrange(10**7):07d}"])
-        lifecycle.number_taken(rental, thuesim.Rented(f"{key}.02", phone, 1450, None, "", "", None, ""))
-        if rng.random() < 0.4:
-            lifecycle.hand_over(rental, to=rng.choice(people), by=people[0])
-        if rng.random() < 0.3:
-            lifecycle.correct_price(rental, rng.choice([900, 3000]), by="balance")
-        lifecycle.phone_learned(rental, f"+8491{rng.randrange(10**7):07d}")
-        message = thuesim.Message(f"code {key}", key[:6], False, "")
-        if rng.random() < 0.6:
-            lifecycle.message_arrived(rental, message, source=MessageSource.POLL)
-            return
-        lifecycle.expire(rental)
-        lifecycle.refund(rental, self.reading)
-        if rng.random() < 0.3:
-            lifecycle.take_back(LedgerEntry.objects.get(rental=rental, kind="refund"), person=people[0], note="wrong")
-        if rng.random() < 0.3:
-            lifecycle.message_arrived(rental, message, source=MessageSource.HISTORY)
-        if rng.random() < 0.3:
-            Rental.objects.filter(pk=rental.pk).update(service=self.services[0])  # a twin was offered
 
 
 @pytest.fixture
@@ -388,7 +341,7 @@ def test_a_migration_may_make_the_tables_anew_and_what_it_changes_is_counted() -
     team = make_team()
     rental = make_rental(Status.WAITING, team=team)
     plan = [("a migration", False)]
-    for module in (sums, word_index):
+    for module in (sums, missing_refunds, word_index):
         module.before_migrations(using="default", plan=plan)
     longer = models.CharField(max_length=41, blank=True)
     longer.set_attributes_from_name("network")
@@ -397,7 +350,7 @@ def test_a_migration_may_make_the_tables_anew_and_what_it_changes_is_counted() -
         editor.alter_field(Rental, network, longer)
         editor.alter_field(Rental, longer, network)
     Rental.objects.filter(pk=rental.pk).update(price=777)
-    for module in (sums, word_index):
+    for module in (sums, missing_refunds, word_index):
         module.after_migrations(using="default", plan=plan)
     assert summed(team, Kind.PURPOSE) == {"": (1, 0, 777, 0, 0, 0)}
     sums.count_older()
@@ -471,6 +424,7 @@ def test_sums_are_exact_under_writers_while_they_are_merged_and_counted(
     sums.count_older()
     sums.fold()
     assert_exact(*office.teams)
+    assert_missing_refunds_are_known()
 
 
 @pytest.mark.django_db(transaction=True)

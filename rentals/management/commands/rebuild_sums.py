@@ -1,4 +1,5 @@
-"""`manage.py rebuild_sums`: count the sums of spending anew from rentals and ledger; with `--check`, compare them."""
+"""`manage.py rebuild_sums`: count the sums of spending anew from rentals and ledger, and find the refunds that are missing;
+with `--check`, compare them."""
 
 from contextlib import suppress
 from typing import Any
@@ -7,15 +8,15 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from lib.desk_command import DeskCommand
-from rentals import sums
+from rentals import missing_refunds, sums
 
 MAX_ATTEMPTS = 20
 
 
 class Command(DeskCommand):
     help = (
-        "Count the sums that the spend page and the budgets read anew, in batches and while the desk works, "
-        "and compare them with the rentals and the ledger."
+        "Count the sums that the spend page and the budgets read anew, find the rentals that expired and were not refunded, "
+        "in batches and while the desk works, and compare both with the rentals and the ledger."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,11 +27,15 @@ class Command(DeskCommand):
             self._start_over()
             while not sums.count_older():
                 self.stdout.write("counting …")
+            missing_refunds.correct()
         wrong = sums.differences()
         for row in wrong:
             self.stdout.write(" ".join(map(str, row)))
-        if wrong:
-            raise CommandError("These sums differ from the rentals. Run rebuild_sums without --check.")
+        refunds = missing_refunds.wrong()
+        if refunds:
+            self.stdout.write(f"{refunds} rentals are wrong about whether their refund is missing")
+        if wrong or refunds:
+            raise CommandError("These differ from the rentals. Run rebuild_sums without --check.")
         self.stdout.write("The sums are those of the rentals and the ledger.")
 
     def _start_over(self) -> None:
