@@ -2,8 +2,6 @@
 
 from .desk import Desk
 from .errors import (
-    CodeNotFound,
-    CodeTimeout,
     Conflict,
     DeskError,
     Forbidden,
@@ -11,17 +9,24 @@ from .errors import (
     IdempotencyMismatch,
     Invalid,
     NotFound,
-    NotRented,
-    NumberTimeout,
     RateLimited,
-    RentalExpired,
     ServerError,
     Unauthorized,
     UnexpectedAnswer,
     Unreachable,
+)
+from .rental import (
+    Code,
+    CodeNotFound,
+    CodeTimeout,
+    Message,
+    NotRented,
+    NumberTimeout,
+    PhoneNumber,
+    Rental,
+    RentalExpired,
     WaitTimeout,
 )
-from .rental import Code, Message, PhoneNumber, Rental
 from .version import VERSION as __version__
 
 __all__ = [

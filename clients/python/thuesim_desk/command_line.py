@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from . import config, doctor, errors
 from .desk import Desk
-from .rental import Rental
+from .rental import NotRented, Rental, RentalExpired, WaitTimeout
 from .tables import clean, dong, table
 from .version import VERSION
 
@@ -37,9 +37,9 @@ exit codes:
 The address and the key come from THUESIM_DESK_URL and THUESIM_DESK_KEY, else from `thuesim-desk login`.
 """
 _EXIT_CODES: list[tuple[type[errors.DeskError], int]] = [
-    (errors.NotRented, 3),
-    (errors.WaitTimeout, 4),
-    (errors.RentalExpired, 5),
+    (NotRented, 3),
+    (WaitTimeout, 4),
+    (RentalExpired, 5),
     (errors.Unauthorized, 6),
     (errors.Forbidden, 6),
     (errors.Unreachable, 7),

@@ -1,13 +1,11 @@
-"""What a call to the desk raises. All are `DeskError`; `code` is the stable word of the desk's problem document."""
+"""What a call to the desk raises, but for what became of a rental: see `rental`. All are `DeskError`; `code` is the stable
+word of the desk's problem document."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .rental import Rental
+from typing import Any
 
 
 class DeskError(Exception):
@@ -89,55 +87,8 @@ class UnexpectedAnswer(DeskError):
     """What answered does not speak the desk's API: a wrong address, a proxy's page, an untrusted certificate."""
 
 
-class NotRented(DeskError):
-    """There is no number and nothing was charged. `reason` says why: `out_of_stock`, `budget_exceeded`, …
-
-    `rental` is None where the desk refused the order before it was one.
-    """
-
-    def __init__(self, detail: str, *, reason: str = "", rental: Rental | None = None, **more: Any) -> None:
-        super().__init__(detail, code=reason, **more)
-        self.rental = rental
-
-    @property
-    def reason(self) -> str:
-        """The stable word for why there is no number."""
-        return self.code
-
-
-class _OfRental(DeskError):
-    """What is raised about one `rental`."""
-
-    def __init__(self, detail: str, *, rental: Rental) -> None:
-        super().__init__(detail)
-        self.rental = rental
-
-
-class RentalExpired(_OfRental, code="expired"):
-    """The number's time ended without a code."""
-
-
-class CodeNotFound(RentalExpired):
-    """Messages came, but none of them has a code: read `rental.messages`."""
-
-
-class WaitTimeout(_OfRental, TimeoutError, code="timeout"):
-    """It did not happen within the `timeout` of the call. The rental goes on: wait again with `rental`.
-
-    `__cause__` is the last failure where the desk did not answer at the end.
-    """
-
-
-class NumberTimeout(WaitTimeout):
-    """No number yet."""
-
-
-class CodeTimeout(WaitTimeout):
-    """No code yet. `rental.messages` has what came without one."""
-
-
 # Problems that are final at any HTTP status: the order would be refused again.
-_NOT_RENTED = frozenset(
+ORDER_REFUSED = frozenset(
     {"insufficient_balance", "budget_exceeded", "service_unavailable", "out_of_stock", "price_exceeded"}
 )
 _BY_CODE: dict[str, type[DeskError]] = {
@@ -160,8 +111,8 @@ def from_problem(status: int, problem: Mapping[str, Any], retry_after: float | N
     """Return the error for an answer of 400 or above; `problem` is empty where it was no problem document."""
     code = str(problem.get("code") or "")
     detail = str(problem.get("detail") or problem.get("title") or f"the desk answered {status}")
-    if code in _NOT_RENTED:
-        return NotRented(detail, reason=code, status=status)
+    if code in ORDER_REFUSED:
+        return DeskError(detail, code=code, status=status)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (ServerError if status >= 500 else DeskError)
     fields = [
         error for error in problem.get("errors") or [] if isinstance(error, dict) and {"field", "detail"} <= set(error)

@@ -11,8 +11,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from .desk import Desk
-from .errors import CodeTimeout, DeskError
-from .rental import Rental
+from .errors import DeskError
+from .rental import CodeTimeout, Rental
 from .version import VERSION
 
 _INSTRUCTIONS = """\

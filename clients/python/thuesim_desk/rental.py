@@ -1,4 +1,4 @@
-"""One rental: its number, its messages, and the waits for both."""
+"""One rental: its number, its messages, the waits for both, and what is raised about it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,53 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 MAX_WAIT_SECONDS = 60  # of one request, by the API
 _GRACE_SECONDS = 5  # what an answer may take beyond the wait that it was asked for
+
+
+class NotRented(errors.DeskError):
+    """There is no number and nothing was charged. `reason` says why: `out_of_stock`, `budget_exceeded`, …
+
+    `rental` is None where the desk refused the order before it was one.
+    """
+
+    def __init__(self, detail: str, *, reason: str = "", rental: Rental | None = None, **more: Any) -> None:
+        super().__init__(detail, code=reason, **more)
+        self.rental = rental
+
+    @property
+    def reason(self) -> str:
+        """The stable word for why there is no number."""
+        return self.code
+
+
+class _OfRental(errors.DeskError):
+    """What is raised about one `rental`."""
+
+    def __init__(self, detail: str, *, rental: Rental) -> None:
+        super().__init__(detail)
+        self.rental = rental
+
+
+class RentalExpired(_OfRental, code="expired"):
+    """The number's time ended without a code."""
+
+
+class CodeNotFound(RentalExpired):
+    """Messages came, but none of them has a code: read `rental.messages`."""
+
+
+class WaitTimeout(_OfRental, TimeoutError, code="timeout"):
+    """It did not happen within the `timeout` of the call. The rental goes on: wait again with `rental`.
+
+    `__cause__` is the last failure where the desk did not answer at the end.
+    """
+
+
+class NumberTimeout(WaitTimeout):
+    """No number yet."""
+
+
+class CodeTimeout(WaitTimeout):
+    """No code yet. `rental.messages` has what came without one."""
 
 
 class PhoneNumber(str):
@@ -149,7 +196,7 @@ class Rental:
 
         Raises `NotRented` if there will be none, `NumberTimeout`, or the final error of a call.
         """
-        number = self.phone or self._wait("number", timeout, None, errors.NumberTimeout, lambda: self.phone)
+        number = self.phone or self._wait("number", timeout, None, NumberTimeout, lambda: self.phone)
         if number is None:
             raise self._not_rented()
         return number
@@ -162,14 +209,14 @@ class Rental:
         Raises `CodeTimeout`, `RentalExpired`, `CodeNotFound`, `NotRented`, or what a call raises that is final.
         """
         first = _message_id(after)
-        code = self._wait("code", timeout, first, errors.CodeTimeout, lambda: self._code_after(first))
+        code = self._wait("code", timeout, first, CodeTimeout, lambda: self._code_after(first))
         if code is None:
             raise self._without_code()
         return code
 
     def wait_for_end(self, timeout: float = 1800) -> Rental:
         """Return itself once nothing happens to it any more; `timeout` in seconds. Raises `WaitTimeout`."""
-        self._wait("end", timeout, None, errors.WaitTimeout, lambda: None)
+        self._wait("end", timeout, None, WaitTimeout, lambda: None)
         return self
 
     def cancel(self) -> Rental:
@@ -207,7 +254,7 @@ class Rental:
         what: Literal["number", "code", "end"],
         timeout: float,
         after: int | None,
-        kind: type[errors.WaitTimeout],
+        kind: type[WaitTimeout],
         found: Callable[[], _T | None],
     ) -> _T | None:
         """Hold one request after the other until `found()` has something, and return it; None where the rental ended.
@@ -247,7 +294,7 @@ class Rental:
         answer: dict[str, Any] = self._connection.once("GET", path, query=query, timeout=timeout)
         return answer
 
-    def _pause(self, patience: Patience, error: errors.DeskError, kind: type[errors.WaitTimeout]) -> None:
+    def _pause(self, patience: Patience, error: errors.DeskError, kind: type[WaitTimeout]) -> None:
         try:
             patience.pause(error)
         except errors.DeskError:
@@ -269,16 +316,16 @@ class Rental:
         came = f", {len(self.messages)} messages without" if what == "code" and self.messages else ""
         return f"rental {self.id}: no {what} in time (status {self.status}{came})"
 
-    def _not_rented(self) -> errors.NotRented:
+    def _not_rented(self) -> NotRented:
         text = f"rental {self.id}: {self.detail or self.status}"
-        return errors.NotRented(text, reason=self.reason or self.status, rental=self)
+        return NotRented(text, reason=self.reason or self.status, rental=self)
 
     def _without_code(self) -> errors.DeskError:
         if self.phone is None:
             return self._not_rented()
         if self.messages:
-            return errors.CodeNotFound(f"rental {self.id}: its messages have no further code", rental=self)
-        return errors.RentalExpired(f"rental {self.id}: {self.detail or 'its time is over'}", rental=self)
+            return CodeNotFound(f"rental {self.id}: its messages have no further code", rental=self)
+        return RentalExpired(f"rental {self.id}: {self.detail or 'its time is over'}", rental=self)
 
 
 def order(connection: Connection, path: str, wishes: Mapping[str, object], idempotency_key: str) -> Rental:
@@ -290,8 +337,10 @@ def order(connection: Connection, path: str, wishes: Mapping[str, object], idemp
     key = idempotency_key or uuid.uuid4().hex
     try:
         return Rental(connection, connection.call("POST", path, body=body, idempotency_key=key))
-    except errors.Conflict as refusal:
-        raise errors.NotRented(refusal.detail, reason=refusal.code, status=refusal.status) from None
+    except errors.DeskError as refusal:
+        if not isinstance(refusal, errors.Conflict) and refusal.code not in errors.ORDER_REFUSED:
+            raise
+        raise NotRented(refusal.detail, reason=refusal.code, status=refusal.status) from None
 
 
 def _cursor(answer: dict[str, Any]) -> int | None:
