@@ -33,12 +33,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """A task to send: the id of the row that it works on, and after how many seconds it may begin."""
+    """A task to send: the id of the row that it works on, None where it finds its rows itself, and after how many seconds it
+    may begin."""
 
     task: TaskName
-    pk: int
+    pk: int | None
     queue: TaskQueue
-    countdown: float
+    countdown: float = 0
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """What the task is called with."""
+        return () if self.pk is None else (self.pk,)
 
 
 def _send(wakeup: Wakeup) -> None:
@@ -46,7 +52,7 @@ def _send(wakeup: Wakeup) -> None:
     try:
         current_app.send_task(
             wakeup.task,
-            args=(wakeup.pk,),
+            args=wakeup.ids,
             queue=wakeup.queue,
             countdown=wakeup.countdown or None,
             expires=wakeup.countdown + EXPIRES_SECONDS,
@@ -126,6 +132,11 @@ def reconcile(token_id: int, *, in_seconds: float = 0) -> None:
 def fetch_recording(message_id: int) -> None:
     """The recording of a voice call is to be fetched."""
     _on_commit(TaskName.FETCH_RECORDING, message_id, TaskQueue.SLOW)
+
+
+def read_tokens(task: TaskName) -> None:
+    """`READ_BALANCES`, `SYNC_CATALOGS` or `RECONCILE_ALL` has tokens to read."""
+    put(Wakeup(task, None, TaskQueue.SLOW))
 
 
 def sync(token_id: int) -> None:

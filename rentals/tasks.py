@@ -160,22 +160,35 @@ def sync_catalog(token_id: int) -> None:
             catalog.sync_catalog(token)
 
 
+# What is read of each token, and after how many seconds again.
+_READS = {
+    TaskName.READ_BALANCES: (JobName.BALANCE, 30),
+    TaskName.SYNC_CATALOGS: (JobName.CATALOG, catalog.SYNC_SECONDS),
+    TaskName.RECONCILE_ALL: (JobName.RECONCILE, 60),
+}
+
+
+def _due_tokens(task: TaskName) -> list[int]:
+    name, seconds = _READS[task]
+    return runs.due(name, seconds=seconds)
+
+
 @shared_task(name=TaskName.READ_BALANCES, ignore_result=True)
 def read_balances() -> None:
-    """Every 15 s: read the balance of each token whose last good reading is 30 s old, or missing."""
-    _each("balance", runs.due(JobName.BALANCE, seconds=30), read_balance)
+    """Read the balance of each token whose last good reading is 30 s old, or missing."""
+    _each("balance", _due_tokens(TaskName.READ_BALANCES), read_balance)
 
 
 @shared_task(name=TaskName.SYNC_CATALOGS, ignore_result=True)
 def sync_catalogs() -> None:
-    """Every 15 s: read the catalog of each token whose last good reading is a minute old, or missing."""
-    _each("catalog", runs.due(JobName.CATALOG, seconds=catalog.SYNC_SECONDS), sync_catalog)
+    """Read the catalog of each token whose last good reading is a minute old, or missing."""
+    _each("catalog", _due_tokens(TaskName.SYNC_CATALOGS), sync_catalog)
 
 
 @shared_task(name=TaskName.RECONCILE_ALL, ignore_result=True)
 def reconcile_all() -> None:
-    """Every 15 s: read the history of each token whose last good reading is a minute old, or missing."""
-    _each("reconciling", runs.due(JobName.RECONCILE, seconds=60), reconcile)
+    """Read the history of each token whose last good reading is a minute old, or missing."""
+    _each("reconciling", _due_tokens(TaskName.RECONCILE_ALL), reconcile)
 
 
 @shared_task(name=TaskName.BACKGROUND_JOB, ignore_result=True)
@@ -187,11 +200,19 @@ def background_job(job_id: int) -> None:
 @shared_task(name=TaskName.UPKEEP, ignore_result=True)
 def upkeep() -> None:
     """Every 15 s: what mostly finds nothing to do, by one message, which costs as much of the processor as all of it."""
-    for job in (fade, resend_lost_work, fold_sums):
+    for job in (send_due_reads, fade, resend_lost_work, fold_sums):
         try:
             job()
         except Exception:  # the edge of a worker: the others are done all the same
-            logger.exception("%s failed", job.name)
+            logger.exception("%s failed", job.__name__)
+
+
+def send_due_reads() -> None:
+    """In `upkeep`: have tokens read whose balance, catalog or history is too old. Each by a task of its own: none waits for
+    the answers to the others."""
+    for task in _READS:
+        if _due_tokens(task):
+            enqueue.read_tokens(task)
 
 
 @shared_task(name=TaskName.RESEND_LOST_WORK, ignore_result=True)

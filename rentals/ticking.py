@@ -126,7 +126,7 @@ class Ticker:
     def do(self, wakeup: Wakeup) -> None:
         """Do what Redis did not take, at once. What was to wait a little is left to a tick."""
         if not wakeup.countdown:
-            self._submit(wakeup.task, wakeup.pk)
+            self._submit(wakeup.task, *wakeup.ids)
 
     def _submit(self, name: str, *ids: int) -> None:
         self._threads.submit((name, *ids), partial(current_app.tasks[TaskName(name)], *ids))

@@ -95,9 +95,6 @@ app.conf.beat_schedule = {
     # Workers tick by themselves each second. Should the threads that do so be gone from all of them, what no message told of
     # is still found.
     "tick": _every(15.0, TaskName.TICK, TaskQueue.TICKS),
-    "balances": _every(15.0, TaskName.READ_BALANCES),
-    "catalogs": _every(15.0, TaskName.SYNC_CATALOGS),
-    "reconcile": _every(15.0, TaskName.RECONCILE_ALL),
     "upkeep": _every(15.0, TaskName.UPKEEP),
     "statistics": _every(60.0, TaskName.REFRESH_STATISTICS),
     "tidy": _every(600.0, TaskName.TIDY),

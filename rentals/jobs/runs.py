@@ -11,7 +11,7 @@ import thuesim
 from lib import log_lines
 from rentals.models import JobName, JobRun
 
-RETRY_SECONDS = 10  # less than the 15 s from one run of these jobs to the next, so that each of them tries again
+RETRY_SECONDS = 10  # less than the 15 s from one question to the next, so that after an error each of them reads again
 
 
 def note_run(name: JobName, token_id: int | None = None, *, error: str = "") -> datetime:

@@ -84,10 +84,10 @@ def test_it_ticks_each_second_while_redis_is_away(worker: Ticker, settings: Sett
     ticked(5)
     worker.look()
     assert (TaskName.TICK,) in submitted(worker)
-    assert (TaskName.READ_BALANCES,) in submitted(worker)
+    assert (TaskName.UPKEEP,) in submitted(worker)
     worker.look()
     assert submitted(worker).count((TaskName.TICK,)) == 2
-    assert submitted(worker).count((TaskName.READ_BALANCES,)) == 1
+    assert submitted(worker).count((TaskName.UPKEEP,)) == 1
 
 
 def test_what_a_tick_finds_is_done_here_while_redis_is_full(worker: Ticker, real_redis: RedisServer) -> None:
@@ -140,7 +140,7 @@ def test_a_beat_that_stopped_is_stood_in_for(worker: Ticker, real_redis: RedisSe
     ticked(5)
     worker.look()
     assert (TaskName.TICK,) in submitted(worker)
-    assert ((TaskName.READ_BALANCES,) in submitted(worker)) is (seconds_ago == 60)
+    assert ((TaskName.UPKEEP,) in submitted(worker)) is (seconds_ago == 60)
 
 
 def test_what_sends_wakeups_outlives_a_full_redis(real_redis: RedisServer) -> None:
