@@ -37,6 +37,17 @@ def test_quotes_commas_and_line_breaks_come_back_as_they_were() -> None:
     assert table("".join(csv_chunks(["a", "b"], [row])))[1] == row
 
 
+@pytest.mark.parametrize(
+    "cell", ["", "a", 'a "b', '"', '"=1', "=1", "a=1", "a\n", "\r", "@", ",", "%s", "'", 0, -5, None]
+)
+def test_each_line_is_as_the_csv_module_writes_it(cell: str | int | None) -> None:
+    rows: list[list[str | int | None]] = [[cell], [cell, cell], ["a", cell, "b"], [7, cell, None], [cell, 7, ""]]
+    expected = StringIO()
+    writer = csv.writer(expected, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows([["a"], *(map(guard_formula, row) for row in rows)])
+    assert "".join(csv_chunks(["a"], rows)) == BOM + expected.getvalue()
+
+
 def test_a_long_table_comes_in_chunks_with_every_row_once() -> None:
     chunks = list(csv_chunks(["n"], ([n] for n in range(250))))
     assert len(chunks) == 4, "the headings come first"
