@@ -74,9 +74,11 @@ class RentalQuerySet(models.QuerySet["Rental"]):
         """The rentals that the person ordered, also those that they handed over since."""
         return self.filter(Q(ordered_by=person_id) | Q(ordered_by=None, person=person_id))
 
-    def with_refund(self) -> "RentalQuerySet":
-        """Annotate `refunded`, in đồng: None where nothing was. A rental has one refund at most, so no row is doubled."""
-        refund = models.FilteredRelation("ledger", condition=Q(ledger__kind="refund", ledger__taken_back=False))
+    def with_refund(self, **limits: Any) -> "RentalQuerySet":
+        """Annotate `refunded`, in đồng: None where nothing was. A rental has one refund at most, so no row is doubled.
+        `limits` of the booked lines are conditions that hold for all of these rentals."""
+        condition = Q(ledger__kind="refund", ledger__taken_back=False, **limits)
+        refund = models.FilteredRelation("ledger", condition=condition)
         return self.annotate(refund=refund, refunded=models.F("refund__amount"))
 
     def for_cards(self) -> "RentalQuerySet":

@@ -20,7 +20,7 @@ from pages.tests.views.exporting import team as team
 from pages.views import exports as exports_page
 from rentals import lifecycle
 from rentals.jobs import exports
-from rentals.models import LedgerEntry, Message, Status
+from rentals.models import ExportedCode, LedgerEntry, Message, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
@@ -267,6 +267,22 @@ def test_a_long_export_has_each_rental_once_newest_first(
     made = [received(team, queued_at=now - timedelta(hours=max(0, n - 6))) for n in range(13)]
     numbers = [int(row["Rental"]) for row in read(client)]
     assert numbers == [rental.pk for rental in sorted(made, key=lambda rental: (rental.queued_at, rental.pk))][::-1]
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("spread", [0, 3])
+def test_rows_are_the_same_whether_their_keys_lie_far_apart_or_close_together(
+    client: Client, team: Team, manager: User, monkeypatch: pytest.MonkeyPatch, spread: int
+) -> None:
+    monkeypatch.setattr(exports, "MAX_SPREAD", spread)
+    first, other, last = (received(team, phone=f"+8491234567{n % 2}") for n in range(3))
+    for rental in (first, other, last):
+        LedgerEntry.objects.create(token=rental.token, rental=rental, kind="refund", amount=7, at=timezone.now())
+    rows = read(client, f"q={first.phone}")
+    assert [(row["Rental"], row["Code"], row["Refunded, đồng"]) for row in rows] == [
+        (str(rental.pk), "059809", "7") for rental in (last, first)
+    ]
+    assert set(ExportedCode.objects.values_list("rental", flat=True)) == {first.pk, last.pk}
 
 
 def test_a_large_history_is_not_counted_for_the_record(
