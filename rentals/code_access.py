@@ -1,7 +1,7 @@
 """Who saw a rental's code: the records of it are written here, and read for the rental's page.
 
 A code in full on a page is recorded once per person, API key, rental and day; so is copying it, and playing a
-recording. A reveal is recorded each time. An export has one record, and a row of `ExportedCode` for each code in it.
+recording. A reveal is recorded each time. An export has one record; `exported_codes` notes each code in it.
 """
 
 import logging
@@ -17,7 +17,8 @@ from accounts import audit
 from accounts.audit import Action, OncePerDay
 from accounts.models import ApiKey, AuditRecord, User
 from accounts.policy import Access
-from rentals.models import ExportedCode, Rental
+from rentals import exported_codes
+from rentals.models import Rental
 
 # How long after a recorded reveal its recording plays, and its code may be copied.
 REVEAL_LASTS = timedelta(minutes=15)
@@ -73,10 +74,10 @@ def was_revealed_to(access: Access, rental: Rental) -> bool:
 
 
 def accesses_to(rental: Rental) -> list[CodeAccess]:
-    """Return who saw the code of a rental, oldest first, at most `MAX_SHOWN` and one. Two queries."""
+    """Return who saw the code of a rental, oldest first, at most `MAX_SHOWN` and one. Three queries."""
     targets = [audit.about(rental), *(audit.about(message) for message in rental.messages.all())]
     seen = AuditRecord.objects.filter(target__in=targets, action__in=SEEN)
-    exported = AuditRecord.objects.filter(pk__in=ExportedCode.objects.filter(rental=rental).values("record"))
+    exported = AuditRecord.objects.filter(pk__in=exported_codes.records_with(Rental.objects.filter(pk=rental.pk)))
     records = [
         record
         for rows in (seen, exported)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from django.db import connection
 from django.db.models import BooleanField, CharField, DateTimeField, F, Func, Model, Q, TextField, Value
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -24,6 +23,7 @@ from lib.files import xlsx
 from lib.files.growing_files import Appendable
 from lib.files.spreadsheets import csv_chunks
 from lib.formats import dong
+from rentals import exported_codes
 from rentals.lifecycle import reasons
 from rentals.masking import chosen, mask, newer_without_code, voiding
 from rentals.models import EventKind, Message, Rental, RentalEvent, Service, Status, Token, equal_codes
@@ -209,7 +209,7 @@ def rows(rentals: "RentalQuerySet", access: Access, record: AuditRecord | None) 
         messages, events = _messages_of(batch), _events_of(batch)
         shown = {pk for pk, row in rentals_by_key.items() if pk in messages and access.sees_code(row)}
         if record is not None:
-            _note_codes(shown, record)
+            exported_codes.note(record.pk, shown)
         for pk in batch:
             if pk in rentals_by_key:
                 row = rentals_by_key[pk]
@@ -291,21 +291,6 @@ def _events_of(keys: list[int]) -> dict[int, list[_Event]]:
     for row in map(_Event._make, rows.values_list("rental", "kind", "detail")):
         events.setdefault(row.rental, []).append(row)
     return events
-
-
-def _note_codes(keys: Iterable[int], record: AuditRecord) -> None:
-    """Note of which rentals the export hands out the codes in full. An export that is made anew notes them once. In SQL,
-    with one value for all keys: a thousand objects of Django take as long as half of their rows."""
-    listed = ",".join(map(str, keys))
-    is_postgresql = connection.vendor == "postgresql"
-    values = f"{{{listed}}}" if is_postgresql else f"[{listed}]"
-    source = "unnest(%s::bigint[]) AS value" if is_postgresql else "json_each(%s)"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO rentals_exportedcode (rental_id, record_id)"  # noqa: S608 - no text of others
-            f" SELECT value, %s FROM {source} WHERE true ON CONFLICT DO NOTHING",
-            [record.pk, values],
-        )
 
 
 def _row(

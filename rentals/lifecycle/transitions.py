@@ -12,7 +12,7 @@ import thuesim
 from accounts import audit
 from accounts.models import Team, User
 from lib import clock
-from rentals import outbox
+from rentals import exported_codes, outbox
 from rentals.lifecycle import reasons
 from rentals.lifecycle.likely_network import likely_network
 from rentals.lifecycle.money import put_into_readings
@@ -282,7 +282,7 @@ def _take_over_imported(rental: Rental, upstream_key: str) -> None:
     Raises `DuplicateNumber` where the id belongs to another order.
     """
     same_id = Rental.objects.filter(token=rental.token_id, upstream_key=upstream_key).exclude(pk=rental.pk)
-    imported = same_id.first()
+    imported = same_id.select_for_update(of=("self",)).first()  # no export notes more of it
     if imported is None:
         return
     if not imported.imported:
@@ -290,7 +290,7 @@ def _take_over_imported(rental: Rental, upstream_key: str) -> None:
     imported.messages.update(rental=rental)
     imported.ledger.update(rental=rental)
     imported.callbacks.update(rental=rental)
-    imported.exported.update(rental=rental)
+    exported_codes.take_over(imported, rental)
     Delivery.objects.filter(rental=imported).update(rental=rental)
     imported.again.update(again_of=rental)
     imported.delete()

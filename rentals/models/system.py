@@ -225,17 +225,21 @@ class BackgroundJob(models.Model):
 
 
 class ExportedCode(models.Model):
-    """A rental whose code was in an export in full; `record` is the export's audit record, which may end before it."""
+    """Rentals whose codes were in an export in full: bit n of `codes` is that with the key `rental` + n. `record` is the
+    export's audit record, which may end before it. See `rentals.exported_codes`."""
 
     rental = models.ForeignKey("rentals.Rental", on_delete=models.CASCADE, related_name="exported")
     record = models.ForeignKey(
         "accounts.AuditRecord", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
+    # Rows of the version before are about one rental.
+    codes = models.BigIntegerField(default=1, db_default=1)
 
     class Meta:
         verbose_name = _("exported code")
         verbose_name_plural = _("exported codes")
         constraints = [models.UniqueConstraint(fields=["record", "rental"], name="one_row_per_exported_code")]
+        indexes = [models.Index(fields=["rental"], condition=models.Q(codes__gt=1), name="exported_several")]
 
     def __str__(self) -> str:
         return f"{self.record_id}: {self.rental_id}"

@@ -14,7 +14,8 @@ from accounts.audit import ALL_RENTALS, Action, Numbered
 from accounts.models import ACTIONS_ON_RENTALS, NOT_ON_RENTALS, AuditRecord, User
 from accounts.policy import Access
 from pages.presenters.audit import history, numbered
-from rentals.models import ExportedCode, Message, Rental
+from rentals import exported_codes
+from rentals.models import Message, Rental
 from rentals.models.plain_text import Plain, pattern
 from rentals.queries import search
 from thuesim.folding import fold, without_accents
@@ -127,12 +128,11 @@ def _from_address(text: str) -> Q | None:
 
 def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
     """Yield the conditions that a record is about one of the team's rentals with these phone numbers, about a message of
-    theirs, or about an export that held its code. One query; a second one for few rentals."""
+    theirs, or about an export that held its code. Two queries; a third one for few rentals."""
     rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
     few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
     are_few = len(few) <= search.MAX_LOOKED_UP
-    exports = ExportedCode.objects.filter(rental__in=few if are_few else rentals)
-    yield Q(pk__in=exports.values("record"))
+    yield Q(pk__in=exported_codes.records_with(Rental.objects.filter(pk__in=few) if are_few else rentals))
     if are_few:
         messages = Message.objects.filter(rental__in=few).order_by()
         targets = [f"{Numbered.RENTAL} {pk}" for pk in few]
