@@ -47,7 +47,7 @@ def national(e164: str) -> str:
 
 def digits(e164: str) -> str:
     """Return the number as it is dialled, in digits alone: `"0852222127"`; `""` where there is none yet."""
-    return national(e164) if e164.startswith("+84") else e164.lstrip("+")
+    return f"0{e164[3:]}" if e164.startswith("+84") else e164.lstrip("+")
 
 
 def pretty(e164: str) -> str:

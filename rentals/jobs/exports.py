@@ -7,7 +7,7 @@ take for a formula is guarded, since messages and purposes may hold any text.
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db.models import BooleanField, CharField, DateTimeField, F, Func, Model, Q, TextField, Value
@@ -271,7 +271,7 @@ def _read(keys: list[int], access: Access) -> Iterable[_Rental]:
     # So PostgreSQL reads the refunds in sequence, too.
     limits = {"ledger__rental__gte": min(keys), "ledger__rental__lte": max(keys)}
     batch = Rental.objects.order_by().filter(_OneOf("pk", keys)).with_refund(**limits).annotate(**columns)
-    return map(_Rental._make, batch.values_list(*_Rental._fields[:-1], "seen_at"))
+    return map(partial(tuple.__new__, _Rental), batch.values_list(*_Rental._fields[:-1], "seen_at"))
 
 
 def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
@@ -279,7 +279,7 @@ def _messages_of(keys: list[int]) -> dict[int, list[_Message]]:
     messages: dict[int, list[_Message]] = {}
     rows = Message.objects.filter(_OneOf("rental", keys)).order_by("-at", "-pk").annotate(at_text=_Local("at"))
     columns = ("rental", "code", "second_code", "text", "is_earlier", "several_codes", "at_text")
-    for row in map(_Message._make, rows.values_list(*columns)):
+    for row in map(partial(tuple.__new__, _Message), rows.values_list(*columns)):
         messages.setdefault(row.rental, []).append(row)
     return messages
 
@@ -313,7 +313,8 @@ def _row(
             about_code = _about_the_code(message, messages, words, shows=shows)
         if rental.status == Status.RECEIVED and not message.code and not message.equal_codes:
             status = words.without_code
-    person, orderer = _people(rental, words)
+    person = words.imported if rental.person_id is None else words.people.get(rental.person_id, "")
+    is_dearer = rental.price is not None and rental.agreed_price is not None and rental.price > rental.agreed_price
     return [
         rental.pk,
         rental.queued_text,
@@ -333,21 +334,15 @@ def _row(
         rental.ended_text or "",
         rental.upstream_id,
         words.reason(rental.reason),
-        orderer,
+        person if rental.ordered_by_id is None else words.people.get(rental.ordered_by_id, ""),
         rental.agreed_price,
-        _about_the_price(rental, events, access),
-        ", ".join([f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER]),
+        _about_the_price(rental, events, access, is_dearer=is_dearer) if is_dearer or events else "",
+        _handed_over(events) if events else "",
         words.api_keys.get(rental.api_key_id, ""),
         other,
         about_code,
         "" if rental.unasked_text == "[]" else " ".join(not_as_requested(json.loads(rental.unasked_text))),
     ]
-
-
-def _people(rental: _Rental, words: _Words) -> tuple[str, str]:
-    """Return whose the number is, and who ordered it."""
-    person = words.imported if rental.person_id is None else words.people.get(rental.person_id, "")
-    return person, person if rental.ordered_by_id is None else words.people.get(rental.ordered_by_id, "")
 
 
 def _about_the_code(shown: _Message, messages: Sequence[_Message], words: _Words, *, shows: bool) -> str:
@@ -367,11 +362,13 @@ def _other_codes(shown: _Message, messages: Sequence[_Message]) -> list[str]:
     return [code for code in dict.fromkeys(map(codes.copied, found)) if code != codes.copied(shown.code)]
 
 
-def _about_the_price(rental: _Rental, events: Sequence[_Event], access: Access) -> str:
+def _handed_over(events: Sequence[_Event]) -> str:
+    """Return from whom to whom a number went."""
+    return ", ".join([f"{e.detail['from']} → {e.detail['to']}" for e in events if e.kind == EventKind.HANDED_OVER])
+
+
+def _about_the_price(rental: _Rental, events: Sequence[_Event], access: Access, *, is_dearer: bool) -> str:
     """Return what the history marks at the price, and whether it was learned later than from the reply to the order."""
-    is_dearer = rental.price is not None and rental.agreed_price is not None and rental.price > rental.agreed_price
-    if not is_dearer and not events:
-        return ""
     limits = (rental.max_price, rental.team_max_price, access.team.max_price if access.team else None)
     sentences = [price_sentence(rental.price, rental.agreed_price, *limits)] if is_dearer else []
     for event in events:

@@ -371,7 +371,9 @@ def several_codes(code: str, text: str) -> str:
 def equal_codes(code: str, text: str, several: str | None) -> tuple[str, ...]:
     """Return the codes between which only a reader can choose: the text names several, none more than the others. `()` where
     ThueSim's code is none of them. `several` is what `Message.several_codes` keeps."""
-    return _equal_codes(code, text) if several is None else tuple(filter(None, several.split("\n")))
+    if several is None:
+        return _equal_codes(code, text)
+    return tuple(several.split("\n")) if several else ()
 
 
 class Message(models.Model):
