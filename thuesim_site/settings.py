@@ -175,7 +175,8 @@ else:
     _parameters = silent_machines.postgresql_options(for_server=not _pgbouncer)
     if not _pgbouncer:
         # PostgreSQL compiles what it takes for much work: 70 to 200 ms, which is longer than any statement of a page.
-        _parameters["options"] = f"{_parameters['options']} -c jit=off"
+        # The driver reads times in ISO alone, and the server's own `DateStyle` may be another.
+        _parameters["options"] = f"{_parameters['options']} -c jit=off -c datestyle=ISO"
     DATABASES["default"]["OPTIONS"] = {
         **_parameters,
         **DATABASES["default"].get("OPTIONS", {}),

@@ -92,6 +92,10 @@ def test_postgresql_compiles_no_statement(read: dict[str, object]) -> None:
     assert "-c jit=off" in str(read["server_options"])
 
 
+def test_postgresql_writes_times_as_the_driver_reads_them(read: dict[str, object]) -> None:
+    assert "-c datestyle=ISO" in str(read["server_options"])
+
+
 def test_pgbouncer_is_sent_no_parameter_that_it_refuses_and_no_cursor(read_plain: dict[str, object]) -> None:
     assert (read_plain["server_options"], read_plain["cursors"]) == ("", False)
     assert read_plain["tcp_user_timeout"] == 5000  # DATABASE_URL has the last word
