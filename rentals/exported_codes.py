@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, Min, QuerySet
 
 from rentals.models import ExportedCode, Rental
 
@@ -44,11 +44,17 @@ def records_with(rentals: QuerySet[Rental]) -> list[int]:
         cursor.execute(
             f"WITH wanted AS ({keys}) SELECT record_id FROM wanted JOIN {noted} ON rental_id = rental"  # noqa: S608 - own text
             f" UNION SELECT record_id FROM wanted JOIN {noted}"
-            f" ON codes > 1 AND rental_id BETWEEN rental - {SPAN - 1} AND rental"
+            f" ON codes > 1 AND rental_id / {SPAN} = rental / {SPAN} AND rental_id <= rental"
             " AND (codes >> CAST(rental - rental_id AS integer)) & 1 = 1",
             values,
         )
         return [record for (record,) in cursor]
+
+
+def near_exported(rentals: QuerySet[Rental]) -> QuerySet[Rental]:
+    """Return those of many rentals that lie between the first and the last one of all exports. One query."""
+    ends = ExportedCode.objects.aggregate(first=Min("rental"), last=Max("rental"))
+    return rentals.filter(pk__range=(ends["first"] or 0, (ends["last"] or 0) + SPAN - 1))
 
 
 def take_over(imported: Rental, rental: Rental) -> None:

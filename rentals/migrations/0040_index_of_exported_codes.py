@@ -5,7 +5,7 @@ def add_index(apps, schema_editor):
     concurrently = "CONCURRENTLY" if schema_editor.connection.vendor == "postgresql" else ""
     remove_index(apps, schema_editor)  # left by an attempt that was cut off
     schema_editor.execute(
-        f"CREATE INDEX {concurrently} exported_several ON rentals_exportedcode (rental_id) WHERE codes > 1"
+        f"CREATE INDEX {concurrently} exported_several ON rentals_exportedcode ((rental_id / 63)) WHERE codes > 1"
     )
 
 
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             state_operations=[
                 migrations.AddIndex(
                     model_name="exportedcode",
-                    index=models.Index(condition=models.Q(codes__gt=1), fields=["rental"], name="exported_several"),
+                    index=models.Index(models.F("rental") / 63, condition=models.Q(codes__gt=1), name="exported_several"),
                 ),
             ],
         ),

@@ -31,6 +31,14 @@ def test_each_code_that_was_noted_is_found_and_no_other(rentals: dict[int, Renta
     assert [exported_codes.records_with(each) for each in (some, others, Rental.objects.none())] == [[7], [], []]
 
 
+def test_of_many_rentals_those_near_an_export_are_asked_for(rentals: dict[int, Rental]) -> None:
+    assert not exported_codes.near_exported(Rental.objects.all()).exists()
+    exported_codes.note(7, [rentals[n].pk for n in (57, 61, 63, 125)])
+    near = exported_codes.near_exported(Rental.objects.all())
+    assert {rentals[n].pk for n in (57, 61, 63, 125)} <= set(near.values_list("pk", flat=True))
+    assert not {rentals[0], rentals[300]} & set(near)
+
+
 def test_codes_whose_keys_lie_close_together_share_a_row(rentals: dict[int, Rental]) -> None:
     exported_codes.note(7, [rental.pk for n, rental in rentals.items() if n < 58])
     exported_codes.note(7, [])

@@ -128,11 +128,12 @@ def _from_address(text: str) -> Q | None:
 
 def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
     """Yield the conditions that a record is about one of the team's rentals with these phone numbers, about a message of
-    theirs, or about an export that held its code. Two queries; a third one for few rentals."""
+    theirs, or about an export that held its code. Three queries."""
     rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
     few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
     are_few = len(few) <= search.MAX_LOOKED_UP
-    yield Q(pk__in=exported_codes.records_with(Rental.objects.filter(pk__in=few) if are_few else rentals))
+    some = Rental.objects.filter(pk__in=few) if are_few else exported_codes.near_exported(rentals)
+    yield Q(pk__in=exported_codes.records_with(some))
     if are_few:
         messages = Message.objects.filter(rental__in=few).order_by()
         targets = [f"{Numbered.RENTAL} {pk}" for pk in few]
