@@ -42,7 +42,9 @@ class Secret:
         return hash(self._text)
 
     def __bool__(self) -> bool:
-        return bool(self._text)
+        return (
+            _is_readable(tuple(settings.TOKEN_KEYS), self._stored) if self._text_or_none is None else bool(self._text)
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is never pickled")
@@ -75,6 +77,12 @@ def decrypt(stored: str) -> str:
         return _fernet(tuple(settings.TOKEN_KEYS)).decrypt(stored.encode()).decode()
     except InvalidToken:
         return ""
+
+
+@lru_cache(maxsize=2000)
+def _is_readable(keys: tuple[str, ...], stored: str) -> bool:
+    """Whether one of the keys decrypts it, to a text. Remembered, unlike the text: a desk asks it of each token again."""
+    return bool(decrypt(stored))
 
 
 def is_encrypted(stored: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -19,7 +19,7 @@ from lib.web import query_params
 from rentals import budgets
 from rentals.jobs import statistics
 from rentals.models import Service, ServicePrice, StarredService
-from rentals.models.catalog import searchable
+from rentals.models.catalog import searchable, with_key
 from rentals.queries.prices import changed_prices
 
 PER_PAGE = 100
@@ -30,20 +30,19 @@ PER_PAGE = 100
 @gzip_page
 def services(request: DeskRequest) -> HttpResponse:
     """Show the services on offer: `?q=` a part of a name, `?show=starred|all`."""
-    lines = statistics.service_lines(request.access, all_services=True)
+    seen = statistics.seen_services(request.access)
     text, show = query_params.text(request.GET, "q"), request.GET.get("show", "")
-    total = statistics.overall(lines)
     if text:
-        name = searchable(text)
-        lines = [line for line in lines if name in line.service.search_name or text == line.service.key]
+        seen = seen.filter(Q(search_name__contains=searchable(text)) | with_key(text))
     if show == "starred":
-        lines = [line for line in lines if line.starred]
+        seen = seen.filter(starred=True)
     elif show != "all":
-        lines = [line for line in lines if line.allowed]
-    page = Paginator(lines, PER_PAGE).get_page(request.GET.get("page"))
-    changed = changed_prices([line.service for line in page])
+        seen = seen.filter(allowed=True)
+    page = Paginator(seen, PER_PAGE).get_page(request.GET.get("page"))
+    lines = statistics.lines_of(request.access, page)
+    changed = changed_prices([line.service for line in lines])
     rows = []
-    for line in page:
+    for line in lines:
         prices = changed.get(line.service.pk)
         rows.append((line, prices and _chart(prices), prices and prices[-1].price - prices[-2].price))
     context = {
@@ -51,7 +50,7 @@ def services(request: DeskRequest) -> HttpResponse:
         "rows": rows,
         "q": text,
         "show": show,
-        "total": total,
+        "total": statistics.overall(request.access),
         "days": statistics.DAYS,
         "counted_at": statistics.counted_at(),
     }

@@ -15,7 +15,7 @@ from django.utils import timezone
 import thuesim
 from rentals.jobs import service_twins
 from rentals.models import Network, Service, ServicePrice, Token
-from rentals.models.catalog import searchable
+from rentals.models.catalog import in_order, searchable
 from rentals.upstream import breaker
 from rentals.upstream.client import client_for
 from thuesim import limits
@@ -160,7 +160,7 @@ def _write_services(by_id: Mapping[tuple[str, str], thuesim.Service], now: datet
             changed.append(row)
         if row.price is not None and (row.price != before or (priced is not None and row.pk not in priced)):
             prices.append(ServicePrice(service=row, price=row.price, since=now))
-    Service.objects.bulk_update(changed, ["name", "search_name", "price", "seconds"])
+    Service.objects.bulk_update(changed, ["name", "search_name", "sort_name", "price", "seconds"])
     ServicePrice.objects.bulk_create(prices)
     Service.objects.filter(pk__in=[row.pk for row in listed_rows]).update(active=True, seen_at=now)
     gone = _believed_gone(rows, listed_rows, now)
@@ -201,10 +201,11 @@ def _refresh(row: Service, service: thuesim.Service) -> bool:
     """Take over what the upstream says. Returns whether something changed."""
     name = (service.name or row.name or service.key)[: limits.MAX_NAME_LENGTH]
     price = service.price if service.price is not None and 0 <= service.price <= limits.MAX_PRICE else row.price
-    fresh = (name, searchable(name), price, service.seconds)
-    if fresh == (row.name, row.search_name, row.price, row.seconds):
+    search_name = searchable(name)
+    fresh = (name, search_name, in_order(search_name), price, service.seconds)
+    if fresh == (row.name, row.search_name, row.sort_name, row.price, row.seconds):
         return False
-    row.name, row.search_name, row.price, row.seconds = fresh
+    row.name, row.search_name, row.sort_name, row.price, row.seconds = fresh
     return True
 
 

@@ -6,13 +6,12 @@ the seconds to each code, rounded. A rental that was imported counts for the suc
 message was found later than it came.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 from django.db.models import (
     Count,
@@ -20,21 +19,24 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    FilteredRelation,
     Func,
     IntegerField,
     OuterRef,
     Q,
     QuerySet,
     Sum,
+    Value,
 )
 from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
+from django_stubs_ext import WithAnnotations
 
 from accounts.models import Team
 from accounts.policy import Access
 from lib.time_zones import desk_day
 from lib.web.query_params import desk_midnight
-from rentals import budgets, sums
+from rentals import sums
 from rentals.jobs import runs
 from rentals.models import (
     CountedDay,
@@ -57,6 +59,8 @@ ENDED = (Status.RECEIVED, Status.EXPIRED)
 RENTED = (Status.WAITING, *ENDED)
 # The fewest ended rentals of a network or prefix that make it a choice to name.
 MIN_SAMPLES = 10
+# So many services are named to the database, by their keys.
+MAX_NAMED = 500
 _PREFIX = Substr("phone", 4, 2)  # the two digits after +84
 # A day is counted again after so long, whatever became of it.
 RECOUNT = timedelta(days=1)
@@ -295,39 +299,68 @@ def _median(codes: Mapping[str, int]) -> float | None:
     return sum(middle) / 2 if middle else None
 
 
-def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:
-    """Return the services on offer, starred ones first, then the team's most used ones, then by name. Three queries.
+class _Seen(TypedDict):
+    starred: bool
+    allowed: bool
+    used: int
 
-    Only those that the team may order, unless `all_services`.
+
+SeenService: TypeAlias = "WithAnnotations[Service, _Seen]"
+SeenServices: TypeAlias = "QuerySet[SeenService]"
+
+
+def seen_services(access: Access) -> SeenServices:
+    """Return the services on offer for `lines_of`: starred ones first, then the team's most used ones, then by name.
+
+    They have what the person sees of them: `starred`, `used`, and whether the team may order them, `allowed`.
     """
     starred = StarredService.objects.filter(person=access.person_id, service=OuterRef("pk"))
-    services = Service.objects.filter(active=True).annotate(starred=Exists(starred))
-    chosen = budgets.chosen_services(access.team) if access.team else None
-    figures, best = _figures_and_best(access)
-    nothing = Figure("", 0, 0, 0, None)
-    lines = []
-    for service in services:
-        allowed = chosen is not None and (not chosen or service.pk in chosen)
-        figure = figures.get(service.pk, nothing)
-        lines.append(ServiceLine(service, service.starred, allowed, figure, best.get(service.pk)))
-    return sorted(
-        (line for line in lines if line.allowed or all_services),
-        key=lambda line: (not line.starred, -line.used, _natural(line.service.search_name), line.service.sv),
+    whole = Q(figures__team=access.team_id, figures__network="", figures__prefix="")
+    # Those chosen for the team, or all where none is chosen.
+    chosen = Team.services.through.objects.filter(team=access.team_id or 0)
+    allowed = Exists(chosen.filter(service=OuterRef("pk"))) | ~Exists(chosen)
+    return (
+        Service.objects.filter(active=True)
+        .annotate(
+            figure=FilteredRelation("figures", condition=whole),
+            starred=Exists(starred),
+            allowed=allowed if access.team else Value(False),
+            used=Coalesce("figure__rented", 0),
+        )
+        .order_by("-starred", "-used", "sort_name", "sv")
     )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return the key by which names are sorted as people count: 1, 2, 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name) if part]
+def lines_of(access: Access, services: "Iterable[SeenService]") -> list[ServiceLine]:
+    """Return some of `seen_services` with their statistics. Two queries."""
+    seen = list(services)
+    figures, best = _figures_and_best(access, seen)
+    nothing = Figure("", 0, 0, 0, None)
+    return [
+        ServiceLine(service, service.starred, service.allowed, figures.get(service.pk, nothing), best.get(service.pk))
+        for service in seen
+    ]
 
 
-def _figures_and_best(access: Access) -> tuple[dict[int, Figure], dict[int, BestChoice]]:
+def service_lines(access: Access, *, all_services: bool = False) -> list[ServiceLine]:
+    """Return all services on offer in the order of `seen_services`. Two queries.
+
+    Only those that the team may order, unless `all_services`.
+    """
+    services = seen_services(access)
+    return lines_of(access, services if all_services else services.filter(allowed=True))
+
+
+def _figures_and_best(access: Access, services: Sequence[Service]) -> tuple[dict[int, Figure], dict[int, BestChoice]]:
     """Return the figures of whole services, and the best choice of each that has one. One query.
 
     A choice needs `MIN_SAMPLES` ended rentals, and codes that cost less than those of the service as a whole.
     """
     whole, enough = Q(network="", prefix=""), Q(ended__gte=MIN_SAMPLES, received__gt=0)
-    rows = list(ServiceFigure.objects.filter(whole | (enough & ~Q(network="")), team=access.team_id))
+    wanted = ServiceFigure.objects.filter(whole | (enough & ~Q(network="")), team=access.team_id)
+    # The keys of thousands take longer than the few figures of others.
+    few = len(services) <= MAX_NAMED
+    rows = list(wanted.filter(service__in=[service.pk for service in services]) if few else wanted)
     figures = {row.service_id: _figure(row) for row in rows if not row.network}
     best: dict[int, BestChoice] = {}
     for row in rows:
@@ -377,9 +410,8 @@ def _figure(row: ServiceFigure) -> Figure:
     return Figure(name, row.rented, row.ended, row.received, row.median_seconds, row.spent)
 
 
-def overall(lines: Sequence[ServiceLine]) -> Figure:
-    """Return the statistics of all services together, without a median: medians do not add up."""
-    figures = [line.figure for line in lines]
-    return Figure(
-        "", sum(f.rented for f in figures), sum(f.ended for f in figures), sum(f.received for f in figures), None
-    )
+def overall(access: Access) -> Figure:
+    """Return the statistics of all services on offer together, without a median: medians do not add up. One query."""
+    whole = ServiceFigure.objects.filter(team=access.team_id, network="", prefix="", service__active=True)
+    total = whole.aggregate(**{name: Coalesce(Sum(name), 0) for name in ("rented", "ended", "received")})
+    return Figure("", total["rented"], total["ended"], total["received"], None)

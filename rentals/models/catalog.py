@@ -1,6 +1,10 @@
 """The upstream's catalog, mirrored: networks with their prefixes, services with their prices."""
 
+import re
+from typing import Any
+
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from thuesim import limits
@@ -12,6 +16,22 @@ MAX_SEARCH_NAME_LENGTH = 160  # a few characters become several without their ac
 def searchable(text: str) -> str:
     """Return `text` as `Service.search_name` holds it: lower-case, without accents, cut to its column."""
     return without_accents(text)[:MAX_SEARCH_NAME_LENGTH]
+
+
+def in_order(search_name: str) -> str:
+    """Return the text by which names are sorted as people count, 1, 2, 10: each number stands behind its length."""
+
+    def with_length(number: re.Match[str]) -> str:
+        digits = number[0].lstrip("0")
+        return f"{len(digits):02}{digits}"
+
+    return re.sub("[0-9]+", with_length, search_name)[:MAX_SEARCH_NAME_LENGTH]
+
+
+def with_key(key: str) -> Q:
+    """Return the condition that a service has this key, `SV.ID` or the bare `ID` of one without a server."""
+    sv, _dot, upstream_id = key.rpartition(".")
+    return Q(sv=sv, upstream_id=upstream_id)
 
 
 class Network(models.Model):
@@ -54,6 +74,8 @@ class Service(models.Model):
     upstream_id = models.CharField("ID", max_length=limits.MAX_ID_LENGTH)
     name = models.CharField(_("name"), max_length=limits.MAX_NAME_LENGTH)
     search_name = models.CharField(max_length=MAX_SEARCH_NAME_LENGTH, editable=False)
+    # See `in_order`. Written beside the name, so that the database sorts thousands, and the first hundred alone are fetched.
+    sort_name = models.CharField(max_length=MAX_SEARCH_NAME_LENGTH, editable=False, db_default="")
     price = models.PositiveIntegerField(_("price, đồng"), null=True, blank=True)
     seconds = models.PositiveIntegerField(_("waiting time, seconds"), default=300)
     active = models.BooleanField(_("offered"), default=True)
@@ -67,6 +89,10 @@ class Service(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.sort_name = in_order(self.search_name)
+        super().save(*args, **kwargs)
 
     @property
     def key(self) -> str:

@@ -16,7 +16,7 @@ class ServiceFigure(models.Model):
     """
 
     team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+")
-    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+")
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="figures")
     network = models.CharField(max_length=40, blank=True)
     prefix = models.CharField(max_length=4, blank=True)
     rented = models.PositiveIntegerField()

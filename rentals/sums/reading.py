@@ -164,7 +164,7 @@ class _Asked(NamedTuple):
         return self.statement.format(rows + self.beside[0]), [*values, *self.beside[1]]
 
 
-def _read(team_id: int, *asked: _Asked) -> list[Any]:
+def _read(team_id: int, *asked: "_Asked | _AskedOfOne") -> list[Any]:
     """Return the rows of all statements, in one query.
 
     All parts are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
@@ -286,41 +286,101 @@ def _only(person_id: int | None, key_id: int | None) -> str:
     return f"CASE WHEN name IS NOT NULL THEN {person} || '..' || {key} || '.0' END"
 
 
-# Orders under way as rows of sums. Their services' prices are read once for those of one payer and service; by no join, from
-# which SQLite would begin with the services, and read all their rentals.
+# Orders under way as rows of sums. Their services' prices are read once for those of one payer and service, by an outer
+# join: from another one, SQLite would begin with the services, and read all their rentals.
 _UNDER_WAY = """
     UNION ALL SELECT tag, NULL, COALESCE(person || '', '') || '..' || COALESCE(api_key || '', '') || '.0',
         n, 0, cost, 0, 0, 0
-    FROM (SELECT person, api_key, SUM(n) AS n,
-            SUM(n * COALESCE((SELECT s.price FROM rentals_service s WHERE s.id = service), 0)) AS cost
-        FROM (SELECT COALESCE(x.ordered_by_id, x.person_id) AS person, x.api_key_id AS api_key, x.service_id AS service,
-                COUNT(*) AS n
-            FROM rentals_rental x WHERE {} GROUP BY COALESCE(x.ordered_by_id, x.person_id), x.api_key_id, x.service_id
-        ) AS of_service GROUP BY person, api_key
+    FROM (SELECT person, api_key, SUM(n) AS n, SUM(n * COALESCE(s.price, 0)) AS cost
+        FROM (SELECT {person} AS person, {key} AS api_key, x.service_id AS service, COUNT(*) AS n
+            FROM rentals_rental x WHERE x.team_id = %s AND NOT x.imported AND x.status IN ({statuses})
+            GROUP BY {person}, {key}, x.service_id
+        ) AS of_service LEFT JOIN rentals_service s ON s.id = of_service.service GROUP BY person, api_key
     ) AS orders CROSS JOIN (SELECT 'day' AS tag UNION ALL SELECT 'month') AS tags
 """
+_PAYER, _KEY = "COALESCE(x.ordered_by_id, x.person_id)", "x.api_key_id"
+
+
+def _under_way(
+    team_id: int, statuses: Sequence[str], only: tuple[int | None, int | None] | None
+) -> tuple[str, list[Any]]:
+    """Return the SQL of a team's orders in some statuses, by who ordered; with `only`, others are nobody."""
+    person, key = _PAYER, _KEY
+    if only:
+        person, key = (
+            "CAST(NULL AS bigint)" if one is None else f"CASE WHEN {column} = {one:d} THEN {one:d} END"
+            for column, one in zip((_PAYER, _KEY), only, strict=True)
+        )
+    marks = ", ".join(["%s"] * len(statuses))
+    return _UNDER_WAY.format(person=person, key=key, statuses=marks), [team_id, *statuses]
+
+
+_NOBODY = "'...0'"
+_SIGNED = ", ".join(f"sign * {figure}" for figure in FIGURES)
+_SIGNS = "(SELECT 1 AS sign UNION ALL SELECT -1) AS signs"
+
+
+class _AskedOfOne(NamedTuple):
+    """What `asked` asks, once all rentals are counted: read as the team's days, without the rows of other payers.
+
+    A team's days are few. To nobody they count as a whole, less what was rented elsewhere, which has no payer; and the sums
+    of the payer, which are counted as theirs, are taken from it again.
+    """
+
+    asked: _Asked
+    person_id: int | None
+
+    def sql(self, team_id: int, *, with_uncounted: bool) -> tuple[str, list[Any]]:
+        if with_uncounted:
+            return self.asked.sql(team_id, with_uncounted=True)
+        selects: list[str] = []
+        values: list[Any] = []
+        for part in self.asked.parts:
+            condition, theirs = _where(team_id, Kind.DAY, part._replace(span=Span.DAY))
+            selects.append(
+                f"SELECT '{part.tag}' AS tag, day, {_NOBODY} AS name, {NAMES} FROM rentals_spendsum WHERE {condition}"
+            )
+            values += theirs
+            condition, theirs = _where(team_id, Kind.PAYER, part)
+            for than in "=>":  # apart: within one day or month, the index finds the names
+                selects.append(
+                    f"SELECT '{part.tag}', day, CASE WHEN sign > 0 THEN name ELSE {_NOBODY} END, {_SIGNED}"
+                    f" FROM rentals_spendsum CROSS JOIN {_SIGNS}"
+                    f" WHERE {condition.replace('day >= %s AND day < %s', f'day {than} %s')} AND ({self._names})"
+                    " AND (sign < 0 OR name LIKE '%%.0')"
+                )
+                values += theirs[:-1]
+        selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in FIGURES)} FROM rentals_uncounted")
+        orders, of_orders = self.asked.beside
+        return self.asked.statement.format(" UNION ALL ".join(selects) + orders), [*values, *of_orders]
+
+    @property
+    def _names(self) -> str:
+        """The SQL of which names are of nobody or the person, as the index finds them."""
+        begins = ["."] if self.person_id is None else [".", f"{self.person_id:d}."]
+        if connection.vendor == "postgresql":
+            return " OR ".join(f"name LIKE '{begin}%%'" for begin in begins)
+        return " OR ".join(f"name >= '{begin}' AND name < '{begin[:-1]}/'" for begin in begins)
 
 
 def spent(team_id: int, under_way: Sequence[str], *, only: tuple[int | None, int | None] | None = None) -> list[Spent]:
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query.
 
-    With `only`, a person and an API key, all other people and keys are None: hundreds of people with dozens of tokens are
-    added up by the database then, and not fetched.
+    With `only`, a person and an API key of theirs, all other people and keys are None. Their sums are not even read then, so
+    that a team of thousands costs what one of few does.
     """
     today = desk_day()
     parts = [Part("day", Span.DAY, today, MAX_DAY), Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
     # In the same statement: between two, an order could stop being under way and be counted by neither.
-    marks = ", ".join(["%s"] * len(under_way))
-    orders = _UNDER_WAY.format(f"x.team_id = %s AND NOT x.imported AND x.status IN ({marks})")
     payer = _only(*only) if only else _NO_TOKEN[connection.vendor]
     statement = (
         f"SELECT tag, {payer}, {_SUMS['charged']} - {_SUMS['refunded']}, SUM(rentals) FROM ({{}}) AS part"
         f" WHERE name IS NULL OR name LIKE '%%.0' GROUP BY tag, {payer}"
     )
     by_name: dict[tuple[int | None, int | None], list[int]] = {}
-    asked = _Asked(statement, Kind.PAYER, parts, (orders, [team_id, *under_way]))
-    for tag, name, cost, rentals in _read(team_id, asked):
+    asked = _Asked(statement, Kind.PAYER, parts, _under_way(team_id, under_way, only))
+    for tag, name, cost, rentals in _read(team_id, _AskedOfOne(asked, only[0]) if only else asked):
         person, _token, key, _imported = name.split(".")
         counted = by_name.setdefault((int(person) if person else None, int(key) if key else None), [0, 0, 0])
         counted[0 if tag == "day" else 2] += int(cost)
