@@ -1,11 +1,12 @@
 """The form of an order. Errors are shown at their field, and what was typed stays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from django import forms
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Concat
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,11 +20,11 @@ from lib.formats import dong, span
 from lib.web.long_select import LongSelect
 from lib.web.query_params import whole_number
 from rentals import bookkeeping, orders
-from rentals.jobs.statistics import DAYS, BestChoice, ServiceLine, service_lines
-from rentals.models import BalanceQuestion, Hold, LedgerEntry, Network, Rental, Service, Token
-from rentals.models.catalog import searchable
+from rentals.jobs.statistics import DAYS, BestChoice, SeenServices, ServiceLine, lines_of, seen_services
+from rentals.models import BalanceQuestion, LedgerEntry, Network, Rental, Service, Token
+from rentals.models.catalog import searchable, with_key
 from rentals.queries.prices import price_at
-from rentals.queries.tokens import TokenLine, token_lines
+from rentals.queries.tokens import TokenList, token_list
 from rentals.token_adding import ValueField, owner_of
 
 KEEP_TRYING_MINUTES = (0, 2, 5, 10, 30, 60)
@@ -32,6 +33,8 @@ LATEST_ORDERS = 40
 MAX_PURPOSES = 8
 # They are looked for among so many of the person's latest rentals: a program with the person's key may make any number.
 LATEST_RENTALS = 1000
+# So many services stand in the list when the page comes; what is typed finds the others, so many at a time.
+MAX_OFFERS, MAX_FOUND = 150, 80
 
 
 class Offer(NamedTuple):
@@ -69,6 +72,56 @@ def _advice(best: BestChoice) -> str:
         codes=best.figure.received,
         ended=best.figure.ended,
         all=dong(best.overall.cost_per_code),
+    )
+
+
+def offers(access: Access, lines: Iterable[ServiceLine], networks: Iterable[str]) -> list[tuple[str, list[Offer]]]:
+    """Return services as lines of the list, under their headings. `networks` can be ordered now."""
+
+    def heading(line: ServiceLine) -> str:
+        return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
+
+    offered, max_price = frozenset(networks), access.team.max_price if access.team else None
+    groups: dict[str, list[Offer]] = {}
+    for line in lines:
+        groups.setdefault(heading(line), []).append(_offer(line, offered, max_price))
+    return list(groups.items())
+
+
+def offers_like(access: Access, text: str) -> tuple[list[ServiceLine], int]:
+    """Return the first services that the team may order and whose name has each word of `text`, or whose key begins with it;
+    and how many more there are. Those come first whose key or name begins with it, then those with a word that does.
+    Three queries at most."""
+    words = searchable(text).split()
+    if not words:
+        return [], 0
+    has_words = Q(*(Q(search_name__contains=word) for word in words))
+    begins = Q(key_text__startswith=text)
+    key = Case(When(sv="", then="upstream_id"), default=Concat("sv", Value("."), "upstream_id"))
+    place = Case(
+        When(begins, then=0),
+        When(search_name__startswith=words[0], then=1),
+        When(search_name__contains=f" {words[0]}", then=2),
+        default=3,
+    )
+    seen = seen_services(access).filter(allowed=True).annotate(key_text=key)
+    found = seen.filter(has_words | begins).annotate(place=place)
+    lines = lines_of(access, found.order_by("place", *seen.query.order_by)[: MAX_FOUND + 1])
+    return lines[:MAX_FOUND], found.count() - MAX_FOUND if len(lines) > MAX_FOUND else 0
+
+
+def _services_named(text: str) -> list[Service]:
+    """Return the services on offer with this key, or else with this ID, or else with this name. One query."""
+    text = text.strip()
+    if not text:
+        return []
+    name = searchable(text)
+    named = with_key(text) | Q(upstream_id=text) | Q(search_name=name)
+    services = list(Service.objects.filter(named, active=True))
+    return (
+        [service for service in services if service.key == text]
+        or [service for service in services if service.upstream_id == text]
+        or [service for service in services if service.search_name == name]
     )
 
 
@@ -120,33 +173,40 @@ class RentForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.access = access
         if earlier is not None:
-            # The same request has read the services and the networks already: four queries less.
+            # The same request has read the services and the networks already: five queries less.
             self._lines, self.suggestions = earlier._lines, earlier.suggestions
+            self.more_services = earlier.more_services
         self.fields["purpose"].initial = self._last_purpose
         self.fields["networks"].choices = [(name, name) for name in self.network_names]  # type: ignore[attr-defined]
         self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
 
     @cached_property
-    def _lines(self) -> list[ServiceLine]:
-        return service_lines(self.access, all_services=True)
+    def _allowed(self) -> SeenServices:
+        return seen_services(self.access).filter(allowed=True)
 
     @cached_property
+    def _lines(self) -> list[ServiceLine]:
+        return lines_of(self.access, self._allowed[: MAX_OFFERS + 1])
+
+    @property
     def choices(self) -> list[ServiceLine]:
-        """The services to choose from: the person's stars, then what the team uses most, then the rest by name."""
-        return [line for line in self._lines if line.allowed]
+        """The first services to choose from: the person's stars, then what the team uses most, then the rest by name."""
+        return self._lines[:MAX_OFFERS]
+
+    @cached_property
+    def more_services(self) -> int:
+        """How many services there are to choose from beside `choices`. One query where there are any."""
+        if len(self._lines) <= MAX_OFFERS:
+            return 0
+        return self._allowed.count() - MAX_OFFERS
 
     @property
     def groups(self) -> list[tuple[str, list[Offer]]]:
-        """The choices under their headings."""
-
-        def heading(line: ServiceLine) -> str:
-            return _("Starred") if line.starred else _("Used by your team") if line.used else _("All others")
-
-        networks, max_price = frozenset(self.network_names), self.access.team.max_price if self.access.team else None
-        return [
-            (name, [_offer(line, networks, max_price) for line in lines])
-            for name, lines in groupby(self.choices, heading)
-        ]
+        """The choices under their headings, and the service that is chosen already."""
+        chosen, lines = self.chosen_service, self.choices
+        if chosen is not None and all(line.service != chosen for line in lines):
+            lines = lines + lines_of(self.access, self._allowed.filter(pk=chosen.pk))
+        return offers(self.access, lines, self.network_names)
 
     @cached_property
     def purposes(self) -> list[str]:
@@ -175,26 +235,23 @@ class RentForm(forms.Form):
         return list(self.suggestions)
 
     @cached_property
-    def tokens(self) -> list[TokenLine]:
+    def tokens(self) -> TokenList:
         """The tokens to choose from, as they are now."""
-        return token_lines(self.access)
+        return token_list(self.access)
 
     @property
     def token_choices(self) -> list[tuple[str, str]]:
-        """The tokens by key, each with its balance and how many of its waiting places are taken."""
-        return [
-            (str(line.token.pk), f"{line.token.name} · {dong(line.balance) or '–'} · {line.places}")
-            for line in self.tokens
-        ]
+        """The tokens by key, in the order of their names; those that the desk lists with their balance and how many of their
+        waiting places are taken."""
+        texts = [
+            (line.token, f"{line.token.name} · {dong(line.balance) or '–'} · {line.places}")
+            for line in self.tokens.lines
+        ] + [(token, token.name) for token in self.tokens.others]
+        return [(str(token.pk), text) for token, text in sorted(texts, key=lambda pair: pair[0].name)]
 
     @property
     def chosen_token(self) -> str:
         return str(self["token"].value() or "")
-
-    @property
-    def are_tokens_refused(self) -> bool:
-        """Whether ThueSim refuses each token of the team, so that no services can be read."""
-        return bool(self.tokens) and all(line.token.hold == Hold.INVALID for line in self.tokens)
 
     def _last_purpose(self) -> str:
         return next(iter(self.purposes), "")
@@ -206,21 +263,15 @@ class RentForm(forms.Form):
             for minutes in KEEP_TRYING_MINUTES
         ]
 
-    @property
+    @cached_property
     def chosen_service(self) -> Service | None:
-        """The service that the field's text names, if it names exactly one."""
+        """The service that the field's text names, if it names exactly one. One query at most."""
         services = self._services_named(str(self["service"].value() or ""))
         return services[0] if len(services) == 1 else None
 
     def _services_named(self, text: str) -> list[Service]:
-        text = text.strip()
-        services = [line.service for line in self._lines]
-        name = searchable(text)
-        return (
-            [service for service in services if service.key == text]
-            or [service for service in services if service.upstream_id == text]
-            or [service for service in services if service.search_name == name]
-        )
+        # The key of one that is listed needs no query: the form is drawn anew after the order.
+        return [line.service for line in self._lines if line.service.key == text] or _services_named(text)
 
     def clean_service(self) -> Service:
         text = self.cleaned_data["service"]

@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, F, IntegerField, OuterRef, Q, Subquery, Value
+from django.db.models import F, IntegerField, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import User
 from accounts.policy import Access
 from lib.web.query_params import whole_number
-from rentals.models import Network, Rental, Service, Status, Token
-from rentals.models.catalog import searchable
+from pages.presenters.options import Kind, Options
+from rentals.models import Rental, Status
 from rentals.queries.filters import DESK_DAYS, HistoryFilter
 
 if TYPE_CHECKING:
@@ -153,48 +152,17 @@ def _past(rentals: "RentalQuerySet", cursor: _Cursor | None, *, descending: bool
     return list(rentals.order_by(f"{sign}sort_value", f"{sign}pk")[: PAGE_SIZE + 1])
 
 
-def options(access: Access) -> dict[str, list[tuple[str, str]]]:
-    """Return what the history's filters offer: `service`, `person`, `token` and `network`, by name. One query."""
-    # An admin is offered where they have ordered for the team: who else is one is not shown here.
-    ordered = Exists(Rental.objects.filter(team=access.team_id, person=OuterRef("pk")))
-    people = User.objects.filter(Q(memberships__team=access.team_id) | (Q(is_staff=True) & ordered)).distinct()
-    rows = _texts("service", Service.objects.all(), "sv", "upstream_id", "name").union(
-        _texts("person", people, "first_name", "last_name", "username"),
-        _texts("token", Token.objects.filter(teams=access.team_id), "name"),
-        _texts("network", Network.objects.all(), "name"),
-        all=True,
-    )
-    by_kind: dict[str, list[tuple[str, str]]] = {"service": [], "person": [], "token": [], "network": []}
-    for kind, pk, first, second, third in rows:
-        if kind == "service":
-            option = (f"{first}.{second}" if first else second, third)
-        elif kind == "person":
-            option = (str(pk), User.named(f"{first} {second}".strip(), third))
-        else:
-            option = (str(pk) if kind == "token" else first, first)
-        by_kind[kind].append(option)
-    return {kind: sorted(pairs, key=lambda pair: searchable(pair[1])) for kind, pairs in by_kind.items()}
-
-
-def _texts(kind: str, rows: Any, *texts: str) -> Any:
-    # Every part of a union has as many columns as the others.
-    padding = {f"padding_{n}": Value("") for n in range(3 - len(texts))}
-    return rows.order_by().annotate(kind=Value(kind), **padding).values_list("kind", "pk", *texts, *padding)
-
-
-def chosen(
-    history_filter: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
-) -> list[tuple[str, str]]:
+def chosen(history_filter: HistoryFilter, offered: Mapping[Kind, Options], query: QueryDict) -> list[tuple[str, str]]:
     """Return each filter that is set: its label, and the address's query without it."""
     filters: list[tuple[str, str, str]] = []
     if history_filter.q:
         filters.append(("q", history_filter.q, f"“{history_filter.q}”"))
     filters.extend(("status", status, str(Status(status).label)) for status in history_filter.statuses)
-    for kind, pairs in offered.items():
+    for kind, offers in offered.items():
         if value := getattr(history_filter, kind):
-            filters.append((kind, value, dict(pairs).get(value, value)))
+            filters.append((kind, value, dict(offers.pairs).get(value, value)))
     if payer := history_filter.payer:
-        name = dict(offered["person"]).get(payer, payer)
+        name = dict(offered[Kind.PERSON].pairs).get(payer, payer)
         filters.append(("payer", payer, _("ordered by %(person)s") % {"person": name}))
     if history_filter.prefix:
         filters.append(("prefix", history_filter.prefix, f"0{history_filter.prefix}"))
@@ -210,13 +178,13 @@ def chosen(
 
 
 def unmatched(
-    access: Access, history_filter: HistoryFilter, offered: Mapping[str, list[tuple[str, str]]], query: QueryDict
+    access: Access, history_filter: HistoryFilter, offered: Mapping[Kind, Options], query: QueryDict
 ) -> list[str]:
     """Return the sentences that name what the address asks for and cannot mean anything. No query where the filters offer
     all that it asks for."""
-    people = dict(offered["person"])
+    people = dict(offered[Kind.PERSON].pairs)
     known: dict[str, Any] = {
-        kind: "" for kind, pairs in offered.items() if getattr(history_filter, kind) in dict(pairs)
+        kind: "" for kind, offers in offered.items() if getattr(history_filter, kind) in dict(offers.pairs)
     }
     known |= {"payer": ""} if history_filter.payer in people else {}
     unknown = replace(history_filter, **known).unknown(access)

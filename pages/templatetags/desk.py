@@ -1,7 +1,6 @@
 """Filters and tags of all templates: money, moments and durations as `lib.formats` writes them, and icons."""
 
 import html
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
@@ -24,7 +23,7 @@ from lib.formats import dong, grouped, span
 from lib.time_zones import is_of_desk, label, offset
 from lib.web import confirmation
 from lib.web.jinja import rendered
-from rentals.queries.tokens import TokenLine
+from rentals.queries.tokens import TokenList
 
 register = template.Library()
 register.filter(dong)
@@ -35,7 +34,6 @@ _MOMENT = '<time datetime="{}" title="{}">{}</time>'
 _EXACTLY = "%d/%m/%Y %H:%M:%S"
 _CSRF = CsrfTokenNode()
 _KEY_FIELD = f'<input type="hidden" name="{one_time_keys.FIELD}" value="%s">'
-MAX_TOKENS = 30  # in a list beside the board
 MAX_SHORT = 24  # characters of a message that fits one line of a card at 320 px
 
 
@@ -44,12 +42,6 @@ def jinja(context: Context, name: str, **values: Any) -> SafeString:
     """Draw the template `name` of `templates/jinja2/`, with the fields that the forms of this page need."""
     csrf_input = _CSRF.render(context)  # a token of the page's, not a new one for each template
     return rendered(name, csrf_input=csrf_input, page_team=page_team(context), here=context["here"], **values)
-
-
-@register.simple_tag
-def few_tokens(tokens: Sequence[TokenLine]) -> Sequence[TokenLine]:
-    """Return the tokens that the desk lists: of very many those that take no orders, then the others by name."""
-    return tokens if len(tokens) <= MAX_TOKENS else sorted(tokens, key=lambda line: line.takes_orders)[:MAX_TOKENS]
 
 
 @register.simple_tag
@@ -175,9 +167,9 @@ def with_attrs(field: BoundField, css: str = "") -> SafeString:
 
 
 @register.simple_tag
-def outage_sentence(tokens: list[TokenLine]) -> str:
+def outage_sentence(tokens: TokenList) -> str:
     """Say on which of a team's tokens ThueSim does not answer; `""` where it answers on all."""
-    names = [line.token.name for line in tokens if line.is_unanswered]
+    names = tokens.unanswered
     if not names:
         return ""
     if len(names) == len(tokens):

@@ -12,7 +12,7 @@ from pages.presenters.board import board_for
 from pages.views.fragments import part_of
 from rentals import code_access
 from rentals.queries.filters import BoardFilter
-from rentals.queries.tokens import token_lines
+from rentals.queries.tokens import token_list
 
 
 @require_safe
@@ -38,4 +38,4 @@ def board(request: DeskRequest) -> HttpResponse:
 @part_of("desk")
 def tokens(request: DeskRequest) -> HttpResponse:
     """Show the tokens' balances and waiting places, and at the top of the page whether ThueSim answers."""
-    return render(request, "pages/_tokens.html", {"tokens": token_lines(request.access), "with_outage": True})
+    return render(request, "pages/_tokens.html", {"tokens": token_list(request.access), "with_outage": True})

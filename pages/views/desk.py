@@ -14,14 +14,18 @@ from accounts import one_time_keys
 from accounts.desk_request import DeskRequest
 from accounts.models import CopyAs
 from lib.web.confirmation import never_asks
-from pages.forms import RentForm
+from lib.web.query_params import text
+from pages.forms import RentForm, offers_like
+from pages.forms import offers as groups_of
 from pages.presenters import cards, setup
 from pages.presenters.board import Board, board_for
+from pages.presenters.options import Kind, Options, find_parameter, options
 from pages.presenters.tour import Tour, tour_of
 from pages.views.account.tour import ASKED_FOR
 from pages.views.asking_page import has_room_for
+from pages.views.fragments import part_of
 from rentals import code_access, orders
-from rentals.models import Rental, Status
+from rentals.models import Network, Rental, Status
 from rentals.queries.filters import BoardFilter
 
 MAX_KEY = 40  # characters of a service's key in an address
@@ -50,11 +54,7 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
         "form": form,
         "filter": board_filter,
         "statuses": Status.choices,
-        "services": [
-            (line.service.key, line.service.name)
-            for line in form.choices
-            if line.used or line.service.key == board_filter.service
-        ],
+        "services": _services_of(request, form, board_filter.service),
         "networks": [(name, name) for name in form.network_names],
         "board": shown,
         "query": request.GET.urlencode(),
@@ -65,6 +65,14 @@ def _page(request: DeskRequest, form: RentForm, status: int = 200) -> HttpRespon
     return render(request, "pages/desk.html", context, status=status)
 
 
+def _services_of(request: DeskRequest, form: RentForm, chosen: str) -> Options:
+    """Return the services that the board's filter lists: those that the team uses, and what is chosen."""
+    pairs = [(line.service.key, line.service.name) for line in form.choices if line.used or line.service.key == chosen]
+    if text(request.GET, find_parameter(Kind.SERVICE)) or (chosen and chosen not in dict(pairs)):
+        return options(request.access, request.GET, (Kind.SERVICE,))[Kind.SERVICE]
+    return Options(pairs, form.more_services)
+
+
 def _tour(request: DeskRequest, shown: Board) -> Tour | None:
     """Return the person's tour. While a number of theirs waits it would be in the way, but for one they asked for."""
     waits = any(
@@ -73,6 +81,17 @@ def _tour(request: DeskRequest, shown: Board) -> Tour | None:
     if waits and ASKED_FOR not in request.session:
         return None
     return tour_of(request.access, request.user.tours_seen)
+
+
+@require_safe
+@never_cache
+@part_of("desk")
+@gzip_page
+def offers(request: DeskRequest) -> HttpResponse:
+    """Show the services that the text `?q=` finds, as the form lists them."""
+    found, more = offers_like(request.access, text(request.GET, "q"))
+    names = Network.objects.filter(active=True).values_list("name", flat=True)
+    return render(request, "pages/_offers.html", {"groups": groups_of(request.access, found, names), "more": more})
 
 
 @never_asks  # the price stands on its button

@@ -7,7 +7,8 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.desk_request import DeskRequest
-from pages.presenters.history import REFUNDS, SORTINGS, chosen, options, page_of, unmatched
+from pages.presenters.history import REFUNDS, SORTINGS, chosen, page_of, unmatched
+from pages.presenters.options import options
 from rentals import code_access
 from rentals.models import Status
 from rentals.queries.filters import HistoryFilter
@@ -28,7 +29,7 @@ def history(request: DeskRequest) -> HttpResponse:
         before=request.GET.get("before", ""),
     )
     code_access.record_reads(request.access, page.rentals, request=request)
-    offered = options(request.access)
+    offered = options(request.access, request.GET)
     context = {
         "filter": history_filter,
         "page": page,

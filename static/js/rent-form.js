@@ -29,11 +29,17 @@ function readOption(option) {
   return { advice, network, prefix, key: option.value, name, plain: withoutAccents(name), price, wait, success, starred: "starred" in option.dataset, group: option.parentElement.label };
 }
 
+const readOptions = (select) => [...select.options].filter((option) => option.value).map(readOption);
+
 class ServicePicker extends HTMLElement {
   connectedCallback() {
     const select = this.querySelector("select");
     if (!select) return;
-    this.options = [...select.options].filter((option) => option.value).map(readOption);
+    this.options = readOptions(select);
+    // Where there are more services than the list has, the desk is asked for what is typed: how many it finds, by text.
+    this.total = this.options.length + Number(select.dataset.more);
+    this.found = new Map();
+    this.address = select.dataset.search;
     this.chosen = this.options.find((option) => option.key === select.value) ?? null;
     this.active = -1;
     this.form = this.closest("form");
@@ -44,11 +50,63 @@ class ServicePicker extends HTMLElement {
       if (this.chosen) formData.set("price_seen", this.chosen.price.replace(/\D/g, "") || "0");
     };
     this.form?.addEventListener("formdata", this.sendKey);
+    // What is typed is looked for first: else the desk would be asked for a service that nobody has chosen yet.
+    this.hold = (event) => {
+      if (this.chosen || this.isKnown(this.input.value)) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      this.then = () => this.form.requestSubmit();
+      this.ask();
+    };
+    this.form?.addEventListener("submit", this.hold, { capture: true });
     this.showChosen();
   }
 
   disconnectedCallback() {
     this.form?.removeEventListener("formdata", this.sendKey);
+    this.form?.removeEventListener("submit", this.hold, { capture: true });
+  }
+
+  // Whether all that a text finds is here.
+  isKnown(text) {
+    const typed = text.trim();
+    return !typed || this.total <= this.options.length || this.found.has(typed) || this.isWithin(typed);
+  }
+
+  // Whether an earlier text, which this one continues, found so few that they are all here.
+  isWithin(typed) {
+    return [...this.found].some(([text, { more }]) => !more && typed.startsWith(text));
+  }
+
+  async ask() {
+    const typed = this.input.value.trim();
+    clearTimeout(this.timer);
+    let answer;
+    try {
+      const response = await fetch(`${this.address}?q=${encodeURIComponent(typed)}`, { headers: { Accept: "text/plain" } });
+      answer = response.ok && new DOMParser().parseFromString(await response.text(), "text/html").querySelector("select");
+    } catch {
+      answer = null; // the desk does not answer, which the page says by itself
+    }
+    const options = answer ? readOptions(answer) : [];
+    const known = new Set(this.options.map((option) => option.key));
+    this.options.push(...options.filter((option) => !known.has(option.key)));
+    this.found.set(typed, { more: answer ? Number(answer.dataset.more) : 0 });
+    if (!answer) setTimeout(() => this.found.delete(typed), 1000); // asked again
+    if (this.input.value.trim() === typed) this.show();
+  }
+
+  // What was typed is known now.
+  show() {
+    const { then } = this;
+    this.then = null;
+    if (this.chosen) return then?.();
+    if (document.activeElement === this.input) {
+      this.open();
+      this.chooseIfExact();
+    } else this.matching = this.search(this.input.value);
+    if (then && !this.chosen && this.matching.length === 1) this.choose(this.matching[0]);
+    then?.();
   }
 
   build(select) {
@@ -70,15 +128,18 @@ class ServicePicker extends HTMLElement {
 
     this.input.addEventListener("input", () => {
       this.chosen = null;
+      this.then = null;
       this.showChosen();
       this.open();
-      this.chooseIfExact();
+      clearTimeout(this.timer);
+      if (this.isKnown(this.input.value)) this.chooseIfExact();
+      else this.timer = setTimeout(() => this.ask(), 120);
     });
     this.input.addEventListener("click", () => this.open());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("blur", () => {
       // A key typed in full is chosen while it stands there: the name follows.
-      const [only] = this.matching?.length === 1 && this.input.value.trim() ? this.matching : [];
+      const [only] = this.matching?.length === 1 && this.input.value.trim() && this.isKnown(this.input.value) ? this.matching : [];
       if (this.chosen ?? only) this.choose(this.chosen ?? only);
       this.close();
     });
@@ -114,11 +175,19 @@ class ServicePicker extends HTMLElement {
     const found = this.search(text);
     this.matching = found.slice(0, MAX_SHOWN);
     this.list.replaceChildren(...(text.trim() ? this.matching.map((option, n) => this.draw(option, n)) : this.grouped()));
-    if (found.length > MAX_SHOWN) this.list.append(this.drawMore(found.length - MAX_SHOWN));
+    const more = this.count(text, found) - this.matching.length;
+    if (more > 0) this.list.append(this.drawMore(more));
     this.list.hidden = !this.matching.length;
-    if (!this.chosen) this.note.textContent = this.matching.length ? "" : this.dataset.none;
+    if (!this.chosen) this.note.textContent = this.matching.length || !this.isKnown(text) ? "" : this.dataset.none;
     this.input.setAttribute("aria-expanded", String(this.matching.length > 0));
     this.highlight(this.chosen ? this.matching.indexOf(this.chosen) : text && this.matching.length ? 0 : -1);
+  }
+
+  // How many services a text finds, also those that are not here.
+  count(text, found) {
+    const typed = text.trim();
+    if (!typed) return this.total;
+    return Math.max(found.length, Math.min(found.length, MAX_SHOWN) + (this.found.get(typed)?.more ?? 0));
   }
 
   close() {
@@ -222,7 +291,14 @@ class ServicePicker extends HTMLElement {
       event.preventDefault();
       if (open && this.active >= 0) this.choose(this.matching[this.active]);
       if (this.chosen) this.form?.querySelector(".rent-go").focus();
-      else this.open();
+      else if (this.isKnown(this.input.value)) this.open();
+      else {
+        this.then = () => {
+          if (this.matching.length) this.choose(this.matching[0]);
+          if (this.chosen) this.form?.querySelector(".rent-go").focus();
+        };
+        this.ask();
+      }
     } else if (event.key === "Tab" && open && this.active >= 0 && this.input.value) this.choose(this.matching[this.active]);
     else if (event.key === "Escape" && open) {
       event.stopPropagation();

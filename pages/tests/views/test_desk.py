@@ -250,7 +250,7 @@ def test_the_board_shows_the_teams_open_rentals_newest_first(as_operator: Client
 def test_of_very_many_tokens_the_desk_lists_those_that_take_no_orders_first(
     as_operator: Client, team: Team, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.templatetags.desk.MAX_TOKENS", 2)
+    monkeypatch.setattr("rentals.queries.tokens.MAX_LISTED", 2)
     for name in ("Alpha", "Beta"):
         make_token(team, name=name)
     make_token(team, name="Zeta", paused=True)

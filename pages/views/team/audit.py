@@ -18,13 +18,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from accounts.desk_request import DeskRequest
-from accounts.models import AuditRecord, User
+from accounts.models import AuditRecord
 from accounts.page_team import FIELD
 from accounts.policy import Access
 from lib.files.spreadsheets import csv_chunks
 from lib.web import query_params
 from lib.web.query_params import day, midnight, whole_number
 from pages.presenters.audit import details, target
+from pages.presenters.options import Kind, options
 from pages.views.team import audit_search
 from pages.views.team.team import managed_team
 
@@ -41,13 +42,13 @@ _HEADINGS = ["at", "person", "action", "on what", "detail", "address", "API key"
 @never_cache
 def team_audit(request: DeskRequest) -> HttpResponse:
     """Show a page of the audit log, newest first."""
-    team = managed_team(request)
+    managed_team(request)
     matching = _matching(request.GET, request.access, before=whole_number(request.GET.get("before")))
     records = list(matching.up_to(PAGE_SIZE + 1))
     query = request.GET.copy()
     query.pop("before", None)
     since, until = day(query.get("since")), day(query.get("until"))
-    people = User.objects.filter(memberships__team=team).order_by("username")
+    people = options(request.access, request.GET, (Kind.PERSON,))[Kind.PERSON]
     context = {
         "records": [
             (record, audit.label(record.action), target(record), details(record)) for record in records[:PAGE_SIZE]
@@ -56,7 +57,7 @@ def team_audit(request: DeskRequest) -> HttpResponse:
         "query": query.urlencode(),
         "asked": request.GET,
         "is_backwards": bool(since and until and since > until),
-        "people": [(str(person.pk), str(person)) for person in people.only("first_name", "last_name", "username")],
+        "people": people,
         "actions": sorted(((value, str(label)) for value, label in audit.Action.choices), key=lambda pair: pair[1]),
     }
     return render(request, "pages/team/audit.html", context)

@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterator
 
 from django.db import connection
-from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Cast, Concat, Substr
-from django.db.models.lookups import Contains, Regex
+from django.db.models import BigIntegerField, Case, Exists, OuterRef, Q, QuerySet, When
+from django.db.models.functions import Cast, Substr
+from django.db.models.lookups import Regex
 
 from accounts.audit import ALL_RENTALS, Action, Numbered
 from accounts.models import ACTIONS_ON_RENTALS, NOT_ON_RENTALS, AuditRecord, User
 from accounts.policy import Access
 from pages.presenters.audit import history, numbered
+from pages.presenters.options import person_named
 from rentals import exported_codes
 from rentals.models import Message, Rental
-from rentals.models.plain_text import Plain, pattern
+from rentals.models.plain_text import pattern
 from rentals.queries import search
-from thuesim.folding import fold, without_accents
+from thuesim.folding import fold
 
 # More people than this have so many records that the newest ones are found soon.
 _MAX_PEOPLE = 10
@@ -86,19 +87,12 @@ def _by_number(text: str) -> Iterator[Q]:
 
 def _by_person(text: str) -> Iterator[Q]:
     """Yield conditions that the person's name contains the text. One each: the ids of a person are in order."""
-    people = [*User.objects.filter(_is_named(text)).order_by().values_list("pk", flat=True)]
+    people = [*User.objects.filter(person_named(text)).order_by().values_list("pk", flat=True)]
     if len(people) > _MAX_PEOPLE:
         # Their ids rather than a join: the database knows how many records these people have.
         yield Q(person__in=people)
     else:
         yield from (Q(person=person) for person in people)
-
-
-def _is_named(text: str) -> Q:
-    """Return the condition that a person's name contains the text, with accents or without: see `User.named`."""
-    full_name = Concat("first_name", Value(" "), "last_name", output_field=CharField())
-    shown = Concat(full_name, Value(" ("), "username", Value(")"), output_field=CharField())
-    return Q(Contains(Plain(shown), without_accents(text)))
 
 
 def _from_address(text: str) -> Q | None:
