@@ -81,8 +81,8 @@ class TeamRental(Protocol):
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one person may do in the team they are working in now. `team` is None where they have none, or where it
-    requires two-factor authentication and they have none. `teams` are those they may work in: some of them, where an admin
-    has more than `MAX_TEAMS`."""
+    requires two-factor authentication and they have none. `teams` are those they may work in: some of them, where they are
+    more than `MAX_TEAMS`."""
 
     person_id: int
     is_admin: bool
@@ -247,7 +247,8 @@ def accesses_for(people: Collection[User], *, team_id: int | None = None) -> dic
     """Return by id what each of `people` may do, as `access_for` does. Three queries at most, however many they are."""
     active = [person for person in people if person.is_active]
     memberships: dict[int, dict[int, Membership]] = {person.pk: {} for person in active}
-    for membership in _memberships([person.pk for person in active]):
+    last_teams = {person.team_id for person in active}
+    for membership in _memberships([person.pk for person in active], last_teams | {team_id}):
         memberships[membership.user_id][membership.team_id] = membership
     admins = [person for person in active if person.is_staff]
     every_team = tuple(_teams_of_admins({person.team_id for person in admins} | {team_id})) if admins else ()
@@ -291,17 +292,22 @@ def _teams_of_admins(named: Collection[int | None]) -> "QuerySet[WithAnnotations
 # A date is not among the columns: a raw query on SQLite gives it as text.
 _COLUMNS = [field.attname for field in Membership._meta.concrete_fields if field.name != "created_at"]
 _MEMBERSHIPS = f"""
-    SELECT team.*, {", ".join(f"membership.{column} AS member_{column}" for column in _COLUMNS)}
-    FROM accounts_team AS team JOIN accounts_membership AS membership ON membership.team_id = team.id
-    WHERE membership.user_id IN ({{}}) ORDER BY team.name
+    SELECT * FROM (
+        SELECT team.*, {", ".join(f"membership.{column} AS member_{column}" for column in _COLUMNS)},
+            ROW_NUMBER() OVER (PARTITION BY membership.user_id ORDER BY team.name, team.id) AS place
+        FROM accounts_team AS team JOIN accounts_membership AS membership ON membership.team_id = team.id
+        WHERE membership.user_id IN ({{people}})
+    ) AS own WHERE place <= %s OR id IN ({{named}}) ORDER BY name
 """  # noqa: S608 - names of columns
 
 
-def _memberships(people: Sequence[int]) -> Iterator[Membership]:
-    """Return the memberships of `people` with their teams, in the order of the teams' names. One query."""
+def _memberships(people: Sequence[int], named: Collection[int | None]) -> Iterator[Membership]:
+    """Return the memberships of `people` with their teams, in the order of the teams' names: of each person the first ones,
+    one more than `MAX_TEAMS`, and those in the teams with the ids `named`. One query."""
     if not people:
         return
-    for team in Team.objects.raw(_MEMBERSHIPS.format(", ".join(["%s"] * len(people))), people):
+    marks = {name: ", ".join(["%s"] * len(values)) for name, values in (("people", people), ("named", named))}
+    for team in Team.objects.raw(_MEMBERSHIPS.format(**marks), [*people, MAX_TEAMS + 1, *named]):
         membership = Membership.from_db(team._state.db, _COLUMNS, [getattr(team, f"member_{c}") for c in _COLUMNS])
         membership.team = team
         yield membership

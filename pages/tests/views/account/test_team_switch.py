@@ -69,3 +69,22 @@ def test_few_teams_of_an_admin_are_read_however_many_there_are(
     teams[7].requires_second_step = True
     teams[7].save()
     assert access_for(admin).needs_two_factor
+
+
+@pytest.mark.database
+def test_few_memberships_of_a_person_are_read_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(policy, "MAX_TEAMS", 3)
+    teams = [make_team(f"Team {n}") for n in range(9)]
+    person = make_person(teams[0], Role.OPERATOR)
+    Membership.objects.bulk_create(Membership(user=person, team=team, role=Role.MANAGER) for team in teams[1:])
+    colleague = make_person(teams[5], Role.VIEWER)
+    person.team = teams[8]
+    with django_assert_num_queries(1):
+        access, other = policy.accesses_for([person, colleague]).values()
+    assert (access.team, access.role) == (teams[8], Role.MANAGER)
+    assert [*access.teams] == [*teams[:4], teams[8]]
+    assert access.has_many_teams
+    assert [*other.teams] == [teams[5]]
+    assert access_for(person, team_id=teams[7].pk).team == teams[7]
