@@ -60,10 +60,10 @@ def resembled_in(
     return next((other for other in others if mine & skeletons(other.username, other.get_full_name())), None)
 
 
-def resembling(people: Iterable[User]) -> set[int]:
-    """Return the ids of the `people` whose names resemble that of another one among them."""
+def resembling(people: Iterable[tuple[int, str, str]]) -> set[int]:
+    """Return the ids of the `people`, with user name and full name, whose names resemble that of another one among them."""
     seen: dict[str, set[int]] = {}
-    for person in people:
-        for form in skeletons(person.username, person.get_full_name()):
-            seen.setdefault(form, set()).add(person.pk)
+    for pk, username, full_name in people:
+        for form in skeletons(username, full_name):
+            seen.setdefault(form, set()).add(pk)
     return {pk for pks in seen.values() if len(pks) > 1 for pk in pks}

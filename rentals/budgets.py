@@ -199,9 +199,10 @@ def remaining_for(
     return RemainingBudgets(tuple(_budgets(team, membership, UNDER_WAY, api_key, spent)), tuple(low))
 
 
-def spent_now(team: Team) -> list[sums.Spent]:
-    """Return what was spent today and this month, for `spent_by_person` and `remaining_for`. One query."""
-    return sums.spent(team.pk, UNDER_WAY)
+def spent_now(team: Team, people: Sequence[int] | None = None) -> list[sums.Spent]:
+    """Return what was spent today and this month, by everybody, or by some people and by the others together: for
+    `spent_by_person`, and for `remaining_for` where the person is among them. One query."""
+    return sums.spent(team.pk, UNDER_WAY, people=people)
 
 
 def spent_by_person(spent: list[sums.Spent]) -> dict[int, tuple[int, int, int]]:
@@ -216,9 +217,7 @@ def spent_by_person(spent: list[sums.Spent]) -> dict[int, tuple[int, int, int]]:
 
 def spent_by(person_id: int, team: Team) -> tuple[int, int, int]:
     """Return of one person, as `spent_by_person` does: đồng spent today, đồng spent this month, rentals today. One query."""
-    rows = sums.spent(team.pk, UNDER_WAY, only=(person_id, None))
-    own = [(row.day, row.month, row.day_rentals) for row in rows if row.person_id == person_id]
-    return own[0] if own else (0, 0, 0)
+    return spent_by_person(spent_now(team, [person_id])).get(person_id, (0, 0, 0))
 
 
 def _lock(team_id: int) -> Team:

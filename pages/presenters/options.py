@@ -5,7 +5,7 @@ A list of thousands takes longer than the page around it, and nobody reads it. W
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -41,6 +41,11 @@ class Options:
     pairs: list[tuple[str, str]]
     more: int = 0
     find: str = ""
+
+    @property
+    def with_keys(self) -> "Options":
+        """The same with the value behind each text, by which services of one name are told apart."""
+        return replace(self, pairs=[(value, f"{text} ({value})") for value, text in self.pairs])
 
     @property
     def is_long(self) -> bool:

@@ -35,10 +35,12 @@ METHODS = ("GET", "POST")
 #   401   a key is asked for: a session is none (api/tests/test_policy.py walks the API with keys)
 #   409   a rule of the product says no (see the page it leads to)
 POLICY = """
-GET  desk board tokens history team budgets                         in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  desk board tokens offers history team budgets                  in   ok   ok   ok   ok  | in   ok   ok   ok   ok
+GET  options                                                        in   404  404  404  404 | in   404  404  404  404
 GET  rental number_memory                                           in   ok   ok   ok   ok  | in   404  404  404  404
 GET  recording                                                      in   404  ok   ok   ok  | in   404  404  404  404
 POST desk board tokens history team budgets rental number_memory    in   405  405  405  405 | in   405  405  405  405
+POST offers options                                                 in   405  405  405  405 | in   405  405  405  405
 GET  rent rent_again order_like cancel check reveal copied          in   405  405  405  405 | in   405  405  405  405
 POST rent                                                           in   403  ok   ok   ok  | in   403  422  422  422
 POST recording                                                      in   405  405  405  405 | in   405  405  405  405

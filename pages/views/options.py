@@ -15,8 +15,10 @@ from pages.views.fragments import part_of
 @never_cache
 @part_of("history")
 def options(request: DeskRequest) -> HttpResponse:
-    """Show the options that `?find_service=`, `?find_person=`, `?find_token=` or `?find_network=` finds."""
+    """Show the options that `?find_service=`, `?find_person=`, `?find_token=` or `?find_network=` finds; services with their
+    keys for `?with_keys`."""
     kinds = tuple(kind for kind in Kind if find_parameter(kind) in request.GET)
     if len(kinds) != 1:
         raise Http404
-    return render(request, "pages/_options.html", {"found": options_of(request.access, request.GET, kinds)[kinds[0]]})
+    found = options_of(request.access, request.GET, kinds)[kinds[0]]
+    return render(request, "pages/_options.html", {"found": found.with_keys if "with_keys" in request.GET else found})

@@ -164,7 +164,7 @@ class _Asked(NamedTuple):
         return self.statement.format(rows + self.beside[0]), [*values, *self.beside[1]]
 
 
-def _read(team_id: int, *asked: "_Asked | _AskedOfOne") -> list[Any]:
+def _read(team_id: int, *asked: "_Asked | _AskedOfPeople") -> list[Any]:
     """Return the rows of all statements, in one query.
 
     All parts are read in one statement, since between two a row could be merged. Another one follows as long as rentals are
@@ -302,7 +302,10 @@ _PAYER, _KEY = "COALESCE(x.ordered_by_id, x.person_id)", "x.api_key_id"
 
 
 def _under_way(
-    team_id: int, statuses: Sequence[str], only: tuple[int | None, int | None] | None
+    team_id: int,
+    statuses: Sequence[str],
+    only: tuple[int | None, int | None] | None,
+    people: Sequence[int] | None,
 ) -> tuple[str, list[Any]]:
     """Return the SQL of a team's orders in some statuses, by who ordered; with `only`, others are nobody."""
     person, key = _PAYER, _KEY
@@ -311,6 +314,9 @@ def _under_way(
             "CAST(NULL AS bigint)" if one is None else f"CASE WHEN {column} = {one:d} THEN {one:d} END"
             for column, one in zip((_PAYER, _KEY), only, strict=True)
         )
+    elif people is not None:
+        is_theirs = f"{_PAYER} IN ({', '.join(map(str, people)) or 'NULL'})"
+        person, key = (f"CASE WHEN {is_theirs} THEN {column} END" for column in (_PAYER, _KEY))
     marks = ", ".join(["%s"] * len(statuses))
     return _UNDER_WAY.format(person=person, key=key, statuses=marks), [team_id, *statuses]
 
@@ -320,15 +326,15 @@ _SIGNED = ", ".join(f"sign * {figure}" for figure in FIGURES)
 _SIGNS = "(SELECT 1 AS sign UNION ALL SELECT -1) AS signs"
 
 
-class _AskedOfOne(NamedTuple):
-    """What `asked` asks, once all rentals are counted: read as the team's days, without the rows of other payers.
+class _AskedOfPeople(NamedTuple):
+    """What `asked` asks, once all rentals are counted: read as the team's days, without the rows of other people.
 
     A team's days are few. To nobody they count as a whole, less what was rented elsewhere, which has no payer; and the sums
-    of the payer, which are counted as theirs, are taken from it again.
+    of the people, which are counted as theirs, are taken from it again.
     """
 
     asked: _Asked
-    person_id: int | None
+    people: Sequence[int]
 
     def sql(self, team_id: int, *, with_uncounted: bool) -> tuple[str, list[Any]]:
         if with_uncounted:
@@ -336,39 +342,52 @@ class _AskedOfOne(NamedTuple):
         selects: list[str] = []
         values: list[Any] = []
         for part in self.asked.parts:
-            condition, theirs = _where(team_id, Kind.DAY, part._replace(span=Span.DAY))
+            condition, of_days = _where(team_id, Kind.DAY, part._replace(span=Span.DAY))
             selects.append(
                 f"SELECT '{part.tag}' AS tag, day, {_NOBODY} AS name, {NAMES} FROM rentals_spendsum WHERE {condition}"
             )
-            values += theirs
-            condition, theirs = _where(team_id, Kind.PAYER, part)
-            for than in "=>":  # apart: within one day or month, the index finds the names
+            condition, of_payers = _where(team_id, Kind.PAYER, part)
+            values += of_days
+            for than in "=>":
                 selects.append(
                     f"SELECT '{part.tag}', day, CASE WHEN sign > 0 THEN name ELSE {_NOBODY} END, {_SIGNED}"
-                    f" FROM rentals_spendsum CROSS JOIN {_SIGNS}"
-                    f" WHERE {condition.replace('day >= %s AND day < %s', f'day {than} %s')} AND ({self._names})"
-                    " AND (sign < 0 OR name LIKE '%%.0')"
+                    f" FROM {self._rows(_by_day(condition, than))} CROSS JOIN {_SIGNS} WHERE sign < 0 OR name LIKE '%%.0'"
                 )
-                values += theirs[:-1]
+                values += of_payers[:-1]
         selects.append(f"SELECT NULL, NULL, NULL, {', '.join('0' for _ in FIGURES)} FROM rentals_uncounted")
         orders, of_orders = self.asked.beside
         return self.asked.statement.format(" UNION ALL ".join(selects) + orders), [*values, *of_orders]
 
-    @property
-    def _names(self) -> str:
-        """The SQL of which names are of nobody or the person, as the index finds them."""
-        begins = ["."] if self.person_id is None else [".", f"{self.person_id:d}."]
-        if connection.vendor == "postgresql":
-            return " OR ".join(f"name LIKE '{begin}%%'" for begin in begins)
-        return " OR ".join(f"name >= '{begin}' AND name < '{begin[:-1]}/'" for begin in begins)
+    def _rows(self, condition: str) -> str:
+        """Return the SQL of the rows of nobody and of the people that meet a condition, each found by the index."""
+        ranges = ", ".join(["('.', '/')", *(f"('{person_id:d}.', '{person_id:d}/')" for person_id in self.people)])
+        rows = (
+            f"(SELECT day, name, {NAMES} FROM rentals_spendsum"
+            f" WHERE {condition} AND name >= names.column1 AND name < names.column2 OFFSET 0)"
+        )
+        if connection.vendor == "postgresql":  # which would read all payers else, and compare each with each person
+            return f"(VALUES {ranges}) AS names CROSS JOIN LATERAL {rows} AS theirs"
+        rows = f"rentals_spendsum ON {condition} AND name >= names.column1 AND name < names.column2"
+        return f"(VALUES {ranges}) AS names CROSS JOIN {rows}"
 
 
-def spent(team_id: int, under_way: Sequence[str], *, only: tuple[int | None, int | None] | None = None) -> list[Spent]:
+def _by_day(condition: str, than: str) -> str:
+    """Return the condition of a part for its first day, or for those after it: within one, the index finds the names."""
+    return condition.replace("day >= %s AND day < %s", f"day {than} %s")
+
+
+def spent(
+    team_id: int,
+    under_way: Sequence[str],
+    *,
+    only: tuple[int | None, int | None] | None = None,
+    people: Sequence[int] | None = None,
+) -> list[Spent]:
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query.
 
-    With `only`, a person and an API key of theirs, all other people and keys are None. Their sums are not even read then, so
-    that a team of thousands costs what one of few does.
+    With `only`, a person and an API key of theirs, all other people and keys are None; with `people`, some ids, all others
+    are. The sums of others are not even read then, so that a team of thousands costs what one of few does.
     """
     today = desk_day()
     parts = [Part("day", Span.DAY, today, MAX_DAY), Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
@@ -379,9 +398,14 @@ def spent(team_id: int, under_way: Sequence[str], *, only: tuple[int | None, int
         f" WHERE name IS NULL OR name LIKE '%%.0' GROUP BY tag, {payer}"
     )
     by_name: dict[tuple[int | None, int | None], list[int]] = {}
-    asked = _Asked(statement, Kind.PAYER, parts, _under_way(team_id, under_way, only))
-    for tag, name, cost, rentals in _read(team_id, _AskedOfOne(asked, only[0]) if only else asked):
+    every = _Asked(statement, Kind.PAYER, parts, _under_way(team_id, under_way, only, people))
+    asked: _Asked | _AskedOfPeople = every
+    if only or people is not None:
+        asked = _AskedOfPeople(every, [one for one in only[:1] if one is not None] if only else people or ())
+    for tag, name, cost, rentals in _read(team_id, asked):
         person, _token, key, _imported = name.split(".")
+        if people is not None and person and int(person) not in people:  # as long as some are uncounted
+            person = key = ""
         counted = by_name.setdefault((int(person) if person else None, int(key) if key else None), [0, 0, 0])
         counted[0 if tag == "day" else 2] += int(cost)
         counted[1] += int(rentals) if tag == "day" else 0

@@ -22,12 +22,12 @@ from accounts.models import Invitation, Membership, Role, Team, User
 from lib import announce
 from lib.first_rows import first_rows
 from lib.web.query_params import text
+from pages.presenters.options import Kind, options
 from rentals import budgets
 from rentals.models import Service
+from rentals.models.catalog import with_key
 from thuesim.folding import without_accents
 
-# By which people are named.
-_NAMES = ("first_name", "last_name", "username")
 # That the page shows; a search finds the other people, and the other invitations end by themselves.
 MAX_PEOPLE, MAX_INVITATIONS = 100, 50
 
@@ -71,13 +71,14 @@ def page(
     if team is None:
         raise Http404
     q = text(request.GET, "q")
+    names, found, doubles = _names(team, q)
+    shown = found[:MAX_PEOPLE]
     # What each spent is shown to managers alone.
-    spent = budgets.spent_now(team) if request.access.manages else None
-    members, found, count = _members(team, q, budgets.spent_by_person(spent or []))
+    spent = budgets.spent_now(team, [*shown, request.access.person_id]) if request.access.manages else None
     context: dict[str, object] = {
-        "members": members,
-        "more_people": found - len(members),
-        "people": count,
+        "members": _members(team, shown, budgets.spent_by_person(spent or []), doubles),
+        "more_people": len(found) - len(shown),
+        "people": names,
         "q": q,
         "budgets": budgets.remaining_for(request.access, spent=spent),
     }
@@ -91,32 +92,33 @@ def page(
             "invitations": invitations,
             "more_invitations": more_invitations,
             "services": chosen,
-            "other_services": _others(chosen),
+            "other_services": options(request.access, request.GET, (Kind.SERVICE,))[Kind.SERVICE].with_keys,
         }
     return render(request, "pages/team/team.html", context, status=status)
 
 
-def _members(team: Team, q: str, spent: Mapping[int, tuple[int, int, int]]) -> tuple[list[Member], int, int]:
-    """Return the first members by name whose name contains `q`, how many such there are, and how many people the team has.
-    `spent` has what each spent."""
-    people = list(
-        User.objects.filter(memberships__team=team).order_by("-is_active", "username").only(*_NAMES, "is_active")
-    )
-    doubles = lookalikes.resembling(people)
+def _names(team: Team, q: str) -> tuple[int, list[int], set[int]]:
+    """Return how many people the team has, the ids of those whose name contains `q` by name, and of those whose name looks
+    like another's. Of thousands of people, no more than the names is read."""
+    people = User.objects.filter(memberships__team=team).order_by("-is_active", "username")
+    names = [
+        (pk, username, f"{first_name} {last_name}".strip())
+        for pk, username, first_name, last_name in people.values_list("pk", "username", "first_name", "last_name")
+    ]
     wanted = without_accents(q)
-    found = [person.pk for person in people if wanted in without_accents(str(person))]
-    memberships = team.memberships.filter(user__in=found[:MAX_PEOPLE]).select_related("user")
-    members = [
+    found = [pk for pk, username, name in names if not q or wanted in without_accents(User.named(name, username))]
+    return len(names), found, lookalikes.resembling(names)
+
+
+def _members(
+    team: Team, shown: list[int], spent: Mapping[int, tuple[int, int, int]], doubles: set[int]
+) -> list[Member]:
+    """Return the members with these ids, by name. `spent` has what each spent."""
+    memberships = team.memberships.filter(user__in=shown).select_related("user")
+    return [
         Member(m, *spent.get(m.user_id, (0, 0, 0)), m.user_id in doubles)
         for m in memberships.order_by("-user__is_active", "user__username")
     ]
-    return members, len(found), len(people)
-
-
-def _others(chosen: list[Service]) -> list[tuple[str, str]]:
-    """Return the keys and texts of the services that may be chosen beside these."""
-    services = Service.objects.filter(active=True).exclude(pk__in=[service.pk for service in chosen])
-    return [(service.key, f"{service.name} ({service.key})") for service in services.only("sv", "upstream_id", "name")]
 
 
 @require_POST
@@ -148,9 +150,9 @@ def team_services(request: DeskRequest) -> HttpResponse:
     """Allow one more service, or one less. A team with none chosen may order all."""
     team = managed_team(request)
     adds = "add" in request.POST
-    key = request.POST.get("add" if adds else "remove", "")
-    sv, _dot, upstream_id = key.rpartition(".")
-    service = Service.objects.filter(sv=sv, upstream_id=upstream_id).first()
+    # Where there are many, one may type the key of one that the list has not.
+    key = (request.POST.get("add") or text(request.POST, "find_service")) if adds else request.POST.get("remove", "")
+    service = Service.objects.filter(with_key(key)).first()
     if service is None:
         messages.error(request, _("There is no such service. Choose one from the list."))
         return redirect("team")
