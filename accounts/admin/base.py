@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from allauth.account.admin import EmailAddress
@@ -11,6 +12,8 @@ from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.admin import UserSession
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.utils import lookup_spawns_duplicates
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import admin as registers_groups  # noqa: F401
 from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
@@ -79,7 +82,26 @@ class BoundedPaginator(Paginator[Any]):
         rows = self.object_list
         if not isinstance(rows, QuerySet):
             return len(rows)
-        return rows.order_by()[: self.MAX_COUNT].count()
+        # Their keys alone: what a list adds to each row, and a comparison of whole rows, take longer than the page.
+        return rows.order_by().values("pk")[: self.MAX_COUNT].count()
+
+
+class EachOnceList(ChangeList):
+    """A list whose filters by other rows, such as a person's memberships, are conditions and no joins: else the database
+    compares the found rows with one another, all columns of each, to show none twice."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Return Django's, of which none finds a row twice."""
+        filters, *others, _may_repeat = super().get_filters(request)
+        for each in filters:
+            path = getattr(each, "field_path", None)
+            if path and lookup_spawns_duplicates(self.lookup_opts, path):
+                each.queryset = partial(self._once, each.queryset)
+        return filters, *others, False
+
+    def _once(self, filtered: Any, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        found = filtered(request, self.model._default_manager.all())
+        return queryset.filter(pk__in=found.values("pk"))
 
 
 def exact(at: datetime | None) -> str:
@@ -173,6 +195,10 @@ class StaffAdmin(WithMoment, admin.ModelAdmin[Any]):
                     model = field.related_model if field else self.model
                     field = model._meta.get_field(part)
                 yield name, field
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return EachOnceList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Answer an address that asks for what the list does not offer, or for nonsense, with a sentence and the list."""

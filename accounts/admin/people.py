@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, Model, OuterRef, Prefetch, QuerySet, Window
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -95,8 +95,10 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
 
     @admin.display(description=_("teams and roles"))
     def roles(self, person: User) -> str:
-        roles = [f"{m.team} ({m.get_role_display()})" for m in person.memberships.all()]
-        return ", ".join(roles[:MAX_ROLES]) + (f", … ({len(roles)})" if len(roles) > MAX_ROLES else "")
+        first = person.first_memberships  # type: ignore[attr-defined]
+        roles = [f"{m.team} ({m.get_role_display()})" for m in first]
+        count = first[0].count if first else 0
+        return ", ".join(roles) + (f", … ({count})" if count > MAX_ROLES else "")
 
     @admin.display(description=_("admin"), boolean=True, ordering="is_staff")
     def may_administrate(self, person: User) -> bool:
@@ -109,7 +111,11 @@ class PersonAdmin(StaffAdmin, UserAdmin[User]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people: QuerySet[User] = super().get_queryset(request)
         methods = two_factor_methods(OuterRef("pk"))
-        return people.prefetch_related("memberships__team").annotate(two_factor=Exists(methods))
+        # Of a person in hundreds of teams, no more than the list shows.
+        counted = Membership.objects.annotate(count=Window(Count("pk"), partition_by=F("user")))
+        first = counted.select_related("team").order_by("pk")[:MAX_ROLES]
+        memberships = Prefetch("memberships", first, to_attr="first_memberships")
+        return people.prefetch_related(memberships).annotate(two_factor=Exists(methods))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "language":

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, ClassVar, TypedDict
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import Annotations
@@ -68,7 +69,9 @@ class TeamAdmin(StaffAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
         teams: QuerySet[Team] = super().get_queryset(request)
-        return teams.annotate(people=Count("memberships"))
+        # Of the teams that the list shows: a join counts the people of all.
+        members = Membership.objects.filter(team=OuterRef("pk")).order_by().values("team")
+        return teams.annotate(people=Coalesce(Subquery(members.annotate(n=Count("pk")).values("n")), 0))
 
     def get_form(self, request: HttpRequest, obj: Team | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)

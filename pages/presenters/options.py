@@ -17,7 +17,7 @@ from accounts.models import Membership, User
 from accounts.policy import Access
 from lib.web.query_params import text
 from rentals.models import Network, Rental, Service, Token
-from rentals.models.catalog import searchable, with_key
+from rentals.models.catalog import in_order, searchable, with_key
 from rentals.models.plain_text import Plain
 from thuesim.folding import without_accents
 
@@ -85,12 +85,12 @@ def _chosen_values(kind: Kind, query: Mapping[str, str]) -> set[str]:
 
 
 def _cut(pairs: list[tuple[str, str]], found: QuerySet[Any], find: str, chosen: set[str]) -> Options:
-    in_order = sorted(pairs, key=lambda pair: searchable(pair[1]))
-    others = [value for value, _text in in_order if value not in chosen]
+    by_name = sorted(pairs, key=lambda pair: in_order(searchable(pair[1])))
+    others = [value for value, _text in by_name if value not in chosen]
     if len(others) <= MAX_OPTIONS:
-        return Options(in_order, 0, find)
+        return Options(by_name, 0, find)
     kept = {*others[:MAX_OPTIONS]} | chosen
-    shown = [pair for pair in in_order if pair[0] in kept]
+    shown = [pair for pair in by_name if pair[0] in kept]
     return Options(shown, found.count() - MAX_OPTIONS, find)
 
 

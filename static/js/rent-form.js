@@ -125,6 +125,7 @@ class ServicePicker extends HTMLElement {
     Object.assign(this.note, { id: "service-chosen", className: "picker-chosen" });
     this.note.setAttribute("role", "status");
     select.replaceWith(this.input, this.list, this.note);
+    this.querySelector(".hint")?.remove(); // where to find the others without scripts
 
     this.input.addEventListener("input", () => {
       this.chosen = null;

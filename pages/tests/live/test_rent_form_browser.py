@@ -11,6 +11,7 @@ from pages.tests.live.browsing import open_desk
 from pages.tests.live.conftest import SignIn
 from pages.tests.live.server import pages
 from rentals.models import Network, Rental, Service, ServiceFigure, Token
+from rentals.models.catalog import searchable
 from thuesim_site.testing import RedisServer
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ def services(team: Team) -> None:
     for n, name in enumerate(
         ["Vibe", "Viber", *(f"Ngân hàng TMCP Sài Gòn Thương Tín chi nhánh số {n}" for n in range(1, 101))]
     ):
-        Service.objects.create(sv="02", upstream_id=str(n), name=name, price=2500 + n, search_name=name.lower())
+        Service.objects.create(sv="02", upstream_id=str(n), name=name, price=2500 + n, search_name=searchable(name))
 
 
 @pytest.fixture
@@ -150,3 +151,30 @@ def test_the_best_choice_is_said_and_wished_for_by_a_click_alone(figures: None, 
     expect(desk.get_by_test_id("rental")).to_have_count(1)
     order = Rental.objects.get()
     assert (order.networks, order.prefixes) == (["WINTEL"], ["55"])
+
+
+def test_of_very_many_services_each_is_found_by_a_few_keys(
+    services: None, real_redis: RedisServer, team: Team, sign_in: SignIn, context: BrowserContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("pages.forms.MAX_OFFERS", 5)
+    with pages(real_redis) as site:
+        desk = open_desk(context, site, sign_in(team))
+        field, options = desk.locator("#service"), desk.get_by_role("option").locator(".picker-name")
+        field.click()
+        expect(options).to_have_count(5)
+        expect(desk.locator("#service-list")).to_contain_text("97 more. Type more of the name.")
+        field.type("sai gon")
+        expect(options).to_have_count(80)
+        expect(desk.locator("#service-list")).to_contain_text("20 more. Type more of the name.")
+        field.fill("vib")
+        field.press("Enter")  # before the desk has answered
+        expect(desk.locator("#rent-go")).to_have_text("Rent · 2.500 ₫")
+        expect(desk.locator("#rent-go")).to_be_focused()
+        field.fill("zzzz")
+        expect(desk.locator("#service-chosen")).to_have_text("No service has this name. Try fewer letters.")
+        assert not Rental.objects.exists()
+        field.fill("viber")
+        desk.click("#rent-go")
+        expect(desk.get_by_test_id("rental")).to_have_count(1)
+        assert Rental.objects.get().service.name == "Viber"
