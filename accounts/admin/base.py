@@ -96,7 +96,7 @@ class EachOnceList(ChangeList):
         for each in filters:
             path = getattr(each, "field_path", None)
             if path and lookup_spawns_duplicates(self.lookup_opts, path):
-                each.queryset = partial(self._once, each.queryset)
+                each.queryset = partial(self._once, each.queryset)  # type: ignore[method-assign]
         return filters, *others, False
 
     def _once(self, filtered: Any, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
