@@ -52,7 +52,7 @@ OURS = {
     Callback: {"content_type", "state"},
     Message: {"audio", "audio_type", "source", "fingerprint"},
     Network: set[str](),
-    Service: {"search_name"},
+    Service: {"search_name", "sort_name"},
 }
 AMOUNTS = {
     (Rental, "price"): limits.MAX_PRICE,
