@@ -352,7 +352,7 @@ def test_the_best_choice_is_the_teams_own_and_costs_no_query_more(
     of(other, service, codes=20, without=0, **MOBIFONE)
     statistics.refresh(other.pk)
     access = access_for(person)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         assert all(line.best is None for line in statistics.service_lines(access))
 
 
