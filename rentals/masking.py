@@ -109,11 +109,10 @@ def chosen(messages: Sequence[M]) -> M:
 
 
 def newer_without_code(messages: Sequence[M], shown: M) -> M | None:
-    """Return the newest of the messages, which are the newest first, where it came after the one of the `shown` code and no
-    clear code is in it: the code may be an old one."""
+    """Return the newest of the messages, which are the newest first, where it came after the `chosen` one, which has a code
+    then, and no clear code is in it: the code may be an old one."""
     newest = messages[0]
-    is_older = newest is not shown and bool(shown.code or shown.equal_codes)
-    return newest if is_older and not (newest.code or newest.equal_codes) else None
+    return None if newest is shown or newest.code or newest.equal_codes else newest
 
 
 def voiding(messages: Sequence[M], code: str) -> M | None:

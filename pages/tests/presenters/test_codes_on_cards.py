@@ -253,6 +253,19 @@ def test_a_newer_code_needs_no_caution(rental: Rental) -> None:
     assert card(rental).caution == ""
 
 
+def test_a_repeat_of_the_former_rentals_code_needs_no_caution(rental: Rental) -> None:
+    say(rental, "Ma OTP 662319", "662319")
+    say(rental, "Ma OTP 551208", "551208", minute=1, is_earlier=True)
+    assert card(rental).caution == ""
+
+
+def test_a_code_stays_taken_back_whatever_comes_after(rental: Rental) -> None:
+    say(rental, "Ma OTP 551208", "551208")
+    say(rental, "Ma OTP 551208 da het han", minute=1)
+    say(rental, "Chao mung ban", minute=2)
+    assert "no longer holds" in card(rental).caution
+
+
 def test_a_masked_code_is_not_told_as_taken_back(rental: Rental) -> None:
     say(rental, "Ma OTP 551208", "551208")
     say(rental, "Ma OTP 551208 da het han", minute=1)
