@@ -284,6 +284,8 @@ def test_each_persons_spending_is_known(team: Team, person: User, token: Token, 
     charged(team, person, token, price=700)
     order(team, person, service)
     assert budgets.spent_by_person(budgets.spent_now(team)) == {person.pk: (1700, 1700, 2)}
+    assert budgets.spent_by(person.pk, team) == (1700, 1700, 2)
+    assert budgets.spent_by(make_person(team).pk, team) == (0, 0, 0)
     lifecycle.cancel(Rental.objects.get(status=Status.QUEUED), person=person)
     assert budgets.spent_by_person(budgets.spent_now(team)) == {person.pk: (700, 700, 1)}
 
