@@ -101,6 +101,15 @@ def test_a_stale_worker_cannot_end_a_newer_attempt() -> None:
     assert rental.attempts == 2
 
 
+def test_an_order_that_was_moved_meanwhile_is_not_placed_on_its_former_token() -> None:
+    rental = make_rental()
+    stale = Rental.objects.get(pk=rental.pk)
+    assert lifecycle.move_to_token(rental, make_token(rental.team))
+    assert not lifecycle.start_attempt(stale)
+    assert not lifecycle.move_to_token(stale, make_token(rental.team))
+    assert Rental.objects.get(pk=rental.pk).status == Status.QUEUED
+
+
 def test_the_id_of_another_order_is_no_news_of_this_one() -> None:
     token = make_token()
     lifecycle.number_taken(make_rental(Status.PLACING, token=token), RENTED)
@@ -231,6 +240,19 @@ def test_a_late_message_brings_an_expired_rental_back() -> None:
     assert lifecycle.message_arrived(rental, SMS, source=MessageSource.CALLBACK)
     rental.refresh_from_db()
     assert (rental.status, rental.reason) == (Status.RECEIVED, "")
+
+
+def test_a_message_for_a_rental_that_was_merged_into_another_meanwhile_is_left_out() -> None:
+    rental = make_rental(Status.WAITING)
+    Rental.objects.filter(pk=rental.pk).delete()
+    assert not lifecycle.message_arrived(rental, SMS, source=MessageSource.CALLBACK)
+
+
+def test_a_number_that_is_known_already_is_not_replaced() -> None:
+    rental = make_rental(Status.WAITING, phone="")
+    lifecycle.phone_learned(rental, "+84962222127")
+    lifecycle.phone_learned(rental, "+84912345678")
+    assert Rental.objects.get(pk=rental.pk).phone == "+84962222127"
 
 
 @pytest.mark.parametrize(
