@@ -101,7 +101,7 @@ def answer(
     rest = question.amount - sum(rental.price or 0 for rental in chosen)
     if len(chosen) != len(set(refunds)):
         raise NotBooked(_("One of these rentals has been refunded already. Look at the page again."))
-    if answer == BalanceQuestion.Answer.REFUNDS and (rest or not chosen):
+    if answer == BalanceQuestion.Answer.REFUNDS and rest:
         raise NotBooked(_("The prices of the rentals you chose do not add up to the amount. Choose others."))
     if answer != BalanceQuestion.Answer.REFUNDS and not rest:
         raise NotBooked(_("The rentals you chose explain the whole amount already: answer “refunds”."))

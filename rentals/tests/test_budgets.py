@@ -244,8 +244,10 @@ def test_what_is_left_is_said_with_a_warning_from_80_percent_on(
     assert levels() == ["", ""]
     charged(team, person, token, price=7999)
     assert levels() == ["", ""]
+    assert not budgets.remaining_for(access_for(person)).warns
     charged(team, make_person(team), token, price=1)
     assert levels() == ["", "near"]
+    assert budgets.remaining_for(access_for(person)).warns
     charged(team, make_person(team), token, price=2000)
     assert levels() == ["", "reached"]
     own, teams = budgets.remaining_for(access_for(person)).budgets

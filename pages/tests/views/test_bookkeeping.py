@@ -152,6 +152,22 @@ def test_a_line_that_an_open_question_waits_for_answers_it(as_manager: Client, t
     assert lines(token) == [("top_up", 21_450)]
 
 
+def test_a_line_of_another_amount_answers_no_question(as_manager: Client, token: Token) -> None:
+    ask(token, 21_450)
+    as_manager.post("/spend/lines/", {"token": token.pk, "kind": "top_up", "amount": "20000", "note": "VCB"})
+    assert lines(token) == [("top_up", 20_000)]
+    assert BalanceQuestion.objects.filter(answered_at=None).exists()
+
+
+def test_a_number_whose_code_came_in_time_is_not_refunded(as_manager: Client, team: Team, token: Token) -> None:
+    question = ask(token, 1450)
+    rental = expired(team, token, 1450)
+    Rental.objects.filter(pk=rental.pk).update(status="received", received_at=rental.placed_at)
+    assert f'name="refunds" value="{rental.pk}"' not in as_manager.get("/spend/").content.decode()
+    as_manager.post(f"/spend/questions/{question.pk}/", {"answer": "refunds", "refunds": rental.pk})
+    assert lines(token) == []
+
+
 def test_a_wrong_refund_is_taken_back_and_asked_again(
     as_manager: Client, team: Team, token: Token, manager: User
 ) -> None:
@@ -191,8 +207,10 @@ def test_taking_back_wants_a_reason(as_manager: Client, token: Token) -> None:
 def test_only_managers_book(client: Client, team: Team, token: Token, role: Role) -> None:
     question = ask(token, 500)
     line = LedgerEntry.objects.create(token=token, kind="top_up", amount=5, at=timezone.now())
-    client.force_login(make_person(team, role))
+    person = make_person(team, role)
+    client.force_login(person)
     sent = {"answer": "top_up", "kind": "top_up", "amount": 5, "token": token.pk, "note": "x"}
     for address in (f"questions/{question.pk}", "lines", f"lines/{line.pk}/take-back"):
         assert client.post(f"/spend/{address}/", sent).status_code == 403
     assert lines(token) == [("top_up", 5)]
+    assert not bookkeeping.lines(access_for(person)).exists()
