@@ -108,8 +108,11 @@ def setup_callback(request: DeskRequest, token: Token) -> HttpResponse:
     """Make a callback address and show it, this once; say whether ThueSim has called."""
     address = ""
     if request.method == "POST":
-        made = callback_addresses.replace(token)
-        audit.record(Action.CALLBACK_REPLACE, person=request.user, target=audit.about(token), detail={"id": token.pk})
+        with transaction.atomic():
+            made = callback_addresses.replace(token)
+            audit.record(
+                Action.CALLBACK_REPLACE, person=request.user, target=audit.about(token), detail={"id": token.pk}
+            )
         address = absolute_reverse("callback", args=[made.secret.reveal()], request=request)
     valid = list(callback_addresses.valid_addresses(token))
     made_at = valid[0].created_at if valid else None

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -251,8 +252,9 @@ class TokenAdmin(StaffAdmin):
     def replace_callback(self, request: HttpRequest, token: Token) -> HttpResponse:
         """Make a new callback address and show it once."""
         overlap = callback_addresses.valid_addresses(token).exists()
-        made = callback_addresses.replace(token)
-        self.record(request, Action.CALLBACK_REPLACE, token)
+        with transaction.atomic():
+            made = callback_addresses.replace(token)
+            self.record(request, Action.CALLBACK_REPLACE, token)
         address = absolute_reverse("callback", args=[made.secret.reveal()], request=request)
         return self._page(
             request,
@@ -264,8 +266,9 @@ class TokenAdmin(StaffAdmin):
     @_button
     def end_replaced_callbacks(self, request: HttpRequest, token: Token) -> HttpResponse:
         """End the overlap early, as when an old address has leaked."""
-        if ended := callback_addresses.end_replaced(token):
-            self.record(request, Action.CALLBACK_END, token, {"addresses": ended})
+        with transaction.atomic():
+            if ended := callback_addresses.end_replaced(token):
+                self.record(request, Action.CALLBACK_END, token, {"addresses": ended})
         self.message_user(request, _("Only the newest address works now."), messages.SUCCESS)
         return redirect("admin:rentals_token_change", token.pk)
 
@@ -279,6 +282,7 @@ class TokenAdmin(StaffAdmin):
         changed = sum(self._set_paused(request, token, False) for token in tokens)
         self.message_user(request, ngettext("%d token resumed.", "%d tokens resumed.", changed) % changed)
 
+    @transaction.atomic
     def _set_paused(self, request: HttpRequest, token: Token, paused: bool) -> bool:
         """Pause or resume a token. Returns False if it was paused, or not, already."""
         if not Token.objects.filter(pk=token.pk, paused=not paused).update(paused=paused):
