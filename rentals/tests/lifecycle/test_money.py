@@ -1,5 +1,6 @@
-"""What a charge that is booked late means for the balances read before."""
+"""What changes of a rental's price mean for the ledger, and for the balances read before."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from rentals import lifecycle
-from rentals.models import BalanceQuestion, BalanceReading, Status, Token
-from rentals.tests.factories import make_rental, make_token
+from rentals.lifecycle import money
+from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Rental, Status, Token
+from rentals.tests.factories import make_person, make_rental, make_token
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -59,3 +61,34 @@ def test_a_charge_that_is_booked_late_skips_no_reading_that_is_not_explained_yet
     lifecycle.correct_price(rental, 1450, by="history")
     token.refresh_from_db()
     assert token.explained_reading == explained
+
+
+def refund(rental: Rental) -> None:
+    lifecycle.refund(rental, reading(rental.token, 1))
+
+
+def take_back(rental: Rental) -> None:
+    [line] = rental.ledger.all()
+    lifecycle.take_back(line, person=make_person(), note="it was a top-up")
+
+
+def correct(rental: Rental) -> None:
+    lifecycle.correct_price(rental, 1450, by="history")
+
+
+@pytest.mark.parametrize("book", [refund, take_back, correct])
+def test_what_a_rental_cost_is_changed_whole_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, book: Callable[[Rental], None]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    rental = make_rental(Status.EXPIRED, price=1000)
+    if book is take_back:
+        lifecycle.refund(rental, reading(rental.token, 1))
+    before = list(LedgerEntry.objects.values())
+    monkeypatch.setattr(money, "_write", fail)
+    with pytest.raises(RuntimeError):
+        book(rental)
+    assert list(LedgerEntry.objects.values()) == before
+    assert Rental.objects.get(pk=rental.pk).price == 1000
