@@ -1,12 +1,13 @@
 """Taking an order: what the desk itself refuses, and the sentence that says so."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 
 from accounts.one_time_keys import Key
 from rentals import orders
-from rentals.models import Rental, Status
+from rentals.models import Rental, Service, Status
 from rentals.tests.factories import make_person, make_rental, make_service, make_team, make_token
 from rentals.tests.fixtures import House, order
 
@@ -74,3 +75,30 @@ def test_an_order_that_clashes_with_itself_taken_a_moment_before_is_not_refused(
             orders.take_order(again, key=key)
     assert already.value.rental == Rental.objects.get(again_of=earlier)
     assert not already.value.differs
+
+
+def test_what_was_ordered_is_found_by_its_own_key_alone(house: House) -> None:
+    order(house)
+    ordered = orders.Order(person=house.person, team=house.team, service=house.service)
+    taken = orders.take_order(ordered, key=Key("form", "1"))
+    assert orders.taken_with(Key("form", "1")) == taken
+    assert orders.taken_with(Key("form", "2")) is None
+
+
+@pytest.mark.parametrize(("before", "since"), [([], ["07"]), ([], ["07", "08"]), (["07"], [])])
+def test_the_same_number_again_is_one_order_whichever_server_offers_its_service(
+    house: House, before: list[str], since: list[str]
+) -> None:
+    service = make_service(sv="", active=not before)
+    offered = {"upstream_id": service.upstream_id, "name": service.name}
+    for server in before:
+        make_service(sv=server, **offered)
+    earlier = make_rental(Status.EXPIRED, team=house.team, person=house.person, token=house.token, service=service)
+    again = orders.Order(person=house.person, team=house.team, service=service, again_of=earlier)
+    rental = orders.take_order(again, key=Key("form", "1"))
+    Service.objects.filter(pk=service.pk).update(active=False)
+    for server in since:
+        make_service(sv=server, **offered)
+    with pytest.raises(orders.OrderedAlready) as already:
+        orders.take_order(replace(again, service=Service.objects.get(pk=service.pk)), key=Key("form", "1"))
+    assert (already.value.rental, already.value.differs) == (rental, False)
