@@ -8,7 +8,9 @@ from django.test import Client, TestCase
 from django.urls import reverse
 from pytest_django import Settings
 
+from accounts.memberships import NotDone
 from accounts.models import AuditRecord, Role, Team, User
+from accounts.sign_in import email_change
 from accounts.tests.mailbox import sent
 from accounts.tests.test_audit_signals import passkey, set_up_totp, sign_in
 from rentals.tests.factories import make_person
@@ -88,6 +90,14 @@ def test_the_link_changes_the_address_records_it_and_tells_the_old_one(client_of
     assert notice.subject == "E-mail address changed: your account at ThueSim Desk"
     assert sign_in(Client(), name="new@example.com") == "/"
     assert client_of_linh.get(link).status_code == 404
+
+
+def test_of_two_links_that_are_followed_at_once_one_counts(linh: User) -> None:
+    first, second = (email_change.Change(linh, linh.email, email) for email in ("one@example.com", "two@example.com"))
+    email_change.confirm(first)
+    with pytest.raises(NotDone):
+        email_change.confirm(second)
+    assert email_of(linh) == EmailAddress.objects.get(user=linh).email == "one@example.com"
 
 
 @pytest.mark.database
