@@ -93,7 +93,7 @@ def _message(each: ReadableMessage, rental: Rental, masked: bool) -> schemas.Mes
         id=message.pk,
         at=message.at,
         text=each.text,
-        code="" if masked or not each.code else codes.copied(each.code),
+        code="" if masked else codes.copied(each.code),
         is_call=message.is_call,
         source=message.source,
         late=rental.expires_at is not None and message.at > rental.expires_at,
