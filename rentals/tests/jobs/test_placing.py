@@ -298,6 +298,23 @@ def test_a_reply_that_comes_after_the_sweep_still_counts(house: House) -> None:
     assert rental.status == Status.WAITING
 
 
+def test_a_reply_with_the_number_of_another_order_is_left_to_the_history(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    enqueued: list[tuple[str, int]],
+    django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:
+    first = place(order(house))
+    reply = thuesim.Rented(first.upstream_id, first.phone, 470, 1, "97", "Facebook", None, "")
+    monkeypatch.setattr(placing, "_request", lambda *_: reply)
+    with django_capture_on_commit_callbacks(execute=True):
+        rental = place(order(house))
+    assert (rental.status, rental.reason, rental.phone) == (Status.UNCONFIRMED, reasons.GIBBERISH, "")
+    assert LedgerEntry.objects.filter(kind="rent").get().rental == first
+    assert Token.objects.get().balance != reply.balance
+    assert ("rentals.settle", house.token.pk) in enqueued
+
+
 def test_orders_wait_while_we_back_off_from_an_upstream_that_is_down(house: House) -> None:
     house.upstream.set_fault("http-500")
     for _ in range(3):

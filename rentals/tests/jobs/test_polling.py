@@ -345,7 +345,8 @@ def test_words_are_asked_for_until_they_come(house: House, monkeypatch: pytest.M
 
 
 def test_of_a_call_whose_callback_tells_the_code_alone_the_words_are_asked_for(house: House, polled: list[int]) -> None:
-    [rental] = rent(house)
+    rental, other = rent(house, 2)
+    other.messages.create(at=timezone.now(), text="Ma 749216", source="poll", fingerprint="1")
     house.upstream.deliver(rental.upstream_key, "[Call]mã otp của bạn là 059809", call=True)
     told = thuesim.Message(text="", code="059809", is_call=True, audio_url="http://127.0.0.1/1.wav")
     outcomes.apply(rental, thuesim.State.RECEIVED, told, source=MessageSource.CALLBACK)
