@@ -42,7 +42,6 @@ BY_ITSELF = {
     audit.Action.AUDIT_EXPORT,
     audit.Action.TOKEN_ADD_REFUSED,
     audit.Action.TOKEN_CHECK,
-    audit.Action.TOKEN_ROTATE,
     audit.Action.TOKEN_ROTATE_REFUSED,
 }
 

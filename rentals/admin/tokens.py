@@ -1,7 +1,7 @@
 """The Django admin's page of a token. Its value goes in and never comes out; each action is a button."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django import forms
@@ -209,9 +209,9 @@ class TokenAdmin(StaffAdmin):
         findings: tuple[Finding, ...] = ()
         if form.is_valid():
             value, surely_ours = Secret(form.cleaned_data["new_value"]), form.cleaned_data["surely_ours"]
-            replacement = replace_value(token, value, surely_ours=surely_ours)
+            record = partial(self.record, request, Action.TOKEN_ROTATE, token)
+            replacement = replace_value(token, value, record=record, surely_ours=surely_ours)
             if replacement.done:
-                self.record(request, Action.TOKEN_ROTATE, token)
                 success = _("The new value is in use, and the old one is deleted. The queue goes on.")
                 self.message_user(request, success, messages.SUCCESS)
                 return redirect("admin:rentals_token_change", token.pk)

@@ -3,6 +3,7 @@
 Orders, numbers and money belong to the token, not to its value: the queue goes on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -45,10 +46,13 @@ _CHANGED_MEANWHILE = Replacement(
 )
 
 
-def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> Replacement:
+def replace_value(
+    token: Token, value: Secret, *, record: Callable[[], object], surely_ours: bool = False
+) -> Replacement:
     """Ask the upstream about `value`; if it accepts it, replace the old value. Takes as long as the upstream does.
 
-    `surely_ours`: even if its history has none of the numbers rented here.
+    `record` writes the audit record, in the transaction in which the value is replaced. `surely_ours`: even if its history
+    has none of the numbers rented here.
     """
     before = token.value_digest
     check = examine(token, value)
@@ -63,6 +67,7 @@ def replace_value(token: Token, value: Secret, *, surely_ours: bool = False) -> 
             if not unchanged.update(value=value, value_digest=digest(value.reveal())):
                 return _CHANGED_MEANWHILE
             token.refresh_from_db()
+            record()
             breaker.answered(token)
             token.announce()
             enqueue.sync(token.pk)

@@ -63,7 +63,7 @@ def test_what_was_in_the_queue_is_ordered_with_the_new_value(as_admin: Client, h
 
 def test_nothing_of_the_old_value_is_left_in_the_process(token: Token, upstream: Sandbox) -> None:
     client_for(token)
-    token_replacement.replace_value(token, Secret(upstream.token))
+    token_replacement.replace_value(token, Secret(upstream.token), record=list)
     client_for(Token.objects.get())
     assert [made_with[0].reveal() for made_with, _client in _clients.values() if made_with[0].reveal() == OLD] == []
 
