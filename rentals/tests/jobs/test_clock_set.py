@@ -15,7 +15,7 @@ from lib import clock
 from rentals import lifecycle, tasks
 from rentals.jobs import placing, polling, reconciling
 from rentals.jobs.upkeep import clock_steps
-from rentals.models import BalanceQuestion, LedgerEntry, Rental, Service, Status, Token
+from rentals.models import BalanceQuestion, BalanceReading, LedgerEntry, Rental, Service, Status, Token
 from rentals.tests.factories import make_person
 from rentals.tests.fixtures import House, later, order
 from rentals.tests.money import Traveller, expire, read, rent
@@ -234,3 +234,17 @@ def test_money_is_booked_again_some_time_after_it(house: House, clocks: Clocks) 
     clocks.go_on(300)
     assert list(LedgerEntry.objects.filter(kind="top_up").values_list("amount", flat=True)) == [50_000]
     assert not BalanceQuestion.objects.exists()
+
+
+@pytest.mark.parametrize("minutes", STEPS)
+def test_readings_that_are_explained_stay_as_they_were(house: House, minutes: int) -> None:
+    tasks.tick()
+    at = timezone.now() - timedelta(hours=1)
+    explained, later_one = (
+        BalanceReading.objects.create(token=house.token, at=at, balance=5000, expected=5000) for _ in range(2)
+    )
+    Token.objects.update(explained_reading=later_one)
+    with clock_set(house, minutes):
+        tasks.tick()
+        expected = BalanceReading.objects.order_by("pk").values_list("pk", "expected")
+        assert [*expected] == [(explained.pk, 5000), (later_one.pk, None)]
