@@ -14,6 +14,8 @@ PACKAGES = ("thuesim_site", "pages", "rentals", "accounts", "lib", "thuesim")
 ELSEWHERE = {"tests", "migrations", "lifecycle"}
 # Makes up a whole month at once, of rentals that never lived.
 INVENTS = "rentals/management/commands/demo_data.py"
+# Writes `refund_missing`, a column of its own, by triggers.
+MARKS = "rentals/missing_refunds.py"
 CREATORS = {"create", "bulk_create", "get_or_create", "update_or_create"}
 
 
@@ -65,7 +67,7 @@ def test_nobody_else_writes_a_status() -> None:
         for path in (root / package).rglob("*.py")
         if ELSEWHERE.isdisjoint(path.relative_to(root).parts) and (lines := writes(path.read_text()))
     }
-    assert set(found) == {INVENTS}
+    assert set(found) == {INVENTS, MARKS}
 
 
 @pytest.mark.parametrize(
