@@ -116,6 +116,16 @@ def test_our_clock_ends_a_wait_only_with_the_historys_word(house: House) -> None
     assert rental.status == Status.EXPIRED
 
 
+def test_our_clock_ends_a_wait_that_the_history_still_tells_of_after_the_grace_alone(house: House) -> None:
+    [rental] = rent(house)
+    seconds = float(rental.service.seconds)
+    house.upstream.set_fault("code-lag", value=99999)
+    for late, status in ((outcomes.GRACE_SECONDS - 5, Status.WAITING), (outcomes.GRACE_SECONDS + 5, Status.EXPIRED)):
+        house.upstream.set_fault("history-lag", value=late + seconds - 60)  # as it was when the number waited
+        poll(house, rental, after=seconds + late)
+        assert rental.status == status
+
+
 def test_one_history_call_takes_the_place_of_many_code_calls(house: House, polled: list[int]) -> None:
     house.upstream.change_settings(waiting_limit=100)
     rentals = rent(house, 40)
