@@ -271,9 +271,7 @@ def _budgets(
         return []
     person_id = membership.user_id if membership else None
     if spent is None:
-        # A key orders as its person alone, who may be an admin without a membership.
-        payer_id = person_id if person_id is not None or api_key is None else api_key.person_id
-        spent = sums.spent(team.pk, under_way, only=(payer_id, api_key.pk if api_key else None))
+        spent = sums.spent(team.pk, under_way, only=(person_id, api_key.pk if api_key else None))
     used = _used(spent, person_id, api_key)
     all_budgets = (
         (_("Your budget for today"), own.budget_day, used.person_day, True, False, "person_day"),

@@ -386,8 +386,9 @@ def spent(
     """Return what a team spent today and this month, by who ordered, with its orders in the statuses `under_way` at their
     services' prices. Numbers rented elsewhere are left out. One query.
 
-    With `only`, a person and an API key of theirs, all other people and keys are None; with `people`, some ids, all others
-    are. The sums of others are not even read then, so that a team of thousands costs what one of few does.
+    With `only`, a person and an API key, all other people and keys are None: hundreds of people with dozens of tokens are
+    added up by the database then, and not fetched. With `people`, some ids, all others are; their sums are not even read, so
+    that a team of thousands costs what one of hundreds does. For one of few it takes 3 ms more, which an order has not.
     """
     today = desk_day()
     parts = [Part("day", Span.DAY, today, MAX_DAY), Part("month", Span.MONTH, today.replace(day=1), MAX_DAY)]
@@ -399,9 +400,7 @@ def spent(
     )
     by_name: dict[tuple[int | None, int | None], list[int]] = {}
     every = _Asked(statement, Kind.PAYER, parts, _under_way(team_id, under_way, only, people))
-    asked: _Asked | _AskedOfPeople = every
-    if only or people is not None:
-        asked = _AskedOfPeople(every, [one for one in only[:1] if one is not None] if only else people or ())
+    asked = every if people is None else _AskedOfPeople(every, people)
     for tag, name, cost, rentals in _read(team_id, asked):
         person, _token, key, _imported = name.split(".")
         if people is not None and person and int(person) not in people:  # as long as some are uncounted
