@@ -110,7 +110,18 @@ def of_number(text: str) -> Q | None:
     digits = "".join(c for c in text if c.isdigit())
     if len(digits) < MIN_LENGTH or any(c.isalpha() for c in text):
         return None
-    return Q(phone__contains=_subscriber_part(digits))
+    return Q(phone__contains=_part_of_number(text))
+
+
+def with_number(rentals: QuerySet[Rental], text: str) -> QuerySet[Rental] | None:
+    """Return those of `rentals` whose number `of_number` finds by the text; None for a text that is no number."""
+    condition = of_number(text)
+    if condition is None:
+        return None
+    found = rentals.filter(condition)
+    if connection.vendor == "postgresql" or mobile_number(text):
+        return found
+    return word_index.narrowed(found, [_part_of_number(text)])  # SQLite compares each number else
 
 
 def _in_rental(text: str) -> Q:
@@ -147,8 +158,7 @@ def _parts_of_message(text: str) -> set[str]:
 
 def _parts_of_rental(text: str) -> set[str]:
     """Return what `rentals.word_index` has of a rental that meets `_in_rental`: one of these parts at least."""
-    digits = "".join(c for c in text if c.isdigit())
-    return {without_accents(text)} | ({_subscriber_part(digits)} if of_number(text) is not None else set())
+    return {without_accents(text)} | ({_part_of_number(text)} if of_number(text) is not None else set())
 
 
 def _code_forms(digits: str) -> set[str]:
@@ -161,8 +171,9 @@ def _code_forms(digits: str) -> set[str]:
     return {digits, f"G-{digits}", f"FB-{digits}", *grouped}
 
 
-def _subscriber_part(digits: str) -> str:
+def _part_of_number(text: str) -> str:
     """Return the part of a typed number that is the same in all its forms: `0852…`, `84852…` and `852…` give `852…`."""
+    digits = "".join(c for c in text if c.isdigit())
     if len(digits) >= 11 and digits.startswith("84"):
         digits = digits[2:]
     return digits.removeprefix("0")

@@ -48,8 +48,9 @@ def parts(text: str, records: QuerySet[AuditRecord], access: Access) -> list[Que
     if address:
         conditions.append(address)
     # `96.85` begins an address, and is a part of a number.
-    if not (address and ":" in text) and (numbers := search.of_number(text)):
-        conditions += _about_phone(numbers, access)
+    team = Rental.objects.visible_to(access).order_by()
+    if not (address and ":" in text) and (rentals := search.with_number(team, text)) is not None:
+        conditions += _about_phone(rentals)
     return by_team + [records.filter(access.any_audited(), condition) for condition in conditions]
 
 
@@ -120,10 +121,9 @@ def _from_address(text: str) -> Q | None:
     return Q(address__in=[address for address in addresses if address and ipaddress.ip_address(address) in network])
 
 
-def _about_phone(numbers: Q, access: Access) -> Iterator[Q]:
-    """Yield the conditions that a record is about one of the team's rentals with these phone numbers, about a message of
-    theirs, or about an export that held its code. Three queries."""
-    rentals = Rental.objects.visible_to(access).filter(numbers).order_by()
+def _about_phone(rentals: QuerySet[Rental]) -> Iterator[Q]:
+    """Yield the conditions that a record is about one of these rentals, one of their messages, or an export of its code.
+    Three queries."""
     few = [*rentals.values_list("pk", flat=True)[: search.MAX_LOOKED_UP + 1]]
     are_few = len(few) <= search.MAX_LOOKED_UP
     some = Rental.objects.filter(pk__in=few) if are_few else exported_codes.near_exported(rentals)

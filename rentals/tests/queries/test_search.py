@@ -210,3 +210,22 @@ def test_the_database_folds_texts_as_we_do(text: str | None) -> None:
         cursor.execute(f"SELECT {sql}", [text] * sql.count("%s"))
         folded = cursor.fetchone()[0]
     assert folded == (None if text is None else without_accents(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("0852222127", True), ("+84 852 222 127", True), ("2127", True), ("085 222", True), ("2129", False)],
+)
+def test_rentals_are_found_by_a_number_or_a_part_of_it_without_reading_all(text: str, found: bool) -> None:
+    rental = make_rental(Status.WAITING, phone="+84852222127")
+    make_rental(Status.WAITING, phone="+84961111111")
+    rentals = search.with_number(Rental.objects.all(), text)
+    assert rentals is not None
+    assert [*rentals] == ([rental] if found else [])
+    looks_up = "_words" in str(rentals.query) or 'phone" =' in str(rentals.query)
+    assert looks_up == (connection.vendor == "sqlite" or len(text) > 9)
+
+
+@pytest.mark.parametrize("text", ["", "12", "Zalo 12"])
+def test_what_is_no_number_finds_none(text: str) -> None:
+    assert search.with_number(Rental.objects.all(), text) is None
