@@ -16,6 +16,7 @@ from accounts.forms import MAX_DONG, MAX_PRICE, DongField
 from accounts.models import User
 from accounts.one_time_keys import Key
 from accounts.policy import Access, people_who_may_rent
+from lib.first_rows import first_rows
 from lib.formats import dong, span
 from lib.web.long_select import LongSelect
 from lib.web.query_params import whole_number
@@ -106,8 +107,8 @@ def offers_like(access: Access, text: str) -> tuple[list[ServiceLine], int]:
     )
     seen = seen_services(access).filter(allowed=True).annotate(key_text=key)
     found = seen.filter(has_words | begins).annotate(place=place)
-    lines = lines_of(access, found.order_by("place", *seen.query.order_by)[: MAX_FOUND + 1])
-    return lines[:MAX_FOUND], found.count() - MAX_FOUND if len(lines) > MAX_FOUND else 0
+    services, more = first_rows(found.order_by("place", *seen.query.order_by), MAX_FOUND)
+    return lines_of(access, services), more
 
 
 def _services_named(text: str) -> list[Service]:
@@ -174,8 +175,7 @@ class RentForm(forms.Form):
         self.access = access
         if earlier is not None:
             # The same request has read the services and the networks already: five queries less.
-            self._lines, self.suggestions = earlier._lines, earlier.suggestions
-            self.more_services = earlier.more_services
+            self._first_services, self.suggestions = earlier._first_services, earlier.suggestions
         self.fields["purpose"].initial = self._last_purpose
         self.fields["networks"].choices = [(name, name) for name in self.network_names]  # type: ignore[attr-defined]
         self.fields["token"].queryset = Token.objects.filter(teams=access.team_id)  # type: ignore[attr-defined]
@@ -185,20 +185,19 @@ class RentForm(forms.Form):
         return seen_services(self.access).filter(allowed=True)
 
     @cached_property
-    def _lines(self) -> list[ServiceLine]:
-        return lines_of(self.access, self._allowed[: MAX_OFFERS + 1])
+    def _first_services(self) -> tuple[list[ServiceLine], int]:
+        services, more = first_rows(self._allowed, MAX_OFFERS)
+        return lines_of(self.access, services), more
 
     @property
     def choices(self) -> list[ServiceLine]:
         """The first services to choose from: the person's stars, then what the team uses most, then the rest by name."""
-        return self._lines[:MAX_OFFERS]
+        return self._first_services[0]
 
-    @cached_property
+    @property
     def more_services(self) -> int:
-        """How many services there are to choose from beside `choices`. One query where there are any."""
-        if len(self._lines) <= MAX_OFFERS:
-            return 0
-        return self._allowed.count() - MAX_OFFERS
+        """How many services there are to choose from beside `choices`."""
+        return self._first_services[1]
 
     @property
     def groups(self) -> list[tuple[str, list[Offer]]]:
@@ -271,7 +270,7 @@ class RentForm(forms.Form):
 
     def _services_named(self, text: str) -> list[Service]:
         # The key of one that is listed needs no query: the form is drawn anew after the order.
-        return [line.service for line in self._lines if line.service.key == text] or _services_named(text)
+        return [line.service for line in self.choices if line.service.key == text] or _services_named(text)
 
     def clean_service(self) -> Service:
         text = self.cleaned_data["service"]
