@@ -39,6 +39,7 @@ def _triggers(vendor: str) -> Iterator[Trigger]:
             yield Trigger(name, "rentals_rental", f"AFTER {event}", concerns, _CORRECT.format("id = NEW.id"))
     for operation, rows in (("INSERT", ["NEW"]), ("UPDATE", ["OLD", "NEW"]), ("DELETE", ["OLD"])):
         keys = ", ".join(f"{row}.rental_id" for row in rows)
+        changes = " OF rental_id, kind, taken_back" if operation == "UPDATE" else ""
         statement = _CORRECT.format(f"id IN ({keys})")
         if vendor == "postgresql":
             # In turn with what changes the rental, and with `correct`.
@@ -46,9 +47,7 @@ def _triggers(vendor: str) -> Iterator[Trigger]:
         yield Trigger(
             name=f"rentals_ledgerentry_missing_refund_{operation.lower()}",
             table="rentals_ledgerentry",
-            event=f"AFTER {operation} OF rental_id, kind, taken_back"
-            if operation == "UPDATE"
-            else f"AFTER {operation}",
+            event=f"AFTER {operation}{changes}",
             condition=" OR ".join(f"{row}.kind = 'refund'" for row in rows),
             statement=statement,
         )
