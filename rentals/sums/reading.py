@@ -361,13 +361,10 @@ class _AskedOfPeople(NamedTuple):
     def _rows(self, condition: str) -> str:
         """Return the SQL of the rows of nobody and of the people that meet a condition, each found by the index."""
         ranges = ", ".join(["('.', '/')", *(f"('{person_id:d}.', '{person_id:d}/')" for person_id in self.people)])
-        rows = (
-            f"(SELECT day, name, {NAMES} FROM rentals_spendsum"
-            f" WHERE {condition} AND name >= names.column1 AND name < names.column2 OFFSET 0)"
-        )
+        meet = f"{condition} AND name >= names.column1 AND name < names.column2"
+        rows = f"rentals_spendsum ON {meet}"
         if connection.vendor == "postgresql":  # which would read all payers else, and compare each with each person
-            return f"(VALUES {ranges}) AS names CROSS JOIN LATERAL {rows} AS theirs"
-        rows = f"rentals_spendsum ON {condition} AND name >= names.column1 AND name < names.column2"
+            rows = f"LATERAL (SELECT day, name, {NAMES} FROM rentals_spendsum WHERE {meet} OFFSET 0) AS theirs"
         return f"(VALUES {ranges}) AS names CROSS JOIN {rows}"
 
 
